@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from toolret.catalogs.refs import References
+from toolret.catalogs.schema import inlined, writable
+from toolret.catalogs.schema_merge import merged
+from toolret.errors import CatalogError
+
+
+def _inlined(schema: Any, **schemas: Any) -> Any:
+    refs = References({"components": {"schemas": schemas}}, "api.yaml")
+    result = inlined(schema, "/schema", refs)
+    Draft202012Validator.check_schema(result)
+    return result
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def test_references_are_put_in_place() -> None:
+    pet = {"type": "object", "properties": {"tag": _ref("Tag"), "$ref": {"type": "string"}}}
+    assert _inlined({"type": "array", "items": _ref("Pet")}, Pet=pet, Tag={"type": "string"}) == {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {"tag": {"type": "string"}, "$ref": {"type": "string"}},
+        },
+    }
+
+
+def test_what_stands_beside_a_reference_counts_over_it() -> None:
+    tag = {"type": "string", "description": "A tag.", "maxLength": 5}
+    assert _inlined(_ref("Tag") | {"description": "Its <b>tag</b>."}, Tag=tag) == {
+        "type": "string",
+        "description": "Its tag.",
+        "maxLength": 5,
+    }
+
+
+def test_a_circular_reference_accepts_anything_and_says_so() -> None:
+    node = {
+        "type": "object",
+        "description": "A category.",
+        "properties": {"children": {"type": "array", "items": _ref("Node")}, "up": _ref("Alias")},
+    }
+    assert _inlined(_ref("Node"), Node=node, Alias=_ref("Alias")) == {
+        "type": "object",
+        "description": "A category.",
+        "properties": {
+            "children": {
+                "type": "array",
+                "items": {
+                    "description": "A category. (circular reference to Node: any value is accepted)"
+                },
+            },
+            "up": {"description": "Circular reference to Alias: any value is accepted"},
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("ref", "problem"),
+    [
+        ("#/components/schemas/None", "$ref '#/components/schemas/None' leads nowhere"),
+        ("#/components/schemas/Tag/type/x", "$ref '#/components/schemas/Tag/type/x' leads nowhere"),
+        ("#anchor", "$ref '#anchor' leads nowhere"),
+        (
+            "common.yaml#/Tag",
+            "$ref 'common.yaml#/Tag' leads to another document, which is not read: bundle them",
+        ),
+    ],
+)
+def test_a_reference_to_nowhere_is_named_with_its_pointer(ref: str, problem: str) -> None:
+    pet = {"properties": {"a/b": {"$ref": ref}}}
+    with pytest.raises(CatalogError) as caught:
+        _inlined(_ref("Pet"), Pet=pet, Tag={"type": "string"})
+    assert str(caught.value) == (
+        f"api.yaml: /components/schemas/Pet/properties/a~1b/$ref: {problem}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"type": "string", "nullable": True}, {"type": ["string", "null"]}),
+        ({"type": "string", "nullable": False}, {"type": "string"}),
+        (
+            {"type": "string", "enum": ["a"], "nullable": True},
+            {"type": ["string", "null"], "enum": ["a", None]},
+        ),
+        ({"enum": ["a"], "nullable": True}, {"enum": ["a", None]}),
+        ({"description": "x", "nullable": True}, {"description": "x"}),
+        (
+            {"allOf": [_ref("Tag")], "description": "x", "nullable": True},
+            {"description": "x", "type": ["string", "null"]},
+        ),
+        (_ref("Tag") | {"nullable": True}, {"type": ["string", "null"]}),
+        (
+            {"oneOf": [_ref("Tag")], "description": "x", "nullable": True},
+            {"description": "x", "anyOf": [{"oneOf": [{"type": "string"}]}, {"type": "null"}]},
+        ),
+        (
+            {"type": "integer", "minimum": 0, "exclusiveMinimum": True},
+            {"type": "integer", "exclusiveMinimum": 0},
+        ),
+        (
+            {"type": "integer", "maximum": 9, "exclusiveMaximum": False},
+            {"type": "integer", "maximum": 9},
+        ),
+        ({"type": "integer", "exclusiveMaximum": 9}, {"type": "integer", "exclusiveMaximum": 9}),
+        ({"type": "string", "example": "x"}, {"type": "string", "examples": ["x"]}),
+        (
+            {"type": "string", "xml": {}, "discriminator": {}, "externalDocs": {}, "x-y": 1},
+            {"type": "string"},
+        ),
+        ({"type": "string", "deprecated": False}, {"type": "string"}),
+        ({"type": "string", "deprecated": True}, {"type": "string", "deprecated": True}),
+        ({"items": [{"type": "string"}, True]}, {"prefixItems": [{"type": "string"}, {}]}),
+        ({"not": {}, "items": False}, {"not": {}, "items": False}),
+        ({"anyOf": [False, True]}, {"anyOf": [{"not": {}}, {}]}),
+        (None, {}),
+        ("string", {}),
+    ],
+)
+def test_openapi_dialects_become_plain_json_schema(before: Any, after: Any) -> None:
+    assert _inlined(before, Tag={"type": "string"}) == after
+
+
+@pytest.mark.parametrize(
+    "sloppy",
+    [
+        {"type": "file"},
+        {"type": ["any"]},
+        {"type": None},
+        {"required": True},
+        {"required": []},
+        {"enum": None},
+        {"enum": []},
+        {"pattern": "(["},
+        {"pattern": "\\p{L}+"},
+        {"patternProperties": {"([": {}}},
+        {"minLength": "3"},
+        {"maxLength": -1},
+        {"minLength": True},
+        {"minimum": "0"},
+        {"multipleOf": 0},
+        {"title": 5},
+        {"additionalProperties": "true"},
+        {"allOf": []},
+        {"properties": []},
+        {"examples": {"a": 1}},
+        {"dependentRequired": {"a": "b"}},
+        {"uniqueItems": "yes"},
+    ],
+)
+def test_what_is_no_valid_keyword_is_left_out(sloppy: Any) -> None:
+    expected: dict[str, Any] = {"patternProperties": {}} if "patternProperties" in sloppy else {}
+    assert _inlined(sloppy) == expected
+
+
+def test_valid_keywords_are_kept() -> None:
+    schema = {
+        "type": ["object", "null"],
+        "required": ["a"],
+        "dependentRequired": {"a": ["b"]},
+        "patternProperties": {"^x": {"pattern": "^a", "minLength": 1, "multipleOf": 0.5}},
+        "const": None,
+        "default": 0,
+        "minProperties": 2.0,
+        "additionalProperties": {"format": "date"},
+    }
+    assert _inlined(schema) == schema
+
+
+def _parts(*parts: Any) -> Any:
+    return _inlined({"allOf": list(parts)})
+
+
+def test_all_of_plain_objects_is_one_object() -> None:
+    assert _parts(
+        {"type": "object", "properties": {"a": {"type": "number"}}, "required": ["a"]},
+        {"properties": {"a": {"type": "integer", "description": "x"}, "b": {}}, "required": ["b"]},
+    ) == {
+        "type": "object",
+        "properties": {"a": {"type": "integer", "description": "x"}, "b": {}},
+        "required": ["a", "b"],
+    }
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ({"type": "string"}, {"type": "integer"}),
+        ({"minimum": 1}, {"minimum": 2}),
+        ({"properties": {"a": {"type": "string"}}}, {"properties": {"a": {"type": "null"}}}),
+        ({"properties": {"a": {}}, "additionalProperties": False}, {"properties": {"b": {}}}),
+        ({"properties": {"b": {}}}, {"patternProperties": {"^x": {}}}),
+        ({"items": {"type": "string"}}, {"prefixItems": [{}]}),
+        ({"if": {}, "then": {}}, {"else": {}}),
+    ],
+)
+def test_all_of_stays_where_merging_would_change_it(parts: Any) -> None:
+    assert _parts(*parts) == {"allOf": list(parts)}
+
+
+def test_all_of_that_stays_keeps_what_stands_beside_it() -> None:
+    schema = {"description": "x", "allOf": [{"minimum": 1}, {"minimum": 2}]}
+    assert _inlined(schema) == schema
+    again = {"maximum": 5, **_ref("Two")}
+    both = [{"minimum": 1}, {"minimum": 2}]
+    assert _inlined(again, Two={"allOf": both, "maximum": 6}) == {
+        "maximum": 5,
+        "allOf": [{"maximum": 6, "allOf": both}],
+    }
+    assert merged([{"allOf": both}, {"allOf": both[:1]}]) == {
+        "allOf": [{"allOf": both}, {"allOf": both[:1]}]
+    }
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "both"),
+    [
+        ("number", "integer", "integer"),
+        (["string", "null"], "string", "string"),
+        (["number", "null"], ["null", "number"], ["null", "number"]),
+    ],
+)
+def test_types_are_intersected(first: Any, second: Any, both: Any) -> None:
+    assert _parts({"type": first}, {"type": second}) == {"type": both}
+
+
+_small = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["object", "string", ["object", "null"]]),
+        "properties": st.dictionaries(
+            st.sampled_from("ab"),
+            st.sampled_from([{}, {"type": "integer"}, {"type": "number"}, {"type": "string"}]),
+        ),
+        "required": st.lists(st.sampled_from("abc"), unique=True, min_size=1),
+        "additionalProperties": st.booleans(),
+        "minProperties": st.integers(0, 2),
+    },
+)
+_instances = (
+    st.none()
+    | st.text(max_size=1)
+    | st.dictionaries(st.sampled_from("abcd"), st.sampled_from([1, 1.5, "x"]))
+)
+
+
+@given(st.lists(_small, min_size=1, max_size=3), st.lists(_instances, max_size=8))
+def test_merging_never_changes_what_is_accepted(parts: Any, instances: Any) -> None:
+    before, after = Draft202012Validator({"allOf": parts}), Draft202012Validator(merged(parts))
+    for instance in instances:
+        assert after.is_valid(instance) == before.is_valid(instance)
+
+
+def test_writable_drops_properties_that_only_the_server_sets() -> None:
+    part = {"readOnly": True, "type": "string"}
+    schema = {
+        "type": "object",
+        "properties": {
+            "id": part,
+            "list": {"type": "array", "items": {"properties": {"id": part}, "required": ["id"]}},
+            "one": {"anyOf": [{"properties": {"id": part, "b": {}}, "required": ["id", "b"]}]},
+        },
+        "required": ["id", "list", "more"],
+        "additionalProperties": False,
+    }
+    assert writable(schema) == {
+        "type": "object",
+        "properties": {
+            "list": {"type": "array", "items": {"properties": {}}},
+            "one": {"anyOf": [{"properties": {"b": {}}, "required": ["b"]}]},
+        },
+        "required": ["list", "more"],
+        "additionalProperties": False,
+    }
+
+
+def test_schemas_that_explode_by_references_are_cut_at_a_depth_where_they_fit() -> None:
+    schemas: dict[str, Any] = {
+        f"S{i}": {"properties": {name: _ref(f"S{i + 1}") for name in "abc"}} for i in range(30)
+    }
+    result = _inlined(_ref("S0"), **schemas, S30={"type": "string"})
+    depth = 0
+    while "properties" in result:
+        assert set(result["properties"]) == set("abc")
+        result = result["properties"]["c"]
+        depth += 1
+    assert depth == 5
+    assert result == {"description": "Nested too deeply to show: any value is accepted"}
+
+
+def test_long_chains_of_references_end() -> None:
+    chain = {f"R{i}": _ref(f"R{i + 1}") for i in range(5000)}
+    assert _inlined(_ref("R0"), **chain) == {
+        "description": "Nested too deeply to show: any value is accepted"
+    }
+
+
+def test_a_flat_schema_is_whole_however_large() -> None:
+    schema = {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(1500)}}
+    assert _inlined(schema) == schema

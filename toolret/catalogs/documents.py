@@ -1,0 +1,103 @@
+"""Files to documents: JSON, YAML or JSON Lines, told apart by what they hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from toolret.catalogs.source import Document
+from toolret.catalogs.yaml_values import YamlError, parse_yaml
+from toolret.errors import CatalogError
+from toolret.jsonlines import MAX_BYTES, parse_json, read_lines, row_from_line
+
+__all__ = ["MAX_YAML_BYTES", "read_document"]
+
+MAX_YAML_BYTES = 64 * 1024 * 1024
+"""The largest YAML document that is read: that takes 10 to 30 seconds, and as JSON one second."""
+
+
+def read_document(path: str | Path) -> Document:
+    """Read a file that holds JSON, YAML or JSON Lines and may be gzipped.
+
+    Two or more lines of which the first is a whole JSON object are JSON Lines; else what begins
+    with a brace or bracket is JSON; anything else is YAML.
+
+    Raises:
+        CatalogError: If the file cannot be read or parsed, is empty, or is larger than
+            ``MAX_BYTES`` (``MAX_YAML_BYTES`` for YAML).
+    """
+    lines = read_lines(path, error=CatalogError)
+    read: list[tuple[int, bytes]] = []
+    filled: list[tuple[int, bytes]] = []
+    for entry in lines:
+        read.append(entry)
+        if entry[1].strip():
+            filled.append(entry)
+        if len(filled) > 1:
+            break
+    if not filled:
+        raise CatalogError("the file is empty", file=path)
+    if len(filled) > 1 and _is_json_object(filled[0][1]):
+        return _json_lines(chain(filled, lines), path)
+    data = bytearray()
+    for _, line in chain(read, lines):
+        data += line
+        if len(data) > MAX_BYTES:
+            raise CatalogError(
+                f"the document is larger than {MAX_BYTES:,} bytes: split it", file=path
+            )
+    text = _decoded(data, path)
+    is_json = text.lstrip().startswith(("{", "["))
+    return Document(_json(text, path) if is_json else _yaml(text, len(data), path), str(path))
+
+
+def _is_json_object(line: bytes) -> bool:
+    try:
+        return isinstance(parse_json(line.decode("utf-8")), dict)
+    except ValueError:
+        return False
+
+
+def _json_lines(lines: Iterable[tuple[int, bytes]], path: str | Path) -> Document:
+    rows = {
+        number: row_from_line(line, number, path, error=CatalogError)
+        for number, line in lines
+        if line.strip()
+    }
+    return Document(list(rows.values()), str(path), tuple(rows))
+
+
+def _decoded(data: bytearray, path: str | Path) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        line = data.count(b"\n", 0, exc.start) + 1
+        raise CatalogError(
+            "the text is not UTF-8: save it as UTF-8", file=path, place=f"line {line}"
+        ) from exc
+
+
+def _json(text: str, path: str | Path) -> Any:
+    try:
+        return parse_json(text)
+    except json.JSONDecodeError as exc:
+        place = f"line {exc.lineno}, column {exc.colno}"
+        raise CatalogError(f"broken JSON: {exc.msg}", file=path, place=place) from exc
+    except ValueError as exc:
+        raise CatalogError(str(exc), file=path) from exc
+
+
+def _yaml(text: str, size: int, path: str | Path) -> Any:
+    if size > MAX_YAML_BYTES:
+        raise CatalogError(
+            f"the YAML document is larger than {MAX_YAML_BYTES:,} bytes, which takes too long to "
+            "read: convert it to JSON",
+            file=path,
+        )
+    try:
+        return parse_yaml(text)
+    except YamlError as exc:
+        raise CatalogError(exc.problem, file=path, place=exc.place) from exc

@@ -1,0 +1,88 @@
+"""``allOf`` as one schema, where that says the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+__all__ = ["ANNOTATIONS", "merged"]
+
+_Schema: TypeAlias = dict[str, Any]
+
+ANNOTATIONS = frozenset({"default", "deprecated", "description", "examples", "readOnly", "title"})
+"""Keywords that accept and refuse nothing."""
+
+_RELATED = (
+    frozenset({"contains", "items", "maxContains", "minContains", "prefixItems"}),
+    frozenset({"else", "if", "then"}),
+)
+"""Keywords that mean something else beside those of another schema."""
+
+
+def merged(parts: Sequence[_Schema]) -> _Schema:
+    """One schema that accepts what all parts accept; of annotations the first part's count.
+
+    Where merging would change what is accepted, ``allOf`` stays.
+    """
+    result = parts[0]
+    for part in parts[1:]:
+        both = _both(result, part)
+        if both is None:
+            return _kept_apart(parts)
+        result = both
+    return result
+
+
+def _kept_apart(parts: Sequence[_Schema]) -> _Schema:
+    if "allOf" in parts[0]:
+        return {"allOf": list(parts)}
+    return {**parts[0], "allOf": [part for part in parts[1:] if part]}
+
+
+def _both(first: _Schema, second: _Schema) -> _Schema | None:
+    """The schema of what both accept, or None if it can't simply be written as one."""
+    if _closes(first, second) or _closes(second, first):
+        return None
+    for related in _RELATED:
+        if not (related.isdisjoint(first) or related.isdisjoint(second)):
+            return None
+    result = first | {key: value for key, value in second.items() if key not in first}
+    for key in (first.keys() & second.keys()) - ANNOTATIONS:
+        value = _both_values(key, first[key], second[key])
+        if value is None:
+            return None
+        result[key] = value
+    return result
+
+
+def _both_values(key: str, first: Any, second: Any) -> Any:
+    if first == second:
+        return first
+    if key == "required":
+        return list(dict.fromkeys([*first, *second]))
+    if key == "type":
+        return _common_type(first, second)
+    if key == "properties":
+        common = {name: _both(first[name], second[name]) for name in first.keys() & second.keys()}
+        return None if None in common.values() else {**first, **second, **common}
+    return None
+
+
+def _common_type(first: Any, second: Any) -> Any:
+    firsts, seconds = (set(v) if isinstance(v, list) else {v} for v in (first, second))
+    if "number" in firsts:
+        firsts |= {"integer"}
+    if "number" in seconds:
+        seconds |= {"integer"}
+    common = sorted(firsts & seconds)
+    if "number" in common:
+        common.remove("integer")
+    return common if len(common) > 1 else common[0] if common else None
+
+
+def _closes(schema: _Schema, other: _Schema) -> bool:
+    """Whether a schema says something about properties that only the other one names."""
+    closing = schema.get("additionalProperties", True) not in (True, {}) or bool(
+        schema.get("patternProperties")
+    )
+    return closing and not other.get("properties", {}).keys() <= schema.get("properties", {}).keys()

@@ -1,0 +1,87 @@
+"""Names and descriptions of API documents as plain text."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+
+__all__ = ["joined", "operation_name", "plain_text", "slug"]
+
+_HTML_TAG = re.compile(
+    r"<!--.*?(?:-->|\Z)|</?(?:a|abbr|b|blockquote|br|code|dd|del|details|div|dl|dt|em|font|h[1-6]|hr|i|img"
+    r"|ins|kbd|li|ol|p|pre|s|small|span|strong|sub|summary|sup|table|tbody|td|tfoot|th|thead|tr|tt"
+    r"|u|ul|var)(?:\s[^<>]*)?/?>",
+    re.IGNORECASE | re.DOTALL,
+)
+"""HTML by name, so that ``<id>`` and ``List<String>`` stay."""
+
+_INLINE_TAG = re.compile(
+    r"</?(?:a|abbr|b|code|del|em|font|i|ins|kbd|s|small|span|strong|sub|sup|tt|u|var)\b",
+    re.IGNORECASE,
+)
+"""Those that part no words."""
+
+_MARKUP = re.compile(r"[#&*<\[`~]")
+_CODE_FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
+_HEADING = re.compile(r"^[ \t]*#{1,6}[ \t]+", re.MULTILINE)
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\((?:[^()\s]|\([^()]*\))*(?:\s+\"[^\"]*\")?\)")
+_EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])(.{1,500}?)(?<=[^\s*])\1(?![\w*])", re.DOTALL)
+_CODE = re.compile(r"(`{1,3})(.{1,500}?)\1", re.DOTALL)
+"""Lengths are bounded, so that no text takes time by the square of its length."""
+
+_WORD = re.compile(r"\w+")
+_DROPPED_WORDS = frozenset({"api", "apis", "openapi", "rest", "restful"})
+_VERSION = re.compile(r"\bv?\d+(?:\.\d+)+\b|\bv\d+\b", re.IGNORECASE)
+
+
+def plain_text(text: str) -> str:
+    """Markdown and HTML reduced to the words that a reader would see, on one line."""
+    if not _MARKUP.search(text):
+        return " ".join(text.split())
+    text = _HTML_TAG.sub(lambda tag: "" if _INLINE_TAG.match(tag[0]) else " ", text)
+    text = _CODE_FENCE.sub("", html.unescape(text))
+    text = _HEADING.sub("", text)
+    text = _LINK.sub(r"\1", text)
+    text = _EMPHASIS.sub(r"\2", text)
+    text = _CODE.sub(r"\2", text)
+    return " ".join(text.split())
+
+
+def joined(summary: str, description: str) -> str:
+    """A summary and a description as one text that says nothing twice."""
+    summary, description = plain_text(summary), plain_text(description)
+    short, long = _bare(summary), _bare(description)
+    if f"{long} ".startswith(f"{short} ") or not short:
+        return description
+    if f"{short} ".startswith(f"{long} ") or not long:
+        return summary
+    return f"{summary}{'' if summary.endswith(('.', '!', '?', ':')) else '.'} {description}"
+
+
+def slug(title: str) -> str:
+    """The namespace that a title stands for: ``Spotify Web API`` becomes ``spotify_web``.
+
+    The words "API" and "REST" and version numbers are dropped, unless there are no others.
+    """
+    title = unicodedata.normalize("NFC", title).lower()
+    every = _words(title)
+    words = _words(_VERSION.sub(" ", title))
+    if len(words) > 1 and words[-1].isdecimal() and words[-2] in _DROPPED_WORDS:
+        words.pop()
+    return "_".join([word for word in words if word not in _DROPPED_WORDS] or every)
+
+
+def operation_name(method: str, path: str) -> str:
+    """The name of an operation that has none: ``get_users_id`` for ``GET /users/{id}``."""
+    return "_".join([method.lower(), *_words(path)])
+
+
+def _bare(text: str) -> str:
+    return " ".join(_WORD.findall(text.lower()))
+
+
+def _words(text: str) -> list[str]:
+    """Runs of letters, digits and the marks that many scripts write vowels with."""
+    kept = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in text)
+    return kept.split()

@@ -1,0 +1,221 @@
+"""YAML as JSON values, and nothing more.
+
+Keys stay the text that was written (``on``, ``no``, ``200``), and of plain scalars only ``true``,
+``false``, ``null`` and decimal numbers are more than text. So dates, country codes, ``0123`` and
+``12:30`` stay as written, which YAML 1.1 would change. A key that stands twice in a mapping,
+aliases that expand hugely, and tags beyond JSON's types are refused.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import yaml
+
+__all__ = ["YamlError", "parse_yaml"]
+
+_MAX_DEPTH = 200
+"""Nesting of collections; real documents stay below 40, and what reads them is recursive."""
+
+_MAX_ALIASED = 1_000_000
+"""Values that a document's aliases may stand for; a "billion laughs" document has far more."""
+
+_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,300})")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_CONSTANTS = {
+    "": None,
+    "~": None,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
+_MERGE_KEY = "<<"
+
+_CORE = "tag:yaml.org,2002:"
+_PLAIN_TAGS = frozenset(_CORE + name for name in ("bool", "float", "int", "null"))
+_STRING_TAGS = frozenset({"!", _CORE + "str"})
+_COLLECTION_TAGS = frozenset({None, "!", _CORE + "map", _CORE + "seq"})
+
+
+class _Mark(Protocol):
+    """A place in a YAML text, counted from 0, as both of PyYAML's parsers have it."""
+
+    line: int
+    column: int
+
+
+class YamlError(Exception):
+    """YAML that cannot be used; toolret's readers name the file.
+
+    Attributes:
+        problem: What is wrong.
+        place: The line and column, or empty.
+    """
+
+    def __init__(self, problem: str, mark: _Mark | None) -> None:
+        self.problem = problem
+        self.place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        super().__init__(problem)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection that is being read.
+
+    Attributes:
+        value: What it holds so far.
+        anchor: Its anchor, or None.
+        start: How many values had been read before it.
+        key: The key whose value comes next, or None.
+        merged: Mappings of merge keys, in order.
+    """
+
+    value: dict[str, Any] | list[Any]
+    anchor: str | None
+    start: int
+    key: str | None = None
+    merged: list[dict[str, Any]] = field(default_factory=list)
+
+
+def parse_yaml(text: str) -> Any:
+    """The one document of a YAML text.
+
+    Raises:
+        YamlError: If it is no such document.
+    """
+    try:
+        return _Builder().build(text)
+    except yaml.MarkedYAMLError as exc:
+        parts = [part for part in (exc.context, exc.problem) if part]
+        raise YamlError(f"broken YAML: {', '.join(parts)}", exc.problem_mark) from exc
+    except yaml.reader.ReaderError as exc:
+        raise YamlError(f"broken YAML: {exc.reason} (character {exc.position + 1})", None) from exc
+
+
+class _Builder:
+    """Builds values from the parser's events, so that no nesting can exhaust the stack."""
+
+    def __init__(self) -> None:
+        self._documents: list[Any] = []
+        self._open: list[_Open] = []
+        self._anchored: dict[str, tuple[Any, int]] = {}
+        self._values = 0
+        self._aliased = 0
+
+    def build(self, text: str) -> Any:
+        for event in yaml.parse(text, Loader=_LOADER):
+            if isinstance(event, yaml.ScalarEvent):
+                self._scalar(event)
+            elif isinstance(event, yaml.AliasEvent):
+                self._alias(event)
+            elif isinstance(event, yaml.CollectionStartEvent):
+                self._start(event)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                self._end(event)
+            elif isinstance(event, yaml.DocumentStartEvent) and self._documents:
+                raise YamlError("a second YAML document begins; give one a file", event.start_mark)
+        return self._documents[0] if self._documents else None
+
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
+        if self._at_key():
+            self._key(event.value, event)
+            if event.anchor:
+                self._anchored[event.anchor] = (event.value, 1)
+            return
+        value: Any = event.value
+        if event.tag in _PLAIN_TAGS or (event.tag is None and event.implicit[0]):
+            value = _plain(event.value)
+        elif event.tag is not None and event.tag not in _STRING_TAGS:
+            raise YamlError(f"the tag {event.tag!r} is not read", event.start_mark)
+        self._values += 1
+        if event.anchor:
+            self._anchored[event.anchor] = (value, 1)
+        self._add(value, event)
+
+    def _alias(self, event: yaml.AliasEvent) -> None:
+        if event.anchor not in self._anchored:
+            raise YamlError(
+                f"the alias *{event.anchor} stands for nothing, or for itself", event.start_mark
+            )
+        value, size = self._anchored[event.anchor]
+        self._values += size
+        self._aliased += size
+        if self._aliased > _MAX_ALIASED:
+            raise YamlError(
+                f"its aliases stand for more than {_MAX_ALIASED:,} values", event.start_mark
+            )
+        if self._at_key():
+            self._key(value, event)
+        else:
+            self._add(value, event)
+
+    def _start(self, event: yaml.CollectionStartEvent) -> None:
+        if event.tag not in _COLLECTION_TAGS:
+            raise YamlError(f"the tag {event.tag!r} is not read", event.start_mark)
+        if self._at_key():
+            raise YamlError("a key must be a single word or text", event.start_mark)
+        if len(self._open) == _MAX_DEPTH:
+            raise YamlError(f"nested deeper than {_MAX_DEPTH} levels", event.start_mark)
+        value: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
+        self._open.append(_Open(value, event.anchor, self._values))
+        self._values += 1
+
+    def _end(self, event: yaml.CollectionEndEvent) -> None:
+        done = self._open.pop()
+        if isinstance(done.value, dict):
+            for source in done.merged:
+                done.value.update({k: v for k, v in source.items() if k not in done.value})
+        if done.anchor:
+            self._anchored[done.anchor] = (done.value, self._values - done.start)
+        self._add(done.value, event)
+
+    def _at_key(self) -> bool:
+        return bool(
+            self._open and isinstance(self._open[-1].value, dict) and self._open[-1].key is None
+        )
+
+    def _key(self, key: Any, event: yaml.NodeEvent) -> None:
+        if not isinstance(key, str):
+            raise YamlError("a key must be a single word or text", event.start_mark)
+        if key in self._open[-1].value:
+            raise YamlError(f"the key {key!r} stands twice in one mapping", event.start_mark)
+        self._open[-1].key = key
+
+    def _add(self, value: Any, event: yaml.Event) -> None:
+        if not self._open:
+            self._documents.append(value)
+            return
+        top = self._open[-1]
+        if isinstance(top.value, list):
+            top.value.append(value)
+        elif top.key == _MERGE_KEY:
+            sources = value if isinstance(value, list) else [value]
+            if not all(isinstance(source, dict) for source in sources):
+                raise YamlError("what << merges must be a mapping", event.start_mark)
+            top.merged += sources
+            top.key = None
+        elif top.key is not None:
+            top.value[top.key] = value
+            top.key = None
+
+
+def _plain(text: str) -> Any:
+    """What a plain scalar stands for."""
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
+        return number
+    return text

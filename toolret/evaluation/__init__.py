@@ -1,0 +1,1 @@
+"""How good is the retrieval: runs over labelled requests, metrics, reports."""

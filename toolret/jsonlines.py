@@ -1,0 +1,164 @@
+"""Strict JSON and JSON Lines from files, plain or gzipped, in constant memory."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from toolret.errors import InputError
+
+__all__ = ["MAX_BYTES", "parse_json", "read_lines", "read_rows", "row_from_line", "shown"]
+
+MAX_BYTES = 256 * 1024 * 1024
+"""The longest line, and the largest JSON document, that is read: some 2 GB of Python objects."""
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_MAX_SHOWN = 60
+"""Characters of a wrong value that an error message shows."""
+
+
+def read_rows(path: str | Path, *, error: type[InputError]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a JSON Lines file, one at a time; blank lines are passed over.
+
+    Args:
+        path: The file; UTF-8, possibly gzipped.
+        error: What to raise.
+
+    Yields:
+        The place, such as ``line 12``, and the object.
+
+    Raises:
+        InputError: ``error``, if the file cannot be read, is empty, or a line is no object.
+    """
+    empty = True
+    for number, line in read_lines(path, error=error):
+        if line.strip():
+            empty = False
+            yield f"line {number}", row_from_line(line, number, path, error=error)
+    if empty:
+        raise error("the file is empty", file=path)
+
+
+def row_from_line(
+    line: bytes, number: int, path: str | Path, *, error: type[InputError]
+) -> dict[str, Any]:
+    """The JSON object of one line.
+
+    Args:
+        line: The line.
+        number: Its number, from 1.
+        path: Its file.
+        error: What to raise.
+
+    Raises:
+        InputError: ``error``, if the line is not one JSON object in UTF-8.
+    """
+    place = f"line {number}"
+    try:
+        row = parse_json(line.rstrip(b"\r\n").decode("utf-8"))
+    except UnicodeDecodeError as exc:
+        raise error(
+            f"byte {exc.start + 1} of the line is not UTF-8", file=path, place=place
+        ) from exc
+    except json.JSONDecodeError as exc:
+        raise error(
+            f"broken JSON at column {exc.colno}: {exc.msg}", file=path, place=place
+        ) from exc
+    except ValueError as exc:
+        raise error(str(exc), file=path, place=place) from exc
+    if not isinstance(row, dict):
+        raise error(f"expected one JSON object, found {shown(row)}", file=path, place=place)
+    return row
+
+
+def read_lines(path: str | Path, *, error: type[InputError]) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file that may be gzipped, without a byte order mark.
+
+    Args:
+        path: The file.
+        error: What to raise.
+
+    Yields:
+        The number of the line, from 1, and the line with its end.
+
+    Raises:
+        InputError: ``error``, if the file cannot be read or a line is longer than ``MAX_BYTES``.
+    """
+    number = 0
+    try:
+        with Path(path).open("rb") as raw:
+            packed = raw.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
+            stream = gzip.GzipFile(fileobj=raw) if packed else raw
+            while line := stream.readline(MAX_BYTES + 1):
+                number += 1
+                if len(line) > MAX_BYTES:
+                    raise error(
+                        f"the line is longer than {MAX_BYTES:,} bytes",
+                        file=path,
+                        place=f"line {number}",
+                    )
+                yield number, line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+    except FileNotFoundError as exc:
+        raise error("there is no such file", file=path) from exc
+    except IsADirectoryError as exc:
+        raise error("is a folder, not a file", file=path) from exc
+    except (gzip.BadGzipFile, EOFError, zlib.error) as exc:
+        raise error(f"the gzip file is damaged after line {number}: {exc}", file=path) from exc
+    except OSError as exc:
+        raise error(f"cannot be read: {exc.strerror or exc}", file=path) from exc
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON more strictly than ``json.loads``: no NaN or infinity, and no key twice.
+
+    Raises:
+        ValueError: If the text is not such JSON; ``json.JSONDecodeError`` where the place is known.
+    """
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_without_repeats,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except RecursionError as exc:
+        raise ValueError("the JSON is nested too deeply") from exc
+    if "\\ud" in text or "\\uD" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as exc:
+            raise ValueError("a string holds half of a surrogate pair") from exc
+    return value
+
+
+def shown(value: Any) -> str:
+    """A wrong value for an error message, shortened."""
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        repeated = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {repeated!r} stands twice in one object")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {shown(digits)} is too large")
+    return value

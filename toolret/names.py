@@ -1,0 +1,43 @@
+"""Names on the wire: what a provider accepts as a function name, for any tool id.
+
+A name depends on the tool's id alone, so it is the same in every turn and every process, and
+needs no table to be kept. Ids of plain words joined by single dots keep their words
+(``orders.cancelOrder`` becomes ``orders__cancelOrder``); what cannot be kept is replaced and told
+apart by a digest of the id.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+
+__all__ = ["wire_name"]
+
+_MAX_LENGTH = 64
+"""The shortest limit of the providers: OpenAI's ``^[a-zA-Z0-9_-]{1,64}$``."""
+
+_DIGEST_LENGTH = 10
+"""Hexadecimal digits: 40 bits, so that two of 50,000 ids collide with odds of one in 900."""
+
+_PLAIN_PART = re.compile(r"(?!_)[A-Za-z0-9_-]+(?<!_)")
+_DIGEST = re.compile(rf"[0-9a-f]{{{_DIGEST_LENGTH}}}")
+
+
+def wire_name(tool_id: str) -> str:
+    """The function name that stands for a tool id, matching ``^[a-zA-Z0-9_-]{1,64}$``.
+
+    Different ids have different names: a double underscore stands only where the id has a dot,
+    or before the digest of an id that had to be changed.
+    """
+    parts = tool_id.split(".")
+    name = "__".join(parts)
+    kept = (
+        len(name) <= _MAX_LENGTH
+        and all(_PLAIN_PART.fullmatch(part) and "__" not in part for part in parts)
+        and not (len(parts) > 1 and _DIGEST.fullmatch(parts[-1]))
+    )
+    if kept:
+        return name
+    digest = sha256(tool_id.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
+    words = re.sub(r"[^A-Za-z0-9-]+", "_", tool_id).strip("_")
+    return f"{words[: _MAX_LENGTH - _DIGEST_LENGTH - 2].rstrip('_') or 'tool'}__{digest}"

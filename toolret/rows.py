@@ -1,0 +1,328 @@
+"""The project's own row formats: tools, demonstrations and evaluation requests as JSON Lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from toolret.errors import CatalogError, DemoError, InputError
+from toolret.jsonlines import read_rows, shown
+from toolret.types import Call, Demo, JsonObject, Tool
+
+__all__ = [
+    "LabelledRequest",
+    "demo_from_row",
+    "demo_to_row",
+    "load_demos",
+    "load_requests",
+    "tool_from_row",
+    "tool_to_row",
+    "unique",
+]
+
+_DEMO_ID_LENGTH = 16
+"""Hexadecimal digits: 64 bits, so that two of a million demonstrations hardly ever collide."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRequest:
+    """A request of an evaluation set.
+
+    Attributes:
+        id: Unique in the set.
+        text: The request.
+        tools: Ids of the tools that are right; empty if none is.
+        origin: The file and place it was read from, for messages; no part of what it is.
+    """
+
+    id: str
+    text: str
+    tools: tuple[str, ...] = ()
+    origin: str = field(default="", compare=False)
+
+
+_Item = TypeVar("_Item", Tool, Demo, LabelledRequest)
+_Model = TypeVar("_Model", bound="_Row")
+
+_Name = Annotated[str, StringConstraints(pattern=r"\S")]
+"""A string that is not blank."""
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, row: object) -> object:
+        if not isinstance(row, Mapping):
+            return row
+        return {key: value for key, value in row.items() if value is not None}
+
+
+class _ToolRow(_Row):
+    id: _Name | None = None
+    name: str
+    namespace: str = ""
+    description: str = ""
+    parameters: dict[str, Any] | None = None
+    tags: list[str] = []
+    permissions: list[Any] = []
+    metadata: dict[str, Any] = {}
+
+    @field_validator("permissions")
+    @classmethod
+    def _alternatives(cls, value: list[Any]) -> list[frozenset[str]]:
+        alternatives = value if value and all(isinstance(v, list) for v in value) else [value]
+        if not all(isinstance(name, str) for names in alternatives for name in names):
+            raise ValueError("must be a list of strings, or a list of such lists")
+        return [frozenset(names) for names in alternatives] if value else []
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if not self.name.strip():
+            if self.id is None:
+                raise ValueError("the tool has a blank `name` and no `id`")
+            self.name = self.id
+        return self
+
+
+class _CallRow(_Row):
+    tool: _Name
+    arguments: dict[str, Any] = {}
+    result: Any = None
+
+
+class _DemoRow(_Row):
+    id: _Name | None = None
+    text: _Name
+    calls: list[_CallRow] | None = None
+    tools: list[_Name] | None = None
+    answer: str = ""
+
+
+class _RequestRow(_Row):
+    id: _Name
+    text: _Name
+    tools: list[_Name]
+
+
+def load_demos(*paths: str | Path) -> list[Demo]:
+    """Read demonstrations from JSON Lines files, which may be gzipped.
+
+    Returns:
+        The demonstrations in the order of the files; one that is given twice stands once.
+
+    Raises:
+        DemoError: If a file or a row cannot be used, or one id stands for two demonstrations.
+    """
+    return unique(
+        (
+            demo_from_row(row, file=path, place=place)
+            for path in paths
+            for place, row in read_rows(path, error=DemoError)
+        ),
+        error=DemoError,
+    )
+
+
+def load_requests(*paths: str | Path) -> list[LabelledRequest]:
+    """Read evaluation requests from JSON Lines files, which may be gzipped.
+
+    Returns:
+        The requests in the order of the files; one that is given twice stands once.
+
+    Raises:
+        DemoError: If a file or a row cannot be used, or one id stands for two requests.
+    """
+    return unique(
+        (
+            _request_from_row(row, file=path, place=place)
+            for path in paths
+            for place, row in read_rows(path, error=DemoError)
+        ),
+        error=DemoError,
+    )
+
+
+def tool_from_row(row: JsonObject, *, file: str | Path | None = None, place: str = "") -> Tool:
+    """Make a tool of a row.
+
+    ``permissions`` is a list of names that are all needed, or a list of such lists, of which any
+    one is enough. Fields that the format does not know join those under ``metadata``, which win.
+
+    Args:
+        row: The row, as ``json.loads`` gives it.
+        file: The file it came from, for messages.
+        place: Where in the file.
+
+    Raises:
+        CatalogError: If a field is missing or of a wrong type.
+    """
+    known = _validated(_ToolRow, row, error=CatalogError, file=file, place=place)
+    unknown = {key: value for key, value in row.items() if key not in _ToolRow.model_fields}
+    default_id = f"{known.namespace}.{known.name}" if known.namespace else known.name
+    return Tool(
+        id=known.id or default_id,
+        name=known.name,
+        namespace=known.namespace,
+        description=known.description,
+        parameters=known.parameters,
+        tags=tuple(known.tags),
+        permissions=tuple(known.permissions),
+        metadata=unknown | known.metadata,
+        origin=_origin(file, place),
+    )
+
+
+def tool_to_row(tool: Tool) -> dict[str, Any]:
+    """The row of a tool: ``tool_from_row`` gives an equal tool back."""
+    row: dict[str, Any] = {
+        "id": tool.id,
+        "name": tool.name,
+        "namespace": tool.namespace,
+        "description": tool.description,
+        "parameters": tool.parameters,
+    }
+    if tool.tags:
+        row["tags"] = list(tool.tags)
+    if tool.permissions:
+        row["permissions"] = [sorted(names) for names in tool.permissions]
+    if tool.metadata:
+        row["metadata"] = tool.metadata
+    return row
+
+
+def demo_from_row(row: JsonObject, *, file: str | Path | None = None, place: str = "") -> Demo:
+    """Make a demonstration of a row.
+
+    Its tools are those of ``calls`` in order, then those that ``tools`` names besides; one of the
+    two fields is enough. Without an ``id`` its content gives it one.
+
+    Args:
+        row: The row, as ``json.loads`` gives it.
+        file: The file it came from, for messages.
+        place: Where in the file.
+
+    Raises:
+        DemoError: If a field is missing or of a wrong type.
+    """
+    known = _validated(_DemoRow, row, error=DemoError, file=file, place=place)
+    if known.calls is None and known.tools is None:
+        raise DemoError(
+            f"the demonstration {shown(known.text)} has neither `calls` nor `tools`: "
+            "say which tools answer it",
+            file=file,
+            place=place,
+        )
+    calls = tuple(
+        Call(tool=call.tool, arguments=call.arguments, result=call.result)
+        for call in known.calls or ()
+    )
+    demo = Demo(
+        id=known.id or "",
+        text=known.text,
+        calls=calls,
+        tools=tuple(dict.fromkeys([call.tool for call in calls] + (known.tools or []))),
+        answer=known.answer,
+        origin=_origin(file, place),
+    )
+    if demo.id:
+        return demo
+    content = json.dumps(demo_to_row(demo), sort_keys=True).encode()
+    return replace(demo, id=sha256(content).hexdigest()[:_DEMO_ID_LENGTH])
+
+
+def demo_to_row(demo: Demo) -> dict[str, Any]:
+    """The row of a demonstration: ``demo_from_row`` gives an equal one back.
+
+    As ``Demo`` has it, the tools of the calls must stand first among its tools, in order.
+    """
+    row: dict[str, Any] = {"id": demo.id, "text": demo.text}
+    if demo.calls:
+        row["calls"] = [_call_to_row(call) for call in demo.calls]
+    row["tools"] = list(demo.tools)
+    if demo.answer:
+        row["answer"] = demo.answer
+    return row
+
+
+def unique(items: Iterable[_Item], *, error: type[InputError]) -> list[_Item]:
+    """The items, each id once.
+
+    Args:
+        items: Tools, demonstrations or requests.
+        error: What to raise.
+
+    Raises:
+        InputError: ``error``, if one id stands for two different items.
+    """
+    kept: dict[str, _Item] = {}
+    for item in items:
+        first = kept.setdefault(item.id, item)
+        if first != item:
+            raise error(
+                f"the id {item.id!r} already stands for something else, given at "
+                f"{first.origin or 'an unknown place'}: give one of them another id",
+                place=item.origin,
+            )
+    return list(kept.values())
+
+
+def _request_from_row(row: JsonObject, *, file: str | Path, place: str) -> LabelledRequest:
+    known = _validated(_RequestRow, row, error=DemoError, file=file, place=place)
+    tools = tuple(dict.fromkeys(known.tools))
+    return LabelledRequest(known.id, known.text, tools, origin=_origin(file, place))
+
+
+def _validated(
+    model: type[_Model],
+    row: JsonObject,
+    *,
+    error: type[InputError],
+    file: str | Path | None,
+    place: str,
+) -> _Model:
+    try:
+        return model.model_validate(row)
+    except ValidationError as exc:
+        raise error(_problem(exc), file=file, place=place) from exc
+
+
+def _problem(exc: ValidationError) -> str:
+    """The first thing wrong, in one line."""
+    first = exc.errors(include_url=False, include_context=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return f"the field `{name}` is missing"
+    if first["type"] == "string_pattern_mismatch":
+        return f"the field `{name}` is blank"
+    if first["type"] in ("dict_type", "model_type"):
+        return f"the field `{name}` should be an object, not {shown(first['input'])}"
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if not name:
+        return message
+    return f"the field `{name}` {message}, not {shown(first['input'])}"
+
+
+def _origin(file: str | Path | None, place: str) -> str:
+    return ": ".join(part for part in ("" if file is None else str(file), place) if part)
+
+
+def _call_to_row(call: Call) -> dict[str, Any]:
+    row: dict[str, Any] = {"tool": call.tool, "arguments": call.arguments}
+    if call.result is not None:
+        row["result"] = call.result
+    return row

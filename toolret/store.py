@@ -1,0 +1,373 @@
+"""Records on disk: Chroma's, made whole.
+
+What of embedded Chroma can be trusted is its records (ids and metadata, in SQLite); its vector
+files lose vectors when a writer is killed, or when two long-lived clients take turns. So
+
+- a client is opened for each piece of work and closed after it, and writers take turns;
+- every record says in which generation it was born and in which it died, and its collection's
+  metadata says which generation is current: one small atomic write makes a whole sync visible;
+- a marker stands while a writer works. Who finds it without a writer checks Chroma's vectors,
+  and rebuilds the collection from its records and the vector cache if any are wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolret.errors import StoreError, StoreLockedError
+from toolret.vectors import VectorCache
+
+if TYPE_CHECKING:
+    import chromadb
+    from chromadb.api.client import Client
+
+__all__ = ["ChromaStore", "Contents", "Kind", "Record", "Writer"]
+
+Kind: TypeAlias = Literal["tools", "demos"]
+"""The two collections of an index."""
+
+_T = TypeVar("_T")
+
+_FORMAT = 1
+"""Version of what stands in the records; another version is refused."""
+
+_ALIVE = 0
+"""``died`` of a record that no sync has removed: generations count from one."""
+
+_BATCH = 1_000
+"""Records in one call of Chroma, below the limit of every SQLite that it is built with."""
+
+_READ_TRIES = 5
+"""A commit during a read makes the reader start again; five in a row are no coincidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One stored item.
+
+    Attributes:
+        key: Digest of all that the record depends on; its id in Chroma.
+        id: Id of the tool or demonstration.
+        row: The item as one line of JSON.
+        vector_key: Where its vector is in the cache.
+    """
+
+    key: str
+    id: str
+    row: str
+    vector_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """One collection as of its latest complete sync.
+
+    Attributes:
+        generation: How many syncs were completed; 0 for a collection that has had none.
+        space: The identity of its vectors; empty where there are none.
+        records: By key.
+    """
+
+    generation: int = 0
+    space: str = ""
+    records: Mapping[str, Record] = field(default_factory=dict)
+
+
+class ChromaStore:
+    """The records of an index in a folder, through embedded Chroma.
+
+    Args:
+        folder: Made at the first write.
+        lock_timeout: Seconds that a writer waits for another one.
+    """
+
+    def __init__(self, folder: Path, *, lock_timeout: float) -> None:
+        self._folder = folder
+        self._chroma = folder / "chroma"
+        self._lock_timeout = lock_timeout
+
+    def exists(self) -> bool:
+        """Whether an index was ever written here."""
+        return self._chroma.is_dir()
+
+    def vectors(self, kind: Kind) -> VectorCache:
+        """The vectors of a collection."""
+        return VectorCache(self._folder / f"{kind}.vectors.sqlite3")
+
+    def read(self, kind: Kind) -> Contents:
+        """A collection as of its latest complete sync.
+
+        Raises:
+            StoreError: If the files cannot be read, or are of another version of toolret.
+        """
+        if not self.exists():
+            return Contents()
+        with self._client() as client:
+            for _ in range(_READ_TRIES):
+                collection = _current(client, kind)
+                if collection is None:
+                    return Contents()
+                contents = _contents(collection)
+                again = _current(client, kind)
+                if again and again.id == collection.id and again.metadata == collection.metadata:
+                    return contents
+        raise StoreError(f"{self._folder}: is being written too fast to be read")
+
+    @contextmanager
+    def write(self, kind: Kind, *, space: str) -> Iterator[Writer]:
+        """Change a collection; nothing is visible to readers before ``Writer.commit``.
+
+        A collection whose vectors are of another space, or are damaged, is written anew.
+
+        Raises:
+            StoreLockedError: If another process kept writing for longer than the time-out.
+            StoreError: If the files cannot be read or written.
+        """
+        with self._locked(), self._client() as client:
+            marker = self._marker(kind)
+            damaged = marker.exists() and not self._intact(client, kind)
+            marker.touch()  # stays behind if this process is killed or fails
+            yield Writer(client, kind, space=space, vectors=self.vectors(kind), anew=damaged)
+            marker.unlink()
+
+    def heal(self, kind: Kind) -> None:
+        """After a killed writer: put Chroma's vectors in order, if no writer is at work.
+
+        What the killed sync had stored and embedded is left for the next sync to use.
+        """
+        if not self._marker(kind).exists():
+            return
+        try:
+            with self._locked(timeout=0), self._client() as client:
+                if not self._intact(client, kind):
+                    self._rebuild(client, kind)
+                self._marker(kind).unlink(missing_ok=True)
+        except StoreLockedError:
+            return  # a writer is at work: the marker is its own
+
+    def _rebuild(self, client: Client, kind: Kind) -> None:
+        current = _current(client, kind)
+        contents = _contents(current) if current else Contents()
+        vectors = self.vectors(kind).get([r.vector_key for r in contents.records.values()])
+        kept = [r for r in contents.records.values() if r.vector_key in vectors]
+        writer = Writer(client, kind, space=contents.space, vectors=self.vectors(kind), anew=True)
+        writer.add(kept, [vectors[record.vector_key] for record in kept])
+        writer.publish({record.key for record in kept})
+
+    def _intact(self, client: Client, kind: Kind) -> bool:
+        """Whether Chroma gives back every live record's vector, and the right one."""
+        from chromadb.errors import ChromaError
+
+        collection = _current(client, kind)
+        records = _contents(collection).records if collection else {}
+        if collection is None or not records:
+            return True
+        try:
+            stored = collection.get(include=["embeddings"])
+        except ChromaError:
+            return False
+        embeddings = stored["embeddings"]
+        if embeddings is None or len(embeddings) != len(stored["ids"]):
+            return False
+        cached = self.vectors(kind).get([record.vector_key for record in records.values()])
+        return all(
+            np.allclose(vector, cached[records[key].vector_key], atol=1e-6)
+            for key, vector in zip(stored["ids"], embeddings, strict=True)
+            if key in records and records[key].vector_key in cached
+        )
+
+    def _marker(self, kind: Kind) -> Path:
+        return self._folder / f"{kind}.writing"
+
+    @contextmanager
+    def _locked(self, *, timeout: float | None = None) -> Iterator[None]:
+        from filelock import FileLock, Timeout
+
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self._folder / "write.lock")
+            with lock.acquire(timeout=self._lock_timeout if timeout is None else timeout):
+                yield
+        except Timeout as error:
+            raise StoreLockedError(
+                f"{self._folder}: another process has been writing for more than "
+                f"{self._lock_timeout:g} s; wait for it, or raise lock_timeout"
+            ) from error
+        except OSError as error:
+            raise StoreError(f"{self._folder}: cannot be written: {error}") from error
+
+    @contextmanager
+    def _client(self) -> Iterator[Client]:
+        from chromadb.api.client import Client
+        from chromadb.config import Settings
+        from chromadb.errors import ChromaError
+
+        settings = Settings(
+            is_persistent=True, persist_directory=str(self._chroma), anonymized_telemetry=False
+        )
+        try:
+            client = Client(settings=settings)
+            try:
+                yield client
+            finally:
+                client.close()
+        except ChromaError as error:
+            raise StoreError(f"{self._folder}: Chroma failed: {error}") from error
+
+
+class Writer:
+    """One change of one collection.
+
+    Attributes:
+        live: What readers see, by key.
+        stored: Keys that need not be added: what is live, and what an interrupted sync left.
+    """
+
+    def __init__(
+        self, client: Client, kind: Kind, *, space: str, vectors: VectorCache, anew: bool
+    ) -> None:
+        self._client = client
+        self._kind = kind
+        self._space = space
+        self._vectors = vectors
+        current = _current(client, kind)
+        before = _contents(current) if current else Contents()
+        self._generation = before.generation + 1
+        self.live = before.records
+        if current is None or anew or before.space not in ("", space):
+            self._collection = _create(client, kind)
+        else:
+            self._collection = current
+        self.stored = frozenset(self._collection.get(include=[])["ids"])
+
+    def add(self, records: Sequence[Record], vectors: Sequence[NDArray[np.float32]]) -> None:
+        """Store records, unseen until ``publish``; the vectors are kept first."""
+        pairs = list(zip(records, vectors, strict=True))
+        self._vectors.put({record.vector_key: vector for record, vector in pairs})
+        for some in _batches(pairs):
+            self._collection.upsert(
+                ids=[record.key for record, _ in some],
+                embeddings=np.stack([vector for _, vector in some]),
+                metadatas=[
+                    {
+                        "id": record.id,
+                        "row": record.row,
+                        "vector": record.vector_key,
+                        "born": self._generation,
+                        "died": _ALIVE,
+                    }
+                    for record, _ in some
+                ],
+            )
+
+    def publish(self, keep: Collection[str]) -> None:
+        """Make exactly the records with these keys what readers see, in one step."""
+        wanted = frozenset(keep)
+        found = _records(self._collection)
+        live = {key for key, data in found.items() if _is_live(data, self._generation - 1)}
+        _delete(self._collection, found.keys() - live - wanted)
+        # What a sync that was interrupted here had marked, this one may see otherwise.
+        spared = {key for key in live & wanted if found[key]["died"] != _ALIVE}
+        returning = {key for key in found.keys() & wanted - live if found[key]["died"] != _ALIVE}
+        _update(self._collection, spared, {"died": _ALIVE})
+        _update(self._collection, returning, {"died": _ALIVE, "born": self._generation})
+        _update(self._collection, live - wanted, {"died": self._generation})
+        self._collection.modify(
+            metadata=_metadata(generation=self._generation, space=self._space, complete=True)
+        )
+        _delete(self._collection, live - wanted)
+        for other in _collections(self._client, self._kind):
+            if other.id != self._collection.id:
+                self._client.delete_collection(other.name)
+        self._vectors.keep_only(str(found[key]["vector"]) for key in wanted)
+
+
+def _metadata(*, generation: int, space: str, complete: bool) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "generation": generation,
+        "space": space,
+        "complete": complete,
+    }
+
+
+def _collections(client: Client, kind: Kind) -> list[chromadb.Collection]:
+    """The collections of one kind, oldest first: more than one while one is written anew."""
+    named = [c for c in client.list_collections() if re.fullmatch(rf"{kind}-\d+", c.name)]
+    return sorted(named, key=_number)
+
+
+def _number(collection: chromadb.Collection) -> int:
+    return int(collection.name.rpartition("-")[2])
+
+
+def _current(client: Client, kind: Kind) -> chromadb.Collection | None:
+    complete = [c for c in _collections(client, kind) if c.metadata["complete"]]
+    if not complete:
+        return None
+    if complete[-1].metadata["format"] != _FORMAT:
+        raise StoreError(
+            "the index was written by another version of toolret "
+            f"(format {complete[-1].metadata['format']}, this one reads {_FORMAT}): "
+            "build it again in a new folder"
+        )
+    return complete[-1]
+
+
+def _create(client: Client, kind: Kind) -> chromadb.Collection:
+    existing = _collections(client, kind)
+    for collection in existing:
+        if not collection.metadata["complete"]:
+            client.delete_collection(collection.name)
+    number = _number(existing[-1]) + 1 if existing else 1
+    return client.create_collection(
+        f"{kind}-{number:06d}",
+        metadata=_metadata(generation=0, space="", complete=False),
+        configuration={"hnsw": {"space": "cosine"}},
+        embedding_function=None,
+    )
+
+
+def _records(collection: chromadb.Collection) -> dict[str, Mapping[str, Any]]:
+    stored = collection.get(include=["metadatas"])
+    return dict(zip(stored["ids"], stored["metadatas"] or (), strict=True))
+
+
+def _is_live(data: Mapping[str, Any], generation: int) -> bool:
+    return data["born"] <= generation and not _ALIVE < data["died"] <= generation
+
+
+def _contents(collection: chromadb.Collection) -> Contents:
+    metadata = collection.metadata
+    return Contents(
+        generation=metadata["generation"],
+        space=metadata["space"],
+        records={
+            key: Record(key=key, id=data["id"], row=data["row"], vector_key=data["vector"])
+            for key, data in _records(collection).items()
+            if _is_live(data, metadata["generation"])
+        },
+    )
+
+
+def _delete(collection: chromadb.Collection, keys: Collection[str]) -> None:
+    for some in _batches(sorted(keys)):
+        collection.delete(ids=some)
+
+
+def _update(collection: chromadb.Collection, keys: Collection[str], data: dict[str, Any]) -> None:
+    for some in _batches(sorted(keys)):
+        collection.update(ids=some, metadatas=[data] * len(some))
+
+
+def _batches(items: list[_T]) -> Iterator[list[_T]]:
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]

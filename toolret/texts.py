@@ -1,0 +1,48 @@
+"""How a tool reads as text: for the embedder, and for the lexical index."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from toolret.types import Tool
+
+__all__ = ["RENDERER_VERSION", "split_identifier", "tool_text"]
+
+RENDERER_VERSION = "1"
+"""Part of the identity of a vector: raise it when ``tool_text`` writes anything differently."""
+
+_WORD = re.compile(
+    r"[A-Z]+(?=[A-Z][a-z])"  # HTTP in HTTPServer
+    r"|[A-Z]?[a-z]+"
+    r"|[A-Z]+"
+    r"|\d+"
+    r"|[^\W\d_A-Za-z]+"  # letters of other scripts
+)
+
+
+def split_identifier(name: str) -> str:
+    """The words of an identifier: ``listInvoices_v2`` becomes ``list Invoices v 2``."""
+    return " ".join(_WORD.findall(name)) or name
+
+
+def tool_text(tool: Tool) -> str:
+    """A tool as one line of text: where it belongs, its name, what it does, its parameters.
+
+    What tells tools apart comes first, since embedding models read only so far.
+    """
+    parts = [split_identifier(tool.namespace), split_identifier(tool.name), tool.description]
+    parts += [
+        f"{split_identifier(name)} {text}".strip() for name, text in _parameter_texts(tool)
+    ]
+    return ". ".join(part.strip().rstrip(".") for part in parts if part.strip())
+
+
+def _parameter_texts(tool: Tool) -> Iterator[tuple[str, str]]:
+    properties: Any = (tool.parameters or {}).get("properties")
+    if not isinstance(properties, Mapping):
+        return
+    for name, schema in properties.items():
+        text = schema.get("description") if isinstance(schema, Mapping) else None
+        yield str(name), text if isinstance(text, str) else ""

@@ -1,0 +1,164 @@
+"""The values that flow through toolret: plain, frozen, without behaviour beyond reading them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+__all__ = [
+    "Call",
+    "Demo",
+    "DemoHit",
+    "Evidence",
+    "Hit",
+    "JsonObject",
+    "Message",
+    "Permissions",
+    "Query",
+    "Request",
+    "Tool",
+]
+
+JsonObject: TypeAlias = Mapping[str, Any]
+"""A JSON object, as ``json.loads`` gives it. Treat it as read-only."""
+
+Message: TypeAlias = Mapping[str, Any]
+"""One turn of a conversation in OpenAI's form: ``{"role": ..., "content": ...}``."""
+
+Permissions: TypeAlias = tuple[frozenset[str], ...]
+"""What a caller must hold: any one of these sets, whole. Empty: nothing is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Something an agent can call.
+
+    Attributes:
+        id: Unique in an index; any characters. ``namespace.name`` unless the source gives one.
+        name: What the source calls it.
+        namespace: The API, server or module that it belongs to; may be empty.
+        description: What it does, in words.
+        parameters: JSON Schema of the arguments object, or None if it is not known.
+        tags: Labels of the source, such as OpenAPI tags.
+        permissions: What a caller must hold to use it.
+        metadata: What else the source knows, such as an operation's method and path.
+        origin: The file and place it was read from, for messages; no part of what it is.
+    """
+
+    id: str
+    name: str
+    namespace: str = ""
+    description: str = ""
+    parameters: JsonObject | None = None
+    tags: tuple[str, ...] = ()
+    permissions: Permissions = ()
+    metadata: JsonObject = field(default_factory=dict)
+    origin: str = field(default="", compare=False)
+
+    def permitted(self, granted: Collection[str] | None) -> bool:
+        """Whether a caller holding ``granted`` may use this tool; None means no check is wanted."""
+        if granted is None or not self.permissions:
+            return True
+        held = frozenset(granted)
+        return any(needed <= held for needed in self.permissions)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a tool in a demonstration; ``tool`` is a tool id."""
+
+    tool: str
+    arguments: JsonObject = field(default_factory=dict)
+    result: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A worked example: a request and the calls that answered it.
+
+    Attributes:
+        id: Unique in an index.
+        text: The request.
+        calls: What was called, in order; may be empty for a request that is only labelled.
+        tools: Ids of the tools that answer the request, in order of first use, each once.
+        answer: The final reply; may be empty.
+        origin: The file and place it was read from, for messages; no part of what it is.
+    """
+
+    id: str
+    text: str
+    calls: tuple[Call, ...] = ()
+    tools: tuple[str, ...] = ()
+    answer: str = ""
+    origin: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of the retriever.
+
+    Attributes:
+        text: The last thing the user said: the raw request.
+        messages: The conversation up to and including it, oldest first.
+    """
+
+    text: str
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One retrieval query.
+
+    ``request`` is the user's own text, ``clause`` a part of it, ``need`` what an LLM wrote.
+    """
+
+    text: str
+    kind: Literal["request", "clause", "need"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one signal said of a tool.
+
+    Attributes:
+        signal: Its name, such as ``dense`` or ``lexical``.
+        value: The signal's own figure, such as a cosine.
+        contribution: What it added to the hit's log-odds.
+    """
+
+    signal: str
+    value: float
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A tool that was found.
+
+    Attributes:
+        tool: The tool.
+        score: The estimated probability that the request needs it, 0 to 1.
+        evidence: What each signal contributed, largest first; the contributions add up to the
+            log-odds of ``score``.
+    """
+
+    tool: Tool
+    score: float
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DemoHit:
+    """A demonstration that was chosen.
+
+    Attributes:
+        demo: The demonstration.
+        similarity: Cosine of its text and the request's nearest query, -1 to 1.
+        reason: Why it was chosen, for people.
+    """
+
+    demo: Demo
+    similarity: float
+    reason: str
