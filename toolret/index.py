@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -30,6 +30,8 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 _Item = TypeVar("_Item", Tool, Demo)
 
 _log = logging.getLogger(__name__)
+
+_FIT_FILE = "fit.json"
 
 _EMBED_BATCH = 512
 """Texts embedded between two writes: enough to write at little cost, few to do again."""
@@ -62,13 +64,13 @@ class Shelf(Generic[_Item]):
         items: The tools or demonstrations.
         texts: What was embedded of each.
         vectors: Unit vectors, shape ``(items, dimensions)``.
-        generation: How many changes the collection has seen.
+        changes: How many items were ever added or removed.
     """
 
     items: tuple[_Item, ...]
     texts: tuple[str, ...]
     vectors: Vectors
-    generation: int
+    changes: int
 
     @cached_property
     def positions(self) -> Mapping[str, int]:
@@ -165,11 +167,17 @@ class ToolIndex:
         self._progress = progress
         self._check_folder(create=create)
         self.embedder = resolve_embedder(embedder, instructions=instructions)
-        for form in (_TOOLS, _DEMOS):
-            self._store.heal(form.kind)
-            if reembed:
-                self._reembed(form)
+        self._store.heal("tools")
+        self._store.heal("demos")
+        if reembed:
+            self._reembed(_TOOLS)
+            self._reembed(_DEMOS)
         self._snapshot = Snapshot(tools=self._shelf(_TOOLS), demos=self._shelf(_DEMOS))
+
+    @property
+    def fit_path(self) -> Path:
+        """Where what was learnt from the demonstrations is kept."""
+        return self.path / _FIT_FILE
 
     @property
     def snapshot(self) -> Snapshot:
@@ -199,6 +207,22 @@ class ToolIndex:
         """The demonstration with this id, or None."""
         position = self._snapshot.demos.positions.get(demo_id)
         return None if position is None else self._snapshot.demos.items[position]
+
+    def sync(
+        self, tools: Iterable[Tool], demos: Iterable[Demo] | None = None
+    ) -> dict[Kind, SyncReport]:
+        """``sync_tools``, then ``sync_demos`` unless ``demos`` is None.
+
+        All of it is checked before any of it is written. Raises what the two raise.
+        """
+        checked = unique(tools, error=CatalogError)
+        reports: dict[Kind, SyncReport] = {}
+        if demos is not None:
+            demos = _known(demos, {tool.id for tool in checked})
+        reports["tools"] = self.sync_tools(checked)
+        if demos is not None:
+            reports["demos"] = self.sync_demos(demos)
+        return reports
 
     def sync_tools(self, tools: Iterable[Tool]) -> SyncReport:
         """Make these the tools of the index; embeds only what is new or changed.
@@ -230,11 +254,11 @@ class ToolIndex:
             EmbedderError: If the embedder fails.
             StoreError: If the index cannot be written.
         """
-        return self._change(_DEMOS, self._known(demos), drop=lambda _: True)
+        return self._change(_DEMOS, _known(demos, self._snapshot.tools.positions), drop=lambda _: True)
 
     def add_demos(self, demos: Iterable[Demo]) -> SyncReport:
         """Add demonstrations, or replace those with the same ids; raises as ``sync_demos``."""
-        return self._change(_DEMOS, self._known(demos), drop=lambda _: False)
+        return self._change(_DEMOS, _known(demos, self._snapshot.tools.positions), drop=lambda _: False)
 
     def remove_demos(self, demo_ids: Iterable[str]) -> SyncReport:
         """Remove demonstrations; ids that are not there are passed over."""
@@ -243,19 +267,6 @@ class ToolIndex:
     def refresh(self) -> None:
         """See what other processes have written since."""
         self._snapshot = Snapshot(tools=self._shelf(_TOOLS), demos=self._shelf(_DEMOS))
-
-    def _known(self, demos: Iterable[Demo]) -> list[Demo]:
-        checked = list(demos)
-        known = self._snapshot.tools.positions
-        for demo in checked:
-            unknown = [tool for tool in demo.tools if tool not in known]
-            if unknown:
-                raise DemoError(
-                    f"demonstration {demo.id!r} names the tool {unknown[0]!r}, which the index "
-                    "does not hold: add its catalog first, or correct the id",
-                    place=demo.origin,
-                )
-        return checked
 
     def _change(
         self, form: _Form[_Item], items: Iterable[_Item], *, drop: Callable[[str], bool]
@@ -335,7 +346,7 @@ class ToolIndex:
         records = sorted(contents.records.values(), key=lambda record: record.id)
         items = tuple(form.load(record.row) for record in records)
         texts = tuple(form.text(item) for item in items)
-        return Shelf(items, texts, self._vectors(form, records, texts), contents.generation)
+        return Shelf(items, texts, self._vectors(form, records, texts), contents.changes)
 
     def _vectors(
         self, form: _Form[_Item], records: Sequence[Record], texts: Sequence[str]
@@ -370,3 +381,17 @@ class ToolIndex:
             raise StoreError(
                 f"{self.path}: holds something that is no index; name an empty or a new folder"
             )
+
+
+def _known(demos: Iterable[Demo], tool_ids: Collection[str]) -> list[Demo]:
+    """The demonstrations, if all the tools that they name are there."""
+    checked = list(demos)
+    for demo in checked:
+        unknown = [tool for tool in demo.tools if tool not in tool_ids]
+        if unknown:
+            raise DemoError(
+                f"demonstration {demo.id!r} names the tool {unknown[0]!r}, which the index does "
+                "not hold: add its catalog, or correct the id",
+                place=demo.origin,
+            )
+    return unique(checked, error=DemoError)

@@ -72,11 +72,13 @@ class Contents:
 
     Attributes:
         generation: How many syncs were completed; 0 for a collection that has had none.
+        changes: How many records all of them together added or removed.
         space: The identity of its vectors; empty where there are none.
         records: By key.
     """
 
     generation: int = 0
+    changes: int = 0
     space: str = ""
     records: Mapping[str, Record] = field(default_factory=dict)
 
@@ -241,6 +243,7 @@ class Writer:
         current = _current(client, kind)
         before = _contents(current) if current else Contents()
         self._generation = before.generation + 1
+        self._changes = before.changes
         self.live = before.records
         if current is None or anew or before.space not in ("", space):
             self._collection = _create(client, kind)
@@ -281,7 +284,12 @@ class Writer:
         _update(self._collection, returning, {"died": _ALIVE, "born": self._generation})
         _update(self._collection, live - wanted, {"died": self._generation})
         self._collection.modify(
-            metadata=_metadata(generation=self._generation, space=self._space, complete=True)
+            metadata=_metadata(
+                generation=self._generation,
+                changes=self._changes + len(self.live.keys() ^ wanted),
+                space=self._space,
+                complete=True,
+            )
         )
         _delete(self._collection, live - wanted)
         for other in _collections(self._client, self._kind):
@@ -290,10 +298,13 @@ class Writer:
         self._vectors.keep_only(str(found[key]["vector"]) for key in wanted)
 
 
-def _metadata(*, generation: int, space: str, complete: bool) -> dict[str, Any]:
+def _metadata(
+    *, generation: int = 0, changes: int = 0, space: str = "", complete: bool
+) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "generation": generation,
+        "changes": changes,
         "space": space,
         "complete": complete,
     }
@@ -330,7 +341,7 @@ def _create(client: Client, kind: Kind) -> chromadb.Collection:
     number = _number(existing[-1]) + 1 if existing else 1
     return client.create_collection(
         f"{kind}-{number:06d}",
-        metadata=_metadata(generation=0, space="", complete=False),
+        metadata=_metadata(complete=False),
         configuration={"hnsw": {"space": "cosine"}},
         embedding_function=None,
     )
@@ -349,6 +360,7 @@ def _contents(collection: chromadb.Collection) -> Contents:
     metadata = collection.metadata
     return Contents(
         generation=metadata["generation"],
+        changes=metadata["changes"],
         space=metadata["space"],
         records={
             key: Record(key=key, id=data["id"], row=data["row"], vector_key=data["vector"])

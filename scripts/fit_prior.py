@@ -1,0 +1,142 @@
+"""Fit the prior weights of the ranking on public data and write ``toolret/prior.json``.
+
+    python scripts/fit_prior.py ../shared/data
+
+Each set gives requests with known tools in two ways: its labelled requests against its tools
+alone, and its demonstrations asked again with themselves left out. Every set counts alike, so
+that a large one does not decide. With ``--without NAME`` a set and its siblings are left out,
+which is how the prior is tested on data it has not seen; nothing is written then but the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from toolret.catalogs import load_tools
+from toolret.clauses import split_clauses
+from toolret.embedders import RoleEmbedder, resolve_embedder
+from toolret.fitting import Example, fit_weights
+from toolret.index import Snapshot, ToolIndex
+from toolret.learning import weights_to_json
+from toolret.ranking import FEATURES, Weights, gather
+from toolret.rows import LabelledRequest, load_demos, load_requests
+from toolret.searcher import Searcher
+
+SETS = (
+    "apibank/dev",
+    "apibench/dev",
+    "bfcl/dev",
+    "mcptoolbenchpp/dev",
+    "mcpzero/dev",
+    "metatool/dev",
+    "metatool/multi_dev",
+    "nestful/dev",
+    "sealtools/dev",
+    "taubench/dev",
+    "tldr/dev",
+    "toolalpaca/dev",
+    "toollens/dev",
+    "toolret/apibank_dev",
+    "toolret/apigen_dev",
+    "toolret/gorilla_dev",
+    "toolret/toolink_dev",
+    "traject/dev",
+    "ultratool/dev",
+)
+"""The data folder's development files, ``folder/file``."""
+
+MOST_DEMOS = 3_000
+"""Demonstrations of a set that are indexed: evenly spaced ones, to keep the run short."""
+
+REQUESTS_OF_A_SET = 100
+DEMOS_OF_A_SET = 150
+"""How many of each a set gives: all sets have about as many, so all count alike."""
+
+_T = TypeVar("_T")
+
+PRIOR = Path(__file__).parent.parent / "toolret" / "prior.json"
+
+
+def main() -> None:
+    """Fit, and write or print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--without", default="", help="folder of a set to leave out")
+    arguments = parser.parse_args()
+    embedder = resolve_embedder()
+    examples: list[Example] = []
+    seen: set[str] = set()
+    for name in SETS:
+        folder, file = name.split("/")
+        if folder == arguments.without:
+            continue
+        found = examples_of(arguments.data / folder, file, embedder, with_demos=folder not in seen)
+        seen.add(folder)
+        print(f"{name}: {len(found)} examples")
+        examples += found
+    weights = fit_weights(examples, unfitted(examples))
+    text = json.dumps(weights_to_json(weights), indent=1)
+    if arguments.without:
+        print(text)
+    else:
+        PRIOR.write_text(text + "\n", "utf-8")
+
+
+def examples_of(
+    folder: Path, file: str, embedder: RoleEmbedder, *, with_demos: bool
+) -> list[Example]:
+    """What one set shows: its requests against tools alone, its demonstrations left out in turn."""
+    with tempfile.TemporaryDirectory() as scratch:
+        index = ToolIndex(Path(scratch) / "index", embedder=embedder)
+        index.sync_tools(load_tools(folder / "tools.jsonl"))
+        requests = [r for r in load_requests(folder / f"{file}.jsonl") if r.tools]
+        searcher = Searcher(index.snapshot, embedder)
+        found = [asked(searcher, request) for request in evenly(requests, REQUESTS_OF_A_SET)]
+        demos = folder / "demos.jsonl"
+        if with_demos and demos.exists():
+            index.sync_demos(evenly([d for d in load_demos(demos) if d.tools], MOST_DEMOS))
+            count = len(index.demos)
+            searcher = Searcher(index.snapshot, embedder)
+            found += searcher.examples(evenly(range(count), DEMOS_OF_A_SET))
+        return found
+
+
+def asked(searcher: Searcher, request: LabelledRequest) -> Example:
+    """A labelled request as the ranking sees it."""
+    comparisons = searcher.compare([request.text, *split_clauses(request.text)])
+    evidence = gather(searcher.layout, comparisons)
+    positions = searcher.snapshot.tools.positions
+    return Example(
+        evidence.features, np.isin(evidence.tools, [positions[tool] for tool in request.tools])
+    )
+
+
+def unfitted(examples: Sequence[Example]) -> Weights:
+    """Weights of zero, with the features' means and deviations over the examples."""
+    with_demos = [e.features for e in examples if e.features[:, FEATURES.index("demo_any")].any()]
+    features = np.concatenate(with_demos)
+    return Weights(
+        mean=features.mean(axis=0),
+        scale=features.std(axis=0) + 1e-6,
+        weight=np.zeros(features.shape[1], dtype=np.float32),
+        slope=1.0,
+        share=0.0,
+        intercept=0.0,
+    )
+
+
+def evenly(items: Sequence[_T], count: int) -> list[_T]:
+    """At most ``count`` of the items, evenly spaced."""
+    chosen = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[position] for position in chosen]
+
+
+if __name__ == "__main__":
+    main()

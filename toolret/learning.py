@@ -1,0 +1,138 @@
+"""The fit that belongs to an index: made when its demonstrations change, kept beside them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from toolret.fitting import Fit, fit
+from toolret.index import ToolIndex
+from toolret.ranking import FEATURES, Weights
+from toolret.searcher import Searcher
+
+__all__ = ["fit_index", "prior_weights", "weights_from_json", "weights_to_json"]
+
+_log = logging.getLogger(__name__)
+
+_EXAMPLES = 300
+"""Demonstrations that are asked again. More change the public sets' figures by less than a point,
+and each costs about as much as a request."""
+
+_DRIFT = 0.1
+"""Share of the demonstrations that may change before the weights are fitted anew. New ones count
+as evidence at once; it is only what evidence is worth that changes slowly."""
+
+
+class _StoredFit(BaseModel):
+    """``fit.json``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    features: list[str]
+    changes: tuple[int, int]
+    embedder: str
+    own: dict[str, Any]
+    unfamiliar: float
+    familiar: float
+    examples: int
+
+
+@cache
+def prior_weights() -> Weights:
+    """The weights fitted on public data, as ``docs/ranking.md`` describes."""
+    text = files("toolret").joinpath("prior.json").read_text("utf-8")
+    return weights_from_json(json.loads(text))
+
+
+def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
+    """What the demonstrations of an index taught: read if it still holds, else fitted and kept."""
+    demos = searcher.snapshot.demos
+    if not demos.items:
+        return Fit(prior_weights(), prior_weights())
+    stored = _read(index.fit_path)
+    changes = (searcher.snapshot.tools.changes, demos.changes)
+    if (
+        stored
+        and stored.features == list(FEATURES)
+        and stored.embedder == index.embedder.id
+        and abs(changes[0] - stored.changes[0]) <= _DRIFT * len(searcher.snapshot.tools.items)
+        and abs(changes[1] - stored.changes[1]) <= _DRIFT * len(demos.items)
+    ):
+        return Fit(
+            prior=prior_weights(),
+            own=weights_from_json(stored.own),
+            unfamiliar=stored.unfamiliar,
+            familiar=stored.familiar,
+            examples=stored.examples,
+        )
+    # Evenly spaced over the ids, so that the same demonstrations give the same fit.
+    count = min(_EXAMPLES, len(demos.items))
+    positions = np.linspace(0, len(demos.items) - 1, count).round().astype(int)
+    made = fit(searcher.examples(positions.tolist()), prior_weights())
+    _write(
+        index.fit_path,
+        _StoredFit(
+            features=list(FEATURES),
+            changes=changes,
+            embedder=index.embedder.id,
+            own=weights_to_json(made.own),
+            unfamiliar=made.unfamiliar,
+            familiar=made.familiar,
+            examples=made.examples,
+        ),
+    )
+    return made
+
+
+def weights_to_json(weights: Weights) -> dict[str, Any]:
+    """Weights as plain JSON, each feature by its name."""
+    columns = zip(FEATURES, weights.mean, weights.scale, weights.weight, strict=True)
+    return {
+        "features": {
+            name: [round(float(value), 6) for value in values] for name, *values in columns
+        },
+        "slope": weights.slope,
+        "share": weights.share,
+        "intercept": weights.intercept,
+    }
+
+
+def weights_from_json(data: dict[str, Any]) -> Weights:
+    """The inverse of ``weights_to_json``."""
+    mean, scale, weight = np.array([data["features"][name] for name in FEATURES], np.float32).T
+    return Weights(
+        mean=mean,
+        scale=scale,
+        weight=weight,
+        slope=data["slope"],
+        share=data["share"],
+        intercept=data["intercept"],
+    )
+
+
+def _read(path: Path) -> _StoredFit | None:
+    try:
+        return _StoredFit.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        _log.warning("%s cannot be read and is made again: %s", path, error)
+        return None
+
+
+def _write(path: Path, stored: _StoredFit) -> None:
+    """Keep the fit if that can be done; without it, the next process fits again."""
+    fresh = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        fresh.write_text(stored.model_dump_json(), "utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        _log.warning("%s cannot be kept: %s", path, error)

@@ -1,0 +1,340 @@
+"""``ToolRetriever``: a conversation becomes the right few tools and examples."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolret.examples import choose_demos
+from toolret.fitting import Fit
+from toolret.index import Snapshot, ToolIndex
+from toolret.learning import fit_index
+from toolret.names import wire_name
+from toolret.llm import as_chat_model
+from toolret.prompt import Format, pack
+from toolret.queries import (
+    ClauseQueries,
+    GeneratedQueries,
+    QueryGenerator,
+    RewriteQueries,
+    as_request,
+)
+from toolret.ranking import (
+    FEATURES,
+    SIGNALS,
+    Comparisons,
+    contributions,
+    gather,
+    listwise_scores,
+    log_shares,
+    probabilities,
+)
+from toolret.searcher import Searcher
+from toolret.selection import Selection
+from toolret.tokens import TokenCounter, token_counter
+from toolret.types import DemoHit, Evidence, Hit, Message, Request, Tool
+
+__all__ = ["Allow", "ToolRetriever"]
+
+Allow: TypeAlias = Collection[str] | Callable[[Tool], bool] | None
+"""The permissions that the caller holds, or a test of each tool; None means all are allowed."""
+
+Conversation: TypeAlias = str | Request | Sequence[Message]
+"""A request, or the messages up to and including it, OpenAI's or LangChain's."""
+
+_EXACT_NAME_ODDS = 20.0
+"""Log-odds for a tool that the request calls by its name: above all that evidence can add up to."""
+
+_SHOWN = {
+    "dense": "dense_clause",
+    "lexical": "lexical_clause",
+    "name": "name",
+    "namespace": "namespace_dense",
+    "neighbours": "neighbours",
+    "demonstrations": "demo_clause_nearest",
+}
+"""The feature whose value stands for a signal when it is explained."""
+
+_IDENTIFIER = re.compile(r"\w[\w.:/-]*")
+"""A run of what identifiers are written with; a full stop at its end is taken off."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """A snapshot with all that was made from it."""
+
+    searcher: Searcher
+    fit: Fit
+    names: dict[str, tuple[int, ...]]
+    """Positions of tools by what a request may call them: id, name, name on the wire."""
+
+
+class ToolRetriever:
+    """Chooses tools and demonstrations for requests.
+
+    Args:
+        index: Where they are.
+        llm: What writes retrieval queries: an ``openai`` client, a LangChain chat model, a
+            callable that takes messages and gives text, or a ``QueryGenerator``. Without one,
+            the request and its clauses are the queries.
+        model: The model's name, which an ``openai`` client needs.
+        max_tools: How many tools to choose at most.
+        max_demos: How many demonstrations to choose at most.
+        token_budget: The most tokens that the chosen tools and demonstrations may take in the
+            planner's prompt; None for no limit.
+        min_score: The least probability of a tool that is chosen.
+        prompt_format: The form in which tokens are counted against the budget.
+        counter: What counts them; by default tiktoken's ``o200k_base`` where its table is on
+            this machine, otherwise an estimate that errs high.
+    """
+
+    def __init__(
+        self,
+        index: ToolIndex,
+        *,
+        llm: Any = None,
+        model: str | None = None,
+        max_tools: int = 8,
+        max_demos: int = 3,
+        token_budget: int | None = 2_000,
+        min_score: float = 0.0,
+        prompt_format: Format = "openai",
+        counter: TokenCounter | None = None,
+    ) -> None:
+        self.index = index
+        self.max_tools = max_tools
+        self.max_demos = max_demos
+        self.token_budget = token_budget
+        self.min_score = min_score
+        self.prompt_format = prompt_format
+        self.counter = counter or token_counter()
+        self.generator = _generator(llm, model)
+        self._reading = threading.Lock()
+        self._reader = self._read(index.snapshot)
+
+    def select(
+        self,
+        conversation: Conversation,
+        *,
+        allow: Allow = None,
+        max_tools: int | None = None,
+        token_budget: int | None = None,
+    ) -> Selection:
+        """The tools and demonstrations for what a conversation asks for.
+
+        Args:
+            conversation: The request, or the messages up to and including it.
+            allow: What the caller may use; whatever it may not is never chosen nor shown.
+            max_tools: Instead of the retriever's.
+            token_budget: Instead of the retriever's.
+
+        Raises:
+            InputError: If the conversation holds no text.
+            BudgetError: If the budget is too small for even one tool.
+            EmbedderError: If the embedder fails.
+        """
+        started = time.perf_counter()
+        request = as_request(conversation)
+        generated = self.generator.generate(request)
+        return self._select(
+            request, generated, allow=allow, most=max_tools, budget=token_budget, started=started
+        )
+
+    async def aselect(
+        self,
+        conversation: Conversation,
+        *,
+        allow: Allow = None,
+        max_tools: int | None = None,
+        token_budget: int | None = None,
+    ) -> Selection:
+        """``select`` for event loops: the LLM is awaited, the rest runs in a worker thread."""
+        started = time.perf_counter()
+        request = as_request(conversation)
+        generated = await self.generator.agenerate(request)
+        return await asyncio.to_thread(
+            self._select,
+            request,
+            generated,
+            allow=allow,
+            most=max_tools,
+            budget=token_budget,
+            started=started,
+        )
+
+    def search(
+        self,
+        conversation: Conversation,
+        *,
+        k: int = 10,
+        allow: Allow = None,
+        keep_all: bool = False,
+    ) -> tuple[Hit, ...]:
+        """The k tools that are most likely needed, without demonstrations or a budget.
+
+        Args:
+            conversation: The request, or the messages up to and including it.
+            k: How many tools to give at most.
+            allow: What the caller may use.
+            keep_all: Give k tools even if none of them is likely enough.
+        """
+        request = as_request(conversation)
+        generated = self.generator.generate(request)
+        reader = self._current()
+        comparisons = reader.searcher.compare([query.text for query in generated.queries])
+        hits = self._rank(reader, request, comparisons, allow)
+        return hits[:k] if keep_all or (hits and hits[0].score >= self.min_score) else ()
+
+    def _select(
+        self,
+        request: Request,
+        generated: GeneratedQueries,
+        *,
+        allow: Allow,
+        most: int | None,
+        budget: int | None,
+        started: float,
+    ) -> Selection:
+        reader = self._current()
+        generated_at = time.perf_counter()
+        comparisons = reader.searcher.compare([query.text for query in generated.queries])
+        compared_at = time.perf_counter()
+        hits = self._rank(reader, request, comparisons, allow)
+        chosen = tuple(
+            hit
+            for hit in hits[: self.max_tools if most is None else most]
+            if hit.score >= self.min_score
+        )
+        demos = self._demos(reader, comparisons, chosen)
+        ranked_at = time.perf_counter()
+        limit = self.token_budget if budget is None else budget
+        packed = pack(
+            chosen, demos, budget=limit, format=self.prompt_format, counter=self.counter
+        )
+        return Selection(
+            request=request.text,
+            queries=generated.queries,
+            tools=chosen,
+            demos=demos,
+            note=generated.note,
+            token_budget=limit,
+            counter=self.counter,
+            packed=packed,
+            seconds={
+                "queries": generated_at - started,
+                "compare": compared_at - generated_at,
+                "rank": ranked_at - compared_at,
+                "pack": time.perf_counter() - ranked_at,
+            },
+        )
+
+    def _rank(
+        self, reader: _Reader, request: Request, comparisons: Comparisons, allow: Allow
+    ) -> tuple[Hit, ...]:
+        tools = reader.searcher.snapshot.tools.items
+        allowed = _allowed(tools, allow)
+        evidence = gather(reader.searcher.layout, comparisons, allowed=allowed)
+        weights = reader.fit.weights(evidence.features)
+        scores = listwise_scores(evidence.features, weights)
+        parts = contributions(evidence.features, weights) * weights.slope
+        rest = weights.share * log_shares(scores) + weights.intercept
+        named = np.isin(evidence.tools, _called_by_name(reader, request.text))
+        exact = named * _EXACT_NAME_ODDS
+        odds = (parts.sum(axis=1) + rest + exact).astype(np.float32)
+        likely = probabilities(odds)
+        hits = []
+        for row in np.argsort(-odds, kind="stable"):
+            found = [
+                Evidence(
+                    signal,
+                    value=float(evidence.features[row, FEATURES.index(_SHOWN[signal])]),
+                    contribution=float(parts[row, columns].sum()),
+                )
+                for signal, columns in SIGNALS.items()
+            ]
+            found.append(Evidence("against the others", float(rest[row]), float(rest[row])))
+            if named[row]:
+                found.append(Evidence("exact name", 1.0, _EXACT_NAME_ODDS))
+            found.sort(key=lambda item: -abs(item.contribution))
+            hits.append(Hit(tools[evidence.tools[row]], float(likely[row]), tuple(found)))
+        return tuple(hits)
+
+    def _demos(
+        self, reader: _Reader, comparisons: Comparisons, chosen: Sequence[Hit]
+    ) -> tuple[DemoHit, ...]:
+        demos = reader.searcher.snapshot.demos
+        if not demos.items:
+            return ()
+        return choose_demos(
+            demos.items,
+            demos.vectors,
+            comparisons.demo_dense.max(axis=1),
+            [hit.tool.id for hit in chosen],
+            most=self.max_demos,
+            least_similarity=reader.fit.unfamiliar if reader.fit.examples else 0.0,
+        )
+
+    def _current(self) -> _Reader:
+        """The reader of the index's latest snapshot; made anew after a sync, by one thread."""
+        snapshot = self.index.snapshot
+        with self._reading:
+            if self._reader.searcher.snapshot is not snapshot:
+                self._reader = self._read(snapshot)
+            return self._reader
+
+    def _read(self, snapshot: Snapshot) -> _Reader:
+        searcher = Searcher(snapshot, self.index.embedder)
+        names: dict[str, list[int]] = {}
+        for position, tool in enumerate(snapshot.tools.items):
+            for name in {tool.id, tool.name, wire_name(tool.id)}:
+                names.setdefault(name.casefold(), []).append(position)
+        return _Reader(
+            searcher,
+            fit_index(self.index, searcher),
+            {name: tuple(positions) for name, positions in names.items()},
+        )
+
+
+def _generator(llm: Any, model: str | None) -> QueryGenerator:
+    if llm is None:
+        return ClauseQueries()
+    if isinstance(llm, QueryGenerator):
+        return llm
+    return RewriteQueries(as_chat_model(llm, model))
+
+
+def _allowed(tools: Sequence[Tool], allow: Allow) -> NDArray[np.bool_] | None:
+    if allow is None:
+        return None
+    if callable(allow):
+        return np.array([bool(allow(tool)) for tool in tools], dtype=np.bool_)
+    granted = frozenset(allow)
+    return np.array([tool.permitted(granted) for tool in tools], dtype=np.bool_)
+
+
+def _called_by_name(reader: _Reader, text: str) -> list[int]:
+    """Positions of the tools that the request calls by name.
+
+    A name that is also a word counts only if it is the whole request.
+    """
+    said = {text.strip().casefold()}
+    said |= {
+        word.casefold()
+        for found in _IDENTIFIER.findall(text)
+        if _is_identifier(word := found.rstrip(".:/-"))
+    }
+    return [position for name in said for position in reader.names.get(name, ())]
+
+
+def _is_identifier(word: str) -> bool:
+    """Whether a word cannot be a word of prose: ``listInvoices``, ``list_invoices``, ``a.b``."""
+    rest = word[1:]
+    return any(mark in word for mark in "_.:/-") or (not rest.isupper() and rest != rest.lower())

@@ -1,0 +1,108 @@
+"""``Selection``: what was chosen for a request, why, and as a prompt within the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from toolret.names import wire_name
+from toolret.prompt import Dropped, Format, Packed, pack
+from toolret.tokens import TokenCounter
+from toolret.types import DemoHit, Hit, Query
+
+__all__ = ["Selection"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The tools and demonstrations chosen for one request.
+
+    Attributes:
+        request: The raw request.
+        queries: What was searched for; the raw request is among them.
+        tools: Ranked hits, best first; empty if no tool fits.
+        demos: The worked examples to show, best first.
+        note: Why something was done otherwise than asked, such as an LLM that failed; empty if
+            nothing was.
+        token_budget: The most tokens that the prompt may take; None for no limit.
+        counter: What counts the tokens.
+        packed: The prompt in the form whose tokens ``tokens`` and ``dropped`` speak of.
+        seconds: Time taken, by stage.
+    """
+
+    request: str
+    queries: tuple[Query, ...]
+    tools: tuple[Hit, ...]
+    demos: tuple[DemoHit, ...]
+    note: str
+    token_budget: int | None
+    counter: TokenCounter
+    packed: Packed
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the prompt in its form: what the planner's request grows by."""
+        return self.packed.tokens
+
+    @property
+    def tokens_are_exact(self) -> bool:
+        """Whether the tokens were counted, or estimated on the safe side."""
+        return self.counter.exact
+
+    @property
+    def dropped(self) -> tuple[Dropped, ...]:
+        """What was cut to fit the budget, at which step, and how many tokens that saved."""
+        return self.packed.dropped
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """Tool ids by the names that the planner sees."""
+        return {wire_name(hit.tool.id): hit.tool.id for hit in self.tools}
+
+    def to_openai(self) -> dict[str, Any]:
+        """``{"tools": [...], "messages": [...]}`` for OpenAI's Chat Completions.
+
+        The messages hold the worked examples; the conversation follows them.
+        """
+        return self._pack("openai").to_openai()
+
+    def to_anthropic(self) -> dict[str, Any]:
+        """``{"tools": [...], "system": "..."}`` for Anthropic's Messages."""
+        return self._pack("anthropic").to_anthropic()
+
+    def to_text(self) -> str:
+        """Tools and worked examples as plain text, for any model."""
+        return self._pack("text").to_text()
+
+    def explain(self) -> str:
+        """Why these tools and demonstrations, for people."""
+        lines = [f"request: {self.request}"]
+        lines += [f"query ({query.kind}): {query.text}" for query in self.queries[1:]]
+        if self.note:
+            lines.append(f"note: {self.note}")
+        if not self.tools:
+            lines.append("no tool fits")
+        for rank, hit in enumerate(self.tools, start=1):
+            lines.append(f"{rank}. {hit.tool.id}  p={hit.score:.3f}")
+            lines += [
+                f"     {e.contribution:+7.2f}  {e.signal} ({e.value:.3f})" for e in hit.evidence
+            ]
+        lines += [
+            f"example {hit.demo.id}  cosine={hit.similarity:.3f}: {hit.reason}"
+            for hit in self.demos
+        ]
+        lines += [
+            f"cut {cut.kind} {cut.id}: {cut.step} (-{cut.tokens_saved} tokens)"
+            for cut in self.dropped
+        ]
+        return "\n".join(lines)
+
+    def _pack(self, form: Format) -> Packed:
+        if form == self.packed.format:
+            return self.packed
+        return pack(
+            self.tools, self.demos, budget=self.token_budget, format=form, counter=self.counter
+        )
