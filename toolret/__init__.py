@@ -1,3 +1,122 @@
-"""toolret."""
+"""toolret gives LLM agents the right few tools and worked examples, inside a token budget.
+
+Public names are loaded when they are first used, so that ``import toolret`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from toolret.catalogs import load_tools
+    from toolret.embedders import (
+        LLM_EMBEDDER,
+        Embedder,
+        Instructions,
+        OpenAIEmbedder,
+        RoleEmbedder,
+        SentenceTransformerEmbedder,
+    )
+    from toolret.errors import (
+        BudgetError,
+        CatalogError,
+        DemoError,
+        EmbedderError,
+        EmbedderMismatchError,
+        InputError,
+        MissingExtraError,
+        QueryGenerationError,
+        StoreError,
+        StoreLockedError,
+        ToolretError,
+    )
+    from toolret.index import SyncReport, ToolIndex
+    from toolret.queries import ClauseQueries, RewriteQueries
+    from toolret.retriever import ToolRetriever
+    from toolret.rows import load_demos, load_requests
+    from toolret.selection import Selection
+    from toolret.types import Call, Demo, DemoHit, Evidence, Hit, Query, Request, Tool
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "catalogs": ("load_tools",),
+    "embedders": (
+        "LLM_EMBEDDER",
+        "Embedder",
+        "Instructions",
+        "OpenAIEmbedder",
+        "RoleEmbedder",
+        "SentenceTransformerEmbedder",
+    ),
+    "errors": (
+        "BudgetError",
+        "CatalogError",
+        "DemoError",
+        "EmbedderError",
+        "EmbedderMismatchError",
+        "InputError",
+        "MissingExtraError",
+        "QueryGenerationError",
+        "StoreError",
+        "StoreLockedError",
+        "ToolretError",
+    ),
+    "index": ("SyncReport", "ToolIndex"),
+    "queries": ("ClauseQueries", "RewriteQueries"),
+    "retriever": ("ToolRetriever",),
+    "rows": ("load_demos", "load_requests"),
+    "selection": ("Selection",),
+    "types": ("Call", "Demo", "DemoHit", "Evidence", "Hit", "Query", "Request", "Tool"),
+}
+"""In which module each public name lives."""
+
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "LLM_EMBEDDER",
+    "BudgetError",
+    "Call",
+    "CatalogError",
+    "ClauseQueries",
+    "Demo",
+    "DemoError",
+    "DemoHit",
+    "Embedder",
+    "EmbedderError",
+    "EmbedderMismatchError",
+    "Evidence",
+    "Hit",
+    "InputError",
+    "Instructions",
+    "MissingExtraError",
+    "OpenAIEmbedder",
+    "Query",
+    "QueryGenerationError",
+    "Request",
+    "RewriteQueries",
+    "RoleEmbedder",
+    "Selection",
+    "SentenceTransformerEmbedder",
+    "StoreError",
+    "StoreLockedError",
+    "SyncReport",
+    "Tool",
+    "ToolIndex",
+    "ToolRetriever",
+    "ToolretError",
+    "load_demos",
+    "load_requests",
+    "load_tools",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -112,7 +112,7 @@ class _Form(Generic[_Item]):
         return Record(key=digest, id=item.id, row=row, vector_key=key)
 
 
-_TOOLS = _Form[Tool](
+_TOOLS: _Form[Tool] = _Form(
     kind="tools",
     role="tool",
     error=CatalogError,
@@ -120,7 +120,7 @@ _TOOLS = _Form[Tool](
     to_row=tool_to_row,
     from_row=tool_from_row,
 )
-_DEMOS = _Form[Demo](
+_DEMOS: _Form[Demo] = _Form(
     kind="demos",
     role="demo",
     error=DemoError,
@@ -167,8 +167,7 @@ class ToolIndex:
         self._progress = progress
         self._check_folder(create=create)
         self.embedder = resolve_embedder(embedder, instructions=instructions)
-        self._store.heal("tools")
-        self._store.heal("demos")
+        self._store.heal()
         if reembed:
             self._reembed(_TOOLS)
             self._reembed(_DEMOS)

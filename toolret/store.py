@@ -6,13 +6,15 @@ files lose vectors when a writer is killed, or when two long-lived clients take 
 - a client is opened for each piece of work and closed after it, and writers take turns;
 - every record says in which generation it was born and in which it died, and its collection's
   metadata says which generation is current: one small atomic write makes a whole sync visible;
-- a marker stands while a writer works. Who finds it without a writer checks Chroma's vectors,
-  and rebuilds the collection from its records and the vector cache if any are wrong.
+- a marker stands while a writer works. Who finds it without a writer removes Chroma's vector
+  files (reading damaged ones can end the process) and writes the collections anew, from their
+  records and the vectors kept beside them.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -94,6 +96,7 @@ class ChromaStore:
     def __init__(self, folder: Path, *, lock_timeout: float) -> None:
         self._folder = folder
         self._chroma = folder / "chroma"
+        self._marker = folder / "writing"
         self._lock_timeout = lock_timeout
 
     def exists(self) -> bool:
@@ -125,78 +128,75 @@ class ChromaStore:
 
     @contextmanager
     def write(self, kind: Kind, *, space: str) -> Iterator[Writer]:
-        """Change a collection; nothing is visible to readers before ``Writer.commit``.
+        """Change a collection; nothing is visible to readers before ``Writer.publish``.
 
-        A collection whose vectors are of another space, or are damaged, is written anew.
+        A collection whose vectors are of another space is written anew.
 
         Raises:
             StoreLockedError: If another process kept writing for longer than the time-out.
             StoreError: If the files cannot be read or written.
         """
-        with self._locked(), self._client() as client:
-            marker = self._marker(kind)
-            damaged = marker.exists() and not self._intact(client, kind)
-            marker.touch()  # stays behind if this process is killed or fails
-            yield Writer(client, kind, space=space, vectors=self.vectors(kind), anew=damaged)
-            marker.unlink()
+        with self._locked(self._lock_timeout):
+            self._restore()
+            with self._marked(), self._client() as client:
+                yield Writer(client, kind, space=space, vectors=self.vectors(kind))
 
-    def heal(self, kind: Kind) -> None:
+    def heal(self) -> None:
         """After a killed writer: put Chroma's vectors in order, if no writer is at work.
 
-        What the killed sync had stored and embedded is left for the next sync to use.
+        What the killed sync had embedded is left for the next sync to use.
         """
-        if not self._marker(kind).exists():
+        if not self._marker.exists():
             return
         try:
-            with self._locked(timeout=0), self._client() as client:
-                if not self._intact(client, kind):
-                    self._rebuild(client, kind)
-                self._marker(kind).unlink(missing_ok=True)
+            with self._locked(timeout=0):
+                self._restore()
         except StoreLockedError:
             return  # a writer is at work: the marker is its own
 
-    def _rebuild(self, client: Client, kind: Kind) -> None:
+    def _restore(self) -> None:
+        if not self._marker.exists():
+            return
+        for folder in self._chroma.glob("*/"):
+            shutil.rmtree(folder)
+        kinds: tuple[Kind, ...] = ("tools", "demos")
+        with self._marked(), self._client() as client:
+            for kind in kinds:
+                self._rewrite(client, kind)
+
+    def _rewrite(self, client: Client, kind: Kind) -> None:
         current = _current(client, kind)
-        contents = _contents(current) if current else Contents()
-        vectors = self.vectors(kind).get([r.vector_key for r in contents.records.values()])
+        if current is None:
+            return
+        contents = _contents(current)
+        cache = self.vectors(kind)
+        vectors = cache.get([record.vector_key for record in contents.records.values()])
         kept = [r for r in contents.records.values() if r.vector_key in vectors]
-        writer = Writer(client, kind, space=contents.space, vectors=self.vectors(kind), anew=True)
+        writer = Writer(client, kind, space=contents.space, vectors=cache, anew=True)
         writer.add(kept, [vectors[record.vector_key] for record in kept])
-        writer.publish({record.key for record in kept})
-
-    def _intact(self, client: Client, kind: Kind) -> bool:
-        """Whether Chroma gives back every live record's vector, and the right one."""
-        from chromadb.errors import ChromaError
-
-        collection = _current(client, kind)
-        records = _contents(collection).records if collection else {}
-        if collection is None or not records:
-            return True
-        try:
-            stored = collection.get(include=["embeddings"])
-        except ChromaError:
-            return False
-        embeddings = stored["embeddings"]
-        if embeddings is None or len(embeddings) != len(stored["ids"]):
-            return False
-        cached = self.vectors(kind).get([record.vector_key for record in records.values()])
-        return all(
-            np.allclose(vector, cached[records[key].vector_key], atol=1e-6)
-            for key, vector in zip(stored["ids"], embeddings, strict=True)
-            if key in records and records[key].vector_key in cached
-        )
-
-    def _marker(self, kind: Kind) -> Path:
-        return self._folder / f"{kind}.writing"
+        writer.publish([record.key for record in kept], prune=False)
 
     @contextmanager
-    def _locked(self, *, timeout: float | None = None) -> Iterator[None]:
+    def _marked(self) -> Iterator[None]:
+        """The marker stays behind if the process is killed, or if Chroma fails."""
+        self._marker.touch()
+        try:
+            yield
+        except StoreError:
+            raise
+        except BaseException:
+            self._marker.unlink()
+            raise
+        self._marker.unlink()
+
+    @contextmanager
+    def _locked(self, timeout: float) -> Iterator[None]:
         from filelock import FileLock, Timeout
 
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self._folder / "write.lock")
-            with lock.acquire(timeout=self._lock_timeout if timeout is None else timeout):
+            with lock.acquire(timeout=timeout):
                 yield
         except Timeout as error:
             raise StoreLockedError(
@@ -234,7 +234,13 @@ class Writer:
     """
 
     def __init__(
-        self, client: Client, kind: Kind, *, space: str, vectors: VectorCache, anew: bool
+        self,
+        client: Client,
+        kind: Kind,
+        *,
+        space: str,
+        vectors: VectorCache,
+        anew: bool = False,
     ) -> None:
         self._client = client
         self._kind = kind
@@ -271,8 +277,13 @@ class Writer:
                 ],
             )
 
-    def publish(self, keep: Collection[str]) -> None:
-        """Make exactly the records with these keys what readers see, in one step."""
+    def publish(self, keep: Collection[str], *, prune: bool = True) -> None:
+        """Make exactly the records with these keys what readers see, in one step.
+
+        Args:
+            keep: Keys.
+            prune: Whether to forget vectors that no record has.
+        """
         wanted = frozenset(keep)
         found = _records(self._collection)
         live = {key for key, data in found.items() if _is_live(data, self._generation - 1)}
@@ -295,7 +306,8 @@ class Writer:
         for other in _collections(self._client, self._kind):
             if other.id != self._collection.id:
                 self._client.delete_collection(other.name)
-        self._vectors.keep_only(str(found[key]["vector"]) for key in wanted)
+        if prune:
+            self._vectors.keep_only(found[key]["vector"] for key in wanted)
 
 
 def _metadata(

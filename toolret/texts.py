@@ -13,18 +13,26 @@ __all__ = ["RENDERER_VERSION", "split_identifier", "tool_text"]
 RENDERER_VERSION = "1"
 """Part of the identity of a vector: raise it when ``tool_text`` writes anything differently."""
 
-_WORD = re.compile(
-    r"[A-Z]+(?=[A-Z][a-z])"  # HTTP in HTTPServer
-    r"|[A-Z]?[a-z]+"
-    r"|[A-Z]+"
-    r"|\d+"
-    r"|[^\W\d_A-Za-z]+"  # letters of other scripts
-)
+_RUN = re.compile(r"[^\W\d_]+|\d+")
+"""Letters of any script, or digits."""
 
 
 def split_identifier(name: str) -> str:
     """The words of an identifier: ``listInvoices_v2`` becomes ``list Invoices v 2``."""
-    return " ".join(_WORD.findall(name)) or name
+    return " ".join(word for run in _RUN.findall(name) for word in _split_case(run)) or name
+
+
+def _split_case(run: str) -> Iterator[str]:
+    """Words that only their capitals tell apart: ``HTTPServer`` is ``HTTP``, ``Server``."""
+    start = 0
+    for i in range(1, len(run)):
+        begins_word = run[i].isupper() and run[i - 1].islower()
+        ends_acronym = run[i].islower() and run[i - 1].isupper() and i - 1 > start
+        if begins_word or ends_acronym:
+            end = i if begins_word else i - 1
+            yield run[start:end]
+            start = end
+    yield run[start:]
 
 
 def tool_text(tool: Tool) -> str:

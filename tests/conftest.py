@@ -1,0 +1,80 @@
+"""What all tests share: no network beyond this machine, exact token tables, small catalogs."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolret.testing import HashedWordsEmbedder
+from toolret.types import Call, Demo, Tool
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    absent = pytest.mark.skip(reason="the public data does not stand beside the project")
+    for item in items:
+        if item.get_closest_marker("shared") and not SHARED.is_dir():
+            item.add_marker(absent)
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = socket.socket.connect
+
+    def local_only(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX and not ipaddress.ip_address(address[0]).is_loopback:
+            raise AssertionError(f"a test reached for the network: {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", local_only)
+
+
+@pytest.fixture(autouse=True)
+def _token_tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The tables that a package of the ``dev`` extra carries."""
+    spec = find_spec("llama_index.core")
+    assert spec is not None and spec.origin is not None
+    folder = Path(spec.origin).parent / "_static" / "tiktoken_cache"
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(folder))
+    yield
+
+
+@pytest.fixture
+def embedder() -> HashedWordsEmbedder:
+    return HashedWordsEmbedder()
+
+
+def tool(name: str, description: str = "", **fields: Any) -> Tool:
+    return Tool(id=fields.pop("id", name), name=name, description=description, **fields)
+
+
+def demo(id_: str, text: str, *tools: str) -> Demo:
+    return Demo(id=id_, text=text, calls=tuple(Call(name) for name in tools), tools=tools)
+
+
+@pytest.fixture
+def tools() -> list[Tool]:
+    return [
+        tool("cancel_order", "Cancel an order before it ships."),
+        tool("refund_payment", "Return money that was paid."),
+        tool("list_invoices", "List the invoices of a customer."),
+        tool("track_parcel", "Where a parcel is now."),
+    ]
+
+
+@pytest.fixture
+def demos() -> list[Demo]:
+    return [
+        demo("d1", "please stop my purchase", "cancel_order"),
+        demo("d2", "the customer wants her money back", "refund_payment"),
+        demo("d3", "where is the package of Alice", "track_parcel"),
+        demo("d4", "stop the purchase and give the money back", "cancel_order", "refund_payment"),
+    ]

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from tests.conftest import demo, tool
+from toolret.embedders import Instructions, RoleEmbedder
+from toolret.errors import (
+    CatalogError,
+    DemoError,
+    EmbedderError,
+    EmbedderMismatchError,
+    StoreError,
+    StoreLockedError,
+)
+from toolret.index import SyncReport, ToolIndex
+from toolret.testing import HashedWordsEmbedder
+from toolret.types import Demo, Tool
+
+
+class CountingEmbedder(HashedWordsEmbedder):
+    """Counts texts, and fails when it has embedded as many as it may."""
+
+    def __init__(self, most: int | None = None) -> None:
+        super().__init__()
+        self.embedded = 0
+        self.most = most
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        if self.most is not None and self.embedded + len(texts) > self.most:
+            raise EmbedderError("out of breath")
+        self.embedded += len(texts)
+        return super().embed_documents(texts)
+
+
+def many_tools(count: int) -> list[Tool]:
+    return [tool(f"tool_{i}", f"does thing number {i} and {i * i}") for i in range(count)]
+
+
+def test_a_new_index_is_empty_and_makes_no_folder(tmp_path: Path, embedder: RoleEmbedder) -> None:
+    index = ToolIndex(tmp_path / "index", embedder=embedder)
+    assert (len(index), list(index), index.demos) == (0, [], ())
+    assert index.get("x") is None
+    assert index.get_demo("x") is None
+    assert not (tmp_path / "index").exists()
+
+
+def test_sync_reports_what_changed_and_embeds_only_that(tmp_path: Path, tools: list[Tool]) -> None:
+    embedder = CountingEmbedder()
+    index = ToolIndex(tmp_path, embedder=embedder)
+    assert index.sync_tools(tools) == SyncReport(added=4, embedded=4)
+    assert index.sync_tools(tools) == SyncReport(kept=4)
+    changed = [replace(tools[0], description="Stop an order."), *tools[1:3], tool("new")]
+    assert index.sync_tools(changed) == SyncReport(
+        added=1, changed=1, removed=1, kept=2, embedded=2
+    )
+    assert embedder.embedded == 6
+    assert [found.id for found in index] == sorted(found.id for found in changed)
+
+
+def test_a_change_outside_the_text_embeds_nothing(tmp_path: Path, tools: list[Tool]) -> None:
+    index = ToolIndex(tmp_path, embedder=CountingEmbedder())
+    index.sync_tools(tools)
+    guarded = [replace(found, permissions=(frozenset({"admin"}),)) for found in tools]
+    assert index.sync_tools(guarded) == SyncReport(changed=4)
+    assert index.get("cancel_order") == guarded[0]
+
+
+def test_tools_of_equal_text_are_embedded_once(tmp_path: Path) -> None:
+    index = ToolIndex(tmp_path, embedder=CountingEmbedder())
+    twins = [tool("ping", "same", id="a.ping"), tool("ping", "same", id="b.ping")]
+    assert index.sync_tools(twins) == SyncReport(added=2, embedded=1)
+    assert np.array_equal(*index.snapshot.tools.vectors)
+
+
+def test_reopening_finds_everything(tmp_path: Path, tools: list[Tool], demos: list[Demo]) -> None:
+    ToolIndex(tmp_path, embedder=HashedWordsEmbedder()).sync(tools, demos)
+    embedder = CountingEmbedder()
+    index = ToolIndex(tmp_path, embedder=RoleEmbedder(embedder, embedder_id=_id_of_hashed_words()))
+    assert sorted(index, key=lambda t: t.id) == sorted(tools, key=lambda t: t.id)
+    assert list(index.demos) == demos
+    assert index.get_demo("d1") == demos[0]
+    assert "cancel_order" in index and "nothing" not in index
+    assert embedder.embedded == 0
+    expected = HashedWordsEmbedder().embed_documents(list(index.snapshot.tools.texts))
+    assert np.allclose(index.snapshot.tools.vectors, expected, atol=1e-6)
+
+
+def _id_of_hashed_words() -> str:
+    return RoleEmbedder(HashedWordsEmbedder()).id
+
+
+def test_add_and_remove_touch_only_what_they_name(
+    tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
+) -> None:
+    index = ToolIndex(tmp_path, embedder=embedder)
+    index.sync(tools, demos)
+    assert index.add_tools([tool("new")]) == SyncReport(added=1, kept=4, embedded=1)
+    assert index.remove_tools(["new", "never there"]) == SyncReport(removed=1, kept=4)
+    fifth = demo("d5", "where are my bills", "list_invoices")
+    assert index.add_demos([fifth]) == SyncReport(added=1, kept=4, embedded=1)
+    assert index.remove_demos(["d1"]) == SyncReport(removed=1, kept=4)
+    assert [found.id for found in index.demos] == ["d2", "d3", "d4", "d5"]
+
+
+def test_what_comes_back_after_it_was_removed_is_whole(
+    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
+) -> None:
+    index = ToolIndex(tmp_path, embedder=embedder)
+    index.sync_tools(tools)
+    index.sync_tools(tools[:1])
+    index.sync_tools(tools)
+    assert len(ToolIndex(tmp_path, embedder=embedder)) == 4
+
+
+def test_one_id_for_two_tools_is_an_error_and_nothing_changes(
+    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
+) -> None:
+    index = ToolIndex(tmp_path, embedder=embedder)
+    index.sync_tools(tools)
+    with pytest.raises(CatalogError, match="cancel_order"):
+        index.sync_tools([tools[0], replace(tools[0], description="another")])
+    assert len(ToolIndex(tmp_path, embedder=embedder)) == 4
+
+
+def test_a_demonstration_of_an_unknown_tool_is_an_error_before_anything_is_written(
+    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
+) -> None:
+    index = ToolIndex(tmp_path, embedder=embedder)
+    lost = replace(demo("d9", "hello", "no_such_tool"), origin="demos.jsonl: line 7")
+    with pytest.raises(DemoError, match=r"^demos\.jsonl: line 7: .*'no_such_tool'"):
+        index.sync(tools, [lost])
+    assert len(index) == 0
+    assert not (tmp_path / "chroma").exists()
+
+
+def test_a_failed_sync_leaves_the_index_as_it_was_and_the_next_goes_on(tmp_path: Path) -> None:
+    before, after = many_tools(10), many_tools(1_500)
+    ToolIndex(tmp_path, embedder=CountingEmbedder()).sync_tools(before)
+    failing = ToolIndex(tmp_path, embedder=CountingEmbedder(most=1_100))
+    with pytest.raises(EmbedderError):
+        failing.sync_tools(after[5:])
+    assert {found.id for found in failing} == {found.id for found in before}
+    embedder = CountingEmbedder()
+    index = ToolIndex(tmp_path, embedder=embedder)
+    assert {found.id for found in index} == {found.id for found in before}
+    report = index.sync_tools(after[5:])
+    assert (report.added, report.removed, report.kept) == (1_490, 5, 5)
+    assert report.embedded == embedder.embedded == 1_490 - 1_024
+
+
+def test_another_embedder_is_refused_or_embeds_again_when_asked(
+    tmp_path: Path, tools: list[Tool], demos: list[Demo]
+) -> None:
+    ToolIndex(tmp_path, embedder=HashedWordsEmbedder(dimensions=64)).sync(tools, demos)
+    other = HashedWordsEmbedder(dimensions=32)
+    with pytest.raises(EmbedderMismatchError, match="reembed=True"):
+        ToolIndex(tmp_path, embedder=other)
+    index = ToolIndex(tmp_path, embedder=other, reembed=True)
+    assert index.snapshot.tools.vectors.shape == (4, 32)
+    assert index.snapshot.demos.vectors.shape == (4, 32)
+    assert len(ToolIndex(tmp_path, embedder=other)) == 4
+
+
+def test_another_instruction_is_another_space(tmp_path: Path, tools: list[Tool]) -> None:
+    embedder = HashedWordsEmbedder()
+    ToolIndex(tmp_path, embedder=embedder).sync_tools(tools)
+    with pytest.raises(EmbedderMismatchError):
+        ToolIndex(tmp_path, embedder=embedder, instructions=Instructions(tool="A tool: "))
+
+
+def test_lost_vectors_are_embedded_again(tmp_path: Path, tools: list[Tool]) -> None:
+    ToolIndex(tmp_path, embedder=HashedWordsEmbedder()).sync_tools(tools)
+    (tmp_path / "tools.vectors.sqlite3").unlink()
+    embedder = CountingEmbedder()
+    counted = RoleEmbedder(embedder, embedder_id=_id_of_hashed_words())
+    assert len(ToolIndex(tmp_path, embedder=counted)) == 4
+    assert embedder.embedded == 4
+    ToolIndex(tmp_path, embedder=counted)
+    assert embedder.embedded == 4
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    index = ToolIndex(
+        tmp_path, embedder=HashedWordsEmbedder(), progress=lambda *step: seen.append(step)
+    )
+    index.sync_tools(many_tools(600))
+    assert seen == [("tools", 512, 600), ("tools", 600, 600)]
+
+
+def test_refresh_sees_what_another_object_wrote(tmp_path: Path, tools: list[Tool]) -> None:
+    reader = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    ToolIndex(tmp_path, embedder=HashedWordsEmbedder()).sync_tools(tools)
+    assert len(reader) == 0
+    reader.refresh()
+    assert len(reader) == 4
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StoreError, match="no index; name an empty or a new folder"):
+        ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    with pytest.raises(StoreError, match="there is no index here"):
+        ToolIndex(tmp_path / "absent", embedder=HashedWordsEmbedder(), create=False)
+
+
+def test_a_writer_waits_for_another_and_then_says_so(tmp_path: Path, tools: list[Tool]) -> None:
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder(), lock_timeout=0.1)
+    with (
+        FileLock(tmp_path / "write.lock"),
+        pytest.raises(StoreLockedError, match=r"more than 0\.1 s"),
+    ):
+        index.sync_tools(tools)
+
+
+KILLED_SYNC = """
+    import os, signal, sys
+    from pathlib import Path
+    from tests.test_index import CountingEmbedder, many_tools
+    from toolret.index import ToolIndex
+
+    class Killed(CountingEmbedder):
+        def embed_documents(self, texts):
+            if self.embedded >= 512:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().embed_documents(texts)
+
+    Killed.__module__, Killed.__qualname__ = CountingEmbedder.__module__, "CountingEmbedder"
+    ToolIndex(Path(sys.argv[1]), embedder=Killed()).sync_tools(many_tools(1_200))
+"""
+
+
+def test_a_killed_sync_leaves_the_index_as_it_was_and_the_next_completes_it(
+    tmp_path: Path,
+) -> None:
+    ToolIndex(tmp_path, embedder=CountingEmbedder()).sync_tools(many_tools(20))
+    root = Path(__file__).parent.parent
+    killed = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(KILLED_SYNC), str(tmp_path)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / "writing").exists()
+    embedder = CountingEmbedder()
+    index = ToolIndex(tmp_path, embedder=embedder)
+    assert len(index) == 20
+    assert not (tmp_path / "writing").exists()
+    assert index.sync_tools(many_tools(1_200)).embedded == 1_200 - 20 - 512
+    expected = HashedWordsEmbedder().embed_documents(list(index.snapshot.tools.texts))
+    assert np.allclose(index.snapshot.tools.vectors, expected, atol=1e-6)

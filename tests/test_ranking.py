@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from toolret.fitting import Example, Fit, fit, fit_weights, leave_one_out
+from toolret.ranking import (
+    DEMO_FEATURES,
+    FEATURES,
+    SIGNALS,
+    Comparisons,
+    Layout,
+    Weights,
+    contributions,
+    gather,
+    listwise_scores,
+    log_odds,
+    log_shares,
+    probabilities,
+)
+
+Array = NDArray[np.float32]
+
+
+def floats(*rows: list[float] | float) -> Array:
+    return np.array(rows, dtype=np.float32)
+
+
+def column(features: Array, name: str) -> list[float]:
+    return [round(float(value), 4) for value in features[:, FEATURES.index(name)]]
+
+
+LAYOUT = Layout(
+    tool_vectors=np.eye(4, dtype=np.float32),
+    namespaces=np.array([0, 0, 1, 1]),
+    demo_of=np.array([0, 1, 1, 2]),
+    tool_of=np.array([0, 0, 1, 2]),
+)
+"""Four tools in two namespaces; three demonstrations, the middle one with two tools."""
+
+REQUEST = Comparisons(
+    dense=floats([0.1, 0.2], [0.4, 0.1], [0.3, 0.9], [0.0, 0.0]),
+    lexical=floats([0.0, 0.0], [6.0, 1.0], [3.0, 2.0], [0.0, 0.0]),
+    names=floats(0.0, 0.5, 0.0, 0.0),
+    demo_dense=floats([0.9, 0.2], [0.6, 0.1], [0.1, 0.8]),
+    demo_lexical=floats(4.0, 2.0, 0.0),
+)
+
+
+def plain(**weights: float) -> Weights:
+    """Weights of 1 to 1: the score is the weighed sum of the raw features."""
+    weight = np.zeros(len(FEATURES), dtype=np.float32)
+    for name, value in weights.items():
+        weight[FEATURES.index(name)] = value
+    zeros, ones = np.zeros_like(weight), np.ones_like(weight)
+    return Weights(zeros, ones, weight, slope=1.0, share=0.0, intercept=0.0)
+
+
+def test_every_feature_belongs_to_one_signal() -> None:
+    grouped = sorted(position for positions in SIGNALS.values() for position in positions)
+    assert grouped == list(range(len(FEATURES)))
+
+
+def test_text_features() -> None:
+    features = gather(LAYOUT, REQUEST).features
+    assert column(features, "dense") == [0.1, 0.4, 0.3, 0.0]
+    assert column(features, "dense_clause") == [0.2, 0.4, 0.9, 0.0]
+    assert column(features, "dense_gap") == [-0.3, 0.0, -0.1, -0.4]
+    assert column(features, "lexical") == [0.0, 1.0, 0.5, 0.0]
+    assert column(features, "lexical_clause") == [0.0, 1.0, 1.0, 0.0]
+    assert column(features, "dense_rank") == [0.0769, 0.0909, 0.0833, 0.0714]
+    assert column(features, "namespace_dense") == [0.4, 0.4, 0.3, 0.3]
+    assert column(features, "name") == [0.0, 0.5, 0.0, 0.0]
+    assert column(features, "neighbours") == [0.3333, 0.3333, 0.3333, 0.0]
+
+
+def test_demonstration_features() -> None:
+    features = gather(LAYOUT, REQUEST).features
+    assert column(features, "demo_nearest") == [0.9, 0.6, 0.1, 0.0]
+    assert column(features, "demo_nearest_gap") == [0.0, -0.3, -0.8, 0.0]
+    assert column(features, "demo_clause_nearest") == [0.9, 0.6, 0.8, 0.0]
+    assert column(features, "demo_clause_votes_best") == [1.0, 0.0, 1.0, 0.0]
+    assert column(features, "demo_centroid") == [0.75, 0.6, 0.1, 0.0]
+    assert column(features, "demo_count") == [1.0986, 0.6931, 0.6931, 0.0]
+    assert column(features, "demo_any_nearest") == [0.9, 0.9, 0.9, 0.0]
+    assert column(features, "demo_lexical_nearest") == [1.0, 0.5, 0.0, 0.0]
+
+
+def test_a_tool_without_demonstrations_has_no_demonstration_features() -> None:
+    features = gather(LAYOUT, REQUEST).features
+    assert not features[3, -len(DEMO_FEATURES) :].any()
+
+
+def test_what_is_not_heard_is_as_if_it_were_not_there() -> None:
+    heard = np.array([False, True, True])
+    features = gather(LAYOUT, REQUEST, heard=heard).features
+    assert column(features, "demo_nearest") == [0.6, 0.6, 0.1, 0.0]
+    assert column(features, "demo_count") == [0.6931, 0.6931, 0.6931, 0.0]
+    silent = gather(LAYOUT, REQUEST, heard=np.zeros(3, dtype=np.bool_)).features
+    assert not silent[:, -len(DEMO_FEATURES) :].any()
+
+
+def test_what_is_not_allowed_is_as_if_it_were_not_there() -> None:
+    evidence = gather(LAYOUT, REQUEST, allowed=np.array([True, False, True, False]))
+    assert evidence.tools.tolist() == [0, 2]
+    assert column(evidence.features, "dense_gap") == [-0.2, 0.0]
+    assert column(evidence.features, "lexical") == [0.0, 1.0]
+
+
+def test_nothing_allowed_finds_nothing() -> None:
+    evidence = gather(LAYOUT, REQUEST, allowed=np.zeros(4, dtype=np.bool_))
+    assert evidence.features.shape == (0, len(FEATURES))
+    assert listwise_scores(evidence.features, plain()).shape == (0,)
+
+
+def test_one_namespace_is_no_evidence() -> None:
+    layout = replace(LAYOUT, namespaces=np.zeros(4, dtype=np.intp))
+    assert column(gather(layout, REQUEST).features, "namespace_dense") == [0, 0, 0, 0]
+
+
+def test_contributions_add_up_to_the_score() -> None:
+    features = gather(LAYOUT, REQUEST).features
+    weights = plain(dense=2, demo_votes=3, name=-1)
+    assert np.allclose(
+        contributions(features, weights).sum(axis=1), listwise_scores(features, weights)
+    )
+
+
+def test_log_odds_take_the_score_and_its_share() -> None:
+    weights = replace(plain(), slope=2.0, share=1.0, intercept=-1.0)
+    scores = floats(0.0, 0.0)
+    assert log_shares(scores).tolist() == pytest.approx([-np.log(2)] * 2)
+    assert log_odds(scores, weights).tolist() == pytest.approx([-1 - np.log(2)] * 2)
+    assert probabilities(floats(0.0, 100.0, -100.0)).tolist() == pytest.approx([0.5, 1, 0])
+
+
+def random_examples(count: int, seed: int = 0) -> list[Example]:
+    """Requests for which ``dense`` tells the right tool and all else is noise."""
+    rng = np.random.default_rng(seed)
+    examples = []
+    for _ in range(count):
+        features = rng.normal(size=(20, len(FEATURES))).astype(np.float32)
+        right = np.zeros(20, dtype=np.bool_)
+        right[features[:, FEATURES.index("dense")].argmax()] = True
+        examples.append(Example(features, right))
+    return examples
+
+
+def test_a_fit_finds_the_signal_that_tells() -> None:
+    weights = fit_weights(random_examples(200), plain())
+    assert int(weights.weight.argmax()) == FEATURES.index("dense")
+    fresh = random_examples(100, seed=1)
+    right = [e.right[listwise_scores(e.features, weights).argmax()] for e in fresh]
+    assert np.mean(right) > 0.9
+
+
+def test_a_fit_is_deterministic() -> None:
+    first, again = (fit_weights(random_examples(50), plain()) for _ in range(2))
+    assert np.array_equal(first.weight, again.weight)
+    assert (first.slope, first.share, first.intercept) == (again.slope, again.share, again.intercept)
+
+
+def test_no_examples_leave_the_prior_and_few_hardly_move_it() -> None:
+    prior = plain(lexical=2)
+    useless = Example(np.zeros((3, len(FEATURES)), np.float32), np.zeros(3, np.bool_))
+    assert fit_weights([], prior) is prior
+    assert fit_weights([useless], prior) is prior
+    moved = [
+        float(np.linalg.norm(fit_weights(random_examples(n), prior).weight - prior.weight))
+        for n in (1, 10, 100)
+    ]
+    assert 0 < moved[0] < moved[1] < moved[2]
+
+
+def test_probabilities_are_calibrated() -> None:
+    weights = fit_weights(random_examples(300), plain())
+    fresh = random_examples(300, seed=1)
+    likely = np.concatenate(
+        [probabilities(log_odds(listwise_scores(e.features, weights), weights)) for e in fresh]
+    )
+    right = np.concatenate([e.right for e in fresh])
+    assert likely.mean() == pytest.approx(right.mean(), rel=0.1)
+    sure = likely > 0.5
+    assert likely[sure].mean() == pytest.approx(right[sure].mean(), abs=0.1)
+
+
+def test_a_demonstration_is_asked_without_itself_and_its_copies() -> None:
+    comparisons = replace(REQUEST, demo_dense=floats([1.0, 0.2], [0.99, 0.1], [0.1, 0.8]))
+    example = leave_one_out(LAYOUT, comparisons, own=0)
+    assert example.right.tolist() == [True, False, False, False]
+    assert column(example.features, "demo_nearest") == [0.0, 0.0, 0.1, 0.0]
+
+
+def test_an_unfamiliar_request_is_ranked_by_the_prior() -> None:
+    own, prior = plain(dense=4), plain(dense=2)
+    learnt = Fit(prior, own, unfamiliar=0.4, familiar=0.6, examples=9)
+
+    def weight_at(nearest: float) -> float:
+        features = np.zeros((2, len(FEATURES)), dtype=np.float32)
+        features[0, FEATURES.index("demo_any_nearest")] = nearest
+        return round(float(learnt.weights(features).weight[FEATURES.index("dense")]), 4)
+
+    assert [weight_at(nearest) for nearest in (0.3, 0.5, 0.7)] == [2, 3, 4]
+    assert learnt.weights(np.empty((0, len(FEATURES)), np.float32)) is prior
+
+
+def test_fitting_nothing_gives_the_prior() -> None:
+    prior = plain()
+    assert fit([], prior) == Fit(prior, prior)
+
+
+def test_familiarity_comes_from_how_near_demonstrations_are_to_each_other() -> None:
+    nearest = FEATURES.index("demo_any_nearest")
+    examples = random_examples(101)
+    for position, example in enumerate(examples):
+        example.features[:, nearest] = position / 100
+    learnt = fit(examples, plain())
+    assert (round(learnt.unfamiliar, 3), round(learnt.familiar, 3)) == (0.1, 0.25)
+    assert learnt.examples == 101

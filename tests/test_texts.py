@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import tool
+from toolret.texts import split_identifier, tool_text
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("listInvoices", "list Invoices"),
+        ("list_invoices", "list invoices"),
+        ("HTTPServer2Start", "HTTP Server 2 Start"),
+        ("GET /v1/users/{id}", "GET v 1 users id"),
+        ("查询天气", "查询天气"),
+        ("étéNoël", "été Noël"),
+        ("!!", "!!"),
+        ("", ""),
+    ],
+)
+def test_identifiers_are_split_into_words(name: str, words: str) -> None:
+    assert split_identifier(name) == words
+
+
+def test_a_tool_reads_namespace_name_description_parameters() -> None:
+    parameters = {
+        "type": "object",
+        "properties": {
+            "orderId": {"type": "string", "description": "Which order."},
+            "force": True,
+            "note": {"type": "string", "description": ["no text"]},
+        },
+    }
+    shown = tool("cancelOrder", "Stops an order.", namespace="orders", parameters=parameters)
+    assert tool_text(shown) == (
+        "orders. cancel Order. Stops an order. order Id Which order. force. note"
+    )
+
+
+def test_what_is_missing_is_left_out() -> None:
+    assert tool_text(tool("ping")) == "ping"
+    assert tool_text(tool("ping", parameters={"properties": None})) == "ping"
