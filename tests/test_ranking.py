@@ -209,7 +209,8 @@ def test_an_unfamiliar_request_is_ranked_by_the_prior() -> None:
 
 def test_fitting_nothing_gives_the_prior() -> None:
     prior = plain()
-    assert fit([], prior) == Fit(prior, prior)
+    assert fit([], prior, undemonstrated=0.5) == Fit(prior, prior)
+    assert Fit(prior, plain(dense=1)).weights(np.ones((1, len(FEATURES)), np.float32)) is prior
 
 
 def test_familiarity_comes_from_how_near_demonstrations_are_to_each_other() -> None:
@@ -217,6 +218,14 @@ def test_familiarity_comes_from_how_near_demonstrations_are_to_each_other() -> N
     examples = random_examples(101)
     for position, example in enumerate(examples):
         example.features[:, nearest] = position / 100
-    learnt = fit(examples, plain())
-    assert (round(learnt.unfamiliar, 3), round(learnt.familiar, 3)) == (0.1, 0.25)
+    learnt = fit(examples, plain(), undemonstrated=0.8)
+    assert (round(learnt.unfamiliar, 3), round(learnt.familiar, 3)) == (0.08, 0.2)
     assert learnt.examples == 101
+
+
+def test_where_every_tool_is_demonstrated_every_request_is_familiar() -> None:
+    learnt = fit(random_examples(20), plain(), undemonstrated=0.0)
+    nearest = FEATURES.index("demo_any_nearest")
+    features = random_examples(1)[0].features
+    features[:, nearest] = learnt.familiar - 9
+    assert learnt.familiarity(features) == 1

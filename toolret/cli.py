@@ -59,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     index = commands.add_parser("index", help="read catalogs and demonstrations into an index")
     index.add_argument("catalogs", nargs="+", metavar="CATALOG", type=Path)
     index.add_argument("--demos", nargs="+", metavar="FILE", type=Path, default=[])
-    index.add_argument("--reembed", action="store_true", help="if it has another embedder's vectors")
+    index.add_argument(
+        "--reembed", action="store_true", help="if it has another embedder's vectors"
+    )
     index.set_defaults(command=_index)
 
     search = commands.add_parser("search", help="the tools for a request")
@@ -86,9 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(command=_eval)
 
     for command in (index, search, plan, evaluate):
-        command.add_argument(
-            "--index", metavar="DIR", type=Path, required=command is not evaluate
-        )
+        command.add_argument("--index", metavar="DIR", type=Path, required=command is not evaluate)
         command.add_argument(
             "--embedder", metavar="MODEL", help="a sentence-transformers model, or openai:NAME"
         )
@@ -141,9 +141,7 @@ def _plan(options: argparse.Namespace) -> None:
     from toolret.retriever import ToolRetriever
 
     with _opened(options, create=False) as index:
-        retriever = ToolRetriever(
-            index, token_budget=options.budget, prompt_format=options.format
-        )
+        retriever = ToolRetriever(index, token_budget=options.budget, prompt_format=options.format)
         selection = retriever.select(options.text)
     if options.json:
         _print_json(_selection_json(selection, options.format))

@@ -36,8 +36,9 @@ _NEAR_COPY = 0.985
 
 _UNFAMILIAR = 0.10
 _FAMILIAR = 0.25
-"""Quantiles of the demonstrations' own nearness to each other. A request less near than the lower
-is ranked by the prior, one nearer than the upper by the fitted weights, one between by a blend."""
+"""Quantiles of the demonstrations' own nearness to each other, for a catalog of which they show
+next to nothing; in proportion lower for one of which they show more, since the less there is that
+they do not show, the less a request is likely to be about it."""
 
 _STRENGTH = 5.0
 """Examples' worth of loss that one unit of distance from the prior costs. On the public sets 2 to
@@ -66,15 +67,15 @@ class Fit:
     Attributes:
         prior: The weights for a request that is unlike all demonstrations.
         own: The weights for one that is like some.
-        unfamiliar: Cosine to the nearest demonstration up to which the prior alone counts.
-        familiar: The same, from which the fitted weights alone count.
+        unfamiliar: Cosine to the nearest demonstration below which the prior alone counts.
+        familiar: The same, from which on the fitted weights alone count.
         examples: How many demonstrations were asked.
     """
 
     prior: Weights
     own: Weights
-    unfamiliar: float = 1.0
-    familiar: float = 1.0
+    unfamiliar: float = 0.0
+    familiar: float = 0.0
     examples: int = 0
 
     def weights(self, features: Floats) -> Weights:
@@ -93,11 +94,12 @@ class Fit:
 
     def familiarity(self, features: Floats) -> float:
         """How far the fitted weights apply, 0 to 1."""
-        if len(features) == 0 or self.familiar <= self.unfamiliar:
+        if self.examples == 0 or len(features) == 0:
             return 0.0
         nearest = float(features[:, _ANY_NEAREST].max())
-        position = (nearest - self.unfamiliar) / (self.familiar - self.unfamiliar)
-        return min(1.0, max(0.0, position))
+        if nearest >= self.familiar or self.familiar == self.unfamiliar:
+            return 1.0
+        return max(0.0, (nearest - self.unfamiliar) / (self.familiar - self.unfamiliar))
 
 
 def leave_one_out(layout: Layout, comparisons: Comparisons, own: int) -> Example:
@@ -109,12 +111,19 @@ def leave_one_out(layout: Layout, comparisons: Comparisons, own: int) -> Example
     return Example(evidence.features, np.isin(evidence.tools, gold))
 
 
-def fit(examples: Sequence[Example], prior: Weights) -> Fit:
-    """Learn from demonstrations that were asked again; without any, the prior alone."""
+def fit(examples: Sequence[Example], prior: Weights, *, undemonstrated: float) -> Fit:
+    """Learn from demonstrations that were asked again; without any, the prior alone.
+
+    Args:
+        examples: What they showed.
+        prior: Where the weights start.
+        undemonstrated: Share of the tools that no demonstration uses, 0 to 1.
+    """
     nearest = [float(e.features[:, _ANY_NEAREST].max()) for e in examples if len(e.features)]
     if not nearest:
         return Fit(prior, prior)
-    unfamiliar, familiar = np.quantile(nearest, [_UNFAMILIAR, _FAMILIAR])
+    quantiles = np.array([_UNFAMILIAR, _FAMILIAR]) * undemonstrated
+    unfamiliar, familiar = np.quantile(nearest, quantiles)
     own = fit_weights(examples, prior)
     return Fit(prior, own, float(unfamiliar), float(familiar), len(examples))
 

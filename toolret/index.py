@@ -253,11 +253,15 @@ class ToolIndex:
             EmbedderError: If the embedder fails.
             StoreError: If the index cannot be written.
         """
-        return self._change(_DEMOS, _known(demos, self._snapshot.tools.positions), drop=lambda _: True)
+        return self._change(
+            _DEMOS, _known(demos, self._snapshot.tools.positions), drop=lambda _: True
+        )
 
     def add_demos(self, demos: Iterable[Demo]) -> SyncReport:
         """Add demonstrations, or replace those with the same ids; raises as ``sync_demos``."""
-        return self._change(_DEMOS, _known(demos, self._snapshot.tools.positions), drop=lambda _: False)
+        return self._change(
+            _DEMOS, _known(demos, self._snapshot.tools.positions), drop=lambda _: False
+        )
 
     def remove_demos(self, demo_ids: Iterable[str]) -> SyncReport:
         """Remove demonstrations; ids that are not there are passed over."""
@@ -294,9 +298,7 @@ class ToolIndex:
             embedded=embedded,
         )
 
-    def _store_records(
-        self, form: _Form[_Item], writer: Writer, records: Sequence[Record]
-    ) -> int:
+    def _store_records(self, form: _Form[_Item], writer: Writer, records: Sequence[Record]) -> int:
         """Store those that are not yet there; the number of texts that had to be embedded."""
         missing = [record for record in records if record.key not in writer.stored]
         cached = self._store.vectors(form.kind).get([record.vector_key for record in missing])

@@ -55,7 +55,7 @@ def prior_weights() -> Weights:
 def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
     """What the demonstrations of an index taught: read if it still holds, else fitted and kept."""
     demos = searcher.snapshot.demos
-    if not demos.items:
+    if not demos.items or not searcher.snapshot.tools.items:
         return Fit(prior_weights(), prior_weights())
     stored = _read(index.fit_path)
     changes = (searcher.snapshot.tools.changes, demos.changes)
@@ -76,7 +76,8 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
     # Evenly spaced over the ids, so that the same demonstrations give the same fit.
     count = min(_EXAMPLES, len(demos.items))
     positions = np.linspace(0, len(demos.items) - 1, count).round().astype(int)
-    made = fit(searcher.examples(positions.tolist()), prior_weights())
+    shown = len(np.unique(searcher.layout.tool_of)) / len(searcher.snapshot.tools.items)
+    made = fit(searcher.examples(positions.tolist()), prior_weights(), undemonstrated=1 - shown)
     _write(
         index.fit_path,
         _StoredFit(

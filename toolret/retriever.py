@@ -17,8 +17,8 @@ from toolret.examples import choose_demos
 from toolret.fitting import Fit
 from toolret.index import Snapshot, ToolIndex
 from toolret.learning import fit_index
-from toolret.names import wire_name
 from toolret.llm import as_chat_model
+from toolret.names import wire_name
 from toolret.prompt import Format, pack
 from toolret.queries import (
     ClauseQueries,
@@ -216,9 +216,7 @@ class ToolRetriever:
         demos = self._demos(reader, comparisons, chosen)
         ranked_at = time.perf_counter()
         limit = self.token_budget if budget is None else budget
-        packed = pack(
-            chosen, demos, budget=limit, format=self.prompt_format, counter=self.counter
-        )
+        packed = pack(chosen, demos, budget=limit, form=self.prompt_format, counter=self.counter)
         return Selection(
             request=request.text,
             queries=generated.queries,

@@ -101,8 +101,8 @@ class Selection:
         return "\n".join(lines)
 
     def _pack(self, form: Format) -> Packed:
-        if form == self.packed.format:
+        if form == self.packed.form:
             return self.packed
         return pack(
-            self.tools, self.demos, budget=self.token_budget, format=form, counter=self.counter
+            self.tools, self.demos, budget=self.token_budget, form=form, counter=self.counter
         )

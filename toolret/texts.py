@@ -41,9 +41,7 @@ def tool_text(tool: Tool) -> str:
     What tells tools apart comes first, since embedding models read only so far.
     """
     parts = [split_identifier(tool.namespace), split_identifier(tool.name), tool.description]
-    parts += [
-        f"{split_identifier(name)} {text}".strip() for name, text in _parameter_texts(tool)
-    ]
+    parts += [f"{split_identifier(name)} {text}".strip() for name, text in _parameter_texts(tool)]
     return ". ".join(part.strip().rstrip(".") for part in parts if part.strip())
 
 

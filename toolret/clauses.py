@@ -1,0 +1,75 @@
+"""A request into its clauses: the parts that may each need a tool of their own. No LLM."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from toolret.lexical import words
+
+__all__ = ["split_clauses"]
+
+_SEPARATOR = re.compile(
+    r"""
+      \n+                                   # lists
+    | (?<=[.!?;])\s+                        # sentences
+    | [。！？；，、]                          # the same in Chinese and Japanese
+    | ,\s+
+    | \s+(?: and\ then | and\ also | and | then | also | as\ well\ as | after\ that | afterwards
+           | followed\ by | plus | but | finally | next | before | after | so\ that | while )\s+
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+_QUOTED = re.compile(r'"[^"\n]{1,500}"|“[^”\n]{1,500}”|«[^»\n]{1,500}»|`[^`\n]{1,500}`')
+"""A quotation is a value, whatever punctuation it has."""
+
+_LEAST_TOKENS = 3
+_LEAST_WORDS = 2
+"""Of a clause: tokens between spaces, and words that are no stop words. Less than that is a name
+or an aside ("in Rome, please"), which belongs to the clause before it."""
+
+_MOST_CLAUSES = 8
+"""Of a request: each costs an embedding and a search; no public set has requests of more needs
+than about twelve, and neighbouring parts of a longer list belong together well enough."""
+
+
+def split_clauses(text: str) -> tuple[str, ...]:
+    """The clauses of a request, in order, each once; empty if it is one clause only."""
+    clauses: list[str] = []
+    open_part = ""
+    for part in _parts(text):
+        open_part = f"{open_part} {part}" if open_part else part
+        if _is_clause(open_part):
+            clauses.append(open_part)
+            open_part = ""
+    if open_part and clauses:
+        clauses[-1] += f" {open_part}"
+    clauses = list(dict.fromkeys(clauses))
+    if len(clauses) > _MOST_CLAUSES:
+        bounds = [i * len(clauses) // _MOST_CLAUSES for i in range(_MOST_CLAUSES + 1)]
+        clauses = [" ".join(clauses[a:b]) for a, b in pairwise(bounds)]
+    return tuple(clauses) if len(clauses) > 1 else ()
+
+
+def _parts(text: str) -> list[str]:
+    parts = []
+    start = 0
+    quotations = [match.span() for match in _QUOTED.finditer(text)]
+    passed = 0
+    for separator in _SEPARATOR.finditer(text):
+        while passed < len(quotations) and quotations[passed][1] <= separator.start():
+            passed += 1
+        if passed < len(quotations) and quotations[passed][0] < separator.start():
+            continue
+        parts.append(text[start : separator.start()])
+        start = separator.end()
+    parts.append(text[start:])
+    return [stripped for part in parts if (stripped := part.strip(" \t,.;"))]
+
+
+def _is_clause(part: str) -> bool:
+    """Scripts without spaces are measured by their words alone."""
+    return len(words(part)) >= _LEAST_WORDS and (
+        len(part.split()) >= _LEAST_TOKENS or not part.isascii()
+    )

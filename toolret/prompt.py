@@ -1,0 +1,297 @@
+"""Tools and demonstrations as a prompt, packed into a token budget.
+
+Tokens are those of exactly what is handed over: the compact JSON of the whole object for OpenAI
+and Anthropic, or the text. Providers render tools in ways of their own, most of them shorter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from toolret.errors import BudgetError
+from toolret.names import wire_name
+from toolret.tokens import TokenCounter
+from toolret.trimming import DEMO_STEPS, TOOL_STEPS, PackedDemo, PackedTool
+from toolret.types import Demo, DemoHit, Hit, Tool
+
+__all__ = ["Dropped", "Format", "Packed", "catalog_tokens", "pack"]
+
+Format: TypeAlias = Literal["openai", "anthropic", "text"]
+
+_Item = TypeVar("_Item", PackedTool, PackedDemo)
+
+_EXAMPLES_HEAD = (
+    "Worked examples: earlier requests and the tool calls that answered them. Use them for how the "
+    "tools are called; take the values from the conversation."
+)
+
+_NO_PARAMETERS = {"type": "object", "properties": {}}
+
+_WHOLE = "left out"
+"""The last step: the item is not in the prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Something that was cut to fit the budget.
+
+    Attributes:
+        kind: What it was cut from.
+        id: Of which tool or demonstration.
+        step: What was done.
+        tokens_saved: How many tokens the prompt became shorter.
+    """
+
+    kind: Literal["tool", "demo"]
+    id: str
+    step: str
+    tokens_saved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A prompt in one form.
+
+    Attributes:
+        form: The form.
+        tools: Most relevant first.
+        demos: Most relevant first.
+        tokens: Of the prompt in this form.
+        dropped: What was cut, in the order of cutting.
+    """
+
+    form: Format
+    tools: tuple[PackedTool, ...]
+    demos: tuple[PackedDemo, ...]
+    tokens: int = 0
+    dropped: tuple[Dropped, ...] = ()
+
+    def to_openai(self) -> dict[str, Any]:
+        """``{"tools": [...], "messages": [...]}``; the examples are a system message."""
+        examples = self.examples()
+        return {
+            "tools": [
+                {
+                    "type": "function",
+                    "function": {
+                        "name": tool.name,
+                        "description": tool.description,
+                        "parameters": tool.parameters,
+                    },
+                }
+                for tool in self.tools
+            ],
+            "messages": [{"role": "system", "content": examples}] if examples else [],
+        }
+
+    def to_anthropic(self) -> dict[str, Any]:
+        """``{"tools": [...], "system": "..."}``; the examples are the system text."""
+        return {
+            "tools": [
+                {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "input_schema": tool.parameters,
+                }
+                for tool in self.tools
+            ],
+            "system": self.examples(),
+        }
+
+    def to_text(self) -> str:
+        """Tools and examples as text."""
+        blocks = [
+            f"{tool.name}: {tool.description}\n  arguments: {_compact(tool.parameters)}"
+            for tool in self.tools
+        ]
+        tools = "Tools:\n\n" + "\n\n".join(blocks) if blocks else ""
+        return "\n\n".join(part for part in (tools, self.examples()) if part)
+
+    def examples(self) -> str:
+        """The worked examples as text; empty if there are none."""
+        if not self.demos:
+            return ""
+        return "\n\n".join([_EXAMPLES_HEAD, *map(_example, self.demos)])
+
+    def serialized(self) -> str:
+        """What the tokens are counted of; nothing if there is nothing to hand over."""
+        if not self.tools:
+            return ""
+        if self.form == "text":
+            return self.to_text()
+        return _compact(self.to_openai() if self.form == "openai" else self.to_anthropic())
+
+
+def pack(
+    hits: Sequence[Hit],
+    demos: Sequence[DemoHit],
+    *,
+    budget: int | None,
+    form: Format,
+    counter: TokenCounter,
+) -> Packed:
+    """Render hits and demonstrations, trimmed to the budget.
+
+    Everything is full if it fits. Otherwise each step of ``trimming`` is taken from the least
+    relevant item to the most relevant, as far as is needed. What does not fit in its shortest form
+    is left out whole: demonstrations first, then tools, from the least relevant on. A demonstration
+    never outlasts its tools. A larger budget never keeps fewer tools.
+
+    Args:
+        hits: Tools, most relevant first.
+        demos: Demonstrations, most relevant first.
+        budget: The most tokens; None for no limit.
+        form: The form in which they are counted.
+        counter: What counts them.
+
+    Raises:
+        BudgetError: If not even the most relevant tool in its shortest form fits.
+    """
+    full = Packed(
+        form,
+        tuple(_packed_tool(hit.tool) for hit in hits),
+        tuple(_packed_demo(hit.demo) for hit in demos),
+    )
+    full = _without_orphans(full)
+    tokens = counter.count(full.serialized())
+    if budget is None or tokens <= budget:
+        return replace(full, tokens=tokens)
+    kept, left_out = _leave_out(full, budget, counter)
+    return _trim(kept, left_out, budget, counter)
+
+
+def catalog_tokens(tools: Sequence[Tool], *, counter: TokenCounter) -> int:
+    """Tokens of a whole catalog in OpenAI's form, untrimmed."""
+    packed = Packed("openai", tuple(map(_packed_tool, tools)), ())
+    return counter.count(packed.serialized())
+
+
+def _leave_out(
+    full: Packed, budget: int, counter: TokenCounter
+) -> tuple[Packed, tuple[Dropped, ...]]:
+    """The items that fit in their shortest form, in full, and those that do not."""
+    shortest = Packed(
+        full.form,
+        tuple(_all_steps(tool, TOOL_STEPS) for tool in full.tools),
+        tuple(_all_steps(demo, DEMO_STEPS) for demo in full.demos),
+    )
+    dropped: list[Dropped] = []
+    kept = full
+    while (tokens := counter.count(shortest.serialized())) > budget:
+        if len(kept.tools) == 1 and not kept.demos:
+            raise BudgetError(
+                f"a token budget of {budget} holds not even the tool {kept.tools[0].id!r}, which "
+                f"takes {tokens} tokens in its shortest form"
+            )
+        if kept.demos:
+            dropped.append(_left_out("demo", kept.demos[-1], counter))
+            kept = replace(kept, demos=kept.demos[:-1])
+        else:
+            dropped.append(_left_out("tool", kept.tools[-1], counter))
+            kept = replace(kept, tools=kept.tools[:-1])
+        shortest = replace(
+            shortest,
+            tools=shortest.tools[: len(kept.tools)],
+            demos=shortest.demos[: len(kept.demos)],
+        )
+    return kept, tuple(dropped)
+
+
+def _trim(
+    kept: Packed, left_out: tuple[Dropped, ...], budget: int, counter: TokenCounter
+) -> Packed:
+    """Take steps until the rest fits; it does after the last at the latest."""
+    dropped = list(left_out)
+    tools, demos = list(kept.tools), list(kept.demos)
+    tokens = counter.count(kept.serialized())
+    # Byte pairs merge over the seams of items, so the sum of savings is only about right: the
+    # whole is counted when the sum says that it fits.
+    about = tokens
+    for kind, name, position in _cuts(len(tools), len(demos)):
+        if tokens <= budget:
+            break
+        before: PackedTool | PackedDemo
+        after: PackedTool | PackedDemo
+        if kind == "tool":
+            before = tools[position]
+            after = tools[position] = TOOL_STEPS[name](tools[position])
+        else:
+            before = demos[position]
+            after = demos[position] = DEMO_STEPS[name](demos[position])
+        saved = _size(before, counter) - _size(after, counter) if after != before else 0
+        if saved <= 0:
+            continue
+        dropped.append(Dropped(kind, after.id, name, saved))
+        about -= saved
+        if about <= budget:
+            packed = replace(kept, tools=tuple(tools), demos=tuple(demos))
+            about = tokens = counter.count(packed.serialized())
+    packed = replace(kept, tools=tuple(tools), demos=tuple(demos))
+    return replace(packed, tokens=counter.count(packed.serialized()), dropped=tuple(dropped))
+
+
+def _cuts(tools: int, demos: int) -> Iterator[tuple[Literal["tool", "demo"], str, int]]:
+    """All cuts, in order: a step of tools, one of demonstrations, from the last item on."""
+    for tool_step, demo_step in zip_longest(TOOL_STEPS, DEMO_STEPS):
+        for position in reversed(range(tools)):
+            yield "tool", tool_step, position
+        for position in reversed(range(demos)) if demo_step else ():
+            yield "demo", demo_step, position
+
+
+def _all_steps(item: _Item, steps: Mapping[str, Callable[[_Item], _Item]]) -> _Item:
+    for step in steps.values():
+        item = step(item)
+    return item
+
+
+def _left_out(
+    kind: Literal["tool", "demo"], item: PackedTool | PackedDemo, counter: TokenCounter
+) -> Dropped:
+    return Dropped(kind, item.id, _WHOLE, _size(item, counter))
+
+
+def _size(item: PackedTool | PackedDemo, counter: TokenCounter) -> int:
+    """Tokens of an item by itself, without what stands around it."""
+    if isinstance(item, PackedDemo):
+        return counter.count(_compact(_example(item)))
+    return counter.count(_compact([item.name, item.description, item.parameters]))
+
+
+def _without_orphans(packed: Packed) -> Packed:
+    """Without demonstrations of tools that are not there: they would teach refused calls."""
+    there = frozenset(tool.id for tool in packed.tools)
+    return replace(packed, demos=tuple(d for d in packed.demos if there.issuperset(d.tools)))
+
+
+def _packed_tool(tool: Tool) -> PackedTool:
+    parameters = tool.parameters or _NO_PARAMETERS
+    if "type" not in parameters:
+        parameters = {"type": "object", **parameters}
+    return PackedTool(tool.id, wire_name(tool.id), tool.description, parameters)
+
+
+def _packed_demo(demo: Demo) -> PackedDemo:
+    calls = tuple((wire_name(call.tool), call.arguments, call.result) for call in demo.calls)
+    return PackedDemo(demo.id, demo.tools, demo.text, calls, demo.answer)
+
+
+def _example(demo: PackedDemo) -> str:
+    lines = [f"Request: {demo.text}"]
+    for name, arguments, result in demo.calls:
+        lines.append(f"Call: {name}({_compact(arguments)})")
+        if result is not None:
+            lines.append(f"Result: {_compact(result)}")
+    if not demo.calls:
+        lines.append(f"Tools: {', '.join(wire_name(tool) for tool in demo.tools)}")
+    if demo.answer:
+        lines.append(f"Answer: {demo.answer}")
+    return "\n".join(lines)
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,120 @@
+"""Counting tokens: exactly where tiktoken's table is on this machine, else on the safe side."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha1
+from math import ceil
+from pathlib import Path
+
+__all__ = ["DEFAULT_ENCODING", "TokenCounter", "estimate_tokens", "token_counter"]
+
+DEFAULT_ENCODING = "o200k_base"
+"""The encoding of OpenAI's models since GPT-4o."""
+
+_TABLES = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
+"""Where tiktoken would fetch a table from; its cache names files by the SHA-1 of this."""
+
+_LONGEST_RUN = 1_000
+"""Characters without a space that are counted at once: tiktoken takes quadratic time over them,
+and cutting them can only raise the count."""
+
+_UNBROKEN = re.compile(rf"\S{{{_LONGEST_RUN}}}")
+
+_PIECE = re.compile(r"[A-Za-z0-9]+|\n+|[^\S\n]+|[^\x00-\x7f]+|[^\sA-Za-z0-9]")
+"""Roughly what byte pair encodings never merge over."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounter:
+    """Counts the tokens of a text.
+
+    Attributes:
+        encoding: The name of the encoding whose tokens are meant.
+        exact: Whether they are counted, or estimated so as to err high.
+        count: From a text to its number of tokens.
+    """
+
+    encoding: str
+    exact: bool
+    count: Callable[[str], int] = field(repr=False, compare=False)
+
+
+@cache
+def token_counter(encoding: str = DEFAULT_ENCODING) -> TokenCounter:
+    """The counter for an encoding; never fetches a table.
+
+    The table is looked for where tiktoken caches it: ``TIKTOKEN_CACHE_DIR``,
+    ``DATA_GYM_CACHE_DIR``, or its folder among the temporary files.
+    """
+    if not _table(encoding).is_file():
+        return TokenCounter(encoding, exact=False, count=estimate_tokens)
+    import tiktoken
+
+    table = tiktoken.get_encoding(encoding)
+
+    def count(text: str) -> int:
+        # Half a surrogate pair, which JSON can carry, is no character that has a token.
+        whole = text.encode("utf-8", "replace").decode()
+        return sum(len(table.encode(part, disallowed_special=())) for part in _parts(whole))
+
+    return TokenCounter(encoding, exact=True, count=count)
+
+
+def _parts(text: str) -> Iterator[str]:
+    start = 0
+    for run in _UNBROKEN.finditer(text):
+        yield text[start : run.end()]
+        start = run.end()
+    yield text[start:]
+
+
+def estimate_tokens(text: str) -> int:
+    """An estimate that errs high, for any encoding of OpenAI's.
+
+    On 11,588 requests, descriptions and rows as JSON of 15 public sets it is below the true count
+    of ``o200k_base`` for one in 900 and of ``cl100k_base`` for one in 550, all but a few of them
+    texts of less than 40 tokens, and by 8 % at most above that length. The median excess is 54 %.
+    Random letters and digits can come out a fifth too low.
+    """
+    return ceil(sum(_estimate_piece(piece) for piece in _PIECE.findall(text)))
+
+
+def _estimate_piece(piece: str) -> float:
+    """Tokens of one piece: words by length, the rest by how rarely its characters merge."""
+    length = len(piece)
+    if piece.isspace():
+        return 0 if piece == " " else 1 + length / 16
+    if not piece.isascii():
+        return sum(map(_estimate_character, piece))
+    if piece.isdigit():
+        return 1 + ceil(length / 3)
+    if piece.islower() or piece.istitle():
+        return 1 if length <= 4 else length / (4 if length <= 14 else 2)
+    if piece.isalnum():
+        return 1 + length / (2.2 if length <= 24 else 1.3)
+    return 0.95
+
+
+def _estimate_character(character: str) -> float:
+    code = ord(character)
+    if code < 0x2000:  # alphabets
+        return 1.1
+    if 0x2E80 <= code < 0xA000:  # ideographs and kana
+        return 2.4
+    return 3
+
+
+def _table(encoding: str) -> Path:
+    folder = (
+        os.environ.get("TIKTOKEN_CACHE_DIR")
+        or os.environ.get("DATA_GYM_CACHE_DIR")
+        or str(Path(tempfile.gettempdir()) / "data-gym-cache")
+    )
+    url = _TABLES.format(encoding)
+    return Path(folder) / sha1(url.encode(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,242 @@
+"""Steps that make tools and demonstrations shorter, each leaving them valid.
+
+Ordered so that what a model needs least to call correctly goes first. A schema keeps its
+required arguments, types and enumerations through all steps but the last whole-item one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from toolret.types import JsonObject
+
+__all__ = ["DEMO_STEPS", "TOOL_STEPS", "PackedDemo", "PackedTool", "shortened"]
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s")
+
+_PARAMETER_TEXT = 80
+_TOOL_TEXT = 240
+_LITTLE_TEXT = 60
+_LONG_VALUE = 120
+"""Characters that are left of a parameter's description, of a tool's, of a tool's at the last, and
+of a long argument or answer in a demonstration: a sentence or two, a clause, a line."""
+
+_ANNOTATIONS = frozenset({"$comment", "deprecated", "examples", "readOnly", "title", "writeOnly"})
+"""Keywords that neither constrain an argument nor say what it means."""
+
+_SIMPLE = frozenset({"const", "default", "description", "enum", "format", "type"})
+"""What is left of an optional argument whose inner structure is removed."""
+
+_SCHEMA_MAPS = frozenset({"$defs", "definitions", "dependentSchemas", "patternProperties"})
+_SCHEMA_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+_SCHEMAS = frozenset(
+    {
+        "additionalProperties",
+        "contains",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    }
+)
+"""Where JSON Schema 2020-12 has schemas inside a schema, beside ``properties``."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedTool:
+    """A tool as the planner will see it."""
+
+    id: str
+    name: str
+    description: str
+    parameters: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class PackedDemo:
+    """A demonstration as the planner will see it; calls are ``(name, arguments, result)``."""
+
+    id: str
+    tools: tuple[str, ...]
+    text: str
+    calls: tuple[tuple[str, JsonObject, Any], ...]
+    answer: str
+
+
+def shortened(text: str, length: int) -> str:
+    """At most ``length`` characters of a text: whole sentences if one fits, else an ellipsis."""
+    if len(text) <= length:
+        return text
+    kept = ""
+    for sentence in _SENTENCE_END.split(text):
+        longer = f"{kept} {sentence}".strip()
+        if len(longer) > length:
+            break
+        kept = longer
+    return kept or text[: length - 1].rstrip() + "…"
+
+
+def _map_schema(
+    schema: Any, change: Callable[[dict[str, Any], bool], dict[str, Any]], *, optional: bool = False
+) -> Any:
+    """A copy of a schema with ``change`` applied to it and all schemas in it.
+
+    ``change`` is told whether a schema belongs to an argument that may be left out.
+    """
+    if not isinstance(schema, Mapping):
+        return schema
+    needed = _required(schema)
+
+    def inner(value: Any) -> Any:
+        return _map_schema(value, change, optional=optional)
+
+    copy: dict[str, Any] = {}
+    for keyword, value in schema.items():
+        if keyword == "properties" and isinstance(value, Mapping):
+            copy[keyword] = {
+                name: _map_schema(part, change, optional=optional or name not in needed)
+                for name, part in value.items()
+            }
+        elif keyword in _SCHEMA_MAPS and isinstance(value, Mapping):
+            copy[keyword] = {name: inner(part) for name, part in value.items()}
+        elif keyword in _SCHEMA_LISTS and isinstance(value, list):
+            copy[keyword] = [inner(part) for part in value]
+        elif keyword in _SCHEMAS:
+            copy[keyword] = inner(value)
+        else:
+            copy[keyword] = value
+    return change(copy, optional)
+
+
+def _required(schema: JsonObject) -> frozenset[str]:
+    names = schema.get("required")
+    return frozenset(names) if isinstance(names, list) else frozenset()
+
+
+def _without_annotations(tool: PackedTool) -> PackedTool:
+    return _with_schemas(
+        tool, lambda schema, _: {k: v for k, v in schema.items() if k not in _ANNOTATIONS}
+    )
+
+
+def _short_parameter_texts(tool: PackedTool) -> PackedTool:
+    def shorten(schema: dict[str, Any], _: bool) -> dict[str, Any]:
+        text = schema.get("description")
+        if isinstance(text, str):
+            schema["description"] = shortened(text, _PARAMETER_TEXT)
+        return schema
+
+    return _with_schemas(tool, shorten)
+
+
+def _no_optional_texts(tool: PackedTool) -> PackedTool:
+    def drop(schema: dict[str, Any], optional: bool) -> dict[str, Any]:
+        if optional:
+            schema.pop("description", None)
+        return schema
+
+    return _with_schemas(tool, drop)
+
+
+def _flat_optional_parameters(tool: PackedTool) -> PackedTool:
+    """Optional arguments keep their type; what is inside objects and arrays goes."""
+    properties = tool.parameters.get("properties")
+    if not isinstance(properties, Mapping):
+        return tool
+    required = _required(tool.parameters)
+    flat = {
+        name: schema if name in required else _flat(schema) for name, schema in properties.items()
+    }
+    return replace(tool, parameters={**tool.parameters, "properties": flat})
+
+
+def _flat(schema: Any) -> Any:
+    if not isinstance(schema, Mapping):
+        return schema
+    flat = {keyword: value for keyword, value in schema.items() if keyword in _SIMPLE}
+    if "items" in schema:
+        flat["items"] = {}  # OpenAI refuses an array without it
+    return flat
+
+
+def _short_description(tool: PackedTool) -> PackedTool:
+    return replace(tool, description=shortened(tool.description, _TOOL_TEXT))
+
+
+def _no_optional_parameters(tool: PackedTool) -> PackedTool:
+    properties = tool.parameters.get("properties")
+    if not isinstance(properties, Mapping):
+        return tool
+    required = _required(tool.parameters)
+    kept = {name: schema for name, schema in properties.items() if name in required}
+    parameters = {**tool.parameters, "properties": kept}
+    if '"$ref"' not in json.dumps(parameters):
+        parameters.pop("$defs", None)
+    return replace(tool, parameters=parameters)
+
+
+def _no_parameter_texts(tool: PackedTool) -> PackedTool:
+    def drop(schema: dict[str, Any], _: bool) -> dict[str, Any]:
+        schema.pop("description", None)
+        return schema
+
+    return _with_schemas(tool, drop)
+
+
+def _little_description(tool: PackedTool) -> PackedTool:
+    return replace(tool, description=shortened(tool.description, _LITTLE_TEXT))
+
+
+def _with_schemas(
+    tool: PackedTool, change: Callable[[dict[str, Any], bool], dict[str, Any]]
+) -> PackedTool:
+    return replace(tool, parameters=_map_schema(tool.parameters, change))
+
+
+def _without_results(demo: PackedDemo) -> PackedDemo:
+    return replace(demo, calls=tuple((name, values, None) for name, values, _ in demo.calls))
+
+
+def _short_values(demo: PackedDemo) -> PackedDemo:
+    calls = tuple(
+        (name, {key: _short_value(value) for key, value in values.items()}, result)
+        for name, values, result in demo.calls
+    )
+    return replace(demo, calls=calls, answer=shortened(demo.answer, _LONG_VALUE))
+
+
+def _short_value(value: Any) -> Any:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if len(text) <= _LONG_VALUE else shortened(text, _LONG_VALUE)
+
+
+def _without_answer(demo: PackedDemo) -> PackedDemo:
+    return replace(demo, answer="")
+
+
+TOOL_STEPS: Mapping[str, Callable[[PackedTool], PackedTool]] = {
+    "schema annotations removed": _without_annotations,
+    "parameter descriptions shortened": _short_parameter_texts,
+    "optional parameters' descriptions removed": _no_optional_texts,
+    "optional parameters' inner structure removed": _flat_optional_parameters,
+    "description shortened": _short_description,
+    "optional parameters removed": _no_optional_parameters,
+    "parameter descriptions removed": _no_parameter_texts,
+    "description shortened to a line": _little_description,
+}
+"""What is done to tools, in this order."""
+
+DEMO_STEPS: Mapping[str, Callable[[PackedDemo], PackedDemo]] = {
+    "results removed": _without_results,
+    "long values shortened": _short_values,
+    "answer removed": _without_answer,
+}
+"""What is done to demonstrations, in this order."""
