@@ -77,7 +77,9 @@ def test_no_module_is_longer_than_400_lines() -> None:
 def test_importing_toolret_loads_nothing_heavy() -> None:
     heavy = {"torch", "chromadb", "openai", "langchain_core", "numpy", "pydantic", "transformers"}
     code = f"import sys, toolret; print(*sorted({heavy!r} & sys.modules.keys()))"
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert printed.stdout.split() == []
 
 

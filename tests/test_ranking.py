@@ -160,7 +160,11 @@ def test_a_fit_finds_the_signal_that_tells() -> None:
 def test_a_fit_is_deterministic() -> None:
     first, again = (fit_weights(random_examples(50), plain()) for _ in range(2))
     assert np.array_equal(first.weight, again.weight)
-    assert (first.slope, first.share, first.intercept) == (again.slope, again.share, again.intercept)
+    assert (first.slope, first.share, first.intercept) == (
+        again.slope,
+        again.share,
+        again.intercept,
+    )
 
 
 def test_no_examples_leave_the_prior_and_few_hardly_move_it() -> None:

@@ -26,11 +26,14 @@ _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 """Scripts written without spaces; their runs are read as overlapping pairs of characters."""
 
 _STOP_WORDS = frozenset(
-    """
+    re.findall(
+        r"\w+",
+        """
     a an and are as at be but by for from had has have he her his how i if in into is it its me my
     no not of on or our please she so some such that the their them then there these they this to
     us was we were what when which who will with would you your
-    """.split()
+    """,
+    )
 )
 """Words that say nothing of what is wanted; in short tool texts they would pass for rare ones."""
 

@@ -243,7 +243,10 @@ class ToolRetriever:
         weights = reader.fit.weights(evidence.features)
         scores = listwise_scores(evidence.features, weights)
         parts = contributions(evidence.features, weights) * weights.slope
-        rest = weights.share * log_shares(scores) + weights.intercept
+        # Explained against the average candidate: what all share tells none apart.
+        common = parts.mean(axis=0, keepdims=True) if len(parts) else parts
+        rest = weights.share * log_shares(scores) + weights.intercept + common.sum()
+        parts = parts - common
         named = np.isin(evidence.tools, _called_by_name(reader, request.text))
         exact = named * _EXACT_NAME_ODDS
         odds = (parts.sum(axis=1) + rest + exact).astype(np.float32)

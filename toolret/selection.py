@@ -94,10 +94,10 @@ class Selection:
             f"example {hit.demo.id}  cosine={hit.similarity:.3f}: {hit.reason}"
             for hit in self.demos
         ]
-        lines += [
-            f"cut {cut.kind} {cut.id}: {cut.step} (-{cut.tokens_saved} tokens)"
-            for cut in self.dropped
-        ]
+        for kind, step in dict.fromkeys((cut.kind, cut.step) for cut in self.dropped):
+            cuts = [cut for cut in self.dropped if (cut.kind, cut.step) == (kind, step)]
+            saved = sum(cut.tokens_saved for cut in cuts)
+            lines.append(f"cut: {step}, of {len(cuts)} {kind}s (-{saved} tokens)")
         return "\n".join(lines)
 
     def _pack(self, form: Format) -> Packed:

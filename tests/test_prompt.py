@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from tests.conftest import tool
+from toolret.errors import BudgetError
+from toolret.prompt import Dropped, Format, Packed, catalog_tokens, pack
+from toolret.tokens import TokenCounter, token_counter
+from toolret.trimming import DEMO_STEPS, TOOL_STEPS, PackedTool, shortened
+from toolret.types import Call, Demo, DemoHit, Hit, JsonObject
+
+CHARACTERS = TokenCounter("characters", exact=True, count=len)
+"""Fast and easy to reckon with."""
+
+PARAMETERS = {
+    "type": "object",
+    "title": "Refund",
+    "properties": {
+        "payment": {"type": "string", "description": "Which payment. " + "It is long. " * 20},
+        "amount": {
+            "type": "object",
+            "description": "How much, if not all of it.",
+            "properties": {"value": {"type": "number"}, "currency": {"enum": ["EUR", "USD"]}},
+            "required": ["value"],
+        },
+        "lines": {"type": "array", "items": {"type": "string"}, "examples": [["1"]]},
+    },
+    "required": ["payment"],
+    "additionalProperties": False,
+}
+
+
+def hit(name: str, description: str = "Does it.", parameters: Any = None) -> Hit:
+    return Hit(tool(name, description, parameters=parameters), 0.5)
+
+
+def demo_hit(id_: str, *tools: str, answer: str = "") -> DemoHit:
+    calls = tuple(Call(name, {"payment": "p1"}, {"status": "done"}) for name in tools)
+    return DemoHit(Demo(id_, f"request {id_}", calls, tools, answer), 0.9, "is like the request")
+
+
+def packed(
+    hits: list[Hit], demos: list[DemoHit], budget: int | None, form: Format = "openai"
+) -> Packed:
+    return pack(hits, demos, budget=budget, form=form, counter=CHARACTERS)
+
+
+def test_openai_form() -> None:
+    result = packed([hit("a.refund", "Refunds.", PARAMETERS)], [demo_hit("d", "a.refund")], None)
+    prompt = result.to_openai()
+    assert prompt["tools"] == [
+        {
+            "type": "function",
+            "function": {
+                "name": "a__refund",
+                "description": "Refunds.",
+                "parameters": PARAMETERS,
+            },
+        }
+    ]
+    [message] = prompt["messages"]
+    assert message["role"] == "system"
+    assert message["content"].endswith(
+        'Request: request d\nCall: a__refund({"payment":"p1"})\nResult: {"status":"done"}'
+    )
+    assert result.dropped == ()
+
+
+def test_anthropic_form() -> None:
+    prompt = packed([hit("refund")], [], None, "anthropic").to_anthropic()
+    assert prompt == {
+        "tools": [
+            {
+                "name": "refund",
+                "description": "Does it.",
+                "input_schema": {"type": "object", "properties": {}},
+            }
+        ],
+        "system": "",
+    }
+
+
+def test_text_form() -> None:
+    demo = DemoHit(Demo("d", "give it back", tools=("refund",), answer="Done."), 0.9, "")
+    text = packed([hit("refund")], [demo], None, "text").to_text()
+    assert text.startswith(
+        'Tools:\n\nrefund: Does it.\n  arguments: {"type":"object","properties":{}}\n\nWorked '
+    )
+    assert text.endswith("Request: give it back\nTools: refund\nAnswer: Done.")
+
+
+def test_a_schema_without_a_type_becomes_an_object() -> None:
+    [made] = packed([hit("a", parameters={"properties": {}})], [], None).tools
+    assert made.parameters == {"type": "object", "properties": {}}
+
+
+@pytest.mark.parametrize("form", ["openai", "anthropic", "text"])
+def test_tokens_are_those_of_what_is_handed_over(form: Format) -> None:
+    counter = token_counter()
+    hits = [hit("refund", parameters=PARAMETERS), hit("void", parameters=PARAMETERS)]
+    result = pack(hits, [demo_hit("d", "void")], budget=260, form=form, counter=counter)
+    forms = {
+        "openai": lambda: json.dumps(result.to_openai(), ensure_ascii=False, separators=(",", ":")),
+        "anthropic": lambda: json.dumps(
+            result.to_anthropic(), ensure_ascii=False, separators=(",", ":")
+        ),
+        "text": result.to_text,
+    }
+    assert result.tokens == counter.count(forms[form]()) <= 260
+
+
+def test_what_fits_is_left_alone() -> None:
+    hits = [hit("refund", parameters=PARAMETERS)]
+    full = packed(hits, [], None)
+    assert packed(hits, [], full.tokens) == full
+
+
+def test_cuts_go_from_the_last_item_on_and_only_as_far_as_needed() -> None:
+    hits = [hit("first", parameters=PARAMETERS), hit("second", parameters=PARAMETERS)]
+    full = packed(hits, [], None)
+    result = packed(hits, [], full.tokens - 1)
+    assert [(cut.kind, cut.id, cut.step) for cut in result.dropped] == [
+        ("tool", "second", "schema annotations removed")
+    ]
+    assert result.tools[0] == full.tools[0]
+    assert result.tokens == full.tokens - result.dropped[0].tokens_saved
+
+
+def test_steps_are_taken_in_their_order() -> None:
+    hits = [hit("refund", "It refunds a payment. " * 30, PARAMETERS)]
+    demos = [demo_hit("d", "refund", answer="The money is on its way.")]
+    smallest = None
+    for budget in range(packed(hits, demos, None).tokens, 0, -1):
+        try:
+            smallest = packed(hits, demos, budget)
+        except BudgetError:
+            break
+    assert smallest is not None
+    first, *steps = [cut.step for cut in smallest.dropped]
+    assert first == "left out"
+    assert steps == [step for step in TOOL_STEPS if step in steps]
+    assert set(TOOL_STEPS) - set(steps) <= {"description shortened to a line"}
+    assert smallest.tools[0].parameters == {
+        "type": "object",
+        "properties": {"payment": {"type": "string"}},
+        "required": ["payment"],
+        "additionalProperties": False,
+    }
+
+
+def test_demonstrations_are_left_out_before_tools() -> None:
+    hits = [hit("first"), hit("second")]
+    demos = [demo_hit("d1", "first"), demo_hit("d2", "first", "second")]
+    tools_alone = packed(hits, [], None).tokens
+    result = packed(hits, demos, tools_alone)
+    assert (len(result.tools), result.demos) == (2, ())
+    assert [(cut.kind, cut.id) for cut in result.dropped] == [("demo", "d2"), ("demo", "d1")]
+
+
+def test_tools_are_left_out_last_and_the_rest_is_whole_again() -> None:
+    hits = [hit("first", parameters=PARAMETERS), hit("second", parameters=PARAMETERS)]
+    alone = packed(hits[:1], [], None)
+    shortest_two = alone.tokens
+    result = packed(hits, [], shortest_two)
+    assert result.tokens <= shortest_two
+    tiny = next(
+        r
+        for budget in range(alone.tokens, 0, -1)
+        if len((r := packed(hits, [], budget)).tools) == 1
+    )
+    assert tiny.dropped[0] == Dropped("tool", "second", "left out", tiny.dropped[0].tokens_saved)
+
+
+def test_a_demonstration_never_outlasts_its_tools() -> None:
+    assert packed([hit("first")], [demo_hit("d", "gone")], None).demos == ()
+
+
+def test_too_small_for_one_tool_is_an_error_that_names_the_need() -> None:
+    with pytest.raises(BudgetError, match=r"budget of 9 holds not even the tool 'first', .* \d+ "):
+        packed([hit("first"), hit("second")], [demo_hit("d", "first")], 9)
+
+
+def test_no_hits_take_no_tokens() -> None:
+    result = packed([], [demo_hit("d", "first")], 1)
+    assert (result.tokens, result.to_openai()) == (0, {"tools": [], "messages": []})
+
+
+def test_inputs_are_not_changed() -> None:
+    before = copy.deepcopy(PARAMETERS)
+    packed([hit("first", parameters=PARAMETERS), hit("second", parameters=PARAMETERS)], [], 400)
+    assert before == PARAMETERS
+
+
+def test_unused_definitions_go_with_the_parameters_that_used_them() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "string"}, "b": {"$ref": "#/$defs/B"}},
+        "required": ["a"],
+        "$defs": {"B": {"type": "string"}},
+    }
+    step = TOOL_STEPS["optional parameters removed"]
+    assert step(PackedTool("t", "t", "", schema)).parameters == {
+        "type": "object",
+        "properties": {"a": {"type": "string"}},
+        "required": ["a"],
+    }
+    assert "$defs" in step(PackedTool("t", "t", "", {**schema, "required": ["b"]})).parameters
+
+
+@pytest.mark.parametrize(
+    ("text", "length", "short"),
+    [
+        ("Short.", 10, "Short."),
+        ("One. Two. Three.", 10, "One. Two."),
+        ("Without an end in sight", 10, "Without a…"),
+    ],
+)
+def test_texts_are_cut_at_sentences_or_visibly(text: str, length: int, short: str) -> None:
+    assert shortened(text, length) == short
+
+
+def test_long_values_of_demonstrations_are_cut_visibly() -> None:
+    result = packed(
+        [hit("t")], [DemoHit(Demo("d", "r", (Call("t", {"a": "x" * 500}),), ("t",)), 1, "")], None
+    )
+    [shorter] = [DEMO_STEPS["long values shortened"](d) for d in result.demos]
+    assert shorter.calls[0][1] == {"a": "x" * 119 + "…"}
+
+
+def test_a_whole_catalog_is_counted_untrimmed() -> None:
+    tools = [tool("a"), tool("b", parameters=PARAMETERS)]
+    full = packed([Hit(t, 1) for t in tools], [], None)
+    assert catalog_tokens(tools, counter=CHARACTERS) == full.tokens
+
+
+TEXTS = st.text(max_size=60)
+SCHEMAS = st.recursive(
+    st.one_of(
+        st.booleans(),
+        st.just({}),
+        st.builds(lambda d: {"type": "string", "description": d, "title": d}, TEXTS),
+        st.builds(
+            lambda e: {"enum": e}, st.lists(st.integers(), min_size=1, max_size=4, unique=True)
+        ),
+    ),
+    lambda inner: st.one_of(
+        st.builds(lambda i: {"type": "array", "items": i}, inner),
+        st.builds(lambda a: {"anyOf": a}, st.lists(inner, min_size=1, max_size=3)),
+        st.builds(
+            lambda p: {"type": "object", "properties": p, "required": sorted(p)[:1]},
+            st.dictionaries(TEXTS, inner, max_size=3),
+        ),
+    ),
+    max_leaves=8,
+)
+OBJECTS = st.one_of(
+    st.none(),
+    st.builds(
+        lambda p, n: {"type": "object", "properties": p, "required": sorted(p)[:n]},
+        st.dictionaries(TEXTS, SCHEMAS, max_size=4),
+        st.integers(0, 2),
+    ),
+)
+HITS = st.lists(
+    st.builds(lambda i, d, p: hit(f"tool_{i}", d, p), st.integers(0, 99), TEXTS, OBJECTS),
+    max_size=5,
+    unique_by=lambda h: h.tool.id,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    HITS,
+    st.integers(0, 900),
+    st.sampled_from(["openai", "anthropic", "text"]),
+    st.integers(0, 3),
+)
+def test_no_budget_is_ever_exceeded_and_every_schema_stays_valid(
+    hits: list[Hit], budget: int, form: Format, examples: int
+) -> None:
+    demos = [demo_hit(f"d{i}", found.tool.id) for i, found in enumerate(hits[:examples])]
+    try:
+        result = packed(hits, demos, budget, form)
+    except BudgetError:
+        return
+    assert result.tokens == len(result.serialized()) <= budget
+    full = packed(hits, demos, None, form)
+    whole = {(cut.kind, cut.id) for cut in result.dropped if cut.step == "left out"}
+    assert len(result.tools) + len(result.demos) + len(whole) == len(full.tools) + len(full.demos)
+    for made in result.tools:
+        Draft202012Validator.check_schema(dict(made.parameters))
+        assert required(made.parameters) == required(original(hits, made.id))
+    assert all(cut.tokens_saved > 0 for cut in result.dropped)
+
+
+@settings(max_examples=50, deadline=None)
+@given(HITS, st.integers(50, 700), st.integers(0, 200))
+def test_a_larger_budget_never_keeps_fewer_tools(hits: list[Hit], budget: int, more: int) -> None:
+    try:
+        small = packed(hits, [], budget)
+    except BudgetError:
+        return
+    assert len(packed(hits, [], budget + more).tools) >= len(small.tools)
+
+
+def required(parameters: JsonObject) -> dict[str, Any]:
+    """The required arguments and their types."""
+    properties = parameters.get("properties", {})
+    return {
+        name: properties[name].get("type") if isinstance(properties[name], dict) else None
+        for name in parameters.get("required", [])
+    }
+
+
+def original(hits: list[Hit], tool_id: str) -> JsonObject:
+    return next(h.tool.parameters or {} for h in hits if h.tool.id == tool_id)
