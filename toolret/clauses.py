@@ -37,14 +37,19 @@ than about twelve, and neighbouring parts of a longer list belong together well 
 def split_clauses(text: str) -> tuple[str, ...]:
     """The clauses of a request, in order, each once; empty if it is one clause only."""
     clauses: list[str] = []
-    open_part = ""
+    pending: list[str] = []
+    tokens = rare = 0
     for part in _parts(text):
-        open_part = f"{open_part} {part}" if open_part else part
-        if _is_clause(open_part):
-            clauses.append(open_part)
-            open_part = ""
-    if open_part and clauses:
-        clauses[-1] += f" {open_part}"
+        pending.append(part)
+        tokens += len(part.split())
+        rare += len(words(part))
+        # Scripts without spaces are measured by their words alone.
+        if rare >= _LEAST_WORDS and (tokens >= _LEAST_TOKENS or not part.isascii()):
+            clauses.append(" ".join(pending))
+            pending.clear()
+            tokens = rare = 0
+    if pending and clauses:
+        clauses[-1] = " ".join([clauses[-1], *pending])
     clauses = list(dict.fromkeys(clauses))
     if len(clauses) > _MOST_CLAUSES:
         bounds = [i * len(clauses) // _MOST_CLAUSES for i in range(_MOST_CLAUSES + 1)]
@@ -66,10 +71,3 @@ def _parts(text: str) -> list[str]:
         start = separator.end()
     parts.append(text[start:])
     return [stripped for part in parts if (stripped := part.strip(" \t,.;"))]
-
-
-def _is_clause(part: str) -> bool:
-    """Scripts without spaces are measured by their words alone."""
-    return len(words(part)) >= _LEAST_WORDS and (
-        len(part.split()) >= _LEAST_TOKENS or not part.isascii()
-    )
