@@ -23,7 +23,7 @@ from toolret.catalogs import load_tools
 from toolret.clauses import split_clauses
 from toolret.embedders import RoleEmbedder, resolve_embedder
 from toolret.fitting import Example, fit_weights
-from toolret.index import Snapshot, ToolIndex
+from toolret.index import ToolIndex
 from toolret.learning import weights_to_json
 from toolret.ranking import FEATURES, Weights, gather
 from toolret.rows import LabelledRequest, load_demos, load_requests

@@ -16,9 +16,9 @@ PACKAGE = Path(toolret.__file__).parent
 LAYERS = [
     ["errors"],
     ["types", "tokens", "names"],
-    ["jsonlines", "texts", "clauses"],
+    ["jsonlines", "texts"],
     ["rows", "lexical", "embedders", "vectors"],
-    ["catalogs", "store"],
+    ["catalogs", "store", "clauses"],
     ["index"],
     ["llm"],
     ["queries"],
@@ -26,13 +26,13 @@ LAYERS = [
     ["fitting"],
     ["searcher"],
     ["learning"],
-    ["examples"],
+    ["examples", "trimming"],
     ["prompt"],
     ["selection"],
     ["retriever"],
-    ["integrations", "evaluation", "testing"],
+    ["evaluation", "testing"],
     ["cli"],
-    ["__init__", "__main__"],
+    ["__init__"],
 ]
 """Rooms of one line do not import each other."""
 
@@ -84,7 +84,7 @@ def test_importing_toolret_loads_nothing_heavy() -> None:
 
 
 def test_public_names_are_what_they_say() -> None:
-    assert set(toolret.__all__) == set(toolret._HOME)
+    assert set(toolret.__all__) == set(toolret._HOMES)
     assert set(toolret.__all__) <= set(dir(toolret))
     for name in toolret.__all__:
         assert getattr(toolret, name) is not None

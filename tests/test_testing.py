@@ -47,6 +47,6 @@ def _floats(embedding: object) -> list[float]:
     import base64
 
     if isinstance(embedding, str):
-        return np.frombuffer(base64.b64decode(embedding), dtype="<f4").tolist()
+        return [float(value) for value in np.frombuffer(base64.b64decode(embedding), "<f4")]
     assert isinstance(embedding, list)
     return embedding
