@@ -12,6 +12,7 @@ from toolret import Selection, ToolIndex, ToolRetriever, load_demos, load_tools
 from toolret.prompt import catalog_tokens
 
 ROOT = Path(__file__).parent.parent
+INDEX = ROOT / ".demo" / "index"
 
 REQUESTS = (
     "The customer in order 48812 changed her mind and nothing has shipped yet. Stop it, give her "
@@ -26,7 +27,7 @@ TOKEN_BUDGET = 1_500
 
 def main() -> None:
     """Index the catalog, select for each request, print what was chosen and why."""
-    index = ToolIndex(ROOT / ".demo" / "index")
+    index = ToolIndex(INDEX)
     reports = index.sync(
         load_tools(ROOT / "tool_catalogs"), load_demos(*sorted((ROOT / "demos").glob("*.jsonl")))
     )

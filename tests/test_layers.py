@@ -15,7 +15,7 @@ PACKAGE = Path(toolret.__file__).parent
 
 LAYERS = [
     ["errors"],
-    ["types", "tokens", "names"],
+    ["types", "tokens", "names", "model_files"],
     ["jsonlines", "texts"],
     ["rows", "lexical", "embedders", "vectors"],
     ["catalogs", "store", "clauses"],
@@ -84,7 +84,7 @@ def test_importing_toolret_loads_nothing_heavy() -> None:
 
 
 def test_public_names_are_what_they_say() -> None:
-    assert set(toolret.__all__) == set(toolret._HOMES)
+    assert set(toolret.__all__) == set(toolret._HOME)
     assert set(toolret.__all__) <= set(dir(toolret))
     for name in toolret.__all__:
         assert getattr(toolret, name) is not None

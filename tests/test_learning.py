@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import demo, tool
+from toolret.index import ToolIndex
+from toolret.learning import fit_index, prior_weights, weights_from_json, weights_to_json
+from toolret.retriever import ToolRetriever
+from toolret.searcher import Searcher
+from toolret.testing import HashedWordsEmbedder
+from toolret.types import Demo, Tool
+
+
+def catalog() -> tuple[list[Tool], list[Demo]]:
+    things = ["order", "invoice", "parcel", "ticket", "meeting", "employee", "build", "alert"]
+    tools = [
+        tool(f"{verb}_{thing}", f"{verb} one {thing}")
+        for thing in things
+        for verb in ("cancel", "list", "create")
+    ]
+    demos = [
+        demo(f"{t.id}-{i}", f"{text} {t.name.replace('_', ' ')}", t.id)
+        for t in tools
+        for i, text in enumerate(("please", "now I want to"))
+    ]
+    return tools, demos
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> ToolIndex:
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync(*catalog())
+    return index
+
+
+def refit(index: ToolIndex) -> object:
+    return fit_index(index, Searcher(index.snapshot, index.embedder))
+
+
+def test_the_prior_survives_json() -> None:
+    prior = prior_weights()
+    again = weights_from_json(json.loads(json.dumps(weights_to_json(prior))))
+    assert weights_to_json(again) == weights_to_json(prior)
+
+
+def test_without_demonstrations_the_prior_counts_and_nothing_is_kept(index: ToolIndex) -> None:
+    index.sync_demos([])
+    fit = fit_index(index, Searcher(index.snapshot, index.embedder))
+    assert fit.examples == 0
+    assert weights_to_json(fit.own) == weights_to_json(prior_weights())
+    assert not index.fit_path.exists()
+
+
+def test_a_fit_is_deterministic_kept_and_read_again(index: ToolIndex) -> None:
+    fit = fit_index(index, Searcher(index.snapshot, index.embedder))
+    assert fit.examples == 48
+    assert weights_to_json(fit.own) != weights_to_json(prior_weights())
+    written = index.fit_path.read_text()
+    index.fit_path.unlink()
+    refit(index)
+    assert index.fit_path.read_text() == written
+    stamp = index.fit_path.stat().st_mtime_ns
+    again = fit_index(index, Searcher(index.snapshot, index.embedder))
+    assert index.fit_path.stat().st_mtime_ns == stamp
+    assert weights_to_json(again.own) == weights_to_json(fit.own)
+
+
+def test_it_is_fitted_again_when_a_tenth_of_the_demonstrations_changed(index: ToolIndex) -> None:
+    refit(index)
+    first = index.fit_path.read_text()
+    index.add_demos([demo("one", "cancel my order", "cancel_order")])
+    refit(index)
+    assert index.fit_path.read_text() == first
+    index.add_demos([demo(f"new-{i}", f"cancel order {i}", "cancel_order") for i in range(8)])
+    refit(index)
+    assert index.fit_path.read_text() != first
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"features": 3}', b"\xff\xfe"])
+def test_an_unreadable_fit_is_made_again(
+    index: ToolIndex, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    refit(index)
+    good = index.fit_path.read_text()
+    index.fit_path.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        refit(index)
+    assert "made again" in caplog.text
+    assert index.fit_path.read_text() == good
+
+
+def test_a_fit_that_cannot_be_kept_is_used(
+    index: ToolIndex, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with caplog.at_level(logging.WARNING):
+        fit = fit_index(index, Searcher(index.snapshot, index.embedder))
+    assert fit.examples == 48
+    assert "cannot be kept" in caplog.text
+
+
+def test_demonstrations_that_cover_a_catalog_do_not_speak_against_demonstrated_tools(
+    tmp_path: Path,
+) -> None:
+    """With one a tool, each right tool looks undemonstrated when its own is left out."""
+    tools, demos = catalog()
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync([*tools, tool("archive_order", "archive one order")], demos[::2])
+    fit = fit_index(index, Searcher(index.snapshot, index.embedder))
+    hits = ToolRetriever(index).search("cancel the order, please", k=3)
+    assert hits[0].tool.id == "cancel_order"
+    assert fit.examples == 24

@@ -1,0 +1,42 @@
+"""The README's code runs, as it stands there and in its order."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from pytest_examples import find_examples
+
+from tests.conftest import ROOT
+
+BLOCKS = [block for block in find_examples(ROOT / "README.md") if block.prefix == "python"]
+
+
+@pytest.mark.model
+def test_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(BLOCKS) == 2
+    for name in ("tool_catalogs", "demos"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, object] = {}
+    for block in BLOCKS:
+        exec(compile(block.source, "README.md", "exec"), scope)
+    assert "billing." in capsys.readouterr().out
+
+
+@pytest.mark.model
+def test_the_quickstart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from examples import quickstart
+
+    monkeypatch.setattr(quickstart, "INDEX", tmp_path / "index")
+    quickstart.main()
+    out = capsys.readouterr().out
+    assert out.count("The planner's prompt:") == 3
+    assert "307 indexed" in out
+    quickstart.main()
+    assert "307 as they were" in capsys.readouterr().out

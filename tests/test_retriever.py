@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import demo, tool
+from toolret.errors import BudgetError, InputError
+from toolret.index import ToolIndex
+from toolret.names import wire_name
+from toolret.queries import ClauseQueries
+from toolret.retriever import ToolRetriever
+from toolret.selection import Selection
+from toolret.testing import HashedWordsEmbedder, ScriptedChatModel
+from toolret.tokens import TokenCounter, estimate_tokens
+from toolret.types import Demo, Tool
+
+
+@pytest.fixture
+def index(tmp_path: Path, tools: list[Tool], demos: list[Demo]) -> ToolIndex:
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync(tools, demos)
+    return index
+
+
+def ids(selection: Selection) -> list[str]:
+    return [hit.tool.id for hit in selection.tools]
+
+
+def test_a_request_gets_its_tool_examples_and_prompt(index: ToolIndex) -> None:
+    selection = ToolRetriever(index).select("refund the payment, she wants her money back")
+    assert ids(selection)[0] == "refund_payment"
+    assert selection.demos[0].demo.id == "d2"
+    assert selection.queries[0].kind == "request"
+    assert selection.note == ""
+    prompt = selection.to_openai()
+    assert prompt["tools"][0]["function"]["name"] == "refund_payment"
+    assert "the customer wants her money back" in prompt["messages"][0]["content"]
+    assert selection.names["refund_payment"] == "refund_payment"
+    assert set(selection.seconds) == {"queries", "compare", "rank", "pack"}
+
+
+def test_evidence_adds_up_to_the_score(index: ToolIndex) -> None:
+    for hit in ToolRetriever(index).search("stop the order and refund", keep_all=True):
+        odds = sum(evidence.contribution for evidence in hit.evidence)
+        assert hit.score == pytest.approx(1 / (1 + math.exp(-odds)), abs=1e-4)
+        sizes = [abs(evidence.contribution) for evidence in hit.evidence]
+        assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    ["please run list_invoices for the money she wants back", "LIST_INVOICES", "list_invoices."],
+)
+def test_a_tool_that_is_called_by_its_name_comes_first(index: ToolIndex, request_text: str) -> None:
+    hits = ToolRetriever(index).search(request_text)
+    assert hits[0].tool.id == "list_invoices"
+    assert hits[0].evidence[0].signal == "exact name"
+
+
+def test_a_name_that_is_a_word_counts_only_alone(tmp_path: Path) -> None:
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync_tools([tool("refund", "Return money."), tool("send", "Send a parcel.")])
+    signals = {
+        evidence.signal
+        for hit in ToolRetriever(index).search("send me what a refund costs", keep_all=True)
+        for evidence in hit.evidence
+    }
+    assert "exact name" not in signals
+    assert ToolRetriever(index).search("send")[0].evidence[0].signal == "exact name"
+
+
+def test_what_may_not_be_used_is_neither_offered_nor_shown(
+    tmp_path: Path, tools: list[Tool], demos: list[Demo]
+) -> None:
+    locked = tool(
+        "refund_payment", "Return money that was paid.", permissions=(frozenset({"billing"}),)
+    )
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync([t for t in tools if t.id != "refund_payment"] + [locked], demos)
+    retriever = ToolRetriever(index)
+    request = "stop the purchase and refund_payment, give the money back"
+    refused = retriever.select(request, allow=["orders"])
+    assert "refund_payment" not in ids(refused)
+    assert "refund_payment" not in str(refused.to_openai()) + refused.to_text()
+    assert "refund_payment" in ids(retriever.select(request, allow={"billing", "orders"}))
+    assert "refund_payment" in ids(retriever.select(request))
+    only = retriever.select(request, allow=lambda tool: tool.id == "track_parcel")
+    assert set(ids(only)) <= {"track_parcel"}
+    assert ids(retriever.select(request, allow=lambda tool: False)) == []
+
+
+def test_an_example_with_a_tool_that_is_not_offered_is_left_out(index: ToolIndex) -> None:
+    selection = ToolRetriever(index, max_tools=1).select(
+        "stop the purchase and give the money back"
+    )
+    offered = set(ids(selection))
+    assert len(offered) == 1
+    assert all(set(hit.demo.tools) <= offered for hit in selection.demos)
+
+
+def test_the_llm_writes_the_queries(index: ToolIndex) -> None:
+    model = ScriptedChatModel('{"queries": ["where a parcel is now"]}')
+    selection = ToolRetriever(index, llm=model).select(
+        [
+            {"role": "user", "content": "order 7 has not come"},
+            {"role": "user", "content": "so?"},
+        ]
+    )
+    assert [query.text for query in selection.queries] == ["so?", "where a parcel is now"]
+    assert ids(selection)[0] == "track_parcel"
+    assert "order 7 has not come" in str(model.asked)
+
+
+@pytest.mark.parametrize("reply", [ConnectionError("down"), "I cannot help", '{"queries": 3}'])
+def test_an_llm_that_fails_is_noted_and_the_request_searched(
+    index: ToolIndex, reply: str | Exception
+) -> None:
+    selection = ToolRetriever(index, llm=ScriptedChatModel(reply)).select("refund the payment")
+    assert ids(selection)[0] == "refund_payment"
+    assert selection.note
+    assert selection.note in selection.explain()
+
+
+def test_a_callable_and_a_generator_are_taken_as_llm(index: ToolIndex) -> None:
+    called = ToolRetriever(index, llm=lambda messages: '{"queries": ["track a parcel"]}')
+    assert ids(called.select("hm"))[0] == "track_parcel"
+    generator = ClauseQueries()
+    assert ToolRetriever(index, llm=generator).generator is generator
+
+
+async def test_aselect_gives_what_select_gives(index: ToolIndex) -> None:
+    retriever = ToolRetriever(index)
+    requests = ["refund the payment", "where is the parcel", "stop the purchase"]
+    together = await asyncio.gather(*map(retriever.aselect, requests))
+    assert [ids(found) for found in together] == [ids(retriever.select(r)) for r in requests]
+    model = ScriptedChatModel('{"queries": ["list the invoices of a customer"]}')
+    awaited = await ToolRetriever(index, llm=model).aselect("what does she owe?", max_tools=1)
+    assert ids(awaited) == ["list_invoices"]
+
+
+def test_a_sync_is_seen_by_the_next_request(index: ToolIndex) -> None:
+    retriever = ToolRetriever(index)
+    index.add_tools([tool("book_flight", "Book a flight to a city.")])
+    assert ids(retriever.select("book a flight"))[0] == "book_flight"
+    index.remove_tools(["book_flight"])
+    assert "book_flight" not in ids(retriever.select("book a flight"))
+
+
+def test_requests_and_syncs_may_run_at_once(index: ToolIndex) -> None:
+    retriever = ToolRetriever(index)
+    failures: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            for _ in range(15):
+                assert "refund_payment" in ids(retriever.select("refund the payment"))
+        except BaseException as error:  # noqa: BLE001 - a thread's failure must reach the test
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for i in range(3):
+        index.add_tools([tool(f"more_{i}", "Something else.")])
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_an_empty_index_answers_with_no_tool(tmp_path: Path) -> None:
+    retriever = ToolRetriever(ToolIndex(tmp_path, embedder=HashedWordsEmbedder()))
+    selection = retriever.select("anything")
+    assert (selection.tools, selection.demos) == ((), ())
+    assert "no tool fits" in selection.explain()
+    assert retriever.search("anything", keep_all=True) == ()
+
+
+def test_tools_below_the_least_score_are_not_offered(index: ToolIndex) -> None:
+    strict = ToolRetriever(index, min_score=1.0)
+    assert strict.select("the weather on Mars").tools == ()
+    assert strict.search("the weather on Mars") == ()
+    assert len(strict.search("the weather on Mars", k=2, keep_all=True)) == 2
+
+
+@pytest.mark.parametrize("conversation", ["", "  ", []])
+def test_a_conversation_without_a_request_is_refused(
+    index: ToolIndex, conversation: str | list[dict[str, str]]
+) -> None:
+    with pytest.raises(InputError):
+        ToolRetriever(index).select(conversation)
+
+
+def test_a_budget_for_no_tool_is_an_error_that_says_what_is_needed(index: ToolIndex) -> None:
+    with pytest.raises(BudgetError, match="token"):
+        ToolRetriever(index).select("refund the payment", token_budget=3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(budget=st.integers(100, 1500))
+def test_the_budget_is_never_exceeded(budget: int) -> None:
+    selection = _wide_retriever().select("refund and stop it", token_budget=budget)
+    assert selection.tokens <= budget
+    assert selection.to_text()
+    names = {entry["function"]["name"] for entry in selection.to_openai()["tools"]}
+    assert names <= {wire_name(hit.tool.id) for hit in selection.tools}
+    cut = {item.id for item in selection.dropped if item.step == "left out"}
+    offered = {hit.tool.id for hit in selection.tools} | {hit.demo.id for hit in selection.demos}
+    assert cut <= offered
+
+
+def test_without_a_budget_nothing_is_cut(index: ToolIndex) -> None:
+    retriever = ToolRetriever(index, token_budget=None)
+    selection = retriever.select("refund the payment")
+    assert selection.dropped == ()
+    assert {tool["name"] for tool in selection.to_anthropic()["tools"]} == set(selection.names)
+
+
+_WIDE: list[ToolRetriever] = []
+
+
+def _wide_retriever() -> ToolRetriever:
+    """Made once for all examples of the property test."""
+    if not _WIDE:
+        from tempfile import mkdtemp
+
+        index = ToolIndex(mkdtemp(), embedder=HashedWordsEmbedder())
+        long = {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(9)}}
+        index.sync(
+            [tool(f"refund_{i}", "Give money back. " * 9, parameters=long) for i in range(12)],
+            [demo(f"d{i}", f"refund number {i} and stop it", f"refund_{i}") for i in range(12)],
+        )
+        _WIDE.append(
+            ToolRetriever(
+                index, counter=TokenCounter("estimate", exact=False, count=estimate_tokens)
+            )
+        )
+    return _WIDE[0]

