@@ -15,11 +15,10 @@ ROOT = Path(__file__).parent.parent
 INDEX = ROOT / ".demo" / "index"
 
 REQUESTS = (
-    "The customer in order 48812 changed her mind and nothing has shipped yet. Stop it, give her "
-    "the money back and let her know by e-mail.",
-    "The checkout alert woke me up again, shut it up for two hours and find out what we deployed "
-    "to production last night",
-    "Move my 3 pm with Dana to tomorrow, and put me down as on holiday next week.",
+    "Stop order 48812, give the customer her money back and tell her.",
+    "The checkout alert woke me up again: mute it for two hours and show me what was deployed last "
+    "night.",
+    "Reschedule my 3 pm with Dana to tomorrow and request vacation for next week",
 )
 
 TOKEN_BUDGET = 1_500
@@ -33,7 +32,7 @@ def main() -> None:
     )
     for kind, report in reports.items():
         print(f"{kind}: {report.added + report.changed} indexed, {report.kept} as they were")
-    retriever = ToolRetriever(index, token_budget=TOKEN_BUDGET)
+    retriever = ToolRetriever(index, max_tools=5, token_budget=TOKEN_BUDGET)
     whole = catalog_tokens(list(index), counter=retriever.counter)
     for request in REQUESTS:
         show(retriever.select(request), whole)

@@ -56,3 +56,10 @@ def test_clauses_are_distinct_parts_and_never_one(text: str) -> None:
     assert len(clauses) != 1
     assert len(set(clauses)) == len(clauses)
     assert all(clause.strip() for clause in clauses)
+
+
+def test_next_week_is_a_time_and_no_seam() -> None:
+    assert split_clauses("cancel my meeting with Dana and book my holiday for next week") == (
+        "cancel my meeting with Dana",
+        "book my holiday for next week",
+    )

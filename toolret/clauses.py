@@ -16,7 +16,7 @@ _SEPARATOR = re.compile(
     | [\u3002\uff01\uff1f\uff1b\uff0c\u3001]  # the same and commas in Chinese and Japanese
     | ,\s+
     | \s+(?: and\ then | and\ also | and | then | also | as\ well\ as | after\ that | afterwards
-           | followed\ by | plus | but | finally | next | before | after | so\ that | while )\s+
+           | followed\ by | plus | but | finally | before | after | so\ that | while )\s+
     """,
     re.IGNORECASE | re.VERBOSE,
 )

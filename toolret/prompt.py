@@ -138,8 +138,8 @@ def pack(
 
     Everything is full if it fits. Otherwise each step of ``trimming`` is taken from the least
     relevant item to the most relevant, as far as is needed. What does not fit in its shortest form
-    is left out whole: demonstrations first, then tools, from the least relevant on. A demonstration
-    never outlasts its tools. A larger budget never keeps fewer tools.
+    is left out whole, from the least relevant on, tools and demonstrations in proportion. A
+    demonstration never outlasts its tools. A larger budget never keeps fewer tools.
 
     Args:
         hits: Tools, most relevant first.
@@ -174,31 +174,49 @@ def _leave_out(
     full: Packed, budget: int, counter: TokenCounter
 ) -> tuple[Packed, tuple[Dropped, ...]]:
     """The items that fit in their shortest form, in full, and those that do not."""
-    shortest = Packed(
-        full.form,
-        tuple(_all_steps(tool, TOOL_STEPS) for tool in full.tools),
-        tuple(_all_steps(demo, DEMO_STEPS) for demo in full.demos),
-    )
+    short_tools = {tool.id: _all_steps(tool, TOOL_STEPS) for tool in full.tools}
+    short_demos = {demo.id: _all_steps(demo, DEMO_STEPS) for demo in full.demos}
     dropped: list[Dropped] = []
     kept = full
-    while (tokens := counter.count(shortest.serialized())) > budget:
-        if len(kept.tools) == 1 and not kept.demos:
+    leaving = _leaving(full)
+    while True:
+        shortest = replace(
+            kept,
+            tools=tuple(short_tools[tool.id] for tool in kept.tools),
+            demos=tuple(short_demos[demo.id] for demo in kept.demos),
+        )
+        if (tokens := counter.count(shortest.serialized())) <= budget:
+            return kept, tuple(dropped)
+        item = next(leaving, None)
+        if item is None:
             raise BudgetError(
                 f"a token budget of {budget} holds not even the tool {kept.tools[0].id!r}, which "
                 f"takes {tokens} tokens in its shortest form"
             )
-        if kept.demos:
-            dropped.append(_left_out("demo", kept.demos[-1], counter))
-            kept = replace(kept, demos=kept.demos[:-1])
-        else:
-            dropped.append(_left_out("tool", kept.tools[-1], counter))
-            kept = replace(kept, tools=kept.tools[:-1])
-        shortest = replace(
-            shortest,
-            tools=shortest.tools[: len(kept.tools)],
-            demos=shortest.demos[: len(kept.demos)],
+        rest = _without_orphans(
+            replace(
+                kept,
+                tools=tuple(tool for tool in kept.tools if tool is not item),
+                demos=tuple(demo for demo in kept.demos if demo is not item),
+            )
         )
-    return kept, tuple(dropped)
+        dropped += [_left_out("demo", d, counter) for d in kept.demos if d not in rest.demos]
+        dropped += [_left_out("tool", t, counter) for t in kept.tools if t not in rest.tools]
+        kept = rest
+
+
+def _leaving(full: Packed) -> Iterator[PackedTool | PackedDemo]:
+    """All but the first tool, in the order in which they are left out.
+
+    Both lists shrink alike from their ends, so that the planner keeps examples of what it keeps;
+    a single demonstration is worth half the tools.
+    """
+    tools, demos = len(full.tools), max(2, len(full.demos))
+    ends: list[tuple[float, int, PackedTool | PackedDemo]] = []
+    ends += [(rank / tools, 0, tool) for rank, tool in enumerate(full.tools) if rank]
+    ends += [((rank + 1) / demos, 1, demo) for rank, demo in enumerate(full.demos)]
+    ends.sort(key=lambda end: end[:2], reverse=True)
+    return (item for _, _, item in ends)
 
 
 def _trim(
