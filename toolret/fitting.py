@@ -41,7 +41,7 @@ _FAMILIAR = 0.25
 next to nothing; in proportion lower for one of which they show more, since the less there is that
 they do not show, the less a request is likely to be about it."""
 
-_STRENGTH = 10.0
+_STRENGTH = 5.0
 """Examples' worth of loss that one unit of distance from the prior costs. On the public sets 2 to
 20 differ by less than a point with hundreds of examples; it decides where there are few."""
 
