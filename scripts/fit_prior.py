@@ -2,8 +2,9 @@
 
     python scripts/fit_prior.py ../shared/data
 
-Each set gives requests with known tools in two ways: its labelled requests against its tools
-alone, and its demonstrations asked again with themselves left out. Every set counts alike, so
+Each set gives requests with known tools in three ways: its labelled requests against its tools
+alone, the same with its demonstrations, and these asked again, singly and in pairs, with
+themselves left out. Every set counts alike, so
 that a large one does not decide. With ``--without NAME`` a set and its siblings are left out,
 which is how the prior is tested on data it has not seen; nothing is written then but the figures.
 """
@@ -24,10 +25,11 @@ from toolret.clauses import split_clauses
 from toolret.embedders import RoleEmbedder, resolve_embedder
 from toolret.fitting import Example, fit_weights
 from toolret.index import ToolIndex
-from toolret.learning import weights_to_json
-from toolret.ranking import FEATURES, Weights, gather
+from toolret.learning import pairs, weights_to_json
+from toolret.ranking import FEATURES, gather
 from toolret.rows import LabelledRequest, load_demos, load_requests
 from toolret.searcher import Searcher
+from toolret.weighing import Weights
 
 SETS = (
     "apibank/dev",
@@ -59,6 +61,9 @@ REQUESTS_OF_A_SET = 100
 DEMOS_OF_A_SET = 150
 """How many of each a set gives: all sets have about as many, so all count alike."""
 
+PAIRS_OF_A_SET = 50
+"""Pairs of demonstrations that are asked as one request."""
+
 _T = TypeVar("_T")
 
 PRIOR = Path(__file__).parent.parent / "toolret" / "prior.json"
@@ -77,12 +82,16 @@ def main() -> None:
         folder, file = name.split("/")
         if folder == arguments.without:
             continue
-        found = examples_of(arguments.data / folder, file, embedder, with_demos=folder not in seen)
+        found = examples_of(arguments.data / folder, file, embedder, ask_demos=folder not in seen)
         seen.add(folder)
         print(f"{name}: {len(found)} examples")
         examples += found
-    weights = fit_weights(examples, unfitted(examples))
-    text = json.dumps(weights_to_json(weights), indent=1)
+    start = unfitted(examples)
+    prior = {
+        "text": fit_weights([text_alone(e, start) for e in examples if silent(e)], start),
+        "demonstrated": fit_weights(examples, start),
+    }
+    text = json.dumps({name: weights_to_json(weights) for name, weights in prior.items()}, indent=1)
     if arguments.without:
         print(text)
     else:
@@ -90,9 +99,9 @@ def main() -> None:
 
 
 def examples_of(
-    folder: Path, file: str, embedder: RoleEmbedder, *, with_demos: bool
+    folder: Path, file: str, embedder: RoleEmbedder, *, ask_demos: bool
 ) -> list[Example]:
-    """What one set shows: its requests against tools alone, its demonstrations left out in turn."""
+    """What one set shows: its requests with and without demonstrations, and these asked again."""
     with tempfile.TemporaryDirectory() as scratch:
         index = ToolIndex(Path(scratch) / "index", embedder=embedder)
         index.sync_tools(load_tools(folder / "tools.jsonl"))
@@ -100,11 +109,14 @@ def examples_of(
         searcher = Searcher(index.snapshot, embedder)
         found = [asked(searcher, request) for request in evenly(requests, REQUESTS_OF_A_SET)]
         demos = folder / "demos.jsonl"
-        if with_demos and demos.exists():
+        if demos.exists():
             index.sync_demos(evenly([d for d in load_demos(demos) if d.tools], MOST_DEMOS))
-            count = len(index.demos)
             searcher = Searcher(index.snapshot, embedder)
-            found += searcher.examples(evenly(range(count), DEMOS_OF_A_SET))
+            found += [asked(searcher, request) for request in evenly(requests, REQUESTS_OF_A_SET)]
+        if demos.exists() and ask_demos:
+            positions = evenly(range(len(index.demos)), DEMOS_OF_A_SET)
+            found += searcher.examples([[position] for position in positions])
+            found += searcher.examples(pairs(positions, PAIRS_OF_A_SET))
         return found
 
 
@@ -130,6 +142,19 @@ def unfitted(examples: Sequence[Example]) -> Weights:
         share=0.0,
         intercept=0.0,
     )
+
+
+def silent(example: Example) -> bool:
+    """Whether no demonstration had a say."""
+    return not example.features[:, FEATURES.index("demo_any")].any()
+
+
+def text_alone(example: Example, weights: Weights) -> Example:
+    """The example with the average in all columns that demonstrations decide: they tell nothing."""
+    features = example.features.copy()
+    learnt = [i for i, name in enumerate(FEATURES) if name.startswith(("demo", "dense_aligned"))]
+    features[:, learnt] = weights.mean[learnt]
+    return Example(features, example.right)
 
 
 def evenly(items: Sequence[_T], count: int) -> list[_T]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import demo, tool
 from toolret.index import ToolIndex
-from toolret.learning import fit_index, prior_weights, weights_from_json, weights_to_json
+from toolret.learning import fit_index, pairs, prior_weights, weights_from_json, weights_to_json
 from toolret.retriever import ToolRetriever
 from toolret.searcher import Searcher
 from toolret.testing import HashedWordsEmbedder
@@ -42,7 +42,7 @@ def refit(index: ToolIndex) -> object:
 
 
 def test_the_prior_survives_json() -> None:
-    prior = prior_weights()
+    prior = prior_weights().demonstrated
     again = weights_from_json(json.loads(json.dumps(weights_to_json(prior))))
     assert weights_to_json(again) == weights_to_json(prior)
 
@@ -51,14 +51,14 @@ def test_without_demonstrations_the_prior_counts_and_nothing_is_kept(index: Tool
     index.sync_demos([])
     fit = fit_index(index, Searcher(index.snapshot, index.embedder))
     assert fit.examples == 0
-    assert weights_to_json(fit.own) == weights_to_json(prior_weights())
+    assert weights_to_json(fit.own) == weights_to_json(prior_weights().text)
     assert not index.fit_path.exists()
 
 
 def test_a_fit_is_deterministic_kept_and_read_again(index: ToolIndex) -> None:
     fit = fit_index(index, Searcher(index.snapshot, index.embedder))
     assert fit.examples == 48
-    assert weights_to_json(fit.own) != weights_to_json(prior_weights())
+    assert weights_to_json(fit.own) != weights_to_json(prior_weights().text)
     written = index.fit_path.read_text()
     index.fit_path.unlink()
     refit(index)
@@ -117,3 +117,9 @@ def test_demonstrations_that_cover_a_catalog_do_not_speak_against_demonstrated_t
     hits = ToolRetriever(index).search("cancel the order, please", k=3)
     assert hits[0].tool.id == "cancel_order"
     assert fit.examples == 24
+
+
+def test_pairs_join_what_is_far_apart() -> None:
+    assert pairs([3, 5, 8, 9], 2) == [(3, 8), (9, 5)]
+    assert pairs([3, 5, 8, 9], 9) == [(3, 8), (5, 9), (8, 3), (9, 5)]
+    assert pairs([3], 9) == []

@@ -6,16 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from toolret.fitting import Example, Fit, fit, fit_weights, leave_one_out
-from toolret.ranking import (
-    DEMO_FEATURES,
-    FEATURES,
-    SIGNALS,
-    Comparisons,
-    Layout,
+from toolret.fitting import Example, Fit, Prior, fit, fit_weights, leave_out
+from toolret.ranking import DEMO_FEATURES, FEATURES, SIGNALS, Comparisons, Layout, gather
+from toolret.weighing import (
     Weights,
     contributions,
-    gather,
     listwise_scores,
     log_odds,
     log_shares,
@@ -43,9 +38,12 @@ LAYOUT = Layout(
 
 REQUEST = Comparisons(
     dense=floats([0.1, 0.2], [0.4, 0.1], [0.3, 0.9], [0.0, 0.0]),
+    aligned=floats([0.1, 0.2], [0.5, 0.1], [0.3, 0.8], [0.0, 0.0]),
     lexical=floats([0.0, 0.0], [6.0, 1.0], [3.0, 2.0], [0.0, 0.0]),
     names=floats(0.0, 0.5, 0.0, 0.0),
+    namespace_names=floats(0.0, 0.0, 1.0, 1.0),
     demo_dense=floats([0.9, 0.2], [0.6, 0.1], [0.1, 0.8]),
+    demo_weights=floats([0.8, 0.0], [0.3, -0.1], [-0.1, 0.7]),
     demo_lexical=floats(4.0, 2.0, 0.0),
 )
 
@@ -74,6 +72,11 @@ def test_text_features() -> None:
     assert column(features, "dense_rank") == [0.0769, 0.0909, 0.0833, 0.0714]
     assert column(features, "namespace_dense") == [0.4, 0.4, 0.3, 0.3]
     assert column(features, "name") == [0.0, 0.5, 0.0, 0.0]
+    assert column(features, "dense_clause_own_gap") == [-0.3, 0.0, 0.0, -0.4]
+    assert column(features, "dense_clause_own_rank") == [0.0833, 0.0909, 0.0909, 0.0714]
+    assert column(features, "dense_aligned_clause") == [0.2, 0.5, 0.8, 0.0]
+    assert column(features, "lexical_clause_own_rank") == [0.0769, 0.0909, 0.0909, 0.0714]
+    assert column(features, "namespace_name") == [0.0, 0.0, 1.0, 1.0]
     assert column(features, "neighbours") == [0.3333, 0.3333, 0.3333, 0.0]
 
 
@@ -84,6 +87,9 @@ def test_demonstration_features() -> None:
     assert column(features, "demo_clause_nearest") == [0.9, 0.6, 0.8, 0.0]
     assert column(features, "demo_clause_votes_best") == [1.0, 0.0, 1.0, 0.0]
     assert column(features, "demo_centroid") == [0.75, 0.6, 0.1, 0.0]
+    assert column(features, "demo_ridge") == [1.1, 0.3, -0.1, 0.0]
+    assert column(features, "demo_ridge_clause") == [1.1, 0.3, 0.7, 0.0]
+    assert column(features, "demo_ridge_gap") == [0.0, -0.8, -1.2, 0.0]
     assert column(features, "demo_count") == [1.0986, 0.6931, 0.6931, 0.0]
     assert column(features, "demo_any_nearest") == [0.9, 0.9, 0.9, 0.0]
     assert column(features, "demo_lexical_nearest") == [1.0, 0.5, 0.0, 0.0]
@@ -150,7 +156,7 @@ def random_examples(count: int, seed: int = 0) -> list[Example]:
 
 
 def test_a_fit_finds_the_signal_that_tells() -> None:
-    weights = fit_weights(random_examples(200), plain())
+    weights = fit_weights(random_examples(400), plain())
     assert int(weights.weight.argmax()) == FEATURES.index("dense")
     fresh = random_examples(100, seed=1)
     right = [e.right[listwise_scores(e.features, weights).argmax()] for e in fresh]
@@ -191,14 +197,16 @@ def test_probabilities_are_calibrated() -> None:
     assert likely[sure].mean() == pytest.approx(right[sure].mean(), abs=0.1)
 
 
-def test_a_demonstration_is_asked_without_itself_and_its_copies() -> None:
-    comparisons = replace(REQUEST, demo_dense=floats([1.0, 0.2], [0.99, 0.1], [0.1, 0.8]))
-    example = leave_one_out(LAYOUT, comparisons, own=0)
+def test_demonstrations_are_asked_without_themselves_and_their_copies() -> None:
+    example = leave_out(LAYOUT, REQUEST, np.array([0]), np.array([0, 1]))
     assert example.right.tolist() == [True, False, False, False]
     assert column(example.features, "demo_nearest") == [0.0, 0.0, 0.1, 0.0]
+    pair = leave_out(LAYOUT, REQUEST, np.array([0, 2]), np.array([0, 2]))
+    assert pair.right.tolist() == [True, False, True, False]
+    assert column(pair.features, "demo_nearest") == [0.6, 0.6, 0.0, 0.0]
 
 
-def test_an_unfamiliar_request_is_ranked_by_the_prior() -> None:
+def test_an_unfamiliar_request_is_ranked_by_the_texts() -> None:
     own, prior = plain(dense=4), plain(dense=2)
     learnt = Fit(prior, own, unfamiliar=0.4, familiar=0.6, examples=9)
 
@@ -212,9 +220,10 @@ def test_an_unfamiliar_request_is_ranked_by_the_prior() -> None:
 
 
 def test_fitting_nothing_gives_the_prior() -> None:
-    prior = plain()
-    assert fit([], prior, undemonstrated=0.5) == Fit(prior, prior)
-    assert Fit(prior, plain(dense=1)).weights(np.ones((1, len(FEATURES)), np.float32)) is prior
+    prior = Prior(plain(), plain(dense=1))
+    assert fit([], prior, undemonstrated=0.5) == Fit(prior.text, prior.text)
+    features = np.ones((1, len(FEATURES)), np.float32)
+    assert Fit(prior.text, plain(dense=2)).weights(features) is prior.text
 
 
 def test_familiarity_comes_from_how_near_demonstrations_are_to_each_other() -> None:
@@ -222,13 +231,13 @@ def test_familiarity_comes_from_how_near_demonstrations_are_to_each_other() -> N
     examples = random_examples(101)
     for position, example in enumerate(examples):
         example.features[:, nearest] = position / 100
-    learnt = fit(examples, plain(), undemonstrated=0.8)
+    learnt = fit(examples, Prior(plain(), plain()), undemonstrated=0.8)
     assert (round(learnt.unfamiliar, 3), round(learnt.familiar, 3)) == (0.08, 0.2)
     assert learnt.examples == 101
 
 
 def test_where_every_tool_is_demonstrated_every_request_is_familiar() -> None:
-    learnt = fit(random_examples(20), plain(), undemonstrated=0.0)
+    learnt = fit(random_examples(20), Prior(plain(), plain()), undemonstrated=0.0)
     nearest = FEATURES.index("demo_any_nearest")
     features = random_examples(1)[0].features
     features[:, nearest] = learnt.familiar - 9

@@ -6,7 +6,7 @@ demonstrations: where they cover one part only, the weights are wrong for the re
 keep that view honest. The weights start from a prior fitted on public data, and move away from
 it only as far as the demonstrations make them. And they are used for a request only as far as
 it is familiar, that is, as near to some demonstration as the demonstrations are to each other;
-an unfamiliar one is ranked by the prior.
+an unfamiliar one is ranked by the tools' texts alone, as if there were no demonstrations.
 """
 
 from __future__ import annotations
@@ -19,21 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from toolret.ranking import (
-    FEATURES,
-    Comparisons,
-    Floats,
-    Layout,
-    Weights,
-    gather,
-    listwise_scores,
-    log_shares,
-)
+from toolret.ranking import FEATURES, Comparisons, Floats, Ints, Layout, gather
+from toolret.weighing import Weights, listwise_scores, log_shares
 
-__all__ = ["Example", "Fit", "fit", "fit_weights", "leave_one_out"]
-
-_NEAR_COPY = 0.985
-"""Cosine from which another demonstration is a copy, and would give the answer away."""
+__all__ = ["Example", "Fit", "Prior", "fit", "fit_weights", "leave_out"]
 
 _UNFAMILIAR = 0.10
 _FAMILIAR = 0.25
@@ -63,18 +52,32 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Prior:
+    """What public data taught.
+
+    Attributes:
+        text: Weights for the tools' texts alone: those of demonstrations are 0.
+        demonstrated: Weights where demonstrations say something too.
+    """
+
+    text: Weights
+    demonstrated: Weights
+
+
+@dataclass(frozen=True, slots=True)
 class Fit:
     """What the demonstrations taught.
 
     Attributes:
-        prior: The weights for a request that is unlike all demonstrations.
+        text: The weights for a request that is unlike all demonstrations; it is ranked as if
+            there were none.
         own: The weights for one that is like some.
-        unfamiliar: Cosine to the nearest demonstration below which the prior alone counts.
+        unfamiliar: Cosine to the nearest demonstration below which it is.
         familiar: The same, from which on the fitted weights alone count.
         examples: How many demonstrations were asked.
     """
 
-    prior: Weights
+    text: Weights
     own: Weights
     unfamiliar: float = 0.0
     familiar: float = 0.0
@@ -84,14 +87,14 @@ class Fit:
         """The weights for a request with these features."""
         share = self.familiarity(features)
         if share in (0, 1):
-            return self.own if share else self.prior
-        own, prior = self.own, self.prior
+            return self.own if share else self.text
+        own, text = self.own, self.text
         return replace(
             own,
-            weight=share * own.weight + (1 - share) * prior.weight,
-            slope=share * own.slope + (1 - share) * prior.slope,
-            share=share * own.share + (1 - share) * prior.share,
-            intercept=share * own.intercept + (1 - share) * prior.intercept,
+            weight=share * own.weight + (1 - share) * text.weight,
+            slope=share * own.slope + (1 - share) * text.slope,
+            share=share * own.share + (1 - share) * text.share,
+            intercept=share * own.intercept + (1 - share) * text.intercept,
         )
 
     def familiarity(self, features: Floats) -> float:
@@ -104,30 +107,49 @@ class Fit:
         return max(0.0, (nearest - self.unfamiliar) / (self.familiar - self.unfamiliar))
 
 
-def leave_one_out(layout: Layout, comparisons: Comparisons, own: int) -> Example:
-    """The demonstration at position ``own`` asked with itself, and copies of it, left out."""
-    heard = comparisons.demo_dense[:, 0] < _NEAR_COPY
-    heard[own] = False
+def leave_out(layout: Layout, comparisons: Comparisons, asked: Ints, left_out: Ints) -> Example:
+    """Some demonstrations asked together as one request.
+
+    Args:
+        layout: What is indexed.
+        comparisons: The request against it, its ridge weights without those left out.
+        asked: Positions of the demonstrations that make the request.
+        left_out: Those and their copies, which would give the answer away.
+    """
+    heard = np.ones(len(comparisons.demo_lexical), dtype=np.bool_)
+    heard[left_out] = False
     evidence = gather(layout, comparisons, heard=heard)
-    gold = layout.tool_of[layout.demo_of == own]
+    gold = layout.tool_of[np.isin(layout.demo_of, asked)]
     return Example(evidence.features, np.isin(evidence.tools, gold))
 
 
-def fit(examples: Sequence[Example], prior: Weights, *, undemonstrated: float) -> Fit:
-    """Learn from demonstrations that were asked again; without any, the prior alone.
+def fit(
+    examples: Sequence[Example],
+    prior: Prior,
+    *,
+    compositions: Sequence[Example] = (),
+    undemonstrated: float,
+) -> Fit:
+    """Learn from demonstrations that were asked again; without any, the prior's text.
 
     Args:
         examples: What they showed.
         prior: Where the weights start.
+        compositions: What two of them showed that were asked as one request. Demonstrations of
+            one need each would otherwise teach that a request has one need.
         undemonstrated: Share of the tools that no demonstration uses, 0 to 1.
     """
     nearest = [float(e.features[:, _ANY_NEAREST].max()) for e in examples if len(e.features)]
     if not nearest:
-        return Fit(prior, prior)
+        return Fit(prior.text, prior.text)
     quantiles = np.array([_UNFAMILIAR, _FAMILIAR]) * undemonstrated
     unfamiliar, familiar = np.quantile(nearest, quantiles)
-    own = fit_weights(examples, prior, orphan_weight=_orphan_weight(examples, undemonstrated))
-    return Fit(prior, own, float(unfamiliar), float(familiar), len(examples))
+    own = fit_weights(
+        [*examples, *compositions],
+        prior.demonstrated,
+        orphan_weight=_orphan_weight(examples, undemonstrated),
+    )
+    return Fit(prior.text, own, float(unfamiliar), float(familiar), len(examples))
 
 
 def _orphan_weight(examples: Sequence[Example], undemonstrated: float) -> float:

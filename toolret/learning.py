@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -13,18 +14,22 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from toolret.fitting import Fit, fit
+from toolret.fitting import Fit, Prior, fit
 from toolret.index import ToolIndex
-from toolret.ranking import FEATURES, Weights
+from toolret.ranking import FEATURES
 from toolret.searcher import Searcher
+from toolret.weighing import Weights
 
-__all__ = ["fit_index", "prior_weights", "weights_from_json", "weights_to_json"]
+__all__ = ["fit_index", "pairs", "prior_weights", "weights_from_json", "weights_to_json"]
 
 _log = logging.getLogger(__name__)
 
 _EXAMPLES = 300
 """Demonstrations that are asked again. More change the public sets' figures by less than a point,
 and each costs about as much as a request."""
+
+_COMPOSITIONS = 100
+"""Pairs of demonstrations that are asked as one request, besides."""
 
 _DRIFT = 0.1
 """Share of the demonstrations that may change before the weights are fitted anew. New ones count
@@ -46,17 +51,18 @@ class _StoredFit(BaseModel):
 
 
 @cache
-def prior_weights() -> Weights:
+def prior_weights() -> Prior:
     """The weights fitted on public data, as ``docs/ranking.md`` describes."""
     text = files("toolret").joinpath("prior.json").read_text("utf-8")
-    return weights_from_json(json.loads(text))
+    stored = json.loads(text)
+    return Prior(*(weights_from_json(stored[name]) for name in ("text", "demonstrated")))
 
 
 def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
     """What the demonstrations of an index taught: read if it still holds, else fitted and kept."""
     demos = searcher.snapshot.demos
     if not demos.items or not searcher.snapshot.tools.items:
-        return Fit(prior_weights(), prior_weights())
+        return Fit(prior_weights().text, prior_weights().text)
     stored = _read(index.fit_path)
     changes = (searcher.snapshot.tools.changes, demos.changes)
     if (
@@ -67,7 +73,7 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
         and abs(changes[1] - stored.changes[1]) <= _DRIFT * len(demos.items)
     ):
         return Fit(
-            prior=prior_weights(),
+            text=prior_weights().text,
             own=weights_from_json(stored.own),
             unfamiliar=stored.unfamiliar,
             familiar=stored.familiar,
@@ -77,7 +83,12 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
     count = min(_EXAMPLES, len(demos.items))
     positions = np.linspace(0, len(demos.items) - 1, count).round().astype(int)
     shown = len(np.unique(searcher.layout.tool_of)) / len(searcher.snapshot.tools.items)
-    made = fit(searcher.examples(positions.tolist()), prior_weights(), undemonstrated=1 - shown)
+    made = fit(
+        searcher.examples([[position] for position in positions.tolist()]),
+        prior_weights(),
+        compositions=searcher.examples(pairs(positions.tolist(), _COMPOSITIONS)),
+        undemonstrated=1 - shown,
+    )
     _write(
         index.fit_path,
         _StoredFit(
@@ -91,6 +102,15 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
         ),
     )
     return made
+
+
+def pairs(positions: Sequence[int], count: int) -> list[tuple[int, int]]:
+    """At most ``count`` pairs of positions, evenly spaced, the two of each far apart."""
+    if len(positions) < 2:
+        return []
+    chosen = np.linspace(0, len(positions) - 1, min(count, len(positions))).round().astype(int)
+    across = len(positions) // 2
+    return [(positions[i], positions[(i + across) % len(positions)]) for i in chosen.tolist()]
 
 
 def weights_to_json(weights: Weights) -> dict[str, Any]:

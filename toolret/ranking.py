@@ -1,8 +1,8 @@
-"""Evidence for tools: what each signal says, as arrays, and how it is weighed.
+"""Evidence for tools: what each signal says, as arrays.
 
 Pure functions. A request is read as several queries, the first being the request itself; texts
 and demonstrations have been compared with all of them. ``gather`` turns those comparisons into
-one row of features for each tool that any signal puts forward, and ``Weights`` into log-odds.
+one row of features for each tool that any signal puts forward; ``weighing`` makes them odds.
 """
 
 from __future__ import annotations
@@ -20,13 +20,7 @@ __all__ = [
     "Comparisons",
     "Evidence",
     "Layout",
-    "Weights",
-    "contributions",
     "gather",
-    "listwise_scores",
-    "log_odds",
-    "log_shares",
-    "probabilities",
 ]
 
 Floats = NDArray[np.float32]
@@ -40,13 +34,20 @@ TEXT_FEATURES = (
     "dense_clause_gap",
     "dense_rank",
     "dense_clause_rank",
+    "dense_clause_own_gap",
+    "dense_clause_own_rank",
+    "dense_aligned",
+    "dense_aligned_clause",
+    "dense_aligned_gap",
     "lexical",
     "lexical_clause",
     "lexical_log",
     "lexical_clause_log",
     "lexical_rank",
     "lexical_clause_rank",
+    "lexical_clause_own_rank",
     "name",
+    "namespace_name",
     "namespace_dense",
     "namespace_lexical",
     "neighbours",
@@ -67,6 +68,9 @@ DEMO_FEATURES = (
     "demo_lexical_votes",
     "demo_centroid",
     "demo_centroid_gap",
+    "demo_ridge",
+    "demo_ridge_clause",
+    "demo_ridge_gap",
     "demo_count",
     "demo_any",
     "demo_any_nearest",
@@ -92,6 +96,23 @@ serves to merge long lists)."""
 _DEPTH = 40
 """How many tools each signal puts forward: beyond it, no public set has more than 2 % of its
 right tools."""
+
+_PUT_FORWARD_BY_TEXT = (
+    "dense",
+    "dense_clause",
+    "dense_aligned",
+    "dense_aligned_clause",
+    "lexical",
+    "lexical_clause",
+)
+_PUT_FORWARD_BY_DEMOS = (
+    "demo_nearest",
+    "demo_votes",
+    "demo_clause_votes_best",
+    "demo_centroid",
+    "demo_ridge",
+)
+"""The features whose first tools become candidates."""
 
 _VOTERS = 60
 """Demonstrations that vote; the softmax leaves those further away next to nothing."""
@@ -137,15 +158,23 @@ class Comparisons:
     Attributes:
         dense: Cosines, shape ``(tools, queries)``.
         lexical: BM25, shape ``(tools, queries)``.
+        aligned: Cosines of the queries as the demonstrations' tools would have them: shape
+            ``(tools, queries)``; without demonstrations the same as ``dense``.
         names: Share of the tool's name that the request says, shape ``(tools,)``, 0 to 1.
+        namespace_names: The same of the namespace's name.
         demo_dense: Cosines, shape ``(demos, queries)``.
+        demo_weights: What each demonstration counts by ridge regression, shape
+            ``(demos, queries)``.
         demo_lexical: BM25 of the request itself, shape ``(demos,)``.
     """
 
     dense: Floats
+    aligned: Floats
     lexical: Floats
     names: Floats
+    namespace_names: Floats
     demo_dense: Floats
+    demo_weights: Floats
     demo_lexical: Floats
 
 
@@ -160,27 +189,6 @@ class Evidence:
 
     tools: Ints
     features: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """How the features are weighed.
-
-    Attributes:
-        mean: Of each feature, over the requests that the weights were fitted on.
-        scale: Its standard deviation there.
-        weight: Of each standardised feature, in units of the listwise score.
-        slope: Log-odds for one unit of score.
-        share: Log-odds for one unit of the logarithm of the score's share among the candidates.
-        intercept: Log-odds of a tool whose score and share are 0.
-    """
-
-    mean: Floats
-    scale: Floats
-    weight: Floats
-    slope: float
-    share: float
-    intercept: float
 
 
 def gather(
@@ -208,44 +216,9 @@ def gather(
     return Evidence(tools[chosen], features[chosen])
 
 
-def listwise_scores(features: Floats, weights: Weights) -> Floats:
-    """The weighed sums of the standardised features: shape ``(candidates,)``."""
-    return np.asarray(contributions(features, weights).sum(axis=1), dtype=np.float32)
-
-
-def contributions(features: Floats, weights: Weights) -> Floats:
-    """What each feature adds to the listwise score: shape ``(candidates, len(FEATURES))``."""
-    standardised = (features - weights.mean) / weights.scale
-    return np.asarray(standardised * weights.weight, dtype=np.float32)
-
-
-def log_odds(scores: Floats, weights: Weights) -> Floats:
-    """Log-odds that the request needs each tool, from the listwise scores (Platt, 1999).
-
-    A tool's own score and its share of all candidates' both count: a middling tool is likely if
-    the rest are worse.
-    """
-    shares = log_shares(scores)
-    return np.asarray(
-        weights.slope * scores + weights.share * shares + weights.intercept, dtype=np.float32
-    )
-
-
-def log_shares(scores: Floats) -> Floats:
-    """Logarithm of the softmax of the scores: shape ``(candidates,)``."""
-    if len(scores) == 0:
-        return scores
-    shifted = scores - scores.max()
-    return np.asarray(shifted - np.log(np.exp(shifted).sum()), dtype=np.float32)
-
-
-def probabilities(odds: Floats) -> Floats:
-    """Logistic function of log-odds."""
-    return np.asarray(1 / (1 + np.exp(-odds.astype(np.float64))), dtype=np.float32)
-
-
 def _text_features(layout: Layout, comparisons: Comparisons, tools: Ints) -> Floats:
     dense = comparisons.dense[tools]
+    aligned = comparisons.aligned[tools]
     lexical = comparisons.lexical[tools]
     whole, clause = dense[:, 0], dense.max(axis=1)
     words, clause_words = lexical[:, 0], lexical.max(axis=1)
@@ -261,13 +234,20 @@ def _text_features(layout: Layout, comparisons: Comparisons, tools: Ints) -> Flo
             clause - clause.max(),
             _reciprocal_ranks(whole),
             _reciprocal_ranks(clause),
+            (dense - dense.max(axis=0)).max(axis=1),
+            _best_reciprocal_ranks(dense),
+            aligned[:, 0],
+            aligned.max(axis=1),
+            aligned[:, 0] - aligned[:, 0].max(),
             relative[:, 0],
             relative.max(axis=1),
             np.log1p(words),
             np.log1p(clause_words),
             _reciprocal_ranks(words),
             _reciprocal_ranks(clause_words),
+            _best_reciprocal_ranks(lexical),
             comparisons.names[tools],
+            comparisons.namespace_names[tools],
             _best_of_group(whole, namespaces),
             _best_of_group(relative[:, 0], namespaces),
             layout.tool_vectors[tools] @ neighbourhood,
@@ -301,6 +281,11 @@ def _demo_features(layout: Layout, comparisons: Comparisons, heard: Bools | None
     ]
     lexical = np.where(heard, comparisons.demo_lexical, np.float32(0))
     lexical = (lexical / max(float(lexical.max()), _TINY)).astype(np.float32)
+    ridge_weights = np.where(heard[:, None], comparisons.demo_weights, np.float32(0))
+    ridge = np.stack(
+        [np.bincount(tool_of, weights=each[demo_of], minlength=tools) for each in ridge_weights.T],
+        axis=1,
+    )
     centroid = np.bincount(tool_of, weights=whole[demo_of], minlength=tools) / np.maximum(count, 1)
     best = float(whole.max())
     features[:] = np.stack(
@@ -318,6 +303,9 @@ def _demo_features(layout: Layout, comparisons: Comparisons, heard: Bools | None
             _votes(lexical, demo_of, tool_of, tools, temperature=_LEXICAL_TEMPERATURE),
             centroid,
             centroid - centroid[used].max(),
+            ridge[:, 0],
+            ridge.max(axis=1),
+            ridge[:, 0] - ridge[used, 0].max(),
             np.log1p(count),
             np.ones(tools),
             np.full(tools, best),
@@ -331,9 +319,9 @@ def _demo_features(layout: Layout, comparisons: Comparisons, heard: Bools | None
 def _candidates(features: Floats) -> Ints:
     """Rows that are among the first of any signal."""
     chosen: set[int] = set()
-    for name in ("dense", "dense_clause", "lexical", "lexical_clause"):
+    for name in _PUT_FORWARD_BY_TEXT:
         chosen.update(_top(features[:, FEATURES.index(name)], _DEPTH).tolist())
-    for name in ("demo_nearest", "demo_votes", "demo_clause_votes_best", "demo_centroid"):
+    for name in _PUT_FORWARD_BY_DEMOS:
         column = features[:, FEATURES.index(name)]
         chosen.update(i for i in _top(column, _DEPTH).tolist() if column[i] > 0)
     chosen.update(np.flatnonzero(features[:, FEATURES.index("name")] >= 1).tolist())
@@ -356,6 +344,13 @@ def _reciprocal_ranks(values: Floats) -> Floats:
     ranks = np.empty(len(values), dtype=np.float32)
     ranks[np.argsort(-values, kind="stable")] = np.arange(len(values))
     return np.asarray(1 / (_RANK_OFFSET + ranks), dtype=np.float32)
+
+
+def _best_reciprocal_ranks(values: Floats) -> Floats:
+    """For each row, the best of its reciprocal ranks in the columns: every query has its first."""
+    return np.asarray(
+        np.max([_reciprocal_ranks(column) for column in values.T], axis=0), dtype=np.float32
+    )
 
 
 def _best_of_group(values: Floats, groups: Ints) -> Floats:

@@ -27,20 +27,12 @@ from toolret.queries import (
     RewriteQueries,
     as_request,
 )
-from toolret.ranking import (
-    FEATURES,
-    SIGNALS,
-    Comparisons,
-    contributions,
-    gather,
-    listwise_scores,
-    log_shares,
-    probabilities,
-)
+from toolret.ranking import FEATURES, SIGNALS, Comparisons, gather
 from toolret.searcher import Searcher
 from toolret.selection import Selection
 from toolret.tokens import TokenCounter, token_counter
 from toolret.types import DemoHit, Evidence, Hit, Message, Request, Tool
+from toolret.weighing import contributions, listwise_scores, log_shares, probabilities
 
 __all__ = ["Allow", "ToolRetriever"]
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import accumulate, pairwise
 
 import numpy as np
 
 from toolret.clauses import split_clauses
 from toolret.embedders import RoleEmbedder, Vectors
-from toolret.fitting import Example, leave_one_out
+from toolret.fitting import Example, leave_out
 from toolret.index import Snapshot
 from toolret.lexical import NameIndex
-from toolret.ranking import Comparisons, Layout
+from toolret.ranking import Comparisons, Ints, Layout
+from toolret.ridge import Ridge, fit_ridge, ridge_weights, without
 
 __all__ = ["Searcher"]
+
+_NEAR_COPY = 0.985
+"""Cosine from which another demonstration is a copy, and would give the answer away."""
 
 
 class Searcher:
@@ -44,25 +49,45 @@ class Searcher:
             tool_of=np.array([tool for _, tool in uses], dtype=np.intp),
         )
         self._names = NameIndex([tool.name for tool in tools.items], tools.texts)
+        self._namespaces = NameIndex([tool.namespace for tool in tools.items], tools.texts)
+
+    @cached_property
+    def _ridge(self) -> Ridge:
+        return fit_ridge(self.snapshot.demos.vectors)
+
+    @cached_property
+    def _to_tools(self) -> Vectors:
+        """From each demonstration to the mean of its tools: shape ``(demos, dimensions)``."""
+        demos, layout = self.snapshot.demos.vectors, self.layout
+        sums = np.zeros_like(demos)
+        np.add.at(sums, layout.demo_of, layout.tool_vectors[layout.tool_of])
+        uses = np.bincount(layout.demo_of, minlength=len(demos))[:, None]
+        return np.where(uses > 0, sums / np.maximum(uses, 1) - demos, 0).astype(np.float32)
 
     def compare(self, queries: Sequence[str]) -> Comparisons:
         """Compare a request, given as queries of which the first is the whole, with the index."""
         return self._compare(queries, *self._embed(queries))
 
-    def examples(self, positions: Sequence[int]) -> list[Example]:
-        """Demonstrations asked as requests, each with itself left out."""
-        texts = [self.snapshot.demos.items[position].text for position in positions]
+    def examples(self, groups: Sequence[Sequence[int]]) -> list[Example]:
+        """Demonstrations asked as requests, each group as one, with themselves left out.
+
+        Args:
+            groups: Positions of demonstrations: one, or several for a request of several needs.
+        """
+        demos = self.snapshot.demos
+        texts = [" ".join(demos.items[position].text for position in group) for group in groups]
         queries = [[text, *split_clauses(text)] for text in texts]
         as_tools, as_demos = self._embed([query for some in queries for query in some])
         bounds = pairwise(accumulate((len(some) for some in queries), initial=0))
-        return [
-            leave_one_out(
-                self.layout,
-                self._compare(some, as_tools[start:end], as_demos[start:end]),
-                position,
-            )
-            for position, some, (start, end) in zip(positions, queries, bounds, strict=True)
-        ]
+        examples = []
+        for group, some, (start, end) in zip(groups, queries, bounds, strict=True):
+            asked = np.array(group, dtype=np.intp)
+            likeness = (demos.vectors @ demos.vectors[asked].T).max(axis=1)
+            likeness[asked] = 1
+            left_out = np.flatnonzero(likeness >= _NEAR_COPY)
+            compared = self._compare(some, as_tools[start:end], as_demos[start:end], left_out)
+            examples.append(leave_out(self.layout, compared, asked, left_out))
+        return examples
 
     def _embed(self, queries: Sequence[str]) -> tuple[Vectors, Vectors]:
         """The queries' vectors in search of tools, and in search of demonstrations."""
@@ -72,15 +97,36 @@ class Searcher:
             return as_tools, as_tools
         return as_tools, self._embedder.embed(queries, "demo_request")
 
-    def _compare(self, queries: Sequence[str], as_tools: Vectors, as_demos: Vectors) -> Comparisons:
+    def _compare(
+        self,
+        queries: Sequence[str],
+        as_tools: Vectors,
+        as_demos: Vectors,
+        left_out: Ints | None = None,
+    ) -> Comparisons:
         tools, demos = self.snapshot.tools, self.snapshot.demos
+        weights = _nothing(queries)
+        aligned = as_tools
+        if demos.items:
+            weights = ridge_weights(self._ridge, as_demos)
+            if left_out is not None:
+                weights = without(self._ridge, weights, left_out)
+            aligned = _unit(as_tools + weights.T @ self._to_tools)
         return Comparisons(
             dense=tools.vectors @ as_tools.T if tools.items else _nothing(queries),
+            aligned=tools.vectors @ aligned.T if tools.items else _nothing(queries),
             lexical=np.stack([tools.lexical.scores(query) for query in queries], axis=1),
             names=self._names.shares(queries[0]),
+            namespace_names=self._namespaces.shares(queries[0]),
             demo_dense=demos.vectors @ as_demos.T if demos.items else _nothing(queries),
+            demo_weights=weights,
             demo_lexical=demos.lexical.scores(queries[0]),
         )
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-6), dtype=np.float32)
 
 
 def _nothing(queries: Sequence[str]) -> Vectors:

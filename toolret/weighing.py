@@ -1,0 +1,75 @@
+"""From features to scores, log-odds and probabilities: a linear model whose parts add up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from toolret.ranking import Floats
+
+__all__ = [
+    "Weights",
+    "contributions",
+    "listwise_scores",
+    "log_odds",
+    "log_shares",
+    "probabilities",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How the features are weighed.
+
+    Attributes:
+        mean: Of each feature, over the requests that the weights were fitted on.
+        scale: Its standard deviation there.
+        weight: Of each standardised feature, in units of the listwise score.
+        slope: Log-odds for one unit of score.
+        share: Log-odds for one unit of the logarithm of the score's share among the candidates.
+        intercept: Log-odds of a tool whose score and share are 0.
+    """
+
+    mean: Floats
+    scale: Floats
+    weight: Floats
+    slope: float
+    share: float
+    intercept: float
+
+
+def listwise_scores(features: Floats, weights: Weights) -> Floats:
+    """The weighed sums of the standardised features: shape ``(candidates,)``."""
+    return np.asarray(contributions(features, weights).sum(axis=1), dtype=np.float32)
+
+
+def contributions(features: Floats, weights: Weights) -> Floats:
+    """What each feature adds to the listwise score: shape ``(candidates, len(FEATURES))``."""
+    standardised = (features - weights.mean) / weights.scale
+    return np.asarray(standardised * weights.weight, dtype=np.float32)
+
+
+def log_odds(scores: Floats, weights: Weights) -> Floats:
+    """Log-odds that the request needs each tool, from the listwise scores (Platt, 1999).
+
+    A tool's own score and its share of all candidates' both count: a middling tool is likely if
+    the rest are worse.
+    """
+    shares = log_shares(scores)
+    return np.asarray(
+        weights.slope * scores + weights.share * shares + weights.intercept, dtype=np.float32
+    )
+
+
+def log_shares(scores: Floats) -> Floats:
+    """Logarithm of the softmax of the scores: shape ``(candidates,)``."""
+    if len(scores) == 0:
+        return scores
+    shifted = scores - scores.max()
+    return np.asarray(shifted - np.log(np.exp(shifted).sum()), dtype=np.float32)
+
+
+def probabilities(odds: Floats) -> Floats:
+    """Logistic function of log-odds."""
+    return np.asarray(1 / (1 + np.exp(-odds.astype(np.float64))), dtype=np.float32)
