@@ -16,7 +16,6 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from toolret.clauses import split_clauses
 from toolret.embedders import RoleEmbedder, resolve_embedder
 from toolret.fitting import Example, fit_weights
 from toolret.index import ToolIndex
-from toolret.learning import pairs, weights_to_json
+from toolret.learning import evenly, pairs, weights_to_json
 from toolret.ranking import FEATURES, gather
 from toolret.rows import LabelledRequest, load_demos, load_requests
 from toolret.searcher import Searcher
@@ -63,8 +62,6 @@ DEMOS_OF_A_SET = 150
 
 PAIRS_OF_A_SET = 50
 """Pairs of demonstrations that are asked as one request."""
-
-_T = TypeVar("_T")
 
 PRIOR = Path(__file__).parent.parent / "toolret" / "prior.json"
 
@@ -155,12 +152,6 @@ def text_alone(example: Example, weights: Weights) -> Example:
     learnt = [i for i, name in enumerate(FEATURES) if name.startswith(("demo", "dense_aligned"))]
     features[:, learnt] = weights.mean[learnt]
     return Example(features, example.right)
-
-
-def evenly(items: Sequence[_T], count: int) -> list[_T]:
-    """At most ``count`` of the items, evenly spaced."""
-    chosen = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
-    return [items[position] for position in chosen]
 
 
 if __name__ == "__main__":

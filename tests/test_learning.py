@@ -50,15 +50,15 @@ def test_the_prior_survives_json() -> None:
 def test_without_demonstrations_the_prior_counts_and_nothing_is_kept(index: ToolIndex) -> None:
     index.sync_demos([])
     fit = fit_index(index, Searcher(index.snapshot, index.embedder))
-    assert fit.examples == 0
-    assert weights_to_json(fit.own) == weights_to_json(prior_weights().text)
+    assert fit.own is None
+    assert fit.text is prior_weights().text
     assert not index.fit_path.exists()
 
 
 def test_a_fit_is_deterministic_kept_and_read_again(index: ToolIndex) -> None:
     fit = fit_index(index, Searcher(index.snapshot, index.embedder))
-    assert fit.examples == 48
-    assert weights_to_json(fit.own) != weights_to_json(prior_weights().text)
+    assert fit.own is not None
+    assert weights_to_json(fit.own) != weights_to_json(prior_weights().demonstrated)
     written = index.fit_path.read_text()
     index.fit_path.unlink()
     refit(index)
@@ -66,7 +66,9 @@ def test_a_fit_is_deterministic_kept_and_read_again(index: ToolIndex) -> None:
     stamp = index.fit_path.stat().st_mtime_ns
     again = fit_index(index, Searcher(index.snapshot, index.embedder))
     assert index.fit_path.stat().st_mtime_ns == stamp
+    assert again.own is not None
     assert weights_to_json(again.own) == weights_to_json(fit.own)
+    assert (again.familiarity, again.related) == (fit.familiarity, fit.related)
 
 
 def test_it_is_fitted_again_when_a_tenth_of_the_demonstrations_changed(index: ToolIndex) -> None:
@@ -102,7 +104,7 @@ def test_a_fit_that_cannot_be_kept_is_used(
     monkeypatch.setattr(Path, "write_text", full)
     with caplog.at_level(logging.WARNING):
         fit = fit_index(index, Searcher(index.snapshot, index.embedder))
-    assert fit.examples == 48
+    assert fit.own is not None
     assert "cannot be kept" in caplog.text
 
 
@@ -113,10 +115,8 @@ def test_demonstrations_that_cover_a_catalog_do_not_speak_against_demonstrated_t
     tools, demos = catalog()
     index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
     index.sync([*tools, tool("archive_order", "archive one order")], demos[::2])
-    fit = fit_index(index, Searcher(index.snapshot, index.embedder))
     hits = ToolRetriever(index).search("cancel the order, please", k=3)
     assert hits[0].tool.id == "cancel_order"
-    assert fit.examples == 24
 
 
 def test_pairs_join_what_is_far_apart() -> None:

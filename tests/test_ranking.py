@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from toolret.familiarity import Familiarity, fit_familiarity
 from toolret.fitting import Example, Fit, Prior, fit, fit_weights, leave_out
 from toolret.ranking import DEMO_FEATURES, FEATURES, SIGNALS, Comparisons, Layout, gather
 from toolret.weighing import (
@@ -33,6 +34,8 @@ LAYOUT = Layout(
     namespaces=np.array([0, 0, 1, 1]),
     demo_of=np.array([0, 1, 1, 2]),
     tool_of=np.array([0, 0, 1, 2]),
+    set_of=np.array([0, 1, 1, 2]),
+    tool_of_set=np.array([0, 0, 1, 2]),
 )
 """Four tools in two namespaces; three demonstrations, the middle one with two tools."""
 
@@ -44,6 +47,8 @@ REQUEST = Comparisons(
     namespace_names=floats(0.0, 0.0, 1.0, 1.0),
     demo_dense=floats([0.9, 0.2], [0.6, 0.1], [0.1, 0.8]),
     demo_weights=floats([0.8, 0.0], [0.3, -0.1], [-0.1, 0.7]),
+    demo_sets=floats(1.0, 0.0, -1.0),
+    demo_groups=floats(1.0, 0.5, -1.0, -1.0),
     demo_lexical=floats(4.0, 2.0, 0.0),
 )
 
@@ -86,12 +91,15 @@ def test_demonstration_features() -> None:
     assert column(features, "demo_nearest_gap") == [0.0, -0.3, -0.8, 0.0]
     assert column(features, "demo_clause_nearest") == [0.9, 0.6, 0.8, 0.0]
     assert column(features, "demo_clause_votes_best") == [1.0, 0.0, 1.0, 0.0]
-    assert column(features, "demo_centroid") == [0.75, 0.6, 0.1, 0.0]
+    # Shares of 1, e^-3 and e^-6, the first two of which both use the first tool.
+    assert column(features, "demo_set_share") == [-0.0014, -3.03, -5.6971, 0.0]
+    assert column(features, "demo_group_share") == [-0.2042, -1.7, -5.803, 0.0]
     assert column(features, "demo_ridge") == [1.1, 0.3, -0.1, 0.0]
     assert column(features, "demo_ridge_clause") == [1.1, 0.3, 0.7, 0.0]
     assert column(features, "demo_ridge_gap") == [0.0, -0.8, -1.2, 0.0]
     assert column(features, "demo_count") == [1.0986, 0.6931, 0.6931, 0.0]
     assert column(features, "demo_any_nearest") == [0.9, 0.9, 0.9, 0.0]
+    assert column(features, "demo_covered") == [0.75, 0.75, 0.75, 0.0]
     assert column(features, "demo_lexical_nearest") == [1.0, 0.5, 0.0, 0.0]
 
 
@@ -129,7 +137,7 @@ def test_one_namespace_is_no_evidence() -> None:
 
 def test_contributions_add_up_to_the_score() -> None:
     features = gather(LAYOUT, REQUEST).features
-    weights = plain(dense=2, demo_votes=3, name=-1)
+    weights = plain(dense=2, demo_nearest=3, name=-1)
     assert np.allclose(
         contributions(features, weights).sum(axis=1), listwise_scores(features, weights)
     )
@@ -206,39 +214,45 @@ def test_demonstrations_are_asked_without_themselves_and_their_copies() -> None:
     assert column(pair.features, "demo_nearest") == [0.6, 0.6, 0.0, 0.0]
 
 
-def test_an_unfamiliar_request_is_ranked_by_the_texts() -> None:
-    own, prior = plain(dense=4), plain(dense=2)
-    learnt = Fit(prior, own, unfamiliar=0.4, familiar=0.6, examples=9)
+def request(nearest: float, covered: float) -> Array:
+    features = np.zeros((2, len(FEATURES)), dtype=np.float32)
+    features[0, FEATURES.index("demo_any_nearest")] = nearest
+    features[0, FEATURES.index("demo_covered")] = covered
+    return features
 
-    def weight_at(nearest: float) -> float:
-        features = np.zeros((2, len(FEATURES)), dtype=np.float32)
-        features[0, FEATURES.index("demo_any_nearest")] = nearest
-        return round(float(learnt.weights(features).weight[FEATURES.index("dense")]), 4)
 
-    assert [weight_at(nearest) for nearest in (0.3, 0.5, 0.7)] == [2, 3, 4]
-    assert learnt.weights(np.empty((0, len(FEATURES)), np.float32)) is prior
+def test_a_strange_request_is_ranked_by_the_texts() -> None:
+    learnt = Fit(plain(dense=2), plain(dense=4), Familiarity(20.0, 20.0, -20.0))
+
+    def weight_at(nearest: float, covered: float) -> float:
+        weights = learnt.weights(request(nearest, covered))
+        return round(float(weights.weight[FEATURES.index("dense")]), 2)
+
+    assert [weight_at(0.1, 0.0), weight_at(0.5, 0.5), weight_at(0.9, 0.9)] == [2, 3, 4]
+    assert weight_at(0.9, 0.0) < 2.5
+    assert learnt.weights(np.empty((0, len(FEATURES)), np.float32)).weight.max() == pytest.approx(2)
 
 
 def test_fitting_nothing_gives_the_prior() -> None:
     prior = Prior(plain(), plain(dense=1))
-    assert fit([], prior, undemonstrated=0.5) == Fit(prior.text, prior.text)
-    features = np.ones((1, len(FEATURES)), np.float32)
-    assert Fit(prior.text, plain(dense=2)).weights(features) is prior.text
+    assert fit([], prior, undemonstrated=0.5) == Fit(prior.text)
+    assert Fit(prior.text).weights(request(0.9, 0.9)) is prior.text
 
 
-def test_familiarity_comes_from_how_near_demonstrations_are_to_each_other() -> None:
-    nearest = FEATURES.index("demo_any_nearest")
-    examples = random_examples(101)
-    for position, example in enumerate(examples):
-        example.features[:, nearest] = position / 100
-    learnt = fit(examples, Prior(plain(), plain()), undemonstrated=0.8)
-    assert (round(learnt.unfamiliar, 3), round(learnt.familiar, 3)) == (0.08, 0.2)
-    assert learnt.examples == 101
+def test_familiarity_tells_demonstrations_from_descriptions_of_other_tools() -> None:
+    near = [request(0.6 + i / 1000, 0.3) for i in range(300)]
+    far = [request(0.1 + i / 1000, 0.1) for i in range(300)]
+    learnt = fit_familiarity(near, far, undemonstrated=0.9)
+    assert learnt is not None
+    assert learnt.of(request(0.8, 0.3)) > 0.85
+    assert learnt.of(request(0.1, 0.0)) < 0.15
+    # The less there is that demonstrations do not show, the less often a request is about it.
+    sure = fit_familiarity(near, far, undemonstrated=0.05)
+    assert sure is not None
+    assert sure.of(request(0.4, 0.2)) > learnt.of(request(0.4, 0.2))
 
 
 def test_where_every_tool_is_demonstrated_every_request_is_familiar() -> None:
     learnt = fit(random_examples(20), Prior(plain(), plain()), undemonstrated=0.0)
-    nearest = FEATURES.index("demo_any_nearest")
-    features = random_examples(1)[0].features
-    features[:, nearest] = learnt.familiar - 9
-    assert learnt.familiarity(features) == 1
+    assert learnt.familiarity is None
+    assert learnt.weights(request(0.0, 0.0)) is learnt.own

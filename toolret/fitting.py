@@ -19,16 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from toolret.ranking import FEATURES, Comparisons, Floats, Ints, Layout, gather
+from toolret.familiarity import Familiarity, fit_familiarity
+from toolret.ranking import FEATURES, Comparisons, Layout, gather
+from toolret.signals import Floats, Ints
 from toolret.weighing import Weights, listwise_scores, log_shares
 
 __all__ = ["Example", "Fit", "Prior", "fit", "fit_weights", "leave_out"]
 
-_UNFAMILIAR = 0.10
-_FAMILIAR = 0.25
-"""Quantiles of the demonstrations' own nearness to each other, for a catalog of which they show
-next to nothing; in proportion lower for one of which they show more, since the less there is that
-they do not show, the less a request is likely to be about it."""
+_RELATED = 0.05
+"""Quantile of the demonstrations' own nearness to each other, below which one is not shown."""
 
 _STRENGTH = 5.0
 """Examples' worth of loss that one unit of distance from the prior costs. On the public sets 2 to
@@ -69,25 +68,25 @@ class Fit:
     """What the demonstrations taught.
 
     Attributes:
-        text: The weights for a request that is unlike all demonstrations; it is ranked as if
+        text: The weights for a request that demonstrations do not speak of; it is ranked as if
             there were none.
-        own: The weights for one that is like some.
-        unfamiliar: Cosine to the nearest demonstration below which it is.
-        familiar: The same, from which on the fitted weights alone count.
-        examples: How many demonstrations were asked.
+        own: The weights for one that they speak of; None without demonstrations.
+        familiarity: Which of the two it is; None if demonstrations speak of all tools.
+        related: The cosine from which a demonstration is like a request.
     """
 
     text: Weights
-    own: Weights
-    unfamiliar: float = 0.0
-    familiar: float = 0.0
-    examples: int = 0
+    own: Weights | None = None
+    familiarity: Familiarity | None = None
+    related: float = 0.0
 
     def weights(self, features: Floats) -> Weights:
-        """The weights for a request with these features."""
-        share = self.familiarity(features)
-        if share in (0, 1):
-            return self.own if share else self.text
+        """The weights for a request with these features: a blend, so that there is no cliff."""
+        if self.own is None:
+            return self.text
+        if self.familiarity is None:
+            return self.own
+        share = self.familiarity.of(features)
         own, text = self.own, self.text
         return replace(
             own,
@@ -96,15 +95,6 @@ class Fit:
             share=share * own.share + (1 - share) * text.share,
             intercept=share * own.intercept + (1 - share) * text.intercept,
         )
-
-    def familiarity(self, features: Floats) -> float:
-        """How far the fitted weights apply, 0 to 1."""
-        if self.examples == 0 or len(features) == 0:
-            return 0.0
-        nearest = float(features[:, _ANY_NEAREST].max())
-        if nearest >= self.familiar or self.familiar == self.unfamiliar:
-            return 1.0
-        return max(0.0, (nearest - self.unfamiliar) / (self.familiar - self.unfamiliar))
 
 
 def leave_out(layout: Layout, comparisons: Comparisons, asked: Ints, left_out: Ints) -> Example:
@@ -128,6 +118,7 @@ def fit(
     prior: Prior,
     *,
     compositions: Sequence[Example] = (),
+    strange: Sequence[Floats] = (),
     undemonstrated: float,
 ) -> Fit:
     """Learn from demonstrations that were asked again; without any, the prior's text.
@@ -137,19 +128,24 @@ def fit(
         prior: Where the weights start.
         compositions: What two of them showed that were asked as one request. Demonstrations of
             one need each would otherwise teach that a request has one need.
+        strange: Features of requests for tools that no demonstration uses.
         undemonstrated: Share of the tools that no demonstration uses, 0 to 1.
     """
-    nearest = [float(e.features[:, _ANY_NEAREST].max()) for e in examples if len(e.features)]
-    if not nearest:
-        return Fit(prior.text, prior.text)
-    quantiles = np.array([_UNFAMILIAR, _FAMILIAR]) * undemonstrated
-    unfamiliar, familiar = np.quantile(nearest, quantiles)
+    telling = [example.features for example in examples if len(example.features)]
+    if not telling:
+        return Fit(prior.text)
     own = fit_weights(
         [*examples, *compositions],
         prior.demonstrated,
         orphan_weight=_orphan_weight(examples, undemonstrated),
     )
-    return Fit(prior.text, own, float(unfamiliar), float(familiar), len(examples))
+    nearest = [float(features[:, _ANY_NEAREST].max()) for features in telling]
+    return Fit(
+        prior.text,
+        own,
+        fit_familiarity(telling, strange, undemonstrated=undemonstrated),
+        float(np.quantile(nearest, _RELATED)),
+    )
 
 
 def _orphan_weight(examples: Sequence[Example], undemonstrated: float) -> float:

@@ -6,23 +6,27 @@ import json
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from toolret.familiarity import Familiarity
 from toolret.fitting import Fit, Prior, fit
 from toolret.index import ToolIndex
 from toolret.ranking import FEATURES
 from toolret.searcher import Searcher
 from toolret.weighing import Weights
 
-__all__ = ["fit_index", "pairs", "prior_weights", "weights_from_json", "weights_to_json"]
+__all__ = ["evenly", "fit_index", "pairs", "prior_weights", "weights_from_json", "weights_to_json"]
 
 _log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 _EXAMPLES = 300
 """Demonstrations that are asked again. More change the public sets' figures by less than a point,
@@ -30,6 +34,9 @@ and each costs about as much as a request."""
 
 _COMPOSITIONS = 100
 """Pairs of demonstrations that are asked as one request, besides."""
+
+_STRANGE = 200
+"""Tools without demonstrations whose descriptions are asked as requests."""
 
 _DRIFT = 0.1
 """Share of the demonstrations that may change before the weights are fitted anew. New ones count
@@ -44,10 +51,9 @@ class _StoredFit(BaseModel):
     features: list[str]
     changes: tuple[int, int]
     embedder: str
-    own: dict[str, Any]
-    unfamiliar: float
-    familiar: float
-    examples: int
+    own: dict[str, Any] | None
+    familiarity: dict[str, float] | None
+    related: float
 
 
 @cache
@@ -62,7 +68,7 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
     """What the demonstrations of an index taught: read if it still holds, else fitted and kept."""
     demos = searcher.snapshot.demos
     if not demos.items or not searcher.snapshot.tools.items:
-        return Fit(prior_weights().text, prior_weights().text)
+        return Fit(prior_weights().text)
     stored = _read(index.fit_path)
     changes = (searcher.snapshot.tools.changes, demos.changes)
     if (
@@ -74,20 +80,19 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
     ):
         return Fit(
             text=prior_weights().text,
-            own=weights_from_json(stored.own),
-            unfamiliar=stored.unfamiliar,
-            familiar=stored.familiar,
-            examples=stored.examples,
+            own=weights_from_json(stored.own) if stored.own else None,
+            familiarity=Familiarity(**stored.familiarity) if stored.familiarity else None,
+            related=stored.related,
         )
-    # Evenly spaced over the ids, so that the same demonstrations give the same fit.
-    count = min(_EXAMPLES, len(demos.items))
-    positions = np.linspace(0, len(demos.items) - 1, count).round().astype(int)
-    shown = len(np.unique(searcher.layout.tool_of)) / len(searcher.snapshot.tools.items)
+    tools = len(searcher.snapshot.tools.items)
+    positions = evenly(range(len(demos.items)), _EXAMPLES)
+    undemonstrated = np.setdiff1d(np.arange(tools), searcher.layout.tool_of)
     made = fit(
-        searcher.examples([[position] for position in positions.tolist()]),
+        searcher.examples([[position] for position in positions]),
         prior_weights(),
-        compositions=searcher.examples(pairs(positions.tolist(), _COMPOSITIONS)),
-        undemonstrated=1 - shown,
+        compositions=searcher.examples(pairs(positions, _COMPOSITIONS)),
+        strange=searcher.descriptions(evenly(undemonstrated.tolist(), _STRANGE)),
+        undemonstrated=len(undemonstrated) / tools,
     )
     _write(
         index.fit_path,
@@ -95,22 +100,27 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
             features=list(FEATURES),
             changes=changes,
             embedder=index.embedder.id,
-            own=weights_to_json(made.own),
-            unfamiliar=made.unfamiliar,
-            familiar=made.familiar,
-            examples=made.examples,
+            own=weights_to_json(made.own) if made.own else None,
+            familiarity=asdict(made.familiarity) if made.familiarity else None,
+            related=made.related,
         ),
     )
     return made
+
+
+def evenly(items: Sequence[_T], count: int) -> list[_T]:
+    """At most ``count`` of the items, evenly spaced: the same items give the same choice."""
+    chosen = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[position] for position in chosen.tolist()]
 
 
 def pairs(positions: Sequence[int], count: int) -> list[tuple[int, int]]:
     """At most ``count`` pairs of positions, evenly spaced, the two of each far apart."""
     if len(positions) < 2:
         return []
-    chosen = np.linspace(0, len(positions) - 1, min(count, len(positions))).round().astype(int)
     across = len(positions) // 2
-    return [(positions[i], positions[(i + across) % len(positions)]) for i in chosen.tolist()]
+    chosen = evenly(range(len(positions)), count)
+    return [(positions[i], positions[(i + across) % len(positions)]) for i in chosen]
 
 
 def weights_to_json(weights: Weights) -> dict[str, Any]:

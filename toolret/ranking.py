@@ -10,7 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from toolret.signals import (
+    Bools,
+    Floats,
+    Ints,
+    best_of_group,
+    best_of_tool,
+    best_reciprocal_ranks,
+    reciprocal_ranks,
+    shares,
+    top,
+    votes,
+)
 
 __all__ = [
     "DEMO_FEATURES",
@@ -22,10 +34,6 @@ __all__ = [
     "Layout",
     "gather",
 ]
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.intp]
-Bools = NDArray[np.bool_]
 
 TEXT_FEATURES = (
     "dense",
@@ -58,22 +66,20 @@ DEMO_FEATURES = (
     "demo_nearest",
     "demo_nearest_gap",
     "demo_votes",
-    "demo_votes_root",
-    "demo_votes_log",
-    "demo_votes_broad",
     "demo_clause_nearest",
     "demo_clause_votes",
     "demo_clause_votes_best",
     "demo_lexical_nearest",
     "demo_lexical_votes",
-    "demo_centroid",
-    "demo_centroid_gap",
     "demo_ridge",
     "demo_ridge_clause",
     "demo_ridge_gap",
+    "demo_set_share",
+    "demo_group_share",
     "demo_count",
     "demo_any",
     "demo_any_nearest",
+    "demo_covered",
 )
 """What the demonstrations that use the tool say: the columns after those of the text."""
 
@@ -88,10 +94,6 @@ SIGNALS = {
     "demonstrations": [i for i, name in enumerate(FEATURES) if name.startswith("demo")],
 }
 """Which features make up each signal that is named to people."""
-
-_RANK_OFFSET = 11
-"""Of reciprocal ranks: small, so that the first few places differ (Cormack et al. use 60, which
-serves to merge long lists)."""
 
 _DEPTH = 40
 """How many tools each signal puts forward: beyond it, no public set has more than 2 % of its
@@ -109,20 +111,21 @@ _PUT_FORWARD_BY_DEMOS = (
     "demo_nearest",
     "demo_votes",
     "demo_clause_votes_best",
-    "demo_centroid",
     "demo_ridge",
+    "demo_set_share",
+    "demo_group_share",
 )
 """The features whose first tools become candidates."""
 
-_VOTERS = 60
-"""Demonstrations that vote; the softmax leaves those further away next to nothing."""
-
-_SHARP = 0.03
-_BROAD = 0.1
-"""Temperatures of the votes in cosine: a few near demonstrations decide, or the neighbourhood."""
+_TEMPERATURE = 0.03
+"""Of the votes, in cosine: a few near demonstrations decide."""
 
 _LEXICAL_TEMPERATURE = 0.1
 """The same for BM25 as a share of the best demonstration's."""
+
+_ABOUT = 20
+"""Of the tools that the request is about by their texts, whose share with demonstrations says how
+much demonstrations have to say of the request."""
 
 _NEIGHBOURS = 3
 """Of the tools most like the request, whose mean the ``neighbours`` feature compares with."""
@@ -131,6 +134,9 @@ _VOTE_FLOOR = 1e-3
 """Below this share of the votes, differences mean nothing."""
 
 _TINY = 1e-6
+
+_DENSE_RANK = TEXT_FEATURES.index("dense_rank")
+_LEXICAL_RANK = TEXT_FEATURES.index("lexical_rank")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +149,16 @@ class Layout:
         demo_of: For each use of a tool in a demonstration, the demonstration; shape ``(uses,)``,
             ascending.
         tool_of: For the same uses, the tool; shape ``(uses,)``.
+        set_of: For each tool in each distinct set of tools that a demonstration uses, the set.
+        tool_of_set: For the same, the tool.
     """
 
     tool_vectors: Floats
     namespaces: Ints
     demo_of: Ints
     tool_of: Ints
+    set_of: Ints
+    tool_of_set: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +175,9 @@ class Comparisons:
         demo_dense: Cosines, shape ``(demos, queries)``.
         demo_weights: What each demonstration counts by ridge regression, shape
             ``(demos, queries)``.
+        demo_sets: How well the request itself fits the demonstrations that use each set of tools:
+            discriminants, shape ``(sets,)``.
+        demo_groups: The same for those that use each tool, shape ``(tools,)``.
         demo_lexical: BM25 of the request itself, shape ``(demos,)``.
     """
 
@@ -175,6 +188,8 @@ class Comparisons:
     namespace_names: Floats
     demo_dense: Floats
     demo_weights: Floats
+    demo_sets: Floats
+    demo_groups: Floats
     demo_lexical: Floats
 
 
@@ -210,7 +225,8 @@ def gather(
     if len(tools) == 0:
         return Evidence(tools, np.empty((0, len(FEATURES)), dtype=np.float32))
     text = _text_features(layout, comparisons, tools)
-    demo = _demo_features(layout, comparisons, heard)[tools]
+    by_text = text[:, _DENSE_RANK] + text[:, _LEXICAL_RANK]
+    demo = _demo_features(layout, comparisons, heard, tools[top(by_text, _ABOUT)])[tools]
     features = np.concatenate([text, demo], axis=1)
     chosen = _candidates(features)
     return Evidence(tools[chosen], features[chosen])
@@ -224,7 +240,7 @@ def _text_features(layout: Layout, comparisons: Comparisons, tools: Ints) -> Flo
     words, clause_words = lexical[:, 0], lexical.max(axis=1)
     relative = lexical / np.maximum(lexical.max(axis=0), _TINY)
     namespaces = layout.namespaces[tools]
-    nearest = tools[_top(whole, _NEIGHBOURS)]
+    nearest = tools[top(whole, _NEIGHBOURS)]
     neighbourhood = layout.tool_vectors[nearest].mean(axis=0)
     return np.stack(
         [
@@ -232,10 +248,10 @@ def _text_features(layout: Layout, comparisons: Comparisons, tools: Ints) -> Flo
             clause,
             whole - whole.max(),
             clause - clause.max(),
-            _reciprocal_ranks(whole),
-            _reciprocal_ranks(clause),
+            reciprocal_ranks(whole),
+            reciprocal_ranks(clause),
             (dense - dense.max(axis=0)).max(axis=1),
-            _best_reciprocal_ranks(dense),
+            best_reciprocal_ranks(dense),
             aligned[:, 0],
             aligned.max(axis=1),
             aligned[:, 0] - aligned[:, 0].max(),
@@ -243,21 +259,26 @@ def _text_features(layout: Layout, comparisons: Comparisons, tools: Ints) -> Flo
             relative.max(axis=1),
             np.log1p(words),
             np.log1p(clause_words),
-            _reciprocal_ranks(words),
-            _reciprocal_ranks(clause_words),
-            _best_reciprocal_ranks(lexical),
+            reciprocal_ranks(words),
+            reciprocal_ranks(clause_words),
+            best_reciprocal_ranks(lexical),
             comparisons.names[tools],
             comparisons.namespace_names[tools],
-            _best_of_group(whole, namespaces),
-            _best_of_group(relative[:, 0], namespaces),
+            best_of_group(whole, namespaces),
+            best_of_group(relative[:, 0], namespaces),
             layout.tool_vectors[tools] @ neighbourhood,
         ],
         axis=1,
     ).astype(np.float32)
 
 
-def _demo_features(layout: Layout, comparisons: Comparisons, heard: Bools | None) -> Floats:
-    """For all tools; 0 in every column for a tool that no heard demonstration uses."""
+def _demo_features(
+    layout: Layout, comparisons: Comparisons, heard: Bools | None, about: Ints
+) -> Floats:
+    """For all tools; 0 in every column for a tool that no heard demonstration uses.
+
+    ``about`` are the tools that the request is about as far as their texts tell.
+    """
     tools = len(layout.tool_vectors)
     features = np.zeros((tools, len(DEMO_FEATURES)), dtype=np.float32)
     demos = len(comparisons.demo_lexical)
@@ -269,14 +290,14 @@ def _demo_features(layout: Layout, comparisons: Comparisons, heard: Bools | None
     demo_of, tool_of = layout.demo_of[uses], layout.tool_of[uses]
     count = np.bincount(tool_of, minlength=tools)
     used = count > 0
+    covered = used[about].mean()
 
     dense = np.where(heard[:, None], comparisons.demo_dense, np.float32(-1))
     whole = dense[:, 0]
-    nearest = _best_of_tool(whole, demo_of, tool_of, tools)
-    votes = _votes(whole, demo_of, tool_of, tools, temperature=_SHARP)
-    broad = _votes(whole, demo_of, tool_of, tools, temperature=_BROAD)
-    clause_votes = [votes] + [
-        _votes(dense[:, i], demo_of, tool_of, tools, temperature=_SHARP)
+    nearest = best_of_tool(whole, demo_of, tool_of, tools)
+    whole_votes = votes(whole, demo_of, tool_of, tools, temperature=_TEMPERATURE)
+    clause_votes = [whole_votes] + [
+        votes(dense[:, i], demo_of, tool_of, tools, temperature=_TEMPERATURE)
         for i in range(1, dense.shape[1])
     ]
     lexical = np.where(heard, comparisons.demo_lexical, np.float32(0))
@@ -286,29 +307,29 @@ def _demo_features(layout: Layout, comparisons: Comparisons, heard: Bools | None
         [np.bincount(tool_of, weights=each[demo_of], minlength=tools) for each in ridge_weights.T],
         axis=1,
     )
-    centroid = np.bincount(tool_of, weights=whole[demo_of], minlength=tools) / np.maximum(count, 1)
+    set_shares = np.bincount(
+        layout.tool_of_set, weights=shares(comparisons.demo_sets)[layout.set_of], minlength=tools
+    )
     best = float(whole.max())
     features[:] = np.stack(
         [
             nearest,
             nearest - best,
-            votes,
-            np.sqrt(votes),
-            np.log(votes + _VOTE_FLOOR),
-            broad,
-            _best_of_tool(dense.max(axis=1), demo_of, tool_of, tools),
+            np.log(whole_votes + _VOTE_FLOOR),
+            best_of_tool(dense.max(axis=1), demo_of, tool_of, tools),
             np.mean(clause_votes, axis=0),
             np.max(clause_votes, axis=0),
-            _best_of_tool(lexical, demo_of, tool_of, tools),
-            _votes(lexical, demo_of, tool_of, tools, temperature=_LEXICAL_TEMPERATURE),
-            centroid,
-            centroid - centroid[used].max(),
+            best_of_tool(lexical, demo_of, tool_of, tools),
+            votes(lexical, demo_of, tool_of, tools, temperature=_LEXICAL_TEMPERATURE),
             ridge[:, 0],
             ridge.max(axis=1),
             ridge[:, 0] - ridge[used, 0].max(),
+            np.log(set_shares + _VOTE_FLOOR),
+            np.log(shares(comparisons.demo_groups) + _VOTE_FLOOR),
             np.log1p(count),
             np.ones(tools),
             np.full(tools, best),
+            np.full(tools, covered),
         ],
         axis=1,
     )
@@ -320,66 +341,10 @@ def _candidates(features: Floats) -> Ints:
     """Rows that are among the first of any signal."""
     chosen: set[int] = set()
     for name in _PUT_FORWARD_BY_TEXT:
-        chosen.update(_top(features[:, FEATURES.index(name)], _DEPTH).tolist())
+        chosen.update(top(features[:, FEATURES.index(name)], _DEPTH).tolist())
+    used = np.flatnonzero(features[:, FEATURES.index("demo_any")])
     for name in _PUT_FORWARD_BY_DEMOS:
-        column = features[:, FEATURES.index(name)]
-        chosen.update(i for i in _top(column, _DEPTH).tolist() if column[i] > 0)
+        rows = used[top(features[used, FEATURES.index(name)], _DEPTH)]
+        chosen.update(rows.tolist())
     chosen.update(np.flatnonzero(features[:, FEATURES.index("name")] >= 1).tolist())
     return np.array(sorted(chosen), dtype=np.intp)
-
-
-def _top(values: Floats, count: int) -> Ints:
-    """Positions of the largest values, ties by position, best first."""
-    if len(values) > count:
-        threshold = np.partition(values, -count)[-count]
-        positions = np.flatnonzero(values >= threshold)
-    else:
-        positions = np.arange(len(values))
-    order = np.argsort(-values[positions], kind="stable")[:count]
-    return np.asarray(positions[order], dtype=np.intp)
-
-
-def _reciprocal_ranks(values: Floats) -> Floats:
-    """``1 / (11 + rank)``, ranks from 0 on (after Cormack et al., 2009)."""
-    ranks = np.empty(len(values), dtype=np.float32)
-    ranks[np.argsort(-values, kind="stable")] = np.arange(len(values))
-    return np.asarray(1 / (_RANK_OFFSET + ranks), dtype=np.float32)
-
-
-def _best_reciprocal_ranks(values: Floats) -> Floats:
-    """For each row, the best of its reciprocal ranks in the columns: every query has its first."""
-    return np.asarray(
-        np.max([_reciprocal_ranks(column) for column in values.T], axis=0), dtype=np.float32
-    )
-
-
-def _best_of_group(values: Floats, groups: Ints) -> Floats:
-    """For each value, the largest in its group; 0 if there is one group only: no evidence."""
-    if len(groups) == 0 or (groups == groups[0]).all():
-        return np.zeros(len(values), dtype=np.float32)
-    best = np.full(int(groups.max()) + 1, -np.inf, dtype=np.float32)
-    np.maximum.at(best, groups, values)
-    return best[groups]
-
-
-def _best_of_tool(values: Floats, demo_of: Ints, tool_of: Ints, tools: int) -> Floats:
-    """The largest value among each tool's demonstrations, at least 0: shape ``(tools,)``."""
-    best = np.zeros(tools, dtype=np.float32)
-    np.maximum.at(best, tool_of, values[demo_of].astype(np.float32))
-    return best
-
-
-def _votes(
-    values: Floats, demo_of: Ints, tool_of: Ints, tools: int, *, temperature: float
-) -> Floats:
-    """Nearest neighbours' votes for their tools, weighed by a softmax of their similarity.
-
-    Each demonstration gives its whole weight to every tool that it uses, so a request's tools
-    can all come near 1.
-    """
-    voters = _top(values, _VOTERS)
-    weight = np.zeros(len(values), dtype=np.float64)
-    weight[voters] = np.exp((values[voters] - values[voters[0]]) / temperature)
-    weight /= weight.sum()
-    share = np.bincount(tool_of, weights=weight[demo_of], minlength=tools)
-    return np.asarray(share, dtype=np.float32)

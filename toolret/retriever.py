@@ -272,7 +272,7 @@ class ToolRetriever:
             comparisons.demo_dense.max(axis=1),
             [hit.tool.id for hit in chosen],
             most=self.max_demos,
-            least_similarity=reader.fit.unfamiliar if reader.fit.examples else 0.0,
+            least_similarity=reader.fit.related,
         )
 
     def _current(self) -> _Reader:

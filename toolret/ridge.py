@@ -11,11 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from toolret.signals import Floats, Ints
 
 __all__ = ["Ridge", "fit_ridge", "ridge_weights", "without"]
-
-Floats = NDArray[np.float32]
 
 _PENALTY = 0.2
 """In demonstrations' worth of evidence for one direction; on the public sets 0.2 is as good as or
@@ -52,7 +51,7 @@ def ridge_weights(ridge: Ridge, queries: Floats) -> Floats:
     return np.asarray(ridge.solved @ queries.T, dtype=np.float32)
 
 
-def without(ridge: Ridge, weights: Floats, left_out: NDArray[np.intp]) -> Floats:
+def without(ridge: Ridge, weights: Floats, left_out: Ints) -> Floats:
     """The weights as they were if some demonstrations had not been there; theirs are 0.
 
     Exact, by the Sherman-Morrison-Woodbury identity, at the cost of the few that are left out.

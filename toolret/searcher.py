@@ -9,12 +9,15 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from toolret.clauses import split_clauses
+from toolret.discriminant import Discriminant, discriminants, fit_discriminant
+from toolret.discriminant import without as members_without
 from toolret.embedders import RoleEmbedder, Vectors
 from toolret.fitting import Example, leave_out
 from toolret.index import Snapshot
 from toolret.lexical import NameIndex
-from toolret.ranking import Comparisons, Ints, Layout
+from toolret.ranking import Comparisons, Layout, gather
 from toolret.ridge import Ridge, fit_ridge, ridge_weights, without
+from toolret.signals import Floats, Ints
 
 __all__ = ["Searcher"]
 
@@ -42,18 +45,39 @@ class Searcher:
             for tool in item.tools
             if tool in tools.positions
         ]
+        set_of_demo = [
+            tuple(sorted(tools.positions[tool] for tool in item.tools if tool in tools.positions))
+            for item in demos.items
+        ]
+        sets = {some: i for i, some in enumerate(dict.fromkeys(set_of_demo))}
         self.layout = Layout(
             tool_vectors=tools.vectors,
             namespaces=namespaces.astype(np.intp),
             demo_of=np.array([demo for demo, _ in uses], dtype=np.intp),
             tool_of=np.array([tool for _, tool in uses], dtype=np.intp),
+            set_of=np.array([i for i, some in enumerate(sets) for _ in some], dtype=np.intp),
+            tool_of_set=np.array([tool for some in sets for tool in some], dtype=np.intp),
         )
+        self._set_of_demo = np.array([sets[some] for some in set_of_demo], dtype=np.intp)
         self._names = NameIndex([tool.name for tool in tools.items], tools.texts)
         self._namespaces = NameIndex([tool.namespace for tool in tools.items], tools.texts)
 
     @cached_property
     def _ridge(self) -> Ridge:
         return fit_ridge(self.snapshot.demos.vectors)
+
+    @cached_property
+    def _sets(self) -> Discriminant:
+        demos = np.arange(len(self._set_of_demo))
+        sets = int(self._set_of_demo.max()) + 1
+        vectors = self.snapshot.demos.vectors
+        return fit_discriminant(vectors, demos, self._set_of_demo, sets, covariance="within")
+
+    @cached_property
+    def _groups(self) -> Discriminant:
+        layout, vectors = self.layout, self.snapshot.demos.vectors
+        tools = len(layout.tool_vectors)
+        return fit_discriminant(vectors, layout.demo_of, layout.tool_of, tools, covariance="all")
 
     @cached_property
     def _to_tools(self) -> Vectors:
@@ -89,6 +113,18 @@ class Searcher:
             examples.append(leave_out(self.layout, compared, asked, left_out))
         return examples
 
+    def descriptions(self, positions: Sequence[int]) -> list[Floats]:
+        """Features of the requests that these tools' descriptions would be."""
+        tools = [self.snapshot.tools.items[position] for position in positions]
+        texts = [tool.description or tool.name for tool in tools]
+        as_tools, as_demos = self._embed(texts)
+        found = []
+        for row, text in enumerate(texts):
+            one = slice(row, row + 1)
+            compared = self._compare([text], as_tools[one], as_demos[one])
+            found.append(gather(self.layout, compared).features)
+        return found
+
     def _embed(self, queries: Sequence[str]) -> tuple[Vectors, Vectors]:
         """The queries' vectors in search of tools, and in search of demonstrations."""
         instructions = self._embedder.instructions
@@ -107,7 +143,12 @@ class Searcher:
         tools, demos = self.snapshot.tools, self.snapshot.demos
         weights = _nothing(queries)
         aligned = as_tools
+        in_sets = in_groups = np.empty(0, dtype=np.float32)
         if demos.items:
+            sets, groups = self._sets, self._groups
+            if left_out is not None:
+                sets, groups = members_without(sets, left_out), members_without(groups, left_out)
+            in_sets, in_groups = (discriminants(each, as_demos[0]) for each in (sets, groups))
             weights = ridge_weights(self._ridge, as_demos)
             if left_out is not None:
                 weights = without(self._ridge, weights, left_out)
@@ -120,6 +161,8 @@ class Searcher:
             namespace_names=self._namespaces.shares(queries[0]),
             demo_dense=demos.vectors @ as_demos.T if demos.items else _nothing(queries),
             demo_weights=weights,
+            demo_sets=in_sets,
+            demo_groups=in_groups,
             demo_lexical=demos.lexical.scores(queries[0]),
         )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolret.ranking import Floats
+from toolret.signals import Floats
 
 __all__ = [
     "Weights",

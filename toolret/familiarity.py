@@ -1,0 +1,87 @@
+"""Whether demonstrations have anything to say of a request.
+
+Demonstrations seldom show all of a catalog. A request for the rest of it may still find some that
+are worded alike, and evidence that is right for other requests would bury its tools. Two things
+tell: how near the nearest demonstration is, and whether the tools that the request is about by
+their texts are demonstrated at all. How much each counts is learnt by logistic regression, which
+needs requests of both kinds: the demonstrations themselves, each with itself left out; and, for
+the rest of the catalog, the descriptions of the tools that no demonstration uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from toolret.ranking import FEATURES
+from toolret.signals import Floats
+
+__all__ = ["Familiarity", "fit_familiarity"]
+
+_STRENGTH = 1.0
+"""Requests' worth of loss that one unit of weight costs, with inputs between 0 and 1."""
+
+_ANY_NEAREST = FEATURES.index("demo_any_nearest")
+_COVERED = FEATURES.index("demo_covered")
+
+
+@dataclass(frozen=True, slots=True)
+class Familiarity:
+    """The log-odds that demonstrations speak of a request.
+
+    Attributes:
+        nearest: For one unit of the nearest demonstration's cosine.
+        covered: For one unit of the share of the tools that the request is about by their texts
+            which are demonstrated.
+        intercept: Of a request for which both are 0.
+    """
+
+    nearest: float
+    covered: float
+    intercept: float
+
+    def of(self, features: Floats) -> float:
+        """How far demonstrations speak of a request with these features, 0 to 1."""
+        nearest, covered = _inputs(features)
+        odds = self.nearest * nearest + self.covered * covered + self.intercept
+        return float(1 / (1 + np.exp(-odds)))
+
+
+def fit_familiarity(
+    familiar: Sequence[Floats], strange: Sequence[Floats], *, undemonstrated: float
+) -> Familiarity | None:
+    """Learn to tell the two kinds of requests apart; None if there is nothing to tell.
+
+    Args:
+        familiar: Features of requests that demonstrations speak of.
+        strange: Features of requests that they do not speak of.
+        undemonstrated: Share of the tools that no demonstration uses, 0 to 1: what the strange
+            requests count, together, if the familiar ones count 1 together.
+    """
+    if not familiar or not strange:
+        return None
+    rows = np.array([(*_inputs(each), 1.0) for each in (*familiar, *strange)])
+    right = np.repeat([1.0, 0.0], [len(familiar), len(strange)])
+    counts = np.repeat(
+        [1.0, undemonstrated * len(familiar) / len(strange)], [len(familiar), len(strange)]
+    )
+
+    def loss(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        odds = rows @ point
+        value = counts @ (np.logaddexp(0, odds) - odds * right) + _STRENGTH / 2 * point @ point
+        likely = 1 / (1 + np.exp(-odds))
+        return float(value), rows.T @ (counts * (likely - right)) + _STRENGTH * point
+
+    found = minimize(loss, np.zeros(3), jac=True, method="L-BFGS-B").x
+    return Familiarity(*map(float, found))
+
+
+def _inputs(features: Floats) -> tuple[float, float]:
+    """The nearest demonstration's cosine and the covered share."""
+    if len(features) == 0:
+        return 0.0, 0.0
+    return float(features[:, _ANY_NEAREST].max()), float(features[:, _COVERED].max())

@@ -1,0 +1,98 @@
+"""From scores to evidence: small functions on arrays, none of which knows what a tool is."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "Bools",
+    "Floats",
+    "Ints",
+    "best_of_group",
+    "best_of_tool",
+    "best_reciprocal_ranks",
+    "reciprocal_ranks",
+    "shares",
+    "top",
+    "votes",
+]
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.intp]
+Bools = NDArray[np.bool_]
+
+_RANK_OFFSET = 11
+"""Of reciprocal ranks: small, so that the first few places differ (Cormack et al. use 60, which
+serves to merge long lists)."""
+
+_VOTERS = 60
+"""Demonstrations that vote; the softmax leaves those further away next to nothing."""
+
+_SURE = 3
+"""What discriminants are multiplied with before they become shares by a softmax."""
+
+_TINY = 1e-6
+
+
+def top(values: Floats, count: int) -> Ints:
+    """Positions of the largest values, ties by position, best first."""
+    if len(values) > count:
+        threshold = np.partition(values, -count)[-count]
+        positions = np.flatnonzero(values >= threshold)
+    else:
+        positions = np.arange(len(values))
+    order = np.argsort(-values[positions], kind="stable")[:count]
+    return np.asarray(positions[order], dtype=np.intp)
+
+
+def reciprocal_ranks(values: Floats) -> Floats:
+    """``1 / (11 + rank)``, ranks from 0 on (after Cormack et al., 2009)."""
+    ranks = np.empty(len(values), dtype=np.float32)
+    ranks[np.argsort(-values, kind="stable")] = np.arange(len(values))
+    return np.asarray(1 / (_RANK_OFFSET + ranks), dtype=np.float32)
+
+
+def best_reciprocal_ranks(values: Floats) -> Floats:
+    """For each row, the best of its reciprocal ranks in the columns: every query has its first."""
+    return np.asarray(
+        np.max([reciprocal_ranks(column) for column in values.T], axis=0), dtype=np.float32
+    )
+
+
+def best_of_group(values: Floats, groups: Ints) -> Floats:
+    """For each value, the largest in its group; 0 if there is one group only: no evidence."""
+    if len(groups) == 0 or (groups == groups[0]).all():
+        return np.zeros(len(values), dtype=np.float32)
+    best = np.full(int(groups.max()) + 1, -np.inf, dtype=np.float32)
+    np.maximum.at(best, groups, values)
+    return best[groups]
+
+
+def best_of_tool(values: Floats, demo_of: Ints, tool_of: Ints, tools: int) -> Floats:
+    """The largest value among each tool's demonstrations, at least 0: shape ``(tools,)``."""
+    best = np.zeros(tools, dtype=np.float32)
+    np.maximum.at(best, tool_of, values[demo_of].astype(np.float32))
+    return best
+
+
+def shares(discriminants: Floats) -> Floats:
+    """The groups' posterior probabilities, as far as they can be trusted: shape ``(groups,)``."""
+    shares = np.exp(_SURE * (discriminants - discriminants.max(initial=0)))
+    return np.asarray(shares / max(float(shares.sum()), _TINY), dtype=np.float32)
+
+
+def votes(
+    values: Floats, demo_of: Ints, tool_of: Ints, tools: int, *, temperature: float
+) -> Floats:
+    """Nearest neighbours' votes for their tools, weighed by a softmax of their similarity.
+
+    Each demonstration gives its whole weight to every tool that it uses, so a request's tools
+    can all come near 1.
+    """
+    voters = top(values, _VOTERS)
+    weight = np.zeros(len(values), dtype=np.float64)
+    weight[voters] = np.exp((values[voters] - values[voters[0]]) / temperature)
+    weight /= weight.sum()
+    share = np.bincount(tool_of, weights=weight[demo_of], minlength=tools)
+    return np.asarray(share, dtype=np.float32)
