@@ -119,7 +119,8 @@ def examples_of(
 
 def asked(searcher: Searcher, request: LabelledRequest) -> Example:
     """A labelled request as the ranking sees it."""
-    comparisons = searcher.compare([request.text, *split_clauses(request.text)])
+    queries = [request.text, *split_clauses(request.text)]
+    comparisons = searcher.compare(queries, searcher.embed(queries))
     evidence = gather(searcher.layout, comparisons)
     positions = searcher.snapshot.tools.positions
     return Example(

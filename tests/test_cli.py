@@ -143,6 +143,13 @@ def test_eval_measures_and_writes(
     assert "COMP@1   100.0" in printed
     assert json.loads(out.read_text())["metrics"]["COMP@1"] == 1
     assert trec.read_text().splitlines()[0].startswith("q1 Q0 orders.cancel 1 ")
+    assert main([*command, "--against", str(trec), "--require", "C@1=100", "N@5=90"]) == 0
+    assert "+0.0 against the other run [+0.0, +0.0], p = 1.000" in capsys.readouterr().out
+    assert main([*command, "--require", "C@1=101", "X=3"]) == 1
+    problem = capsys.readouterr().err
+    assert "COMP@1 is 100.0, less than 101; X was not measured" in problem
+    assert main([*command, "--against", files["requests"]]) == 1
+    assert "line 1: is not of the form" in capsys.readouterr().err
     assert main([*command, "--json", str(tmp_path)]) == 1
     assert "cannot be written" in capsys.readouterr().err
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from toolret.errors import ToolretError
 
 if TYPE_CHECKING:
+    from toolret.evaluation.reports import Requirement
     from toolret.index import Progress, ToolIndex
     from toolret.selection import Selection
     from toolret.types import DemoHit, Hit
@@ -83,6 +84,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--run", type=Path, metavar="OUT", help="write the TREC run")
     evaluate.add_argument("--json", type=Path, metavar="OUT", help="write metrics and timings")
+    evaluate.add_argument(
+        "--against",
+        type=Path,
+        metavar="RUN",
+        help="another TREC run to compare with",
+    )
+    evaluate.add_argument(
+        "--require",
+        nargs="+",
+        type=_requirement,
+        metavar="METRIC=PERCENT",
+        default=[],
+        help="fail below these figures, such as C@5=80",
+    )
     evaluate.set_defaults(command=_eval)
 
     for command in (index, search, plan, evaluate):
@@ -100,6 +115,15 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is less than 1")
     return number
+
+
+def _requirement(text: str) -> Requirement:
+    from toolret.evaluation.reports import parse_requirement
+
+    try:
+        return parse_requirement(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _index(options: argparse.Namespace) -> None:
@@ -160,14 +184,16 @@ def _plan(options: argparse.Namespace) -> None:
 
 def _eval(options: argparse.Namespace) -> None:
     from toolret.catalogs import load_tools
+    from toolret.evaluation.reports import missed, report_lines
     from toolret.evaluation.runs import run
-    from toolret.evaluation.trec import trec_lines
+    from toolret.evaluation.trec import read_trec, trec_lines
     from toolret.retriever import ToolRetriever
     from toolret.rows import load_demos, load_requests
 
     tools = load_tools(*options.tools)
     demos = load_demos(*options.demos)
     requests = load_requests(*options.queries)
+    other = read_trec(options.against) if options.against else None
     with tempfile.TemporaryDirectory() as scratch:
         options.index = options.index or Path(scratch) / "index"
         with _opened(options) as index:
@@ -185,17 +211,12 @@ def _eval(options: argparse.Namespace) -> None:
         _write(options.run, "".join(f"{line}\n" for line in trec_lines(report.runs)))
     if options.json:
         _write(options.json, json.dumps(report.to_json(), indent=2) + "\n")
-    counts = report.counts
-    print(f"{counts['tools']} tools, {counts['demos']} demonstrations, {len(requests)} requests")
-    for name, value in report.metrics.items():
-        print(f"{name:8}{100 * value:6.1f}")
-    if counts["unanswerable"]:
-        print(
-            f"no tool: {counts['unanswerable_without_tool']} of {counts['unanswerable']} requests "
-            f"that have none, {counts['answerable_without_tool']} of {counts['answerable']} others"
-        )
-    seconds = report.seconds
-    print(f"{1000 * seconds['p50']:.1f} ms a request (p95 {1000 * seconds['p95']:.1f} ms)")
+    gold = {request.id: request.tools for request in requests}
+    for line in report_lines(report, report.against(gold, other) if other else None):
+        print(line)
+    problems = missed(report, options.require)
+    if problems:
+        raise ToolretError("the requirements are not met: " + "; ".join(problems))
 
 
 def _learn(index: ToolIndex) -> None:

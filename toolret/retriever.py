@@ -119,6 +119,7 @@ class ToolRetriever:
         allow: Allow = None,
         max_tools: int | None = None,
         token_budget: int | None = None,
+        depth: int = 0,
     ) -> Selection:
         """The tools and demonstrations for what a conversation asks for.
 
@@ -127,6 +128,7 @@ class ToolRetriever:
             allow: What the caller may use; whatever it may not is never chosen nor shown.
             max_tools: Instead of the retriever's.
             token_budget: Instead of the retriever's.
+            depth: How many tools ``Selection.ranked`` holds at least, chosen or not.
 
         Raises:
             InputError: If the conversation holds no text.
@@ -137,7 +139,13 @@ class ToolRetriever:
         request = as_request(conversation)
         generated = self.generator.generate(request)
         return self._select(
-            request, generated, allow=allow, most=max_tools, budget=token_budget, started=started
+            request,
+            generated,
+            allow=allow,
+            most=max_tools,
+            budget=token_budget,
+            depth=depth,
+            started=started,
         )
 
     async def aselect(
@@ -147,6 +155,7 @@ class ToolRetriever:
         allow: Allow = None,
         max_tools: int | None = None,
         token_budget: int | None = None,
+        depth: int = 0,
     ) -> Selection:
         """``select`` for event loops: the LLM is awaited, the rest runs in a worker thread."""
         started = time.perf_counter()
@@ -159,6 +168,7 @@ class ToolRetriever:
             allow=allow,
             most=max_tools,
             budget=token_budget,
+            depth=depth,
             started=started,
         )
 
@@ -181,9 +191,10 @@ class ToolRetriever:
         request = as_request(conversation)
         generated = self.generator.generate(request)
         reader = self._current()
-        comparisons = reader.searcher.compare([query.text for query in generated.queries])
-        hits = self._rank(reader, request, comparisons, allow)
-        return hits[:k] if keep_all or (hits and hits[0].score >= self.min_score) else ()
+        queries = [query.text for query in generated.queries]
+        comparisons = reader.searcher.compare(queries, reader.searcher.embed(queries))
+        hits = self._rank(reader, request, comparisons, allow, most=k)
+        return hits if keep_all or (hits and hits[0].score >= self.min_score) else ()
 
     def _select(
         self,
@@ -193,18 +204,19 @@ class ToolRetriever:
         allow: Allow,
         most: int | None,
         budget: int | None,
+        depth: int,
         started: float,
     ) -> Selection:
         reader = self._current()
+        queries = [query.text for query in generated.queries]
         generated_at = time.perf_counter()
-        comparisons = reader.searcher.compare([query.text for query in generated.queries])
+        vectors = reader.searcher.embed(queries)
+        embedded_at = time.perf_counter()
+        comparisons = reader.searcher.compare(queries, vectors)
         compared_at = time.perf_counter()
-        hits = self._rank(reader, request, comparisons, allow)
-        chosen = tuple(
-            hit
-            for hit in hits[: self.max_tools if most is None else most]
-            if hit.score >= self.min_score
-        )
+        most = self.max_tools if most is None else most
+        ranked = self._rank(reader, request, comparisons, allow, most=max(most, depth))
+        chosen = tuple(hit for hit in ranked[:most] if hit.score >= self.min_score)
         demos = self._demos(reader, comparisons, chosen)
         ranked_at = time.perf_counter()
         limit = self.token_budget if budget is None else budget
@@ -214,20 +226,28 @@ class ToolRetriever:
             queries=generated.queries,
             tools=chosen,
             demos=demos,
+            ranked=ranked,
             note=generated.note,
             token_budget=limit,
             counter=self.counter,
             packed=packed,
             seconds={
                 "queries": generated_at - started,
-                "compare": compared_at - generated_at,
+                "embed": embedded_at - generated_at,
+                "compare": compared_at - embedded_at,
                 "rank": ranked_at - compared_at,
                 "pack": time.perf_counter() - ranked_at,
             },
         )
 
     def _rank(
-        self, reader: _Reader, request: Request, comparisons: Comparisons, allow: Allow
+        self,
+        reader: _Reader,
+        request: Request,
+        comparisons: Comparisons,
+        allow: Allow,
+        *,
+        most: int,
     ) -> tuple[Hit, ...]:
         tools = reader.searcher.snapshot.tools.items
         allowed = _allowed(tools, allow)
@@ -244,7 +264,7 @@ class ToolRetriever:
         odds = (parts.sum(axis=1) + rest + exact).astype(np.float32)
         likely = probabilities(odds)
         hits = []
-        for row in np.argsort(-odds, kind="stable"):
+        for row in np.argsort(-odds, kind="stable")[:most]:
             found = [
                 Evidence(
                     signal,

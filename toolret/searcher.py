@@ -88,9 +88,14 @@ class Searcher:
         uses = np.bincount(layout.demo_of, minlength=len(demos))[:, None]
         return np.where(uses > 0, sums / np.maximum(uses, 1) - demos, 0).astype(np.float32)
 
-    def compare(self, queries: Sequence[str]) -> Comparisons:
-        """Compare a request, given as queries of which the first is the whole, with the index."""
-        return self._compare(queries, *self._embed(queries))
+    def compare(self, queries: Sequence[str], vectors: tuple[Vectors, Vectors]) -> Comparisons:
+        """Compare a request with the index.
+
+        Args:
+            queries: Of which the first is the whole request.
+            vectors: What ``embed`` gave for them.
+        """
+        return self._compare(queries, *vectors)
 
     def examples(self, groups: Sequence[Sequence[int]]) -> list[Example]:
         """Demonstrations asked as requests, each group as one, with themselves left out.
@@ -101,7 +106,7 @@ class Searcher:
         demos = self.snapshot.demos
         texts = [" ".join(demos.items[position].text for position in group) for group in groups]
         queries = [[text, *split_clauses(text)] for text in texts]
-        as_tools, as_demos = self._embed([query for some in queries for query in some])
+        as_tools, as_demos = self.embed([query for some in queries for query in some])
         bounds = pairwise(accumulate((len(some) for some in queries), initial=0))
         examples = []
         for group, some, (start, end) in zip(groups, queries, bounds, strict=True):
@@ -117,7 +122,7 @@ class Searcher:
         """Features of the requests that these tools' descriptions would be."""
         tools = [self.snapshot.tools.items[position] for position in positions]
         texts = [tool.description or tool.name for tool in tools]
-        as_tools, as_demos = self._embed(texts)
+        as_tools, as_demos = self.embed(texts)
         found = []
         for row, text in enumerate(texts):
             one = slice(row, row + 1)
@@ -125,7 +130,7 @@ class Searcher:
             found.append(gather(self.layout, compared).features)
         return found
 
-    def _embed(self, queries: Sequence[str]) -> tuple[Vectors, Vectors]:
+    def embed(self, queries: Sequence[str]) -> tuple[Vectors, Vectors]:
         """The queries' vectors in search of tools, and in search of demonstrations."""
         instructions = self._embedder.instructions
         as_tools = self._embedder.embed(queries, "tool_request")

@@ -24,6 +24,7 @@ class Selection:
         queries: What was searched for; the raw request is among them.
         tools: Ranked hits, best first; empty if no tool fits.
         demos: The worked examples to show, best first.
+        ranked: What the ranking began with, best first, chosen or not.
         note: Why something was done otherwise than asked, such as an LLM that failed; empty if
             nothing was.
         token_budget: The most tokens that the prompt may take; None for no limit.
@@ -36,6 +37,7 @@ class Selection:
     queries: tuple[Query, ...]
     tools: tuple[Hit, ...]
     demos: tuple[DemoHit, ...]
+    ranked: tuple[Hit, ...]
     note: str
     token_budget: int | None
     counter: TokenCounter

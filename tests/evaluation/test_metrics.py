@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import tool
 from toolret.errors import DemoError
-from toolret.evaluation.metrics import completeness, evaluate
+from toolret.evaluation.metrics import completeness, evaluate, mean
 from toolret.evaluation.runs import run
 from toolret.evaluation.trec import trec_lines
 from toolret.index import ToolIndex
@@ -26,7 +26,7 @@ def test_completeness_wants_all_tools() -> None:
 def test_metrics_agree_with_figures_by_hand() -> None:
     gold = {"1": ["a"], "2": ["a", "b"], "3": ["c"], "none": []}
     ranked = {"1": ["x", "a"], "2": ["b", "x", "a"], "none": ["x"]}
-    found = evaluate(gold, ranked)
+    found = {name: mean(values) for name, values in evaluate(gold, ranked).items()}
     assert found["R@1"] == pytest.approx((0 + 1 / 2 + 0) / 3)
     assert found["Hit@3"] == pytest.approx(2 / 3)
     assert found["COMP@3"] == pytest.approx(2 / 3)
@@ -70,7 +70,13 @@ def test_a_run_reports_metrics_counts_and_times(retriever: ToolRetriever) -> Non
     assert (report.counts["answerable"], report.counts["unanswerable"]) == (2, 1)
     assert report.counts["unanswerable_without_tool"] == 0
     assert seen == [1, 2, 3]
-    assert 0 < report.seconds["p50"] <= report.seconds["p95"] <= report.seconds["all"]
+    assert report.seconds.keys() == {"queries", "embed", "compare", "rank", "pack", "all"}
+    assert all(0 < times["p50"] <= times["p95"] for times in report.seconds.values())
+    assert report.seconds["all"]["p95"] >= report.seconds["embed"]["p95"]
+    assert 0 < report.tokens["mean"] <= report.tokens["most"] <= 2_000
+    assert report.auroc == 1
+    assert (report.counts["seen"], report.seen["COMP@1"]) == (2, 1)
+    assert report.unseen == {}
     assert json.loads(json.dumps(report.to_json()))["counts"]["tools"] == 4
     retriever.min_score = 1.0
     strict = run(retriever, requests)

@@ -1,10 +1,10 @@
-"""Metrics of runs: standard ones by ``ir_measures``, COMP here."""
+"""Metrics of ranked answers, request by request: standard ones by ``ir_measures``, COMP here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["completeness", "evaluate"]
+__all__ = ["DEPTHS", "completeness", "evaluate", "mean"]
 
 DEPTHS = (1, 3, 5, 10)
 """The k of every metric at k."""
@@ -17,8 +17,8 @@ def completeness(gold: Sequence[str], ranked: Sequence[str], k: int) -> float:
 
 def evaluate(
     gold: Mapping[str, Sequence[str]], runs: Mapping[str, Sequence[str]]
-) -> dict[str, float]:
-    """Mean metrics, 0 to 1, over the requests that have a right tool.
+) -> dict[str, dict[str, float]]:
+    """Metrics, 0 to 1, of each request that has a right tool.
 
     Args:
         gold: Ids of the right tools by request id; requests without any are passed over.
@@ -26,8 +26,8 @@ def evaluate(
             answered with no tool.
 
     Returns:
-        ``COMP@k``, ``R@k`` (recall), ``nDCG@k``, ``Hit@k`` for each of ``DEPTHS``, and ``MRR``
-        (at 10). Empty if no request has a right tool.
+        By metric and request id: ``COMP@k``, ``R@k`` (recall), ``nDCG@k``, ``Hit@k`` for each of
+        ``DEPTHS``, and ``MRR`` (at 10). Empty if no request has a right tool.
     """
     import ir_measures
     from ir_measures import RR, Qrel, R, ScoredDoc, Success, nDCG
@@ -44,10 +44,18 @@ def evaluate(
         for id_ in answerable
         for rank, tool in enumerate(runs.get(id_, ()))
     ]
-    # ir_measures averages over the requests of the qrels; one without results counts as 0.
-    means = ir_measures.calc_aggregate(named.values(), qrels, scored)
-    result = {name: float(means[measure]) for name, measure in named.items()}
+    # One without an answer counts as 0.
+    found = {name: dict.fromkeys(answerable, 0.0) for name in named}
+    names = {measure: name for name, measure in named.items()}
+    for metric in ir_measures.iter_calc(named.values(), qrels, scored):
+        found[names[metric.measure]][metric.query_id] = float(metric.value)
     for k in DEPTHS:
-        complete = [completeness(tools, runs.get(id_, ()), k) for id_, tools in answerable.items()]
-        result[f"COMP@{k}"] = sum(complete) / len(complete)
-    return result
+        found[f"COMP@{k}"] = {
+            id_: completeness(tools, runs.get(id_, ()), k) for id_, tools in answerable.items()
+        }
+    return found
+
+
+def mean(values: Mapping[str, float]) -> float:
+    """The mean over the requests."""
+    return sum(values.values()) / len(values)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from toolret.errors import DemoError
-from toolret.evaluation.metrics import evaluate
+from toolret.evaluation.metrics import evaluate, mean
+from toolret.evaluation.statistics import Comparison, compare, confidence_interval
+from toolret.evaluation.thresholds import Row, calibration_error, separation, table
 from toolret.retriever import ToolRetriever
 from toolret.rows import LabelledRequest
 from toolret.types import Hit
@@ -21,24 +24,64 @@ class Report:
     """What an evaluation found.
 
     Attributes:
-        metrics: Means over the requests that have a right tool, 0 to 1.
+        values: By metric and request id, 0 to 1, of the requests that have a right tool.
+        intervals: By metric, the 95 % confidence interval of its mean.
+        seen: Means over the requests all of whose right tools some demonstration uses: what can
+            be learnt from demonstrations (interpolation). Empty if there are none.
+        unseen: Means over the others (extrapolation).
+        auroc: How well the best score tells requests that have a right tool from those that have
+            none; None unless there are both.
+        calibration_error: Expected calibration error of the scores, 0 to 1.
+        thresholds: What comes of giving only tools whose score reaches a threshold.
         counts: Tools, demonstrations, requests, and how many were answered with no tool, of
             those that have a right tool and of those that have none.
-        seconds: For all requests together, and for one at the median and the 95th percentile.
+        tokens: Of the planned prompts: mean and largest, and whether they were counted exactly.
+        seconds: By stage and for all stages, at the median and the 95th percentile.
         runs: Ranked hits by request id; none for a request that was answered with no tool.
     """
 
-    metrics: Mapping[str, float]
+    values: Mapping[str, Mapping[str, float]]
+    intervals: Mapping[str, tuple[float, float]]
+    seen: Mapping[str, float]
+    unseen: Mapping[str, float]
+    auroc: float | None
+    calibration_error: float
+    thresholds: Sequence[Row]
     counts: Mapping[str, int]
-    seconds: Mapping[str, float]
+    tokens: Mapping[str, float | bool]
+    seconds: Mapping[str, Mapping[str, float]]
     runs: Mapping[str, tuple[Hit, ...]]
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Means over the requests that have a right tool, and the AUROC where there is one."""
+        means = {name: mean(values) for name, values in self.values.items()}
+        return means if self.auroc is None else means | {"AUROC": self.auroc}
+
+    def against(
+        self, gold: Mapping[str, Sequence[str]], runs: Mapping[str, Sequence[str]]
+    ) -> dict[str, Comparison]:
+        """Each metric compared with that of another run over the same requests.
+
+        Args:
+            gold: Ids of the right tools by request id.
+            runs: Ids of the other run's tools by request id, best first.
+        """
+        theirs = evaluate(gold, runs)
+        return {name: compare(values, theirs[name]) for name, values in self.values.items()}
+
     def to_json(self) -> dict[str, Any]:
-        """Metrics, counts and timings as plain JSON."""
+        """Everything but the runs as plain JSON."""
         return {
             "metrics": {name: round(value, 6) for name, value in self.metrics.items()},
+            "intervals": {name: list(bounds) for name, bounds in self.intervals.items()},
+            "seen": dict(self.seen),
+            "unseen": dict(self.unseen),
+            "calibration_error": self.calibration_error,
+            "thresholds": [asdict(row) for row in self.thresholds],
             "counts": dict(self.counts),
-            "seconds": {name: round(value, 6) for name, value in self.seconds.items()},
+            "tokens": dict(self.tokens),
+            "seconds": {stage: dict(times) for stage, times in self.seconds.items()},
         }
 
 
@@ -71,39 +114,59 @@ def run(
                 place=request.origin,
             )
     runs: dict[str, tuple[Hit, ...]] = {}
-    seconds: list[float] = []
+    seconds: dict[str, list[float]] = {}
+    tokens = []
     for done, request in enumerate(requests, start=1):
-        started = time.perf_counter()
-        hits = retriever.search(request.text, k=k, keep_all=keep_all)
-        seconds.append(time.perf_counter() - started)
-        if hits:
-            runs[request.id] = hits
+        selection = retriever.select(request.text, depth=k)
+        if selection.tools or keep_all:
+            runs[request.id] = selection.ranked[:k]
+        tokens.append(selection.tokens)
+        for stage, taken in selection.seconds.items():
+            seconds.setdefault(stage, []).append(taken)
+        seconds.setdefault("all", []).append(sum(selection.seconds.values()))
         if progress:
             progress("requests", done, len(requests))
-    ranked = {id_: [hit.tool.id for hit in hits] for id_, hits in runs.items()}
-    answerable = [request for request in requests if request.tools]
+    gold = {request.id: request.tools for request in requests}
+    answers = {id_: [(hit.tool.id, hit.score) for hit in hits] for id_, hits in runs.items()}
+    values = evaluate(gold, {id_: [tool for tool, _ in some] for id_, some in answers.items()})
+    shown = {tool for demo in retriever.index.demos for tool in demo.tools}
+    seen = {id_ for id_, tools in gold.items() if tools and shown.issuperset(tools)}
+    needing = {id_ for id_, tools in gold.items() if tools}
     return Report(
-        metrics=evaluate({request.id: request.tools for request in requests}, ranked),
+        values=values,
+        intervals={name: confidence_interval(list(some.values())) for name, some in values.items()},
+        seen=_means_over(values, seen),
+        unseen=_means_over(values, needing - seen),
+        auroc=separation(gold, answers),
+        calibration_error=calibration_error(gold, answers),
+        thresholds=table(gold, answers),
         counts={
             "tools": len(retriever.index),
             "demos": len(retriever.index.demos),
-            "requests": len(requests),
-            "answerable": len(answerable),
-            "answerable_without_tool": sum(request.id not in runs for request in answerable),
-            "unanswerable": len(requests) - len(answerable),
-            "unanswerable_without_tool": sum(
-                not request.tools and request.id not in runs for request in requests
-            ),
+            "requests": len(gold),
+            "answerable": len(needing),
+            "answerable_without_tool": len(needing - runs.keys()),
+            "unanswerable": len(gold) - len(needing),
+            "unanswerable_without_tool": len(gold.keys() - needing - runs.keys()),
+            "seen": len(seen),
+        },
+        tokens={
+            "mean": float(np.mean(tokens)),
+            "most": max(tokens),
+            "exact": retriever.counter.exact,
         },
         seconds={
-            "all": sum(seconds),
-            "p50": _percentile(seconds, 0.50),
-            "p95": _percentile(seconds, 0.95),
+            stage: {f"p{at}": float(np.percentile(taken, at)) for at in (50, 95)}
+            for stage, taken in seconds.items()
         },
         runs=runs,
     )
 
 
-def _percentile(values: Sequence[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[round(share * (len(ordered) - 1))] if ordered else 0.0
+def _means_over(values: Mapping[str, Mapping[str, float]], requests: set[str]) -> dict[str, float]:
+    if not requests:
+        return {}
+    return {
+        name: mean({id_: value for id_, value in some.items() if id_ in requests})
+        for name, some in values.items()
+    }

@@ -1,13 +1,15 @@
-"""Runs in the standard TREC form, for other people's evaluation tools."""
+"""Runs in the standard TREC form, for other people's evaluation tools and from them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import quote
+from pathlib import Path
+from urllib.parse import quote, unquote
 
+from toolret.errors import ToolretError
 from toolret.types import Hit
 
-__all__ = ["trec_lines"]
+__all__ = ["read_trec", "trec_lines"]
 
 _SYSTEM = "toolret"
 
@@ -24,3 +26,27 @@ def trec_lines(runs: Mapping[str, Sequence[Hit]]) -> Iterator[str]:
             ceiling = min(ceiling, hit.score)
             tool = quote(hit.tool.id, safe="")
             yield f"{quote(request_id, safe='')} Q0 {tool} {rank} {ceiling:.6f} {_SYSTEM}"
+
+
+def read_trec(path: Path) -> dict[str, list[str]]:
+    """Ids of the ranked tools by request id, best first: by score, ties by rank.
+
+    Raises:
+        ToolretError: If the file cannot be read as a run.
+    """
+    found: dict[str, list[tuple[float, int, str]]] = {}
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ToolretError(f"{path}: cannot be read as a TREC run: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            request, _, tool, rank, score, _ = line.split()
+            place = (-float(score), int(rank), unquote(tool))
+        except ValueError:
+            raise ToolretError(
+                f"{path}, line {number}: is not of the form 'qid Q0 tool_id rank score name'; "
+                "--against takes what --run wrote"
+            ) from None
+        found.setdefault(unquote(request), []).append(place)
+    return {request: [tool for _, _, tool in sorted(places)] for request, places in found.items()}

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from toolret.evaluation.reports import Requirement, parse_requirement
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("C@5=80", Requirement("COMP@5", 80)),
+        ("COMP@10=62.5", Requirement("COMP@10", 62.5)),
+        ("N@10=40", Requirement("nDCG@10", 40)),
+        ("MRR=50", Requirement("MRR", 50)),
+        ("AUROC=95", Requirement("AUROC", 95)),
+    ],
+)
+def test_requirements_are_read(text: str, wanted: Requirement) -> None:
+    assert parse_requirement(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["C@5", "C@5=high", "=5", "C@5=80=90", ""])
+def test_what_is_no_requirement_is_said(text: str) -> None:
+    with pytest.raises(ValueError, match="METRIC=PERCENT"):
+        parse_requirement(text)

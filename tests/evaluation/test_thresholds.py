@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from toolret.evaluation.thresholds import calibration_error, separation, table
+
+GOLD = {"1": ("a", "b"), "2": ("c",), "3": ()}
+ANSWERS = {
+    "1": [("a", 0.9), ("x", 0.4), ("b", 0.3)],
+    "2": [("c", 0.15)],
+    "3": [("y", 0.25)],
+}
+
+
+def test_the_table_shows_recall_against_the_number_of_tools() -> None:
+    rows = {row.threshold: row for row in table(GOLD, ANSWERS)}
+    assert rows[0.0].tools == pytest.approx(5 / 3)
+    assert (rows[0.0].recall, rows[0.0].complete, rows[0.0].silent) == (1, 1, 0)
+    assert rows[0.3].tools == 1
+    assert (rows[0.3].recall, rows[0.3].answered, rows[0.3].silent) == (0.5, 0.5, 1)
+    assert rows[0.5].complete == 0
+    assert table({"1": ("a",)}, ANSWERS)[0].silent is None
+
+
+def test_separation_is_the_chance_that_a_needing_request_scores_higher() -> None:
+    assert separation(GOLD, ANSWERS) == 0.5
+    assert separation({"1": ("a",)}, ANSWERS) is None
+    # No answer is the lowest score.
+    assert separation({**GOLD, "4": ()}, ANSWERS) == 0.75
+
+
+def test_calibration_error_by_hand() -> None:
+    # Two of four at 0.4 are right, and the one at 0.9: (4 * 0.1 + 1 * 0.1) / 5.
+    gold = {"1": ("a", "b", "z")}
+    answers = {"1": [("z", 0.9), ("a", 0.4), ("b", 0.4), ("c", 0.4), ("d", 0.4)]}
+    assert calibration_error(gold, answers) == pytest.approx(0.1)
+    assert calibration_error(gold, {}) == 0

@@ -1,0 +1,102 @@
+"""A report for people, and thresholds for CI."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from toolret.evaluation.runs import Report
+from toolret.evaluation.statistics import Comparison
+
+__all__ = ["Requirement", "missed", "parse_requirement", "report_lines"]
+
+_SHORT = {"C": "COMP", "N": "nDCG", "H": "Hit"}
+_SPLIT_METRICS = ("R@5", "COMP@5", "nDCG@10")
+"""Shown for requests with demonstrated tools and others; all are in the JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A metric's least value, 0 to 100."""
+
+    metric: str
+    least: float
+
+
+def parse_requirement(text: str) -> Requirement:
+    """Read ``COMP@5=80`` or short ``C@5=80``; also ``R@k``, ``nDCG@k``, ``MRR``, ``AUROC``.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    found = re.fullmatch(r"([A-Za-z]+)(@\d+)?=(\d+(?:\.\d+)?)", text)
+    if not found:
+        raise ValueError(f"{text!r} is not of the form METRIC=PERCENT, such as C@5=80")
+    name, depth, least = found.groups()
+    return Requirement(_SHORT.get(name, name) + (depth or ""), float(least))
+
+
+def missed(report: Report, requirements: Sequence[Requirement]) -> list[str]:
+    """What the report does not fulfil, one sentence each."""
+    problems = []
+    for wanted in requirements:
+        if wanted.metric not in report.metrics:
+            known = ", ".join(report.metrics)
+            problems.append(f"{wanted.metric} was not measured; measured were: {known}")
+        elif 100 * report.metrics[wanted.metric] < wanted.least:
+            value = 100 * report.metrics[wanted.metric]
+            problems.append(f"{wanted.metric} is {value:.1f}, less than {wanted.least:g}")
+    return problems
+
+
+def report_lines(report: Report, against: Mapping[str, Comparison] | None = None) -> Iterator[str]:
+    """Every figure but times and counts in percent."""
+    counts = report.counts
+    yield (
+        f"{counts['tools']} tools, {counts['demos']} demonstrations, {counts['requests']} requests"
+    )
+    for name, value in report.metrics.items():
+        line = f"{name:8}{100 * value:6.1f}"
+        if name in report.intervals:
+            low, high = report.intervals[name]
+            line += f"  [{100 * low:.1f}, {100 * high:.1f}]"
+        if against and name in against:
+            other = against[name]
+            low, high = other.interval
+            line += (
+                f"  {100 * other.difference:+.1f} against the other run "
+                f"[{100 * low:+.1f}, {100 * high:+.1f}], p = {other.p_value:.3f}"
+            )
+        yield line
+    if report.seen and report.unseen:
+        for kind, means, count in (
+            ("all right tools demonstrated", report.seen, counts["seen"]),
+            ("some not", report.unseen, counts["answerable"] - counts["seen"]),
+        ):
+            figures = ", ".join(f"{name} {100 * means[name]:.1f}" for name in _SPLIT_METRICS)
+            yield f"{kind} ({count} requests): {figures}"
+    yield from _threshold_lines(report)
+    if counts["unanswerable"]:
+        yield (
+            f"no tool: {counts['unanswerable_without_tool']} of {counts['unanswerable']} requests "
+            f"that have none, {counts['answerable_without_tool']} of {counts['answerable']} others"
+        )
+    about = "" if report.tokens["exact"] else "at most "
+    mean, most = report.tokens["mean"], report.tokens["most"]
+    yield f"prompt: {about}{mean:.0f} tokens in the mean, the longest {most:.0f}"
+    for stage, times in report.seconds.items():
+        yield f"{stage:8}{1000 * times['p50']:8.1f} ms  (p95 {1000 * times['p95']:.1f} ms)"
+
+
+def _threshold_lines(report: Report) -> Iterator[str]:
+    yield f"calibration error {100 * report.calibration_error:.1f}; with tools from a score on:"
+    yield "  score   tools  recall  complete  answered" + (
+        "  silent" if report.counts["unanswerable"] else ""
+    )
+    for row in report.thresholds:
+        line = (
+            f"  {row.threshold:5.2f}  {row.tools:6.1f}  {100 * row.recall:6.1f}"
+            f"  {100 * row.complete:8.1f}  {100 * row.answered:8.1f}"
+        )
+        yield line if row.silent is None else f"{line}  {100 * row.silent:6.1f}"
