@@ -4,9 +4,10 @@
 
 Each set gives requests with known tools in three ways: its labelled requests against its tools
 alone, the same with its demonstrations, and these asked again, singly and in pairs, with
-themselves left out. Every set counts alike, so
-that a large one does not decide. With ``--without NAME`` a set and its siblings are left out,
-which is how the prior is tested on data it has not seen; nothing is written then but the figures.
+themselves left out. Requests of the other sets, asked of it, are requests that need none of its
+tools. Every set counts alike, so that a large one does not decide. With ``--without NAME`` a set
+and its siblings are left out, which is how the prior is tested on data it has not seen; nothing is
+written then but the figures.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ from toolret.embedders import RoleEmbedder, resolve_embedder
 from toolret.fitting import Example, fit_weights
 from toolret.index import ToolIndex
 from toolret.learning import evenly, pairs, weights_to_json
+from toolret.need import fit_need, need_inputs
 from toolret.ranking import FEATURES, gather
 from toolret.rows import LabelledRequest, load_demos, load_requests
 from toolret.searcher import Searcher
@@ -63,6 +66,12 @@ DEMOS_OF_A_SET = 150
 PAIRS_OF_A_SET = 50
 """Pairs of demonstrations that are asked as one request."""
 
+STRANGERS_OF_A_SET = 5
+"""Requests of each other set that are asked of a set as needing none of its tools."""
+
+UNIVERSAL = "toolret"
+"""A folder whose tools are of every kind, so that no other set's requests are strange to it."""
+
 PRIOR = Path(__file__).parent.parent / "toolret" / "prior.json"
 
 
@@ -73,58 +82,104 @@ def main() -> None:
     parser.add_argument("--without", default="", help="folder of a set to leave out")
     arguments = parser.parse_args()
     embedder = resolve_embedder()
-    examples: list[Example] = []
-    seen: set[str] = set()
-    for name in SETS:
-        folder, file = name.split("/")
-        if folder == arguments.without:
-            continue
-        found = examples_of(arguments.data / folder, file, embedder, ask_demos=folder not in seen)
-        seen.add(folder)
-        print(f"{name}: {len(found)} examples")
-        examples += found
-    start = unfitted(examples)
-    prior = {
-        "text": fit_weights([text_alone(e, start) for e in examples if silent(e)], start),
-        "demonstrated": fit_weights(examples, start),
+    names = [
+        (folder, file)
+        for folder, _, file in (name.partition("/") for name in SETS)
+        if folder != arguments.without
+    ]
+    strangers = {
+        folder: evenly(requests_of(arguments.data / folder, file), STRANGERS_OF_A_SET)
+        for folder, file in names
     }
-    text = json.dumps({name: weights_to_json(weights) for name, weights in prior.items()}, indent=1)
+    examples: list[Example] = []
+    idle: list[Example] = []
+    seen: set[str] = set()
+    for folder, file in names:
+        asked_here, strange = examples_of(
+            arguments.data / folder,
+            file,
+            embedder,
+            ask_demos=folder not in seen,
+            strangers=[
+                request
+                for other, requests in strangers.items()
+                if folder != UNIVERSAL and other not in (folder, UNIVERSAL)
+                for request in requests
+            ],
+        )
+        seen.add(folder)
+        print(f"{folder}/{file}: {len(asked_here)} examples, {len(strange)} that need no tool")
+        examples += asked_here
+        idle += strange
+    start = unfitted(examples)
+    alone = [example for example in examples if silent(example)]
+    prior = {
+        "text": weights_to_json(fit_weights([text_alone(e, start) for e in alone], start)),
+        "demonstrated": weights_to_json(fit_weights(examples, start)),
+        "text_need": asdict(fit_need([e.need for e in alone], [e.need for e in idle if silent(e)])),
+        "demonstrated_need": asdict(
+            fit_need(
+                [e.need for e in examples if not silent(e)],
+                [e.need for e in idle if not silent(e)],
+            )
+        ),
+    }
+    text = json.dumps(prior, indent=1)
     if arguments.without:
         print(text)
     else:
         PRIOR.write_text(text + "\n", "utf-8")
 
 
+def requests_of(folder: Path, file: str) -> list[LabelledRequest]:
+    """The requests of a set that need a tool."""
+    return [request for request in load_requests(folder / f"{file}.jsonl") if request.tools]
+
+
 def examples_of(
-    folder: Path, file: str, embedder: RoleEmbedder, *, ask_demos: bool
-) -> list[Example]:
-    """What one set shows: its requests with and without demonstrations, and these asked again."""
+    folder: Path,
+    file: str,
+    embedder: RoleEmbedder,
+    *,
+    ask_demos: bool,
+    strangers: Sequence[LabelledRequest],
+) -> tuple[list[Example], list[Example]]:
+    """What one set shows: its requests with and without demonstrations, and these asked again.
+
+    Returns:
+        The examples of requests that need its tools; those of the strangers, which do not.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         index = ToolIndex(Path(scratch) / "index", embedder=embedder)
         index.sync_tools(load_tools(folder / "tools.jsonl"))
-        requests = [r for r in load_requests(folder / f"{file}.jsonl") if r.tools]
+        requests = evenly(requests_of(folder, file), REQUESTS_OF_A_SET)
         searcher = Searcher(index.snapshot, embedder)
-        found = [asked(searcher, request) for request in evenly(requests, REQUESTS_OF_A_SET)]
+        found = [asked(searcher, request) for request in requests]
+        strange = [asked(searcher, request) for request in strangers]
         demos = folder / "demos.jsonl"
         if demos.exists():
             index.sync_demos(evenly([d for d in load_demos(demos) if d.tools], MOST_DEMOS))
             searcher = Searcher(index.snapshot, embedder)
-            found += [asked(searcher, request) for request in evenly(requests, REQUESTS_OF_A_SET)]
+            found += [asked(searcher, request) for request in requests]
+            strange += [asked(searcher, request) for request in strangers]
         if demos.exists() and ask_demos:
             positions = evenly(range(len(index.demos)), DEMOS_OF_A_SET)
             found += searcher.examples([[position] for position in positions])
             found += searcher.examples(pairs(positions, PAIRS_OF_A_SET))
-        return found
+        return found, strange
 
 
 def asked(searcher: Searcher, request: LabelledRequest) -> Example:
-    """A labelled request as the ranking sees it."""
+    """A request as the ranking sees it; one of another set needs none of the tools."""
     queries = [request.text, *split_clauses(request.text)]
     comparisons = searcher.compare(queries, searcher.embed(queries))
     evidence = gather(searcher.layout, comparisons)
     positions = searcher.snapshot.tools.positions
+    gold = [positions[tool] for tool in request.tools if tool in positions]
     return Example(
-        evidence.features, np.isin(evidence.tools, [positions[tool] for tool in request.tools])
+        evidence.features,
+        np.isin(evidence.tools, gold),
+        need_inputs(searcher.layout, comparisons),
     )
 
 
@@ -152,7 +207,7 @@ def text_alone(example: Example, weights: Weights) -> Example:
     features = example.features.copy()
     learnt = [i for i, name in enumerate(FEATURES) if name.startswith(("demo", "dense_aligned"))]
     features[:, learnt] = weights.mean[learnt]
-    return Example(features, example.right)
+    return Example(features, example.right, example.need)
 
 
 if __name__ == "__main__":

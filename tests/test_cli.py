@@ -124,7 +124,8 @@ def test_plan_prints_a_prompt_within_the_budget(
 
 
 def test_plan_says_what_it_cut(indexed: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["plan", "cancel the order", "--index", indexed["index"], "--budget", "45"]
+    request = "cancel the order and refund the payment"
+    command = ["plan", request, "--index", indexed["index"], "--budget", "45"]
     assert main(command) == 0
     assert "cut tool billing.refund: left out" in capsys.readouterr().err
     assert main([*command[:-1], "3"]) == 1

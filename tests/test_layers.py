@@ -24,7 +24,7 @@ LAYERS = [
     ["queries"],
     ["signals"],
     ["ranking", "ridge", "discriminant"],
-    ["weighing", "familiarity"],
+    ["weighing", "familiarity", "need"],
     ["fitting"],
     ["searcher"],
     ["learning"],

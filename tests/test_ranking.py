@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from toolret.familiarity import Familiarity, fit_familiarity
 from toolret.fitting import Example, Fit, Prior, fit, fit_weights, leave_out
+from toolret.need import Need
 from toolret.ranking import DEMO_FEATURES, FEATURES, SIGNALS, Comparisons, Layout, gather
 from toolret.weighing import (
     Weights,
@@ -151,6 +152,9 @@ def test_log_odds_take_the_score_and_its_share() -> None:
     assert probabilities(floats(0.0, 100.0, -100.0)).tolist() == pytest.approx([0.5, 1, 0])
 
 
+NEED = Need((1.0, 0.0, 0.0, 0.0), 0.0, needing=(0.0, 1.0), idle=(-1.0, 0.5))
+
+
 def random_examples(count: int, seed: int = 0) -> list[Example]:
     """Requests for which ``dense`` tells the right tool and all else is noise."""
     rng = np.random.default_rng(seed)
@@ -159,7 +163,7 @@ def random_examples(count: int, seed: int = 0) -> list[Example]:
         features = rng.normal(size=(20, len(FEATURES))).astype(np.float32)
         right = np.zeros(20, dtype=np.bool_)
         right[features[:, FEATURES.index("dense")].argmax()] = True
-        examples.append(Example(features, right))
+        examples.append(Example(features, right, rng.normal(size=4).astype(np.float32)))
     return examples
 
 
@@ -183,7 +187,9 @@ def test_a_fit_is_deterministic() -> None:
 
 def test_no_examples_leave_the_prior_and_few_hardly_move_it() -> None:
     prior = plain(lexical=2)
-    useless = Example(np.zeros((3, len(FEATURES)), np.float32), np.zeros(3, np.bool_))
+    useless = Example(
+        np.zeros((3, len(FEATURES)), np.float32), np.zeros(3, np.bool_), np.zeros(4, np.float32)
+    )
     assert fit_weights([], prior) is prior
     assert fit_weights([useless], prior) is prior
     moved = [
@@ -222,7 +228,9 @@ def request(nearest: float, covered: float) -> Array:
 
 
 def test_a_strange_request_is_ranked_by_the_texts() -> None:
-    learnt = Fit(plain(dense=2), plain(dense=4), Familiarity(20.0, 20.0, -20.0))
+    learnt = Fit(
+        plain(dense=2), NEED, plain(dense=4), NEED, familiarity=Familiarity(20.0, 20.0, -20.0)
+    )
 
     def weight_at(nearest: float, covered: float) -> float:
         weights = learnt.weights(request(nearest, covered))
@@ -234,9 +242,9 @@ def test_a_strange_request_is_ranked_by_the_texts() -> None:
 
 
 def test_fitting_nothing_gives_the_prior() -> None:
-    prior = Prior(plain(), plain(dense=1))
-    assert fit([], prior, undemonstrated=0.5) == Fit(prior.text)
-    assert Fit(prior.text).weights(request(0.9, 0.9)) is prior.text
+    prior = Prior(plain(), plain(dense=1), NEED, NEED)
+    assert fit([], prior, undemonstrated=0.5) == Fit(prior.text, NEED)
+    assert Fit(prior.text, NEED).weights(request(0.9, 0.9)) is prior.text
 
 
 def test_familiarity_tells_demonstrations_from_descriptions_of_other_tools() -> None:
@@ -253,6 +261,6 @@ def test_familiarity_tells_demonstrations_from_descriptions_of_other_tools() -> 
 
 
 def test_where_every_tool_is_demonstrated_every_request_is_familiar() -> None:
-    learnt = fit(random_examples(20), Prior(plain(), plain()), undemonstrated=0.0)
+    learnt = fit(random_examples(20), Prior(plain(), plain(), NEED, NEED), undemonstrated=0.0)
     assert learnt.familiarity is None
     assert learnt.weights(request(0.0, 0.0)) is learnt.own

@@ -196,6 +196,22 @@ def test_a_conversation_without_a_request_is_refused(
         ToolRetriever(index).select(conversation)
 
 
+def test_targets_decide_which_requests_get_tools(index: ToolIndex) -> None:
+    request = "the weather on Mars"
+    assert ToolRetriever(index, min_recall=1.0).select(request).ranked
+    assert ToolRetriever(index, min_recall=1.0, min_score=0).select(request).tools
+    strict = ToolRetriever(index, min_recall=0.5, min_precision=1.0).select(request)
+    assert strict.tools == ()
+    assert 0 < strict.need < 1
+    assert "no tool fits (p=" in strict.explain()
+    # A tool that is called by its name is needed, whatever the request looks like.
+    named = ToolRetriever(index, min_precision=1.0).select("refund_payment")
+    assert ids(named)[0] == "refund_payment"
+    for wrong in ({"min_recall": 99}, {"min_precision": -0.1}):
+        with pytest.raises(ValueError, match="a share from 0 to 1"):
+            ToolRetriever(index, **wrong)
+
+
 def test_a_budget_for_no_tool_is_an_error_that_says_what_is_needed(index: ToolIndex) -> None:
     with pytest.raises(BudgetError, match="token"):
         ToolRetriever(index).select("refund the payment", token_budget=3)
@@ -237,7 +253,10 @@ def _wide_retriever() -> ToolRetriever:
         )
         _WIDE.append(
             ToolRetriever(
-                index, counter=TokenCounter("estimate", exact=False, count=estimate_tokens)
+                index,
+                min_score=0.0,
+                min_recall=1.0,
+                counter=TokenCounter("estimate", exact=False, count=estimate_tokens),
             )
         )
     return _WIDE[0]

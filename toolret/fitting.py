@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from toolret.familiarity import Familiarity, fit_familiarity
+from toolret.need import Need, fit_need, need_inputs
 from toolret.ranking import FEATURES, Comparisons, Layout, gather
 from toolret.signals import Floats, Ints
 from toolret.weighing import Weights, listwise_scores, log_shares
@@ -44,10 +45,12 @@ class Example:
     Attributes:
         features: Shape ``(candidates, len(FEATURES))``.
         right: Which candidates the request needs, shape ``(candidates,)``.
+        need: What ``need_inputs`` says of it.
     """
 
     features: Floats
     right: NDArray[np.bool_]
+    need: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,14 @@ class Prior:
     Attributes:
         text: Weights for the tools' texts alone: those of demonstrations are 0.
         demonstrated: Weights where demonstrations say something too.
+        text_need: Whether a request needs a tool, by the tools' texts alone.
+        demonstrated_need: The same where demonstrations say something too.
     """
 
     text: Weights
     demonstrated: Weights
+    text_need: Need
+    demonstrated_need: Need
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +80,14 @@ class Fit:
         own: The weights for one that they speak of; None without demonstrations.
         familiarity: Which of the two it is; None if demonstrations speak of all tools.
         related: The cosine from which a demonstration is like a request.
+        text_need: Whether a request needs a tool that demonstrations do not speak of.
+        own_need: The same for one that they speak of; None without demonstrations.
     """
 
     text: Weights
+    text_need: Need
     own: Weights | None = None
+    own_need: Need | None = None
     familiarity: Familiarity | None = None
     related: float = 0.0
 
@@ -84,9 +95,9 @@ class Fit:
         """The weights for a request with these features: a blend, so that there is no cliff."""
         if self.own is None:
             return self.text
-        if self.familiarity is None:
+        share = self.share(features)
+        if share == 1:
             return self.own
-        share = self.familiarity.of(features)
         own, text = self.own, self.text
         return replace(
             own,
@@ -95,6 +106,24 @@ class Fit:
             share=share * own.share + (1 - share) * text.share,
             intercept=share * own.intercept + (1 - share) * text.intercept,
         )
+
+    def share(self, features: Floats) -> float:
+        """How far demonstrations speak of a request with these features, 0 to 1."""
+        if self.own is None:
+            return 0.0
+        return 1.0 if self.familiarity is None else self.familiarity.of(features)
+
+    def need(
+        self, features: Floats, inputs: Floats, *, recall: float, precision: float | None
+    ) -> tuple[float, float]:
+        """The log-odds that a request needs a tool, and those from which on tools are given."""
+        share = self.share(features)
+        odds = threshold = 0.0
+        for model, part in ((self.own_need, share), (self.text_need, 1 - share)):
+            if model is not None and part:
+                odds += part * model.odds(inputs)
+                threshold += part * model.threshold(recall, precision)
+        return odds, threshold
 
 
 def leave_out(layout: Layout, comparisons: Comparisons, asked: Ints, left_out: Ints) -> Example:
@@ -110,7 +139,11 @@ def leave_out(layout: Layout, comparisons: Comparisons, asked: Ints, left_out: I
     heard[left_out] = False
     evidence = gather(layout, comparisons, heard=heard)
     gold = layout.tool_of[np.isin(layout.demo_of, asked)]
-    return Example(evidence.features, np.isin(evidence.tools, gold))
+    return Example(
+        evidence.features,
+        np.isin(evidence.tools, gold),
+        need_inputs(layout, comparisons, heard=heard),
+    )
 
 
 def fit(
@@ -119,6 +152,7 @@ def fit(
     *,
     compositions: Sequence[Example] = (),
     strange: Sequence[Floats] = (),
+    idle: Sequence[Example] = (),
     undemonstrated: float,
 ) -> Fit:
     """Learn from demonstrations that were asked again; without any, the prior's text.
@@ -129,22 +163,28 @@ def fit(
         compositions: What two of them showed that were asked as one request. Demonstrations of
             one need each would otherwise teach that a request has one need.
         strange: Features of requests for tools that no demonstration uses.
+        idle: What demonstrations showed that are labelled with no tool.
         undemonstrated: Share of the tools that no demonstration uses, 0 to 1.
     """
-    telling = [example.features for example in examples if len(example.features)]
-    if not telling:
-        return Fit(prior.text)
-    own = fit_weights(
-        [*examples, *compositions],
-        prior.demonstrated,
-        orphan_weight=_orphan_weight(examples, undemonstrated),
-    )
-    nearest = [float(features[:, _ANY_NEAREST].max()) for features in telling]
+    needing = [example for example in examples if example.right.any()]
+    if not needing:
+        return Fit(prior.text, prior.text_need)
+    familiar = [example.features for example in needing]
     return Fit(
         prior.text,
-        own,
-        fit_familiarity(telling, strange, undemonstrated=undemonstrated),
-        float(np.quantile(nearest, _RELATED)),
+        prior.text_need,
+        own=fit_weights(
+            [*needing, *compositions],
+            prior.demonstrated,
+            orphan_weight=_orphan_weight(needing, undemonstrated),
+        ),
+        own_need=fit_need(
+            [example.need for example in needing],
+            [example.need for example in idle],
+            prior.demonstrated_need,
+        ),
+        familiarity=fit_familiarity(familiar, strange, undemonstrated=undemonstrated),
+        related=float(np.quantile([each[:, _ANY_NEAREST].max() for each in familiar], _RELATED)),
     )
 
 

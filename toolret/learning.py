@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from toolret.familiarity import Familiarity
 from toolret.fitting import Fit, Prior, fit
 from toolret.index import ToolIndex
+from toolret.need import Need
 from toolret.ranking import FEATURES
 from toolret.searcher import Searcher
 from toolret.weighing import Weights
@@ -52,6 +53,7 @@ class _StoredFit(BaseModel):
     changes: tuple[int, int]
     embedder: str
     own: dict[str, Any] | None
+    own_need: dict[str, Any] | None
     familiarity: dict[str, float] | None
     related: float
 
@@ -61,14 +63,20 @@ def prior_weights() -> Prior:
     """The weights fitted on public data, as ``docs/ranking.md`` describes."""
     text = files("toolret").joinpath("prior.json").read_text("utf-8")
     stored = json.loads(text)
-    return Prior(*(weights_from_json(stored[name]) for name in ("text", "demonstrated")))
+    return Prior(
+        text=weights_from_json(stored["text"]),
+        demonstrated=weights_from_json(stored["demonstrated"]),
+        text_need=need_from_json(stored["text_need"]),
+        demonstrated_need=need_from_json(stored["demonstrated_need"]),
+    )
 
 
 def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
     """What the demonstrations of an index taught: read if it still holds, else fitted and kept."""
     demos = searcher.snapshot.demos
+    prior = prior_weights()
     if not demos.items or not searcher.snapshot.tools.items:
-        return Fit(prior_weights().text)
+        return Fit(prior.text, prior.text_need)
     stored = _read(index.fit_path)
     changes = (searcher.snapshot.tools.changes, demos.changes)
     if (
@@ -79,19 +87,24 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
         and abs(changes[1] - stored.changes[1]) <= _DRIFT * len(demos.items)
     ):
         return Fit(
-            text=prior_weights().text,
+            text=prior.text,
+            text_need=prior.text_need,
             own=weights_from_json(stored.own) if stored.own else None,
+            own_need=need_from_json(stored.own_need) if stored.own_need else None,
             familiarity=Familiarity(**stored.familiarity) if stored.familiarity else None,
             related=stored.related,
         )
     tools = len(searcher.snapshot.tools.items)
-    positions = evenly(range(len(demos.items)), _EXAMPLES)
+    using = np.unique(searcher.layout.demo_of)
+    positions = evenly(using.tolist(), _EXAMPLES)
+    idle = evenly(np.setdiff1d(np.arange(len(demos.items)), using).tolist(), _EXAMPLES)
     undemonstrated = np.setdiff1d(np.arange(tools), searcher.layout.tool_of)
     made = fit(
         searcher.examples([[position] for position in positions]),
-        prior_weights(),
+        prior,
         compositions=searcher.examples(pairs(positions, _COMPOSITIONS)),
         strange=searcher.descriptions(evenly(undemonstrated.tolist(), _STRANGE)),
+        idle=searcher.examples([[position] for position in idle]),
         undemonstrated=len(undemonstrated) / tools,
     )
     _write(
@@ -101,6 +114,7 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
             changes=changes,
             embedder=index.embedder.id,
             own=weights_to_json(made.own) if made.own else None,
+            own_need=asdict(made.own_need) if made.own_need else None,
             familiarity=asdict(made.familiarity) if made.familiarity else None,
             related=made.related,
         ),
@@ -146,6 +160,16 @@ def weights_from_json(data: dict[str, Any]) -> Weights:
         slope=data["slope"],
         share=data["share"],
         intercept=data["intercept"],
+    )
+
+
+def need_from_json(data: dict[str, Any]) -> Need:
+    """The inverse of ``dataclasses.asdict``, after JSON has made its tuples lists."""
+    return Need(
+        weights=tuple(data["weights"]),
+        intercept=data["intercept"],
+        needing=tuple(data["needing"]),
+        idle=tuple(data["idle"]),
     )
 
 

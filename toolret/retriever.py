@@ -19,6 +19,7 @@ from toolret.index import Snapshot, ToolIndex
 from toolret.learning import fit_index
 from toolret.llm import as_chat_model
 from toolret.names import wire_name
+from toolret.need import need_inputs
 from toolret.prompt import Format, pack
 from toolret.queries import (
     ClauseQueries,
@@ -69,6 +70,15 @@ class _Reader:
     """Positions of tools by what a request may call them: id, name, name on the wire."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """The first tools of a ranking, and whether the request needs any."""
+
+    hits: tuple[Hit, ...]
+    need: float
+    needed: bool
+
+
 class ToolRetriever:
     """Chooses tools and demonstrations for requests.
 
@@ -82,10 +92,19 @@ class ToolRetriever:
         max_demos: How many demonstrations to choose at most.
         token_budget: The most tokens that the chosen tools and demonstrations may take in the
             planner's prompt; None for no limit.
-        min_score: The least probability of a tool that is chosen.
+        min_score: The least probability of a tool that is chosen; so requests that need one tool
+            get few, and those that need many get up to ``max_tools``.
+        min_recall: Of the requests that need a tool, as far as demonstrations and public data tell,
+            the least share that get any, 0 to 1. The others, which look less in need of a tool
+            than these, are answered with none. 1 gives tools to all requests.
+        min_precision: If given, the least share of the requests given tools that need them, were
+            as many in need of none; wanted beyond ``min_recall``, at its cost.
         prompt_format: The form in which tokens are counted against the budget.
         counter: What counts them; by default tiktoken's ``o200k_base`` where its table is on
             this machine, otherwise an estimate that errs high.
+
+    Raises:
+        ValueError: If a share is not one.
     """
 
     def __init__(
@@ -97,15 +116,22 @@ class ToolRetriever:
         max_tools: int = 8,
         max_demos: int = 3,
         token_budget: int | None = 2_000,
-        min_score: float = 0.0,
+        min_score: float = 0.02,
+        min_recall: float = 0.99,
+        min_precision: float | None = None,
         prompt_format: Format = "openai",
         counter: TokenCounter | None = None,
     ) -> None:
+        for name, share in (("min_recall", min_recall), ("min_precision", min_precision)):
+            if share is not None and not 0 <= share <= 1:
+                raise ValueError(f"{name} is a share from 0 to 1, not {share}")
         self.index = index
         self.max_tools = max_tools
         self.max_demos = max_demos
         self.token_budget = token_budget
         self.min_score = min_score
+        self.min_recall = min_recall
+        self.min_precision = min_precision
         self.prompt_format = prompt_format
         self.counter = counter or token_counter()
         self.generator = _generator(llm, model)
@@ -193,8 +219,8 @@ class ToolRetriever:
         reader = self._current()
         queries = [query.text for query in generated.queries]
         comparisons = reader.searcher.compare(queries, reader.searcher.embed(queries))
-        hits = self._rank(reader, request, comparisons, allow, most=k)
-        return hits if keep_all or (hits and hits[0].score >= self.min_score) else ()
+        ranking = self._rank(reader, request, comparisons, allow, most=k)
+        return ranking.hits if keep_all or ranking.needed else ()
 
     def _select(
         self,
@@ -215,8 +241,9 @@ class ToolRetriever:
         comparisons = reader.searcher.compare(queries, vectors)
         compared_at = time.perf_counter()
         most = self.max_tools if most is None else most
-        ranked = self._rank(reader, request, comparisons, allow, most=max(most, depth))
-        chosen = tuple(hit for hit in ranked[:most] if hit.score >= self.min_score)
+        ranking = self._rank(reader, request, comparisons, allow, most=max(most, depth))
+        likely = [hit for hit in ranking.hits[:most] if hit.score >= self.min_score]
+        chosen = tuple(likely) if ranking.needed else ()
         demos = self._demos(reader, comparisons, chosen)
         ranked_at = time.perf_counter()
         limit = self.token_budget if budget is None else budget
@@ -226,7 +253,8 @@ class ToolRetriever:
             queries=generated.queries,
             tools=chosen,
             demos=demos,
-            ranked=ranked,
+            ranked=ranking.hits,
+            need=ranking.need,
             note=generated.note,
             token_budget=limit,
             counter=self.counter,
@@ -248,7 +276,7 @@ class ToolRetriever:
         allow: Allow,
         *,
         most: int,
-    ) -> tuple[Hit, ...]:
+    ) -> _Ranking:
         tools = reader.searcher.snapshot.tools.items
         allowed = _allowed(tools, allow)
         evidence = gather(reader.searcher.layout, comparisons, allowed=allowed)
@@ -278,7 +306,12 @@ class ToolRetriever:
                 found.append(Evidence("exact name", 1.0, _EXACT_NAME_ODDS))
             found.sort(key=lambda item: -abs(item.contribution))
             hits.append(Hit(tools[evidence.tools[row]], float(likely[row]), tuple(found)))
-        return tuple(hits)
+        inputs = need_inputs(reader.searcher.layout, comparisons, allowed=allowed)
+        need, least = reader.fit.need(
+            evidence.features, inputs, recall=self.min_recall, precision=self.min_precision
+        )
+        chance = float(probabilities(np.array(need, dtype=np.float32)))
+        return _Ranking(tuple(hits), chance, bool(named.any()) or need >= least)
 
     def _demos(
         self, reader: _Reader, comparisons: Comparisons, chosen: Sequence[Hit]

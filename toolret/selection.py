@@ -25,6 +25,7 @@ class Selection:
         tools: Ranked hits, best first; empty if no tool fits.
         demos: The worked examples to show, best first.
         ranked: What the ranking began with, best first, chosen or not.
+        need: The estimated probability that the request needs a tool at all, 0 to 1.
         note: Why something was done otherwise than asked, such as an LLM that failed; empty if
             nothing was.
         token_budget: The most tokens that the prompt may take; None for no limit.
@@ -38,6 +39,7 @@ class Selection:
     tools: tuple[Hit, ...]
     demos: tuple[DemoHit, ...]
     ranked: tuple[Hit, ...]
+    need: float
     note: str
     token_budget: int | None
     counter: TokenCounter
@@ -86,7 +88,7 @@ class Selection:
         if self.note:
             lines.append(f"note: {self.note}")
         if not self.tools:
-            lines.append("no tool fits")
+            lines.append(f"no tool fits (p={self.need:.3f} that one is needed)")
         for rank, hit in enumerate(self.tools, start=1):
             lines.append(f"{rank}. {hit.tool.id}  p={hit.score:.3f}")
             lines += [

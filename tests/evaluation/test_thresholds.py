@@ -22,11 +22,11 @@ def test_the_table_shows_recall_against_the_number_of_tools() -> None:
     assert table({"1": ("a",)}, ANSWERS)[0].silent is None
 
 
-def test_separation_is_the_chance_that_a_needing_request_scores_higher() -> None:
-    assert separation(GOLD, ANSWERS) == 0.5
-    assert separation({"1": ("a",)}, ANSWERS) is None
-    # No answer is the lowest score.
-    assert separation({**GOLD, "4": ()}, ANSWERS) == 0.75
+def test_separation_is_the_chance_that_a_needing_request_looks_more_in_need() -> None:
+    needs = {"1": 0.9, "2": 0.15, "3": 0.25}
+    assert separation(GOLD, needs) == 0.5
+    assert separation({"1": ("a",)}, needs) is None
+    assert separation({**GOLD, "4": ()}, {**needs, "4": 0.0}) == 0.75
 
 
 def test_calibration_error_by_hand() -> None:

@@ -29,8 +29,8 @@ class Report:
         seen: Means over the requests all of whose right tools some demonstration uses: what can
             be learnt from demonstrations (interpolation). Empty if there are none.
         unseen: Means over the others (extrapolation).
-        auroc: How well the best score tells requests that have a right tool from those that have
-            none; None unless there are both.
+        auroc: How well the estimated need for a tool tells requests that have a right tool from
+            those that have none; None unless there are both.
         calibration_error: Expected calibration error of the scores, 0 to 1.
         thresholds: What comes of giving only tools whose score reaches a threshold.
         counts: Tools, demonstrations, requests, and how many were answered with no tool, of
@@ -116,10 +116,12 @@ def run(
     runs: dict[str, tuple[Hit, ...]] = {}
     seconds: dict[str, list[float]] = {}
     tokens = []
+    needs: dict[str, float] = {}
     for done, request in enumerate(requests, start=1):
         selection = retriever.select(request.text, depth=k)
         if selection.tools or keep_all:
             runs[request.id] = selection.ranked[:k]
+        needs[request.id] = selection.need
         tokens.append(selection.tokens)
         for stage, taken in selection.seconds.items():
             seconds.setdefault(stage, []).append(taken)
@@ -137,7 +139,7 @@ def run(
         intervals={name: confidence_interval(list(some.values())) for name, some in values.items()},
         seen=_means_over(values, seen),
         unseen=_means_over(values, needing - seen),
-        auroc=separation(gold, answers),
+        auroc=separation(gold, needs),
         calibration_error=calibration_error(gold, answers),
         thresholds=table(gold, answers),
         counts={

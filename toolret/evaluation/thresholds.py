@@ -61,15 +61,14 @@ def table(gold: Mapping[str, Sequence[str]], answers: Answers) -> list[Row]:
     return rows
 
 
-def separation(gold: Mapping[str, Sequence[str]], answers: Answers) -> float | None:
-    """AUROC of the best score, for whether a request has a right tool; None if all or none do."""
+def separation(gold: Mapping[str, Sequence[str]], needs: Mapping[str, float]) -> float | None:
+    """AUROC of the need for a tool, for whether there is a right one; None if all or none have."""
     from sklearn.metrics import roc_auc_score
 
     needing = [bool(tools) for tools in gold.values()]
     if all(needing) or not any(needing):
         return None
-    best = [max((score for _, score in answers.get(id_, ())), default=0.0) for id_ in gold]
-    return float(roc_auc_score(needing, best))
+    return float(roc_auc_score(needing, [needs[id_] for id_ in gold]))
 
 
 def calibration_error(gold: Mapping[str, Sequence[str]], answers: Answers) -> float:

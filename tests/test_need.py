@@ -1,0 +1,72 @@
+"""Whether a request needs a tool at all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.test_ranking import LAYOUT, REQUEST
+from toolret.need import Need, fit_need, need_inputs
+from toolret.signals import Floats
+
+
+def inputs(rng: np.random.Generator, nearest: float, idle: float) -> Floats:
+    noise = rng.normal(scale=0.05, size=4)
+    return (np.array([0.5, 0.5, nearest, idle]) + noise).astype(np.float32)
+
+
+def both_kinds(count: int, seed: int = 0) -> tuple[list[Floats], list[Floats]]:
+    rng = np.random.default_rng(seed)
+    needing = [inputs(rng, 0.8, 0.3) for _ in range(count)]
+    return needing, [inputs(rng, 0.5, 0.6) for _ in range(count)]
+
+
+def test_the_inputs_are_the_nearest_of_each_kind() -> None:
+    found = need_inputs(LAYOUT, REQUEST)
+    assert found[0] == REQUEST.dense[:, 0].max()
+    assert found[1] == REQUEST.dense.max()
+    uses = np.unique(LAYOUT.demo_of)
+    assert found[2] == REQUEST.demo_dense[uses, 0].max()
+    nothing_allowed = need_inputs(LAYOUT, REQUEST, allowed=np.zeros(4, np.bool_))
+    assert nothing_allowed[:2].tolist() == [0, 0]
+    unheard = need_inputs(LAYOUT, REQUEST, heard=np.zeros(len(REQUEST.demo_dense), np.bool_))
+    assert unheard[2:].tolist() == [0, 0]
+
+
+def test_it_learns_what_requests_without_a_tool_look_like() -> None:
+    learnt = fit_need(*both_kinds(50))
+    needing, idle = both_kinds(50, seed=1)
+    least = learnt.threshold(recall=0.95)
+    assert np.mean([learnt.odds(each) >= least for each in needing]) > 0.85
+    assert np.mean([learnt.odds(each) >= least for each in idle]) < 0.05
+
+
+def test_without_requests_of_both_kinds_the_prior_stays() -> None:
+    prior = Need((1.0, 2.0, 3.0, 0.0), -1.0, needing=(0.0, 1.0), idle=(-1.0, 0.5))
+    assert fit_need([], [], prior) == prior
+    needing, _ = both_kinds(50)
+    learnt = fit_need(needing, [], prior)
+    assert (learnt.weights, learnt.intercept, learnt.idle) == (prior.weights, -1.0, prior.idle)
+    # The threshold is that of the requests at hand.
+    assert learnt.threshold(recall=0.5) == pytest.approx(
+        np.median([learnt.odds(each) for each in needing]), abs=1e-5
+    )
+
+
+def test_a_precision_target_raises_the_threshold_until_it_holds() -> None:
+    need = Need(
+        (1.0, 0.0, 0.0, 0.0),
+        0.0,
+        needing=tuple(np.linspace(0, 1, 101).tolist()),
+        idle=tuple(np.linspace(-0.5, 0.5, 101).tolist()),
+    )
+    assert need.threshold(recall=1.0) < -1e9
+    assert need.threshold(recall=0.9) == pytest.approx(0.1)
+    # At 0.1 there are 0.9 needing to 0.4 idle; at 0.4, 0.6 to 0.1.
+    assert need.threshold(recall=0.9, precision=0.69) == pytest.approx(0.1)
+    assert need.threshold(recall=0.9, precision=0.85) == pytest.approx(0.4, abs=0.02)
+    assert need.threshold(recall=0.9, precision=1.0) == pytest.approx(0.51, abs=0.02)
+
+
+def test_a_fit_is_deterministic() -> None:
+    assert fit_need(*both_kinds(20)) == fit_need(*both_kinds(20))

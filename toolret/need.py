@@ -1,0 +1,147 @@
+"""Whether a request needs any of the tools: no tool is an answer too.
+
+A logistic model of four cosines: of the nearest tool with the request and with its best clause, of
+the nearest demonstration that uses tools, and of the nearest that is labelled with none. From which
+log-odds on tools are given is a threshold for a target that the user sets: the share of requests
+needing tools that get some (recall), or of requests getting some that need them (precision).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from toolret.ranking import Comparisons, Layout
+from toolret.signals import Bools, Floats
+
+__all__ = ["Need", "fit_need", "need_inputs"]
+
+_STRENGTH = 0.02
+"""Requests' worth of loss that one unit of distance from the prior costs: little, for cosines that
+differ by tenths need weights of tens."""
+
+_QUANTILES = 101
+"""That many of the known requests' log-odds are kept, evenly spaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """The log-odds that a request needs a tool.
+
+    Attributes:
+        weights: Of the four inputs.
+        intercept: Of a request for which all are 0.
+        needing: Quantiles of the log-odds of known requests that need a tool, ascending.
+        idle: The same of known requests that need none.
+    """
+
+    weights: tuple[float, ...]
+    intercept: float
+    needing: tuple[float, ...]
+    idle: tuple[float, ...]
+
+    def odds(self, inputs: Floats) -> float:
+        """The log-odds for a request with these inputs, as ``need_inputs`` gives them."""
+        return float(np.asarray(self.weights) @ inputs + self.intercept)
+
+    def threshold(self, recall: float, precision: float | None = None) -> float:
+        """The log-odds from which on tools are given.
+
+        Args:
+            recall: Share of the known requests needing a tool that reach it, 0 to 1; 1 is for
+                unknown ones too: all reach it.
+            precision: If given, the least share of requests needing a tool among those that
+                reach it, were both kinds equally frequent; the threshold is raised until it
+                holds, at the cost of recall.
+        """
+        least = float(np.quantile(self.needing, 1 - recall)) if recall < 1 else -np.inf
+        if precision is None:
+            return least
+        needing, idle = np.array(self.needing), np.array(self.idle)
+        for candidate in sorted({least, *(odds for odds in self.needing if odds > least)}):
+            right, wrong = (needing >= candidate).mean(), (idle >= candidate).mean()
+            if right >= precision * (right + wrong):
+                return candidate
+        return float(needing.max())
+
+
+def need_inputs(
+    layout: Layout,
+    comparisons: Comparisons,
+    *,
+    allowed: Bools | None = None,
+    heard: Bools | None = None,
+) -> Floats:
+    """The four cosines, shape ``(4,)``; 0 for what there is none of.
+
+    Args:
+        layout: What is indexed.
+        comparisons: The request against it.
+        allowed: Tools that may be found, shape ``(tools,)``.
+        heard: Demonstrations that count, shape ``(demos,)``.
+    """
+    dense = comparisons.dense if allowed is None else comparisons.dense[allowed]
+    demos = comparisons.demo_dense[:, 0] if len(comparisons.demo_dense) else np.empty(0)
+    counts = np.ones(len(demos), dtype=np.bool_) if heard is None else heard
+    uses = np.zeros(len(demos), dtype=np.bool_)
+    uses[layout.demo_of] = True
+    return np.array(
+        [
+            dense[:, 0].max(initial=0),
+            dense.max(initial=0),
+            demos[counts & uses].max(initial=0),
+            demos[counts & ~uses].max(initial=0),
+        ],
+        dtype=np.float32,
+    )
+
+
+def fit_need(needing: Sequence[Floats], idle: Sequence[Floats], prior: Need | None = None) -> Need:
+    """Learn from requests of both kinds, starting from a prior.
+
+    Args:
+        needing: Inputs of requests that need a tool.
+        idle: Inputs of requests that need none. Where there are none, the prior's weights stay;
+            its quantiles stay for a kind of which there are no requests.
+        prior: Where the weights start; needed unless there are requests of both kinds.
+    """
+    if prior is None:
+        prior = Need((0.0,) * 4, 0.0, (), ())
+    start = np.array([*prior.weights, prior.intercept])
+    point = start
+    if needing and idle:
+        rows = np.array([(*each, 1.0) for each in (*needing, *idle)])
+        right = np.repeat([1.0, 0.0], [len(needing), len(idle)])
+        # Both kinds count alike, whatever there are more of.
+        counts = np.repeat([1.0, len(needing) / len(idle)], [len(needing), len(idle)])
+
+        def loss(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            odds = rows @ point
+            distance = point - start
+            value = counts @ (np.logaddexp(0, odds) - odds * right)
+            slopes = rows.T @ (counts * (1 / (1 + np.exp(-odds)) - right))
+            return (
+                float(value + _STRENGTH / 2 * distance @ distance),
+                slopes + _STRENGTH * distance,
+            )
+
+        point = minimize(loss, start, jac=True, method="L-BFGS-B").x
+    *weights, intercept = (round(float(value), 6) for value in point)
+    made = Need(tuple(weights), intercept, (), ())
+
+    def quantiles(inputs: Sequence[Floats], known: tuple[float, ...]) -> tuple[float, ...]:
+        if not inputs:
+            return known
+        odds = np.quantile([made.odds(each) for each in inputs], np.linspace(0, 1, _QUANTILES))
+        return tuple(round(float(value), 6) for value in odds)
+
+    return Need(
+        made.weights,
+        made.intercept,
+        quantiles(needing, prior.needing),
+        quantiles(idle, prior.idle),
+    )
