@@ -91,12 +91,17 @@ def report_lines(report: Report, against: Mapping[str, Comparison] | None = None
 
 def _threshold_lines(report: Report) -> Iterator[str]:
     yield f"calibration error {100 * report.calibration_error:.1f}; with tools from a score on:"
-    yield "  score   tools  recall  complete  answered" + (
-        "  silent" if report.counts["unanswerable"] else ""
-    )
-    for row in report.thresholds:
-        line = (
+    yield "  score   tools  recall  complete"
+    for row in report.by_score:
+        yield (
             f"  {row.threshold:5.2f}  {row.tools:6.1f}  {100 * row.recall:6.1f}"
-            f"  {100 * row.complete:8.1f}  {100 * row.answered:8.1f}"
+            f"  {100 * row.complete:8.1f}"
         )
-        yield line if row.silent is None else f"{line}  {100 * row.silent:6.1f}"
+    if report.counts["unanswerable"]:
+        yield "tools only for requests from an estimated need for them on:"
+        yield "   need  answered  silent where there is no tool"
+        for step in report.by_need:
+            yield (
+                f"  {step.threshold:5.2f}  {100 * step.answered:8.1f}"
+                f"  {100 * (step.silent or 0):6.1f}"
+            )

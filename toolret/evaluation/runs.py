@@ -11,7 +11,14 @@ import numpy as np
 from toolret.errors import DemoError
 from toolret.evaluation.metrics import evaluate, mean
 from toolret.evaluation.statistics import Comparison, compare, confidence_interval
-from toolret.evaluation.thresholds import Row, calibration_error, separation, table
+from toolret.evaluation.thresholds import (
+    NeedRow,
+    ScoreRow,
+    by_need,
+    by_score,
+    calibration_error,
+    separation,
+)
 from toolret.retriever import ToolRetriever
 from toolret.rows import LabelledRequest
 from toolret.types import Hit
@@ -32,7 +39,8 @@ class Report:
         auroc: How well the estimated need for a tool tells requests that have a right tool from
             those that have none; None unless there are both.
         calibration_error: Expected calibration error of the scores, 0 to 1.
-        thresholds: What comes of giving only tools whose score reaches a threshold.
+        by_score: What comes of giving only tools whose score reaches a threshold.
+        by_need: What comes of giving tools only to requests whose need reaches a threshold.
         counts: Tools, demonstrations, requests, and how many were answered with no tool, of
             those that have a right tool and of those that have none.
         tokens: Of the planned prompts: mean and largest, and whether they were counted exactly.
@@ -46,7 +54,8 @@ class Report:
     unseen: Mapping[str, float]
     auroc: float | None
     calibration_error: float
-    thresholds: Sequence[Row]
+    by_score: Sequence[ScoreRow]
+    by_need: Sequence[NeedRow]
     counts: Mapping[str, int]
     tokens: Mapping[str, float | bool]
     seconds: Mapping[str, Mapping[str, float]]
@@ -78,7 +87,8 @@ class Report:
             "seen": dict(self.seen),
             "unseen": dict(self.unseen),
             "calibration_error": self.calibration_error,
-            "thresholds": [asdict(row) for row in self.thresholds],
+            "by_score": [asdict(row) for row in self.by_score],
+            "by_need": [asdict(row) for row in self.by_need],
             "counts": dict(self.counts),
             "tokens": dict(self.tokens),
             "seconds": {stage: dict(times) for stage, times in self.seconds.items()},
@@ -141,7 +151,8 @@ def run(
         unseen=_means_over(values, needing - seen),
         auroc=separation(gold, needs),
         calibration_error=calibration_error(gold, answers),
-        thresholds=table(gold, answers),
+        by_score=by_score(gold, answers),
+        by_need=by_need(gold, needs),
         counts={
             "tools": len(retriever.index),
             "demos": len(retriever.index.demos),

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Row", "calibration_error", "separation", "table"]
+__all__ = ["NeedRow", "ScoreRow", "by_need", "by_score", "calibration_error", "separation"]
 
 Answers = Mapping[str, Sequence[tuple[str, float]]]
 """Ranked tools by request id: ids and scores, best first."""
 
-_THRESHOLDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
+_SCORES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
+_NEEDS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 _BINS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ScoreRow:
     """What comes of giving only tools whose score reaches a threshold.
 
     Attributes:
@@ -25,40 +26,62 @@ class Row:
         tools: Mean number of tools that a request is given.
         recall: Mean share of its right tools, over requests that have any.
         complete: Share of the same requests that are given all of theirs.
-        answered: Share of the same requests that are given any tool.
-        silent: Share of the requests without a right tool that are given none; None if there
-            are no such requests.
     """
 
     threshold: float
     tools: float
     recall: float
     complete: float
+
+
+@dataclass(frozen=True, slots=True)
+class NeedRow:
+    """What comes of giving tools only to requests whose need for one reaches a threshold.
+
+    Attributes:
+        threshold: The need.
+        answered: Share of the requests that have a right tool that are given tools.
+        silent: Share of the requests without a right tool that are given none; None if there
+            are no such requests.
+    """
+
+    threshold: float
     answered: float
     silent: float | None
 
 
-def table(gold: Mapping[str, Sequence[str]], answers: Answers) -> list[Row]:
-    """One row for each threshold: recall against the number of tools, and silence."""
+def by_score(gold: Mapping[str, Sequence[str]], answers: Answers) -> list[ScoreRow]:
+    """One row for each threshold: recall against the number of tools."""
     rows = []
-    for threshold in _THRESHOLDS:
+    for threshold in _SCORES:
         given = {
             id_: {tool for tool, score in answers.get(id_, ()) if score >= threshold}
             for id_ in gold
         }
         needing = [(set(tools), given[id_]) for id_, tools in gold.items() if tools]
-        idle = [given[id_] for id_, tools in gold.items() if not tools]
         rows.append(
-            Row(
+            ScoreRow(
                 threshold,
                 tools=_mean([len(some) for some in given.values()]),
                 recall=_mean([len(right & some) / len(right) for right, some in needing]),
                 complete=_mean([right <= some for right, some in needing]),
-                answered=_mean([bool(some) for _, some in needing]),
-                silent=_mean([not some for some in idle]) if idle else None,
             )
         )
     return rows
+
+
+def by_need(gold: Mapping[str, Sequence[str]], needs: Mapping[str, float]) -> list[NeedRow]:
+    """One row for each threshold: requests answered with tools against silence."""
+    needing = [needs[id_] for id_, tools in gold.items() if tools]
+    idle = [needs[id_] for id_, tools in gold.items() if not tools]
+    return [
+        NeedRow(
+            threshold,
+            answered=_mean([need >= threshold for need in needing]),
+            silent=_mean([need < threshold for need in idle]) if idle else None,
+        )
+        for threshold in _NEEDS
+    ]
 
 
 def separation(gold: Mapping[str, Sequence[str]], needs: Mapping[str, float]) -> float | None:
