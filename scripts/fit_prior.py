@@ -23,6 +23,7 @@ import numpy as np
 
 from toolret.catalogs import load_tools
 from toolret.clauses import split_clauses
+from toolret.cosines import measure_cosines
 from toolret.embedders import RoleEmbedder, resolve_embedder
 from toolret.fitting import Example, fit_weights
 from toolret.index import ToolIndex
@@ -72,6 +73,18 @@ STRANGERS_OF_A_SET = 5
 UNIVERSAL = "toolret"
 """A folder whose tools are of every kind, so that no other set's requests are strange to it."""
 
+LEARNT = [i for i, name in enumerate(FEATURES) if name.startswith(("demo", "dense_aligned"))]
+"""Columns that demonstrations decide."""
+
+FROM_VECTORS = [
+    i
+    for i, name in enumerate(FEATURES)
+    if name == "demo_any_nearest"
+    or not name.startswith(("lexical", "name", "demo_lexical", "demo_count", "demo_any"))
+    or name.endswith("_dense")
+]
+"""Columns that vectors decide."""
+
 PRIOR = Path(__file__).parent.parent / "toolret" / "prior.json"
 
 
@@ -112,10 +125,17 @@ def main() -> None:
         examples += asked_here
         idle += strange
     start = unfitted(examples)
-    alone = [example for example in examples if silent(example)]
+    alone = [averaged(example, LEARNT, start) for example in examples if silent(example)]
     prior = {
-        "text": weights_to_json(fit_weights([text_alone(e, start) for e in alone], start)),
+        "cosines": asdict(measure_cosines(embedder)),
+        "text": weights_to_json(fit_weights(alone, start)),
         "demonstrated": weights_to_json(fit_weights(examples, start)),
+        "text_by_words": weights_to_json(
+            fit_weights([averaged(e, FROM_VECTORS, start) for e in alone], start)
+        ),
+        "demonstrated_by_words": weights_to_json(
+            fit_weights([averaged(e, FROM_VECTORS, start) for e in examples], start)
+        ),
         "text_need": asdict(fit_need([e.need for e in alone], [e.need for e in idle if silent(e)])),
         "demonstrated_need": asdict(
             fit_need(
@@ -202,11 +222,10 @@ def silent(example: Example) -> bool:
     return not example.features[:, FEATURES.index("demo_any")].any()
 
 
-def text_alone(example: Example, weights: Weights) -> Example:
-    """The example with the average in all columns that demonstrations decide: they tell nothing."""
+def averaged(example: Example, columns: Sequence[int], weights: Weights) -> Example:
+    """The example with the average in some columns, which then tell nothing."""
     features = example.features.copy()
-    learnt = [i for i, name in enumerate(FEATURES) if name.startswith(("demo", "dense_aligned"))]
-    features[:, learnt] = weights.mean[learnt]
+    features[:, columns] = weights.mean[columns]
     return Example(features, example.right, example.need)
 
 

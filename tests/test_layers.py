@@ -25,6 +25,7 @@ LAYERS = [
     ["signals"],
     ["ranking", "ridge", "discriminant"],
     ["weighing", "familiarity", "need"],
+    ["cosines"],
     ["fitting"],
     ["searcher"],
     ["learning"],

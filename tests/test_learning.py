@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import demo, tool
+from toolret.cosines import CosineScale, measure_cosines
 from toolret.index import ToolIndex
-from toolret.learning import fit_index, pairs, prior_weights, weights_from_json, weights_to_json
+from toolret.learning import fit_index, pairs, prior_for, weights_from_json, weights_to_json
 from toolret.retriever import ToolRetriever
 from toolret.searcher import Searcher
 from toolret.testing import HashedWordsEmbedder
@@ -42,23 +43,25 @@ def refit(index: ToolIndex) -> object:
 
 
 def test_the_prior_survives_json() -> None:
-    prior = prior_weights().demonstrated
+    prior = prior_for(CosineScale(0.0, 0.3)).demonstrated
     again = weights_from_json(json.loads(json.dumps(weights_to_json(prior))))
     assert weights_to_json(again) == weights_to_json(prior)
 
 
-def test_without_demonstrations_the_prior_counts_and_nothing_is_kept(index: ToolIndex) -> None:
+def test_without_demonstrations_the_prior_counts(index: ToolIndex) -> None:
     index.sync_demos([])
     fit = fit_index(index, Searcher(index.snapshot, index.embedder))
     assert fit.own is None
-    assert fit.text is prior_weights().text
-    assert not index.fit_path.exists()
+    prior = prior_for(measure_cosines(index.embedder))
+    assert weights_to_json(fit.text) == weights_to_json(prior.text)
 
 
 def test_a_fit_is_deterministic_kept_and_read_again(index: ToolIndex) -> None:
     fit = fit_index(index, Searcher(index.snapshot, index.embedder))
     assert fit.own is not None
-    assert weights_to_json(fit.own) != weights_to_json(prior_weights().demonstrated)
+    assert weights_to_json(fit.own) != weights_to_json(
+        prior_for(CosineScale(0.0, 0.3)).demonstrated
+    )
     written = index.fit_path.read_text()
     index.fit_path.unlink()
     refit(index)

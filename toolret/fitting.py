@@ -23,7 +23,7 @@ from toolret.familiarity import Familiarity, fit_familiarity
 from toolret.need import Need, fit_need, need_inputs
 from toolret.ranking import FEATURES, Comparisons, Layout, gather
 from toolret.signals import Floats, Ints
-from toolret.weighing import Weights, listwise_scores, log_shares
+from toolret.weighing import Weights, blend, listwise_scores, log_shares
 
 __all__ = ["Example", "Fit", "Prior", "fit", "fit_weights", "leave_out"]
 
@@ -98,14 +98,7 @@ class Fit:
         share = self.share(features)
         if share == 1:
             return self.own
-        own, text = self.own, self.text
-        return replace(
-            own,
-            weight=share * own.weight + (1 - share) * text.weight,
-            slope=share * own.slope + (1 - share) * text.slope,
-            share=share * own.share + (1 - share) * text.share,
-            intercept=share * own.intercept + (1 - share) * text.intercept,
-        )
+        return blend(self.own, self.text, share)
 
     def share(self, features: Floats) -> float:
         """How far demonstrations speak of a request with these features, 0 to 1."""

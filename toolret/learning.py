@@ -15,15 +15,23 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from toolret.cosines import CosineScale, measure_cosines, rescale_need, rescale_weights
 from toolret.familiarity import Familiarity
 from toolret.fitting import Fit, Prior, fit
 from toolret.index import ToolIndex
 from toolret.need import Need
 from toolret.ranking import FEATURES
 from toolret.searcher import Searcher
-from toolret.weighing import Weights
+from toolret.weighing import Weights, blend
 
-__all__ = ["evenly", "fit_index", "pairs", "prior_weights", "weights_from_json", "weights_to_json"]
+__all__ = [
+    "evenly",
+    "fit_index",
+    "pairs",
+    "prior_for",
+    "weights_from_json",
+    "weights_to_json",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -49,40 +57,61 @@ class _StoredFit(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    embedder: str
+    cosines: CosineScale
     features: list[str]
     changes: tuple[int, int]
-    embedder: str
     own: dict[str, Any] | None
     own_need: dict[str, Any] | None
     familiarity: dict[str, float] | None
     related: float
 
 
-@cache
-def prior_weights() -> Prior:
-    """The weights fitted on public data, as ``docs/ranking.md`` describes."""
-    text = files("toolret").joinpath("prior.json").read_text("utf-8")
-    stored = json.loads(text)
+def prior_for(cosines: CosineScale) -> Prior:
+    """What was fitted on public data, as ``docs/ranking.md`` says, for an embedder's cosines.
+
+    As far as these are not trusted, weights count that were fitted without any vectors.
+    """
+    stored = _public_prior()
+    fitted = CosineScale(**stored["cosines"])
+
+    def weights(name: str) -> Weights:
+        trusting, wary = (weights_from_json(stored[f"{name}{tail}"]) for tail in ("", "_by_words"))
+        return rescale_weights(blend(trusting, wary, cosines.trust), fitted, cosines)
+
+    def need(name: str) -> Need:
+        return rescale_need(need_from_json(stored[name]), fitted, cosines)
+
     return Prior(
-        text=weights_from_json(stored["text"]),
-        demonstrated=weights_from_json(stored["demonstrated"]),
-        text_need=need_from_json(stored["text_need"]),
-        demonstrated_need=need_from_json(stored["demonstrated_need"]),
+        text=weights("text"),
+        demonstrated=weights("demonstrated"),
+        text_need=need("text_need"),
+        demonstrated_need=need("demonstrated_need"),
     )
 
 
+@cache
+def _public_prior() -> dict[str, Any]:
+    stored: dict[str, Any] = json.loads(files("toolret").joinpath("prior.json").read_text("utf-8"))
+    return stored
+
+
 def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
-    """What the demonstrations of an index taught: read if it still holds, else fitted and kept."""
+    """What the demonstrations of an index taught: read if it still holds, else fitted and kept.
+
+    Raises:
+        EmbedderError: If the embedder fails.
+    """
     demos = searcher.snapshot.demos
-    prior = prior_weights()
-    if not demos.items or not searcher.snapshot.tools.items:
-        return Fit(prior.text, prior.text_need)
     stored = _read(index.fit_path)
+    if stored and stored.embedder != index.embedder.id:
+        stored = None
+    cosines = stored.cosines if stored else measure_cosines(index.embedder)
+    prior = prior_for(cosines)
     changes = (searcher.snapshot.tools.changes, demos.changes)
     if (
         stored
         and stored.features == list(FEATURES)
-        and stored.embedder == index.embedder.id
         and abs(changes[0] - stored.changes[0]) <= _DRIFT * len(searcher.snapshot.tools.items)
         and abs(changes[1] - stored.changes[1]) <= _DRIFT * len(demos.items)
     ):
@@ -94,25 +123,14 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
             familiarity=Familiarity(**stored.familiarity) if stored.familiarity else None,
             related=stored.related,
         )
-    tools = len(searcher.snapshot.tools.items)
-    using = np.unique(searcher.layout.demo_of)
-    positions = evenly(using.tolist(), _EXAMPLES)
-    idle = evenly(np.setdiff1d(np.arange(len(demos.items)), using).tolist(), _EXAMPLES)
-    undemonstrated = np.setdiff1d(np.arange(tools), searcher.layout.tool_of)
-    made = fit(
-        searcher.examples([[position] for position in positions]),
-        prior,
-        compositions=searcher.examples(pairs(positions, _COMPOSITIONS)),
-        strange=searcher.descriptions(evenly(undemonstrated.tolist(), _STRANGE)),
-        idle=searcher.examples([[position] for position in idle]),
-        undemonstrated=len(undemonstrated) / tools,
-    )
+    made = _learn(searcher, prior)
     _write(
         index.fit_path,
         _StoredFit(
+            embedder=index.embedder.id,
+            cosines=cosines,
             features=list(FEATURES),
             changes=changes,
-            embedder=index.embedder.id,
             own=weights_to_json(made.own) if made.own else None,
             own_need=asdict(made.own_need) if made.own_need else None,
             familiarity=asdict(made.familiarity) if made.familiarity else None,
@@ -120,6 +138,25 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
         ),
     )
     return made
+
+
+def _learn(searcher: Searcher, prior: Prior) -> Fit:
+    demos = searcher.snapshot.demos
+    tools = len(searcher.snapshot.tools.items)
+    if not tools or not demos.items:
+        return Fit(prior.text, prior.text_need)
+    using = np.unique(searcher.layout.demo_of)
+    positions = evenly(using.tolist(), _EXAMPLES)
+    idle = evenly(np.setdiff1d(np.arange(len(demos.items)), using).tolist(), _EXAMPLES)
+    undemonstrated = np.setdiff1d(np.arange(tools), searcher.layout.tool_of)
+    return fit(
+        searcher.examples([[position] for position in positions]),
+        prior,
+        compositions=searcher.examples(pairs(positions, _COMPOSITIONS)),
+        strange=searcher.descriptions(evenly(undemonstrated.tolist(), _STRANGE)),
+        idle=searcher.examples([[position] for position in idle]),
+        undemonstrated=len(undemonstrated) / tools,
+    )
 
 
 def evenly(items: Sequence[_T], count: int) -> list[_T]:

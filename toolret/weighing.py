@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from toolret.signals import Floats
 
 __all__ = [
     "Weights",
+    "blend",
     "contributions",
     "listwise_scores",
     "log_odds",
@@ -37,6 +38,17 @@ class Weights:
     slope: float
     share: float
     intercept: float
+
+
+def blend(one: Weights, other: Weights, share: float) -> Weights:
+    """A share of the one and the rest of the other, 0 to 1; both standardise alike."""
+    return replace(
+        one,
+        **{
+            name: share * getattr(one, name) + (1 - share) * getattr(other, name)
+            for name in ("weight", "slope", "share", "intercept")
+        },
+    )
 
 
 def listwise_scores(features: Floats, weights: Weights) -> Floats:
