@@ -23,7 +23,6 @@ import numpy as np
 
 from toolret.catalogs import load_tools
 from toolret.clauses import split_clauses
-from toolret.cosines import measure_cosines
 from toolret.embedders import RoleEmbedder, resolve_embedder
 from toolret.fitting import Example, fit_weights
 from toolret.index import ToolIndex
@@ -127,7 +126,6 @@ def main() -> None:
     start = unfitted(examples)
     alone = [averaged(example, LEARNT, start) for example in examples if silent(example)]
     prior = {
-        "cosines": asdict(measure_cosines(embedder)),
         "text": weights_to_json(fit_weights(alone, start)),
         "demonstrated": weights_to_json(fit_weights(examples, start)),
         "text_by_words": weights_to_json(

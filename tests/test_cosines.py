@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -10,7 +9,13 @@ import numpy as np
 import pytest
 
 from tests.conftest import demo, tool
-from toolret.cosines import CosineScale, measure_cosines, rescale_need, rescale_weights
+from toolret.cosines import (
+    DEFAULT_SCALE,
+    CosineScale,
+    measure_cosines,
+    rescale_need,
+    rescale_weights,
+)
 from toolret.embedders import resolve_embedder
 from toolret.index import ToolIndex
 from toolret.learning import prior_for
@@ -44,32 +49,31 @@ def test_random_vectors_are_not_trusted() -> None:
 def test_the_default_embedder_is_trusted_and_the_prior_is_its_own() -> None:
     scale = measure_cosines(resolve_embedder())
     assert scale.trust == 1
-    same, again = prior_for(scale).text, prior_for(replace(scale, trust=1.0)).text
-    assert np.array_equal(same.weight, again.weight)
+    assert scale.typical == pytest.approx(DEFAULT_SCALE.typical, abs=0.002)
+    assert scale.near == pytest.approx(DEFAULT_SCALE.near, abs=0.002)
 
 
 def test_another_scale_gives_the_same_contributions() -> None:
-    fitted, here = CosineScale(0.1, 0.4), CosineScale(0.7, 0.85)
+    fitted = DEFAULT_SCALE
+    here = CosineScale(0.7, 0.7 + (fitted.near - fitted.typical) / 2)
     weights = prior_for(fitted).text
     features = np.random.default_rng(0).random((5, len(FEATURES))).astype(np.float32)
     stretched = features.copy()
     for column, name in enumerate(FEATURES):
         if name == "dense" or name == "neighbours":
-            stretched[:, column] = 0.7 + (features[:, column] - 0.1) * 0.5
+            stretched[:, column] = here.equivalent(features[:, column])
         elif name.startswith("dense") and name.endswith("gap"):
             stretched[:, column] *= 0.5
     columns = [
         i for i in range(len(FEATURES)) if not np.array_equal(features[:, i], stretched[:, i])
     ]
     assert len(columns) >= 5
-    there = contributions(stretched, rescale_weights(weights, fitted, here))
+    there = contributions(stretched, rescale_weights(weights, here))
     assert np.allclose(there[:, columns], contributions(features, weights)[:, columns], atol=1e-4)
     need = Need((1.0, 2.0, 3.0, 0.0), -1.0, (), ())
     inputs = np.array([0.2, 0.3, 0.4, 0.5], dtype=np.float32)
-    other = (0.7 + (inputs - 0.1) * 0.5).astype(np.float32)
-    assert rescale_need(need, fitted, here).odds(other) == pytest.approx(
-        need.odds(inputs), abs=1e-4
-    )
+    other = here.equivalent(inputs)
+    assert rescale_need(need, here).odds(other) == pytest.approx(need.odds(inputs), abs=1e-4)
 
 
 def test_an_embedder_without_meaning_leaves_the_ranking_to_the_words(tmp_path: Path) -> None:

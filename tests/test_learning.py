@@ -53,7 +53,7 @@ def test_without_demonstrations_the_prior_counts(index: ToolIndex) -> None:
     fit = fit_index(index, Searcher(index.snapshot, index.embedder))
     assert fit.own is None
     prior = prior_for(measure_cosines(index.embedder))
-    assert weights_to_json(fit.text) == weights_to_json(prior.text)
+    assert weights_to_json(fit.prior.text) == weights_to_json(prior.text)
 
 
 def test_a_fit_is_deterministic_kept_and_read_again(index: ToolIndex) -> None:

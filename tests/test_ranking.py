@@ -228,9 +228,8 @@ def request(nearest: float, covered: float) -> Array:
 
 
 def test_a_strange_request_is_ranked_by_the_texts() -> None:
-    learnt = Fit(
-        plain(dense=2), NEED, plain(dense=4), NEED, familiarity=Familiarity(20.0, 20.0, -20.0)
-    )
+    prior = Prior(plain(dense=2), plain(), NEED, NEED)
+    learnt = Fit(prior, plain(dense=4), NEED, Familiarity(20.0, 20.0, -20.0))
 
     def weight_at(nearest: float, covered: float) -> float:
         weights = learnt.weights(request(nearest, covered))
@@ -243,8 +242,8 @@ def test_a_strange_request_is_ranked_by_the_texts() -> None:
 
 def test_fitting_nothing_gives_the_prior() -> None:
     prior = Prior(plain(), plain(dense=1), NEED, NEED)
-    assert fit([], prior, undemonstrated=0.5) == Fit(prior.text, NEED)
-    assert Fit(prior.text, NEED).weights(request(0.9, 0.9)) is prior.text
+    assert fit([], prior, undemonstrated=0.5) == Fit(prior)
+    assert Fit(prior).weights(request(0.9, 0.9)) is prior.text
 
 
 def test_familiarity_tells_demonstrations_from_descriptions_of_other_tools() -> None:

@@ -8,15 +8,19 @@ the yardstick apart is not trusted to tell others.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from toolret.embedders import RoleEmbedder
 from toolret.need import Need
 from toolret.ranking import FEATURES
+from toolret.signals import Floats
 from toolret.weighing import Weights
 
-__all__ = ["CosineScale", "measure_cosines", "rescale_need", "rescale_weights"]
+_Cosine = TypeVar("_Cosine", float, Floats)
+
+__all__ = ["DEFAULT_SCALE", "CosineScale", "measure_cosines", "rescale_need", "rescale_weights"]
 
 _YARDSTICK = (
     ("will I need an umbrella in Lisbon on Friday", "Get the weather forecast of a city"),
@@ -95,6 +99,19 @@ class CosineScale:
     near: float
     trust: float = 1.0
 
+    @property
+    def stretch(self) -> float:
+        """How far apart they are here for each unit with the default embedder."""
+        return _spread(self) / _spread(DEFAULT_SCALE)
+
+    def equivalent(self, cosine: _Cosine) -> _Cosine:
+        """What a cosine of the default embedder is here."""
+        return self.typical + (cosine - DEFAULT_SCALE.typical) * self.stretch
+
+
+DEFAULT_SCALE = CosineScale(0.0281, 0.3105)
+"""That of the default embedder, with which the prior was fitted and all constants were chosen."""
+
 
 def measure_cosines(embedder: RoleEmbedder) -> CosineScale:
     """Ask the embedder about the yardstick.
@@ -112,27 +129,25 @@ def measure_cosines(embedder: RoleEmbedder) -> CosineScale:
     return CosineScale(*(round(float(value), 4) for value in (typical, near, trust)))
 
 
-def rescale_weights(weights: Weights, fitted: CosineScale, here: CosineScale) -> Weights:
-    """The weights for an embedder with another scale than they were fitted with."""
-    ratio = _spread(here) / _spread(fitted)
+def rescale_weights(weights: Weights, here: CosineScale) -> Weights:
+    """The weights for another scale than the default embedder's."""
     mean, scale = weights.mean.copy(), weights.scale.copy()
     for column, name in enumerate(FEATURES):
         if name in _COSINES:
-            mean[column] = here.typical + (mean[column] - fitted.typical) * ratio
-            scale[column] *= ratio
+            mean[column] = here.equivalent(float(mean[column]))
+            scale[column] *= here.stretch
         elif name in _DIFFERENCES:
-            mean[column] *= ratio
-            scale[column] *= ratio
+            mean[column] *= here.stretch
+            scale[column] *= here.stretch
     return replace(weights, mean=mean, scale=scale)
 
 
-def rescale_need(need: Need, fitted: CosineScale, here: CosineScale) -> Need:
-    """The model of need for an embedder with another scale than it was fitted with."""
-    ratio = _spread(fitted) / _spread(here)
-    shift = fitted.typical - here.typical * ratio
+def rescale_need(need: Need, here: CosineScale) -> Need:
+    """The model of need for another scale than the default embedder's."""
+    shift = DEFAULT_SCALE.typical - here.typical / here.stretch
     return replace(
         need,
-        weights=tuple(weight * ratio for weight in need.weights),
+        weights=tuple(weight / here.stretch for weight in need.weights),
         intercept=need.intercept + shift * sum(need.weights),
     )
 

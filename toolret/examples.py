@@ -2,76 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolret.types import Demo, DemoHit
 
-__all__ = ["choose_demos"]
+__all__ = ["CONFUSABLE", "NEAR_COPY", "choose_demos"]
 
-_NEAR_COPY = 0.95
+NEAR_COPY = 0.95
 """Cosine from which two demonstrations teach the same; MiniLM gives paraphrases 0.8 to 0.9."""
+
+CONFUSABLE = 0.85
+"""Cosine from which two tools are nearly the same, for MiniLM as well."""
 
 _REDUNDANCY_WEIGHT = 0.3
 """What likeness to a chosen demonstration costs, as a share of it: enough to prefer another one
 of nearly the same relevance, too little to prefer an irrelevant one (maximal marginal relevance,
 Carbonell and Goldstein, 1998)."""
 
-_NEW_TOOL_BONUS = 0.15
-"""What showing an offered tool for the first time is worth, in cosine."""
+_FIRST = 300
+"""Only that many of the most relevant demonstrations are looked at one by one."""
 
 
 def choose_demos(
     demos: Sequence[Demo],
     vectors: NDArray[np.float32],
     similarities: NDArray[np.float32],
-    offered: Sequence[str],
+    offered: Mapping[str, float],
+    likeness: NDArray[np.float32],
     *,
     most: int,
-    least_similarity: float,
+    related: float,
+    near_copy: float = NEAR_COPY,
+    confusable: float = CONFUSABLE,
+    forbidden: Collection[str] = (),
 ) -> tuple[DemoHit, ...]:
-    """The demonstrations that are like the request, use the offered tools, and differ.
+    """The demonstrations that are like the request, show the likely tools, and differ.
 
-    One by one, by similarity to the request, plus a bonus for each offered tool that no chosen
-    demonstration shows yet, less its likeness to those chosen.
+    One by one, by similarity to the request, plus the probabilities of the offered tools that it
+    is the first to show, as a share of the tools it uses, less its likeness to those chosen. Of
+    tools that are nearly the same each counts as likely as the likeliest of them: examples of both
+    are what tells the planner which is which (the aim of TPTU-v2's demo selector, Kong et al.,
+    2023).
 
     Args:
         demos: All demonstrations.
         vectors: Their unit vectors, shape ``(demos, dimensions)``.
         similarities: Cosine of each to the nearest query of the request, shape ``(demos,)``.
-        offered: Ids of the tools that the planner will see. A demonstration that uses any other
-            is left out: it would teach a call that is refused.
+        offered: Probabilities of the tools that the planner will see, by their ids. A
+            demonstration that uses none of them is left out.
+        likeness: Cosines of these tools, in their order: shape ``(offered, offered)``.
         most: How many to choose at most.
-        least_similarity: Below this cosine a demonstration is about something else.
+        related: What a demonstration must be worth, but for its likeness to others: a cosine.
+        near_copy: Cosine from which two demonstrations are the same.
+        confusable: Cosine from which two tools are nearly the same.
+        forbidden: Ids of tools that must not be shown, nor what was asked of them.
 
     Returns:
         Those chosen, best first.
     """
-    usable = frozenset(offered)
+    rivals = _rivals(list(offered), likeness, confusable)
+    likely = {
+        tool: max([chance, *(offered[rival] for rival in rivals[tool])])
+        for tool, chance in offered.items()
+    }
     candidates = [
-        i
-        for i, demo in enumerate(demos)
-        if demo.tools and similarities[i] >= least_similarity and usable.issuperset(demo.tools)
-    ]
-    chosen: list[int] = []
+        int(i)
+        for i in np.argsort(-similarities, kind="stable")
+        if not likely.keys().isdisjoint(demos[i].tools)
+        and not any(tool in forbidden for tool in demos[i].tools)
+    ][:_FIRST]
     shown: set[str] = set()
     hits: list[DemoHit] = []
-    likeness = np.zeros(len(demos), dtype=np.float32)
-    while candidates and len(chosen) < most:
-        worth = [
-            similarities[i]
-            + _NEW_TOOL_BONUS * len(set(demos[i].tools) - shown) / len(demos[i].tools)
-            - _REDUNDANCY_WEIGHT * likeness[i]
-            for i in candidates
-        ]
-        best = candidates[int(np.argmax(worth))]
-        new = [tool for tool in demos[best].tools if tool not in shown]
-        reason = f"shows {', '.join(new)}" if new else "is like the request"
-        hits.append(DemoHit(demos[best], float(similarities[best]), reason))
-        chosen.append(best)
+    redundancy = np.zeros(len(demos), dtype=np.float32)
+    while candidates and len(hits) < most:
+        worth = np.array(
+            [
+                similarities[i]
+                + sum(likely.get(tool, 0.0) for tool in set(demos[i].tools) - shown)
+                / len(demos[i].tools)
+                for i in candidates
+            ]
+        )
+        row = int(np.argmax(worth - _REDUNDANCY_WEIGHT * redundancy[candidates]))
+        if worth[row] < related:
+            break
+        best = candidates[row]
+        new = [tool for tool in demos[best].tools if tool in likely and tool not in shown]
+        hits.append(DemoHit(demos[best], float(similarities[best]), _reason(new, rivals)))
         shown.update(demos[best].tools)
-        likeness = np.maximum(likeness, vectors @ vectors[best])
-        candidates = [i for i in candidates if i != best and likeness[i] < _NEAR_COPY]
+        redundancy = np.maximum(redundancy, vectors @ vectors[best])
+        candidates = [i for i in candidates if i != best and redundancy[i] < near_copy]
     return tuple(hits)
+
+
+def _rivals(
+    tools: Sequence[str], likeness: NDArray[np.float32], confusable: float
+) -> dict[str, list[str]]:
+    """For each tool, the others that are nearly the same."""
+    alike = (likeness >= confusable) & ~np.eye(len(tools), dtype=np.bool_)
+    return {
+        tool: [tools[other] for other in np.flatnonzero(alike[row]).tolist()]
+        for row, tool in enumerate(tools)
+    }
+
+
+def _reason(new: Sequence[str], rivals: Mapping[str, Sequence[str]]) -> str:
+    if not new:
+        return "is like the request"
+    parts = [f"tells {tool} from {', '.join(rivals[tool])}" for tool in new if rivals[tool]]
+    plain = [tool for tool in new if not rivals[tool]]
+    return "; ".join([*parts, *([f"shows {', '.join(plain)}"] if plain else [])])

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from toolret.cosines import DEFAULT_SCALE, CosineScale
 from toolret.familiarity import Familiarity, fit_familiarity
 from toolret.need import Need, fit_need, need_inputs
 from toolret.ranking import FEATURES, Comparisons, Layout, gather
@@ -62,12 +63,14 @@ class Prior:
         demonstrated: Weights where demonstrations say something too.
         text_need: Whether a request needs a tool, by the tools' texts alone.
         demonstrated_need: The same where demonstrations say something too.
+        cosines: The embedder for which all this holds.
     """
 
     text: Weights
     demonstrated: Weights
     text_need: Need
     demonstrated_need: Need
+    cosines: CosineScale = DEFAULT_SCALE
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +78,15 @@ class Fit:
     """What the demonstrations taught.
 
     Attributes:
-        text: The weights for a request that demonstrations do not speak of; it is ranked as if
+        prior: What holds for a request that demonstrations do not speak of: it is ranked as if
             there were none.
         own: The weights for one that they speak of; None without demonstrations.
+        own_need: Whether one that they speak of needs a tool; None without demonstrations.
         familiarity: Which of the two it is; None if demonstrations speak of all tools.
         related: The cosine from which a demonstration is like a request.
-        text_need: Whether a request needs a tool that demonstrations do not speak of.
-        own_need: The same for one that they speak of; None without demonstrations.
     """
 
-    text: Weights
-    text_need: Need
+    prior: Prior
     own: Weights | None = None
     own_need: Need | None = None
     familiarity: Familiarity | None = None
@@ -94,11 +95,11 @@ class Fit:
     def weights(self, features: Floats) -> Weights:
         """The weights for a request with these features: a blend, so that there is no cliff."""
         if self.own is None:
-            return self.text
+            return self.prior.text
         share = self.share(features)
         if share == 1:
             return self.own
-        return blend(self.own, self.text, share)
+        return blend(self.own, self.prior.text, share)
 
     def share(self, features: Floats) -> float:
         """How far demonstrations speak of a request with these features, 0 to 1."""
@@ -112,7 +113,7 @@ class Fit:
         """The log-odds that a request needs a tool, and those from which on tools are given."""
         share = self.share(features)
         odds = threshold = 0.0
-        for model, part in ((self.own_need, share), (self.text_need, 1 - share)):
+        for model, part in ((self.own_need, share), (self.prior.text_need, 1 - share)):
             if model is not None and part:
                 odds += part * model.odds(inputs)
                 threshold += part * model.threshold(recall, precision)
@@ -161,11 +162,10 @@ def fit(
     """
     needing = [example for example in examples if example.right.any()]
     if not needing:
-        return Fit(prior.text, prior.text_need)
+        return Fit(prior)
     familiar = [example.features for example in needing]
     return Fit(
-        prior.text,
-        prior.text_need,
+        prior,
         own=fit_weights(
             [*needing, *compositions],
             prior.demonstrated,

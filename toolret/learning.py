@@ -73,20 +73,20 @@ def prior_for(cosines: CosineScale) -> Prior:
     As far as these are not trusted, weights count that were fitted without any vectors.
     """
     stored = _public_prior()
-    fitted = CosineScale(**stored["cosines"])
 
     def weights(name: str) -> Weights:
         trusting, wary = (weights_from_json(stored[f"{name}{tail}"]) for tail in ("", "_by_words"))
-        return rescale_weights(blend(trusting, wary, cosines.trust), fitted, cosines)
+        return rescale_weights(blend(trusting, wary, cosines.trust), cosines)
 
     def need(name: str) -> Need:
-        return rescale_need(need_from_json(stored[name]), fitted, cosines)
+        return rescale_need(need_from_json(stored[name]), cosines)
 
     return Prior(
         text=weights("text"),
         demonstrated=weights("demonstrated"),
         text_need=need("text_need"),
         demonstrated_need=need("demonstrated_need"),
+        cosines=cosines,
     )
 
 
@@ -116,8 +116,7 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
         and abs(changes[1] - stored.changes[1]) <= _DRIFT * len(demos.items)
     ):
         return Fit(
-            text=prior.text,
-            text_need=prior.text_need,
+            prior,
             own=weights_from_json(stored.own) if stored.own else None,
             own_need=need_from_json(stored.own_need) if stored.own_need else None,
             familiarity=Familiarity(**stored.familiarity) if stored.familiarity else None,
@@ -144,7 +143,7 @@ def _learn(searcher: Searcher, prior: Prior) -> Fit:
     demos = searcher.snapshot.demos
     tools = len(searcher.snapshot.tools.items)
     if not tools or not demos.items:
-        return Fit(prior.text, prior.text_need)
+        return Fit(prior)
     using = np.unique(searcher.layout.demo_of)
     positions = evenly(using.tolist(), _EXAMPLES)
     idle = evenly(np.setdiff1d(np.arange(len(demos.items)), using).tolist(), _EXAMPLES)

@@ -175,7 +175,6 @@ def _leave_out(
 ) -> tuple[Packed, tuple[Dropped, ...]]:
     """The items that fit in their shortest form, in full, and those that do not."""
     short_tools = {tool.id: _all_steps(tool, TOOL_STEPS) for tool in full.tools}
-    short_demos = {demo.id: _all_steps(demo, DEMO_STEPS) for demo in full.demos}
     dropped: list[Dropped] = []
     kept = full
     leaving = _leaving(full)
@@ -183,7 +182,7 @@ def _leave_out(
         shortest = replace(
             kept,
             tools=tuple(short_tools[tool.id] for tool in kept.tools),
-            demos=tuple(short_demos[demo.id] for demo in kept.demos),
+            demos=tuple(_all_steps(demo, DEMO_STEPS) for demo in kept.demos),
         )
         if (tokens := counter.count(shortest.serialized())) <= budget:
             return kept, tuple(dropped)
@@ -196,27 +195,28 @@ def _leave_out(
         rest = _without_orphans(
             replace(
                 kept,
-                tools=tuple(tool for tool in kept.tools if tool is not item),
-                demos=tuple(demo for demo in kept.demos if demo is not item),
+                tools=tuple(tool for tool in kept.tools if ("tool", tool.id) != item),
+                demos=tuple(demo for demo in kept.demos if ("demo", demo.id) != item),
             )
         )
-        dropped += [_left_out("demo", d, counter) for d in kept.demos if d not in rest.demos]
+        there = {demo.id for demo in rest.demos}
+        dropped += [_left_out("demo", d, counter) for d in kept.demos if d.id not in there]
         dropped += [_left_out("tool", t, counter) for t in kept.tools if t not in rest.tools]
         kept = rest
 
 
-def _leaving(full: Packed) -> Iterator[PackedTool | PackedDemo]:
-    """All but the first tool, in the order in which they are left out.
+def _leaving(full: Packed) -> Iterator[tuple[Literal["tool", "demo"], str]]:
+    """All but the first tool, by kind and id, in the order in which they are left out.
 
     Both lists shrink alike from their ends, so that the planner keeps examples of what it keeps;
     a single demonstration is worth half the tools.
     """
     tools, demos = len(full.tools), max(2, len(full.demos))
-    ends: list[tuple[float, int, PackedTool | PackedDemo]] = []
-    ends += [(rank / tools, 0, tool) for rank, tool in enumerate(full.tools) if rank]
-    ends += [((rank + 1) / demos, 1, demo) for rank, demo in enumerate(full.demos)]
+    ends: list[tuple[float, int, Literal["tool", "demo"], str]] = []
+    ends += [(rank / tools, 0, "tool", tool.id) for rank, tool in enumerate(full.tools) if rank]
+    ends += [((rank + 1) / demos, 1, "demo", demo.id) for rank, demo in enumerate(full.demos)]
     ends.sort(key=lambda end: end[:2], reverse=True)
-    return (item for _, _, item in ends)
+    return ((kind, id_) for _, _, kind, id_ in ends)
 
 
 def _trim(
@@ -281,9 +281,20 @@ def _size(item: PackedTool | PackedDemo, counter: TokenCounter) -> int:
 
 
 def _without_orphans(packed: Packed) -> Packed:
-    """Without demonstrations of tools that are not there: they would teach refused calls."""
-    there = frozenset(tool.id for tool in packed.tools)
-    return replace(packed, demos=tuple(d for d in packed.demos if there.issuperset(d.tools)))
+    """Without calls of tools that are not there: they would teach calls that are refused.
+
+    A demonstration of such calls alone goes whole.
+    """
+    there = {tool.id: tool.name for tool in packed.tools}
+    demos = []
+    for demo in packed.demos:
+        tools = tuple(tool for tool in demo.tools if tool in there)
+        if len(tools) == len(demo.tools):
+            demos.append(demo)
+        elif tools:
+            calls = tuple(call for call in demo.calls if call[0] in there.values())
+            demos.append(replace(demo, tools=tools, calls=calls, answer="", partial=True))
+    return replace(packed, demos=tuple(demos))
 
 
 def _packed_tool(tool: Tool) -> PackedTool:
@@ -306,6 +317,8 @@ def _example(demo: PackedDemo) -> str:
             lines.append(f"Result: {_compact(result)}")
     if not demo.calls:
         lines.append(f"Tools: {', '.join(wire_name(tool) for tool in demo.tools)}")
+    if demo.partial:
+        lines.append("(Calls of tools that are not available now are left out.)")
     if demo.answer:
         lines.append(f"Answer: {demo.answer}")
     return "\n".join(lines)

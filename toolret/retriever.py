@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from toolret.examples import choose_demos
+from toolret.examples import CONFUSABLE, NEAR_COPY, choose_demos
 from toolret.fitting import Fit
 from toolret.index import Snapshot, ToolIndex
 from toolret.learning import fit_index
@@ -244,7 +244,7 @@ class ToolRetriever:
         ranking = self._rank(reader, request, comparisons, allow, most=max(most, depth))
         likely = [hit for hit in ranking.hits[:most] if hit.score >= self.min_score]
         chosen = tuple(likely) if ranking.needed else ()
-        demos = self._demos(reader, comparisons, chosen)
+        demos = self._demos(reader, comparisons, chosen, allow)
         ranked_at = time.perf_counter()
         limit = self.token_budget if budget is None else budget
         packed = pack(chosen, demos, budget=limit, form=self.prompt_format, counter=self.counter)
@@ -314,18 +314,26 @@ class ToolRetriever:
         return _Ranking(tuple(hits), chance, bool(named.any()) or need >= least)
 
     def _demos(
-        self, reader: _Reader, comparisons: Comparisons, chosen: Sequence[Hit]
+        self, reader: _Reader, comparisons: Comparisons, chosen: Sequence[Hit], allow: Allow
     ) -> tuple[DemoHit, ...]:
-        demos = reader.searcher.snapshot.demos
-        if not demos.items:
+        tools, demos = reader.searcher.snapshot.tools, reader.searcher.snapshot.demos
+        if not demos.items or not chosen:
             return ()
+        vectors = tools.vectors[[tools.positions[hit.tool.id] for hit in chosen]]
+        allowed = _allowed(tools.items, allow)
+        forbidden = [] if allowed is None else np.flatnonzero(~allowed).tolist()
+        cosines = reader.fit.prior.cosines
         return choose_demos(
             demos.items,
             demos.vectors,
             comparisons.demo_dense.max(axis=1),
-            [hit.tool.id for hit in chosen],
+            {hit.tool.id: hit.score for hit in chosen},
+            vectors @ vectors.T,
             most=self.max_demos,
-            least_similarity=reader.fit.related,
+            related=reader.fit.related,
+            near_copy=cosines.equivalent(NEAR_COPY),
+            confusable=cosines.equivalent(CONFUSABLE),
+            forbidden={tools.items[position].id for position in forbidden},
         )
 
     def _current(self) -> _Reader:

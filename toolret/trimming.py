@@ -62,13 +62,17 @@ class PackedTool:
 
 @dataclass(frozen=True, slots=True)
 class PackedDemo:
-    """A demonstration as the planner will see it; calls are ``(name, arguments, result)``."""
+    """A demonstration as the planner will see it; calls are ``(name, arguments, result)``.
+
+    It is partial if calls of tools that are not there were left out.
+    """
 
     id: str
     tools: tuple[str, ...]
     text: str
     calls: tuple[tuple[str, JsonObject, Any], ...]
     answer: str
+    partial: bool = False
 
 
 def shortened(text: str, length: int) -> str:
