@@ -25,6 +25,7 @@ from toolret.signals import (
 )
 
 __all__ = [
+    "CONTEXT",
     "DEMO_FEATURES",
     "FEATURES",
     "SIGNALS",
@@ -84,6 +85,18 @@ DEMO_FEATURES = (
 """What the demonstrations that use the tool say: the columns after those of the text."""
 
 FEATURES = TEXT_FEATURES + DEMO_FEATURES
+
+CONTEXT = (
+    "namespace_dense",
+    "namespace_lexical",
+    "neighbours",
+    "demo_count",
+    "demo_any",
+    "demo_any_nearest",
+    "demo_covered",
+)
+"""Features that say where a tool stands, of which more may be better or worse. All others say how
+well it fits, and of these more is never worse."""
 
 SIGNALS = {
     "dense": [i for i, name in enumerate(FEATURES) if name.startswith("dense")],
@@ -173,8 +186,8 @@ class Comparisons:
         names: Share of the tool's name that the request says, shape ``(tools,)``, 0 to 1.
         namespace_names: The same of the namespace's name.
         demo_dense: Cosines, shape ``(demos, queries)``.
-        demo_weights: What each demonstration counts by ridge regression, shape
-            ``(demos, queries)``.
+        demo_ridge: What ridge regression on the demonstrations says of each tool, shape
+            ``(tools, queries)``.
         demo_sets: How well the request itself fits the demonstrations that use each set of tools:
             discriminants, shape ``(sets,)``.
         demo_groups: The same for those that use each tool, shape ``(tools,)``.
@@ -187,7 +200,7 @@ class Comparisons:
     names: Floats
     namespace_names: Floats
     demo_dense: Floats
-    demo_weights: Floats
+    demo_ridge: Floats
     demo_sets: Floats
     demo_groups: Floats
     demo_lexical: Floats
@@ -302,11 +315,7 @@ def _demo_features(
     ]
     lexical = np.where(heard, comparisons.demo_lexical, np.float32(0))
     lexical = (lexical / max(float(lexical.max()), _TINY)).astype(np.float32)
-    ridge_weights = np.where(heard[:, None], comparisons.demo_weights, np.float32(0))
-    ridge = np.stack(
-        [np.bincount(tool_of, weights=each[demo_of], minlength=tools) for each in ridge_weights.T],
-        axis=1,
-    )
+    ridge = comparisons.demo_ridge
     set_shares = np.bincount(
         layout.tool_of_set, weights=shares(comparisons.demo_sets)[layout.set_of], minlength=tools
     )

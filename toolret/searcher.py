@@ -88,6 +88,20 @@ class Searcher:
         uses = np.bincount(layout.demo_of, minlength=len(demos))[:, None]
         return np.where(uses > 0, sums / np.maximum(uses, 1) - demos, 0).astype(np.float32)
 
+    @cached_property
+    def _shift(self) -> Vectors:
+        """From a request to the tools that it needs, as a linear map: ``(dimensions,) * 2``."""
+        return np.asarray(self._ridge.solved.T @ self._to_tools, dtype=np.float32)
+
+    @cached_property
+    def _uses(self) -> tuple[Ints, Vectors]:
+        """The demonstrated tools, and for each the map from a request to its ridge regression."""
+        layout, solved = self.layout, self._ridge.solved
+        used, row = np.unique(layout.tool_of, return_inverse=True)
+        maps = np.zeros((len(used), solved.shape[1]), dtype=np.float32)
+        np.add.at(maps, row, solved[layout.demo_of])
+        return used, maps
+
     def compare(self, queries: Sequence[str], vectors: tuple[Vectors, Vectors]) -> Comparisons:
         """Compare a request with the index.
 
@@ -146,18 +160,21 @@ class Searcher:
         left_out: Ints | None = None,
     ) -> Comparisons:
         tools, demos = self.snapshot.tools, self.snapshot.demos
-        weights = _nothing(queries)
         aligned = as_tools
         in_sets = in_groups = np.empty(0, dtype=np.float32)
+        ridge = np.zeros((len(tools.items), len(queries)), dtype=np.float32)
         if demos.items:
             sets, groups = self._sets, self._groups
-            if left_out is not None:
+            if left_out is None:
+                used, maps = self._uses
+                ridge[used] = maps @ as_demos.T
+                aligned = _unit(as_tools + as_demos @ self._shift)
+            else:
                 sets, groups = members_without(sets, left_out), members_without(groups, left_out)
+                weights = without(self._ridge, ridge_weights(self._ridge, as_demos), left_out)
+                np.add.at(ridge, self.layout.tool_of, weights[self.layout.demo_of])
+                aligned = _unit(as_tools + weights.T @ self._to_tools)
             in_sets, in_groups = (discriminants(each, as_demos[0]) for each in (sets, groups))
-            weights = ridge_weights(self._ridge, as_demos)
-            if left_out is not None:
-                weights = without(self._ridge, weights, left_out)
-            aligned = _unit(as_tools + weights.T @ self._to_tools)
         return Comparisons(
             dense=tools.vectors @ as_tools.T if tools.items else _nothing(queries),
             aligned=tools.vectors @ aligned.T if tools.items else _nothing(queries),
@@ -165,7 +182,7 @@ class Searcher:
             names=self._names.shares(queries[0]),
             namespace_names=self._namespaces.shares(queries[0]),
             demo_dense=demos.vectors @ as_demos.T if demos.items else _nothing(queries),
-            demo_weights=weights,
+            demo_ridge=ridge,
             demo_sets=in_sets,
             demo_groups=in_groups,
             demo_lexical=demos.lexical.scores(queries[0]),
