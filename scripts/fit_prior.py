@@ -59,7 +59,7 @@ SETS = (
 MOST_DEMOS = 3_000
 """Demonstrations of a set that are indexed: evenly spaced ones, to keep the run short."""
 
-REQUESTS_OF_A_SET = 100
+REQUESTS_OF_A_SET = 150
 DEMOS_OF_A_SET = 150
 """How many of each a set gives: all sets have about as many, so all count alike."""
 
