@@ -1,0 +1,241 @@
+"""Peers side by side: how well each finds the right tools of public sets, with one embedder.
+
+    python -m benchmarks.quality --data ../shared/data --output table.md --json figures.json
+
+``--data`` is a folder of folders, one a set, in the project's row formats: ``tools.jsonl``,
+``demos.jsonl`` if there are demonstrations, and the requests in files that end in ``dev.jsonl``;
+each may be gzipped. Every system gets the same text of each tool (``toolret.texts.tool_text``),
+ranks all tools, and is asked through its own public calls; each text is embedded once.
+
+``pip install 'toolret[peers]'`` brings the peers. semantic-router wants another major version of
+openai than the one toolret is tested with: install ``toolret[semantic-router]`` in an environment
+of its own, run ``--systems semantic-router --json FILE`` there, and pass that file here with
+``--add``. A peer that is not installed, or fails, is shown as such.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.systems import SYSTEMS, CachedEmbedder, Data, System
+from toolret.catalogs import load_tools
+from toolret.embedders import Embedder, SentenceTransformerEmbedder
+from toolret.errors import InputError, ToolretError
+from toolret.evaluation.metrics import evaluate, mean
+from toolret.rows import LabelledRequest, load_demos, load_requests
+
+MEASURES = ("R@1", "COMP@5", "COMP@10", "nDCG@10")
+
+DEMOS = {"all": 1, "half": 2, "none": 1}
+"""Every how many-th demonstration is indexed, by the choices of ``--demos``."""
+
+NO_DEMOS = "needs demonstrations"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one system reached on one set: percent by measure, or the reason why nothing."""
+
+    set: str
+    system: str
+    tools: int
+    demos: int
+    requests: int
+    measures: Mapping[str, float]
+    reason: str = ""
+
+
+def measured(
+    system: type[System], data: Data, sets: Mapping[str, list[LabelledRequest]]
+) -> list[Result]:
+    """One system on all request sets of one catalog."""
+    found: dict[str, dict[str, float]] = {}
+    reason = NO_DEMOS if system.needs_demos and not data.demos else ""
+    if not reason:
+        try:
+            ranker = system(data)
+            for name, requests in sets.items():
+                gold = {request.id: request.tools for request in requests}
+                values = evaluate(gold, ranker.runs(requests))
+                found[name] = {measure: 100 * mean(values[measure]) for measure in MEASURES}
+        except ImportError as error:
+            reason = f"not installed: {error}"
+        except Exception as error:
+            if not system.package:
+                raise
+            # A peer may raise anything; the figures of the others stand.
+            reason = f"failed: {type(error).__name__}: {error}"
+    sizes = (len(data.tools), len(data.demos))
+    return [
+        Result(name, system.name, *sizes, len(requests), found.get(name, {}), reason)
+        for name, requests in sets.items()
+    ]
+
+
+def main(arguments: Sequence[str] | None = None, *, embedder: Embedder | None = None) -> int:
+    """Measure and write; the exit code. Another embedder than the default is for tests."""
+    options = _parser().parse_args(arguments)
+    try:
+        results = [] if options.add is None else added(options.add, options)
+        cached = CachedEmbedder(embedder or SentenceTransformerEmbedder())
+        for folder, files in request_files(options.data, options.sets).items():
+            results += measure_set(folder, files, options, cached)
+    except (ToolretError, OSError, ValueError) as error:
+        print(f"quality: {error}", file=sys.stderr)
+        return 1
+    table = "\n".join(table_lines(results))
+    if options.output is None:
+        print(table)
+    else:
+        options.output.write_text(table + "\n", "utf-8")
+    if options.json is not None:
+        figures = {"settings": settings(options), "results": [asdict(some) for some in results]}
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of sets")
+    parser.add_argument("--sets", nargs="+", metavar="NAME", help="such as bfcl or metatool/dev")
+    parser.add_argument("--limit", type=int, metavar="N", help="requests a set, evenly spaced")
+    parser.add_argument("--demos", choices=DEMOS, default="all", help="how many to index")
+    keys = [system.key for system in SYSTEMS]
+    parser.add_argument("--systems", nargs="+", choices=keys, default=keys)
+    parser.add_argument("--add", type=Path, metavar="FILE", help="figures of another --json")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="instead of standard output")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    return parser
+
+
+def request_files(data: Path, wanted: Sequence[str] | None) -> dict[Path, list[Path]]:
+    """The files of requests by the folder of their set; those wanted, or all."""
+    files = sorted(path for path in data.glob("*/*dev.jsonl*") if path.is_file())
+    known = {name for path in files for name in (path.parent.name, set_name(path))}
+    for name in wanted or ():
+        if name not in known:
+            raise InputError(f"there is no set {name!r}; there are {', '.join(sorted(known))}")
+    found: dict[Path, list[Path]] = {}
+    for path in files:
+        if wanted is None or not {path.parent.name, set_name(path)}.isdisjoint(wanted):
+            found.setdefault(path.parent, []).append(path)
+    if not found:
+        raise InputError(f"{data}: holds no folder with requests in *dev.jsonl")
+    return found
+
+
+def set_name(path: Path) -> str:
+    """``metatool/multi_dev`` for ``.../metatool/multi_dev.jsonl.gz``."""
+    return f"{path.parent.name}/{path.name.partition('.')[0]}"
+
+
+def measure_set(
+    folder: Path, files: Sequence[Path], options: argparse.Namespace, embedder: CachedEmbedder
+) -> list[Result]:
+    """All systems on one catalog."""
+    demos = load_demos(*sorted(folder.glob("demos.jsonl*"))) if options.demos != "none" else []
+    demos = demos[:: DEMOS[options.demos]]
+    data = Data(load_tools(*sorted(folder.glob("tools.jsonl*"))), demos, embedder)
+    sets = {set_name(file): evenly(load_requests(file), options.limit) for file in files}
+    asked = [request.text for requests in sets.values() for request in requests]
+    started = time.perf_counter()
+    embedder.vectors([*data.texts, *(demo.text for demo in demos), *asked])
+    print(f"{folder.name}: embedded {_seconds(started)}", file=sys.stderr)
+    results = []
+    for system in SYSTEMS:
+        if system.key in options.systems:
+            started = time.perf_counter()
+            results += measured(system, data, sets)
+            print(f"{folder.name}: {system.name} {_seconds(started)}", file=sys.stderr)
+    return results
+
+
+def _seconds(started: float) -> str:
+    return f"{time.perf_counter() - started:.1f} s"
+
+
+def evenly(requests: list[LabelledRequest], limit: int | None) -> list[LabelledRequest]:
+    """That many of the requests that have a right tool, evenly spaced."""
+    answerable = [request for request in requests if request.tools]
+    if limit is None or len(answerable) <= limit:
+        return answerable
+    return [answerable[i] for i in np.linspace(0, len(answerable) - 1, limit).round().astype(int)]
+
+
+def settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What figures depend on besides the code."""
+    return {"limit": options.limit, "demos": options.demos, "versions": versions()}
+
+
+def versions() -> dict[str, str]:
+    """Of the peers that are installed."""
+    found = {}
+    for package in filter(None, (system.package for system in SYSTEMS)):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def added(path: Path, options: argparse.Namespace) -> list[Result]:
+    """The results of another run, made with the same settings, of systems not run here."""
+    figures = json.loads(path.read_text("utf-8"))
+    for name in ("limit", "demos"):
+        if figures["settings"][name] != getattr(options, name):
+            raise InputError(f"was run with another --{name}: run both alike", file=path)
+    here = {system.name for system in SYSTEMS if system.key in options.systems}
+    return [Result(**row) for row in figures["results"] if row["system"] not in here]
+
+
+def table_lines(results: Sequence[Result]) -> list[str]:
+    """A Markdown table for each measure, the best of each row in bold, and why some are missing."""
+    names = [system.name for system in SYSTEMS]
+    systems = sorted({result.system for result in results}, key=names.index)
+    sets = list(dict.fromkeys(result.set for result in results))
+    by_place = {(result.set, result.system): result for result in results}
+    lines = [
+        "Percent; the best of each row in bold. Without a figure: what needs demonstrations.",
+        "",
+    ]
+    for measure in MEASURES:
+        lines += [f"### {measure}", ""]
+        lines += ["| set | tools | demonstrations | requests | " + " | ".join(systems) + " |"]
+        lines += ["|---" * (4 + len(systems)) + "|"]
+        for name in sets:
+            row = [by_place.get((name, system)) for system in systems]
+            lines.append(_row(measure, name, row))
+        lines.append("")
+    reasons = dict.fromkeys(f"{some.system}: {some.reason}" for some in results if some.reason)
+    return [*lines, *(f"- {reason}" for reason in reasons if not reason.endswith(NO_DEMOS))]
+
+
+def _row(measure: str, name: str, row: Sequence[Result | None]) -> str:
+    known = [result for result in row if result is not None]
+    top = max((result.measures.get(measure, -1.0) for result in known), default=-1.0)
+    sizes = f"{known[0].tools:,} | {known[0].demos:,} | {known[0].requests:,}"
+    cells = [_cell(result, measure, top) for result in row]
+    return f"| {name} | {sizes} | " + " | ".join(cells) + " |"
+
+
+def _cell(result: Result | None, measure: str, top: float) -> str:
+    if result is None:
+        return "not run"
+    if result.reason:
+        return "-" if result.reason == NO_DEMOS else result.reason.partition(":")[0]
+    figure = f"{result.measures[measure]:.1f}"
+    return f"**{figure}**" if figure == f"{top:.1f}" else figure
+
+
+if __name__ == "__main__":
+    sys.exit(main())
