@@ -18,8 +18,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -108,7 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of sets")
     parser.add_argument("--sets", nargs="+", metavar="NAME", help="such as bfcl or metatool/dev")
-    parser.add_argument("--limit", type=int, metavar="N", help="requests a set, evenly spaced")
+    parser.add_argument(
+        "--limit", type=_positive, metavar="N", help="requests a set, evenly spaced"
+    )
     parser.add_argument("--demos", choices=DEMOS, default="all", help="how many to index")
     keys = [system.key for system in SYSTEMS]
     parser.add_argument("--systems", nargs="+", choices=keys, default=keys)
@@ -116,6 +120,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, metavar="FILE", help="instead of standard output")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is less than 1")
+    return number
 
 
 def request_files(data: Path, wanted: Sequence[str] | None) -> dict[Path, list[Path]]:
@@ -145,31 +156,41 @@ def measure_set(
     """All systems on one catalog."""
     demos = load_demos(*sorted(folder.glob("demos.jsonl*"))) if options.demos != "none" else []
     demos = demos[:: DEMOS[options.demos]]
-    data = Data(load_tools(*sorted(folder.glob("tools.jsonl*"))), demos, embedder)
-    sets = {set_name(file): evenly(load_requests(file), options.limit) for file in files}
+    tools = load_tools(*sorted(folder.glob("tools.jsonl*")))
+    sets = {set_name(file): evenly(answerable(file), options.limit) for file in files}
     asked = [request.text for requests in sets.values() for request in requests]
-    started = time.perf_counter()
-    embedder.vectors([*data.texts, *(demo.text for demo in demos), *asked])
-    print(f"{folder.name}: embedded {_seconds(started)}", file=sys.stderr)
-    results = []
-    for system in SYSTEMS:
-        if system.key in options.systems:
-            started = time.perf_counter()
-            results += measured(system, data, sets)
-            print(f"{folder.name}: {system.name} {_seconds(started)}", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as scratch:
+        data = Data(tools, demos, embedder, Path(scratch))
+        with _timed(f"{folder.name}: embedded"):
+            embedder.vectors([*data.texts, *(demo.text for demo in demos), *asked])
+        results = []
+        for system in SYSTEMS:
+            if system.key in options.systems:
+                with _timed(f"{folder.name}: {system.name}"):
+                    results += measured(system, data, sets)
     return results
 
 
-def _seconds(started: float) -> str:
-    return f"{time.perf_counter() - started:.1f} s"
+@contextmanager
+def _timed(what: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    print(f"{what} {time.perf_counter() - started:.1f} s", file=sys.stderr)
+
+
+def answerable(file: Path) -> list[LabelledRequest]:
+    """The requests that have a right tool."""
+    requests = [request for request in load_requests(file) if request.tools]
+    if not requests:
+        raise InputError("no request here has a right tool: there is nothing to measure", file=file)
+    return requests
 
 
 def evenly(requests: list[LabelledRequest], limit: int | None) -> list[LabelledRequest]:
-    """That many of the requests that have a right tool, evenly spaced."""
-    answerable = [request for request in requests if request.tools]
-    if limit is None or len(answerable) <= limit:
-        return answerable
-    return [answerable[i] for i in np.linspace(0, len(answerable) - 1, limit).round().astype(int)]
+    """That many of the requests, evenly spaced."""
+    if limit is None or len(requests) <= limit:
+        return requests
+    return [requests[i] for i in np.linspace(0, len(requests) - 1, limit).round().astype(int)]
 
 
 def settings(options: argparse.Namespace) -> dict[str, Any]:

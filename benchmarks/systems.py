@@ -6,10 +6,11 @@ and ranks all tools.
 
 from __future__ import annotations
 
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -40,6 +41,7 @@ and a route as good as its best utterance, it did best on BFCL and MetaTool's si
 20 and 60 and of its three ways to aggregate."""
 
 Floats = NDArray[np.float32]
+Ints = NDArray[np.intp]
 Runs = Mapping[str, Sequence[str]]
 """Ids of the ranked tools by request id, best first."""
 
@@ -68,19 +70,21 @@ class CachedEmbedder:
         return self.embed_documents([text])[0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Data:
     """What a system is built on."""
 
     tools: Sequence[Tool]
     demos: Sequence[Demo]
     embedder: CachedEmbedder
+    folder: Path
+    """For what keeps an index on disk."""
 
-    @property
+    @cached_property
     def ids(self) -> list[str]:
         return [tool.id for tool in self.tools]
 
-    @property
+    @cached_property
     def texts(self) -> list[str]:
         return [tool_text(tool) for tool in self.tools]
 
@@ -125,14 +129,16 @@ class Bm25(System):
         )
         return tokens
 
-    def scores(self, text: str) -> Floats:
+    def order(self, text: str) -> Ints:
+        """Positions of the tools that share a word with the request, best first."""
         tokens = self._tokens([text])[0]
         if not tokens:
-            return np.zeros(len(self.data.tools), dtype=np.float32)
-        return np.asarray(self._index.get_scores(tokens), dtype=np.float32)
+            return np.empty(0, dtype=np.intp)
+        scores = self._index.get_scores(tokens)
+        return np.argsort(-scores, kind="stable")[: np.count_nonzero(scores)]
 
     def rank(self, text: str) -> list[str]:
-        return best(self.data.ids, self.scores(text))
+        return [self.data.ids[i] for i in self.order(text)[:DEPTH]]
 
 
 class Dense(System):
@@ -142,11 +148,13 @@ class Dense(System):
         super().__init__(data)
         self._tools = data.embedder.vectors(data.texts)
 
-    def scores(self, text: str) -> Floats:
-        return np.asarray(self._tools @ self.data.embedder.vectors([text])[0], dtype=np.float32)
+    def order(self, text: str) -> Ints:
+        """Positions of all tools, best first."""
+        cosines = self._tools @ self.data.embedder.vectors([text])[0]
+        return np.argsort(-cosines, kind="stable")
 
     def rank(self, text: str) -> list[str]:
-        return best(self.data.ids, self.scores(text))
+        return [self.data.ids[i] for i in self.order(text)[:DEPTH]]
 
 
 class Rrf(System):
@@ -154,15 +162,19 @@ class Rrf(System):
 
     def __init__(self, data: Data) -> None:
         super().__init__(data)
-        self._systems = (Bm25(data), Dense(data))
+        self._bm25, self._dense = Bm25(data), Dense(data)
 
     def rank(self, text: str) -> list[str]:
-        fused = np.zeros(len(self.data.tools), dtype=np.float32)
-        for system in self._systems:
-            scores = system.scores(text)
-            order = np.argsort(-scores, kind="stable")[: np.count_nonzero(scores)]
-            fused[order] += 1 / (RRF_OFFSET + np.arange(1, len(order) + 1))
-        return best(self.data.ids, fused)
+        fused = fuse(self._bm25.order(text), self._dense.order(text), tools=len(self.data.tools))
+        return [self.data.ids[i] for i in np.argsort(-fused, kind="stable")[:DEPTH]]
+
+
+def fuse(*orders: Ints, tools: int) -> Floats:
+    """Reciprocal rank fusion: shape ``(tools,)``."""
+    fused = np.zeros(tools, dtype=np.float32)
+    for order in orders:
+        fused[order] += 1 / (RRF_OFFSET + np.arange(1, len(order) + 1))
+    return fused
 
 
 class Votes(System):
@@ -270,8 +282,7 @@ class Toolret(System):
 
     def __init__(self, data: Data) -> None:
         super().__init__(data)
-        self._folder = tempfile.TemporaryDirectory()
-        index = ToolIndex(self._folder.name, embedder=data.embedder)
+        index = ToolIndex(data.folder / self.key, embedder=data.embedder)
         index.sync(data.tools, data.demos if self.needs_demos else ())
         self._retriever = ToolRetriever(index)
 
@@ -298,9 +309,3 @@ SYSTEMS: tuple[type[System], ...] = (
     ToolretTexts,
     Toolret,
 )
-
-
-def best(ids: Sequence[str], scores: Floats) -> list[str]:
-    """The ids of the highest scores, ties as they stand; those of score 0 are not found."""
-    order = np.argsort(-scores, kind="stable")[:DEPTH]
-    return [ids[i] for i in order if scores[i] != 0]
