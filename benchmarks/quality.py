@@ -23,15 +23,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from benchmarks.systems import SYSTEMS, CachedEmbedder, Data, System
+from benchmarks.systems import SYSTEMS, CachedModel, Data, System
 from toolret.catalogs import load_tools
-from toolret.embedders import Embedder, SentenceTransformerEmbedder
+from toolret.embedders import Embedder
 from toolret.errors import InputError, ToolretError
 from toolret.evaluation.metrics import evaluate, mean
 from toolret.rows import LabelledRequest, load_demos, load_requests
@@ -40,6 +39,9 @@ MEASURES = ("R@1", "COMP@5", "COMP@10", "nDCG@10")
 
 DEMOS = {"all": 1, "half": 2, "none": 1}
 """Every how many-th demonstration is indexed, by the choices of ``--demos``."""
+
+SETTINGS = ("limit", "demos")
+"""The options that figures depend on."""
 
 NO_DEMOS = "needs demonstrations"
 
@@ -55,6 +57,8 @@ class Result:
     requests: int
     measures: Mapping[str, float]
     reason: str = ""
+    version: str = ""
+    """Of the peer's package."""
 
 
 def measured(
@@ -77,9 +81,17 @@ def measured(
                 raise
             # A peer may raise anything; the figures of the others stand.
             reason = f"failed: {type(error).__name__}: {error}"
-    sizes = (len(data.tools), len(data.demos))
     return [
-        Result(name, system.name, *sizes, len(requests), found.get(name, {}), reason)
+        Result(
+            set=name,
+            system=system.name,
+            tools=len(data.tools),
+            demos=len(data.demos),
+            requests=len(requests),
+            measures=found.get(name, {}),
+            reason=reason,
+            version=version(system.package) if system.package and found else "",
+        )
         for name, requests in sets.items()
     ]
 
@@ -89,9 +101,9 @@ def main(arguments: Sequence[str] | None = None, *, embedder: Embedder | None = 
     options = _parser().parse_args(arguments)
     try:
         results = [] if options.add is None else added(options.add, options)
-        cached = CachedEmbedder(embedder or SentenceTransformerEmbedder())
+        embedder = embedder or CachedModel()
         for folder, files in request_files(options.data, options.sets).items():
-            results += measure_set(folder, files, options, cached)
+            results += measure_set(folder, files, options, embedder)
     except (ToolretError, OSError, ValueError) as error:
         print(f"quality: {error}", file=sys.stderr)
         return 1
@@ -101,7 +113,8 @@ def main(arguments: Sequence[str] | None = None, *, embedder: Embedder | None = 
     else:
         options.output.write_text(table + "\n", "utf-8")
     if options.json is not None:
-        figures = {"settings": settings(options), "results": [asdict(some) for some in results]}
+        figures = {name: getattr(options, name) for name in SETTINGS}
+        figures["results"] = [asdict(result) for result in results]
         options.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
     return 0
 
@@ -151,7 +164,7 @@ def set_name(path: Path) -> str:
 
 
 def measure_set(
-    folder: Path, files: Sequence[Path], options: argparse.Namespace, embedder: CachedEmbedder
+    folder: Path, files: Sequence[Path], options: argparse.Namespace, embedder: Embedder
 ) -> list[Result]:
     """All systems on one catalog."""
     demos = load_demos(*sorted(folder.glob("demos.jsonl*"))) if options.demos != "none" else []
@@ -162,7 +175,7 @@ def measure_set(
     with tempfile.TemporaryDirectory() as scratch:
         data = Data(tools, demos, embedder, Path(scratch))
         with _timed(f"{folder.name}: embedded"):
-            embedder.vectors([*data.texts, *(demo.text for demo in demos), *asked])
+            data.vectors([*data.texts, *(demo.text for demo in demos), *asked])
         results = []
         for system in SYSTEMS:
             if system.key in options.systems:
@@ -193,30 +206,19 @@ def evenly(requests: list[LabelledRequest], limit: int | None) -> list[LabelledR
     return [requests[i] for i in np.linspace(0, len(requests) - 1, limit).round().astype(int)]
 
 
-def settings(options: argparse.Namespace) -> dict[str, Any]:
-    """What figures depend on besides the code."""
-    return {"limit": options.limit, "demos": options.demos, "versions": versions()}
-
-
-def versions() -> dict[str, str]:
-    """Of the peers that are installed."""
-    found = {}
-    for package in filter(None, (system.package for system in SYSTEMS)):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 def added(path: Path, options: argparse.Namespace) -> list[Result]:
     """The results of another run, made with the same settings, of systems not run here."""
-    figures = json.loads(path.read_text("utf-8"))
-    for name in ("limit", "demos"):
-        if figures["settings"][name] != getattr(options, name):
-            raise InputError(f"was run with another --{name}: run both alike", file=path)
-    here = {system.name for system in SYSTEMS if system.key in options.systems}
-    return [Result(**row) for row in figures["results"] if row["system"] not in here]
+    try:
+        figures = json.loads(path.read_text("utf-8"))
+        theirs = {name: figures[name] for name in SETTINGS}
+        results = [Result(**row) for row in figures["results"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"is not what --json writes: {error!r}", file=path) from error
+    for name, value in theirs.items():
+        if value != getattr(options, name):
+            raise InputError(f"was made with --{name} {value}: run both alike", file=path)
+    others = {system.name for system in SYSTEMS if system.key not in options.systems}
+    return [result for result in results if result.system in others]
 
 
 def table_lines(results: Sequence[Result]) -> list[str]:
@@ -225,10 +227,7 @@ def table_lines(results: Sequence[Result]) -> list[str]:
     systems = sorted({result.system for result in results}, key=names.index)
     sets = list(dict.fromkeys(result.set for result in results))
     by_place = {(result.set, result.system): result for result in results}
-    lines = [
-        "Percent; the best of each row in bold. Without a figure: what needs demonstrations.",
-        "",
-    ]
+    lines = ["Percent; the best of each row in bold. A dash: it needs demonstrations.", ""]
     for measure in MEASURES:
         lines += [f"### {measure}", ""]
         lines += ["| set | tools | demonstrations | requests | " + " | ".join(systems) + " |"]
@@ -237,8 +236,11 @@ def table_lines(results: Sequence[Result]) -> list[str]:
             row = [by_place.get((name, system)) for system in systems]
             lines.append(_row(measure, name, row))
         lines.append("")
-    reasons = dict.fromkeys(f"{some.system}: {some.reason}" for some in results if some.reason)
-    return [*lines, *(f"- {reason}" for reason in reasons if not reason.endswith(NO_DEMOS))]
+    notes = [f"- {some.system} {some.version}" for some in results if some.version]
+    notes += [
+        f"- {some.system}: {some.reason}" for some in results if some.reason not in ("", NO_DEMOS)
+    ]
+    return [*lines, *dict.fromkeys(notes)]
 
 
 def _row(measure: str, name: str, row: Sequence[Result | None]) -> str:

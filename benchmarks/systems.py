@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from toolret.embedders import Embedder
+from toolret.embedders import Embedder, SentenceTransformerEmbedder
 from toolret.evaluation.runs import run
 from toolret.index import ToolIndex
 from toolret.retriever import ToolRetriever
@@ -24,7 +24,7 @@ from toolret.rows import LabelledRequest
 from toolret.texts import tool_text
 from toolret.types import Demo, Tool
 
-__all__ = ["SYSTEMS", "CachedEmbedder", "Data", "System"]
+__all__ = ["SYSTEMS", "CachedModel", "Data", "System"]
 
 DEPTH = 10
 """How many tools each system is asked for: the measures look no further."""
@@ -46,28 +46,19 @@ Runs = Mapping[str, Sequence[str]]
 """Ids of the ranked tools by request id, best first."""
 
 
-class CachedEmbedder:
-    """An embedder that embeds each text once."""
+class CachedModel(SentenceTransformerEmbedder):
+    """The default embedder, keeping all vectors: each text is embedded once."""
 
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
+    def __init__(self) -> None:
+        super().__init__()
         self._vectors: dict[str, Floats] = {}
-        self.id = str(getattr(embedder, "id", type(embedder).__name__))
 
-    def vectors(self, texts: Sequence[str]) -> Floats:
-        """Shape ``(texts, dimensions)``."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._vectors]
+    def encode(self, texts: Sequence[str], *, prompt: str = "") -> Floats:
+        read = [prompt + text for text in texts]
+        new = [text for text in dict.fromkeys(read) if text not in self._vectors]
         if new:
-            made = np.asarray(self._embedder.embed_documents(new), dtype=np.float32)
-            self._vectors |= dict(zip(new, made, strict=True))
-        return np.stack([self._vectors[text] for text in texts])
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        vectors: list[list[float]] = self.vectors(texts).tolist()
-        return vectors
-
-    def embed_query(self, text: str) -> list[float]:
-        return self.embed_documents([text])[0]
+            self._vectors |= dict(zip(new, super().encode(new), strict=True))
+        return np.stack([self._vectors[text] for text in read])
 
 
 @dataclass(frozen=True)
@@ -76,7 +67,7 @@ class Data:
 
     tools: Sequence[Tool]
     demos: Sequence[Demo]
-    embedder: CachedEmbedder
+    embedder: Embedder
     folder: Path
     """For what keeps an index on disk."""
 
@@ -87,6 +78,10 @@ class Data:
     @cached_property
     def texts(self) -> list[str]:
         return [tool_text(tool) for tool in self.tools]
+
+    def vectors(self, texts: list[str]) -> Floats:
+        """Shape ``(texts, dimensions)``."""
+        return np.asarray(self.embedder.embed_documents(texts), dtype=np.float32)
 
 
 class System(ABC):
@@ -146,11 +141,11 @@ class Dense(System):
 
     def __init__(self, data: Data) -> None:
         super().__init__(data)
-        self._tools = data.embedder.vectors(data.texts)
+        self._tools = data.vectors(data.texts)
 
     def order(self, text: str) -> Ints:
         """Positions of all tools, best first."""
-        cosines = self._tools @ self.data.embedder.vectors([text])[0]
+        cosines = self._tools @ self.data.vectors([text])[0]
         return np.argsort(-cosines, kind="stable")
 
     def rank(self, text: str) -> list[str]:
@@ -182,10 +177,10 @@ class Votes(System):
 
     def __init__(self, data: Data) -> None:
         super().__init__(data)
-        self._demos = data.embedder.vectors([demo.text for demo in data.demos])
+        self._demos = data.vectors([demo.text for demo in data.demos])
 
     def rank(self, text: str) -> list[str]:
-        cosines = self._demos @ self.data.embedder.vectors([text])[0]
+        cosines = self._demos @ self.data.vectors([text])[0]
         votes: dict[str, float] = {}
         for nearest in np.argsort(-cosines, kind="stable")[:VOTERS]:
             for tool in self.data.demos[nearest].tools:
@@ -266,7 +261,7 @@ class SemanticRouter(System):
             for tool in demo.tools:
                 utterances.setdefault(tool, []).append(demo.text)
         self._router = IndexedRouter(
-            encoder=Encoder(name=data.embedder.id),
+            encoder=Encoder(name="toolret"),
             routes=[Route(name=tool, utterances=texts) for tool, texts in utterances.items()],
             top_k=UTTERANCES,
             aggregation="max",

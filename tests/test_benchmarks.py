@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from benchmarks.quality import evenly, main
 from benchmarks.systems import (
     SYSTEMS,
     Bm25,
-    CachedEmbedder,
+    CachedModel,
     Data,
     Dense,
     Rrf,
@@ -22,6 +23,7 @@ from benchmarks.systems import (
     Votes,
     fuse,
 )
+from toolret.embedders import SentenceTransformerEmbedder
 from toolret.rows import LabelledRequest
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Demo, Tool
@@ -36,7 +38,7 @@ ASKED = {
 
 @pytest.fixture
 def data(tools: list[Tool], demos: list[Demo], tmp_path: Path) -> Data:
-    return Data(tools, demos, CachedEmbedder(HashedWordsEmbedder()), tmp_path)
+    return Data(tools, demos, HashedWordsEmbedder(), tmp_path)
 
 
 @pytest.fixture
@@ -88,18 +90,21 @@ def test_fusion_finds_what_only_vectors_find(data: Data) -> None:
     assert Rrf(data).rank("parcel") == Dense(data).rank("parcel")
 
 
-def test_each_text_is_embedded_once() -> None:
+@pytest.mark.model
+def test_each_text_is_embedded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     embedded = []
+    encode = SentenceTransformerEmbedder.encode
 
-    class Counting(HashedWordsEmbedder):
-        def embed_documents(self, texts: list[str]) -> list[list[float]]:
-            embedded.extend(texts)
-            return super().embed_documents(texts)
+    def counted(self: SentenceTransformerEmbedder, texts: list[str]) -> Any:
+        embedded.extend(texts)
+        return encode(self, texts)
 
-    embedder = CachedEmbedder(Counting())
-    first = embedder.embed_documents(["a", "b", "a"])
-    assert first[0] == first[2] == embedder.embed_query("a")
+    monkeypatch.setattr(SentenceTransformerEmbedder, "encode", counted)
+    model = CachedModel()
+    first = model.embed_documents(["a", "b", "a"])
+    assert first[0] == first[2] == model.embed_query("a")
     assert embedded == ["a", "b"]
+    assert model.id == SentenceTransformerEmbedder().id
 
 
 def test_a_sample_is_evenly_spaced() -> None:
@@ -130,9 +135,10 @@ def test_the_table_and_the_figures(
     assert comp[2].startswith("| bare/dev | 4 | 0 | 4 | 75.0 | **100.0** | **100.0** |")
     assert comp[2].endswith("| not installed | **100.0** | - |")
     assert comp[3].startswith("| shop/dev | 4 | 4 | 4 |")
+    assert lines[-2] == f"- ObjectIndex {version('llama-index-core')}"
     assert lines[-1].startswith("- LangGraph store: not installed: ")
     kept = json.loads(figures.read_text())
-    assert kept["settings"]["demos"] == "all"
+    assert (kept["demos"], kept["limit"]) == ("all", None)
     by_place = {(row["set"], row["system"]): row for row in kept["results"]}
     # The peer searches the same vectors.
     dense, peer = (by_place["shop/dev", name]["measures"] for name in ("dense", "ObjectIndex"))
@@ -172,7 +178,7 @@ def test_figures_of_another_run_stand_beside(
     assert measure(folder, *shop, "--systems", "bm25", "--add", str(other)) == 0
     assert "| BM25 | votes |" in capsys.readouterr().out
     assert measure(folder, *shop, "--limit", "2", "--add", str(other)) == 1
-    assert "another --limit: run both alike" in capsys.readouterr().err
+    assert "other.json: was made with --limit None: run both alike" in capsys.readouterr().err
 
 
 def test_a_peer_that_fails_is_said_to_and_one_of_ours_stops_the_run(
@@ -197,11 +203,22 @@ def test_a_peer_that_fails_is_said_to_and_one_of_ours_stops_the_run(
     [
         (["--sets", "nope"], "there is no set 'nope'; there are bare, bare/dev, shop, shop/dev"),
         (["--add", "nope.json"], "No such file"),
+        (["--add", "shop/dev.jsonl"], "shop/dev.jsonl: is not what --json writes"),
+        (["--sets", "idle"], "idle/dev.jsonl: no request here has a right tool"),
     ],
 )
 def test_wrong_options_are_one_line(
-    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
 ) -> None:
+    monkeypatch.chdir(folder)
+    if "idle" in arguments:
+        (folder / "idle").mkdir()
+        write(folder / "idle" / "tools.jsonl", [{"name": "t"}])
+        write(folder / "idle" / "dev.jsonl", [{"id": "none", "text": "hello", "tools": []}])
     assert measure(folder, *arguments) == 1
     error = capsys.readouterr().err
     assert message in error
