@@ -231,6 +231,7 @@ def test_numbers_of_no_tool_are_passed_over_and_noted(index: ToolIndex, before: 
         ('{"queries": ["a"]}', "malformed reply: order: Field required"),
         ('{"order": []}', "it named none of the tools"),
         ('{"order": [7, 8]}', "it named none of the tools"),
+        ('{"order": [' + "1" * 5_000 + "]}", "the reply is no JSON"),
         (ConnectionError("down"), "ConnectionError: down"),
     ],
 )

@@ -109,7 +109,7 @@ def json_object(reply: str, key: str) -> dict[str, Any]:
         tries += 1
         try:
             value, _ = decoder.raw_decode(reply, start)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # no JSON, or a number of thousands of digits
             value = None
         if isinstance(value, dict):
             if key in value:
