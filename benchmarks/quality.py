@@ -7,6 +7,9 @@
 each may be gzipped. Every system gets the same text of each tool (``toolret.texts.tool_text``),
 ranks all tools, and is asked through its own public calls; each text is embedded once.
 
+``--json`` is written after each set, and ``--add`` takes it up again, so a long run can be made in
+parts.
+
 ``pip install 'toolret[peers]'`` brings the peers. semantic-router wants another major version of
 openai than the one toolret is tested with: install ``toolret[semantic-router]`` in an environment
 of its own, run ``--systems semantic-router --json FILE`` there, and pass that file here with
@@ -103,19 +106,17 @@ def main(arguments: Sequence[str] | None = None, *, embedder: Embedder | None = 
         results = [] if options.add is None else added(options.add, options)
         embedder = embedder or CachedModel()
         for folder, files in request_files(options.data, options.sets).items():
-            results += measure_set(folder, files, options, embedder)
-    except (ToolretError, OSError, ValueError) as error:
+            results = merged(results + measure_set(folder, files, options, embedder))
+            if options.json is not None:  # after each set: a long run may be cut short
+                write_figures(options.json, results, options)
+        table = "\n".join(table_lines(results))
+        if options.output is None:
+            print(table)
+        else:
+            options.output.write_text(table + "\n", "utf-8")
+    except (ToolretError, OSError) as error:
         print(f"quality: {error}", file=sys.stderr)
         return 1
-    table = "\n".join(table_lines(results))
-    if options.output is None:
-        print(table)
-    else:
-        options.output.write_text(table + "\n", "utf-8")
-    if options.json is not None:
-        figures = {name: getattr(options, name) for name in SETTINGS}
-        figures["results"] = [asdict(result) for result in results]
-        options.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
     return 0
 
 
@@ -129,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--demos", choices=DEMOS, default="all", help="how many to index")
     keys = [system.key for system in SYSTEMS]
     parser.add_argument("--systems", nargs="+", choices=keys, default=keys)
-    parser.add_argument("--add", type=Path, metavar="FILE", help="figures of another --json")
+    parser.add_argument("--add", type=Path, metavar="FILE", help="what another run's --json wrote")
     parser.add_argument("--output", type=Path, metavar="FILE", help="instead of standard output")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     return parser
@@ -206,19 +207,40 @@ def evenly(requests: list[LabelledRequest], limit: int | None) -> list[LabelledR
     return [requests[i] for i in np.linspace(0, len(requests) - 1, limit).round().astype(int)]
 
 
+def write_figures(path: Path, results: Sequence[Result], options: argparse.Namespace) -> None:
+    """Everything that was measured, and the options that it depends on."""
+    figures = {name: getattr(options, name) for name in SETTINGS}
+    figures["results"] = [asdict(result) for result in results]
+    path.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+
+
 def added(path: Path, options: argparse.Namespace) -> list[Result]:
-    """The results of another run, made with the same settings, of systems not run here."""
+    """The results of another run, made with the same settings.
+
+    Raises:
+        InputError: If the file holds none, or of other systems, or the settings were others.
+    """
     try:
         figures = json.loads(path.read_text("utf-8"))
         theirs = {name: figures[name] for name in SETTINGS}
         results = [Result(**row) for row in figures["results"]]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"is not what --json writes: {error!r}", file=path) from error
+    known = {system.name for system in SYSTEMS}
+    for result in results:
+        if result.system not in known:
+            raise InputError(f"has figures of {result.system!r}, which is not here", file=path)
     for name, value in theirs.items():
         if value != getattr(options, name):
             raise InputError(f"was made with --{name} {value}: run both alike", file=path)
-    others = {system.name for system in SYSTEMS if system.key not in options.systems}
-    return [result for result in results if result.system in others]
+    return results
+
+
+def merged(results: Sequence[Result]) -> list[Result]:
+    """One result for each system on each set, the latest; sets by name, systems in their order."""
+    names = [system.name for system in SYSTEMS]
+    latest = {(result.set, result.system): result for result in results}
+    return sorted(latest.values(), key=lambda result: (result.set, names.index(result.system)))
 
 
 def table_lines(results: Sequence[Result]) -> list[str]:

@@ -13,7 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+import bm25s
 import numpy as np
+import Stemmer
 from numpy.typing import NDArray
 
 from toolret.embedders import Embedder, SentenceTransformerEmbedder
@@ -108,17 +110,12 @@ class Bm25(System):
     key, name = "bm25", "BM25"
 
     def __init__(self, data: Data) -> None:
-        import bm25s
-        import Stemmer
-
         super().__init__(data)
         self._stemmer = Stemmer.Stemmer("english")
         self._index = bm25s.BM25()
         self._index.index(self._tokens(data.texts), show_progress=False)
 
     def _tokens(self, texts: list[str]) -> list[list[str]]:
-        import bm25s
-
         tokens: list[list[str]] = bm25s.tokenize(
             texts, stopwords="en", stemmer=self._stemmer, return_ids=False, show_progress=False
         )

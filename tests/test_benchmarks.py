@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.quality import evenly, main
+from benchmarks.quality import Result, evenly, main
 from benchmarks.systems import (
     SYSTEMS,
     Bm25,
@@ -172,13 +173,22 @@ def test_fewer_demonstrations(folder: Path, share: str) -> None:
 def test_figures_of_another_run_stand_beside(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = folder / "other.json"
-    shop = ["--sets", "shop"]
-    assert measure(folder, *shop, "--systems", "votes", "bm25", "--json", str(other)) == 0
-    assert measure(folder, *shop, "--systems", "bm25", "--add", str(other)) == 0
-    assert "| BM25 | votes |" in capsys.readouterr().out
-    assert measure(folder, *shop, "--limit", "2", "--add", str(other)) == 1
-    assert "other.json: was made with --limit None: run both alike" in capsys.readouterr().err
+    figures = folder / "figures.json"
+    both = ["--add", str(figures), "--json", str(figures)]
+    assert measure(folder, "--sets", "shop", "--systems", "votes", "bm25", *both[2:]) == 0
+    assert measure(folder, "--sets", "shop", "bare", "--systems", "bm25", *both) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3].startswith("| bare/dev | 4 | 0 | 4 |")
+    assert lines[-3].endswith("| not run |")
+    assert lines[-2].startswith("| shop/dev | 4 | 4 | 4 |")
+    rows = json.loads(figures.read_text())["results"]
+    assert [(row["set"], row["system"]) for row in rows] == [
+        ("bare/dev", "BM25"),
+        ("shop/dev", "BM25"),
+        ("shop/dev", "votes"),
+    ]
+    assert measure(folder, "--limit", "2", *both[:2]) == 1
+    assert "figures.json: was made with --limit None: run both alike" in capsys.readouterr().err
 
 
 def test_a_peer_that_fails_is_said_to_and_one_of_ours_stops_the_run(
@@ -204,6 +214,7 @@ def test_a_peer_that_fails_is_said_to_and_one_of_ours_stops_the_run(
         (["--sets", "nope"], "there is no set 'nope'; there are bare, bare/dev, shop, shop/dev"),
         (["--add", "nope.json"], "No such file"),
         (["--add", "shop/dev.jsonl"], "shop/dev.jsonl: is not what --json writes"),
+        (["--add", "unknown.json"], "unknown.json: has figures of 'x', which is not here"),
         (["--sets", "idle"], "idle/dev.jsonl: no request here has a right tool"),
     ],
 )
@@ -215,6 +226,9 @@ def test_wrong_options_are_one_line(
     message: str,
 ) -> None:
     monkeypatch.chdir(folder)
+    result = Result(set="s", system="x", tools=1, demos=0, requests=1, measures={})
+    unknown = {"limit": None, "demos": "all", "results": [asdict(result)]}
+    (folder / "unknown.json").write_text(json.dumps(unknown))
     if "idle" in arguments:
         (folder / "idle").mkdir()
         write(folder / "idle" / "tools.jsonl", [{"name": "t"}])
