@@ -16,7 +16,7 @@ PACKAGE = Path(toolret.__file__).parent
 LAYERS = [
     ["errors"],
     ["types", "tokens", "names", "model_files"],
-    ["jsonlines", "texts"],
+    ["jsonlines", "texts", "permissions"],
     ["rows", "lexical", "embedders", "vectors"],
     ["catalogs", "store", "clauses"],
     ["index"],
@@ -31,7 +31,7 @@ LAYERS = [
     ["learning"],
     ["examples", "trimming"],
     ["prompt"],
-    ["selection"],
+    ["selection", "reranking"],
     ["retriever"],
     ["evaluation", "testing"],
     ["cli"],

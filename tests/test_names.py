@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolret.names import wire_name
+from toolret.names import said_names, wire_name
 
 VALID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -58,3 +58,16 @@ def test_an_id_made_to_look_like_another_ids_name_has_another() -> None:
     assert wire_name(wire_name("GET /x")) != wire_name("GET /x")
     digest = wire_name("GET /x").rpartition("__")[2]
     assert wire_name(f"GET_x.{digest}") != wire_name("GET /x")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("run listInvoices or list_invoices.", {"listinvoices", "list_invoices"}),
+        ("GET orders/{id} by orders.cancelOrder!", {"orders.cancelorder"}),
+        ("Please stop it now", set()),
+        ("the HTTP API", set()),
+    ],
+)
+def test_identifiers_are_names_that_a_text_says(text: str, said: set[str]) -> None:
+    assert said_names(text) == said | {text.strip().casefold()}

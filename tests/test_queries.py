@@ -94,6 +94,7 @@ def test_replies_are_read(reply: str, queries: tuple[str, ...]) -> None:
         ('{"queries": [1]}', r"queries\.0: Input should be a valid string"),
         ('{"other": []}', "queries: Field required"),
         ('{"queries": ["a"', "no JSON"),
+        ('{"queries": ' + "1" * 5_000 + "}", "no JSON"),
         ("<html>" + "{" * 100_000, "no JSON"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The README's code runs, as it stands there and in its order."""
+"""The code of the README and the documents runs, as it stands there and in its order."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from pytest_examples import find_examples
 
 from tests.conftest import ROOT
 
-BLOCKS = [block for block in find_examples(ROOT / "README.md") if block.prefix == "python"]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "ranking.md")
+BLOCKS = [block for block in find_examples(*PAGES) if block.prefix == "python"]
 
 
 @pytest.mark.model
 def test_the_readme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
     for name in ("tool_catalogs", "demos"):
         shutil.copytree(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     scope: dict[str, object] = {}
     for block in BLOCKS:
-        exec(compile(block.source, "README.md", "exec"), scope)
+        exec(compile(block.source, str(block.path), "exec"), scope)
     assert "billing." in capsys.readouterr().out
 
 

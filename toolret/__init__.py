@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from toolret.index import SyncReport, ToolIndex
     from toolret.queries import ClauseQueries, RewriteQueries
+    from toolret.reranking import CrossEncoderReranker, LLMReranker
     from toolret.retriever import ToolRetriever
     from toolret.rows import load_demos, load_requests
     from toolret.selection import Selection
@@ -65,6 +66,7 @@ _HOMES = {
     ),
     "index": ("SyncReport", "ToolIndex"),
     "queries": ("ClauseQueries", "RewriteQueries"),
+    "reranking": ("CrossEncoderReranker", "LLMReranker"),
     "retriever": ("ToolRetriever",),
     "rows": ("load_demos", "load_requests"),
     "selection": ("Selection",),
@@ -80,6 +82,7 @@ __all__ = [
     "Call",
     "CatalogError",
     "ClauseQueries",
+    "CrossEncoderReranker",
     "Demo",
     "DemoError",
     "DemoHit",
@@ -90,6 +93,7 @@ __all__ = [
     "Hit",
     "InputError",
     "Instructions",
+    "LLMReranker",
     "MissingExtraError",
     "OpenAIEmbedder",
     "Query",

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolret.errors import EmbedderError
-from toolret.model_files import DEFAULT_MODEL, find_model, model_digest
+from toolret.model_files import DEFAULT_MODEL, find_model, model_digest, no_bars
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -148,7 +147,7 @@ class SentenceTransformerEmbedder:
                 from sentence_transformers import SentenceTransformer
 
                 try:
-                    with _no_bars():
+                    with no_bars():
                         self._model = SentenceTransformer(
                             str(self._folder), device=self._device, local_files_only=True
                         )
@@ -335,17 +334,3 @@ def _own_instructions(embedder: Embedder) -> Instructions:
         tool_request=first("tool_request", "request", "query"),
         demo_request=first("demo_request", "request", "query"),
     )
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """Without the bar that transformers draws for weights that are read within a second."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -9,8 +9,8 @@
     ├── StoreError                  the index on disk (or its server) cannot be used
     │   ├── EmbedderMismatchError   it was built with another embedder
     │   └── StoreLockedError        another process is writing to it
-    ├── EmbedderError               an embedding model is missing, damaged or failed
-    ├── QueryGenerationError        the LLM gave no usable queries (``select`` never raises it)
+    ├── EmbedderError               a model that runs here is missing, damaged or failed
+    ├── QueryGenerationError        an LLM gave nothing usable (``select`` never raises it)
     ├── BudgetError                 the token budget holds not even one tool
     └── MissingExtraError           an optional dependency is not installed
 
@@ -77,11 +77,11 @@ class StoreLockedError(StoreError):
 
 
 class EmbedderError(ToolretError):
-    """An embedding model cannot be found or loaded, or gave unusable vectors."""
+    """A model that runs here, an embedder or a cross-encoder, cannot be found, loaded or used."""
 
 
 class QueryGenerationError(ToolretError):
-    """The LLM gave no usable retrieval queries; the selection then says so and uses the request."""
+    """An LLM gave no usable queries, or no usable order; the selection says so and does without."""
 
 
 class BudgetError(ToolretError):

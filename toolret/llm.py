@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import json
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from openai import AsyncOpenAI, OpenAI
 
-__all__ = ["ChatModel", "as_chat_model"]
+__all__ = ["ChatModel", "as_chat_model", "json_object"]
 
 _T = TypeVar("_T")
 
 _LONGEST_REASON = 200
 """Characters of a foreign error's message that are passed on."""
+
+_MOST_BRACES = 100
+"""Places where a JSON object is looked for, so that a reply of braces costs no time."""
 
 _NO_STREAM = "nostream"
 """LangGraph keeps the tokens of calls with this tag out of the user's stream."""
@@ -87,6 +91,34 @@ def as_chat_model(llm: Any, model: str | None = None) -> ChatModel:
         f"{type(llm).__name__} is no LLM that toolret knows: give an openai client, a LangChain "
         "chat model, or a callable from messages to text"
     )
+
+
+def json_object(reply: str, key: str) -> dict[str, Any]:
+    """The JSON object in a reply, alone, in a code fence or among prose.
+
+    The first that has ``key``, else the first at all.
+
+    Raises:
+        QueryGenerationError: If the reply holds none.
+    """
+    decoder = json.JSONDecoder()
+    first: dict[str, Any] | None = None
+    start = reply.find("{")
+    tries = 0
+    while start >= 0 and tries < _MOST_BRACES:
+        tries += 1
+        try:
+            value, _ = decoder.raw_decode(reply, start)
+        except (ValueError, RecursionError):  # no JSON, or a number of thousands of digits
+            value = None
+        if isinstance(value, dict):
+            if key in value:
+                return value
+            first = first or value
+        start = reply.find("{", start + 1)
+    if first is None:
+        raise QueryGenerationError(f"the reply is no JSON: {reply[:60]!r}")
+    return first
 
 
 class _OpenAIModel:
@@ -217,7 +249,7 @@ def _as_langchain(messages: Sequence[Mapping[str, str]]) -> list[tuple[str, str]
 
 
 def _langchain_config() -> Any:
-    return {"run_name": "toolret_queries", "tags": [_NO_STREAM], "callbacks": []}
+    return {"run_name": "toolret", "tags": [_NO_STREAM], "callbacks": []}
 
 
 class _CallableModel:

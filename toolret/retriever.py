@@ -3,45 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolret.examples import CONFUSABLE, NEAR_COPY, choose_demos
 from toolret.fitting import Fit
 from toolret.index import Snapshot, ToolIndex
 from toolret.learning import fit_index
-from toolret.llm import as_chat_model
-from toolret.names import wire_name
+from toolret.names import said_names, wire_name
 from toolret.need import need_inputs
+from toolret.permissions import Allow, allowed_tools
 from toolret.prompt import Format, pack
-from toolret.queries import (
-    ClauseQueries,
-    GeneratedQueries,
-    QueryGenerator,
-    RewriteQueries,
-    as_request,
-)
+from toolret.queries import Conversation, GeneratedQueries, as_generator, as_request
 from toolret.ranking import FEATURES, SIGNALS, Comparisons, gather
+from toolret.reranking import Reranker, Reranking, reorder
 from toolret.searcher import Searcher
 from toolret.selection import Selection
 from toolret.tokens import TokenCounter, token_counter
-from toolret.types import DemoHit, Evidence, Hit, Message, Request, Tool
+from toolret.types import DemoHit, Evidence, Hit, Request, Tool
 from toolret.weighing import contributions, listwise_scores, log_shares, probabilities
 
 __all__ = ["Allow", "ToolRetriever"]
-
-Allow: TypeAlias = Collection[str] | Callable[[Tool], bool] | None
-"""The permissions that the caller holds, or a test of each tool; None means all are allowed."""
-
-Conversation: TypeAlias = str | Request | Sequence[Message]
-"""A request, or the messages up to and including it, OpenAI's or LangChain's."""
 
 _EXACT_NAME_ODDS = 20.0
 """Log-odds for a tool that the request calls by its name: above all that evidence can add up to."""
@@ -55,9 +42,6 @@ _SHOWN = {
     "demonstrations": "demo_clause_nearest",
 }
 """The feature whose value stands for a signal when it is explained."""
-
-_IDENTIFIER = re.compile(r"\w[\w.:/-]*")
-"""A run of what identifiers are written with; a full stop at its end is taken off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +59,42 @@ class _Ranking:
     """The first tools of a ranking, and whether the request needs any."""
 
     hits: tuple[Hit, ...]
+    named: int
+    """How many of the request's tools are called by name: so many of the first."""
     need: float
     needed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A request between its ranking and its selection."""
+
+    request: Request
+    generated: GeneratedQueries
+    reader: _Reader
+    comparisons: Comparisons
+    ranking: _Ranking
+    open: slice
+    """The hits whose order a reranker may change."""
+    seconds: dict[str, float]
+
+    @property
+    def candidates(self) -> list[Tool]:
+        """The tools that a reranker is to look at: several, or none."""
+        tools = [hit.tool for hit in self.ranking.hits[self.open]]
+        return tools if len(tools) > 1 else []
+
+    def reranked(self, reranking: Reranking, seconds: float) -> _Found:
+        """The same with these tools in another order."""
+        hits = list(self.ranking.hits)
+        hits[self.open], note = reorder(hits[self.open], reranking)
+        notes = filter(None, (self.generated.note, note))
+        return replace(
+            self,
+            generated=replace(self.generated, note="; ".join(notes)),
+            ranking=replace(self.ranking, hits=tuple(hits)),
+            seconds=self.seconds | {"rerank": seconds},
+        )
 
 
 class ToolRetriever:
@@ -88,6 +106,7 @@ class ToolRetriever:
             callable that takes messages and gives text, or a ``QueryGenerator``. Without one,
             the request and its clauses are the queries.
         model: The model's name, which an ``openai`` client needs.
+        reranker: What looks at the first tools of the ranking again; nothing by default.
         max_tools: How many tools to choose at most.
         max_demos: How many demonstrations to choose at most.
         token_budget: The most tokens that the chosen tools and demonstrations may take in the
@@ -113,6 +132,7 @@ class ToolRetriever:
         *,
         llm: Any = None,
         model: str | None = None,
+        reranker: Reranker | None = None,
         max_tools: int = 8,
         max_demos: int = 3,
         token_budget: int | None = 2_000,
@@ -134,7 +154,8 @@ class ToolRetriever:
         self.min_precision = min_precision
         self.prompt_format = prompt_format
         self.counter = counter or token_counter()
-        self.generator = _generator(llm, model)
+        self.generator = as_generator(llm, model)
+        self.reranker = reranker
         self._reading = threading.Lock()
         self._reader = self._read(index.snapshot)
 
@@ -164,15 +185,9 @@ class ToolRetriever:
         started = time.perf_counter()
         request = as_request(conversation)
         generated = self.generator.generate(request)
-        return self._select(
-            request,
-            generated,
-            allow=allow,
-            most=max_tools,
-            budget=token_budget,
-            depth=depth,
-            started=started,
-        )
+        most = self.max_tools if max_tools is None else max_tools
+        found = self._find(request, generated, allow, most=most, depth=depth, started=started)
+        return self._choose(self._reranked(found), allow, most=most, budget=token_budget)
 
     async def aselect(
         self,
@@ -183,20 +198,19 @@ class ToolRetriever:
         token_budget: int | None = None,
         depth: int = 0,
     ) -> Selection:
-        """``select`` for event loops: the LLM is awaited, the rest runs in a worker thread."""
+        """``select`` for event loops: models are awaited, the rest runs in a worker thread."""
         started = time.perf_counter()
         request = as_request(conversation)
         generated = await self.generator.agenerate(request)
-        return await asyncio.to_thread(
-            self._select,
-            request,
-            generated,
-            allow=allow,
-            most=max_tools,
-            budget=token_budget,
-            depth=depth,
-            started=started,
+        most = self.max_tools if max_tools is None else max_tools
+        found = await asyncio.to_thread(
+            self._find, request, generated, allow, most=most, depth=depth, started=started
         )
+        if self.reranker and found.candidates:
+            asked_at = time.perf_counter()
+            reranking = await self.reranker.ascore(request, found.candidates)
+            found = found.reranked(reranking, time.perf_counter() - asked_at)
+        return await asyncio.to_thread(self._choose, found, allow, most=most, budget=token_budget)
 
     def search(
         self,
@@ -214,25 +228,24 @@ class ToolRetriever:
             allow: What the caller may use.
             keep_all: Give k tools even if none of them is likely enough.
         """
+        started = time.perf_counter()
         request = as_request(conversation)
         generated = self.generator.generate(request)
-        reader = self._current()
-        queries = [query.text for query in generated.queries]
-        comparisons = reader.searcher.compare(queries, reader.searcher.embed(queries))
-        ranking = self._rank(reader, request, comparisons, allow, most=k)
-        return ranking.hits if keep_all or ranking.needed else ()
+        depth = k if keep_all else 0
+        found = self._find(request, generated, allow, most=k, depth=depth, started=started)
+        ranking = self._reranked(found).ranking
+        return ranking.hits[:k] if keep_all or ranking.needed else ()
 
-    def _select(
+    def _find(
         self,
         request: Request,
         generated: GeneratedQueries,
-        *,
         allow: Allow,
-        most: int | None,
-        budget: int | None,
+        *,
+        most: int,
         depth: int,
         started: float,
-    ) -> Selection:
+    ) -> _Found:
         reader = self._current()
         queries = [query.text for query in generated.queries]
         generated_at = time.perf_counter()
@@ -240,32 +253,53 @@ class ToolRetriever:
         embedded_at = time.perf_counter()
         comparisons = reader.searcher.compare(queries, vectors)
         compared_at = time.perf_counter()
-        most = self.max_tools if most is None else most
-        ranking = self._rank(reader, request, comparisons, allow, most=max(most, depth))
-        likely = [hit for hit in ranking.hits[:most] if hit.score >= self.min_score]
-        chosen = tuple(likely) if ranking.needed else ()
-        demos = self._demos(reader, comparisons, chosen, allow)
-        ranked_at = time.perf_counter()
-        limit = self.token_budget if budget is None else budget
-        packed = pack(chosen, demos, budget=limit, form=self.prompt_format, counter=self.counter)
-        return Selection(
-            request=request.text,
-            queries=generated.queries,
-            tools=chosen,
-            demos=demos,
-            ranked=ranking.hits,
-            need=ranking.need,
-            note=generated.note,
-            token_budget=limit,
-            counter=self.counter,
-            packed=packed,
+        seen = self.reranker.depth if self.reranker else 0
+        ranking = self._rank(reader, request, comparisons, allow, most=max(most, depth, seen))
+        if not (ranking.needed or depth):
+            seen = 0  # Where no tool is the answer, their order is not worth a model's time.
+        return _Found(
+            request,
+            generated,
+            reader,
+            comparisons,
+            ranking,
+            open=slice(ranking.named, max(ranking.named, seen)),
             seconds={
                 "queries": generated_at - started,
                 "embed": embedded_at - generated_at,
                 "compare": compared_at - embedded_at,
-                "rank": ranked_at - compared_at,
-                "pack": time.perf_counter() - ranked_at,
+                "rank": time.perf_counter() - compared_at,
             },
+        )
+
+    def _reranked(self, found: _Found) -> _Found:
+        if not (self.reranker and found.candidates):
+            return found
+        asked_at = time.perf_counter()
+        reranking = self.reranker.score(found.request, found.candidates)
+        return found.reranked(reranking, time.perf_counter() - asked_at)
+
+    def _choose(self, found: _Found, allow: Allow, *, most: int, budget: int | None) -> Selection:
+        ranked_at = time.perf_counter()
+        likely = [hit for hit in found.ranking.hits[:most] if hit.score >= self.min_score]
+        chosen = tuple(likely) if found.ranking.needed else ()
+        demos = self._demos(found.reader, found.comparisons, chosen, allow)
+        chosen_at = time.perf_counter()
+        rank = found.seconds["rank"] + chosen_at - ranked_at
+        limit = self.token_budget if budget is None else budget
+        packed = pack(chosen, demos, budget=limit, form=self.prompt_format, counter=self.counter)
+        return Selection(
+            request=found.request.text,
+            queries=found.generated.queries,
+            tools=chosen,
+            demos=demos,
+            ranked=found.ranking.hits,
+            need=found.ranking.need,
+            note=found.generated.note,
+            token_budget=limit,
+            counter=self.counter,
+            packed=packed,
+            seconds=found.seconds | {"rank": rank, "pack": time.perf_counter() - chosen_at},
         )
 
     def _rank(
@@ -278,7 +312,7 @@ class ToolRetriever:
         most: int,
     ) -> _Ranking:
         tools = reader.searcher.snapshot.tools.items
-        allowed = _allowed(tools, allow)
+        allowed = allowed_tools(tools, allow)
         evidence = gather(reader.searcher.layout, comparisons, allowed=allowed)
         weights = reader.fit.weights(evidence.features)
         scores = listwise_scores(evidence.features, weights)
@@ -311,7 +345,8 @@ class ToolRetriever:
             evidence.features, inputs, recall=self.min_recall, precision=self.min_precision
         )
         chance = float(probabilities(np.array(need, dtype=np.float32)))
-        return _Ranking(tuple(hits), chance, bool(named.any()) or need >= least)
+        called = int(named.sum())
+        return _Ranking(tuple(hits), called, chance, called > 0 or need >= least)
 
     def _demos(
         self, reader: _Reader, comparisons: Comparisons, chosen: Sequence[Hit], allow: Allow
@@ -320,7 +355,7 @@ class ToolRetriever:
         if not demos.items or not chosen:
             return ()
         vectors = tools.vectors[[tools.positions[hit.tool.id] for hit in chosen]]
-        allowed = _allowed(tools.items, allow)
+        allowed = allowed_tools(tools.items, allow)
         forbidden = [] if allowed is None else np.flatnonzero(~allowed).tolist()
         cosines = reader.fit.prior.cosines
         return choose_demos(
@@ -357,38 +392,6 @@ class ToolRetriever:
         )
 
 
-def _generator(llm: Any, model: str | None) -> QueryGenerator:
-    if llm is None:
-        return ClauseQueries()
-    if isinstance(llm, QueryGenerator):
-        return llm
-    return RewriteQueries(as_chat_model(llm, model))
-
-
-def _allowed(tools: Sequence[Tool], allow: Allow) -> NDArray[np.bool_] | None:
-    if allow is None:
-        return None
-    if callable(allow):
-        return np.array([bool(allow(tool)) for tool in tools], dtype=np.bool_)
-    granted = frozenset(allow)
-    return np.array([tool.permitted(granted) for tool in tools], dtype=np.bool_)
-
-
 def _called_by_name(reader: _Reader, text: str) -> list[int]:
-    """Positions of the tools that the request calls by name.
-
-    A name that is also a word counts only if it is the whole request.
-    """
-    said = {text.strip().casefold()}
-    said |= {
-        word.casefold()
-        for found in _IDENTIFIER.findall(text)
-        if _is_identifier(word := found.rstrip(".:/-"))
-    }
-    return [position for name in said for position in reader.names.get(name, ())]
-
-
-def _is_identifier(word: str) -> bool:
-    """Whether a word cannot be a word of prose: ``listInvoices``, ``list_invoices``, ``a.b``."""
-    rest = word[1:]
-    return any(mark in word for mark in "_.:/-") or (not rest.isupper() and rest != rest.lower())
+    """Positions of the tools that the request calls by name."""
+    return [position for name in said_names(text) for position in reader.names.get(name, ())]

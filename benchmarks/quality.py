@@ -1,0 +1,286 @@
+"""Peers side by side: how well each finds the right tools of public sets, with one embedder.
+
+    python -m benchmarks.quality --data ../shared/data --output table.md --json figures.json
+
+``--data`` is a folder of folders, one a set, in the project's row formats: ``tools.jsonl``,
+``demos.jsonl`` if there are demonstrations, and the requests in files that end in ``dev.jsonl``;
+each may be gzipped. Every system gets the same text of each tool (``toolret.texts.tool_text``),
+ranks all tools, and is asked through its own public calls; each text is embedded once.
+
+``--json`` is written after each set, and ``--add`` takes it up again, so a long run can be made in
+parts.
+
+``pip install 'toolret[peers]'`` brings the peers. semantic-router wants another major version of
+openai than the one toolret is tested with: install ``toolret[semantic-router]`` in an environment
+of its own, run ``--systems semantic-router --json FILE`` there, and pass that file here with
+``--add``. A peer that is not installed, or fails, is shown as such.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.systems import SYSTEMS, CachedModel, Data, System
+from toolret.catalogs import load_tools
+from toolret.embedders import Embedder
+from toolret.errors import InputError, ToolretError
+from toolret.evaluation.metrics import evaluate, mean
+from toolret.rows import LabelledRequest, load_demos, load_requests
+
+MEASURES = ("R@1", "COMP@5", "COMP@10", "nDCG@10")
+
+DEMOS = {"all": 1, "half": 2, "none": 1}
+"""Every how many-th demonstration is indexed, by the choices of ``--demos``."""
+
+SETTINGS = ("limit", "demos")
+"""The options that figures depend on."""
+
+NO_DEMOS = "needs demonstrations"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one system reached on one set: percent by measure, or the reason why nothing."""
+
+    set: str
+    system: str
+    tools: int
+    demos: int
+    requests: int
+    measures: Mapping[str, float]
+    reason: str = ""
+    version: str = ""
+    """Of the peer's package."""
+
+
+def measured(
+    system: type[System], data: Data, sets: Mapping[str, list[LabelledRequest]]
+) -> list[Result]:
+    """One system on all request sets of one catalog."""
+    found: dict[str, dict[str, float]] = {}
+    reason = NO_DEMOS if system.needs_demos and not data.demos else ""
+    if not reason:
+        try:
+            ranker = system(data)
+            for name, requests in sets.items():
+                gold = {request.id: request.tools for request in requests}
+                values = evaluate(gold, ranker.runs(requests))
+                found[name] = {measure: 100 * mean(values[measure]) for measure in MEASURES}
+        except ImportError as error:
+            reason = f"not installed: {error}"
+        except Exception as error:
+            if not system.package:
+                raise
+            # A peer may raise anything; the figures of the others stand.
+            reason = f"failed: {type(error).__name__}: {error}"
+    return [
+        Result(
+            set=name,
+            system=system.name,
+            tools=len(data.tools),
+            demos=len(data.demos),
+            requests=len(requests),
+            measures=found.get(name, {}),
+            reason=reason,
+            version=version(system.package) if system.package and found else "",
+        )
+        for name, requests in sets.items()
+    ]
+
+
+def main(arguments: Sequence[str] | None = None, *, embedder: Embedder | None = None) -> int:
+    """Measure and write; the exit code. Another embedder than the default is for tests."""
+    options = _parser().parse_args(arguments)
+    try:
+        results = [] if options.add is None else added(options.add, options)
+        embedder = embedder or CachedModel()
+        for folder, files in request_files(options.data, options.sets).items():
+            results = merged(results + measure_set(folder, files, options, embedder))
+            if options.json is not None:  # after each set: a long run may be cut short
+                write_figures(options.json, results, options)
+        table = "\n".join(table_lines(results))
+        if options.output is None:
+            print(table)
+        else:
+            options.output.write_text(table + "\n", "utf-8")
+    except (ToolretError, OSError) as error:
+        print(f"quality: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of sets")
+    parser.add_argument("--sets", nargs="+", metavar="NAME", help="such as bfcl or metatool/dev")
+    parser.add_argument(
+        "--limit", type=_positive, metavar="N", help="requests a set, evenly spaced"
+    )
+    parser.add_argument("--demos", choices=DEMOS, default="all", help="how many to index")
+    keys = [system.key for system in SYSTEMS]
+    parser.add_argument("--systems", nargs="+", choices=keys, default=keys)
+    parser.add_argument("--add", type=Path, metavar="FILE", help="what another run's --json wrote")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="instead of standard output")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is less than 1")
+    return number
+
+
+def request_files(data: Path, wanted: Sequence[str] | None) -> dict[Path, list[Path]]:
+    """The files of requests by the folder of their set; those wanted, or all."""
+    files = sorted(path for path in data.glob("*/*dev.jsonl*") if path.is_file())
+    known = {name for path in files for name in (path.parent.name, set_name(path))}
+    for name in wanted or ():
+        if name not in known:
+            raise InputError(f"there is no set {name!r}; there are {', '.join(sorted(known))}")
+    found: dict[Path, list[Path]] = {}
+    for path in files:
+        if wanted is None or not {path.parent.name, set_name(path)}.isdisjoint(wanted):
+            found.setdefault(path.parent, []).append(path)
+    if not found:
+        raise InputError(f"{data}: holds no folder with requests in *dev.jsonl")
+    return found
+
+
+def set_name(path: Path) -> str:
+    """``metatool/multi_dev`` for ``.../metatool/multi_dev.jsonl.gz``."""
+    return f"{path.parent.name}/{path.name.partition('.')[0]}"
+
+
+def measure_set(
+    folder: Path, files: Sequence[Path], options: argparse.Namespace, embedder: Embedder
+) -> list[Result]:
+    """All systems on one catalog."""
+    demos = load_demos(*sorted(folder.glob("demos.jsonl*"))) if options.demos != "none" else []
+    demos = demos[:: DEMOS[options.demos]]
+    tools = load_tools(*sorted(folder.glob("tools.jsonl*")))
+    sets = {set_name(file): evenly(answerable(file), options.limit) for file in files}
+    asked = [request.text for requests in sets.values() for request in requests]
+    with tempfile.TemporaryDirectory() as scratch:
+        data = Data(tools, demos, embedder, Path(scratch))
+        with _timed(f"{folder.name}: embedded"):
+            data.vectors([*data.texts, *(demo.text for demo in demos), *asked])
+        results = []
+        for system in SYSTEMS:
+            if system.key in options.systems:
+                with _timed(f"{folder.name}: {system.name}"):
+                    results += measured(system, data, sets)
+    return results
+
+
+@contextmanager
+def _timed(what: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    print(f"{what} {time.perf_counter() - started:.1f} s", file=sys.stderr)
+
+
+def answerable(file: Path) -> list[LabelledRequest]:
+    """The requests that have a right tool."""
+    requests = [request for request in load_requests(file) if request.tools]
+    if not requests:
+        raise InputError("no request here has a right tool: there is nothing to measure", file=file)
+    return requests
+
+
+def evenly(requests: list[LabelledRequest], limit: int | None) -> list[LabelledRequest]:
+    """That many of the requests, evenly spaced."""
+    if limit is None or len(requests) <= limit:
+        return requests
+    return [requests[i] for i in np.linspace(0, len(requests) - 1, limit).round().astype(int)]
+
+
+def write_figures(path: Path, results: Sequence[Result], options: argparse.Namespace) -> None:
+    """Everything that was measured, and the options that it depends on."""
+    figures = {name: getattr(options, name) for name in SETTINGS}
+    figures["results"] = [asdict(result) for result in results]
+    path.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+
+
+def added(path: Path, options: argparse.Namespace) -> list[Result]:
+    """The results of another run, made with the same settings.
+
+    Raises:
+        InputError: If the file holds none, or of other systems, or the settings were others.
+    """
+    try:
+        figures = json.loads(path.read_text("utf-8"))
+        theirs = {name: figures[name] for name in SETTINGS}
+        results = [Result(**row) for row in figures["results"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"is not what --json writes: {error!r}", file=path) from error
+    known = {system.name for system in SYSTEMS}
+    for result in results:
+        if result.system not in known:
+            raise InputError(f"has figures of {result.system!r}, which is not here", file=path)
+    for name, value in theirs.items():
+        if value != getattr(options, name):
+            raise InputError(f"was made with --{name} {value}: run both alike", file=path)
+    return results
+
+
+def merged(results: Sequence[Result]) -> list[Result]:
+    """One result for each system on each set, the latest; sets by name, systems in their order."""
+    names = [system.name for system in SYSTEMS]
+    latest = {(result.set, result.system): result for result in results}
+    return sorted(latest.values(), key=lambda result: (result.set, names.index(result.system)))
+
+
+def table_lines(results: Sequence[Result]) -> list[str]:
+    """A Markdown table for each measure, the best of each row in bold, and why some are missing."""
+    names = [system.name for system in SYSTEMS]
+    systems = sorted({result.system for result in results}, key=names.index)
+    sets = list(dict.fromkeys(result.set for result in results))
+    by_place = {(result.set, result.system): result for result in results}
+    lines = ["Percent; the best of each row in bold. A dash: it needs demonstrations.", ""]
+    for measure in MEASURES:
+        lines += [f"### {measure}", ""]
+        lines += ["| set | tools | demonstrations | requests | " + " | ".join(systems) + " |"]
+        lines += ["|---" * (4 + len(systems)) + "|"]
+        for name in sets:
+            row = [by_place.get((name, system)) for system in systems]
+            lines.append(_row(measure, name, row))
+        lines.append("")
+    notes = [f"- {some.system} {some.version}" for some in results if some.version]
+    notes += [
+        f"- {some.system}: {some.reason}" for some in results if some.reason not in ("", NO_DEMOS)
+    ]
+    return [*lines, *dict.fromkeys(notes)]
+
+
+def _row(measure: str, name: str, row: Sequence[Result | None]) -> str:
+    known = [result for result in row if result is not None]
+    top = max((result.measures.get(measure, -1.0) for result in known), default=-1.0)
+    sizes = f"{known[0].tools:,} | {known[0].demos:,} | {known[0].requests:,}"
+    cells = [_cell(result, measure, top) for result in row]
+    return f"| {name} | {sizes} | " + " | ".join(cells) + " |"
+
+
+def _cell(result: Result | None, measure: str, top: float) -> str:
+    if result is None:
+        return "not run"
+    if result.reason:
+        return "-" if result.reason == NO_DEMOS else result.reason.partition(":")[0]
+    figure = f"{result.measures[measure]:.1f}"
+    return f"**{figure}**" if figure == f"{top:.1f}" else figure
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,303 @@
+"""The systems that are compared: plain methods, peers through their own public calls, toolret.
+
+Every system gets the same text of each tool (``toolret.texts.tool_text``) and the same embedder,
+and ranks all tools.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import bm25s
+import numpy as np
+import Stemmer
+from numpy.typing import NDArray
+
+from toolret.embedders import Embedder, SentenceTransformerEmbedder
+from toolret.evaluation.runs import run
+from toolret.index import ToolIndex
+from toolret.retriever import ToolRetriever
+from toolret.rows import LabelledRequest
+from toolret.texts import tool_text
+from toolret.types import Demo, Tool
+
+__all__ = ["SYSTEMS", "CachedModel", "Data", "System"]
+
+DEPTH = 10
+"""How many tools each system is asked for: the measures look no further."""
+
+RRF_OFFSET = 60
+"""Of reciprocal rank fusion, as Cormack et al. (2009) have it."""
+
+VOTERS = 20
+"""The nearest demonstrations that vote."""
+
+UTTERANCES = 60
+"""What semantic-router searches for: its default of 5 utterances cannot fill ten places. With 60,
+and a route as good as its best utterance, it did best on BFCL and MetaTool's single tools, of 5,
+20 and 60 and of its three ways to aggregate."""
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.intp]
+Runs = Mapping[str, Sequence[str]]
+"""Ids of the ranked tools by request id, best first."""
+
+
+class CachedModel(SentenceTransformerEmbedder):
+    """The default embedder, keeping all vectors: each text is embedded once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._vectors: dict[str, Floats] = {}
+
+    def encode(self, texts: Sequence[str], *, prompt: str = "") -> Floats:
+        read = [prompt + text for text in texts]
+        new = [text for text in dict.fromkeys(read) if text not in self._vectors]
+        if new:
+            self._vectors |= dict(zip(new, super().encode(new), strict=True))
+        return np.stack([self._vectors[text] for text in read])
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a system is built on."""
+
+    tools: Sequence[Tool]
+    demos: Sequence[Demo]
+    embedder: Embedder
+    folder: Path
+    """For what keeps an index on disk."""
+
+    @cached_property
+    def ids(self) -> list[str]:
+        return [tool.id for tool in self.tools]
+
+    @cached_property
+    def texts(self) -> list[str]:
+        return [tool_text(tool) for tool in self.tools]
+
+    def vectors(self, texts: list[str]) -> Floats:
+        """Shape ``(texts, dimensions)``."""
+        return np.asarray(self.embedder.embed_documents(texts), dtype=np.float32)
+
+
+class System(ABC):
+    """One way to rank tools."""
+
+    key: ClassVar[str]
+    name: ClassVar[str]
+    needs_demos: ClassVar[bool] = False
+    package: ClassVar[str] = ""
+    """The peer's package; empty for what is no peer."""
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+
+    @abstractmethod
+    def rank(self, text: str) -> list[str]:
+        """Ids of the best tools for a request, best first."""
+
+    def runs(self, requests: Sequence[LabelledRequest]) -> Runs:
+        return {request.id: self.rank(request.text)[:DEPTH] for request in requests}
+
+
+class Bm25(System):
+    key, name = "bm25", "BM25"
+
+    def __init__(self, data: Data) -> None:
+        super().__init__(data)
+        self._stemmer = Stemmer.Stemmer("english")
+        self._index = bm25s.BM25()
+        self._index.index(self._tokens(data.texts), show_progress=False)
+
+    def _tokens(self, texts: list[str]) -> list[list[str]]:
+        tokens: list[list[str]] = bm25s.tokenize(
+            texts, stopwords="en", stemmer=self._stemmer, return_ids=False, show_progress=False
+        )
+        return tokens
+
+    def order(self, text: str) -> Ints:
+        """Positions of the tools that share a word with the request, best first."""
+        tokens = self._tokens([text])[0]
+        if not tokens:
+            return np.empty(0, dtype=np.intp)
+        scores = self._index.get_scores(tokens)
+        return np.argsort(-scores, kind="stable")[: np.count_nonzero(scores)]
+
+    def rank(self, text: str) -> list[str]:
+        return [self.data.ids[i] for i in self.order(text)[:DEPTH]]
+
+
+class Dense(System):
+    key, name = "dense", "dense"
+
+    def __init__(self, data: Data) -> None:
+        super().__init__(data)
+        self._tools = data.vectors(data.texts)
+
+    def order(self, text: str) -> Ints:
+        """Positions of all tools, best first."""
+        cosines = self._tools @ self.data.vectors([text])[0]
+        return np.argsort(-cosines, kind="stable")
+
+    def rank(self, text: str) -> list[str]:
+        return [self.data.ids[i] for i in self.order(text)[:DEPTH]]
+
+
+class Rrf(System):
+    key, name = "rrf", "RRF"
+
+    def __init__(self, data: Data) -> None:
+        super().__init__(data)
+        self._bm25, self._dense = Bm25(data), Dense(data)
+
+    def rank(self, text: str) -> list[str]:
+        fused = fuse(self._bm25.order(text), self._dense.order(text), tools=len(self.data.tools))
+        return [self.data.ids[i] for i in np.argsort(-fused, kind="stable")[:DEPTH]]
+
+
+def fuse(*orders: Ints, tools: int) -> Floats:
+    """Reciprocal rank fusion: shape ``(tools,)``."""
+    fused = np.zeros(tools, dtype=np.float32)
+    for order in orders:
+        fused[order] += 1 / (RRF_OFFSET + np.arange(1, len(order) + 1))
+    return fused
+
+
+class Votes(System):
+    key, name, needs_demos = "votes", "votes", True
+
+    def __init__(self, data: Data) -> None:
+        super().__init__(data)
+        self._demos = data.vectors([demo.text for demo in data.demos])
+
+    def rank(self, text: str) -> list[str]:
+        cosines = self._demos @ self.data.vectors([text])[0]
+        votes: dict[str, float] = {}
+        for nearest in np.argsort(-cosines, kind="stable")[:VOTERS]:
+            for tool in self.data.demos[nearest].tools:
+                votes[tool] = votes.get(tool, 0.0) + float(cosines[nearest])
+        return sorted(votes, key=lambda tool: -votes[tool])
+
+
+class LangGraphStore(System):
+    """What langgraph-bigtool searches."""
+
+    key, name, package = "langgraph", "LangGraph store", "langgraph"
+
+    def __init__(self, data: Data) -> None:
+        from langgraph.store.memory import InMemoryStore
+
+        super().__init__(data)
+        dimensions = len(data.embedder.embed_query(data.texts[0]))
+        embed = data.embedder.embed_documents
+        self._store = InMemoryStore(
+            index={"dims": dimensions, "embed": embed, "fields": ["description"]}
+        )
+        for id_, text in zip(data.ids, data.texts, strict=True):
+            self._store.put(("tools",), id_, {"description": text})
+
+    def rank(self, text: str) -> list[str]:
+        return [item.key for item in self._store.search(("tools",), query=text, limit=DEPTH)]
+
+
+class LlamaIndexObjects(System):
+    key, name, package = "objectindex", "ObjectIndex", "llama-index-core"
+
+    def __init__(self, data: Data) -> None:
+        from llama_index.core.embeddings import BaseEmbedding
+        from llama_index.core.objects import ObjectIndex
+        from llama_index.core.schema import TextNode
+
+        class Embedding(BaseEmbedding):
+            def _get_text_embedding(self, text: str) -> list[float]:
+                return data.embedder.embed_query(text)
+
+            def _get_query_embedding(self, query: str) -> list[float]:
+                return data.embedder.embed_query(query)
+
+            async def _aget_query_embedding(self, query: str) -> list[float]:
+                return data.embedder.embed_query(query)
+
+        super().__init__(data)
+        tools = {tool.id: tool for tool in data.tools}
+        index = ObjectIndex.from_objects(
+            data.tools,
+            to_node_fn=lambda tool: TextNode(id_=tool.id, text=tool_text(tool)),
+            from_node_fn=lambda node: tools[node.node_id],
+            embed_model=Embedding(),
+        )
+        self._retriever = index.as_retriever(similarity_top_k=DEPTH)
+
+    def rank(self, text: str) -> list[str]:
+        return [tool.id for tool in self._retriever.retrieve(text)]
+
+
+class SemanticRouter(System):
+    """A route a tool; its utterances are the requests of the demonstrations that use it."""
+
+    key, name, package = "semantic-router", "semantic-router", "semantic-router"
+    needs_demos = True
+
+    def __init__(self, data: Data) -> None:
+        from semantic_router import IndexedRouter, Route
+        from semantic_router.encoders import DenseEncoder
+
+        class Encoder(DenseEncoder):
+            def __call__(self, docs: list[Any]) -> list[list[float]]:
+                return data.embedder.embed_documents(docs)
+
+        super().__init__(data)
+        utterances: dict[str, list[str]] = {}
+        for demo in data.demos:
+            for tool in demo.tools:
+                utterances.setdefault(tool, []).append(demo.text)
+        self._router = IndexedRouter(
+            encoder=Encoder(name="toolret"),
+            routes=[Route(name=tool, utterances=texts) for tool, texts in utterances.items()],
+            top_k=UTTERANCES,
+            aggregation="max",
+        )
+
+    def rank(self, text: str) -> list[str]:
+        choices: Any = self._router(text, limit=DEPTH)
+        return [choice.name for choice in choices if choice.confidence]
+
+
+class Toolret(System):
+    key, name, needs_demos = "toolret", "toolret", True
+
+    def __init__(self, data: Data) -> None:
+        super().__init__(data)
+        index = ToolIndex(data.folder / self.key, embedder=data.embedder)
+        index.sync(data.tools, data.demos if self.needs_demos else ())
+        self._retriever = ToolRetriever(index)
+
+    def rank(self, text: str) -> list[str]:
+        return [hit.tool.id for hit in self._retriever.search(text, k=DEPTH, keep_all=True)]
+
+    def runs(self, requests: Sequence[LabelledRequest]) -> Runs:
+        report = run(self._retriever, requests, k=DEPTH, keep_all=True)
+        return {id_: [hit.tool.id for hit in hits] for id_, hits in report.runs.items()}
+
+
+class ToolretTexts(Toolret):
+    key, name, needs_demos = "toolret-texts", "toolret, no demonstrations", False
+
+
+SYSTEMS: tuple[type[System], ...] = (
+    Bm25,
+    Dense,
+    Rrf,
+    LangGraphStore,
+    LlamaIndexObjects,
+    Votes,
+    SemanticRouter,
+    ToolretTexts,
+    Toolret,
+)

@@ -1,0 +1,257 @@
+"""The benchmarks run, on catalogs small enough to know the answers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.quality import Result, evenly, main
+from benchmarks.systems import (
+    SYSTEMS,
+    Bm25,
+    CachedModel,
+    Data,
+    Dense,
+    Rrf,
+    System,
+    Votes,
+    fuse,
+)
+from toolret.embedders import SentenceTransformerEmbedder
+from toolret.rows import LabelledRequest
+from toolret.testing import HashedWordsEmbedder
+from toolret.types import Demo, Tool
+
+ASKED = {
+    "cancel the order": ["cancel_order"],
+    "what does she owe": ["list_invoices"],
+    "track the parcel and cancel the order": ["track_parcel", "cancel_order"],
+    "she wants her money back": ["refund_payment"],
+}
+
+
+@pytest.fixture
+def data(tools: list[Tool], demos: list[Demo], tmp_path: Path) -> Data:
+    return Data(tools, demos, HashedWordsEmbedder(), tmp_path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tools: list[Tool], demos: list[Demo]) -> Path:
+    """Two sets, one without demonstrations."""
+    for name in ("shop", "bare"):
+        (tmp_path / name).mkdir()
+        write(
+            tmp_path / name / "tools.jsonl",
+            [{"id": t.id, "name": t.name, "description": t.description} for t in tools],
+        )
+        write(
+            tmp_path / name / "dev.jsonl",
+            [{"id": text, "text": text, "tools": right} for text, right in ASKED.items()]
+            + [{"id": "none", "text": "hello", "tools": []}],
+        )
+    write(
+        tmp_path / "shop" / "demos.jsonl",
+        [{"id": d.id, "text": d.text, "tools": list(d.tools)} for d in demos],
+    )
+    return tmp_path
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def measure(folder: Path, *arguments: str) -> int:
+    return main(["--data", str(folder), *arguments], embedder=HashedWordsEmbedder())
+
+
+def test_plain_methods_rank_as_they_are_defined(data: Data) -> None:
+    assert Bm25(data).rank("cancel the orders") == ["cancel_order"]
+    assert Bm25(data).rank("the of") == []
+    dense = Dense(data)
+    assert dense.rank("where is the parcel")[0] == "track_parcel"
+    # The demonstration d2 is the request itself; d4 says "the ... back" and uses both tools.
+    votes = Votes(data).rank("the customer wants her money back")
+    assert votes[:2] == ["refund_payment", "cancel_order"]
+
+
+def test_fusion_counts_both_ranks() -> None:
+    fused = fuse(np.array([1, 3]), np.array([0, 2, 3, 1]), tools=4)
+    assert fused == pytest.approx([1 / 61, 1 / 61 + 1 / 64, 1 / 62, 1 / 62 + 1 / 63])
+
+
+def test_fusion_finds_what_only_vectors_find(data: Data) -> None:
+    assert Bm25(data).rank("parcel") == ["track_parcel"]
+    assert Rrf(data).rank("parcel") == Dense(data).rank("parcel")
+
+
+@pytest.mark.model
+def test_each_text_is_embedded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded = []
+    encode = SentenceTransformerEmbedder.encode
+
+    def counted(self: SentenceTransformerEmbedder, texts: list[str]) -> Any:
+        embedded.extend(texts)
+        return encode(self, texts)
+
+    monkeypatch.setattr(SentenceTransformerEmbedder, "encode", counted)
+    model = CachedModel()
+    first = model.embed_documents(["a", "b", "a"])
+    assert first[0] == first[2] == model.embed_query("a")
+    assert embedded == ["a", "b"]
+    assert model.id == SentenceTransformerEmbedder().id
+
+
+def test_a_sample_is_evenly_spaced() -> None:
+    requests = [LabelledRequest(str(i), "x", ("t",)) for i in range(9)]
+    assert [request.id for request in evenly(requests, 3)] == ["0", "4", "8"]
+    assert evenly(requests, 20) == evenly(requests, None) == requests
+
+
+def test_the_table_and_the_figures(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "langgraph", None)
+    systems = ["bm25", "dense", "rrf", "langgraph", "objectindex", "votes"]
+    figures = folder / "figures.json"
+    assert measure(folder, "--systems", *systems, "--json", str(figures)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("###")] == [
+        "### R@1",
+        "### COMP@5",
+        "### COMP@10",
+        "### nDCG@10",
+    ]
+    comp = lines[lines.index("### COMP@5") + 2 :]
+    assert comp[0] == (
+        "| set | tools | demonstrations | requests "
+        "| BM25 | dense | RRF | LangGraph store | ObjectIndex | votes |"
+    )
+    assert comp[2].startswith("| bare/dev | 4 | 0 | 4 | 75.0 | **100.0** | **100.0** |")
+    assert comp[2].endswith("| not installed | **100.0** | - |")
+    assert comp[3].startswith("| shop/dev | 4 | 4 | 4 |")
+    assert lines[-2] == f"- ObjectIndex {version('llama-index-core')}"
+    assert lines[-1].startswith("- LangGraph store: not installed: ")
+    kept = json.loads(figures.read_text())
+    assert (kept["demos"], kept["limit"]) == ("all", None)
+    by_place = {(row["set"], row["system"]): row for row in kept["results"]}
+    # The peer searches the same vectors.
+    dense, peer = (by_place["shop/dev", name]["measures"] for name in ("dense", "ObjectIndex"))
+    assert dense == peer
+    assert by_place["bare/dev", "votes"]["measures"] == {}
+
+
+def test_toolret_with_and_without_demonstrations(folder: Path) -> None:
+    figures, table = folder / "figures.json", folder / "table.md"
+    arguments = ["--systems", "toolret", "toolret-texts", "--sets", "shop", "--limit", "2"]
+    assert measure(folder, *arguments, "--output", str(table), "--json", str(figures)) == 0
+    rows = json.loads(figures.read_text())["results"]
+    assert [(row["system"], row["requests"], row["demos"]) for row in rows] == [
+        ("toolret, no demonstrations", 2, 4),
+        ("toolret", 2, 4),
+    ]
+    assert rows[1]["measures"]["R@1"] == 100
+    assert "| toolret, no demonstrations | toolret |" in table.read_text()
+
+
+@pytest.mark.parametrize("share", ["half", "none"])
+def test_fewer_demonstrations(folder: Path, share: str) -> None:
+    figures = folder / "figures.json"
+    arguments = ["--systems", "votes", "--sets", "shop/dev", "--demos", share]
+    assert measure(folder, *arguments, "--json", str(figures)) == 0
+    row = json.loads(figures.read_text())["results"][0]
+    assert row["demos"] == {"half": 2, "none": 0}[share]
+    assert bool(row["measures"]) == (share == "half")
+
+
+def test_figures_of_another_run_stand_beside(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = folder / "figures.json"
+    both = ["--add", str(figures), "--json", str(figures)]
+    assert measure(folder, "--sets", "shop", "--systems", "votes", "bm25", *both[2:]) == 0
+    assert measure(folder, "--sets", "shop", "bare", "--systems", "bm25", *both) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3].startswith("| bare/dev | 4 | 0 | 4 |")
+    assert lines[-3].endswith("| not run |")
+    assert lines[-2].startswith("| shop/dev | 4 | 4 | 4 |")
+    rows = json.loads(figures.read_text())["results"]
+    assert [(row["set"], row["system"]) for row in rows] == [
+        ("bare/dev", "BM25"),
+        ("shop/dev", "BM25"),
+        ("shop/dev", "votes"),
+    ]
+    assert measure(folder, "--limit", "2", *both[:2]) == 1
+    assert "figures.json: was made with --limit None: run both alike" in capsys.readouterr().err
+
+
+def test_a_peer_that_fails_is_said_to_and_one_of_ours_stops_the_run(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: System, text: str) -> list[str]:
+        raise KeyError("no")
+
+    for system in SYSTEMS:
+        if system.key in ("objectindex", "bm25"):
+            monkeypatch.setattr(system, "rank", broken)
+    assert measure(folder, "--sets", "shop", "--systems", "objectindex") == 0
+    out = capsys.readouterr().out
+    assert "| failed |" in out
+    assert "- ObjectIndex: failed: KeyError: 'no'" in out
+    with pytest.raises(KeyError):
+        measure(folder, "--sets", "shop", "--systems", "bm25")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sets", "nope"], "there is no set 'nope'; there are bare, bare/dev, shop, shop/dev"),
+        (["--add", "nope.json"], "No such file"),
+        (["--add", "shop/dev.jsonl"], "shop/dev.jsonl: is not what --json writes"),
+        (["--add", "unknown.json"], "unknown.json: has figures of 'x', which is not here"),
+        (["--sets", "idle"], "idle/dev.jsonl: no request here has a right tool"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(folder)
+    result = Result(set="s", system="x", tools=1, demos=0, requests=1, measures={})
+    unknown = {"limit": None, "demos": "all", "results": [asdict(result)]}
+    (folder / "unknown.json").write_text(json.dumps(unknown))
+    if "idle" in arguments:
+        (folder / "idle").mkdir()
+        write(folder / "idle" / "tools.jsonl", [{"name": "t"}])
+        write(folder / "idle" / "dev.jsonl", [{"id": "none", "text": "hello", "tools": []}])
+    assert measure(folder, *arguments) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_folder_without_sets_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert measure(tmp_path) == 1
+    assert "holds no folder with requests" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["langgraph", "semantic-router"])
+def test_a_peer_that_is_installed_answers(data: Data, key: str) -> None:
+    pytest.importorskip({"langgraph": "langgraph.store", "semantic-router": "semantic_router"}[key])
+    (system,) = (system for system in SYSTEMS if system.key == key)
+    request = "where is the parcel"
+    if key == "langgraph":
+        assert system(data).rank(request) == Dense(data).rank(request)
+    else:
+        assert system(data).rank("where is the package of Alice")[0] == "track_parcel"

@@ -1,0 +1,299 @@
+"""Reranking: a second, slower look at the first tools of a ranking. Off unless one is given.
+
+A reranker only says what it thinks of the tools that it is shown, which are tools that the caller
+may use; ``reorder`` makes an order of it. So no reranker can add a tool or lose one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import BaseModel, ValidationError
+
+from toolret.errors import EmbedderError, QueryGenerationError
+from toolret.llm import as_chat_model, json_object
+from toolret.model_files import find_model, no_bars
+from toolret.queries import conversation_lines, shortened
+from toolret.texts import tool_text
+from toolret.types import Evidence, Hit, JsonObject, Request, Tool
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+
+__all__ = [
+    "CrossEncoderReranker",
+    "LLMReranker",
+    "Reranker",
+    "Reranking",
+    "order_schema",
+    "parse_order",
+    "render_candidates",
+    "reorder",
+]
+
+_PROMPT = "rerank_v1.txt"
+
+_DEPTH = 20
+"""Tools that are looked at again: beyond the first 20 of a ranking few right ones are left, and an
+LLM's reply takes the longer, the more it has to order."""
+
+_LONGEST_DESCRIPTION = 300
+"""Characters of a tool's description that the LLM sees: its beginning says what the tool does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reranking:
+    """What a reranker thinks of some tools.
+
+    Attributes:
+        scores: One a tool, higher is better, in any unit; tools of one score stay in their order.
+            None leaves all of them as they were.
+        note: What went wrong, in one line; empty if nothing did.
+    """
+
+    scores: tuple[float, ...] | None
+    note: str = ""
+
+
+class Reranker(Protocol):
+    """Looks at the first tools of a ranking; never raises for what a model or a network does."""
+
+    @property
+    def depth(self) -> int:
+        """How many tools it wants to see at most."""
+        ...
+
+    def score(self, request: Request, tools: Sequence[Tool]) -> Reranking:
+        """Its scores of the tools, which are in the order of the ranking."""
+        ...
+
+    async def ascore(self, request: Request, tools: Sequence[Tool]) -> Reranking:
+        """``score`` for event loops."""
+        ...
+
+
+class CrossEncoderReranker:
+    """A sentence-transformers cross-encoder reads the request and each tool's text together.
+
+    After Nogueira and Cho, *Passage Re-ranking with BERT* (2019, arXiv:1901.04085). It reads the
+    last request alone, and knows nothing of demonstrations.
+
+    Args:
+        model: A name on the hub, a folder, or a ``CrossEncoder``.
+        depth: How many tools to look at.
+        device: ``cpu``, ``cuda`` ...; chosen by sentence-transformers if not given.
+        batch_size: Pairs in one forward pass.
+
+    Raises:
+        EmbedderError: If the model cannot be found or loaded, or gives more than one score.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | CrossEncoder,
+        *,
+        depth: int = _DEPTH,
+        device: str | None = None,
+        batch_size: int = 32,
+    ) -> None:
+        self.depth = depth
+        self._batch_size = batch_size
+        self._name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
+        self._model = _load(str(model), device) if isinstance(model, (str, Path)) else model
+        self._turn = threading.Lock()
+        if self._model.num_labels != 1:
+            raise EmbedderError(
+                f"cross-encoder {self._name!r} gives {self._model.num_labels} scores for a pair: "
+                "take one that was made for ranking, which gives one"
+            )
+
+    def score(self, request: Request, tools: Sequence[Tool]) -> Reranking:
+        """The model's scores; none if it fails."""
+        pairs = [(request.text, tool_text(tool)) for tool in tools]
+        try:
+            with self._turn:  # Tokenizers refuse to be used by two threads at once.
+                found = self._model.predict(
+                    pairs, batch_size=self._batch_size, show_progress_bar=False
+                )
+        # What torch and tokenizers raise, memory that ran out included.
+        except (RuntimeError, TypeError, ValueError) as error:
+            return _unchanged(self._name, f"{type(error).__name__}: {error}")
+        return Reranking(tuple(map(float, found)))
+
+    async def ascore(self, request: Request, tools: Sequence[Tool]) -> Reranking:
+        """``score`` in a worker thread."""
+        return await asyncio.to_thread(self.score, request, tools)
+
+
+class LLMReranker:
+    """An LLM sees the conversation and all candidates at once, and writes their order.
+
+    The listwise method of Sun et al., *Is ChatGPT Good at Search?* (2023, arXiv:2304.09542).
+
+    Args:
+        llm: An ``openai`` client, a LangChain chat model, or a callable from messages to text.
+        model: The model's name, which an ``openai`` client needs.
+        depth: How many tools to show it.
+        deadline: Seconds after which the order is left as it was.
+
+    Raises:
+        QueryGenerationError: If it is no LLM, or the name is missing.
+    """
+
+    def __init__(
+        self,
+        llm: Any,
+        model: str | None = None,
+        *,
+        depth: int = _DEPTH,
+        deadline: float = 8.0,
+    ) -> None:
+        self.depth = depth
+        self._model = as_chat_model(llm, model)
+        self._deadline = deadline
+
+    def score(self, request: Request, tools: Sequence[Tool]) -> Reranking:
+        """One by the place that the LLM gave a tool, 0 for those that it left out."""
+        try:
+            reply = self._model.complete(
+                _messages(request, tools), order_schema(), timeout=self._deadline
+            )
+            return self._read(reply, len(tools))
+        except QueryGenerationError as error:
+            return _unchanged(self._model.name, str(error))
+
+    async def ascore(self, request: Request, tools: Sequence[Tool]) -> Reranking:
+        """``score`` for event loops."""
+        try:
+            reply = await self._model.acomplete(
+                _messages(request, tools), order_schema(), timeout=self._deadline
+            )
+            return self._read(reply, len(tools))
+        except QueryGenerationError as error:
+            return _unchanged(self._model.name, str(error))
+
+    def _read(self, reply: str, count: int) -> Reranking:
+        order, unknown = parse_order(reply, count)
+        if not order:
+            return _unchanged(self._model.name, "it named none of the tools")
+        places = {tool: place for place, tool in enumerate(order, start=1)}
+        scores = tuple(1 / places[tool] if tool in places else 0.0 for tool in range(count))
+        note = f"{self._model.name} named tools that it was not shown" if unknown else ""
+        return Reranking(scores, note)
+
+
+def reorder(hits: Sequence[Hit], reranking: Reranking) -> tuple[tuple[Hit, ...], str]:
+    """The hits by descending score, ties as they were, and a note if something went wrong.
+
+    The places keep their probabilities: how likely the first tool is needed, and how many tools
+    are likely, was estimated for the ranking; the reranker says which tools they are. What a hit
+    gains or loses by its new place is its evidence ``reranked``.
+    """
+    scores = reranking.scores
+    if scores is None:
+        return tuple(hits), reranking.note
+    if len(scores) != len(hits) or not all(map(math.isfinite, scores)):
+        problem = f"not reranked, since there were not {len(hits)} finite scores for as many tools"
+        return tuple(hits), problem
+    order = sorted(range(len(hits)), key=lambda i: -scores[i])
+    moved = [_moved(hits[i], place, scores[i]) for i, place in zip(order, hits, strict=True)]
+    return tuple(moved), reranking.note
+
+
+def _moved(hit: Hit, place: Hit, score: float) -> Hit:
+    """The hit in the place of another."""
+    gained = Evidence("reranked", value=score, contribution=_odds(place) - _odds(hit))
+    evidence = sorted((*hit.evidence, gained), key=lambda item: -abs(item.contribution))
+    return replace(hit, score=place.score, evidence=tuple(evidence))
+
+
+def _odds(hit: Hit) -> float:
+    return math.fsum(item.contribution for item in hit.evidence)
+
+
+class _Reply(BaseModel):
+    """What the LLM is asked for."""
+
+    order: list[int]
+
+
+def order_schema() -> JsonObject:
+    """JSON Schema of the reply, by the rules of structured output."""
+    return {
+        "type": "object",
+        "properties": {"order": {"type": "array", "items": {"type": "integer"}}},
+        "required": ["order"],
+        "additionalProperties": False,
+    }
+
+
+def parse_order(reply: str, count: int) -> tuple[tuple[int, ...], bool]:
+    """The order in an LLM's reply: positions from 0 on, each once, and whether others were named.
+
+    Raises:
+        QueryGenerationError: If the reply holds no such JSON.
+    """
+    try:
+        numbers = _Reply.model_validate(json_object(reply, "order")).order
+    except ValidationError as error:
+        where = error.errors()[0]
+        place = ".".join(map(str, where["loc"]))
+        raise QueryGenerationError(f"malformed reply: {place}: {where['msg']}") from error
+    known = dict.fromkeys(number - 1 for number in numbers if 1 <= number <= count)
+    return tuple(known), any(not 1 <= number <= count for number in numbers)
+
+
+def render_candidates(request: Request, tools: Sequence[Tool]) -> str:
+    """The prompt for one request: conversation and tools as JSON lines, which nothing can end."""
+    lines = [
+        json.dumps(_candidate(number, tool), ensure_ascii=False)
+        for number, tool in enumerate(tools, start=1)
+    ]
+    return _template().format(
+        count=len(tools), conversation=conversation_lines(request), tools="\n".join(lines)
+    )
+
+
+def _candidate(number: int, tool: Tool) -> dict[str, Any]:
+    candidate: dict[str, Any] = {"number": number}
+    if tool.namespace:
+        candidate["namespace"] = tool.namespace
+    description = shortened(tool.description, _LONGEST_DESCRIPTION)
+    return candidate | {"name": tool.name, "description": description}
+
+
+def _messages(request: Request, tools: Sequence[Tool]) -> list[dict[str, str]]:
+    return [{"role": "user", "content": render_candidates(request, tools)}]
+
+
+@cache
+def _template() -> str:
+    return files("toolret").joinpath("prompts", _PROMPT).read_text("utf-8")
+
+
+def _unchanged(model: str, reason: str) -> Reranking:
+    reason = " ".join(reason.split())
+    return Reranking(None, f"not reranked, since {model} failed: {reason}")
+
+
+def _load(name: str, device: str | None) -> CrossEncoder:
+    from sentence_transformers import CrossEncoder
+
+    folder = find_model(name)
+    try:
+        with no_bars():
+            model: CrossEncoder = CrossEncoder(str(folder), device=device, local_files_only=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise EmbedderError(
+            f"cannot load the cross-encoder {name!r} from {folder}: {error}"
+        ) from error
+    return model
