@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from toolret.catalogs import load_tools
+    from toolret.catalogs import Catalog, load_tools
     from toolret.embedders import (
         LLM_EMBEDDER,
         Embedder,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "catalogs": ("load_tools",),
+    "catalogs": ("Catalog", "load_tools"),
     "embedders": (
         "LLM_EMBEDDER",
         "Embedder",
@@ -78,6 +78,7 @@ __all__ = [
     "LLM_EMBEDDER",
     "BudgetError",
     "Call",
+    "Catalog",
     "CatalogError",
     "ClauseQueries",
     "Demo",

@@ -136,6 +136,8 @@ def _index(options: argparse.Namespace) -> None:
     with _opened(options) as index:
         reports = index.sync(tools, demos if options.demos else None)
         _learn(index)
+    for found in tools.found:
+        print(f"found {found}", file=sys.stderr)
     if options.json:
         _print_json({kind: asdict(report) for kind, report in reports.items()})
         return

@@ -40,6 +40,10 @@ class OpenApi:
         """Whether it says that it is an OpenAPI document."""
         return isinstance(content, dict) and "openapi" in content
 
+    def kind(self, content: Any) -> str:
+        """What it is."""
+        return f"OpenAPI {content['openapi']} document"
+
     def tools(self, document: Document, *, namespace: str | None) -> Iterator[Tool]:
         """The operations of a document.
 
