@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from toolret.calling import HttpRunner, Outcome, SecurityScheme, Toolbox
     from toolret.catalogs import Catalog, load_tools
     from toolret.embedders import (
         LLM_EMBEDDER,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     )
     from toolret.errors import (
         BudgetError,
+        CallError,
         CatalogError,
         DemoError,
         EmbedderError,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "calling": ("HttpRunner", "Outcome", "SecurityScheme", "Toolbox"),
     "catalogs": ("Catalog", "load_tools"),
     "embedders": (
         "LLM_EMBEDDER",
@@ -52,6 +55,7 @@ _HOMES = {
     ),
     "errors": (
         "BudgetError",
+        "CallError",
         "CatalogError",
         "DemoError",
         "EmbedderError",
@@ -78,6 +82,7 @@ __all__ = [
     "LLM_EMBEDDER",
     "BudgetError",
     "Call",
+    "CallError",
     "Catalog",
     "CatalogError",
     "ClauseQueries",
@@ -89,15 +94,18 @@ __all__ = [
     "EmbedderMismatchError",
     "Evidence",
     "Hit",
+    "HttpRunner",
     "InputError",
     "Instructions",
     "MissingExtraError",
     "OpenAIEmbedder",
+    "Outcome",
     "Query",
     "QueryGenerationError",
     "Request",
     "RewriteQueries",
     "RoleEmbedder",
+    "SecurityScheme",
     "Selection",
     "SentenceTransformerEmbedder",
     "StoreError",
@@ -106,6 +114,7 @@ __all__ = [
     "Tool",
     "ToolIndex",
     "ToolRetriever",
+    "Toolbox",
     "ToolretError",
     "load_demos",
     "load_requests",
