@@ -105,7 +105,6 @@ def test_a_bad_catalog_is_an_error_with_file_and_place(
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        ({"swagger": "2.0"}, "Swagger 2.0, which is not read yet: convert it to OpenAPI 3"),
         ({"b": 1, "a": 2}, "an object with the keys 'b', 'a'"),
         ({}, "an empty object"),
         ([], "[]"),
@@ -123,8 +122,8 @@ def test_what_no_source_recognizes_is_an_error_that_says_what_is_read(
     with pytest.raises(CatalogError) as caught:
         load_tools(path)
     assert str(caught.value) == (
-        f"{path}: found {found}; toolret reads OpenAPI 3.0 and 3.1 documents and tool rows "
-        "(JSON Lines, or a list of them)"
+        f"{path}: found {found}; toolret reads OpenAPI 3.0 and 3.1 documents and Swagger 2.0 "
+        "documents and tool rows (JSON Lines, or a list of them)"
     )
 
 

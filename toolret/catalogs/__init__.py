@@ -9,6 +9,7 @@ from typing import Any
 from toolret.catalogs.documents import read_document
 from toolret.catalogs.openapi import OpenApi
 from toolret.catalogs.source import Document, Source
+from toolret.catalogs.swagger import Swagger
 from toolret.catalogs.tool_rows import ToolRows
 from toolret.errors import CatalogError
 from toolret.jsonlines import shown
@@ -17,7 +18,7 @@ from toolret.types import Tool
 
 __all__ = ["SOURCES", "Document", "Source", "load_tools"]
 
-SOURCES: tuple[Source, ...] = (OpenApi(), ToolRows())
+SOURCES: tuple[Source, ...] = (OpenApi(), Swagger(), ToolRows())
 """What is read; the first that recognizes a document reads it."""
 
 _SUFFIXES = frozenset({".json", ".jsonl", ".yaml", ".yml"})

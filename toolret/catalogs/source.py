@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from toolret.types import Tool
@@ -19,11 +20,15 @@ class Document:
         content: JSON values; for JSON Lines the list of its objects.
         file: The file's path as it was given, for messages.
         lines: For JSON Lines the line of each object, from 1.
+        folder: The folder that its references may not leave; the file's own if it is empty.
+        used: The other files that it is made of, by their real paths; its reader adds them.
     """
 
     content: Any
     file: str
     lines: tuple[int, ...] = ()
+    folder: str = field(default="", compare=False)
+    used: set[Path] = field(default_factory=set, compare=False)
 
     def place(self, index: int) -> str:
         """Where the item of a list stands: its line, or its JSON pointer."""
