@@ -204,9 +204,9 @@ def test_what_no_source_recognizes_is_an_error_that_says_what_is_read(
     with pytest.raises(CatalogError) as caught:
         load_tools(path)
     assert str(caught.value) == (
-        f"{path}: {found}; toolret reads OpenAPI 3.0 and 3.1 documents, MCP tools (what tools/list "
-        "gives), function schemas of OpenAI and Anthropic, LangChain tools, Python functions and "
-        "tool rows (JSON Lines, or a list of them)"
+        f"{path}: {found}; toolret reads OpenAPI 3.0 and 3.1 documents, Swagger 2.0 documents, MCP "
+        "tools (what tools/list gives), function schemas of OpenAI and Anthropic, LangChain tools, "
+        "Python functions and tool rows (JSON Lines, or a list of them)"
     )
 
 

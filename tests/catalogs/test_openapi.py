@@ -95,6 +95,7 @@ def test_an_operation_becomes_a_tool() -> None:
                 "note": {"in": "body", "name": "note"},
             },
             "content_type": "application/json",
+            "security": [{"oauth": {"type": "", "scopes": ["orders:write"]}}],
         },
     )
     assert tool.origin == "api.yaml: /paths/~1orders~1{id}~1cancel/post"
@@ -256,7 +257,7 @@ def test_a_whole_body_says_what_it_is() -> None:
     operation["requestBody"]["description"] = "The *lines*."
     assert _tool(operation).parameters == {
         "type": "object",
-        "properties": {"body": {"description": "The lines.", "type": "array"}},
+        "properties": {"body": {"description": "The lines.", "type": "array", "items": {}}},
     }
 
 

@@ -15,6 +15,7 @@ from toolret.catalogs.openapi import OpenApi
 from toolret.catalogs.plugins import Reader, installed_sources, read_by
 from toolret.catalogs.python_tools import PythonTools
 from toolret.catalogs.source import Document, Source
+from toolret.catalogs.swagger import Swagger
 from toolret.catalogs.tool_rows import ToolRows
 from toolret.errors import CatalogError
 from toolret.jsonlines import shown
@@ -29,6 +30,7 @@ __all__ = ["SOURCES", "Catalog", "Document", "Found", "Given", "Reader", "Source
 
 SOURCES: tuple[Source, ...] = (
     OpenApi(),
+    Swagger(),
     McpTools(),
     FunctionSchemas(),
     PythonTools(),
@@ -87,7 +89,7 @@ def load_tools(
 ) -> Catalog:
     """Read tools from catalogs of any kind, told apart by what they hold.
 
-    Read are OpenAPI documents, MCP tools, function schemas of OpenAI and Anthropic, LangChain
+    Read are OpenAPI and Swagger documents, MCP tools, function schemas of OpenAI and Anthropic, LangChain
     tools, Python functions, and tool rows. Lists may mix them. Nothing is called, and no network
     is used. Sources of installed packages are found by their entry points (``toolret.sources``)
     and asked where no source of toolret's own knows an item.

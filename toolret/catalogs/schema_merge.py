@@ -43,6 +43,10 @@ def _both(first: _Schema, second: _Schema) -> _Schema | None:
     """The schema of what both accept, or None if it can't simply be written as one."""
     if _closes(first, second) or _closes(second, first):
         return None
+    if _holds_anything(first, second):
+        first = {key: value for key, value in first.items() if key != "items"}
+    elif _holds_anything(second, first):
+        second = {key: value for key, value in second.items() if key != "items"}
     for related in _RELATED:
         if not (related.isdisjoint(first) or related.isdisjoint(second)):
             return None
@@ -53,6 +57,11 @@ def _both(first: _Schema, second: _Schema) -> _Schema | None:
             return None
         result[key] = value
     return result
+
+
+def _holds_anything(schema: _Schema, other: _Schema) -> bool:
+    """Whether a schema's ``items`` say nothing, and those of the other one may stand for them."""
+    return schema.get("items") == {} and not _RELATED[0].isdisjoint(other)
 
 
 def _both_values(key: str, first: Any, second: Any) -> Any:
