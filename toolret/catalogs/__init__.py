@@ -89,9 +89,9 @@ def load_tools(
 ) -> Catalog:
     """Read tools from catalogs of any kind, told apart by what they hold.
 
-    Read are OpenAPI and Swagger documents, MCP tools, function schemas of OpenAI and Anthropic, LangChain
-    tools, Python functions, and tool rows. Lists may mix them. Nothing is called, and no network
-    is used. Sources of installed packages are found by their entry points (``toolret.sources``)
+    Read are OpenAPI and Swagger documents, MCP tools, function schemas of OpenAI and Anthropic,
+    LangChain tools, Python functions, and tool rows. Lists may mix them. Nothing is called, and no
+    network is used. Sources of installed packages are found by their entry points (``toolret.sources``)
     and asked where no source of toolret's own knows an item.
 
     Args:

@@ -12,7 +12,6 @@ from pydantic import BaseModel
 
 from toolret.catalogs.documents import read_document
 from toolret.catalogs.python_tools import is_langchain_tool
-from toolret.catalogs.refs import child
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
 from toolret.jsonlines import parse_json
@@ -74,7 +73,7 @@ def document_of(given: Any, number: int, folder: str = "") -> Document:
         return replace(read_document(given), folder=folder)
     file = f"<argument {number}>"
     if isinstance(given, list | tuple):
-        items = [_plain(item, file, child("", index)) for index, item in enumerate(given)]
+        items = [_plain(item, file, f"/{index}") for index, item in enumerate(given)]
         return Document(items, file)
     return Document(_plain(given, file, ""), file)
 
@@ -88,7 +87,7 @@ def parts(document: Document) -> Iterator[Document]:
     elif isinstance(content, dict):
         for key in _HOLDERS:
             if isinstance(content.get(key), dict | list):
-                yield replace(document, content=content[key], at=child(document.at, key))
+                yield replace(document, content=content[key], at=f"{document.at}/{key}")
                 return
 
 
