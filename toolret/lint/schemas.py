@@ -1,0 +1,66 @@
+"""Schemas that providers refuse, or that do not say what is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from referencing.exceptions import Unresolvable
+
+from toolret.lint.findings import Finding
+from toolret.lint.providers import (
+    Problem,
+    anthropic_problems,
+    openai_problems,
+    schema_problems,
+)
+from toolret.types import Tool
+
+__all__ = ["schema_defects"]
+
+
+def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
+    """Schemas that are missing, invalid, refused by a provider, or at odds with themselves."""
+    for tool in tools:
+        here = (tool.id,)
+        if tool.parameters is None:
+            problem = "nothing is known of its arguments"
+            yield Finding("missing-schema", here, problem, "parameters")
+            continue
+        invalid = list(schema_problems(tool.parameters))
+        # Both providers ask for some things alike; the owner corrects them once.
+        refused = [*openai_problems(tool.parameters), *anthropic_problems(tool.parameters)]
+        for pointer, problem in dict([*refused[::-1], *invalid[::-1]]).items():
+            yield Finding("invalid-schema", here, problem, pointer)
+        if not invalid:
+            for pointer, problem in _at_odds(tool.parameters):
+                yield Finding("schema-defect", here, problem, pointer)
+
+
+def _at_odds(schema: Mapping[str, Any], pointer: str = "") -> Iterator[Problem]:
+    """Required arguments that are not declared, and defaults that are refused."""
+    properties = schema.get("properties", {})
+    for name in schema.get("required", []):
+        if name not in properties:
+            yield f"{pointer}/required", f"{name!r} is required and not declared"
+    for name, part in properties.items():
+        if not isinstance(part, Mapping):
+            continue
+        here = f"{pointer}/properties/{name}"
+        if "default" in part and not _accepts(part, part["default"]):
+            yield here, f"its default {part['default']!r} is not a value that it accepts"
+        for value in part.get("enum", ()):
+            if "type" in part and not _accepts({"type": part["type"]}, value):
+                yield here, f"its choice {value!r} is not of type {part['type']!r}"
+                break
+        if part.get("type") == "object":
+            yield from _at_odds(part, here)
+
+
+def _accepts(schema: Mapping[str, Any], value: Any) -> bool:
+    try:
+        return Draft202012Validator(schema).is_valid(value)
+    except (SchemaError, Unresolvable, RecursionError):  # its references lead out of this part
+        return True
