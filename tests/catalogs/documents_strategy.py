@@ -162,7 +162,7 @@ def openapi_documents() -> st.SearchStrategy[Any]:
         },
         {
             "components": st.fixed_dictionaries(
-                {"schemas": st.fixed_dictionaries({name: schema for name in _NAMES})},
+                {"schemas": st.fixed_dictionaries(dict.fromkeys(_NAMES, schema))},
                 optional={"securitySchemes": junk},
             ),
             "servers": _or_junk(st.lists(server, max_size=1)),
@@ -199,7 +199,7 @@ def swagger_documents() -> st.SearchStrategy[Any]:
             "schemes": media,
         },
         {
-            "definitions": st.fixed_dictionaries({name: schema for name in _NAMES}),
+            "definitions": st.fixed_dictionaries(dict.fromkeys(_NAMES, schema)),
             "securityDefinitions": junk,
             "host": _or_junk(st.just("a.example")),
             "basePath": _or_junk(st.just("/v1")),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from itertools import pairwise
 from math import ceil, sqrt
 
 from toolret.lint.findings import Finding
-from toolret.lint.wording import own_description
+from toolret.lint.wording import own_description, words
 from toolret.texts import split_identifier
 from toolret.types import Tool
 
@@ -27,8 +26,6 @@ they are alike themselves."""
 _MAX_NAMES = 4
 """Tools and words that a finding names."""
 
-_WORD = re.compile(r"\w+")
-
 Words = tuple[str, ...]
 
 
@@ -36,8 +33,8 @@ def alike_descriptions(tools: Sequence[Tool]) -> Iterator[Finding]:
     """Clusters of tools that are described by the same words, and by nearly the same."""
     groups: defaultdict[Words, list[Tool]] = defaultdict(list)
     for tool in tools:
-        if words := tuple(_WORD.findall(own_description(tool).casefold())):
-            groups[words].append(tool)
+        if said := words(own_description(tool)):
+            groups[said].append(tool)
     for group in groups.values():
         if len(group) > 1:
             ids = tuple(tool.id for tool in group)
@@ -61,8 +58,8 @@ def alike_names(tools: Sequence[Tool]) -> Iterator[Finding]:
     """Names of one namespace that differ only in case, in separators or in a plural."""
     groups: defaultdict[tuple[str, Words], list[Tool]] = defaultdict(list)
     for tool in tools:
-        words = split_identifier(tool.name).casefold().split()
-        groups[tool.namespace, tuple(map(_singular, words))].append(tool)
+        parts = split_identifier(tool.name).casefold().split()
+        groups[tool.namespace, tuple(map(_singular, parts))].append(tool)
     for group in groups.values():
         names = list(dict.fromkeys(tool.name for tool in group))
         if len(names) > 1:
@@ -125,8 +122,8 @@ def _clusters(texts: Sequence[Words]) -> Iterator[_Cluster]:
     yield from clusters.values()
 
 
-def _features(words: Words) -> frozenset[str]:
-    return frozenset(words) | {f"{a} {b}" for a, b in pairwise(words)}
+def _features(text: Words) -> frozenset[str]:
+    return frozenset(text) | {f"{a} {b}" for a, b in pairwise(text)}
 
 
 def _cosine(first: frozenset[str], other: frozenset[str]) -> float:

@@ -53,11 +53,11 @@ _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "it speaks as if it were the system or the user",
             r"<\|?(im_start|im_end|system|assistant|endoftext)\|?>|\[/?INST\]|<</?SYS>>"
             r"|</?(important|secret|hidden|instructions?|system)>"
-            r"|^\s*#+\s*(system|instructions?)\b|\byou are now\b|\bsystem prompt\b",
+            r"|^\s*#+\s*(system|instructions?)\b|\byou are now (in|a|an|the)\b",
         ),
         (
             "it names files that hold secrets",
-            r"~/\.(ssh|aws|gnupg|kube|docker|netrc|cursor|config)\b|\bid_(rsa|ed25519|ecdsa)\b"
+            r"~/\.(ssh|aws|gnupg|kube|docker|netrc|cursor)\b|\bid_(rsa|ed25519|ecdsa)\b"
             r"|/etc/(passwd|shadow)\b|\bmcp\.json\b|\.env\b(?= file| and|,|\.|$)",
         ),
         (

@@ -19,6 +19,8 @@ __all__ = ["Problem", "anthropic_problems", "openai_problems", "schema_problems"
 Problem = tuple[str, str]
 """A JSON pointer into the schema, and what is wrong there."""
 
+_META = Draft202012Validator(Draft202012Validator.META_SCHEMA)
+
 _OPENAI_TOP = ("oneOf", "anyOf", "allOf", "enum", "const", "not")
 _ANTHROPIC_TOP = ("oneOf", "anyOf", "allOf")
 
@@ -27,10 +29,12 @@ _MAPS = NESTED_MAPS | {"$defs", "definitions"}
 
 def schema_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
     """Where it is no valid JSON Schema (draft 2020-12), which both providers ask for."""
-    validator = Draft202012Validator(Draft202012Validator.META_SCHEMA)
-    for error in validator.iter_errors(schema):
+    for error in _META.iter_errors(schema):
         pointer = "".join(f"/{part}" for part in error.absolute_path)
-        yield pointer, f"it is no JSON Schema: {_short(error.message)}"
+        if error.absolute_path and error.absolute_path[-1] == "type":
+            yield pointer, f"JSON Schema has no type {_short(repr(error.instance))}"
+        else:
+            yield pointer, f"it is no JSON Schema: {_short(error.message)}"
 
 
 def openai_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:

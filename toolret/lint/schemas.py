@@ -29,9 +29,10 @@ def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
             problem = "nothing is known of its arguments"
             yield Finding("missing-schema", here, problem, "parameters")
             continue
-        invalid = list(schema_problems(tool.parameters))
+        schema = {"type": "object", **tool.parameters}  # which prompts supply, too
+        invalid = list(schema_problems(schema))
         # Both providers ask for some things alike; the owner corrects them once.
-        refused = [*openai_problems(tool.parameters), *anthropic_problems(tool.parameters)]
+        refused = [*openai_problems(schema), *anthropic_problems(schema)]
         for pointer, problem in dict([*refused[::-1], *invalid[::-1]]).items():
             yield Finding("invalid-schema", here, problem, pointer)
         if not invalid:
@@ -49,7 +50,8 @@ def _at_odds(schema: Mapping[str, Any], pointer: str = "") -> Iterator[Problem]:
         if not isinstance(part, Mapping):
             continue
         here = f"{pointer}/properties/{name}"
-        if "default" in part and not _accepts(part, part["default"]):
+        # Null as a default only says that there is none.
+        if part.get("default") is not None and not _accepts(part, part["default"]):
             yield here, f"its default {part['default']!r} is not a value that it accepts"
         for value in part.get("enum", ()):
             if "type" in part and not _accepts({"type": part["type"]}, value):
