@@ -42,8 +42,9 @@ def _check(source: OpenApi | Swagger, content: Any) -> list[Tool]:
     operations = [
         method
         for path, item in content["paths"].items()
-        for method in item or {}
-        if method in _METHODS and not path.startswith("x-") and "$ref" not in item
+        if isinstance(item, dict) and "$ref" not in item and not path.startswith("x-")
+        for method in item
+        if method in _METHODS
     ]
     assert len(operations) <= len(tools) == len({tool.id for tool in tools})
     for tool in tools:
