@@ -84,18 +84,37 @@ _instances = st.recursive(
     st.lists(_instances, min_size=1, max_size=10),
 )
 def test_what_a_schema_accepts_is_accepted_when_it_is_inlined(parts: Any, instances: Any) -> None:
+    assume(_ends(parts))
     document = {"components": {"schemas": parts}}
     root = {"$ref": "#/components/schemas/A"}
     before = Draft202012Validator({**root, **document})
     inlined = Schemas(References(Document(document, "<fuzz>"))).inlined(root, Place("<fuzz>"))
     after = Draft202012Validator(inlined)
     for instance in instances:
-        try:
-            is_valid = before.is_valid(instance)
-        except RecursionError:  # it refers to itself without end
-            assume(False)
-        assert after.is_valid(instance) or not is_valid, (inlined, instance)
+        assert after.is_valid(instance) or not before.is_valid(instance), (inlined, instance)
     assert writable(inlined) is inlined
+
+
+def _in_place(schema: Any) -> set[str]:
+    """The schemas that judge the same value as this one does."""
+    if not isinstance(schema, dict):
+        return set()
+    if "$ref" in schema:
+        return {schema["$ref"].rpartition("/")[2]}
+    inner = [schema[key] for key in ("not", "if", "then", "else") if key in schema]
+    inner += [part for key in ("allOf", "anyOf", "oneOf") for part in schema.get(key, ())]
+    return {name for part in inner for name in _in_place(part)}
+
+
+def _ends(parts: Any) -> bool:
+    """Whether judging a value by these schemas comes to an end."""
+    reached = {name: _in_place(part) for name, part in parts.items()}
+    for _ in parts:
+        reached = {
+            name: names | {far for near in names for far in reached[near]}
+            for name, names in reached.items()
+        }
+    return not any(name in names for name, names in reached.items())
 
 
 @given(st.text() | st.text("[]{}:,-*&!<>|'\"#%@ \n\tabc01", max_size=60))

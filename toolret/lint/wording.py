@@ -85,7 +85,15 @@ def _undescribed(parameters: Mapping[str, Any] | None) -> list[str]:
 
 
 def _is_described(schema: Any) -> bool:
-    if not isinstance(schema, Mapping):
-        return False
-    texts = (schema.get("description"), schema.get("title"))
-    return any(isinstance(text, str) and text.strip() for text in texts)
+    """Whether a parameter, or something in it, is described."""
+    waiting = [schema]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            texts = (value.get("description"), value.get("title"))
+            if any(isinstance(text, str) and text.strip() for text in texts):
+                return True
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return False
