@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -53,18 +53,14 @@ def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
 def _is_deep(schema: Any) -> bool:
     level = [schema]
     for _ in range(_MAX_DEPTH):
-        level = [
-            part
-            for value in level
-            for part in (
-                value.values()
-                if isinstance(value, Mapping)
-                else value
-                if isinstance(value, list)
-                else ()
-            )
-        ]
+        level = [part for value in level for part in _held(value)]
     return bool(level)
+
+
+def _held(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _at_odds(schema: Mapping[str, Any], pointer: str = "") -> Iterator[Problem]:
