@@ -83,7 +83,8 @@ def path_text(name: str, value: Any, *, style: str = "simple", explode: bool = F
         if explode and named:
             return start + between.join(f"{named}{item}" for item in items)
         return start + named + between.join(items)
-    return start + named + _encoded(value)
+    text = _encoded(value)
+    return start + (named + text if text else named.rstrip("="))
 
 
 def header_text(value: Any, *, explode: bool = False) -> str:

@@ -91,8 +91,8 @@ def load_tools(
 
     Read are OpenAPI and Swagger documents, MCP tools, function schemas of OpenAI and Anthropic,
     LangChain tools, Python functions, and tool rows. Lists may mix them. Nothing is called, and no
-    network is used. Sources of installed packages are found by their entry points (``toolret.sources``)
-    and asked where no source of toolret's own knows an item.
+    network is used. Sources of installed packages are found by their entry points, and asked where
+    no source of toolret's own knows an item.
 
     Args:
         *given: Files, or folders: of those all ``.json``, ``.jsonl``, ``.yaml`` and ``.yml``
