@@ -13,17 +13,26 @@ _HOSTILE = ["", " ", "a b", "filter[x]", "Größe", "$ref", "x" * 80, "a/b~c", "
 _keys = st.sampled_from(["a", "b", "id", "body", "limit", *_HOSTILE])
 _scalars = st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from([1.5, 1e300, "x", ""])
 
-junk: st.SearchStrategy[Any] = st.recursive(
-    _scalars | st.sampled_from([{"$ref": "#"}, {"$ref": "#/x"}, {"$ref": 5}, {"$ref": "a.json"}]),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_keys, inner, max_size=2),
-    max_leaves=5,
-)
-"""Anything that JSON can hold."""
+_no_keys = _keys.filter(lambda key: key != "$ref")
+
+
+def _json(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.recursive(
+        leaves,
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_no_keys, inner, max_size=2),
+        max_leaves=5,
+    )
+
+
+junk = _json(_scalars | st.sampled_from([{"$ref": "#"}, {"$ref": 5}]))
+"""Anything that JSON can hold, but no reference to nowhere."""
+
+_bad = _json(_scalars | st.sampled_from([{"$ref": "#/x"}, {"$ref": "a.json"}, {"$ref": "//b"}]))
 
 
 def _or_junk(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Right nineteen times of twenty."""
-    return st.integers(0, 19).flatmap(lambda n: junk if n == 7 else strategy)
+    """Right all but once in a hundred times."""
+    return st.integers(0, 99).flatmap(lambda n: _bad if n == 70 else strategy)
 
 
 _types = st.sampled_from(
@@ -99,8 +108,16 @@ _texts = st.sampled_from(["Find orders.", "", "# Title\n*x* <b>y</b>", "a" * 300
 _security = _or_junk(
     st.lists(st.dictionaries(_keys, st.lists(st.sampled_from(["r", "w"]), max_size=2), max_size=2))
 )
+_schemes = st.dictionaries(
+    _keys,
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["apiKey", "http", "oauth2", "basic"])},
+        optional={"in": _keys, "name": _keys, "scheme": _keys},
+    ),
+    max_size=2,
+)
 _paths = st.sampled_from(["/a", "/a/{id}", "/a/{id}/{b c}", "x-a", "/{", "/{}/{id}"])
-_methods = st.sampled_from(["get", "post", "put", "delete", "x-m", "parameters", "summary"])
+_methods = st.sampled_from(["get", "post", "put", "delete", "patch", "x-m", "summary"])
 
 
 def _documents(
@@ -117,12 +134,11 @@ def _documents(
         "security": _security,
     }
     operations = _or_junk(st.fixed_dictionaries({}, optional=shared | operation))
-    items = _or_junk(st.dictionaries(_methods, operations, max_size=3))
+    items = _or_junk(st.dictionaries(_methods, operations, min_size=1, max_size=3))
     optional = {"info": _or_junk(st.fixed_dictionaries({"title": _keys})), "security": _security}
-    return st.fixed_dictionaries(
-        {**{key: st.just(value) for key, value in version.items()}},
-        optional=optional | whole | {"paths": _or_junk(st.dictionaries(_paths, items, max_size=3))},
-    )
+    paths = _or_junk(st.dictionaries(_paths, items, min_size=1, max_size=3))
+    fixed = {key: st.just(value) for key, value in version.items()}
+    return st.fixed_dictionaries(fixed | {"paths": paths} | whole, optional=optional)
 
 
 def openapi_documents() -> st.SearchStrategy[Any]:
@@ -163,7 +179,7 @@ def openapi_documents() -> st.SearchStrategy[Any]:
         {
             "components": st.fixed_dictionaries(
                 {"schemas": st.fixed_dictionaries(dict.fromkeys(_NAMES, schema))},
-                optional={"securitySchemes": junk},
+                optional={"securitySchemes": _or_junk(_schemes)},
             ),
             "servers": _or_junk(st.lists(server, max_size=1)),
         },
@@ -200,7 +216,7 @@ def swagger_documents() -> st.SearchStrategy[Any]:
         },
         {
             "definitions": st.fixed_dictionaries(dict.fromkeys(_NAMES, schema)),
-            "securityDefinitions": junk,
+            "securityDefinitions": _or_junk(_schemes),
             "host": _or_junk(st.just("a.example")),
             "basePath": _or_junk(st.just("/v1")),
             "consumes": media,
