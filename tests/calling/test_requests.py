@@ -115,7 +115,7 @@ def test_styles_are_those_of_the_document() -> None:
     )
     assert request.url == (
         f"{SERVER}/items.a.b?comma=1,2&each=1&each=2&deep%5Bgte%5D=3&pipes=x%7Cy&free=a/b"
-        "&filter=%7B%22a%22%3A%20%5B1%5D%7D"
+        "&filter=%7B%22a%22%3A%5B1%5D%7D"
     )
     assert request.headers == (("H", "1,2"),)
 
@@ -225,6 +225,27 @@ def test_arguments_that_do_not_do(arguments: dict[str, Any], problem: str) -> No
     with pytest.raises(CallError) as caught:
         build_request(tool, arguments, server=SERVER)
     assert str(caught.value) == problem
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("\ud800", "'utf-8' codec can't encode character"),
+        (float("nan"), "Out of range float values are not JSON compliant"),
+        ({1}, "Object of type set is not JSON serializable"),
+    ],
+)
+@pytest.mark.parametrize("name", ["id", "q", "a", "H"])
+def test_values_that_have_no_text(name: str, value: Any, problem: str) -> None:
+    tool = operation(
+        parameter("id", "path"),
+        parameter("q"),
+        parameter("H", "header"),
+        body={"application/json": properties("a")},
+        path="/a/{id}",
+    )
+    with pytest.raises(CallError, match=f"'t.op': the arguments cannot be written: {problem}"):
+        build_request(tool, {"id": "1", name: value}, server=SERVER)
 
 
 def test_a_body_that_cannot_be_written() -> None:

@@ -140,11 +140,27 @@ def strange(x: Strange) -> str:
     return str(x)
 
 
+def kept(run_manager: str) -> str:
+    """Takes what LangChain keeps to itself."""
+    return run_manager
+
+
+def shadowing(schema: str, json: str = "") -> str:
+    """Takes what pydantic's models have methods of."""
+    return schema + json
+
+
+def test_arguments_may_have_the_names_of_a_models_methods() -> None:
+    (tool,) = load_tools(shadowing)
+    assert tool.target.invoke({"schema": "a", "json": "b"}) == "ab"
+
+
 @pytest.mark.parametrize(
     ("function", "problem"),
     [
         (undescribed, "'undescribed': it has no docstring: say in one what it does"),
         (lambda x: x, "'<lambda>': it has no docstring"),
+        (kept, "'kept': LangChain keeps the argument 'run_manager' to itself: rename it"),
         (strange, "'strange': Failed to generate JSON schema"),
     ],
 )
