@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from toolret.types import JsonObject, Tool
 try:
     import anyio
     from anyio.abc import TaskStatus
-    from mcp import Client, MCPError, StdioServerParameters
+    from mcp import Client, MCPError, StdioServerParameters, stdio_client
     from mcp.client import IncomingMessage, Transport
     from mcp.client.subscriptions import SubscriptionLost
     from mcp.types import CONNECTION_CLOSED, CallToolResult, ToolListChangedNotification
@@ -164,7 +165,7 @@ class McpServers:
             since = time.monotonic()
             try:
                 client = Client(
-                    self._servers[name],
+                    _transport(self._servers[name]),
                     read_timeout_seconds=self._timeout,
                     message_handler=self._heard,
                 )
@@ -271,6 +272,18 @@ def load_mcp_tools(servers: Mapping[str, Server], *, timeout: float = 60.0) -> l
     # In a thread of its own it can be called from a running event loop too, as in a notebook.
     with ThreadPoolExecutor(max_workers=1) as pool:
         return pool.submit(asyncio.run, read()).result()
+
+
+def _transport(server: Server) -> str | Transport:
+    """A program's complaints go to the terminal, also where ``sys.stderr`` is no file."""
+    if not isinstance(server, StdioServerParameters):
+        return server
+    log = sys.stderr
+    try:
+        log.fileno()
+    except (AttributeError, OSError):  # as in a notebook
+        log = sys.__stderr__ or log
+    return stdio_client(server, errlog=log)
 
 
 def _is_loss(error: BaseException | None) -> bool:
