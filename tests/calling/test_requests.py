@@ -202,6 +202,52 @@ def test_multipart_bodies_hold_files_and_fields() -> None:
     )
 
 
+def test_swagger_operations_are_called_alike() -> None:
+    def parameter(name: str, where: str, **fields: Any) -> dict[str, Any]:
+        return {"name": name, "in": where, "type": "array", "items": {"type": "string"}, **fields}
+
+    (tool,) = load_tools(
+        {
+            "swagger": "2.0",
+            "info": {"title": "T"},
+            "schemes": ["http", "https"],
+            "host": "api.example.com",
+            "basePath": "/v1",
+            "securityDefinitions": {"basic": {"type": "basic"}},
+            "paths": {
+                "/a/{p}": {
+                    "post": {
+                        "operationId": "op",
+                        "security": [{"basic": []}],
+                        "consumes": ["application/x-www-form-urlencoded"],
+                        "parameters": [
+                            parameter("p", "path", required=True),
+                            parameter("pipes", "query", collectionFormat="pipes"),
+                            parameter("multi", "query", collectionFormat="multi"),
+                            parameter("comma", "query"),
+                            parameter("H", "header", collectionFormat="csv"),
+                            parameter("spaces", "formData", collectionFormat="ssv"),
+                            {"name": "x", "in": "formData", "type": "string"},
+                        ],
+                    }
+                }
+            },
+        }
+    )
+    server = server_url(tool, None)
+    assert server == "https://api.example.com/v1"
+    placed = placed_credentials(tool, server, _has("basic"))
+    arguments = {name: ["a", "b"] for name in names(tool)} | {"x": "é"}
+    request = build_request(tool, arguments, server=server, placed=placed)
+    assert request.url == f"{server}/a/a,b?pipes=a%7Cb&multi=a&multi=b&comma=a,b"
+    assert dict(request.headers) == {
+        "H": "a,b",
+        "Authorization": "Basic dXNlcjpwYXNz",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    assert request.content == b"spaces=a%20b&x=%C3%A9"
+
+
 def test_paths_may_have_a_query_and_a_fragment_of_their_own() -> None:
     tool = operation(parameter("b"), path="/?Action=List#section", method="get")
     assert build(tool, b=1).url == f"{SERVER}/?Action=List&b=1"

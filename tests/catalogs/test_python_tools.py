@@ -127,6 +127,25 @@ def test_methods_are_functions() -> None:
     assert tool.target.invoke({"door": 3}) == "door 3 is open"
 
 
+def _twin(answer: str) -> Any:
+    def ask(question: str) -> str:
+        """Ask."""
+        return answer
+
+    return ask
+
+
+def test_functions_that_only_read_alike_are_not_one() -> None:
+    one, other = _twin("yes"), _twin("no")
+    assert len(load_tools([one], one)) == 1
+    with pytest.raises(CatalogError) as caught:
+        load_tools([one, other])
+    assert str(caught.value) == (
+        "<argument 1>: /1: the id 'ask' already stands for another function: give one of them "
+        "another name or namespace"
+    )
+
+
 def undescribed(x: int) -> int:
     return x
 

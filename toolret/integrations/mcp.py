@@ -305,19 +305,21 @@ def _is_modern(client: Client) -> bool:
 
 
 def _outcome(result: CallToolResult) -> Outcome:
+    blocks: list[dict[str, Any]] = [
+        block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content
+    ]
     texts = []
-    for block in result.content:
-        fields: dict[str, Any] = block.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for fields in blocks:
         resource = fields.get("resource", {})
         text = fields.get("text") or resource.get("text")
         if text is None:
             about = [fields.get("mimeType") or resource.get("mimeType"), fields.get("uri")]
-            text = f"({', '.join(part for part in [block.type, *about] if part)})"
+            text = f"({', '.join(part for part in [fields['type'], *about] if part)})"
         texts.append(text)
     value = result.structured_content
     return Outcome(
         text="\n".join(texts),
-        value=value if value is not None else [block.model_dump() for block in result.content],
+        value=blocks if value is None else value,
         ok=not result.is_error,
     )
 
