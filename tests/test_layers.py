@@ -33,7 +33,7 @@ LAYERS = [
     ["prompt"],
     ["selection"],
     ["retriever"],
-    ["evaluation", "testing", "integrations"],
+    ["evaluation", "lint", "testing", "integrations"],
     ["cli"],
     ["__init__"],
 ]

@@ -1,4 +1,4 @@
-"""The command line: ``toolret index``, ``search``, ``plan`` and ``eval``."""
+"""The command line: ``toolret index``, ``search``, ``plan``, ``eval`` and ``lint``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolret.errors import ToolretError
+from toolret.lint.command import add_lint
 
 if TYPE_CHECKING:
     from toolret.evaluation.reports import Requirement
@@ -99,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
         help="fail below these figures, such as C@5=80",
     )
     evaluate.set_defaults(command=_eval)
+
+    add_lint(commands)
 
     for command in (index, search, plan, evaluate):
         command.add_argument("--index", metavar="DIR", type=Path, required=command is not evaluate)

@@ -311,3 +311,57 @@ def test_long_chains_of_references_end() -> None:
 def test_a_flat_schema_is_whole_however_large() -> None:
     schema = {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(1500)}}
     assert _inlined(schema) == schema
+
+
+def test_where_a_circle_is_cut_nothing_valid_is_refused() -> None:
+    node = {
+        "type": "object",
+        "nullable": True,
+        "properties": {
+            "one": {"oneOf": [_ref("Node"), {"type": "object", "maxProperties": 0}]},
+            "both": {"anyOf": [{}], "oneOf": [_ref("Node")]},
+            "no": {"not": _ref("Node"), "type": "string"},
+            "if": {"if": _ref("Node"), "then": {"maxLength": 1}, "else": {}},
+            "some": {"contains": _ref("Node"), "maxContains": 1},
+        },
+    }
+    cut = {
+        "type": ["object", "null"],
+        "description": "Circular reference to Node: any object is accepted",
+    }
+    assert _inlined(_ref("Node"), Node=node)["properties"] == {
+        "one": {"anyOf": [cut, {"type": "object", "maxProperties": 0}]},
+        "both": {"anyOf": [{}]},
+        "no": {"type": "string"},
+        "if": {},
+        "some": {"contains": cut},
+    }
+
+
+def test_patterns_that_python_does_not_know_are_no_reason_to_refuse() -> None:
+    assert _inlined({"patternProperties": {"\\p{L}": {}}, "additionalProperties": False}) == {
+        "patternProperties": {}
+    }
+    assert _inlined({"oneOf": [{"pattern": "\\p{L}"}, {"type": "string"}]}) == {
+        "anyOf": [{}, {"type": "string"}]
+    }
+
+
+def test_arrays_say_what_they_hold() -> None:
+    assert _inlined({"type": ["array", "null"]}) == {"type": ["array", "null"], "items": {}}
+    strings = {"items": {"type": "string"}}
+    assert _parts({"type": "array"}, strings) == {"type": "array", **strings}
+    assert _parts(strings, {"type": "array"}) == {"type": "array", **strings}
+    assert _parts({"type": "array"}, {"type": "array"}) == {"type": "array", "items": {}}
+    prefixed = {"type": "array", "prefixItems": [{}]}
+    assert _inlined(prefixed) == {**prefixed, "items": {}}
+
+
+def test_equal_parts_are_the_same_objects() -> None:
+    content = {"S": {"type": "object", "properties": {"a": {"$ref": "#/T"}}}, "T": {"maximum": 1}}
+    schemas = Schemas(References(Document(content, "api.yaml")))
+    first = schemas.inlined({"$ref": "#/S"}, Place("api.yaml", "/x"))
+    again = schemas.inlined({"properties": {"b": {"$ref": "#/S"}}}, Place("api.yaml", "/y"))
+    assert again == {"properties": {"b": first}}
+    assert again["properties"]["b"] is first
+    assert schemas.inlined({"$ref": "#/T"}, Place("api.yaml", "/z")) is first["properties"]["a"]

@@ -199,6 +199,8 @@ def body_arguments(
         return Body((Argument("body", None, whole, required),), content_type, encoding)
     needed = schema.get("required", [])
     properties = schema.get("properties", {})
+    if not properties and not needed:  # such as those that some documents give to a GET
+        return Body(closed=schema.get("additionalProperties") is False, note=note)
     unknown: Schema = {name: {} for name in needed if name not in properties}
     return Body(
         arguments=tuple(

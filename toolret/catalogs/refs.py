@@ -219,10 +219,10 @@ def _refs(content: Any) -> Iterator[str]:
 
 
 def _folder(document: Document) -> Path | None:
-    """The folder of a document; None if it is of no file (then ``<...>`` says what it is)."""
-    if document.folder:
-        return Path(document.folder)
-    return None if document.file.startswith("<") else Path(document.file).parent
+    """The folder of a document; None if it was given in memory."""
+    if document.in_memory:
+        return None
+    return Path(document.folder) if document.folder else Path(document.file).parent
 
 
 def _real_path(path: str, file: str) -> Path | None:
