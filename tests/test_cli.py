@@ -32,7 +32,7 @@ REQUESTS = [
 ]
 
 
-class _Words(SentenceTransformerEmbedder):
+class WordsModel(SentenceTransformerEmbedder):
     """The hashed words in the place of a sentence-transformers model of any name."""
 
     def __init__(self, model: str | Path) -> None:
@@ -54,7 +54,7 @@ class _Words(SentenceTransformerEmbedder):
 @pytest.fixture(autouse=True)
 def _no_model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if not request.node.get_closest_marker("model"):
-        monkeypatch.setattr("toolret.embedders.SentenceTransformerEmbedder", _Words)
+        monkeypatch.setattr("toolret.embedders.SentenceTransformerEmbedder", WordsModel)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from toolret.fitting import Fit
 from toolret.index import Snapshot, ToolIndex
 from toolret.learning import fit_index
 from toolret.llm import as_chat_model
-from toolret.names import wire_name
+from toolret.names import ids_by_name, wire_name
 from toolret.need import need_inputs
 from toolret.prompt import Format, pack
 from toolret.queries import (
@@ -243,7 +243,8 @@ class ToolRetriever:
         most = self.max_tools if most is None else most
         ranking = self._rank(reader, request, comparisons, allow, most=max(most, depth))
         likely = [hit for hit in ranking.hits[:most] if hit.score >= self.min_score]
-        chosen = tuple(likely) if ranking.needed else ()
+        named = set(ids_by_name(hit.tool.id for hit in likely).values())
+        chosen = tuple(hit for hit in likely if hit.tool.id in named) if ranking.needed else ()
         demos = self._demos(reader, comparisons, chosen, allow)
         ranked_at = time.perf_counter()
         limit = self.token_budget if budget is None else budget

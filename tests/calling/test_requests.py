@@ -115,7 +115,7 @@ def test_styles_are_those_of_the_document() -> None:
     )
     assert request.url == (
         f"{SERVER}/items.a.b?comma=1,2&each=1&each=2&deep%5Bgte%5D=3&pipes=x%7Cy&free=a/b"
-        "&filter=%7B%22a%22%3A%20%5B1%5D%7D"
+        "&filter=%7B%22a%22%3A%5B1%5D%7D"
     )
     assert request.headers == (("H", "1,2"),)
 
@@ -202,6 +202,52 @@ def test_multipart_bodies_hold_files_and_fields() -> None:
     )
 
 
+def test_swagger_operations_are_called_alike() -> None:
+    def parameter(name: str, where: str, **fields: Any) -> dict[str, Any]:
+        return {"name": name, "in": where, "type": "array", "items": {"type": "string"}, **fields}
+
+    (tool,) = load_tools(
+        {
+            "swagger": "2.0",
+            "info": {"title": "T"},
+            "schemes": ["http", "https"],
+            "host": "api.example.com",
+            "basePath": "/v1",
+            "securityDefinitions": {"basic": {"type": "basic"}},
+            "paths": {
+                "/a/{p}": {
+                    "post": {
+                        "operationId": "op",
+                        "security": [{"basic": []}],
+                        "consumes": ["application/x-www-form-urlencoded"],
+                        "parameters": [
+                            parameter("p", "path", required=True),
+                            parameter("pipes", "query", collectionFormat="pipes"),
+                            parameter("multi", "query", collectionFormat="multi"),
+                            parameter("comma", "query"),
+                            parameter("H", "header", collectionFormat="csv"),
+                            parameter("spaces", "formData", collectionFormat="ssv"),
+                            {"name": "x", "in": "formData", "type": "string"},
+                        ],
+                    }
+                }
+            },
+        }
+    )
+    server = server_url(tool, None)
+    assert server == "https://api.example.com/v1"
+    placed = placed_credentials(tool, server, _has("basic"))
+    arguments = {name: ["a", "b"] for name in names(tool)} | {"x": "é"}
+    request = build_request(tool, arguments, server=server, placed=placed)
+    assert request.url == f"{server}/a/a,b?pipes=a%7Cb&multi=a&multi=b&comma=a,b"
+    assert dict(request.headers) == {
+        "H": "a,b",
+        "Authorization": "Basic dXNlcjpwYXNz",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    assert request.content == b"spaces=a%20b&x=%C3%A9"
+
+
 def test_paths_may_have_a_query_and_a_fragment_of_their_own() -> None:
     tool = operation(parameter("b"), path="/?Action=List#section", method="get")
     assert build(tool, b=1).url == f"{SERVER}/?Action=List&b=1"
@@ -225,6 +271,27 @@ def test_arguments_that_do_not_do(arguments: dict[str, Any], problem: str) -> No
     with pytest.raises(CallError) as caught:
         build_request(tool, arguments, server=SERVER)
     assert str(caught.value) == problem
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("\ud800", "'utf-8' codec can't encode character"),
+        (float("nan"), "Out of range float values are not JSON compliant"),
+        ({1}, "Object of type set is not JSON serializable"),
+    ],
+)
+@pytest.mark.parametrize("name", ["id", "q", "a", "H"])
+def test_values_that_have_no_text(name: str, value: Any, problem: str) -> None:
+    tool = operation(
+        parameter("id", "path"),
+        parameter("q"),
+        parameter("H", "header"),
+        body={"application/json": properties("a")},
+        path="/a/{id}",
+    )
+    with pytest.raises(CallError, match=f"'t.op': the arguments cannot be written: {problem}"):
+        build_request(tool, {"id": "1", name: value}, server=SERVER)
 
 
 def test_a_body_that_cannot_be_written() -> None:

@@ -65,6 +65,12 @@ async def test_what_goes_wrong_is_an_outcome(
         assert not outcome.ok
 
 
+def test_what_is_asynchronous_is_not_called_without_an_event_loop() -> None:
+    assert TOOLBOX.call("calc.later", {"text": "x"}).text == (
+        "Error: 'calc.later' is asynchronous: use acall"
+    )
+
+
 def test_what_a_tool_raised_is_logged_with_its_trace(caplog: pytest.LogCaptureFixture) -> None:
     TOOLBOX.call("calc.fail", {"reason": "why"})
     assert "the tool 'calc.fail' raised an error" in caplog.text

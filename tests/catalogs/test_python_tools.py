@@ -127,6 +127,25 @@ def test_methods_are_functions() -> None:
     assert tool.target.invoke({"door": 3}) == "door 3 is open"
 
 
+def _twin(answer: str) -> Any:
+    def ask(question: str) -> str:
+        """Ask."""
+        return answer
+
+    return ask
+
+
+def test_functions_that_only_read_alike_are_not_one() -> None:
+    one, other = _twin("yes"), _twin("no")
+    assert len(load_tools([one], one)) == 1
+    with pytest.raises(CatalogError) as caught:
+        load_tools([one, other])
+    assert str(caught.value) == (
+        "<argument 1>: /1: the id 'ask' already stands for another function: give one of them "
+        "another name or namespace"
+    )
+
+
 def undescribed(x: int) -> int:
     return x
 
@@ -140,11 +159,27 @@ def strange(x: Strange) -> str:
     return str(x)
 
 
+def kept(run_manager: str) -> str:
+    """Takes what LangChain keeps to itself."""
+    return run_manager
+
+
+def shadowing(schema: str, json: str = "") -> str:
+    """Takes what pydantic's models have methods of."""
+    return schema + json
+
+
+def test_arguments_may_have_the_names_of_a_models_methods() -> None:
+    (tool,) = load_tools(shadowing)
+    assert tool.target.invoke({"schema": "a", "json": "b"}) == "ab"
+
+
 @pytest.mark.parametrize(
     ("function", "problem"),
     [
         (undescribed, "'undescribed': it has no docstring: say in one what it does"),
         (lambda x: x, "'<lambda>': it has no docstring"),
+        (kept, "'kept': LangChain keeps the argument 'run_manager' to itself: rename it"),
         (strange, "'strange': Failed to generate JSON schema"),
     ],
 )

@@ -130,6 +130,10 @@ async def test_calls_reach_their_server(kind: str, http: str) -> None:
         assert json.loads(deleted.text) == deleted.value == {"deleted": "x"}
         drawn = await toolbox.acall("a.picture", {})
         assert drawn.text == "a dot\n(image, image/png)"
+        assert drawn.value == [
+            {"type": "text", "text": "a dot"},
+            {"type": "image", "data": "iVBORw==", "mimeType": "image/png"},
+        ]
         refused = await toolbox.acall("a.delete_file", {"path": "/"})
         assert (refused.ok, refused.text) == (False, "Error executing tool delete_file")
         wrong = await toolbox.acall("a.read_file", {})

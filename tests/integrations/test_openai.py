@@ -98,7 +98,7 @@ async def test_responses_in_an_event_loop() -> None:
     output = [{"type": "reasoning", "summary": []}, call]
     assert await arun_calls(output, Toolbox(CATALOG)) == [answer]
     assert await arun_calls({"output": output}, Toolbox(CATALOG)) == [answer]
-    refused = await arun_calls(output, Toolbox(CATALOG), offered=[])
+    refused = await arun_calls(output, Toolbox(CATALOG), offered={})
     assert refused[0]["output"].endswith("is not available now. Available: none")
 
 

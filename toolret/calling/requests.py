@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from toolret.calling.security import Placed
-from toolret.calling.styles import form_pairs, header_text, path_text, plain_value
+from toolret.calling.styles import form_pairs, header_text, json_text, path_text, plain_value
 from toolret.errors import CallError
 from toolret.types import JsonObject, Tool
 
@@ -102,7 +101,13 @@ def build_request(
     Raises:
         CallError: If arguments are missing or unknown, or cannot be written where they go.
     """
-    placed = placed or Placed()
+    try:
+        return _built(tool, arguments, server, placed or Placed())
+    except (RecursionError, TypeError, ValueError) as exc:
+        raise CallError(f"{tool.id!r}: the arguments cannot be written: {exc}") from exc
+
+
+def _built(tool: Tool, arguments: JsonObject, server: str, placed: Placed) -> HttpRequest:
     places = _sorted(tool, arguments)
     path, _, literal = str(tool.metadata["path"]).partition("?")
     url = server + "/" + _filled(tool, path, places.path).lstrip("/")
@@ -158,7 +163,7 @@ def _place(places: _Places, place: Mapping[str, Any], value: Any) -> None:
     name, where = str(place["name"]), place["in"]
     styling = _styling(place)
     if "content_type" in place:
-        value, styling = json.dumps(value, ensure_ascii=False), {}
+        value, styling = json_text(value), {}
     if where == "query":
         places.query += form_pairs(name, value, **_exploding(styling))
     elif where == "cookie":
@@ -207,6 +212,7 @@ def _headers(tool: Tool, places: _Places, placed: Placed) -> dict[str, str]:
     if cookies:
         headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
     for name, value in headers.items():
+        value.encode()  # what cannot be sent is found here
         if _CONTROL.search(value) or _CONTROL.search(name):
             raise CallError(f"{tool.id!r}: the header {name!r} cannot hold line breaks")
     return headers
@@ -223,7 +229,7 @@ def _body(tool: Tool, places: _Places) -> tuple[str, bytes | None, tuple[Part, .
     if not given or (is_empty and not (is_json and places.is_object and _writes(tool))):
         return "", None, ()
     if is_json:
-        content = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        content = json_text(value).encode()
         return ("application/json" if essence in _UNBOUNDED else given), content, ()
     encodings: Mapping[str, Any] = tool.metadata.get("encoding") or {}
     if essence == _FORM and isinstance(value, Mapping):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-__all__ = ["form_pairs", "header_text", "path_text", "plain_value"]
+__all__ = ["form_pairs", "header_text", "json_text", "path_text", "plain_value"]
 
 _SEPARATORS = {"spaceDelimited": "%20", "pipeDelimited": "%7C", "tabDelimited": "%09"}
 """The styles of arrays whose items stand in one value; a comma in all others."""
@@ -27,7 +27,17 @@ def plain_value(value: Any) -> str:
         return value
     if value is None:
         return ""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json_text(value)
+
+
+def json_text(value: Any) -> str:
+    """A value as compact JSON.
+
+    Raises:
+        TypeError: If it has none.
+        ValueError: If it holds a number that JSON does not know, such as NaN.
+    """
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def form_pairs(

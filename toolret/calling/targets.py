@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toolret.calling.outcome import Outcome, outcome_text
+from toolret.errors import CallError
 from toolret.types import JsonObject, Tool
 
 if TYPE_CHECKING:
@@ -21,8 +22,14 @@ class TargetRunner:
         return tool.target is not None
 
     def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
-        """Invoke it; raises what it raises."""
+        """Invoke it; raises what it raises.
+
+        Raises:
+            CallError: If it was made of an asynchronous function.
+        """
         target: BaseTool = tool.target
+        if getattr(target, "func", target) is None:
+            raise CallError(f"{tool.id!r} is asynchronous: use acall")
         value = target.invoke(dict(arguments))
         return Outcome(outcome_text(value), value)
 

@@ -11,7 +11,7 @@ from toolret.calling.outcome import Outcome, Runner
 from toolret.calling.targets import TargetRunner
 from toolret.errors import CallError
 from toolret.jsonlines import parse_json, shown
-from toolret.names import wire_name
+from toolret.names import ids_by_name
 from toolret.types import JsonObject, Tool
 
 __all__ = ["Toolbox"]
@@ -37,7 +37,7 @@ class Toolbox:
     def __init__(self, tools: Iterable[Tool], *runners: Runner) -> None:
         self._runners: tuple[Runner, ...] = (TargetRunner(), *runners)
         self._tools = {tool.id: tool for tool in tools}
-        self._names = {wire_name(tool_id): tool_id for tool_id in self._tools}
+        self._names = ids_by_name(self._tools)
 
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())

@@ -126,6 +126,7 @@ class _Reading:
         self._namespace = namespace
         self._items: Counter[tuple[str, str]] = Counter()
         self._tools: Counter[tuple[str, str]] = Counter()
+        self._made_of: dict[str, Any] = {}
 
     def found(self) -> Iterator[Found]:
         for (file, kind), items in self._items.items():
@@ -188,7 +189,20 @@ class _Reading:
         self._items[file, kind] += 1
         for tool in tools:
             self._tools[file, kind] += 1
+            if tool.target is not None:
+                self._check_target(tool)
             yield tool
+
+    def _check_target(self, tool: Tool) -> None:
+        """What reads alike may still do different things."""
+        made_of = getattr(tool.target, "func", None) or getattr(tool.target, "coroutine", None)
+        made_of = made_of or tool.target
+        if self._made_of.setdefault(tool.id, made_of) != made_of:
+            raise CatalogError(
+                f"the id {tool.id!r} already stands for another function: give one of them another "
+                "name or namespace",
+                place=tool.origin,
+            )
 
     def _strange(self, document: Document) -> CatalogError:
         reads = [source.reads for source in (*SOURCES, *installed_sources())]

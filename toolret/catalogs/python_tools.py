@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
 __all__ = ["PythonTools", "is_langchain_tool"]
+
+_LANGCHAINS = frozenset({"callbacks", "run_manager"})
+"""Arguments that LangChain leaves out of the schema, and does not pass on."""
+
+_NO_MATTER = ("Field name .* shadows an attribute", "Default value .* is not JSON serializable")
+"""What pydantic warns of when LangChain makes models of functions; the schema is right without."""
 
 
 class PythonTools:
@@ -48,8 +55,11 @@ class PythonTools:
 
         content = document.content
         try:
-            target = _from_function(content) if inspect.isroutine(content) else content
-            function = convert_to_openai_function(target)
+            with warnings.catch_warnings():
+                for message in _NO_MATTER:
+                    warnings.filterwarnings("ignore", message, UserWarning)
+                target = _from_function(content) if inspect.isroutine(content) else content
+                function = convert_to_openai_function(target)
         except (NameError, PydanticUserError, TypeError, ValueError) as exc:
             name = getattr(content, "__qualname__", None) or getattr(content, "name", "")
             raise CatalogError(
@@ -78,6 +88,9 @@ def _from_function(function: Any) -> BaseTool:
 
     if not (inspect.getdoc(function) or "").strip():
         raise ValueError("it has no docstring: say in one what it does")
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name in _LANGCHAINS and parameter.default is parameter.empty:
+            raise ValueError(f"LangChain keeps the argument {name!r} to itself: rename it")
     if inspect.iscoroutinefunction(function):
         return StructuredTool.from_function(coroutine=function, parse_docstring=True)
     return StructuredTool.from_function(function, parse_docstring=True)

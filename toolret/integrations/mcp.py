@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from toolret.types import JsonObject, Tool
 try:
     import anyio
     from anyio.abc import TaskStatus
-    from mcp import Client, MCPError, StdioServerParameters
+    from mcp import Client, MCPError, StdioServerParameters, stdio_client
     from mcp.client import IncomingMessage, Transport
     from mcp.client.subscriptions import SubscriptionLost
     from mcp.types import CONNECTION_CLOSED, CallToolResult, ToolListChangedNotification
@@ -164,7 +165,7 @@ class McpServers:
             since = time.monotonic()
             try:
                 client = Client(
-                    self._servers[name],
+                    _transport(self._servers[name]),
                     read_timeout_seconds=self._timeout,
                     message_handler=self._heard,
                 )
@@ -273,6 +274,18 @@ def load_mcp_tools(servers: Mapping[str, Server], *, timeout: float = 60.0) -> l
         return pool.submit(asyncio.run, read()).result()
 
 
+def _transport(server: Server) -> str | Transport:
+    """A program's complaints go to the terminal, also where ``sys.stderr`` is no file."""
+    if not isinstance(server, StdioServerParameters):
+        return server
+    log = sys.stderr
+    try:
+        log.fileno()
+    except (AttributeError, OSError):  # as in a notebook
+        log = sys.__stderr__ or log
+    return stdio_client(server, errlog=log)
+
+
 def _is_loss(error: BaseException | None) -> bool:
     """Whether the connection is of no use any more; a refused or slow call is not that."""
     if isinstance(error, MCPError):
@@ -292,19 +305,21 @@ def _is_modern(client: Client) -> bool:
 
 
 def _outcome(result: CallToolResult) -> Outcome:
+    blocks: list[dict[str, Any]] = [
+        block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content
+    ]
     texts = []
-    for block in result.content:
-        fields: dict[str, Any] = block.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for fields in blocks:
         resource = fields.get("resource", {})
         text = fields.get("text") or resource.get("text")
         if text is None:
             about = [fields.get("mimeType") or resource.get("mimeType"), fields.get("uri")]
-            text = f"({', '.join(part for part in [block.type, *about] if part)})"
+            text = f"({', '.join(part for part in [fields['type'], *about] if part)})"
         texts.append(text)
     value = result.structured_content
     return Outcome(
         text="\n".join(texts),
-        value=value if value is not None else [block.model_dump() for block in result.content],
+        value=blocks if value is None else value,
         ok=not result.is_error,
     )
 

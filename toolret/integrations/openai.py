@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from toolret.calling import Outcome, Toolbox
@@ -15,7 +15,7 @@ _Call = tuple[str, str, str, bool]
 
 
 def run_calls(
-    reply: Any, toolbox: Toolbox, *, offered: Collection[str] | None = None
+    reply: Any, toolbox: Toolbox, *, offered: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
     """Run the tool calls of a reply, one after the other.
 
@@ -23,27 +23,28 @@ def run_calls(
         reply: A message of Chat Completions, or a response of Responses or its ``output``;
             objects of the ``openai`` package, or dicts.
         toolbox: What runs them.
-        offered: The names that the model may call, such as ``selection.names``; a call of another
-            is not run, and the model is told so. None: all of the toolbox.
+        offered: The tools' ids by the names that the model may call: ``selection.names``. A call of
+            another is not run, and the model is told so. None: all of the toolbox.
 
     Returns:
         One message (``function_call_output`` for Responses) for each call, in order, to put behind
         the reply; empty if it calls nothing.
     """
-    return [
-        _message(call, _refused(call, toolbox, offered) or toolbox.call(call[1], call[2]))
-        for call in _calls(reply)
-    ]
+    messages = []
+    for call in _calls(reply):
+        tool, refused = _tool(call, offered)
+        messages.append(_message(call, refused or toolbox.call(tool, call[2])))
+    return messages
 
 
 async def arun_calls(
-    reply: Any, toolbox: Toolbox, *, offered: Collection[str] | None = None
+    reply: Any, toolbox: Toolbox, *, offered: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
     """``run_calls`` for event loops."""
     messages = []
     for call in _calls(reply):
-        refused = _refused(call, toolbox, offered)
-        messages.append(_message(call, refused or await toolbox.acall(call[1], call[2])))
+        tool, refused = _tool(call, offered)
+        messages.append(_message(call, refused or await toolbox.acall(tool, call[2])))
     return messages
 
 
@@ -63,13 +64,12 @@ def _field(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
 
 
-def _refused(call: _Call, toolbox: Toolbox, offered: Collection[str] | None) -> Outcome | None:
+def _tool(call: _Call, offered: Mapping[str, str] | None) -> tuple[str, Outcome | None]:
+    """The name or id of the tool that is called; if it was not offered, what the model is told."""
     if offered is None or call[1] in offered:
-        return None
-    known = ", ".join(sorted(name for name in offered if name in toolbox)) or "none"
-    return Outcome(
-        f"Error: the tool {shown(call[1])} is not available now. Available: {known}", ok=False
-    )
+        return (offered or {}).get(call[1], call[1]), None
+    text = f"Error: the tool {shown(call[1])} is not available now. Available: "
+    return "", Outcome(text + (", ".join(sorted(offered)) or "none"), ok=False)
 
 
 def _message(call: _Call, outcome: Outcome) -> dict[str, Any]:
