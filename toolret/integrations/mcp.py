@@ -179,6 +179,7 @@ class McpServers:
                     is_new = False
                     await self._until_lost(client, self._lost[name])
             except Exception as error:
+                # Whatever it is: raised here, it would end what the caller does beside it.
                 if is_new:
                     raise
                 _log.warning("the MCP server %r was lost: %s", name, _reason(error))
