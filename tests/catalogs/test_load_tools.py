@@ -36,6 +36,7 @@ def test_sources_are_told_apart_by_content(tmp_path: Path) -> None:
     listed = _write(tmp_path / "list", '[{"name": "d"}]')
     api = _write(tmp_path / "api.jsonl", OPENAPI)
     tools = load_tools(rows, str(one), listed, api)
+    assert tools == load_tools([rows, str(one), listed, api])
     assert _ids(tools) == ["a", "n.b", "c", "d", "orders.listOrders"]
     assert tools[1].origin == f"{rows}: line 2"
     assert tools[3].origin == f"{listed}: /0"
@@ -67,6 +68,7 @@ def test_lists_may_mix_kinds_and_requests_to_models_are_opened(tmp_path: Path) -
     contents: list[Any] = [
         tools,
         {"model": "some-model", "messages": [], "tools": tools},
+        {"object": "assistant", "name": "an agent", "description": "...", "tools": tools},
         {"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}},
         [{"tools": tools[:2], "nextCursor": "more"}, {"tools": tools[2:]}],
     ]

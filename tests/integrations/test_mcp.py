@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp import stdio_client
 
 from tests.conftest import tool
 from toolret.calling import Outcome, Toolbox
@@ -203,6 +204,23 @@ async def test_a_lost_process_is_started_again() -> None:
         # What it had before, until it is there again as it is at its start.
         assert len(await servers.tools()) == 2
         await _until(servers, first, "done")
+
+
+async def test_a_transport_of_ones_own_is_made_for_each_connection() -> None:
+    made = []
+
+    def make() -> Any:
+        made.append(
+            stdio_client(_program("old_mcp_server.py"), errlog=sys.__stderr__ or sys.stderr)
+        )
+        return made[-1]
+
+    async with McpServers({"old": make}) as servers:
+        first, second = await servers.tools()
+        with pytest.raises(CallError):
+            await servers.acall(second, {})
+        await _until(servers, first, "done")
+    assert len(made) == 2
 
 
 async def test_a_lost_http_server_is_found_again() -> None:

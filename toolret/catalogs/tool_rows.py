@@ -21,8 +21,12 @@ class ToolRows:
     reads = "tool rows (JSON Lines, or a list of them)"
 
     def recognizes(self, content: Any) -> bool:
-        """Whether it looks like a tool."""
-        return isinstance(content, dict) and not _FIELDS.isdisjoint(content)
+        """Whether it looks like a tool, and not like an agent that has tools."""
+        return (
+            isinstance(content, dict)
+            and not _FIELDS.isdisjoint(content)
+            and not isinstance(content.get("tools"), list)
+        )
 
     def kind(self, content: Any) -> str:  # noqa: ARG002 - part of the protocol
         """What a row is."""

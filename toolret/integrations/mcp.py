@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,8 +34,9 @@ except ImportError as exc:
 
 __all__ = ["McpServers", "Server", "StdioServerParameters", "load_mcp_tools"]
 
-Server: TypeAlias = str | StdioServerParameters | Transport
-"""A URL for streamable HTTP, a program to start, or any transport of the ``mcp`` package."""
+Server: TypeAlias = str | StdioServerParameters | Callable[[], Transport]
+"""A URL for streamable HTTP, a program to start, or what makes a transport of the ``mcp`` package,
+anew for each connection."""
 
 _log = logging.getLogger(__name__)
 
@@ -177,7 +178,8 @@ class McpServers:
                         task_status.started()
                     is_new = False
                     await self._until_lost(client, self._lost[name])
-            except _FAULTS as error:
+            except Exception as error:
+                # Whatever it is: raised here, it would end what the caller does beside it.
                 if is_new:
                     raise
                 _log.warning("the MCP server %r was lost: %s", name, _reason(error))
@@ -276,8 +278,10 @@ def load_mcp_tools(servers: Mapping[str, Server], *, timeout: float = 60.0) -> l
 
 def _transport(server: Server) -> str | Transport:
     """A program's complaints go to the terminal, also where ``sys.stderr`` is no file."""
-    if not isinstance(server, StdioServerParameters):
+    if isinstance(server, str):
         return server
+    if not isinstance(server, StdioServerParameters):
+        return server()
     log = sys.stderr
     try:
         log.fileno()
