@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -140,6 +141,20 @@ def test_a_body_of_which_nothing_is_given(
     method: str, body: dict[str, Any], content: bytes | None
 ) -> None:
     assert build(operation(body=body, method=method)).content == content
+
+
+def test_names_that_providers_do_not_take_are_the_documents_again() -> None:
+    line = {"type": "object", "properties": {"unit price": {}, "sku": {}}}
+    lines = {"type": "array", "items": line}
+    schema = {"type": "object", "properties": {"line items": lines, "größe": {}}}
+    tool = operation(body={"application/json": {"schema": schema}})
+    (key,) = tool.metadata["keys"]
+    assert (names(tool), tool.metadata["keys"]) == (["line_items", "gro_e"], {key: "unit price"})
+    request = build(tool, line_items=[{key: {key: 5}, "sku": 1}], gro_e=2)
+    assert json.loads(request.content) == {
+        "line items": [{"unit price": {"unit price": 5}, "sku": 1}],
+        "größe": 2,
+    }
 
 
 def test_what_an_open_body_does_not_name_goes_into_it() -> None:

@@ -11,7 +11,9 @@ __all__ = ["junk", "openapi_documents", "schemas", "swagger_documents"]
 _NAMES = ["A", "B", "C"]
 _HOSTILE = ["", " ", "a b", "filter[x]", "Größe", "$ref", "x" * 80, "a/b~c", "__proto__", "\u200b"]
 _keys = st.sampled_from(["a", "b", "id", "body", "limit", *_HOSTILE])
-_scalars = st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from([1.5, 1e300, "x", ""])
+_scalars = (
+    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from([1.5, 1e300, 10**400, "x", ""])
+)
 
 _no_keys = _keys.filter(lambda key: key != "$ref")
 
@@ -86,6 +88,7 @@ def schemas(base: str, *, tidy: bool = False) -> st.SearchStrategy[Any]:
             "type": _or_junk(_types | st.lists(_types, max_size=2)),
             "patternProperties": st.dictionaries(_patterns, inner, max_size=1),
             "pattern": _patterns,
+            "multipleOf": st.sampled_from([0.5, 2, 1e-300, 0]),
             "unevaluatedProperties": st.booleans() | inner,
             "nullable": st.booleans(),
             "readOnly": st.booleans(),

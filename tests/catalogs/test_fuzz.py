@@ -143,8 +143,12 @@ def test_any_text_is_json_or_an_error(text: str) -> None:
             id=st.text(max_size=8),
             name=st.text(max_size=8),
             description=st.text(max_size=40),
-            parameters=st.none() | schemas("#/x/") | junk.map(lambda value: {"properties": value}),
-        ).filter(lambda tool: tool.parameters is None or isinstance(tool.parameters, dict)),
+            parameters=st.none()
+            | st.dictionaries(st.text(max_size=5), schemas("#/x/"), max_size=3).map(
+                lambda properties: {"type": "object", "properties": properties}
+            )
+            | junk.map(lambda value: {"properties": value}),
+        ),
         max_size=4,
     )
 )

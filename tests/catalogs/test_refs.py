@@ -111,6 +111,20 @@ def test_a_documents_files_are_told_to_who_reads_its_folder(tmp_path: Path) -> N
     assert document.used == {tmp_path.resolve() / "p.yaml"}
 
 
+def test_a_folder_may_hold_documents_and_what_they_are_made_of(tmp_path: Path) -> None:
+    limit = "name: limit\nin: query\ndescription: How many there may be.\n"
+    common = '{"parameters": {"Limit": {"$ref": "a/limit.yaml"}}}'
+    rows = {"rows.jsonl": '{"name": "row"}', "b.yaml": FILES["api.yaml"].replace("Shop", "B")}
+    _written(tmp_path, FILES | {"a/limit.yaml": limit, "common.json": common} | rows)
+    tools = load_tools(tmp_path)
+    ids = ["shop.listOrders", "shop.createOrder", "b.listOrders", "b.createOrder", "row"]
+    assert [tool.id for tool in tools] == ids
+    assert [found.tools for found in tools.found] == [2, 2, 1]
+    _written(tmp_path, {"stray.yaml": "type: object"})
+    with pytest.raises(CatalogError, match=r"stray\.yaml: found an object with the keys 'type'"):
+        load_tools(tmp_path)
+
+
 def test_a_wider_folder_may_be_given(tmp_path: Path) -> None:
     _written(tmp_path, {"common.yaml": "P: {name: p, in: query}", "shop/x.yaml": ""})
     operation = {"parameters": [{"$ref": "../common.yaml#/P"}]}

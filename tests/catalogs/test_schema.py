@@ -353,6 +353,13 @@ def test_arrays_say_what_they_hold() -> None:
     assert _parts({"type": "array"}, strings) == {"type": "array", **strings}
     assert _parts(strings, {"type": "array"}) == {"type": "array", **strings}
     assert _parts({"type": "array"}, {"type": "array"}) == {"type": "array", "items": {}}
+    contains = {"contains": {"type": "string"}}
+    within = [{"properties": {"a": part}} for part in ({"type": "array"}, contains)]
+    held = {"items": {}, "type": "array", **contains}
+    assert _parts(*within) == _parts(*within[::-1]) == {"properties": {"a": held}}
+    assert _inlined({"type": "array", "not": {"maxItems": 0}, "nullable": True}) == {
+        "anyOf": [{"type": "array", "not": {"maxItems": 0}, "items": {}}, {"type": "null"}]
+    }
     prefixed = {"type": "array", "prefixItems": [{}]}
     assert _inlined(prefixed) == {**prefixed, "items": {}}
 

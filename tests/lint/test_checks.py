@@ -202,6 +202,22 @@ def test_schemas_that_refer_to_themselves_without_end_are_read() -> None:
     assert _found(_tool("a", parameters=schema)) == []
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"pattern": "(a+)+$", "default": "a" * 60 + "b"},
+        {"pattern": "([", "default": "x"},
+        {"patternProperties": {"\\p{L}": {}}, "default": {"x": 1}},
+        {"multipleOf": 0.5, "default": 10**400},
+        {"$schema": "https://a.example/none", "$id": "https://a.example/x", "default": 1},
+        {"minimum": 0.5, "default": 10**400},
+    ],
+)
+def test_hostile_defaults_are_read_in_no_time(part: dict[str, Any]) -> None:
+    parameters = {"type": "object", "properties": {"a": {"description": "x", **part}}}
+    assert _found(_tool("a", parameters=parameters)) == []
+
+
 def test_a_schema_that_is_nested_too_deeply_is_said_so() -> None:
     schema: dict[str, Any] = {}
     for _ in range(300):

@@ -137,7 +137,9 @@ def _sorted(tool: Tool, arguments: JsonObject) -> _Places:
     is_object = any(place["in"] == "body" and place["name"] is not None for place in known.values())
     is_open = is_object and schema.get("additionalProperties") is not False
     places = _Places(is_object=is_object)
-    for argument, value in arguments.items():
+    keys: Mapping[str, str] = tool.metadata.get("keys") or {}
+    for argument, given in arguments.items():
+        value = _renamed(given, keys) if keys else given
         place = known.get(argument)
         if place is None and not is_open:
             raise CallError(
@@ -157,6 +159,16 @@ def _sorted(tool: Tool, arguments: JsonObject) -> _Places:
         elif value is not None:
             _place(places, place, value)
     return places
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """A value in which the properties have the names of the document.
+
+    The model knows some by others, since providers do not take all names.
+    """
+    if isinstance(value, Mapping):
+        return {names.get(key, key): _renamed(part, names) for key, part in value.items()}
+    return [_renamed(part, names) for part in value] if isinstance(value, list) else value
 
 
 def _place(places: _Places, place: Mapping[str, Any], value: Any) -> None:

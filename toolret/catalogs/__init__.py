@@ -38,6 +38,9 @@ SOURCES: tuple[Source, ...] = (
 )
 """What is read; the first that recognizes a document reads it."""
 
+_NEVER_PARTS = SOURCES[:2]
+"""Documents of these are catalogs of their own, even if others refer to something in them."""
+
 Given: TypeAlias = Union[
     str, Path, "BaseModel", "BaseTool", Callable[..., Any], Mapping[str, Any], Sequence[Any]
 ]
@@ -131,29 +134,40 @@ class _Reading:
 
     def tools(self, given: Sequence[Given]) -> Iterator[Tool]:
         for number, one in enumerate(given, start=1):
-            if (
-                isinstance(one, list | tuple)
-                and one
-                and all(isinstance(p, str | Path) for p in one)
-            ):
+            if isinstance(one, list | tuple) and one and all(map(_is_path, one)):
                 yield from self.tools(one)
                 continue
             if not _is_path(one):
                 yield from self._document(document_of(one, number))
                 continue
-            # Parts of other documents are excused once it is known which files those use.
-            strange: list[tuple[Path, CatalogError]] = []
-            used: set[Path] = set()
-            for file, folder in catalog_files(one):
-                document = document_of(file, number, folder)
-                try:
-                    yield from self._document(document)
-                except _StrangeError as exc:
-                    strange.append((file.resolve(), exc))
-                used |= document.used
-            for path, problem in strange:
-                if path not in used:
-                    raise CatalogError(problem.problem, file=problem.file, place=problem.place)
+            yield from self._files(catalog_files(one), number)
+
+    def _files(self, files: Iterable[tuple[Path, str]], number: int) -> Iterator[Tool]:
+        """The tools of files; those that other documents are made of are no catalogs.
+
+        Such parts may look like anything, a parameter like a tool row, so what is said of them is
+        forgotten, be it tools or an error.
+        """
+        read: list[tuple[str, Path | None, list[Tool] | CatalogError]] = []
+        used: set[Path] = set()
+        for file, folder in files:
+            document = document_of(file, number, folder)
+            is_whole = any(source.recognizes(document.content) for source in _NEVER_PARTS)
+            try:
+                tools: list[Tool] | CatalogError = list(self._document(document))
+            except CatalogError as exc:
+                tools = exc
+            read.append((document.file, None if is_whole else file.resolve(), tools))
+            used |= document.used
+        for name, part, tools in read:
+            if part in used:
+                for counts in (self._items, self._tools):
+                    for key in [key for key in counts if key[0] == name]:
+                        del counts[key]
+            elif isinstance(tools, CatalogError):
+                raise tools
+            else:
+                yield from tools
 
     def _document(self, document: Document, depth: int = 0) -> Iterator[Tool]:
         read = self._read(document)
@@ -195,16 +209,12 @@ class _Reading:
 
     def _strange(self, document: Document) -> CatalogError:
         reads = [source.reads for source in (*SOURCES, *installed_sources())]
-        return _StrangeError(
+        return CatalogError(
             f"found {_described(document.content)}; toolret reads {', '.join(reads[:-1])} and "
             f"{reads[-1]}",
             file=document.file,
             place=document.at,
         )
-
-
-class _StrangeError(CatalogError):
-    """No source recognizes it."""
 
 
 def _is_path(given: object) -> TypeGuard[str | Path]:

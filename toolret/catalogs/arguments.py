@@ -283,7 +283,7 @@ def annotated(schema: Schema, raw: dict[str, Any]) -> Schema:
 
 def _flat_note(schema: Schema, schemas: Schemas) -> str | None:
     """What a body says beyond its properties, in words; None if it must stay whole."""
-    if schema.get("type", "object") not in ("object", ["object", "null"]):
+    if schema.get("type", "object") not in ("object", ["object", "null"], ["null", "object"]):
         return None
     extra = schema.get("additionalProperties")
     if extra is not False and not (schema.get("properties") and extra in (None, True, {})):

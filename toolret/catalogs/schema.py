@@ -239,7 +239,8 @@ class _Inliner:
         cut["description"] = (
             f"{described} ({reason})" if described else reason[0].upper() + reason[1:]
         )
-        return _with_items(_nullable(cut) if raw.get("nullable") is True else cut)
+        cut = _with_items(cut)
+        return _nullable(cut) if raw.get("nullable") is True else cut
 
 
 def writable(schema: Schema) -> Schema:
@@ -310,7 +311,8 @@ def _finished(schema: Schema, raw: Schema) -> Schema:
     if "allOf" in schema:
         parts = schema.pop("allOf")
         schema = merged([schema, *parts])
-    return _with_items(_nullable(schema) if raw.get("nullable") is True else schema)
+    schema = _with_items(schema)
+    return _nullable(schema) if raw.get("nullable") is True else schema
 
 
 def _with_items(schema: Schema) -> Schema:
