@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from toolret.catalogs.functions import FunctionSchemas
 from toolret.catalogs.given import catalog_files, document_of, parts
@@ -100,7 +100,8 @@ def load_tools(
     Args:
         *given: Files, or folders: of those all ``.json``, ``.jsonl``, ``.yaml`` and ``.yml``
             files (also gzipped) at any depth, in order of their names, without hidden ones. Or
-            values in memory. All of them alone or in lists.
+            values in memory, alone or in lists. Paths do not stand in lists, for a list may come
+            from anywhere, and must not have files read.
         namespace: What the tools belong to, instead of what an OpenAPI document's title or the
             name of an MCP dump's file says, and for what says nothing.
         sources: Asked first: a ``Source``, or a function that takes a ``Document`` and gives its
@@ -134,14 +135,7 @@ class _Reading:
 
     def tools(self, given: Sequence[Given]) -> Iterator[Tool]:
         for number, one in enumerate(given, start=1):
-            if (
-                isinstance(one, list | tuple)
-                and one
-                and all(isinstance(p, str | Path) for p in one)
-            ):
-                yield from self.tools(one)
-                continue
-            if not _is_path(one):
+            if not isinstance(one, str | Path):
                 yield from self._document(document_of(one, number))
                 continue
             yield from self._files(catalog_files(one), number)
@@ -219,10 +213,6 @@ class _Reading:
             file=document.file,
             place=document.at,
         )
-
-
-def _is_path(given: object) -> TypeGuard[str | Path]:
-    return isinstance(given, str | Path)
 
 
 def _described(content: Any) -> str:

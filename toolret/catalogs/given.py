@@ -99,8 +99,8 @@ def _plain(value: Any, file: str, place: str) -> Any:
         value = value.model_dump(mode="json", by_alias=True, exclude_none=True)
     if not isinstance(value, Mapping | list | tuple | str | int | float | bool | None):
         raise CatalogError(
-            f"found an object of type {type(value).__name__}: give a path, JSON values, Python "
-            "functions or LangChain tools",
+            f"found an object of type {type(value).__name__}: give JSON values, Python functions "
+            "or LangChain tools, and paths as arguments of their own",
             file=file,
             place=place,
         )
