@@ -10,9 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Call, Demo, Tool
+
+# Other programs on the machine may make any example slow.
+settings.register_profile("tests", deadline=None)
+settings.register_profile(
+    "fuzz", deadline=None, max_examples=10_000, suppress_health_check=list(HealthCheck)
+)
+settings.load_profile("tests")
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"

@@ -32,7 +32,7 @@ REQUESTS = [
 ]
 
 
-class _Words(SentenceTransformerEmbedder):
+class WordsModel(SentenceTransformerEmbedder):
     """The hashed words in the place of a sentence-transformers model of any name."""
 
     def __init__(self, model: str | Path) -> None:
@@ -54,7 +54,7 @@ class _Words(SentenceTransformerEmbedder):
 @pytest.fixture(autouse=True)
 def _no_model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if not request.node.get_closest_marker("model"):
-        monkeypatch.setattr("toolret.embedders.SentenceTransformerEmbedder", _Words)
+        monkeypatch.setattr("toolret.embedders.SentenceTransformerEmbedder", WordsModel)
 
 
 @pytest.fixture
@@ -80,7 +80,9 @@ def test_index_says_what_it_did_and_the_second_time_nothing(
 ) -> None:
     command = ["index", files["tools"], "--demos", files["demos"], "--index", files["index"]]
     assert main(command) == 0
-    assert "tools: 2 added, 0 changed, 0 removed, 0 kept (2 embedded)" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "tools: 2 added, 0 changed, 0 removed, 0 kept (2 embedded)" in printed.out
+    assert printed.err == f"found {files['tools']}: 2 x tool row, 2 tools\n"
     before = _contents(files["index"])
     assert main([*command, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -17,7 +17,7 @@ LAYERS = [
     ["errors"],
     ["types", "tokens", "names", "model_files"],
     ["jsonlines", "texts", "permissions"],
-    ["rows", "lexical", "embedders", "vectors"],
+    ["rows", "lexical", "embedders", "vectors", "calling"],
     ["catalogs", "store", "clauses"],
     ["index"],
     ["llm"],
@@ -33,7 +33,7 @@ LAYERS = [
     ["prompt"],
     ["selection", "reranking"],
     ["retriever"],
-    ["evaluation", "testing"],
+    ["evaluation", "lint", "testing", "integrations"],
     ["cli"],
     ["__init__"],
 ]
@@ -78,7 +78,17 @@ def test_no_module_is_longer_than_400_lines() -> None:
 
 
 def test_importing_toolret_loads_nothing_heavy() -> None:
-    heavy = {"torch", "chromadb", "openai", "langchain_core", "numpy", "pydantic", "transformers"}
+    heavy = {
+        "torch",
+        "chromadb",
+        "openai",
+        "langchain_core",
+        "numpy",
+        "pydantic",
+        "transformers",
+        "mcp",
+        "httpx",
+    }
     code = f"import sys, toolret; print(*sorted({heavy!r} & sys.modules.keys()))"
     printed = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from toolret.catalogs import load_tools
+    from toolret.calling import HttpRunner, Outcome, SecurityScheme, Toolbox
+    from toolret.catalogs import Catalog, load_tools
     from toolret.embedders import (
         LLM_EMBEDDER,
         Embedder,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     )
     from toolret.errors import (
         BudgetError,
+        CallError,
         CatalogError,
         DemoError,
         EmbedderError,
@@ -42,7 +44,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "catalogs": ("load_tools",),
+    "calling": ("HttpRunner", "Outcome", "SecurityScheme", "Toolbox"),
+    "catalogs": ("Catalog", "load_tools"),
     "embedders": (
         "LLM_EMBEDDER",
         "Embedder",
@@ -53,6 +56,7 @@ _HOMES = {
     ),
     "errors": (
         "BudgetError",
+        "CallError",
         "CatalogError",
         "DemoError",
         "EmbedderError",
@@ -80,6 +84,8 @@ __all__ = [
     "LLM_EMBEDDER",
     "BudgetError",
     "Call",
+    "CallError",
+    "Catalog",
     "CatalogError",
     "ClauseQueries",
     "CrossEncoderReranker",
@@ -91,16 +97,19 @@ __all__ = [
     "EmbedderMismatchError",
     "Evidence",
     "Hit",
+    "HttpRunner",
     "InputError",
     "Instructions",
     "LLMReranker",
     "MissingExtraError",
     "OpenAIEmbedder",
+    "Outcome",
     "Query",
     "QueryGenerationError",
     "Request",
     "RewriteQueries",
     "RoleEmbedder",
+    "SecurityScheme",
     "Selection",
     "SentenceTransformerEmbedder",
     "StoreError",
@@ -109,6 +118,7 @@ __all__ = [
     "Tool",
     "ToolIndex",
     "ToolRetriever",
+    "Toolbox",
     "ToolretError",
     "load_demos",
     "load_requests",

@@ -1,4 +1,4 @@
-"""The command line: ``toolret index``, ``search``, ``plan`` and ``eval``."""
+"""The command line: ``toolret index``, ``search``, ``plan``, ``eval`` and ``lint``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolret.errors import ToolretError
+from toolret.lint.command import add_lint
 
 if TYPE_CHECKING:
     from toolret.evaluation.reports import Requirement
@@ -100,6 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.set_defaults(command=_eval)
 
+    add_lint(commands)
+
     for command in (index, search, plan, evaluate):
         command.add_argument("--index", metavar="DIR", type=Path, required=command is not evaluate)
         command.add_argument(
@@ -136,6 +139,8 @@ def _index(options: argparse.Namespace) -> None:
     with _opened(options) as index:
         reports = index.sync(tools, demos if options.demos else None)
         _learn(index)
+    for found in tools.found:
+        print(f"found {found}", file=sys.stderr)
     if options.json:
         _print_json({kind: asdict(report) for kind, report in reports.items()})
         return

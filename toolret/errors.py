@@ -12,6 +12,7 @@
     ├── EmbedderError               a model that runs here is missing, damaged or failed
     ├── QueryGenerationError        an LLM gave nothing usable (``select`` never raises it)
     ├── BudgetError                 the token budget holds not even one tool
+    ├── CallError                   a tool cannot be called so, or the call came to nothing
     └── MissingExtraError           an optional dependency is not installed
 
 A message says what was wrong, shows the value, and names the way out.
@@ -23,6 +24,7 @@ from pathlib import Path
 
 __all__ = [
     "BudgetError",
+    "CallError",
     "CatalogError",
     "DemoError",
     "EmbedderError",
@@ -86,6 +88,10 @@ class QueryGenerationError(ToolretError):
 
 class BudgetError(ToolretError):
     """The token budget is too small for even one tool in its most trimmed form."""
+
+
+class CallError(ToolretError):
+    """A tool cannot be called with these arguments, or no answer came; the model may read of it."""
 
 
 class MissingExtraError(ToolretError):

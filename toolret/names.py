@@ -9,18 +9,55 @@ apart by a digest of the id.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from hashlib import sha256
 
-__all__ = ["said_names", "wire_name"]
+__all__ = ["RESERVED", "ids_by_name", "said_names", "wire_name"]
+
+RESERVED = frozenset(
+    {
+        # OpenAI's hosted tools, and what its models call by themselves
+        "apply_patch",
+        "browser",
+        "code_interpreter",
+        "computer",
+        "computer_use_preview",
+        "file_search",
+        "functions",
+        "image_generation",
+        "local_shell",
+        "mcp",
+        "multi_tool_use",
+        "python",
+        "shell",
+        "tool_search",
+        "web_search",
+        "web_search_preview",
+        # Anthropic's
+        "bash",
+        "code_execution",
+        "memory",
+        "str_replace_based_edit_tool",
+        "str_replace_editor",
+        "tool_search_tool_bm25",
+        "tool_search_tool_regex",
+        "web_fetch",
+        # toolret's own
+        "discover_tools",
+    }
+)
+"""Names of tools that a request may hold besides: two of one name are refused, or mistaken."""
 
 _MAX_LENGTH = 64
 """The shortest limit of the providers: OpenAI's ``^[a-zA-Z0-9_-]{1,64}$``."""
 
-_DIGEST_LENGTH = 10
-"""Hexadecimal digits: 40 bits, so that two of 50,000 ids collide with odds of one in 900."""
+_DIGEST_LENGTH = 12
+"""Hexadecimal digits: 48 bits, so that two of 50,000 ids collide with odds of one in 200,000."""
 
 _PLAIN_PART = re.compile(r"(?!_)[A-Za-z0-9_-]+(?<!_)")
 _DIGEST = re.compile(rf"[0-9a-f]{{{_DIGEST_LENGTH}}}")
+_BEGINNING = re.compile(r"[A-Za-z]")
+"""Some providers take no digit or hyphen at the beginning of a name."""
 
 _IDENTIFIER = re.compile(r"\w[\w.:/-]*")
 """A run of what identifiers are written with; a full stop at its end is taken off."""
@@ -42,7 +79,7 @@ def _is_identifier(word: str) -> bool:
 
 
 def wire_name(tool_id: str) -> str:
-    """The function name that stands for a tool id, matching ``^[a-zA-Z0-9_-]{1,64}$``.
+    """The function name that stands for a tool id, matching ``^[a-zA-Z][a-zA-Z0-9_-]{0,63}$``.
 
     Different ids have different names: a double underscore stands only where the id has a dot,
     or before the digest of an id that had to be changed.
@@ -51,11 +88,27 @@ def wire_name(tool_id: str) -> str:
     name = "__".join(parts)
     kept = (
         len(name) <= _MAX_LENGTH
+        and _BEGINNING.match(name)
         and all(_PLAIN_PART.fullmatch(part) and "__" not in part for part in parts)
         and not (len(parts) > 1 and _DIGEST.fullmatch(parts[-1]))
+        and name.lower() not in RESERVED
     )
     if kept:
         return name
     digest = sha256(tool_id.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
-    words = re.sub(r"[^A-Za-z0-9-]+", "_", tool_id).strip("_")
-    return f"{words[: _MAX_LENGTH - _DIGEST_LENGTH - 2].rstrip('_') or 'tool'}__{digest}"
+    words = re.sub(r"[^A-Za-z0-9-]+", "_", tool_id).strip("_-")
+    if not _BEGINNING.match(words):
+        words = f"tool_{words}".rstrip("_")
+    return f"{words[: _MAX_LENGTH - _DIGEST_LENGTH - 2].rstrip('_')}__{digest}"
+
+
+def ids_by_name(tool_ids: Iterable[str]) -> dict[str, str]:
+    """Tool ids by their names on the wire, in order.
+
+    Should two ids have one name, which somebody would have to have contrived, the first has it:
+    a call must not reach another tool than the one that was shown.
+    """
+    ids: dict[str, str] = {}
+    for tool_id in tool_ids:
+        ids.setdefault(wire_name(tool_id), tool_id)
+    return ids

@@ -15,7 +15,7 @@ from toolret.examples import CONFUSABLE, NEAR_COPY, choose_demos
 from toolret.fitting import Fit
 from toolret.index import Snapshot, ToolIndex
 from toolret.learning import fit_index
-from toolret.names import said_names, wire_name
+from toolret.names import ids_by_name, said_names, wire_name
 from toolret.need import need_inputs
 from toolret.permissions import Allow, allowed_tools
 from toolret.prompt import Format, pack
@@ -282,7 +282,8 @@ class ToolRetriever:
     def _choose(self, found: _Found, allow: Allow, *, most: int, budget: int | None) -> Selection:
         ranked_at = time.perf_counter()
         likely = [hit for hit in found.ranking.hits[:most] if hit.score >= self.min_score]
-        chosen = tuple(likely) if found.ranking.needed else ()
+        named = ids_by_name(hit.tool.id for hit in likely).values() if found.ranking.needed else ()
+        chosen = tuple(hit for hit in likely if hit.tool.id in named)
         demos = self._demos(found.reader, found.comparisons, chosen, allow)
         chosen_at = time.perf_counter()
         rank = found.seconds["rank"] + chosen_at - ranked_at

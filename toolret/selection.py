@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from toolret.names import wire_name
+from toolret.names import ids_by_name
 from toolret.prompt import Dropped, Format, Packed, pack
 from toolret.tokens import TokenCounter
 from toolret.types import DemoHit, Hit, Query
@@ -64,7 +64,7 @@ class Selection:
     @cached_property
     def names(self) -> Mapping[str, str]:
         """Tool ids by the names that the planner sees."""
-        return {wire_name(hit.tool.id): hit.tool.id for hit in self.tools}
+        return ids_by_name(hit.tool.id for hit in self.tools)
 
     def to_openai(self) -> dict[str, Any]:
         """``{"tools": [...], "messages": [...]}`` for OpenAI's Chat Completions.

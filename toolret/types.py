@@ -44,6 +44,8 @@ class Tool:
         permissions: What a caller must hold to use it.
         metadata: What else the source knows, such as an operation's method and path.
         origin: The file and place it was read from, for messages; no part of what it is.
+        target: The object that it was made of and that runs it, such as a LangChain tool; no part
+            of what it is, and not kept in an index.
     """
 
     id: str
@@ -55,6 +57,7 @@ class Tool:
     permissions: Permissions = ()
     metadata: JsonObject = field(default_factory=dict)
     origin: str = field(default="", compare=False)
+    target: Any = field(default=None, compare=False, repr=False)
 
     def permitted(self, granted: Collection[str] | None) -> bool:
         """Whether a caller holding ``granted`` may use this tool; None means no check is wanted."""

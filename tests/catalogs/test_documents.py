@@ -76,12 +76,12 @@ def test_documents_over_the_limits_are_refused(
         _read(tmp_path, "a: 0123456789")
 
 
-def test_a_json_document_of_100_mb_is_read_and_a_yaml_one_refused_at_once(tmp_path: Path) -> None:
+def test_a_json_document_of_130_mb_is_read_and_a_yaml_one_refused_at_once(tmp_path: Path) -> None:
     item = json.dumps({"description": "x" * 1000}) + ",\n"
-    text = "[\n" + item * 100_000 + "{}]"
-    assert len(text) > 100_000_000
-    assert len(_read(tmp_path, text).content) == 100_001
+    text = "[\n" + item * 133_000 + "{}]"
+    assert len(text) > documents.MAX_YAML_BYTES
+    assert len(_read(tmp_path, text).content) == 133_001
     started = time.process_time()
-    with pytest.raises(CatalogError, match="the YAML document is larger than 67,108,864 bytes"):
+    with pytest.raises(CatalogError, match="the YAML document is larger than 134,217,728 bytes"):
         _read(tmp_path, "# no list\n" + text)
     assert time.process_time() - started < 10

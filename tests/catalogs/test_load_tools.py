@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from toolret.catalogs import load_tools
+from toolret.catalogs import Document, load_tools
 from toolret.errors import CatalogError
 from toolret.types import Tool
 
@@ -39,6 +39,100 @@ def test_sources_are_told_apart_by_content(tmp_path: Path) -> None:
     assert _ids(tools) == ["a", "n.b", "c", "d", "orders.listOrders"]
     assert tools[1].origin == f"{rows}: line 2"
     assert tools[3].origin == f"{listed}: /0"
+
+
+def test_the_catalog_says_what_was_found(tmp_path: Path) -> None:
+    rows = _write(tmp_path / "rows", '{"name": "a"}\n{"name": "b"}\n{"name": "c"}\n')
+    api = _write(tmp_path / "api", OPENAPI)
+    mixed = [{"type": "function", "function": {"name": "f"}}, {"name": "g", "inputSchema": {}}]
+    catalog = load_tools(rows, api, mixed)
+    assert [str(found) for found in catalog.found] == [
+        f"{rows}: 3 x tool row, 3 tools",
+        f"{api}: OpenAPI 3.1.0 document, 1 tool",
+        "<argument 3>: OpenAI Chat function, 1 tool",
+        "<argument 3>: MCP tool, 1 tool",
+    ]
+    assert _ids(catalog) == ["a", "b", "c", "orders.listOrders", "f", "g"]
+
+
+def test_lists_may_mix_kinds_and_requests_to_models_are_opened(tmp_path: Path) -> None:
+    tools = [
+        {"type": "function", "function": {"name": "chat"}},
+        {"type": "function", "name": "responses"},
+        {"name": "anthropic", "input_schema": {"type": "object"}},
+        {"name": "mcp", "inputSchema": {"type": "object"}},
+        {"name": "row", "parameters": {"type": "object"}},
+    ]
+    names = ["chat", "responses", "anthropic", "mcp", "row"]
+    contents: list[Any] = [
+        tools,
+        {"model": "some-model", "messages": [], "tools": tools},
+        {"object": "assistant", "name": "an agent", "description": "...", "tools": tools},
+        {"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}},
+        [{"tools": tools[:2], "nextCursor": "more"}, {"tools": tools[2:]}],
+    ]
+    for content in contents:
+        path = _write(tmp_path / "list.json", json.dumps(content))
+        assert [tool.name for tool in load_tools(path)] == names
+        assert [tool.name for tool in load_tools(content)] == names
+    lines = _write(tmp_path / "lines", "\n".join(json.dumps(tool) for tool in tools))
+    assert [tool.name for tool in load_tools(lines)] == names
+    assert load_tools(lines)[3].origin == f"{lines}: line 4"
+
+
+def test_values_in_memory_are_copied_and_must_be_json() -> None:
+    row = {"name": "a", "parameters": {"type": "object", "properties": {}}}
+    loaded = load_tools(row)
+    row["name"] = "changed"
+    assert _ids(loaded) == ["a"]
+    assert loaded[0].origin == "<argument 1>"
+    with pytest.raises(CatalogError, match=r"<argument 2>: /0: the value is no JSON: set has no"):
+        load_tools([{"name": "a"}], [{"name": "a", "tags": {1}}])
+    with pytest.raises(CatalogError, match="the value is no JSON: Out of range float"):
+        load_tools({"name": "a", "x": float("nan")})
+    circle: dict[str, Any] = {"name": "a"}
+    circle["self"] = circle
+    with pytest.raises(CatalogError, match="the value is no JSON: Circular reference"):
+        load_tools(circle)
+    with pytest.raises(CatalogError, match="found an object of type object: give JSON values"):
+        load_tools([object()])
+
+
+def test_a_list_has_no_files_read(tmp_path: Path) -> None:
+    """It may come from anywhere, such as the reply of a server."""
+    rows = _write(tmp_path / "rows.json", '{"name": "secret"}')
+    with pytest.raises(CatalogError, match=r"^<argument 1>: /0: found '"):
+        load_tools([str(rows)])
+    with pytest.raises(CatalogError, match=r"and paths as arguments of their own$"):
+        load_tools([rows])
+
+
+def test_parts_of_other_documents_are_excused_in_a_folder(tmp_path: Path) -> None:
+    """A source tells which files the references of its document lead into."""
+    part = _write(tmp_path / "a_part.yaml", "Pet: {type: object}\n")
+    _write(tmp_path / "b.json", '{"name": "b", "uses": "a_part.yaml"}')
+
+    def reader(document: Document) -> list[Tool] | None:
+        if not isinstance(document.content, dict) or "uses" not in document.content:
+            return None
+        assert document.folder == str(tmp_path)
+        document.used.add((tmp_path / document.content["uses"]).resolve())
+        return [Tool("b", "b")]
+
+    assert _ids(load_tools(tmp_path, sources=[reader])) == ["b"]
+    with pytest.raises(CatalogError, match=rf"^{part}: found an object with the keys 'Pet'"):
+        load_tools(tmp_path)
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    secret = _write(tmp_path / "secret.json", '{"name": "secret"}')
+    folder = tmp_path / "folder"
+    _write(folder / "a.json", '{"name": "a"}')
+    (folder / "b.json").symlink_to(folder / "a.json")
+    assert _ids(load_tools(folder)) == ["a"]
+    (folder / "link.json").symlink_to(secret)
+    with pytest.raises(CatalogError, match=r"link.json: the link leads out of the folder"):
+        load_tools(folder)
 
 
 def test_a_given_namespace_replaces_a_title_and_completes_rows(tmp_path: Path) -> None:
@@ -87,7 +181,6 @@ def test_one_id_for_two_tools_is_an_error_that_names_both(tmp_path: Path) -> Non
     ("content", "problem"),
     [
         ('{"name": "a"}\n{"description": "b"}', "line 2: the field `name` is missing"),
-        ('[{"name": "a"}, 5]', "/1: expected a tool row, found 5"),
         ('{"name": ""}', "the tool has a blank `name` and no `id`"),
         ("openapi: 3.1.0\n", "the OpenAPI document has no `paths` with operations"),
         ("", "the file is empty"),
@@ -105,15 +198,13 @@ def test_a_bad_catalog_is_an_error_with_file_and_place(
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        ({"swagger": "2.0"}, "Swagger 2.0, which is not read yet: convert it to OpenAPI 3"),
-        ({"b": 1, "a": 2}, "an object with the keys 'b', 'a'"),
-        ({}, "an empty object"),
-        ([], "[]"),
-        (
-            [{"name": "a", "inputSchema": {}}],
-            "a list of which the first is an object with the keys 'name', 'inputSchema'",
-        ),
-        ("some text", "'some text'"),
+        ({"b": 1, "a": 2}, "found an object with the keys 'b', 'a'"),
+        ({}, "found an empty object"),
+        ([], "found []"),
+        ([{"name": "a"}, 5], "/1: found 5"),
+        ({"tools": [{"name": "a"}, []]}, "/tools/1: found []"),
+        ("some text", "found 'some text'"),
+        ([[[[[[{"name": "a"}]]]]]], "/0/0/0/0/0: found [{'name': 'a'}]"),
     ],
 )
 def test_what_no_source_recognizes_is_an_error_that_says_what_is_read(
@@ -123,8 +214,9 @@ def test_what_no_source_recognizes_is_an_error_that_says_what_is_read(
     with pytest.raises(CatalogError) as caught:
         load_tools(path)
     assert str(caught.value) == (
-        f"{path}: found {found}; toolret reads OpenAPI 3.0 and 3.1 documents and tool rows "
-        "(JSON Lines, or a list of them)"
+        f"{path}: {found}; toolret reads OpenAPI 3.0 and 3.1 documents, Swagger 2.0 documents, MCP "
+        "tools (what tools/list gives), function schemas of OpenAI and Anthropic, LangChain tools, "
+        "Python functions and tool rows (JSON Lines, or a list of them)"
     )
 
 

@@ -95,6 +95,7 @@ def test_an_operation_becomes_a_tool() -> None:
                 "note": {"in": "body", "name": "note"},
             },
             "content_type": "application/json",
+            "security": [{"oauth": {"type": "", "scopes": ["orders:write"]}}],
         },
     )
     assert tool.origin == "api.yaml: /paths/~1orders~1{id}~1cancel/post"
@@ -105,6 +106,60 @@ def test_the_namespace_is_given_or_from_the_title_or_from_the_file() -> None:
     assert [t.id for t in _tools(paths)] == ["orders.x"]
     assert [t.id for t in _tools(paths, namespace="shop")] == ["shop.x"]
     assert [t.id for t in _tools(paths, title=None)] == ["api.x"]
+
+
+_SCHEMA = "/responses/200/content/a~1json/schema"
+
+
+def test_what_is_returned_stands_for_a_description_that_is_missing() -> None:
+    order = {"type": "object", "properties": {"id": {}, "total": {}}}
+    content = {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/x/Order"}}}}
+    responses = {"404": {}, "200": {"description": "A *page*.", "content": content}}
+    operation = {"operationId": "list", "responses": responses}
+    tool = _tool(operation, x={"Order": order})
+    assert tool.metadata["returns"] == "A page (list of Order: id, total)"
+    assert tool.description == "Returns: A page (list of Order: id, total)."
+    assert _tool(operation | {"summary": "Lists."}, x={"Order": order}).description == "Lists."
+
+
+@pytest.mark.parametrize(
+    ("responses", "returns"),
+    [
+        ({}, None),
+        ({"200": {"description": "OK"}}, None),
+        ({"404": {"description": "There is none"}}, None),
+        ({"default": {"description": "The order"}}, "The order"),
+        ({"2XX": {"description": "The order."}}, "The order"),
+        ({"200": {"description": "Text " * 30}}, None),
+        ({"200": {"$ref": "#/none"}}, None),
+        ({"200": {"content": {"text/csv": {"schema": {"type": "string"}}}}}, "string"),
+        (
+            {"200": {"content": {"a/json": {"schema": {"title": "T", "type": "array"}}}}},
+            "T",
+        ),
+        ({"200": {"content": {"a/json": {"schema": {"type": "array"}}}}}, "list"),
+        (
+            {
+                "200": {
+                    "content": {
+                        "a/json": {
+                            "schema": {
+                                "allOf": [
+                                    {"properties": dict.fromkeys("abcdef")},
+                                    {"$ref": f"#/paths/~1orders/post{_SCHEMA}"},
+                                ],
+                                "properties": dict.fromkeys("aghij"),
+                            }
+                        }
+                    }
+                }
+            },
+            "a, b, c, d, e, f, g, h, ...",
+        ),
+    ],
+)
+def test_what_an_operation_returns_is_one_line(responses: Any, returns: str | None) -> None:
+    assert _tool({"summary": "x", "responses": responses}).metadata.get("returns") == returns
 
 
 def test_operations_without_an_id_of_their_own_are_named_from_method_and_path() -> None:
@@ -184,6 +239,58 @@ def test_arguments_with_one_name_are_told_apart_by_their_place() -> None:
     }
 
 
+def test_arguments_have_names_that_every_provider_takes() -> None:
+    names = [
+        "DateCreated",
+        "DateCreated<",
+        "DateCreated>=",
+        "filter[status]",
+        "größe",
+        "名前",
+        "x" * 70,
+    ]
+    names += ["a b", "a_b", "expand[]"]
+    operation = {"parameters": [{"name": name, "in": "query", "schema": {}} for name in names]}
+    tool = _tool(operation)
+    assert [(key, place["name"]) for key, place in tool.metadata["arguments"].items()] == [
+        ("DateCreated", "DateCreated"),
+        ("DateCreated_lt", "DateCreated<"),
+        ("DateCreated_gte", "DateCreated>="),
+        ("filter_status", "filter[status]"),
+        ("gro_e", "größe"),
+        ("argument", "名前"),
+        ("x" * 64, "x" * 70),
+        ("a_b", "a b"),
+        ("query_a_b", "a_b"),
+        ("expand", "expand[]"),
+    ]
+
+
+def test_names_inside_of_a_body_are_changed_and_told() -> None:
+    line = {"properties": {"unit price": {}, "sku": {}}, "required": ["unit price"]}
+    schema = {
+        "properties": {"line items": {"type": "array", "items": line}},
+        "required": ["line items"],
+        "anyOf": [{"required": ["line items"]}],
+    }
+    tool = _tool(_body(schema))
+    inner = {"properties": {"unit_price_ddf02b": {}, "sku": {}}, "required": ["unit_price_ddf02b"]}
+    assert tool.parameters == {
+        "type": "object",
+        "description": "Give at least one of: line_items.",
+        "properties": {"line_items": {"type": "array", "items": inner}},
+        "required": ["line_items"],
+    }
+    assert tool.metadata["arguments"] == {"line_items": {"in": "body", "name": "line items"}}
+    assert tool.metadata["keys"] == {"unit_price_ddf02b": "unit price"}
+
+
+def test_an_empty_body_is_none() -> None:
+    closed = {"type": "object", "properties": {}, "additionalProperties": False}
+    tool = _tool(_body(closed, content_type="application/x-www-form-urlencoded"))
+    assert "content_type" not in tool.metadata
+
+
 def test_parameters_keep_how_they_are_written_and_what_they_say() -> None:
     operation = {
         "parameters": [
@@ -256,7 +363,7 @@ def test_a_whole_body_says_what_it_is() -> None:
     operation["requestBody"]["description"] = "The *lines*."
     assert _tool(operation).parameters == {
         "type": "object",
-        "properties": {"body": {"description": "The lines.", "type": "array"}},
+        "properties": {"body": {"description": "The lines.", "type": "array", "items": {}}},
     }
 
 
@@ -344,6 +451,26 @@ def test_scopes_are_permissions(of_document: Any, of_operation: Any, permissions
     operation: Any = {} if of_operation is None else {"security": of_operation}
     more = {} if of_document is None else {"security": of_document}
     assert _tool(operation, **more).permissions == permissions
+
+
+def test_schemes_say_how_permissions_are_proved() -> None:
+    schemes = {
+        "key": {"type": "apiKey", "in": "query", "name": "k", "description": "x"},
+        "http": {"type": "http", "scheme": "Bearer"},
+        "oauth": {"$ref": "#/components/securitySchemes/open"},
+        "open": {"type": "openIdConnect", "openIdConnectUrl": "https://a.example"},
+    }
+    security = [{"key": [], "http": []}, {"oauth": ["a"]}, {}]
+    tool = _tool({"security": security}, components={"securitySchemes": schemes})
+    assert tool.permissions == ()
+    assert tool.metadata["security"] == [
+        {
+            "key": {"type": "apiKey", "in": "query", "name": "k"},
+            "http": {"type": "http", "scheme": "bearer"},
+        },
+        {"oauth": {"type": "openIdConnect", "scopes": ["a"]}},
+        {},
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from toolret.catalogs.refs import References
-from toolret.catalogs.schema import inlined, writable
+from toolret.catalogs.refs import Place, References
+from toolret.catalogs.schema import Schemas, writable
 from toolret.catalogs.schema_merge import merged
+from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
 
 
 def _inlined(schema: Any, **schemas: Any) -> Any:
-    refs = References({"components": {"schemas": schemas}}, "api.yaml")
-    result = inlined(schema, "/schema", refs)
+    refs = References(Document({"components": {"schemas": schemas}}, "api.yaml"))
+    result = Schemas(refs).inlined(schema, Place("api.yaml", "/schema"))
     Draft202012Validator.check_schema(result)
     return result
 
@@ -25,12 +26,12 @@ def _ref(name: str) -> dict[str, str]:
 
 
 def test_references_are_put_in_place() -> None:
-    pet = {"type": "object", "properties": {"tag": _ref("Tag"), "$ref": {"type": "string"}}}
+    pet = {"type": "object", "properties": {"tag": _ref("Tag"), "ref": {"type": "string"}}}
     assert _inlined({"type": "array", "items": _ref("Pet")}, Pet=pet, Tag={"type": "string"}) == {
         "type": "array",
         "items": {
             "type": "object",
-            "properties": {"tag": {"type": "string"}, "$ref": {"type": "string"}},
+            "properties": {"tag": {"type": "string"}, "ref": {"type": "string"}},
         },
     }
 
@@ -57,7 +58,10 @@ def test_a_circular_reference_accepts_anything_and_says_so() -> None:
             "children": {
                 "type": "array",
                 "items": {
-                    "description": "A category. (circular reference to Node: any value is accepted)"
+                    "type": "object",
+                    "description": (
+                        "A category. (circular reference to Node: any object is accepted)"
+                    ),
                 },
             },
             "up": {"description": "Circular reference to Alias: any value is accepted"},
@@ -70,11 +74,8 @@ def test_a_circular_reference_accepts_anything_and_says_so() -> None:
     [
         ("#/components/schemas/None", "$ref '#/components/schemas/None' leads nowhere"),
         ("#/components/schemas/Tag/type/x", "$ref '#/components/schemas/Tag/type/x' leads nowhere"),
-        ("#anchor", "$ref '#anchor' leads nowhere"),
-        (
-            "common.yaml#/Tag",
-            "$ref 'common.yaml#/Tag' leads to another document, which is not read: bundle them",
-        ),
+        ("#/components/schemas/Tag/none", "$ref '#/components/schemas/Tag/none' leads nowhere"),
+        ("#anchor", "$ref '#anchor' leads nowhere: write it as a path, such as '#/a/b'"),
     ],
 )
 def test_a_reference_to_nowhere_is_named_with_its_pointer(ref: str, problem: str) -> None:
@@ -123,7 +124,7 @@ def test_a_reference_to_nowhere_is_named_with_its_pointer(ref: str, problem: str
         ({"type": "string", "deprecated": False}, {"type": "string"}),
         ({"type": "string", "deprecated": True}, {"type": "string", "deprecated": True}),
         ({"items": [{"type": "string"}, True]}, {"prefixItems": [{"type": "string"}, {}]}),
-        ({"not": {}, "items": False}, {"not": {}, "items": False}),
+        ({"not": {}, "items": False}, {"not": {}, "items": {"not": {}}}),
         ({"anyOf": [False, True]}, {"anyOf": [{"not": {}}, {}]}),
         (None, {}),
         ("string", {}),
@@ -310,3 +311,64 @@ def test_long_chains_of_references_end() -> None:
 def test_a_flat_schema_is_whole_however_large() -> None:
     schema = {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(1500)}}
     assert _inlined(schema) == schema
+
+
+def test_where_a_circle_is_cut_nothing_valid_is_refused() -> None:
+    node = {
+        "type": "object",
+        "nullable": True,
+        "properties": {
+            "one": {"oneOf": [_ref("Node"), {"type": "object", "maxProperties": 0}]},
+            "both": {"anyOf": [{}], "oneOf": [_ref("Node")]},
+            "no": {"not": _ref("Node"), "type": "string"},
+            "if": {"if": _ref("Node"), "then": {"maxLength": 1}, "else": {}},
+            "some": {"contains": _ref("Node"), "maxContains": 1},
+        },
+    }
+    cut = {
+        "type": ["object", "null"],
+        "description": "Circular reference to Node: any object is accepted",
+    }
+    assert _inlined(_ref("Node"), Node=node)["properties"] == {
+        "one": {"anyOf": [cut, {"type": "object", "maxProperties": 0}]},
+        "both": {"anyOf": [{}]},
+        "no": {"type": "string"},
+        "if": {},
+        "some": {"contains": cut},
+    }
+
+
+def test_patterns_that_python_does_not_know_are_no_reason_to_refuse() -> None:
+    assert _inlined({"patternProperties": {"\\p{L}": {}}, "additionalProperties": False}) == {
+        "patternProperties": {}
+    }
+    assert _inlined({"oneOf": [{"pattern": "\\p{L}"}, {"type": "string"}]}) == {
+        "anyOf": [{}, {"type": "string"}]
+    }
+
+
+def test_arrays_say_what_they_hold() -> None:
+    assert _inlined({"type": ["array", "null"]}) == {"type": ["array", "null"], "items": {}}
+    strings = {"items": {"type": "string"}}
+    assert _parts({"type": "array"}, strings) == {"type": "array", **strings}
+    assert _parts(strings, {"type": "array"}) == {"type": "array", **strings}
+    assert _parts({"type": "array"}, {"type": "array"}) == {"type": "array", "items": {}}
+    contains = {"contains": {"type": "string"}}
+    within = [{"properties": {"a": part}} for part in ({"type": "array"}, contains)]
+    held = {"items": {}, "type": "array", **contains}
+    assert _parts(*within) == _parts(*within[::-1]) == {"properties": {"a": held}}
+    assert _inlined({"type": "array", "not": {"maxItems": 0}, "nullable": True}) == {
+        "anyOf": [{"type": "array", "not": {"maxItems": 0}, "items": {}}, {"type": "null"}]
+    }
+    prefixed = {"type": "array", "prefixItems": [{}]}
+    assert _inlined(prefixed) == {**prefixed, "items": {}}
+
+
+def test_equal_parts_are_the_same_objects() -> None:
+    content = {"S": {"type": "object", "properties": {"a": {"$ref": "#/T"}}}, "T": {"maximum": 1}}
+    schemas = Schemas(References(Document(content, "api.yaml")))
+    first = schemas.inlined({"$ref": "#/S"}, Place("api.yaml", "/x"))
+    again = schemas.inlined({"properties": {"b": {"$ref": "#/S"}}}, Place("api.yaml", "/y"))
+    assert again == {"properties": {"b": first}}
+    assert again["properties"]["b"] is first
+    assert schemas.inlined({"$ref": "#/T"}, Place("api.yaml", "/z")) is first["properties"]["a"]

@@ -1,94 +1,222 @@
-"""Catalogs of tools: files in, ``Tool``s out."""
+"""Catalogs of tools: whatever a company has in, ``Tool``s out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
-from toolret.catalogs.documents import read_document
+from toolret.catalogs.functions import FunctionSchemas
+from toolret.catalogs.given import catalog_files, document_of, parts
+from toolret.catalogs.mcp_tools import McpTools
 from toolret.catalogs.openapi import OpenApi
+from toolret.catalogs.plugins import Reader, installed_sources, read_by
+from toolret.catalogs.python_tools import PythonTools
 from toolret.catalogs.source import Document, Source
+from toolret.catalogs.swagger import Swagger
 from toolret.catalogs.tool_rows import ToolRows
 from toolret.errors import CatalogError
 from toolret.jsonlines import shown
 from toolret.rows import unique
 from toolret.types import Tool
 
-__all__ = ["SOURCES", "Document", "Source", "load_tools"]
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+    from pydantic import BaseModel
 
-SOURCES: tuple[Source, ...] = (OpenApi(), ToolRows())
+__all__ = ["SOURCES", "Catalog", "Document", "Found", "Given", "Reader", "Source", "load_tools"]
+
+SOURCES: tuple[Source, ...] = (
+    OpenApi(),
+    Swagger(),
+    McpTools(),
+    FunctionSchemas(),
+    PythonTools(),
+    ToolRows(),
+)
 """What is read; the first that recognizes a document reads it."""
 
-_SUFFIXES = frozenset({".json", ".jsonl", ".yaml", ".yml"})
-"""The files of a folder that are catalogs; each may be gzipped (``.gz``)."""
+_NEVER_PARTS = SOURCES[:2]
+"""Documents of these are catalogs of their own, even if others refer to something in them."""
+
+Given: TypeAlias = Union[
+    str, Path, "BaseModel", "BaseTool", Callable[..., Any], Mapping[str, Any], Sequence[Any]
+]
+"""A path, or a value: function schemas and other JSON, Python functions, LangChain tools, or what
+an MCP client gives; alone or in lists."""
+
+_MAX_DEPTH = 5
+"""How deep lists and their holders are opened; pages of an MCP server's replies have four."""
 
 _MAX_KEYS = 5
 """Keys of a document that nothing recognizes, for the error message."""
 
 
-def load_tools(*sources: str | Path, namespace: str | None = None) -> list[Tool]:
-    """Read tools from catalogs: OpenAPI documents, or tool rows; told apart by what they hold.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a file, or a value in memory, turned out to be.
+
+    Attributes:
+        file: The file as it was given, or ``<argument 1>``.
+        kind: What it holds, such as ``OpenAPI 3.1.0 document`` or ``tool row``.
+        items: How many of them: documents or items of a list.
+        tools: How many tools they gave.
+    """
+
+    file: str
+    kind: str
+    items: int
+    tools: int
+
+    def __str__(self) -> str:
+        many = f"{self.items} x {self.kind}" if self.items > 1 else self.kind
+        return f"{self.file}: {many}, {self.tools} tool{'s' * (self.tools != 1)}"
+
+
+class Catalog(list[Tool]):
+    """The tools that were read, each id once.
+
+    Attributes:
+        found: What they were read from, in order.
+    """
+
+    def __init__(self, tools: Iterable[Tool] = (), *, found: Iterable[Found] = ()) -> None:
+        super().__init__(tools)
+        self.found = tuple(found)
+
+
+def load_tools(
+    *given: Given, namespace: str | None = None, sources: Sequence[Source | Reader] = ()
+) -> Catalog:
+    """Read tools from catalogs of any kind, told apart by what they hold.
+
+    Read are OpenAPI and Swagger documents, MCP tools, function schemas of OpenAI and Anthropic,
+    LangChain tools, Python functions, and tool rows. Lists may mix them. Nothing is called, and no
+    network is used. Sources of installed packages are found by their entry points, and asked where
+    no source of toolret's own knows an item.
 
     Args:
-        *sources: Files, or folders: of those all ``.json``, ``.jsonl``, ``.yaml`` and ``.yml``
-            files (also gzipped) at any depth, in order of their names, without hidden ones.
-        namespace: What the tools belong to, instead of what an OpenAPI document's title says, and
-            for rows that do not say.
+        *given: Files, or folders: of those all ``.json``, ``.jsonl``, ``.yaml`` and ``.yml``
+            files (also gzipped) at any depth, in order of their names, without hidden ones. Or
+            values in memory, alone or in lists. Paths do not stand in lists, for a list may come
+            from anywhere, and must not have files read.
+        namespace: What the tools belong to, instead of what an OpenAPI document's title or the
+            name of an MCP dump's file says, and for what says nothing.
+        sources: Asked first: a ``Source``, or a function that takes a ``Document`` and gives its
+            tools, or None if it does not know it.
 
     Returns:
-        The tools in the order of the files; one that is given twice stands once.
+        The tools in the order of the files, a list that also says what was ``found``; a tool that
+        is given twice stands once.
 
     Raises:
-        CatalogError: If a file cannot be used, or one id stands for two different tools.
+        CatalogError: If something cannot be used, or one id stands for two different tools.
     """
-    return unique(
-        (
-            tool
-            for source in sources
-            for file in _files(Path(source))
-            for tool in _tools(read_document(file), namespace)
-        ),
-        error=CatalogError,
-    )
+    reading = _Reading(tuple(sources), namespace)
+    tools = unique(reading.tools(given), error=CatalogError)
+    return Catalog(tools, found=reading.found())
 
 
-def _files(source: Path) -> list[Path]:
-    try:
-        is_folder = source.is_dir()
-    except OSError:  # such as a name that is too long; reading it as a file says so
-        is_folder = False
-    if not is_folder:
-        return [source]
-    files = sorted(
-        path
-        for path in source.rglob("*")
-        if _SUFFIXES.intersection(path.suffixes[-2:] if path.suffix == ".gz" else [path.suffix])
-        and not any(part.startswith(".") for part in path.relative_to(source).parts)
-        and path.is_file()
-    )
-    if not files:
-        raise CatalogError(f"the folder holds no {', '.join(sorted(_SUFFIXES))} files", file=source)
-    return files
+class _Reading:
+    """One run over all that was given."""
 
+    def __init__(self, first: tuple[Source | Reader, ...], namespace: str | None) -> None:
+        self._first = first
+        self._namespace = namespace
+        self._items: Counter[tuple[str, str]] = Counter()
+        self._tools: Counter[tuple[str, str]] = Counter()
+        self._made_of: dict[str, Any] = {}
 
-def _tools(document: Document, namespace: str | None) -> Iterator[Tool]:
-    for source in SOURCES:
-        if source.recognizes(document.content):
-            return source.tools(document, namespace=namespace)
-    raise CatalogError(
-        f"found {_described(document.content)}; toolret reads "
-        + " and ".join(source.reads for source in SOURCES),
-        file=document.file,
-    )
+    def found(self) -> Iterator[Found]:
+        for (file, kind), items in self._items.items():
+            yield Found(file, kind, items, self._tools[file, kind])
+
+    def tools(self, given: Sequence[Given]) -> Iterator[Tool]:
+        for number, one in enumerate(given, start=1):
+            if not isinstance(one, str | Path):
+                yield from self._document(document_of(one, number))
+                continue
+            yield from self._files(catalog_files(one), number)
+
+    def _files(self, files: Iterable[tuple[Path, str]], number: int) -> Iterator[Tool]:
+        """The tools of files; those that other documents are made of are no catalogs.
+
+        Such parts may look like anything, a parameter like a tool row, so what is said of them is
+        forgotten, be it tools or an error.
+        """
+        read: list[tuple[str, Path | None, list[Tool] | CatalogError]] = []
+        used: set[Path] = set()
+        for file, folder in files:
+            document = document_of(file, number, folder)
+            is_whole = any(source.recognizes(document.content) for source in _NEVER_PARTS)
+            try:
+                tools: list[Tool] | CatalogError = list(self._document(document))
+            except CatalogError as exc:
+                tools = exc
+            read.append((document.file, None if is_whole else file.resolve(), tools))
+            used |= document.used
+        for name, part, tools in read:
+            if part in used:
+                for counts in (self._items, self._tools):
+                    for key in [key for key in counts if key[0] == name]:
+                        del counts[key]
+            elif isinstance(tools, CatalogError):
+                raise tools
+            else:
+                yield from tools
+
+    def _document(self, document: Document, depth: int = 0) -> Iterator[Tool]:
+        read = self._read(document)
+        if read is not None:
+            yield from read
+            return
+        held = parts(document) if depth < _MAX_DEPTH else iter(())
+        part = None
+        for part in held:
+            yield from self._document(part, depth + 1)
+        if part is None:
+            raise self._strange(document)
+
+    def _read(self, document: Document) -> Iterator[Tool] | None:
+        for readers in (self._first, SOURCES, installed_sources()):
+            read = read_by(readers, document, self._namespace)
+            if read is not None:
+                return self._counted(document.file, *read)
+        return None
+
+    def _counted(self, file: str, kind: str, tools: Iterator[Tool]) -> Iterator[Tool]:
+        self._items[file, kind] += 1
+        for tool in tools:
+            self._tools[file, kind] += 1
+            if tool.target is not None:
+                self._check_target(tool)
+            yield tool
+
+    def _check_target(self, tool: Tool) -> None:
+        """What reads alike may still do different things."""
+        made_of = getattr(tool.target, "func", None) or getattr(tool.target, "coroutine", None)
+        made_of = made_of or tool.target
+        if self._made_of.setdefault(tool.id, made_of) != made_of:
+            raise CatalogError(
+                f"the id {tool.id!r} already stands for another function: give one of them another "
+                "name or namespace",
+                place=tool.origin,
+            )
+
+    def _strange(self, document: Document) -> CatalogError:
+        reads = [source.reads for source in (*SOURCES, *installed_sources())]
+        return CatalogError(
+            f"found {_described(document.content)}; toolret reads {', '.join(reads[:-1])} and "
+            f"{reads[-1]}",
+            file=document.file,
+            place=document.at,
+        )
 
 
 def _described(content: Any) -> str:
-    if isinstance(content, dict) and "swagger" in content:
-        return f"Swagger {content['swagger']!s}, which is not read yet: convert it to OpenAPI 3"
     if isinstance(content, dict):
         keys = ", ".join(repr(key) for key in list(content)[:_MAX_KEYS])
         return f"an object with the keys {keys}" if keys else "an empty object"
-    if isinstance(content, list) and content:
-        return f"a list of which the first is {_described(content[0])}"
     return shown(content)

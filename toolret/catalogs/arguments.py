@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolret.catalogs.refs import References, child
-from toolret.catalogs.schema import Schema, inlined, writable
+from toolret.catalogs.keys import MAX_KEY, argument_name
+from toolret.catalogs.refs import Place
+from toolret.catalogs.schema import Schema, Schemas, writable
 from toolret.catalogs.schema_merge import ANNOTATIONS
 from toolret.catalogs.text import plain_text
-from toolret.errors import CatalogError
 
-__all__ = ["Argument", "Body", "arguments_schema", "read_body", "read_parameters"]
+__all__ = [
+    "LOCATIONS",
+    "Argument",
+    "Body",
+    "annotated",
+    "arguments_schema",
+    "body_arguments",
+    "parameter_name",
+    "preferred",
+    "read_body",
+    "read_parameter",
+    "read_parameters",
+]
 
-_LOCATIONS = ("path", "query", "header", "cookie")
+LOCATIONS = ("path", "query", "header", "cookie")
 
 _IGNORED_HEADERS = frozenset({"accept", "authorization", "content-type"})
 """Parameters that OpenAPI says to ignore: the caller's HTTP client sets them."""
@@ -71,23 +83,28 @@ class Body:
 
 
 def read_parameters(
-    lists: Sequence[tuple[Any, str]], path: str, refs: References
+    lists: Sequence[tuple[Any, Place]],
+    path: str,
+    schemas: Schemas,
+    read: Callable[[dict[str, Any], Place, Schemas], Argument | None],
 ) -> list[Argument]:
     """The arguments of lists of parameters, path first, then query, header and cookie.
 
     Args:
-        lists: Each list with its JSON pointer; the later counts where both have a parameter.
+        lists: Each list with its place; the later counts where both have a parameter.
         path: The path of the operation; names in braces that no list has are text parameters.
-        refs: The document's references.
+        schemas: The document's schemas.
+        read: Reads one parameter; None if it is none of these.
 
     Raises:
         CatalogError: If one cannot be used.
     """
     found: dict[tuple[str, str], Argument] = {}
-    for raws, pointer in lists:
-        for index, raw in enumerate(refs.array(raws, pointer)):
-            argument = _parameter(*refs.follow(raw, child(pointer, index)), refs)
-            found[argument.location, str(argument.name)] = argument
+    for raws, place in lists:
+        for index, raw in enumerate(place.array(raws)):
+            argument = read(*schemas.refs.follow(raw, place / index), schemas)
+            if argument:
+                found[argument.location, str(argument.name)] = argument
     for name in _path_names(path):
         found.setdefault(("path", name), Argument("path", name, {"type": "string"}, required=True))
     kept = [
@@ -95,40 +112,103 @@ def read_parameters(
         for (location, name), argument in found.items()
         if location != "header" or name.lower() not in _IGNORED_HEADERS
     ]
-    return sorted(kept, key=lambda argument: _LOCATIONS.index(argument.location))
+    return sorted(kept, key=lambda argument: LOCATIONS.index(argument.location))
 
 
-def read_body(raw: Any, pointer: str, refs: References) -> Body:
-    """The arguments of a request body: its properties if it is a plain object, else the whole.
+def read_parameter(raw: dict[str, Any], place: Place, schemas: Schemas) -> Argument:
+    """A parameter of OpenAPI 3.
+
+    Raises:
+        CatalogError: If it cannot be used.
+    """
+    name, location = parameter_name(raw, place, LOCATIONS)
+    details = {key: raw[key] for key in _STYLING if key in raw}
+    contents = (place / "content").object(raw.get("content"))
+    if contents:
+        content_type = preferred(contents)
+        there = place / "content" / content_type
+        media, there = schemas.refs.follow(contents[content_type], there)
+        schema = schemas.inlined(media.get("schema"), there / "schema")
+        details["content_type"] = content_type
+    else:
+        schema = schemas.inlined(raw.get("schema"), place / "schema")
+    required = location == "path" or raw.get("required") is True
+    return Argument(location, name, annotated(schema, raw), required, details)
+
+
+def parameter_name(raw: dict[str, Any], place: Place, locations: Sequence[str]) -> tuple[str, str]:
+    """What a parameter is called, and where it goes.
+
+    Raises:
+        CatalogError: If it does not say both.
+    """
+    name, location = raw.get("name"), raw.get("in")
+    if isinstance(name, str) and isinstance(location, str) and location in locations:
+        return name, location
+    raise place.error(f"a parameter needs a `name`, and an `in` of {', '.join(locations)}")
+
+
+def read_body(raw: Any, place: Place, schemas: Schemas) -> Body:
+    """The arguments of a request body of OpenAPI 3.
 
     Of several media types JSON is chosen, or else a form.
 
     Raises:
         CatalogError: If it cannot be used.
     """
-    body, pointer = refs.follow(raw, pointer)
-    contents = refs.object(body.get("content"), pointer := child(pointer, "content"))
+    body, place = schemas.refs.follow(raw, place)
+    contents = (place / "content").object(body.get("content"))
     if not contents:
         return Body()
-    content_type = min(contents, key=_preference)
-    media, pointer = refs.follow(contents[content_type], child(pointer, content_type))
-    schema = writable(inlined(media.get("schema"), child(pointer, "schema"), refs))
-    required = body.get("required") is True
-    note = _flat_note(schema)
+    content_type = preferred(contents)
+    media, place = schemas.refs.follow(contents[content_type], place / "content" / content_type)
+    return body_arguments(
+        schemas.inlined(media.get("schema"), place / "schema"),
+        schemas,
+        content_type=content_type,
+        encoding=(place / "encoding").object(media.get("encoding")),
+        required=body.get("required") is True,
+        description=str(body.get("description") or ""),
+    )
+
+
+def body_arguments(
+    schema: Schema,
+    schemas: Schemas,
+    *,
+    content_type: str,
+    encoding: dict[str, Any],
+    required: bool,
+    description: str,
+) -> Body:
+    """The properties of a body if it is a plain object, else the whole.
+
+    Args:
+        schema: From ``inlined``.
+        schemas: The document's schemas.
+        content_type: Its media type.
+        encoding: OpenAPI's ``encoding``.
+        required: Whether there must be a body.
+        description: What is said of the whole.
+    """
+    schema = writable(schema)
+    note = _flat_note(schema, schemas)
     if note is None:
-        described = {"description": plain_text(str(body.get("description") or ""))}
-        whole = {k: v for k, v in described.items() if v} | schema
-        return Body((Argument("body", None, whole, required),), content_type)
+        text = plain_text(description)
+        whole = ({"description": text} if text else {}) | schema
+        return Body((Argument("body", None, whole, required),), content_type, encoding)
     needed = schema.get("required", [])
     properties = schema.get("properties", {})
-    properties |= {name: {} for name in needed if name not in properties}
+    if not properties and not needed:  # such as those that some documents give to a GET
+        return Body(closed=schema.get("additionalProperties") is False, note=note)
+    unknown: Schema = {name: {} for name in needed if name not in properties}
     return Body(
         arguments=tuple(
-            Argument("body", name, part, required and name in needed)
-            for name, part in properties.items()
+            Argument("body", schemas.keys.name(key), part, required and key in needed)
+            for key, part in (properties | unknown).items()
         ),
         content_type=content_type,
-        encoding=refs.object(media.get("encoding"), child(pointer, "encoding")),
+        encoding=encoding,
         closed=schema.get("additionalProperties") is False,
         note=note,
     )
@@ -150,7 +230,7 @@ def arguments_schema(
         The JSON Schema, and for each of its properties ``in``, the original ``name`` and details.
     """
     arguments = [*parameters, *body.arguments]
-    taken = {argument.name or _WHOLE_BODY for argument in arguments}
+    taken = {_plain_name(argument) for argument in arguments}
     named: dict[str, Argument] = {}
     for argument in arguments:
         named[_free_name(argument, named, taken)] = argument
@@ -169,41 +249,23 @@ def arguments_schema(
     return schema, places
 
 
+def _plain_name(argument: Argument) -> str:
+    return _WHOLE_BODY if argument.name is None else argument_name(argument.name)
+
+
 def _free_name(argument: Argument, named: dict[str, Argument], taken: set[str]) -> str:
-    plain = argument.name or _WHOLE_BODY
+    plain = _plain_name(argument)
     if plain not in named:
         return plain
-    name = base = f"{argument.location}_{plain}"
+    name = base = f"{argument.location}_{plain}"[:MAX_KEY]
     number = 2
     while name in named or name in taken:
-        name = f"{base}_{number}"
+        name = f"{base[: MAX_KEY - len(str(number)) - 1]}_{number}"
         number += 1
     return name
 
 
-def _parameter(raw: dict[str, Any], pointer: str, refs: References) -> Argument:
-    name, location = raw.get("name"), raw.get("in")
-    if not isinstance(name, str) or location not in _LOCATIONS:
-        raise CatalogError(
-            f"a parameter needs a `name`, and an `in` of {', '.join(_LOCATIONS)}",
-            file=refs.file,
-            place=pointer,
-        )
-    details = {key: raw[key] for key in _STYLING if key in raw}
-    contents = refs.object(raw.get("content"), child(pointer, "content"))
-    if contents:
-        content_type = min(contents, key=_preference)
-        place = child(child(pointer, "content"), content_type)
-        media, place = refs.follow(contents[content_type], place)
-        schema = inlined(media.get("schema"), child(place, "schema"), refs)
-        details["content_type"] = content_type
-    else:
-        schema = inlined(raw.get("schema"), child(pointer, "schema"), refs)
-    required = location == "path" or raw.get("required") is True
-    return Argument(location, name, _annotated(schema, raw), required, details)
-
-
-def _annotated(schema: Schema, raw: dict[str, Any]) -> Schema:
+def annotated(schema: Schema, raw: dict[str, Any]) -> Schema:
     """The schema of a parameter with what the parameter itself says."""
     added: Schema = {}
     if isinstance(text := raw.get("description"), str) and plain_text(text):
@@ -219,9 +281,9 @@ def _annotated(schema: Schema, raw: dict[str, Any]) -> Schema:
     return schema | added
 
 
-def _flat_note(schema: Schema) -> str | None:
+def _flat_note(schema: Schema, schemas: Schemas) -> str | None:
     """What a body says beyond its properties, in words; None if it must stay whole."""
-    if schema.get("type", "object") not in ("object", ["object", "null"]):
+    if schema.get("type", "object") not in ("object", ["object", "null"], ["null", "object"]):
         return None
     extra = schema.get("additionalProperties")
     if extra is not False and not (schema.get("properties") and extra in (None, True, {})):
@@ -229,7 +291,10 @@ def _flat_note(schema: Schema) -> str | None:
     notes: list[str] = []
     for key, value in schema.items():
         if key in _CHOICES and all(_is_requirement(part) for part in value):
-            options = "; ".join(" and ".join(part["required"]) for part in value)
+            options = "; ".join(
+                " and ".join(argument_name(schemas.keys.name(key)) for key in part["required"])
+                for part in value
+            )
             notes.append(f"{_CHOICES[key]}: {options}.")
         elif key == "minProperties":
             notes.append(f"Give at least {value} of the properties of the body.")
@@ -240,6 +305,11 @@ def _flat_note(schema: Schema) -> str | None:
 
 def _is_requirement(schema: Schema) -> bool:
     return bool(schema.get("required")) and not schema.keys() - ANNOTATIONS - {"required"}
+
+
+def preferred(content_types: Iterable[str]) -> str:
+    """The media type that is sent: JSON, or else a form, or else the first."""
+    return min(content_types, key=_preference)
 
 
 def _preference(content_type: str) -> int:

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from toolret.catalogs.arguments import arguments_schema, read_body, read_parameters
-from toolret.catalogs.refs import References, child
+from toolret.catalogs.arguments import (
+    Argument,
+    Body,
+    preferred,
+    read_body,
+    read_parameter,
+    read_parameters,
+)
+from toolret.catalogs.operations import Dialect, Operation, api_tools
+from toolret.catalogs.refs import Place
+from toolret.catalogs.schema import Schemas
 from toolret.catalogs.source import Document
-from toolret.catalogs.text import joined, operation_name, slug
-from toolret.errors import CatalogError
-from toolret.types import Permissions, Tool
+from toolret.types import Tool
 
 __all__ = ["OpenApi"]
 
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _VERSION = re.compile(r"3\.[01](\.|$)")
-
-
-@dataclass(frozen=True, slots=True)
-class _Operation:
-    method: str
-    path: str
-    pointer: str
-    item: dict[str, Any]
-    item_pointer: str
-    raw: dict[str, Any]
 
 
 class OpenApi:
     """Reads OpenAPI documents."""
 
     reads = "OpenAPI 3.0 and 3.1 documents"
+
+    def kind(self, content: Any) -> str:
+        """What a document is, in a few words."""
+        return f"OpenAPI {content['openapi']!s} document"
 
     def recognizes(self, content: Any) -> bool:
         """Whether it says that it is an OpenAPI document."""
@@ -48,109 +46,27 @@ class OpenApi:
         Raises:
             CatalogError: If the document cannot be used.
         """
-        content: dict[str, Any] = document.content
-        if not _VERSION.match(str(content["openapi"])):
-            raise CatalogError(
-                f"OpenAPI {content['openapi']!s} is not read: convert it to OpenAPI 3.0 or 3.1",
-                file=document.file,
-                place="/openapi",
+        version = document.content["openapi"]
+        if not _VERSION.match(str(version)):
+            raise (Place(document.file) / "openapi").error(
+                f"OpenAPI {version!s} is not read: convert it to OpenAPI 3.0 or 3.1"
             )
-        refs = References(content, document.file)
-        operations = list(_operations(content, refs))
-        if not operations:
-            raise CatalogError(
-                "the OpenAPI document has no `paths` with operations", file=document.file
-            )
-        title = refs.object(content.get("info"), "/info").get("title")
-        stem = Path(document.file).name.partition(".")[0]
-        space = namespace or slug(str(title or "")) or slug(stem)
-        for name, operation in zip(_names(operations), operations, strict=True):
-            yield _tool(name, space, operation, content, refs)
+        yield from api_tools(document, namespace, _OPENAPI)
 
 
-def _operations(content: dict[str, Any], refs: References) -> Iterator[_Operation]:
-    for path, raw_item in refs.object(content.get("paths"), "/paths").items():
-        if path.startswith("x-"):
-            continue
-        item, item_pointer = refs.follow(raw_item, child("/paths", path))
-        for method, raw in item.items():
-            if method in _METHODS:
-                pointer = child(item_pointer, method)
-                operation = refs.object(raw, pointer)
-                yield _Operation(method, path, pointer, item, item_pointer, operation)
-
-
-def _names(operations: list[_Operation]) -> list[str]:
-    """The ``operationId``s; where one is missing or taken, a name from method and path."""
-    ids = [str(operation.raw.get("operationId") or "").strip() for operation in operations]
-    taken = set(ids)
-    used: set[str] = set()
-    names: list[str] = []
-    for operation, operation_id in zip(operations, ids, strict=True):
-        name = operation_id
-        if not name or name in used:
-            name = base = operation_name(operation.method, operation.path)
-            number = 2
-            while name in used or name in taken:
-                name = f"{base}_{number}"
-                number += 1
-        used.add(name)
-        names.append(name)
-    return names
-
-
-def _tool(
-    name: str, namespace: str, operation: _Operation, content: dict[str, Any], refs: References
-) -> Tool:
-    raw, pointer = operation.raw, operation.pointer
-    parameters = read_parameters(
-        [
-            (operation.item.get("parameters"), child(operation.item_pointer, "parameters")),
-            (raw.get("parameters"), child(pointer, "parameters")),
-        ],
-        operation.path,
-        refs,
-    )
-    body = read_body(raw.get("requestBody"), child(pointer, "requestBody"), refs)
-    schema, places = arguments_schema(parameters, body)
-    metadata: dict[str, Any] = {
-        "method": operation.method.upper(),
-        "path": operation.path,
-        "server": _server(raw, operation.item, content),
-        "arguments": places,
-    }
-    if body.content_type:
-        metadata["content_type"] = body.content_type
-    if body.encoding:
-        metadata["encoding"] = body.encoding
-    tags = [
-        tag for tag in refs.array(raw.get("tags"), child(pointer, "tags")) if isinstance(tag, str)
-    ]
-    if raw.get("deprecated") is True and "deprecated" not in tags:
-        tags.append("deprecated")
-    return Tool(
-        id=f"{namespace}.{name}" if namespace else name,
-        name=name,
-        namespace=namespace,
-        description=_description(raw) or _description(operation.item),
-        parameters=schema,
-        tags=tuple(tags),
-        permissions=_permissions(raw, pointer, content, refs),
-        metadata=metadata,
-        origin=f"{refs.file}: {pointer}",
+def _inputs(
+    operation: Operation, _: dict[str, Any], schemas: Schemas
+) -> tuple[list[Argument], Body]:
+    raw, place = operation.raw, operation.place
+    return (
+        read_parameters(operation.parameters, operation.path, schemas, read_parameter),
+        read_body(raw.get("requestBody"), place / "requestBody", schemas),
     )
 
 
-def _description(raw: dict[str, Any]) -> str:
-    summary, description = (
-        text if isinstance(text := raw.get(key), str) else "" for key in ("summary", "description")
-    )
-    return joined(summary, description)
-
-
-def _server(*holders: dict[str, Any]) -> str:
+def _server(operation: Operation, content: dict[str, Any]) -> str:
     """The first server of the first holder that has one, its variables at their defaults."""
-    for holder in holders:
+    for holder in (operation.raw, operation.item, content):
         servers = holder.get("servers")
         if isinstance(servers, list) and servers and isinstance(servers[0], dict):
             url = str(servers[0].get("url", ""))
@@ -162,27 +78,13 @@ def _server(*holders: dict[str, Any]) -> str:
     return "/"
 
 
-def _permissions(
-    raw: dict[str, Any], pointer: str, content: dict[str, Any], refs: References
-) -> Permissions:
-    """The scopes that a caller needs: each requirement is an alternative.
+def _schema_of(response: dict[str, Any], place: Place) -> tuple[Any, Place]:
+    contents = (place / "content").object(response.get("content"))
+    if not contents:
+        return None, place
+    content_type = preferred(contents)
+    media = (place / "content" / content_type).object(contents[content_type])
+    return media.get("schema"), place / "content" / content_type / "schema"
 
-    A malformed or empty one is an error: permissions are never dropped.
-    """
-    holder, place = (raw, pointer) if "security" in raw else (content, "")
-    place = child(place, "security")
-    requirements = holder.get("security", [])
-    if not isinstance(requirements, list):
-        raise refs.wrong("an array", requirements, place)
-    alternatives: list[frozenset[str]] = []
-    for index, requirement in enumerate(requirements):
-        here = child(place, index)
-        if not isinstance(requirement, dict):
-            raise refs.wrong("an object", requirement, here)
-        needed: set[str] = set()
-        for scheme, scopes in requirement.items():
-            if not isinstance(scopes, list) or not all(isinstance(name, str) for name in scopes):
-                raise refs.wrong("a list of scopes", scopes, child(here, scheme))
-            needed.update(scopes)
-        alternatives.append(frozenset(needed))
-    return () if frozenset() in alternatives else tuple(dict.fromkeys(alternatives))
+
+_OPENAPI = Dialect("OpenAPI", _inputs, _server, ("components", "securitySchemes"), _schema_of)

@@ -1,93 +1,65 @@
-"""The ``$ref``s of one document."""
+"""The ``$ref``s of a document: within it, and to other files of its folder.
+
+Nothing else is ever read: no URL is fetched, and no file outside the folder, be it by ``..``, an
+absolute path or a symbolic link.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 
+from toolret.catalogs.documents import read_document
+from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
 from toolret.jsonlines import shown
 
-__all__ = ["References", "child"]
+__all__ = ["Place", "References", "referenced_files"]
+
+_NO_RESOLVER = Registry[Any]().resolver()
+"""Pointers into plain JSON need none; asked for another document, it refuses."""
 
 
-def child(pointer: str, key: str | int) -> str:
-    """The JSON pointer of what stands under a key."""
-    return f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}"
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value stands: a file, and a JSON pointer in it.
 
-
-class References:
-    """Looks up what the references of a document stand for.
-
-    Args:
-        document: The whole document.
-        file: Its file, for messages.
+    ``place / key`` is the place of what stands under a key.
     """
 
-    def __init__(self, document: Any, file: str) -> None:
-        self.file = file
-        self._resolver = Registry().with_resource("", Resource.opaque(document)).resolver()
-        self._found: dict[str, tuple[Any, str]] = {}
+    file: str
+    pointer: str = ""
 
-    def lookup(self, ref: str, pointer: str) -> tuple[Any, str]:
-        """What a reference leads to.
+    def __truediv__(self, key: str | int) -> Place:
+        escaped = str(key).replace("~", "~0").replace("/", "~1")
+        return Place(self.file, f"{self.pointer}/{escaped}")
 
-        Args:
-            ref: The value of ``$ref``.
-            pointer: Where the reference stands.
+    def __str__(self) -> str:
+        return f"{self.file}: {self.pointer}" if self.pointer else self.file
 
-        Returns:
-            The value, and the JSON pointer where it stands.
+    @property
+    def name(self) -> str:
+        """What people call the value: its key, or else its file."""
+        return self.pointer.rpartition("/")[2] or Path(self.file).name
 
-        Raises:
-            CatalogError: If it leads nowhere or to another document.
-        """
-        if ref not in self._found:
-            if not ref.startswith("#"):
-                raise CatalogError(
-                    f"$ref {ref!r} leads to another document, which is not read: bundle them",
-                    file=self.file,
-                    place=child(pointer, "$ref"),
-                )
-            try:
-                value = self._resolver.lookup(ref).contents
-            except (Unresolvable, ValueError, TypeError) as exc:
-                raise CatalogError(
-                    f"$ref {ref!r} leads nowhere", file=self.file, place=child(pointer, "$ref")
-                ) from exc
-            self._found[ref] = (value, unquote(ref[1:]))
-        return self._found[ref]
+    def error(self, problem: str) -> CatalogError:
+        """The error that something is wrong here."""
+        return CatalogError(problem, file=self.file, place=self.pointer)
 
-    def follow(self, value: Any, pointer: str) -> tuple[dict[str, Any], str]:
-        """The object that a value is, or that its reference leads to.
+    def wrong(self, expected: str, value: Any) -> CatalogError:
+        """The error that something else stands here than is expected."""
+        return self.error(f"expected {expected}, found {shown(value)}")
 
-        What stands beside a ``$ref`` counts over what it leads to, as OpenAPI 3.1 has it for
-        path items and descriptions.
-
-        Returns:
-            The object, and the JSON pointer where it stands.
-
-        Raises:
-            CatalogError: If it is no object, or a reference leads nowhere or to itself.
-        """
-        beside: dict[str, Any] = {}
-        seen: set[str] = set()
-        while isinstance(value, Mapping) and isinstance(ref := value.get("$ref"), str):
-            if ref in seen:
-                raise CatalogError(
-                    f"$ref {ref!r} leads to itself", file=self.file, place=child(pointer, "$ref")
-                )
-            seen.add(ref)
-            beside = {key: part for key, part in value.items() if key != "$ref"} | beside
-            value, pointer = self.lookup(ref, pointer)
-        return self.object(value, pointer) | beside, pointer
-
-    def object(self, value: Any, pointer: str) -> dict[str, Any]:
-        """The value if it is an object; nothing at all counts as an empty one.
+    def object(self, value: Any) -> dict[str, Any]:
+        """The value of this place if it is an object; nothing at all counts as an empty one.
 
         Raises:
             CatalogError: If it is something else.
@@ -96,10 +68,10 @@ class References:
             return {}
         if isinstance(value, dict):
             return value
-        raise self.wrong("an object", value, pointer)
+        raise self.wrong("an object", value)
 
-    def array(self, value: Any, pointer: str) -> list[Any]:
-        """The value if it is an array; nothing at all counts as an empty one.
+    def array(self, value: Any) -> list[Any]:
+        """The value of this place if it is an array; nothing at all counts as an empty one.
 
         Raises:
             CatalogError: If it is something else.
@@ -108,10 +80,163 @@ class References:
             return []
         if isinstance(value, list):
             return value
-        raise self.wrong("an array", value, pointer)
+        raise self.wrong("an array", value)
 
-    def wrong(self, expected: str, value: Any, pointer: str) -> CatalogError:
-        """The error for a value that is not what is expected at this place."""
-        return CatalogError(
-            f"expected {expected}, found {shown(value)}", file=self.file, place=pointer
-        )
+
+class References:
+    """Looks up what the references of a document stand for.
+
+    Other files are read when a reference leads there, each once.
+
+    Args:
+        document: The document.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self.root = Place(document.file)
+        self._folder = _folder(document)
+        self._files = {_real(Path(document.file)): document.file}
+        self._contents = {document.file: Resource.opaque(document.content)}
+        self._found: dict[tuple[str, str], tuple[Any, Place]] = {}
+
+    def lookup(self, ref: str, place: Place) -> tuple[Any, Place]:
+        """What a reference leads to.
+
+        Args:
+            ref: The value of ``$ref``.
+            place: Where the reference stands.
+
+        Returns:
+            The value, and where it stands.
+
+        Raises:
+            CatalogError: If it leads nowhere, to a URL or out of the folder.
+        """
+        key = (place.file, ref)
+        if key not in self._found:
+            self._found[key] = self._resolved(ref, place / "$ref")
+        return self._found[key]
+
+    def follow(self, value: Any, place: Place) -> tuple[dict[str, Any], Place]:
+        """The object that a value is, or that its reference leads to.
+
+        What stands beside a ``$ref`` counts over what it leads to, as OpenAPI 3.1 has it for
+        path items and descriptions.
+
+        Returns:
+            The object, and where it stands.
+
+        Raises:
+            CatalogError: If it is no object, or a reference leads nowhere or to itself.
+        """
+        beside: dict[str, Any] = {}
+        seen: set[Place] = set()
+        while isinstance(value, Mapping) and isinstance(ref := value.get("$ref"), str):
+            beside = {key: part for key, part in value.items() if key != "$ref"} | beside
+            found, there = self.lookup(ref, place)
+            if there in seen:
+                raise (place / "$ref").error(f"$ref {ref!r} leads to itself")
+            seen.add(there)
+            value, place = found, there
+        return place.object(value) | beside, place
+
+    def _resolved(self, ref: str, place: Place) -> tuple[Any, Place]:
+        path, _, pointer = ref.partition("#")
+        file = self._file(path, ref, place) if path else place.file
+        if pointer == "/":  # often written for the whole file
+            pointer = ""
+        if pointer and not pointer.startswith("/"):
+            raise place.error(f"$ref {ref!r} leads nowhere: write it as a path, such as '#/a/b'")
+        try:
+            value = self._contents[file].pointer(pointer, _NO_RESOLVER).contents
+        except (Unresolvable, ValueError, TypeError) as exc:
+            raise place.error(f"$ref {ref!r} leads nowhere") from exc
+        return value, Place(file, unquote(pointer))
+
+    def _file(self, path: str, ref: str, place: Place) -> str:
+        """The file that the path of a reference leads to, read."""
+        real = _real_path(path, place.file)
+        if real is None:
+            raise place.error(
+                f"$ref {ref!r} leads to a URL; toolret fetches none: save it as a file in the "
+                "folder and refer to that"
+            )
+        if self._folder is None:
+            raise place.error(
+                f"$ref {ref!r} leads to a file, but the document itself is in none: give toolret "
+                "the file"
+            )
+        folder = _real(self._folder)
+        if not real.is_relative_to(folder):
+            raise place.error(
+                f"$ref {ref!r} leads out of the folder {str(self._folder)!r}, and nothing "
+                "outside of it is read: give toolret the folder that holds both"
+            )
+        if real not in self._files:
+            # Put together from the real path, this name leads over no link to anywhere else.
+            file = str(self._folder / real.relative_to(folder))
+            if not real.is_file():  # a pipe or device would never end
+                raise place.error(f"$ref {ref!r} leads nowhere: there is no file {file!r}")
+            self._contents[file] = Resource.opaque(read_document(file).content)
+            self._files[real] = file
+        return self._files[real]
+
+
+def referenced_files(document: Document) -> set[Path]:
+    """All files that a document's references lead to, directly or by way of others.
+
+    Those that cannot be read, or lie outside its folder, are passed over: who follows a reference
+    to one is told.
+
+    Returns:
+        Their real paths.
+    """
+    if (folder := _folder(document)) is None:
+        return set()
+    found: set[Path] = set()
+    waiting = [document]
+    while waiting:
+        source = waiting.pop()
+        for path in {ref.partition("#")[0] for ref in _refs(source.content)}:
+            file = _real_path(path, source.file) if path else None
+            if file and file not in found and file.is_relative_to(_real(folder)) and file.is_file():
+                found.add(file)
+                with suppress(CatalogError):
+                    waiting.append(read_document(file))
+    return found
+
+
+def _refs(content: Any) -> Iterator[str]:
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if isinstance(ref := value.get("$ref"), str):
+                yield ref
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+
+
+def _folder(document: Document) -> Path | None:
+    """The folder of a document; None if it was given in memory."""
+    if document.in_memory:
+        return None
+    return Path(document.folder) if document.folder else Path(document.file).parent
+
+
+def _real_path(path: str, file: str) -> Path | None:
+    """The real path of what a reference in a file leads to; None if that is no path."""
+    try:
+        parts = urlsplit(path)
+        if parts.scheme or parts.netloc:
+            return None
+    except ValueError:  # an IPv6 address without its bracket
+        return None
+    # No path holds a null byte; the replacement makes it one that does not exist.
+    return _real(Path(file).parent / unquote(path).replace("\0", "\ufffd"))
+
+
+def _real(path: Path) -> Path:
+    """The path without symbolic links; unlike ``Path.resolve`` it does not fail at their loops."""
+    return Path(os.path.realpath(path))

@@ -3,19 +3,32 @@
 References are put in place. OpenAPI 3.0's dialect is translated wherever it stands, for real 3.1
 documents use it too. What says nothing to a caller (``xml``, ``discriminator``, ``x-...``, ...) and
 what is no valid JSON Schema is left out.
+
+What the result refuses, the original refuses: where something is left out or cut short, the result
+accepts more, never less. Only names of properties may change, see ``keys``.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+import operator
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from toolret.catalogs.refs import References, child
+from toolret.catalogs.keys import PropertyKeys
+from toolret.catalogs.keywords import (
+    NESTED,
+    NESTED_LISTS,
+    NESTED_MAPS,
+    NESTING,
+    is_pattern,
+    plain_keyword,
+    types,
+)
+from toolret.catalogs.refs import Place, References
 from toolret.catalogs.schema_merge import ANNOTATIONS, merged
 from toolret.catalogs.text import plain_text
 
-__all__ = ["Schema", "inlined", "writable"]
+__all__ = ["Schema", "Schemas", "writable"]
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -26,244 +39,268 @@ _MAX_SCHEMAS = 1_000
 """Subschemas of one schema: some 20,000 tokens, more than a planner should read of one tool.
 Stripe's largest has 266."""
 
-_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
-_NESTED = frozenset(
-    {
-        "additionalProperties",
-        "contains",
-        "contentSchema",
-        "else",
-        "if",
-        "items",
-        "not",
-        "propertyNames",
-        "then",
-        "unevaluatedItems",
-        "unevaluatedProperties",
-    }
-)
-_NESTED_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
-_NESTED_MAPS = frozenset({"dependentSchemas", "patternProperties", "properties"})
-_NESTING = frozenset({"$ref"}) | _NESTED | _NESTED_LISTS | _NESTED_MAPS
 _REFUSING = frozenset({"allOf", "anyOf", "const", "if", "not", "oneOf"})
 """Keywords that may refuse null although ``type`` allows it."""
 
 
-def inlined(schema: Any, pointer: str, refs: References) -> Schema:
-    """A schema without references.
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A schema that a reference leads to, with nothing cut.
 
-    A circular reference becomes a schema that accepts anything and says so; so does what is nested
-    so deeply that the whole would be too large.
-
-    Args:
-        schema: The schema in its document.
-        pointer: Where it stands there.
-        refs: The document's references.
-
-    Raises:
-        CatalogError: If a reference leads nowhere.
+    Attributes:
+        schema: The schema.
+        size: Its subschemas, itself one of them.
+        height: Its levels of nesting.
     """
-    whole = _Inliner(refs, _MAX_DEPTH)
-    result = whole.schema(schema, pointer)
-    if not whole.overflowed:
+
+    schema: Schema
+    size: int
+    height: int
+
+
+class Schemas:
+    """The schemas of a document, without references.
+
+    Equal parts of the results are the same objects, so that a document's tools share them: treat
+    them as read-only.
+
+    Attributes:
+        refs: The document's references.
+        keys: The names of properties that had to be changed.
+    """
+
+    def __init__(self, refs: References) -> None:
+        self.refs = refs
+        self.keys = PropertyKeys()
+        self._whole: dict[Place, _Whole] = {}
+        self._results: dict[Place, Schema] = {}
+
+    def inlined(self, schema: Any, place: Place) -> Schema:
+        """A schema without references.
+
+        A circular reference becomes a schema that says so and accepts anything (of the ``type``
+        that its target names): it is cut where a schema stands inside itself for the first time.
+        So is what is nested so deeply that the whole would have more than 1,000 subschemas or 32
+        levels.
+
+        Args:
+            schema: The schema in its document.
+            place: Where it stands.
+
+        Raises:
+            CatalogError: If a reference leads nowhere.
+        """
+        if not (isinstance(schema, dict) and schema.keys() == {"$ref"}):
+            return self._fitting(schema, place)
+        ref = schema["$ref"]
+        if not isinstance(ref, str):
+            return {}
+        _, target = self.refs.lookup(ref, place)
+        if target not in self._results:
+            self._results[target] = self._fitting(schema, place)
+        return self._results[target]
+
+    def _fitting(self, schema: Any, place: Place) -> Schema:
+        whole = _Inliner(self, _MAX_DEPTH)
+        result = whole.schema(schema, place)
+        if not whole.overflowed:
+            return result
+        # One level is bounded by the document's own text, so that the search ends.
+        fits, fails = 1, _MAX_DEPTH
+        result = _Inliner(self, fits, limited=False).schema(schema, place)
+        while fails - fits > 1:
+            depth = (fits + fails) // 2
+            attempt = _Inliner(self, depth)
+            tried = attempt.schema(schema, place)
+            if attempt.overflowed:
+                fails = depth
+            else:
+                fits, result = depth, tried
         return result
-    # One level is bounded by the document's own text, so that the search ends.
-    fits, fails = 1, _MAX_DEPTH
-    result = _Inliner(refs, fits, limited=False).schema(schema, pointer)
-    while fails - fits > 1:
-        depth = (fits + fails) // 2
-        attempt = _Inliner(refs, depth)
-        tried = attempt.schema(schema, pointer)
-        if attempt.overflowed:
-            fails = depth
-        else:
-            fits, result = depth, tried
-    return result
+
+    def whole(self, place: Place) -> _Whole | None:
+        """What is known of the schema at a place, if it was once inlined with nothing cut."""
+        return self._whole.get(place)
+
+    def remember(self, place: Place, whole: _Whole) -> None:
+        """Keep a schema that was inlined with nothing cut."""
+        self._whole[place] = whole
 
 
 class _Inliner:
-    def __init__(self, refs: References, depth: int, *, limited: bool = True) -> None:
-        self._refs = refs
+    """Inlines one schema up to a depth.
+
+    Args:
+        schemas: Those of the document.
+        depth: The deepest level that is shown.
+        limited: Whether it gives up (``overflowed``) after ``_MAX_SCHEMAS`` subschemas.
+    """
+
+    def __init__(self, schemas: Schemas, depth: int, *, limited: bool = True) -> None:
+        self._schemas = schemas
         self._depth = depth
         self._left = _MAX_SCHEMAS if limited else -1
+        self._cuts = 0
+        self._deepest = 0
 
     @property
     def overflowed(self) -> bool:
         return self._left == 0
 
     def schema(
-        self, raw: Any, pointer: str, depth: int = 0, active: frozenset[str] = frozenset()
+        self, raw: Any, place: Place, depth: int = 0, active: frozenset[Place] = frozenset()
     ) -> Schema:
         if raw is False:
             return {"not": {}}
         if self.overflowed or not isinstance(raw, dict):
             return {}
         self._left -= 1
-        if depth > self._depth and not _NESTING.isdisjoint(raw):
-            return _cut(raw, "nested too deeply to show: any value is accepted")
+        self._deepest = max(self._deepest, depth)
+        if depth > self._depth and not NESTING.isdisjoint(raw):
+            return self._cut(raw, "nested too deeply to show")
         if isinstance(raw.get("$ref"), str):
-            return self._reference(raw, pointer, depth, active)
-
-        def nested(value: Any, *keys: str | int) -> Schema:
-            place = pointer
-            for key in keys:
-                place = child(place, key)
-            return self.schema(value, place, depth + 1, active)
-
+            return self._reference(raw, place, depth, active)
         result: Schema = {}
+        loosened: set[str] = set()
         for key, value in raw.items():
-            result |= _keyword(key, value, nested)
-        return _finished(result, raw)
+            before = self._cuts
+            kept = self._keyword(key, value, place, depth, active)
+            self._cuts += _lost(key, value, kept)
+            if self._cuts > before:
+                loosened |= kept.keys()
+            result |= kept
+        return _finished(_accepting_more(result, loosened), raw)
 
-    def _reference(self, raw: Schema, pointer: str, depth: int, active: frozenset[str]) -> Schema:
-        ref = raw["$ref"]
-        beside = _without(raw, "$ref")
-        target, place = self._refs.lookup(ref, pointer)
-        if ref in active:
-            name = place.rpartition("/")[2] or "the document"
+    def _keyword(
+        self, key: str, value: Any, place: Place, depth: int, active: frozenset[Place]
+    ) -> Schema:
+        """A keyword as it is kept; empty if it is not."""
+
+        def nested(part: Any, place: Place) -> Schema:
+            return self.schema(part, place, depth + 1, active)
+
+        there = place / key
+        if key == "items" and isinstance(value, list):
+            key = "prefixItems"
+        if key in NESTED and isinstance(value, bool):
+            return {key: nested(value, there) if key == "items" else value}
+        if key in NESTED and isinstance(value, dict):
+            return {key: nested(value, there)}
+        if key in NESTED_LISTS and isinstance(value, list) and value:
+            return {key: [nested(part, there / index) for index, part in enumerate(value)]}
+        if key in NESTED_MAPS and isinstance(value, dict):
+            return {
+                key: {
+                    name if key == "patternProperties" else self._schemas.keys.key(name): nested(
+                        part, there / name
+                    )
+                    for name, part in value.items()
+                    if key != "patternProperties" or is_pattern(name)
+                }
+            }
+        return plain_keyword(key, value, self._schemas.keys)
+
+    def _reference(self, raw: Schema, place: Place, depth: int, active: frozenset[Place]) -> Schema:
+        target, there = self._schemas.refs.lookup(raw["$ref"], place)
+        beside = {key: value for key, value in raw.items() if key != "$ref"}
+        if there in active:
             described = target | beside if isinstance(target, dict) else beside
-            return _cut(described, f"circular reference to {name}: any value is accepted")
-        found = self.schema(target, place, depth + 1, active | {ref})
+            return self._cut(described, f"circular reference to {there.name}")
+        found = self._target(target, there, depth + 1, active | {there})
         if not beside:
             return found
-        both = merged([self.schema(beside, pointer, depth, active), found])
+        both = _with_items(merged([self.schema(beside, place, depth, active), found]))
         return _nullable(both) if raw.get("nullable") is True else both
+
+    def _target(self, target: Any, place: Place, depth: int, active: frozenset[Place]) -> Schema:
+        """What a reference leads to, inlined anew only if it must be."""
+        whole = self._schemas.whole(place)
+        if whole and depth + whole.height <= self._depth and whole.size < self._left:
+            self._left -= whole.size
+            self._deepest = max(self._deepest, depth + whole.height)
+            return whole.schema
+        cuts, left, deepest = self._cuts, self._left, self._deepest
+        self._deepest = depth
+        found = self.schema(target, place, depth, active)
+        if self._cuts == cuts and not self.overflowed:
+            self._schemas.remember(place, _Whole(found, left - self._left, self._deepest - depth))
+        self._deepest = max(self._deepest, deepest)
+        return found
+
+    def _cut(self, raw: Schema, reason: str) -> Schema:
+        """A schema that accepts anything of its type, and says why."""
+        self._cuts += 1
+        named = types(raw.get("type"))
+        accepted = named if isinstance(named, str) else " or ".join(named)
+        reason = f"{reason}: any {accepted or 'value'} is accepted"
+        text = raw.get("description")
+        described = plain_text(text) if isinstance(text, str) else ""
+        cut: Schema = {"type": named} if named else {}
+        cut["description"] = (
+            f"{described} ({reason})" if described else reason[0].upper() + reason[1:]
+        )
+        cut = _with_items(cut)
+        return _nullable(cut) if raw.get("nullable") is True else cut
 
 
 def writable(schema: Schema) -> Schema:
-    """A schema from ``inlined`` without the properties that only the server sets (``readOnly``)."""
+    """A schema from ``inlined`` without the properties that only the server sets (``readOnly``).
+
+    One that has none of them is returned as it is.
+    """
     result: Schema = {}
     for key, value in schema.items():
-        if key in _NESTED and isinstance(value, dict):
+        if key in NESTED and isinstance(value, dict):
             result[key] = writable(value)
-        elif key in _NESTED_LISTS:
-            result[key] = [writable(part) for part in value]
-        elif key in _NESTED_MAPS:
-            result[key] = {
-                name: writable(part) for name, part in value.items() if "readOnly" not in part
-            }
+        elif key in NESTED_LISTS:
+            parts = [writable(part) for part in value]
+            result[key] = value if all(map(operator.is_, parts, value)) else parts
+        elif key in NESTED_MAPS:
+            kept = {name: writable(part) for name, part in value.items() if "readOnly" not in part}
+            same = len(kept) == len(value) and all(kept[name] is value[name] for name in kept)
+            result[key] = value if same else kept
         else:
             result[key] = value
+    if all(result[key] is schema[key] for key in schema):
+        return schema
     if "required" in schema:
         before = schema.get("properties", {})
-        kept = [
+        needed = [
             name
             for name in schema["required"]
             if name not in before or name in result["properties"]
         ]
-        result = result | {"required": kept} if kept else _without(result, "required")
+        result["required"] = needed
+        if not needed:
+            del result["required"]
     return result
 
 
-def _without(schema: Schema, key: str) -> Schema:
-    return {k: value for k, value in schema.items() if k != key}
+def _lost(key: str, value: Any, kept: Schema) -> bool:
+    """Whether something that a keyword says was left out, as no JSON Schema."""
+    if key == "patternProperties" and key in kept:
+        return len(kept[key]) < len(value)
+    return key in ("pattern", "type") and bool(value) and not kept
 
 
-def _keyword(key: str, value: Any, nested: Callable[..., Schema]) -> Schema:
-    """A keyword as it is kept; empty if it is not."""
-    if key == "items" and isinstance(value, list):
-        key = "prefixItems"
-    if key in _NESTED and isinstance(value, bool):
-        return {key: value}
-    if key in _NESTED and isinstance(value, dict):
-        return {key: nested(value, key)}
-    if key in _NESTED_LISTS and isinstance(value, list) and value:
-        return {key: [nested(part, key, index) for index, part in enumerate(value)]}
-    if key in _NESTED_MAPS and isinstance(value, dict):
-        return {
-            key: {
-                name: nested(part, key, name)
-                for name, part in value.items()
-                if key != "patternProperties" or _is_pattern(name)
-            }
-        }
-    if key == "description" and isinstance(value, str):
-        value = plain_text(value)
-    elif key == "type":
-        value = _types(value)
-    elif key == "required" and isinstance(value, list):
-        value = _names(value)
-    elif key == "example":
-        key, value = "examples", [value]
-    is_kept = _KEPT.get(key)
-    return {key: value} if is_kept and is_kept(value) else {}
-
-
-def _types(value: Any) -> Any:
-    names = _names(value if isinstance(value, list) else [value])
-    known = [name for name in names if name in _TYPES]
-    return known[0] if len(known) == 1 else known
-
-
-def _names(values: list[Any]) -> list[str]:
-    return list(dict.fromkeys(value for value in values if isinstance(value, str)))
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list) and bool(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_positive(value: Any) -> bool:
-    return _is_number(value) and value > 0
-
-
-def _is_count(value: Any) -> bool:
-    return _is_number(value) and value >= 0 and value == int(value)
-
-
-def _is_pattern(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and bool(re.compile(value))
-    except (re.error, OverflowError, RecursionError):
-        return False
-
-
-def _is_dependency(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(names, list) and names == _names(names) for names in value.values()
-    )
-
-
-_KEPT: dict[str, Callable[[Any], bool]] = {
-    "type": bool,
-    "enum": _is_list,
-    "examples": _is_list,
-    "required": _is_list,
-    "pattern": _is_pattern,
-    "multipleOf": _is_positive,
-    "dependentRequired": _is_dependency,
-    **dict.fromkeys(("const", "default"), lambda _: True),
-    **dict.fromkeys(("deprecated", "readOnly", "uniqueItems"), lambda value: value is True),
-    **dict.fromkeys(
-        ("contentEncoding", "contentMediaType", "description", "format", "title"), _is_text
-    ),
-    **dict.fromkeys(
-        ("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum"),
-        _is_number,
-    ),
-    **dict.fromkeys(
-        (
-            "maxContains",
-            "maxItems",
-            "maxLength",
-            "maxProperties",
-            "minContains",
-            "minItems",
-            "minLength",
-            "minProperties",
-        ),
-        _is_count,
-    ),
-}
-"""The keywords without subschemas that are kept, and the values with which they are valid."""
+def _accepting_more(schema: Schema, loosened: set[str]) -> Schema:
+    """Undo what refuses more where something under a keyword accepts more than the original."""
+    if not loosened:
+        return schema
+    dropped = {"unevaluatedItems", "unevaluatedProperties"}
+    if "not" in loosened:
+        dropped |= {"not"}
+    if "if" in loosened:
+        dropped |= {"if", "then", "else"}
+    if "contains" in loosened:
+        dropped |= {"maxContains"}
+    if "patternProperties" in loosened:
+        dropped |= {"additionalProperties"}
+    schema = {key: value for key, value in schema.items() if key not in dropped}
+    if "oneOf" in loosened:
+        choices = schema.pop("oneOf")
+        schema.setdefault("anyOf", choices)
+    return schema
 
 
 def _finished(schema: Schema, raw: Schema) -> Schema:
@@ -274,7 +311,18 @@ def _finished(schema: Schema, raw: Schema) -> Schema:
     if "allOf" in schema:
         parts = schema.pop("allOf")
         schema = merged([schema, *parts])
+    schema = _with_items(schema)
     return _nullable(schema) if raw.get("nullable") is True else schema
+
+
+def _with_items(schema: Schema) -> Schema:
+    """An array says what it holds, be it anything: OpenAI refuses one that does not."""
+    named = schema.get("type")
+    if "items" in schema or not (
+        named == "array" or (isinstance(named, list) and "array" in named)
+    ):
+        return schema
+    return {**schema, "items": {}}
 
 
 def _nullable(schema: Schema) -> Schema:
@@ -285,17 +333,8 @@ def _nullable(schema: Schema) -> Schema:
     if not _REFUSING.isdisjoint(asserted) or ("type" not in asserted and "enum" not in asserted):
         return annotations | {"anyOf": [asserted, {"type": "null"}]}
     if "type" in asserted:
-        types = asserted["type"]
-        asserted["type"] = _types([*(types if isinstance(types, list) else [types]), "null"])
+        named = asserted["type"]
+        asserted["type"] = types([*(named if isinstance(named, list) else [named]), "null"])
     if "enum" in asserted and None not in asserted["enum"]:
         asserted["enum"] = [*asserted["enum"], None]
     return annotations | asserted
-
-
-def _cut(raw: Schema, reason: str) -> Schema:
-    """A schema that accepts anything and says why."""
-    text = raw.get("description")
-    described = plain_text(text) if isinstance(text, str) else ""
-    if described:
-        return {"description": f"{described} ({reason})"}
-    return {"description": reason[0].upper() + reason[1:]}

@@ -43,16 +43,28 @@ def _both(first: _Schema, second: _Schema) -> _Schema | None:
     """The schema of what both accept, or None if it can't simply be written as one."""
     if _closes(first, second) or _closes(second, first):
         return None
+    held: _Schema = {}
+    if _holds_anything(first, second):
+        held = {"items": {}}
+        first = {key: value for key, value in first.items() if key != "items"}
+    elif _holds_anything(second, first):
+        held = {"items": {}}
+        second = {key: value for key, value in second.items() if key != "items"}
     for related in _RELATED:
         if not (related.isdisjoint(first) or related.isdisjoint(second)):
             return None
-    result = first | {key: value for key, value in second.items() if key not in first}
+    result = held | first | {key: value for key, value in second.items() if key not in first}
     for key in (first.keys() & second.keys()) - ANNOTATIONS:
         value = _both_values(key, first[key], second[key])
         if value is None:
             return None
         result[key] = value
     return result
+
+
+def _holds_anything(schema: _Schema, other: _Schema) -> bool:
+    """Whether a schema's ``items`` say nothing, and those of the other one may stand for them."""
+    return schema.get("items") == {} and not _RELATED[0].isdisjoint(other)
 
 
 def _both_values(key: str, first: Any, second: Any) -> Any:

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from toolret.catalogs.source import Document
-from toolret.errors import CatalogError
-from toolret.jsonlines import shown
 from toolret.rows import tool_from_row
 from toolret.types import Tool
 
@@ -16,35 +14,31 @@ __all__ = ["ToolRows"]
 _FIELDS = frozenset({"name", "namespace", "description", "parameters"})
 """A row has one of them at least."""
 
-_FOREIGN_FIELDS = frozenset({"function", "inputSchema", "input_schema", "openapi", "swagger"})
-"""What the forms of OpenAI, MCP and Anthropic have; read as rows they would lose their schemas."""
-
 
 class ToolRows:
-    """Reads tool rows."""
+    """Reads tool rows. It recognizes almost anything, so it is asked last."""
 
     reads = "tool rows (JSON Lines, or a list of them)"
 
     def recognizes(self, content: Any) -> bool:
-        """Whether the first row, or the only one, looks like a tool."""
-        first = content[0] if isinstance(content, list) and content else content
-        return isinstance(first, dict) and bool(
-            first.keys() & _FIELDS and not first.keys() & _FOREIGN_FIELDS
+        """Whether it looks like a tool, and not like an agent that has tools."""
+        return (
+            isinstance(content, dict)
+            and not _FIELDS.isdisjoint(content)
+            and not isinstance(content.get("tools"), list)
         )
 
+    def kind(self, content: Any) -> str:  # noqa: ARG002 - part of the protocol
+        """What a row is."""
+        return "tool row"
+
     def tools(self, document: Document, *, namespace: str | None) -> Iterator[Tool]:
-        """The tools of the rows; those that name no namespace get the one given.
+        """The tool of a row, in the namespace given if the row names none.
 
         Raises:
-            CatalogError: If a row cannot be used.
+            CatalogError: If the row cannot be used.
         """
-        rows = document.content if isinstance(document.content, list) else [document.content]
-        for index, row in enumerate(rows):
-            place = document.place(index) if isinstance(document.content, list) else ""
-            if not isinstance(row, dict):
-                raise CatalogError(
-                    f"expected a tool row, found {shown(row)}", file=document.file, place=place
-                )
-            if namespace and not row.get("namespace"):
-                row = {**row, "namespace": namespace}
-            yield tool_from_row(row, file=document.file, place=place)
+        row = document.content
+        if namespace and not row.get("namespace"):
+            row = {**row, "namespace": namespace}
+        yield tool_from_row(row, file=document.file, place=document.at)

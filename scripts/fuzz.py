@@ -1,0 +1,50 @@
+"""Run the property tests of the loaders for a while, each test in turn with a new seed.
+
+    nice python scripts/fuzz.py MINUTES
+
+Prints what was tried; stops with hypothesis' report at the first that fails.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import warnings
+
+from hypothesis import HealthCheck, Phase, seed, settings
+
+_EXAMPLES = 2_000
+
+settings.register_profile(
+    "fuzz",
+    max_examples=_EXAMPLES,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
+_TESTS = ("test_values_in_memory", "test_functions", "test_requests")
+
+
+def main() -> None:
+    """Fuzz until the time is over."""
+    settings.load_profile("fuzz")
+    # Their own settings build upon the profile that is loaded when they are imported.
+    from tests.catalogs import test_hostile
+
+    warnings.simplefilter("error")
+    logging.disable()
+    end = time.monotonic() + 60 * float(sys.argv[1])
+    rounds = dict.fromkeys(_TESTS, 0)
+    number = time.time_ns()
+    while time.monotonic() < end:
+        for name in _TESTS:
+            number += 1
+            seed(number)(getattr(test_hostile, name))()
+            rounds[name] += 1
+            print(name, rounds[name] * _EXAMPLES, flush=True)
+
+
+if __name__ == "__main__":
+    main()

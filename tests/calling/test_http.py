@@ -1,0 +1,188 @@
+"""What servers do, well and badly."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.calling.catalog_server import serving
+from tests.calling.test_requests import operation, parameter
+from toolret.calling import HttpRunner, Outcome
+from toolret.errors import CallError
+from toolret.types import Tool
+
+REPLIES: dict[str, tuple[int, dict[str, str], bytes]] = {
+    "/v1/json": (200, {"Content-Type": "application/json"}, b'{"a": [1]}'),
+    "/v1/problem": (409, {"Content-Type": "application/problem+json"}, b'{"title": "late"}'),
+    "/v1/text": (200, {"Content-Type": "text/plain; charset=latin-1"}, b"caf\xe9"),
+    "/v1/odd-charset": (200, {"Content-Type": "text/plain; charset=none-such"}, b"ok"),
+    "/v1/unnamed": (200, {}, b"\xff words"),
+    "/v1/image": (200, {"Content-Type": "image/png"}, b"\x89PNG\0"),
+    "/v1/empty": (204, {}, b""),
+    "/v1/broken": (200, {"Content-Type": "application/json"}, b'{"a": '),
+    "/v1/deep": (200, {"Content-Type": "application/json"}, b"[" * 100_000),
+    "/v1/moved": (302, {"Location": "https://elsewhere.example/"}, b""),
+    "/v1/down": (503, {"Content-Type": "text/html"}, b"<h1>down</h1>"),
+    "/v1/packed": (200, {"Content-Encoding": "gzip"}, gzip.compress(b"x" * 5_000_000)),
+    "/v1/misnamed": (200, {"Content-Encoding": "gzip"}, b"no gzip"),
+}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path == "/v1/echo":
+            lines = [f"{name}: {value}" for name, value in self.headers.items()]
+            reply = (200, {"Content-Type": "text/plain"}, "\n".join(lines).encode("latin-1"))
+        else:
+            reply = REPLIES[self.path]
+        status, headers, body = reply
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.end_headers()
+        self.wfile.write(self.headers["Content-Type"].encode() + b"\n" + body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with serving(_Handler) as url:
+        yield url
+
+
+async def _both(runner: HttpRunner, tool: Tool, **arguments: Any) -> Outcome:
+    """The outcome, which is the same in an event loop."""
+    outcome = runner.call(tool, arguments)
+    assert await runner.acall(tool, arguments) == outcome
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("path", "outcome"),
+    [
+        ("json", Outcome('{"a": [1]}', {"a": [1]}, status=200)),
+        (
+            "problem",
+            Outcome(
+                'HTTP 409 Conflict: {"title": "late"}', {"title": "late"}, ok=False, status=409
+            ),
+        ),
+        ("text", Outcome("café", "café", status=200)),
+        ("odd-charset", Outcome("ok", "ok", status=200)),
+        ("unnamed", Outcome("\ufffd words", "\ufffd words", status=200)),
+        ("image", Outcome("(image/png, 5 bytes)", b"\x89PNG\0", status=200)),
+        ("empty", Outcome("HTTP 204 No Content", status=204)),
+        ("broken", Outcome('{"a": ', '{"a": ', status=200)),
+        ("deep", Outcome("[" * 100_000, "[" * 100_000, status=200)),
+        (
+            "moved",
+            Outcome("HTTP 302 Found, which leads to https://elsewhere.example/", status=302),
+        ),
+        (
+            "down",
+            Outcome(
+                "HTTP 503 Service Unavailable: <h1>down</h1>",
+                "<h1>down</h1>",
+                ok=False,
+                status=503,
+            ),
+        ),
+    ],
+)
+async def test_responses(server: str, path: str, outcome: Outcome) -> None:
+    tool = operation(method="get", path=f"/{path}")
+    assert await _both(HttpRunner(base_url=server), tool) == outcome
+
+
+async def test_a_long_response_is_cut_and_says_so(server: str) -> None:
+    tool = operation(method="get", path="/packed")
+    outcome = await _both(HttpRunner(base_url=server, max_bytes=1000), tool)
+    assert outcome.text[:1000] == "x" * 1000
+    assert outcome.text[1000:].endswith("\n(cut: the response is longer than 1,000 bytes)")
+    assert outcome.value == "x" * 1000
+
+
+async def test_headers_as_they_are_sent(server: str) -> None:
+    tool = operation(parameter("X-Name", "header"), method="get", path="/echo")
+    outcome = await _both(HttpRunner(base_url=server), tool, **{"X-Name": "Zoë"})
+    sent = dict(line.split(": ", 1) for line in outcome.text.splitlines() if line)
+    assert sent["X-Name"] == "Zoë"
+    assert sent["Accept"] == "application/json, text/*;q=0.9, */*;q=0.5"
+    stated = operation(parameter("accept-version", "header"), method="get", path="/echo")
+    with httpx.Client(headers={"X-Client": "mine"}) as client:
+        text = HttpRunner(base_url=server, client=client).call(stated, {}).text
+    assert "X-Client: mine" in text
+
+
+async def test_a_file_is_sent(server: str) -> None:
+    schema = {"type": "object", "properties": {"f": {"type": "string", "format": "binary"}}}
+    tool = operation(body={"multipart/form-data": {"schema": schema}})
+    outcome = HttpRunner(base_url=server).call(tool, {"f": "a,b"})
+    kind, _, body = outcome.text.partition("\n")
+    assert kind.startswith("multipart/form-data; boundary=")
+    assert 'form-data; name="f"; filename="f"\r\nContent-Type: application/octet-stream' in body
+    assert "\r\n\r\na,b\r\n" in body
+
+
+def _refused() -> str:
+    """The URL of a port where nobody listens."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{unused.getsockname()[1]}"
+
+
+async def test_a_server_that_is_not_there_is_a_clear_error_without_secrets() -> None:
+    tool = operation(method="get", path="/x", security=[{"query_key": []}])
+    runner = HttpRunner(base_url=_refused(), credentials=lambda scheme: "s3cret")
+    for fail in (lambda: runner.call(tool, {}), lambda: runner.acall(tool, {})):
+        with pytest.raises(CallError, match=r"^GET /x: no answer came \(ConnectError") as caught:
+            await _awaited(fail)
+        assert "s3cret" not in str(caught.value)
+
+
+async def test_a_server_that_hangs_is_given_up() -> None:
+    tool = operation(method="get", path="/x")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with httpx.Client(timeout=0.2) as client:
+            async with httpx.AsyncClient(timeout=0.2) as async_client:
+                runner = HttpRunner(base_url=url, client=client, async_client=async_client)
+                for fail in (lambda: runner.call(tool, {}), lambda: runner.acall(tool, {})):
+                    with pytest.raises(CallError, match="did not answer in time"):
+                        await _awaited(fail)
+
+
+async def test_a_response_that_cannot_be_unpacked_is_an_error(server: str) -> None:
+    tool = operation(method="get", path="/misnamed")
+    with pytest.raises(CallError, match=r"no answer came \(DecodingError"):
+        HttpRunner(base_url=server).call(tool, {})
+
+
+async def _awaited(call: Callable[[], Any]) -> None:
+    result = call()
+    if not isinstance(result, Outcome):
+        await result
+
+
+def test_only_operations_are_run() -> None:
+    runner = HttpRunner()
+    assert runner.runs(operation())
+    assert not runner.runs(Tool("a", "a", metadata={"method": "GET"}))

@@ -1,0 +1,435 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from toolret.calling.requests import build_request, server_url
+from toolret.calling.security import Credentials, Placed, SecurityScheme, placed_credentials
+from toolret.catalogs import load_tools
+from toolret.errors import CallError
+from toolret.types import Tool
+
+SERVER = "https://api.example.com/v1"
+
+
+def operation(
+    *parameters: dict[str, Any],
+    body: dict[str, Any] | None = None,
+    path: str = "/items",
+    method: str = "post",
+    **more: Any,
+) -> Tool:
+    """The tool of a document with one operation."""
+    raw: dict[str, Any] = {"operationId": "op", "parameters": list(parameters), **more}
+    if body is not None:
+        raw["requestBody"] = {"content": body}
+    (tool,) = load_tools(
+        {
+            "openapi": "3.1.0",
+            "info": {"title": "T"},
+            "servers": [{"url": SERVER}],
+            "paths": {path: {method: raw}},
+            "components": {
+                "securitySchemes": {
+                    "key": {"type": "apiKey", "in": "header", "name": "X-Key"},
+                    "query_key": {"type": "apiKey", "in": "query", "name": "api key"},
+                    "cookie_key": {"type": "apiKey", "in": "cookie", "name": "session"},
+                    "basic": {"type": "http", "scheme": "Basic"},
+                    "bearer": {"type": "http", "scheme": "bearer"},
+                    "digest": {"type": "http", "scheme": "digest"},
+                    "login": {"type": "oauth2", "flows": {}},
+                    "connect": {"type": "openIdConnect", "openIdConnectUrl": "https://x"},
+                    "tls": {"type": "mutualTLS"},
+                }
+            },
+        }
+    )
+    return tool
+
+
+def parameter(name: str, where: str = "query", **fields: Any) -> dict[str, Any]:
+    return {"name": name, "in": where, "schema": {}, "required": where == "path", **fields}
+
+
+def properties(*names: str, **fields: Any) -> dict[str, Any]:
+    return {"schema": {"type": "object", "properties": {name: {} for name in names}}, **fields}
+
+
+def names(tool: Tool) -> list[str]:
+    return list((tool.parameters or {})["properties"])
+
+
+def build(tool: Tool, **arguments: Any) -> Any:
+    return build_request(tool, arguments, server=SERVER)
+
+
+def test_each_argument_goes_to_its_place() -> None:
+    tool = operation(
+        parameter("id", "path"),
+        parameter("id", "query"),
+        parameter("X-Trace", "header"),
+        parameter("theme", "cookie"),
+        body={"application/json": properties("id", "note")},
+        path="/items/{id}/notes",
+    )
+    arguments = dict(zip(names(tool), ["a/b", 2, "t", "d;k", 5, "n"], strict=True))
+    request = build_request(tool, arguments, server=SERVER)
+    assert request.method == "POST"
+    assert request.url == f"{SERVER}/items/a%2Fb/notes?id=2"
+    assert dict(request.headers) == {
+        "X-Trace": "t",
+        "Cookie": "theme=d%3Bk",
+        "Content-Type": "application/json",
+    }
+    assert request.content == b'{"id":5,"note":"n"}'
+
+
+def test_styles_are_those_of_the_document() -> None:
+    tool = operation(
+        parameter("p", "path", style="label", explode=True),
+        parameter("comma", explode=False),
+        parameter("each"),
+        parameter("deep", style="deepObject", explode=True),
+        parameter("pipes", style="pipeDelimited"),
+        parameter("free", allowReserved=True),
+        {"name": "filter", "in": "query", "content": {"application/json": {"schema": {}}}},
+        parameter("H", "header"),
+        path="/items{p}",
+        method="get",
+    )
+    request = build(
+        tool,
+        p=["a", "b"],
+        comma=[1, 2],
+        each=[1, 2],
+        deep={"gte": 3},
+        pipes=["x", "y"],
+        free="a/b",
+        filter={"a": [1]},
+        H=[1, 2],
+    )
+    assert request.url == (
+        f"{SERVER}/items.a.b?comma=1,2&each=1&each=2&deep%5Bgte%5D=3&pipes=x%7Cy&free=a/b"
+        "&filter=%7B%22a%22%3A%5B1%5D%7D"
+    )
+    assert request.headers == (("H", "1,2"),)
+
+
+def test_null_is_not_given_but_in_a_body() -> None:
+    tool = operation(parameter("q"), body={"application/json": properties("note")})
+    request = build(tool, q=None, note=None)
+    assert request.url == f"{SERVER}/items"
+    assert request.content == b'{"note":null}'
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "content"),
+    [
+        ("post", {"application/json": properties("a")}, b"{}"),
+        ("delete", {"application/json": properties("a")}, None),
+        ("post", {"application/x-www-form-urlencoded": properties("a")}, None),
+        ("post", {"application/json": {"schema": {"type": "array"}}}, None),
+    ],
+)
+def test_a_body_of_which_nothing_is_given(
+    method: str, body: dict[str, Any], content: bytes | None
+) -> None:
+    assert build(operation(body=body, method=method)).content == content
+
+
+def test_names_that_providers_do_not_take_are_the_documents_again() -> None:
+    line = {"type": "object", "properties": {"unit price": {}, "sku": {}}}
+    lines = {"type": "array", "items": line}
+    schema = {"type": "object", "properties": {"line items": lines, "größe": {}}}
+    tool = operation(body={"application/json": {"schema": schema}})
+    (key,) = tool.metadata["keys"]
+    assert (names(tool), tool.metadata["keys"]) == (["line_items", "gro_e"], {key: "unit price"})
+    request = build(tool, line_items=[{key: {key: 5}, "sku": 1}], gro_e=2)
+    assert json.loads(request.content) == {
+        "line items": [{"unit price": {"unit price": 5}, "sku": 1}],
+        "größe": 2,
+    }
+
+
+def test_what_an_open_body_does_not_name_goes_into_it() -> None:
+    tool = operation(parameter("q"), body={"application/json": properties("a")})
+    assert build(tool, a=1, other=2).content == b'{"a":1,"other":2}'
+
+
+@pytest.mark.parametrize(
+    ("content_type", "schema", "value", "content"),
+    [
+        ("application/json", {"type": "array"}, [1, "é"], '[1,"é"]'.encode()),
+        ("application/merge-patch+json", {"type": "object"}, {"a": None}, b'{"a":null}'),
+        ("text/plain; charset=utf-8", {"type": "string"}, "é", "é".encode()),
+        ("application/octet-stream", {"type": "string"}, b"\0\1", b"\0\1"),
+    ],
+)
+def test_whole_bodies(
+    content_type: str, schema: dict[str, Any], value: Any, content: bytes
+) -> None:
+    request = build(operation(body={content_type: {"schema": schema}}), body=value)
+    assert request.headers == (("Content-Type", content_type),)
+    assert request.content == content
+
+
+def test_forms_are_written_by_their_encoding() -> None:
+    form = properties(
+        "plain", "list", "deep", "json", encoding={"deep": {"style": "deepObject", "explode": True}}
+    )
+    tool = operation(body={"application/x-www-form-urlencoded": form})
+    request = build(tool, plain="a b&c", list=[1, 2], deep={"x": {"y": 1}}, json={"z": 1})
+    assert request.content == (
+        b"plain=a%20b%26c&list=1&list=2&deep%5Bx%5D%5By%5D=1&json=%7B%22z%22%3A1%7D"
+    )
+
+
+def test_multipart_bodies_hold_files_and_fields() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "file": {"type": "string", "format": "binary"},
+            "title": {"type": "string"},
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "about": {"type": "object"},
+        },
+    }
+    media = {"schema": schema, "encoding": {"file": {"contentType": "text/csv"}}}
+    request = build(
+        operation(body={"multipart/form-data": media}),
+        file="a,b",
+        title="t",
+        tags=["x", "y"],
+        about={"z": 1},
+    )
+    assert request.parts == (
+        ("file", ("file", b"a,b", "text/csv")),
+        ("title", (None, b"t", "text/plain")),
+        ("tags", (None, b"x", "text/plain")),
+        ("tags", (None, b"y", "text/plain")),
+        ("about", (None, b'{"z":1}', "application/json")),
+    )
+
+
+def test_swagger_operations_are_called_alike() -> None:
+    def parameter(name: str, where: str, **fields: Any) -> dict[str, Any]:
+        return {"name": name, "in": where, "type": "array", "items": {"type": "string"}, **fields}
+
+    (tool,) = load_tools(
+        {
+            "swagger": "2.0",
+            "info": {"title": "T"},
+            "schemes": ["http", "https"],
+            "host": "api.example.com",
+            "basePath": "/v1",
+            "securityDefinitions": {"basic": {"type": "basic"}},
+            "paths": {
+                "/a/{p}": {
+                    "post": {
+                        "operationId": "op",
+                        "security": [{"basic": []}],
+                        "consumes": ["application/x-www-form-urlencoded"],
+                        "parameters": [
+                            parameter("p", "path", required=True),
+                            parameter("pipes", "query", collectionFormat="pipes"),
+                            parameter("multi", "query", collectionFormat="multi"),
+                            parameter("comma", "query"),
+                            parameter("H", "header", collectionFormat="csv"),
+                            parameter("spaces", "formData", collectionFormat="ssv"),
+                            {"name": "x", "in": "formData", "type": "string"},
+                        ],
+                    }
+                }
+            },
+        }
+    )
+    server = server_url(tool, None)
+    assert server == "https://api.example.com/v1"
+    placed = placed_credentials(tool, server, _has("basic"))
+    arguments = {name: ["a", "b"] for name in names(tool)} | {"x": "é"}
+    request = build_request(tool, arguments, server=server, placed=placed)
+    assert request.url == f"{server}/a/a,b?pipes=a%7Cb&multi=a&multi=b&comma=a,b"
+    assert dict(request.headers) == {
+        "H": "a,b",
+        "Authorization": "Basic dXNlcjpwYXNz",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    assert request.content == b"spaces=a%20b&x=%C3%A9"
+
+
+def test_paths_may_have_a_query_and_a_fragment_of_their_own() -> None:
+    tool = operation(parameter("b"), path="/?Action=List#section", method="get")
+    assert build(tool, b=1).url == f"{SERVER}/?Action=List&b=1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({}, "'t.op' needs the arguments 'id'"),
+        ({"id": 1, "extra": 2}, "'t.op' has no argument 'extra'; it has 'id', 'H'"),
+        ({"id": ""}, "'t.op' needs a value for 'id', which is part of its path"),
+        ({"id": None}, "'t.op' needs a value for 'id', which is part of its path"),
+        ({"id": ".."}, "'t.op': '..' cannot be part of a path"),
+        ({"id": 1, "H": "a\r\nX: b"}, "'t.op': the header 'H' cannot hold line breaks"),
+    ],
+)
+def test_arguments_that_do_not_do(arguments: dict[str, Any], problem: str) -> None:
+    tool = operation(
+        parameter("id", "path"), parameter("H", "header"), path="/a/{id}", method="get"
+    )
+    with pytest.raises(CallError) as caught:
+        build_request(tool, arguments, server=SERVER)
+    assert str(caught.value) == problem
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("\ud800", "'utf-8' codec can't encode character"),
+        (float("nan"), "Out of range float values are not JSON compliant"),
+        ({1}, "Object of type set is not JSON serializable"),
+    ],
+)
+@pytest.mark.parametrize("name", ["id", "q", "a", "H"])
+def test_values_that_have_no_text(name: str, value: Any, problem: str) -> None:
+    tool = operation(
+        parameter("id", "path"),
+        parameter("q"),
+        parameter("H", "header"),
+        body={"application/json": properties("a")},
+        path="/a/{id}",
+    )
+    with pytest.raises(CallError, match=f"'t.op': the arguments cannot be written: {problem}"):
+        build_request(tool, {"id": "1", name: value}, server=SERVER)
+
+
+def test_a_body_that_cannot_be_written() -> None:
+    tool = operation(body={"application/xml": {"schema": {"type": "object"}}})
+    with pytest.raises(CallError, match="a body of 'application/xml' must be given as text"):
+        build(tool, body={"a": 1})
+
+
+@given(st.text(min_size=1), st.text())
+@example("../../admin", "a")
+@example("..", "&x=1#")
+@example("a?b", "\r\n")
+@example("//evil.example", "")
+def test_no_argument_can_lead_a_request_elsewhere(path: str, query: str) -> None:
+    tool = operation(parameter("id", "path"), parameter("q"), path="/a/{id}/b", method="get")
+    try:
+        request = build(tool, id=path, q=query)
+    except CallError:
+        assert path in (".", "..")
+        return
+    url = httpx.Request("GET", request.url).url
+    assert (url.scheme, url.host) == ("https", "api.example.com")
+    raw = url.raw_path.decode()
+    assert [*raw.partition("?")[0].split("/")][:3] == ["", "v1", "a"]
+    assert raw.partition("?")[0].count("/") == 4
+    assert dict(url.params) == {"q": query}
+    assert urlsplit(request.url).fragment == ""
+
+
+@pytest.mark.parametrize(
+    ("server", "base_url", "url"),
+    [
+        ("https://a.example/v1/", None, "https://a.example/v1"),
+        ("https://a.example/v1", "http://127.0.0.1:8000", "http://127.0.0.1:8000/v1"),
+        ("/v1", "https://b.example/gate/", "https://b.example/gate/v1"),
+        ("/", "https://b.example", "https://b.example"),
+    ],
+)
+def test_the_server(server: str, base_url: str | None, url: str) -> None:
+    assert server_url(Tool("t", "t", metadata={"server": server}), base_url) == url
+
+
+@pytest.mark.parametrize("server", ["/v1", "", "ftp://a.example", "https:///v1", "file:///etc"])
+def test_a_server_that_is_no_whole_url_is_an_error(server: str) -> None:
+    with pytest.raises(CallError, match=r"has no whole server URL but .* pass base_url"):
+        server_url(Tool("t", "t", metadata={"server": server}), None)
+
+
+SECRETS: dict[str, Any] = {
+    "key": "k",
+    "query_key": "a&b",
+    "cookie_key": "c;d",
+    "basic": ("user", "pass"),
+    "bearer": "b",
+    "digest": "d",
+    "login": "l",
+    "connect": "c",
+}
+
+
+def _has(*names: str) -> Credentials:
+    return lambda scheme: SECRETS[scheme.name] if scheme.name in names else None
+
+
+@pytest.mark.parametrize(
+    ("name", "placed"),
+    [
+        ("key", Placed(headers=(("X-Key", "k"),))),
+        ("query_key", Placed(query=(("api%20key", "a%26b"),))),
+        ("cookie_key", Placed(cookies=(("session", "c%3Bd"),))),
+        ("basic", Placed(headers=(("Authorization", "Basic dXNlcjpwYXNz"),))),
+        ("bearer", Placed(headers=(("Authorization", "Bearer b"),))),
+        ("digest", Placed(headers=(("Authorization", "Digest d"),))),
+        ("login", Placed(headers=(("Authorization", "Bearer l"),))),
+        ("connect", Placed(headers=(("Authorization", "Bearer c"),))),
+        ("tls", Placed()),
+    ],
+)
+def test_each_scheme_has_its_place(name: str, placed: Placed) -> None:
+    tool = operation(security=[{name: []}])
+    assert placed_credentials(tool, SERVER, _has(*SECRETS)) == placed
+
+
+def test_the_first_alternative_that_the_caller_has_counts() -> None:
+    tool = operation(security=[{}, {"key": [], "bearer": []}, {"basic": []}])
+    both = placed_credentials(tool, SERVER, _has("key", "bearer", "basic"))
+    assert [name for name, _ in both.headers] == ["X-Key", "Authorization"]
+    assert placed_credentials(tool, SERVER, _has("key", "basic")).headers == (
+        ("Authorization", "Basic dXNlcjpwYXNz"),
+    )
+    assert placed_credentials(tool, SERVER, _has("key")) == Placed()
+    assert placed_credentials(operation(), SERVER, _has("key")) == Placed()
+
+
+def test_without_any_alternative_nothing_is_sent() -> None:
+    tool = operation(security=[{"key": [], "bearer": []}, {"missing": ["a"]}])
+    with pytest.raises(CallError) as caught:
+        placed_credentials(tool, SERVER, _has("key"))
+    assert str(caught.value) == (
+        "'t.op' needs credentials (key and bearer or missing), and the hook gave none"
+    )
+
+
+def test_the_hook_sees_the_scheme() -> None:
+    asked: list[SecurityScheme] = []
+
+    def hook(scheme: SecurityScheme) -> str:
+        asked.append(scheme)
+        return "x"
+
+    placed_credentials(operation(security=[{"basic": []}]), "https://a.example", hook)
+    assert asked == [SecurityScheme("basic", "http", (), "basic", "https://a.example", "t.op")]
+
+
+def test_credentials_count_over_arguments_of_their_names() -> None:
+    tool = operation(
+        parameter("x-key", "header"),
+        parameter("api key"),
+        parameter("session", "cookie"),
+        security=[{"key": [], "query_key": [], "cookie_key": []}],
+    )
+    placed = placed_credentials(tool, SERVER, _has(*SECRETS))
+    arguments = dict.fromkeys(names(tool), "forged")
+    request = build_request(tool, arguments, server=SERVER, placed=placed)
+    assert request.url == f"{SERVER}/items?api%20key=a%26b"
+    assert request.headers == (("X-Key", "k"), ("Cookie", "session=c%3Bd"))

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from toolret.calling import Outcome, Toolbox
+from toolret.catalogs import load_tools
+from toolret.errors import CallError
+from toolret.types import JsonObject, Tool
+
+
+def add(a: int, b: int = 1) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def fail(reason: str) -> str:
+    """Fail."""
+    raise RuntimeError(f"it failed:\n{reason}")
+
+
+async def later(text: str) -> dict[str, str]:
+    """Say it later."""
+    await asyncio.sleep(0)
+    return {"said": text}
+
+
+TOOLBOX = Toolbox(load_tools([add, fail, later], namespace="calc"))
+
+
+def test_functions_run_by_name_or_id() -> None:
+    assert TOOLBOX.call("calc__add", '{"a": 2}') == Outcome("3", 3)
+    assert TOOLBOX.call("calc.add", {"a": 2, "b": 5}) == Outcome("7", 7)
+    assert [tool.id for tool in TOOLBOX] == ["calc.add", "calc.fail", "calc.later"]
+    assert len(TOOLBOX) == 3
+    assert "calc__add" in TOOLBOX
+    assert "calc.add" in TOOLBOX
+    assert "add" not in TOOLBOX
+
+
+async def test_and_in_an_event_loop() -> None:
+    assert await TOOLBOX.acall("calc.later", {"text": "é"}) == Outcome(
+        '{"said": "é"}', {"said": "é"}
+    )
+    assert await TOOLBOX.acall("calc.add", {"a": 1}) == Outcome("2", 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "text"),
+    [
+        ("nothing", "{}", "Error: there is no tool 'nothing'"),
+        ("calc.add", "{", "Error: the arguments are no JSON: Expecting property name enclosed"),
+        ("calc.add", "[1]", "Error: the arguments are no JSON object, but [1]"),
+        ("calc.add", '{"a": NaN}', "Error: ValueError: NaN is not JSON"),
+        ("calc.add", "", "Error: ValidationError: 1 validation error for add a Field required"),
+        ("calc.fail", {"reason": "why"}, "Error: RuntimeError: it failed: why"),
+    ],
+)
+async def test_what_goes_wrong_is_an_outcome(
+    name: str, arguments: JsonObject | str, text: str
+) -> None:
+    for outcome in (TOOLBOX.call(name, arguments), await TOOLBOX.acall(name, arguments)):
+        assert outcome.text.startswith(text)
+        assert not outcome.ok
+
+
+def test_what_is_asynchronous_is_not_called_without_an_event_loop() -> None:
+    assert TOOLBOX.call("calc.later", {"text": "x"}).text == (
+        "Error: 'calc.later' is asynchronous: use acall"
+    )
+
+
+def test_what_a_tool_raised_is_logged_with_its_trace(caplog: pytest.LogCaptureFixture) -> None:
+    TOOLBOX.call("calc.fail", {"reason": "why"})
+    assert "the tool 'calc.fail' raised an error" in caplog.text
+    assert "RuntimeError" in caplog.text
+
+
+def test_a_runner_of_ones_own_comes_after_what_tools_bring() -> None:
+    class Everything:
+        def runs(self, tool: Tool) -> bool:
+            return True
+
+        def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+            return Outcome(f"{tool.id} ran")
+
+        async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+            raise CallError("not now")
+
+    toolbox = Toolbox([*TOOLBOX, Tool("other", "other")], Everything())
+    assert toolbox.call("other", {}).text == "other ran"
+    assert toolbox.call("calc.add", {"a": 1}).text == "2"
+    assert asyncio.run(toolbox.acall("other", {})) == Outcome("Error: not now", ok=False)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from toolret.catalogs import load_tools
+from toolret.errors import CatalogError
+from toolret.types import Tool
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "description": "Where."}},
+    "required": ["city"],
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "metadata"),
+    [
+        (
+            {
+                "type": "function",
+                "function": {
+                    "name": "weather",
+                    "description": "Tell the weather.",
+                    "parameters": SCHEMA,
+                    "strict": True,
+                },
+            },
+            {"strict": True},
+        ),
+        (
+            {
+                "type": "function",
+                "name": "weather",
+                "description": "Tell the weather.",
+                "parameters": SCHEMA,
+                "strict": None,
+                "defer_loading": True,
+            },
+            {"strict": None, "defer_loading": True},
+        ),
+        (
+            {
+                "name": "weather",
+                "description": "Tell the weather.",
+                "input_schema": SCHEMA,
+                "input_examples": [{"city": "Oslo"}],
+            },
+            {"input_examples": [{"city": "Oslo"}]},
+        ),
+        (
+            {
+                "type": "custom",
+                "name": "weather",
+                "description": "Tell the weather.",
+                "input_schema": SCHEMA,
+            },
+            {},
+        ),
+        ({"name": "weather", "description": "Tell the weather.", "parameters": SCHEMA}, {}),
+    ],
+)
+def test_the_forms_of_providers(content: dict[str, Any], metadata: dict[str, Any]) -> None:
+    assert load_tools([content], namespace="acme") == [
+        Tool(
+            "acme.weather",
+            "weather",
+            namespace="acme",
+            description="Tell the weather.",
+            parameters=SCHEMA,
+            metadata=metadata,
+        )
+    ]
+
+
+def test_a_namespace_names_its_functions() -> None:
+    catalog = load_tools(
+        {
+            "type": "namespace",
+            "name": "crm",
+            "description": "Customers.",
+            "tools": [{"type": "function", "name": "find", "defer_loading": True}],
+        },
+        namespace="other",
+    )
+    assert catalog == [Tool("crm.find", "find", namespace="crm", metadata={"defer_loading": True})]
+    assert catalog[0].origin == "<argument 1>: /tools/0"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({"type": "function", "function": 5}, "the field `function` should be an object, not 5"),
+        ({"type": "function"}, "the field `name` is missing"),
+        ({"type": "function", "name": " "}, "the tool has a blank `name` and no `id`"),
+        (
+            {"name": "a", "input_schema": "text"},
+            "the field `input_schema` should be an object, not 'text'",
+        ),
+        (
+            {"type": "function", "name": "a", "description": ["b"]},
+            "the field `description` should be a valid string, not ['b']",
+        ),
+        (
+            {"type": "web_search_20250305", "name": "web_search"},
+            "a tool of type 'web_search_20250305' is run by its provider and has no schema to "
+            "choose it by: leave it out, and bind it beside the chosen tools",
+        ),
+        (
+            {"type": "namespace", "name": "", "tools": []},
+            "a namespace needs a `name`, and a list of `tools`",
+        ),
+    ],
+)
+def test_bad_schemas_are_errors(content: dict[str, Any], problem: str) -> None:
+    with pytest.raises(CatalogError) as caught:
+        load_tools([content])
+    assert str(caught.value) == f"<argument 1>: /0: {problem}"
+
+
+def test_a_bad_item_of_a_namespace_is_an_error_with_its_place() -> None:
+    namespace = {"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "a"}, 5]}
+    with pytest.raises(CatalogError, match=r"^<argument 1>: /0/tools/1: expected a function"):
+        load_tools([namespace])

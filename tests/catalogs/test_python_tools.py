@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Annotated, Any, Literal
+
+import pytest
+from langchain_core.tools import BaseTool, StructuredTool
+from pydantic import BaseModel, Field
+
+from toolret.catalogs import load_tools
+from toolret.errors import CatalogError
+from toolret.types import Tool
+
+
+def book_room(
+    room: str, hours: int = 1, kind: Literal["quiet", "large"] = "quiet"
+) -> dict[str, Any]:
+    """Book a meeting room.
+
+    The room is held until somebody checks in.
+
+    Args:
+        room: Its number.
+        hours: For how long.
+        kind: What it must be.
+    """
+    return {"room": room, "hours": hours, "kind": kind}
+
+
+async def cancel_room(room: Annotated[str, "Its number."]) -> str:
+    """Give a meeting room back."""
+    return f"cancelled {room}"
+
+
+class Desk(BaseModel):
+    floor: int = Field(description="From 1.")
+
+
+BOOK_DESK: BaseTool = StructuredTool.from_function(
+    lambda floor: f"desk on {floor}",
+    name="book_desk",
+    description="Book a desk.",
+    args_schema=Desk,
+    tags=["office"],
+)
+
+
+def test_functions_become_tools_by_their_hints_and_docstrings() -> None:
+    catalog = load_tools([book_room, cancel_room], namespace="office")
+    assert catalog == [
+        Tool(
+            "office.book_room",
+            "book_room",
+            namespace="office",
+            description="Book a meeting room. The room is held until somebody checks in.",
+            parameters={
+                "type": "object",
+                "properties": {
+                    "room": {"type": "string", "description": "Its number."},
+                    "hours": {"type": "integer", "default": 1, "description": "For how long."},
+                    "kind": {
+                        "type": "string",
+                        "enum": ["quiet", "large"],
+                        "default": "quiet",
+                        "description": "What it must be.",
+                    },
+                },
+                "required": ["room"],
+            },
+        ),
+        Tool(
+            "office.cancel_room",
+            "cancel_room",
+            namespace="office",
+            description="Give a meeting room back.",
+            parameters={
+                "type": "object",
+                "properties": {"room": {"type": "string", "description": "Its number."}},
+                "required": ["room"],
+            },
+        ),
+    ]
+    assert [str(found) for found in catalog.found] == ["<argument 1>: 2 x Python function, 2 tools"]
+
+
+async def test_what_they_were_made_of_runs_them() -> None:
+    book, cancel = load_tools(book_room, cancel_room)
+    assert book.target.invoke({"room": "12", "hours": 2}) == {
+        "room": "12",
+        "hours": 2,
+        "kind": "quiet",
+    }
+    assert await cancel.target.ainvoke({"room": "12"}) == "cancelled 12"
+
+
+def test_langchain_tools_are_kept_as_they_are() -> None:
+    catalog = load_tools([BOOK_DESK, book_room], BOOK_DESK)
+    assert catalog[0] == Tool(
+        "book_desk",
+        "book_desk",
+        description="Book a desk.",
+        parameters={
+            "type": "object",
+            "properties": {"floor": {"type": "integer", "description": "From 1."}},
+            "required": ["floor"],
+        },
+        tags=("office",),
+    )
+    assert catalog[0].target is BOOK_DESK
+    assert [tool.id for tool in catalog] == ["book_desk", "book_room"]
+    assert catalog.found[-1].kind == "LangChain tool"
+
+
+def test_methods_are_functions() -> None:
+    class Office:
+        def open_door(self, door: int) -> str:
+            """Open a door."""
+            return f"door {door} is open"
+
+    (tool,) = load_tools(Office().open_door)
+    assert tool.parameters == {
+        "type": "object",
+        "properties": {"door": {"type": "integer"}},
+        "required": ["door"],
+    }
+    assert tool.target.invoke({"door": 3}) == "door 3 is open"
+
+
+def _twin(answer: str) -> Any:
+    def ask(question: str) -> str:
+        """Ask."""
+        return answer
+
+    return ask
+
+
+def test_functions_that_only_read_alike_are_not_one() -> None:
+    one, other = _twin("yes"), _twin("no")
+    assert len(load_tools([one], one)) == 1
+    with pytest.raises(CatalogError) as caught:
+        load_tools([one, other])
+    assert str(caught.value) == (
+        "<argument 1>: /1: the id 'ask' already stands for another function: give one of them "
+        "another name or namespace"
+    )
+
+
+def undescribed(x: int) -> int:
+    return x
+
+
+class Strange:
+    """No type that pydantic knows."""
+
+
+def strange(x: Strange) -> str:
+    """Takes something without a schema."""
+    return str(x)
+
+
+def kept(run_manager: str) -> str:
+    """Takes what LangChain keeps to itself."""
+    return run_manager
+
+
+def shadowing(schema: str, json: str = "") -> str:
+    """Takes what pydantic's models have methods of."""
+    return schema + json
+
+
+def test_arguments_may_have_the_names_of_a_models_methods() -> None:
+    (tool,) = load_tools(shadowing)
+    assert tool.target.invoke({"schema": "a", "json": "b"}) == "ab"
+
+
+@pytest.mark.parametrize(
+    ("function", "problem"),
+    [
+        (undescribed, "'undescribed': it has no docstring: say in one what it does"),
+        (lambda x: x, "'<lambda>': it has no docstring"),
+        (kept, "'kept': LangChain keeps the argument 'run_manager' to itself: rename it"),
+        (strange, "'strange': Failed to generate JSON schema"),
+    ],
+)
+def test_what_no_schema_can_be_made_for_is_an_error(function: Any, problem: str) -> None:
+    with pytest.raises(CatalogError) as caught:
+        load_tools([function])
+    assert f"<argument 1>: /0: no schema can be made for {problem}" in str(caught.value)[:120]
+    assert "\n" not in str(caught.value)
+
+
+def test_files_are_read_without_importing_langchain() -> None:
+    code = (
+        "import sys; from toolret import load_tools\n"
+        "assert [tool.id for tool in load_tools([{'name': 'a'}])] == ['a']\n"
+        "print(*{'langchain_core', 'mcp', 'torch', 'chromadb', 'httpx'} & sys.modules.keys())"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (printed.stdout.split(), printed.stderr) == ([], "")

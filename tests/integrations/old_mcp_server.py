@@ -1,0 +1,57 @@
+"""An MCP server of 2025, written by hand, as a program on stdio; it lists its tools in pages.
+
+``python old_mcp_server.py`` is a good one; ``endless``, ``twins`` and ``broken`` misbehave.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+HABIT = sys.argv[1] if len(sys.argv) > 1 else ""
+names = ["first", "second"]
+
+
+def send(**message: Any) -> None:
+    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+
+
+def tool(name: str, page: int) -> dict[str, Any]:
+    schema = 5 if HABIT == "broken" else {"type": "object"}
+    return {"name": name, "description": f"On page {page}.", "inputSchema": schema}
+
+
+def result(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+    if method == "initialize":
+        return {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {"tools": {"listChanged": True}},
+            "serverInfo": {"name": "old", "version": "1"},
+        }
+    if method == "tools/list":
+        page = int(params.get("cursor", 0))
+        if HABIT == "endless":
+            return {"tools": [], "nextCursor": str(page + 1)}
+        name = names[0 if HABIT == "twins" else page]
+        more = {"nextCursor": str(page + 1)} if page + 1 < len(names) else {}
+        return {"tools": [tool(name, page)], **more}
+    if method == "tools/call":
+        if params["name"] == "second":
+            sys.exit(1)
+        names.append(f"tool{len(names)}")
+        send(method="notifications/tools/list_changed")
+        return {"content": [{"type": "text", "text": "done"}]}
+    return None
+
+
+for line in sys.stdin:
+    request = json.loads(line)
+    if "id" not in request:
+        continue
+    answer = result(request["method"], request.get("params") or {})
+    if answer is None:
+        error = {"code": -32601, "message": "Method not found"}
+        send(id=request["id"], error=error)
+    else:
+        send(id=request["id"], result=answer)

@@ -1,0 +1,298 @@
+"""Real servers, started as processes: over stdio, and over streamable HTTP on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import stdio_client
+
+from tests.conftest import tool
+from toolret.calling import Outcome, Toolbox
+from toolret.catalogs import load_tools
+from toolret.errors import CallError, CatalogError
+from toolret.index import ToolIndex
+from toolret.integrations.mcp import (
+    McpServers,
+    Server,
+    StdioServerParameters,
+    load_mcp_tools,
+)
+from toolret.retriever import ToolRetriever
+from toolret.testing import HashedWordsEmbedder
+from toolret.types import Tool
+
+HERE = Path(__file__).parent
+NAMES = ["read_file", "delete_file", "picture", "mount"]
+
+
+def _program(file: str, *arguments: str) -> StdioServerParameters:
+    return StdioServerParameters(command=sys.executable, args=[str(HERE / file), *arguments])
+
+
+STDIO = _program("mcp_server.py", "stdio")
+
+
+def _free_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
+
+
+@contextmanager
+def _http_server(port: int) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, str(HERE / "mcp_server.py"), str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline:
+                try:
+                    socket.create_connection(("127.0.0.1", port)).close()
+                    break
+                except OSError:
+                    time.sleep(0.05)
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def http() -> Iterator[str]:
+    port = _free_port()
+    with _http_server(port):
+        yield f"http://127.0.0.1:{port}/mcp"
+
+
+def _ids(tools: list[Tool]) -> list[str]:
+    return [tool.id for tool in tools]
+
+
+async def test_several_servers_keep_to_their_namespaces(http: str) -> None:
+    async with McpServers({"web": http, "disk": STDIO}) as servers:
+        tools = await servers.tools()
+    assert _ids(tools) == [f"{space}.{name}" for space in ("web", "disk") for name in NAMES]
+    assert tools[1] == Tool(
+        "web.delete_file",
+        "delete_file",
+        namespace="web",
+        description="Remove a file for good.",
+        parameters={
+            "type": "object",
+            "title": "delete_fileArguments",
+            "properties": {"path": {"title": "Path", "type": "string"}},
+            "required": ["path"],
+        },
+        tags=("destructive", "idempotent"),
+        metadata={
+            "outputSchema": {
+                "type": "object",
+                "title": "delete_fileDictOutput",
+                "additionalProperties": {"type": "string"},
+            },
+            "annotations": {"destructiveHint": True, "idempotentHint": True},
+            "mcp_server": "web",
+        },
+    )
+    assert tools[0].tags == ("read-only",)
+    assert tools[1].origin == "<MCP server 'web'>: delete_file"
+
+
+def test_tools_are_read_once_without_an_event_loop() -> None:
+    tools = load_mcp_tools({"disk": STDIO})
+    assert _ids(tools) == [f"disk.{name}" for name in NAMES]
+    listed = [
+        {"name": t.name, "description": t.description, "inputSchema": t.parameters} for t in tools
+    ]
+    dump = load_tools({"tools": listed}, namespace="disk")
+    assert [(t.id, t.parameters) for t in dump] == [(t.id, t.parameters) for t in tools]
+
+
+async def test_and_within_one() -> None:
+    assert len(load_mcp_tools({"disk": STDIO})) == len(NAMES)
+
+
+@pytest.mark.parametrize("kind", ["stdio", "http"])
+async def test_calls_reach_their_server(kind: str, http: str) -> None:
+    server: Server = STDIO if kind == "stdio" else http
+    async with McpServers({"a": server}) as servers:
+        toolbox = Toolbox([*await servers.tools(), tool("other")], servers)
+        read = await toolbox.acall("a__read_file", {"path": "x"})
+        assert read == Outcome("contents of x", {"result": "contents of x"})
+        deleted = await toolbox.acall("a.delete_file", {"path": "x"})
+        assert json.loads(deleted.text) == deleted.value == {"deleted": "x"}
+        drawn = await toolbox.acall("a.picture", {})
+        assert drawn.text == "a dot\n(image, image/png)"
+        assert drawn.value == [
+            {"type": "text", "text": "a dot"},
+            {"type": "image", "data": "iVBORw==", "mimeType": "image/png"},
+        ]
+        refused = await toolbox.acall("a.delete_file", {"path": "/"})
+        assert (refused.ok, refused.text) == (False, "Error executing tool delete_file")
+        wrong = await toolbox.acall("a.read_file", {})
+        assert not wrong.ok
+        assert "path" in wrong.text
+        assert "cannot be run" in (await toolbox.acall("other", {})).text
+
+
+async def test_calls_from_other_threads() -> None:
+    async with McpServers({"a": STDIO}) as servers:
+        toolbox = Toolbox(await servers.tools(), servers)
+        outcome = await asyncio.to_thread(toolbox.call, "a.read_file", {"path": "x"})
+        assert outcome.text == "contents of x"
+        assert toolbox.call("a.read_file", {"path": "x"}).text == (
+            "Error: MCP tools are called in an event loop: use acall"
+        )
+
+
+@asynccontextmanager
+async def _watched(servers: McpServers) -> AsyncIterator[Any]:
+    lists: asyncio.Queue[list[Tool]] = asyncio.Queue()
+
+    async def watch() -> None:
+        async for tools in servers.watch():
+            await lists.put(tools)
+
+    task = asyncio.create_task(watch())
+    try:
+        yield lambda: asyncio.wait_for(lists.get(), 20)
+    finally:
+        task.cancel()
+
+
+@pytest.mark.parametrize("kind", ["stdio", "http"])
+async def test_a_changed_list_leads_to_a_new_sync(kind: str, http: str, tmp_path: Path) -> None:
+    server: Server = STDIO if kind == "stdio" else http
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    retriever = ToolRetriever(index)
+    async with McpServers({"a": server}) as servers, _watched(servers) as next_list:
+        assert index.sync_tools(await next_list()).added == len(NAMES)
+        toolbox = Toolbox(index, servers)
+        await toolbox.acall("a.mount", {"disk": "backup"})
+        report = index.sync_tools(await next_list())
+        assert (report.added, report.removed, report.kept) == (1, 0, len(NAMES))
+        hits = retriever.search("show what a file of the disk holds", k=1, keep_all=True)
+        assert hits[0].tool.id == "a.read_backup"
+        # A tool that comes out of the index runs all the same.
+        outcome = await Toolbox(index, servers).acall("a__read_backup", {"path": "x"})
+        assert outcome.text == "backup: x"
+
+
+async def test_a_server_of_the_older_protocol() -> None:
+    old = McpServers({"old": _program("old_mcp_server.py")})
+    async with old as servers, _watched(servers) as next_list:
+        tools = await next_list()
+        assert _ids(tools) == ["old.first", "old.second"]
+        assert (await servers.acall(tools[0], {})).text == "done"
+        assert _ids(await next_list()) == ["old.first", "old.second", "old.tool2"]
+
+
+async def test_a_lost_process_is_started_again() -> None:
+    async with McpServers({"old": _program("old_mcp_server.py")}) as servers:
+        first, second = await servers.tools()
+        await servers.acall(first, {})
+        with pytest.raises(CallError, match="the MCP server 'old' does not answer"):
+            await servers.acall(second, {})
+        # What it had before, until it is there again as it is at its start.
+        assert len(await servers.tools()) == 2
+        await _until(servers, first, "done")
+
+
+async def test_a_transport_of_ones_own_is_made_for_each_connection() -> None:
+    made = []
+
+    def make() -> Any:
+        made.append(
+            stdio_client(_program("old_mcp_server.py"), errlog=sys.__stderr__ or sys.stderr)
+        )
+        return made[-1]
+
+    async with McpServers({"old": make}) as servers:
+        first, second = await servers.tools()
+        with pytest.raises(CallError):
+            await servers.acall(second, {})
+        await _until(servers, first, "done")
+    assert len(made) == 2
+
+
+async def test_a_lost_http_server_is_found_again() -> None:
+    port = _free_port()
+    web = McpServers({"web": f"http://127.0.0.1:{port}/mcp"})
+    with _http_server(port) as process:
+        async with web as servers, _watched(servers) as next_list:
+            tools = await next_list()
+            process.kill()
+            process.wait()
+            with pytest.raises(CallError, match="the MCP server 'web'"):
+                await servers.acall(tools[0], {"path": "x"})
+            assert _ids(await servers.tools()) == _ids(tools)
+            with _http_server(port):
+                await _until(servers, tools[0], "contents of x")
+
+
+async def _until(servers: McpServers, tool: Tool, text: str) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            outcome = await servers.acall(tool, {"path": "x"})
+        except CallError:
+            await asyncio.sleep(0.1)
+        else:
+            assert outcome.text == text
+            return
+    raise AssertionError("the server did not come back")
+
+
+@pytest.mark.parametrize(
+    ("server", "problem"),
+    [
+        ("http://127.0.0.1:9/mcp", "does not answer: ConnectError: All connection attempts failed"),
+        ("nonsense", "does not answer: UnsupportedProtocol"),
+        (StdioServerParameters(command="no-such-program"), "does not answer: FileNotFoundError"),
+        (StdioServerParameters(command=sys.executable, args=["-c", ""]), "Connection closed"),
+        (_program("old_mcp_server.py", "endless"), "goes on listing tools without an end"),
+        (_program("old_mcp_server.py", "twins"), "the id 'bad.first' already stands for"),
+        (_program("old_mcp_server.py", "broken"), "does not answer: ValidationError"),
+    ],
+)
+def test_a_bad_server_is_an_error_that_names_it(server: Server, problem: str) -> None:
+    with pytest.raises(CatalogError) as caught:
+        load_mcp_tools({"good": STDIO, "bad": server}, timeout=20)
+    assert problem in str(caught.value)
+    assert "bad" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_says_nothing_is_given_up() -> None:
+    silent = StdioServerParameters(
+        command=sys.executable, args=["-c", "import time; time.sleep(60)"]
+    )
+    started = time.monotonic()
+    with pytest.raises(CatalogError, match="the MCP server 'silent' does not answer: "):
+        load_mcp_tools({"silent": silent}, timeout=1)
+    assert time.monotonic() - started < 20
+
+
+async def test_what_is_raised_within_comes_out_as_it_is() -> None:
+    with pytest.raises(KeyError, match="mine"):
+        async with McpServers({"a": STDIO}):
+            raise KeyError("mine")
+
+
+def test_without_the_extra_the_error_names_it() -> None:
+    code = (
+        "import sys; sys.modules['mcp'] = None\n"
+        "from toolret import MissingExtraError\n"
+        "try: import toolret.integrations.mcp\n"
+        "except MissingExtraError as error: print(error)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert printed.stdout == "MCP servers need the extra: pip install 'toolret[mcp]'\n"

@@ -1,0 +1,109 @@
+"""The real client of OpenAI against a local server; the loop that a user writes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from openai import OpenAI
+from openai.types.responses import ResponseFunctionToolCall
+
+from toolret.calling import Toolbox
+from toolret.catalogs import load_tools
+from toolret.index import ToolIndex
+from toolret.integrations.openai import arun_calls, run_calls
+from toolret.retriever import ToolRetriever
+from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
+
+
+def cancel_order(order: str) -> str:
+    """Cancel an order before it ships."""
+    return f"order {order} is cancelled"
+
+
+async def track_parcel(parcel: str) -> dict[str, str]:
+    """Say where a parcel is now."""
+    return {"parcel": parcel, "at": "Oslo"}
+
+
+CATALOG = load_tools([cancel_order, track_parcel], namespace="shop")
+
+
+def _reply(*calls: tuple[str, dict[str, Any]], content: str | None = None) -> Reply:
+    message: dict[str, Any] = {"role": "assistant", "content": content}
+    if calls:
+        message["tool_calls"] = [
+            {
+                "id": f"call_{number}",
+                "type": "function",
+                "function": {"name": name, "arguments": json.dumps(arguments)},
+            }
+            for number, (name, arguments) in enumerate(calls)
+        ]
+    body = {
+        "id": "c",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+    }
+    return Reply(body=json.dumps(body).encode())
+
+
+def test_a_hand_written_loop(tmp_path: Any) -> None:
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync_tools(CATALOG)
+    toolbox = Toolbox(CATALOG)
+    selection = ToolRetriever(index, max_tools=1, min_recall=1).select("cancel the order 48731")
+    assert dict(selection.names) == {"shop__cancel_order": "shop.cancel_order"}
+    replies = [
+        _reply(("shop__cancel_order", {"order": "48731"}), ("shop__track_parcel", {"parcel": "1"})),
+        _reply(content="It is cancelled."),
+    ]
+    with OpenAIServer(*replies) as server, OpenAI(base_url=server.base_url, api_key="k") as client:
+        messages: list[Any] = [{"role": "user", "content": "cancel the order 48731"}]
+        while True:
+            prompt = selection.to_openai()
+            reply = client.chat.completions.create(
+                model="m", messages=messages, tools=prompt["tools"]
+            )
+            message = reply.choices[0].message
+            messages.append(message)
+            answers = run_calls(message, toolbox, offered=selection.names)
+            if not answers:
+                break
+            messages += answers
+        sent = server.requests[1]["messages"]
+    assert message.content == "It is cancelled."
+    assert sent[2:] == [
+        {"role": "tool", "tool_call_id": "call_0", "content": "order 48731 is cancelled"},
+        {
+            "role": "tool",
+            "tool_call_id": "call_1",
+            "content": "Error: the tool 'shop__track_parcel' is not available now. "
+            "Available: shop__cancel_order",
+        },
+    ]
+
+
+async def test_responses_in_an_event_loop() -> None:
+    call = ResponseFunctionToolCall(
+        type="function_call", call_id="c1", name="shop__track_parcel", arguments='{"parcel": "7"}'
+    )
+    answer = {
+        "type": "function_call_output",
+        "call_id": "c1",
+        "output": '{"parcel": "7", "at": "Oslo"}',
+    }
+    output = [{"type": "reasoning", "summary": []}, call]
+    assert await arun_calls(output, Toolbox(CATALOG)) == [answer]
+    assert await arun_calls({"output": output}, Toolbox(CATALOG)) == [answer]
+    refused = await arun_calls(output, Toolbox(CATALOG), offered={})
+    assert refused[0]["output"].endswith("is not available now. Available: none")
+
+
+def test_a_reply_that_calls_nothing() -> None:
+    assert run_calls({"role": "assistant", "content": "hello"}, Toolbox(CATALOG)) == []
+    assert run_calls({"output": []}, Toolbox(CATALOG)) == []
+    custom = {"tool_calls": [{"type": "custom", "id": "c", "custom": {"name": "x", "input": ""}}]}
+    assert run_calls(custom, Toolbox(CATALOG)) == []

@@ -1,0 +1,195 @@
+"""Calling API operations over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from toolret.calling.outcome import Outcome
+from toolret.calling.requests import HttpRequest, build_request, server_url
+from toolret.calling.security import Credentials, placed_credentials
+from toolret.errors import CallError
+from toolret.types import JsonObject, Tool
+
+__all__ = ["HttpRunner"]
+
+_TIMEOUT = 30.0
+"""Seconds until a server must have answered, for clients that are made here."""
+
+_ACCEPT = "application/json, text/*;q=0.9, */*;q=0.5"
+
+_TEXTUAL = ("json", "text/", "xml", "yaml", "csv", "javascript", "x-www-form-urlencoded")
+
+
+class HttpRunner:
+    """Calls the operations of OpenAPI documents.
+
+    Args:
+        credentials: Asked for each secret that an operation needs, with what for and where it
+            would be sent. Without one nothing is added, and the client's own ``auth`` counts.
+        base_url: Instead of scheme and host of the servers that the documents name; their paths
+            are put behind it.
+        client: What sends ``call``s; by default a new client for each, which waits for 30 seconds
+            and follows no redirects.
+        async_client: What sends ``acall``s.
+        max_bytes: The most of a response that is read; the text says so if there was more.
+    """
+
+    def __init__(
+        self,
+        *,
+        credentials: Credentials | None = None,
+        base_url: str | None = None,
+        client: httpx.Client | None = None,
+        async_client: httpx.AsyncClient | None = None,
+        max_bytes: int = 1_000_000,
+    ) -> None:
+        self.credentials = credentials
+        self.base_url = base_url
+        self.client = client
+        self.async_client = async_client
+        self.max_bytes = max_bytes
+
+    def runs(self, tool: Tool) -> bool:
+        """Whether the tool was read from an OpenAPI document."""
+        return {"method", "path", "server", "arguments"} <= tool.metadata.keys()
+
+    def request(self, tool: Tool, arguments: JsonObject) -> HttpRequest:
+        """What ``call`` would send, credentials and all; nothing is sent.
+
+        Raises:
+            CallError: If the arguments do not do, or credentials are missing.
+        """
+        server = server_url(tool, self.base_url)
+        parts = urlsplit(server)
+        placed = placed_credentials(tool, f"{parts.scheme}://{parts.netloc}", self.credentials)
+        return build_request(tool, arguments, server=server, placed=placed)
+
+    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+        """Send the request, and read the response. A status of 400 or more is no ``ok``.
+
+        Raises:
+            CallError: If the arguments do not do, credentials are missing, or no response came.
+        """
+        request = self.request(tool, arguments)
+        with _faults_of(tool), self._client() as client:
+            response = client.send(client.build_request(**_sent(request)), stream=True)
+            try:
+                return self._outcome(response, _read(response.iter_bytes(), self.max_bytes))
+            finally:
+                response.close()
+
+    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+        """``call`` for event loops; the credentials are asked for in a worker thread."""
+        request = await asyncio.to_thread(self.request, tool, arguments)
+        with _faults_of(tool):
+            async with self._async_client() as client:
+                response = await client.send(client.build_request(**_sent(request)), stream=True)
+                try:
+                    data = bytearray()
+                    async for chunk in response.aiter_bytes():
+                        data += chunk
+                        if len(data) > self.max_bytes:
+                            break
+                    return self._outcome(response, bytes(data))
+                finally:
+                    await response.aclose()
+
+    @contextmanager
+    def _client(self) -> Iterator[httpx.Client]:
+        if self.client is not None:
+            yield self.client
+            return
+        with httpx.Client(timeout=_TIMEOUT) as client:
+            yield client
+
+    @asynccontextmanager
+    async def _async_client(self) -> AsyncIterator[httpx.AsyncClient]:
+        if self.async_client is not None:
+            yield self.async_client
+            return
+        async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
+            yield client
+
+    def _outcome(self, response: httpx.Response, data: bytes) -> Outcome:
+        status = response.status_code
+        ok = status < HTTPStatus.BAD_REQUEST
+        is_cut = len(data) > self.max_bytes
+        value = _value(response, data[: self.max_bytes], whole=not is_cut)
+        text = value if isinstance(value, str) else data.decode("utf-8", "replace")
+        if isinstance(value, bytes):
+            media_type = response.headers.get("content-type") or "binary data"
+            text = f"({media_type}, {len(value):,} bytes)"
+        if is_cut:
+            text += f"\n(cut: the response is longer than {self.max_bytes:,} bytes)"
+        if not ok or not data or response.has_redirect_location:
+            about = f"HTTP {status} {response.reason_phrase}".strip()
+            if response.has_redirect_location:
+                about += f", which leads to {response.headers['location']}"
+            text = f"{about}: {text}" if data else about
+        return Outcome(text=text, value=value, ok=ok, status=status)
+
+
+def _read(chunks: Iterator[bytes], most: int) -> bytes:
+    data = bytearray()
+    for chunk in chunks:
+        data += chunk
+        if len(data) > most:
+            break
+    return bytes(data)
+
+
+def _sent(request: HttpRequest) -> dict[str, Any]:
+    """The arguments of httpx's ``build_request``."""
+    headers = [("Accept", _ACCEPT)] if not _has(request, "accept") else []
+    headers += request.headers
+    sent: dict[str, Any] = {
+        "method": request.method,
+        "url": request.url,
+        # As bytes, since httpx takes text for ASCII.
+        "headers": [(name.encode(), value.encode()) for name, value in headers],
+    }
+    if request.content is not None:
+        sent["content"] = request.content
+    if request.parts:
+        sent["files"] = list(request.parts)
+    return sent
+
+
+def _has(request: HttpRequest, header: str) -> bool:
+    return any(name.lower() == header for name, _ in request.headers)
+
+
+def _value(response: httpx.Response, data: bytes, *, whole: bool) -> Any:
+    """JSON values, text or bytes, by what the response says that it is."""
+    media_type = response.headers.get("content-type", "").lower()
+    if not data:
+        return None
+    if whole and "json" in media_type:
+        try:
+            return json.loads(data)
+        except (RecursionError, ValueError):
+            return data.decode("utf-8", "replace")
+    if media_type and not any(mark in media_type for mark in _TEXTUAL):
+        return data
+    return data.decode(response.encoding or "utf-8", "replace")
+
+
+@contextmanager
+def _faults_of(tool: Tool) -> Iterator[None]:
+    """Faults of the HTTP client, without URL or headers, for they may hold secrets."""
+    method, path = tool.metadata["method"], tool.metadata["path"]
+    try:
+        yield
+    except httpx.TimeoutException as exc:
+        raise CallError(f"{method} {path}: the server did not answer in time") from exc
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError) as exc:
+        reason = f"{type(exc).__name__}: {exc}".rstrip(": ")
+        raise CallError(f"{method} {path}: no answer came ({reason})") from exc

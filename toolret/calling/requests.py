@@ -1,0 +1,297 @@
+"""A tool from OpenAPI and arguments, as an HTTP request: pure, nothing is sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from toolret.calling.security import Placed
+from toolret.calling.styles import form_pairs, header_text, json_text, path_text, plain_value
+from toolret.errors import CallError
+from toolret.types import JsonObject, Tool
+
+__all__ = ["HttpRequest", "build_request", "server_url"]
+
+_FORM = "application/x-www-form-urlencoded"
+_MULTIPART = "multipart/form-data"
+_UNBOUNDED = ("*/*", "application/*", "")
+"""Media types that leave the choice to the caller."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_STYLING = ("style", "explode", "allowReserved")
+
+Part = tuple[str, tuple[str | None, bytes, str]]
+"""Of a multipart body: name, file name or None, content, media type."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request, ready to send.
+
+    Attributes:
+        method: Such as ``POST``.
+        url: Absolute and percent-encoded, with the query.
+        headers: Names and values.
+        content: The body; None if there is none, or if it has parts.
+        parts: Of a multipart body.
+    """
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    content: bytes | None = None
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(slots=True)
+class _Places:
+    """Arguments sorted by where they go."""
+
+    path: dict[str, str] = field(default_factory=dict)
+    query: list[tuple[str, str]] = field(default_factory=list)
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    cookies: list[tuple[str, str]] = field(default_factory=list)
+    body: dict[str, Any] = field(default_factory=dict)
+    files: set[str] = field(default_factory=set)
+    whole: Any = None
+    is_object: bool = False
+    """Whether the body is an object, whose properties are arguments."""
+
+
+def server_url(tool: Tool, base_url: str | None) -> str:
+    """The URL of a tool's server, without a slash at its end.
+
+    Args:
+        tool: The tool.
+        base_url: Instead of scheme and host of the server that its document names; the server's
+            path is put behind it.
+
+    Raises:
+        CallError: If that gives no whole HTTP URL.
+    """
+    server = str(tool.metadata.get("server") or "")
+    if base_url is not None:
+        server = base_url.rstrip("/") + "/" + urlsplit(server).path.lstrip("/")
+    parts = urlsplit(server)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise CallError(
+            f"{tool.id!r} has no whole server URL but {server!r}: pass base_url, such as "
+            "'https://api.example.com'"
+        )
+    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
+def build_request(
+    tool: Tool, arguments: JsonObject, *, server: str, placed: Placed | None = None
+) -> HttpRequest:
+    """The request that calls a tool.
+
+    An argument that is null is left out, but in a body. One that the schema does not name goes
+    into the body if that is an object that takes any; elsewhere it is an error.
+
+    Args:
+        tool: A tool that ``load_tools`` read from an OpenAPI document.
+        arguments: By the names that the tool's schema has.
+        server: Its server's URL.
+        placed: Credentials.
+
+    Raises:
+        CallError: If arguments are missing or unknown, or cannot be written where they go.
+    """
+    try:
+        return _built(tool, arguments, server, placed or Placed())
+    except (RecursionError, TypeError, ValueError) as exc:
+        raise CallError(f"{tool.id!r}: the arguments cannot be written: {exc}") from exc
+
+
+def _built(tool: Tool, arguments: JsonObject, server: str, placed: Placed) -> HttpRequest:
+    places = _sorted(tool, arguments)
+    path, _, literal = str(tool.metadata["path"]).partition("?")
+    url = server + "/" + _filled(tool, path, places.path).lstrip("/")
+    secret = {name for name, _ in placed.query}
+    query = [f"{name}={value}" for name, value in places.query if name not in secret]
+    query += [f"{name}={value}" for name, value in placed.query]
+    query = [part for part in (literal.partition("#")[0], *query) if part]
+    content_type, content, parts = _body(tool, places)
+    headers = _headers(tool, places, placed)
+    if content_type:
+        headers["Content-Type"] = content_type
+    return HttpRequest(
+        method=str(tool.metadata["method"]),
+        url=url + ("?" + "&".join(query) if query else ""),
+        headers=tuple(headers.items()),
+        content=content,
+        parts=parts,
+    )
+
+
+def _sorted(tool: Tool, arguments: JsonObject) -> _Places:
+    schema = tool.parameters or {}
+    known: Mapping[str, Mapping[str, Any]] = tool.metadata.get("arguments") or {}
+    missing = [name for name in schema.get("required", ()) if name not in arguments]
+    if missing:
+        raise CallError(f"{tool.id!r} needs the arguments {', '.join(map(repr, missing))}")
+    is_object = any(place["in"] == "body" and place["name"] is not None for place in known.values())
+    is_open = is_object and schema.get("additionalProperties") is not False
+    places = _Places(is_object=is_object)
+    keys: Mapping[str, str] = tool.metadata.get("keys") or {}
+    for argument, given in arguments.items():
+        value = _renamed(given, keys) if keys else given
+        place = known.get(argument)
+        if place is None and not is_open:
+            raise CallError(
+                f"{tool.id!r} has no argument {argument!r}; it has "
+                f"{', '.join(map(repr, known)) or 'none'}"
+            )
+        if place is None:
+            places.body[argument] = value
+        elif place["in"] == "body":
+            if place["name"] is None:
+                places.whole = value
+                continue
+            places.body[place["name"]] = value
+            described = schema.get("properties", {}).get(argument)
+            if isinstance(described, Mapping) and _is_file(described):
+                places.files.add(place["name"])
+        elif value is not None:
+            _place(places, place, value)
+    return places
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """A value in which the properties have the names of the document.
+
+    The model knows some by others, since providers do not take all names.
+    """
+    if isinstance(value, Mapping):
+        return {names.get(key, key): _renamed(part, names) for key, part in value.items()}
+    return [_renamed(part, names) for part in value] if isinstance(value, list) else value
+
+
+def _place(places: _Places, place: Mapping[str, Any], value: Any) -> None:
+    name, where = str(place["name"]), place["in"]
+    styling = _styling(place)
+    if "content_type" in place:
+        value, styling = json_text(value), {}
+    if where == "query":
+        places.query += form_pairs(name, value, **_exploding(styling))
+    elif where == "cookie":
+        places.cookies += form_pairs(name, value, **_exploding(styling))
+    elif where == "header":
+        places.headers.append((name, header_text(value, explode=bool(styling.get("explode")))))
+    else:
+        styling.pop("reserved", None)
+        places.path[name] = path_text(name, value, **styling)
+
+
+def _styling(details: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: details[key] for key in _STYLING if key in details}
+    if "allowReserved" in found:
+        found["reserved"] = found.pop("allowReserved") is True
+    return found
+
+
+def _exploding(styling: dict[str, Any]) -> dict[str, Any]:
+    """OpenAPI's default: of the styles only ``form`` explodes."""
+    return {"explode": styling.get("style", "form") == "form"} | styling
+
+
+def _filled(tool: Tool, template: str, values: Mapping[str, str]) -> str:
+    """The path. No value can make it another: none is empty, and none is a step up."""
+
+    def fill(found: re.Match[str]) -> str:
+        name = found[1]
+        if not values.get(name):
+            raise CallError(f"{tool.id!r} needs a value for {name!r}, which is part of its path")
+        return values[name]
+
+    path = re.sub(r"\{([^{}]+)\}", fill, template.partition("#")[0])
+    for before, after in zip(template.split("/"), path.split("/"), strict=False):
+        if before != after and after in (".", ".."):
+            raise CallError(f"{tool.id!r}: {after!r} cannot be part of a path")
+    return path
+
+
+def _headers(tool: Tool, places: _Places, placed: Placed) -> dict[str, str]:
+    """By the names last given; credentials count over arguments, whatever their case."""
+    cookies = dict(places.cookies) | dict(placed.cookies)
+    secret = {name.lower() for name, _ in placed.headers}
+    headers = {name: value for name, value in places.headers if name.lower() not in secret}
+    headers |= dict(placed.headers)
+    if cookies:
+        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    for name, value in headers.items():
+        value.encode()  # what cannot be sent is found here
+        if _CONTROL.search(value) or _CONTROL.search(name):
+            raise CallError(f"{tool.id!r}: the header {name!r} cannot hold line breaks")
+    return headers
+
+
+def _body(tool: Tool, places: _Places) -> tuple[str, bytes | None, tuple[Part, ...]]:
+    """Media type, content and parts of the body."""
+    given = str(tool.metadata.get("content_type") or "")
+    essence = given.partition(";")[0].strip().lower()
+    is_json = essence.endswith(("/json", "+json")) or essence in _UNBOUNDED
+    value = places.whole if places.whole is not None else places.body
+    is_empty = places.whole is None and not places.body
+    # An object of which nothing is given is still a body, where there must be one.
+    if not given or (is_empty and not (is_json and places.is_object and _writes(tool))):
+        return "", None, ()
+    if is_json:
+        content = json_text(value).encode()
+        return ("application/json" if essence in _UNBOUNDED else given), content, ()
+    encodings: Mapping[str, Any] = tool.metadata.get("encoding") or {}
+    if essence == _FORM and isinstance(value, Mapping):
+        pairs = [
+            pair for item in value.items() for pair in _form_pairs(item[0], item[1], encodings)
+        ]
+        return given, "&".join(f"{name}={text}" for name, text in pairs).encode(), ()
+    if essence == _MULTIPART and isinstance(value, Mapping):
+        return "", None, tuple(_parts(value, encodings, places.files))
+    if isinstance(value, bytes):
+        return given, value, ()
+    if isinstance(value, str):
+        return given, value.encode(), ()
+    raise CallError(f"{tool.id!r}: a body of {given!r} must be given as text")
+
+
+def _form_pairs(name: str, value: Any, encodings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    encoding = encodings.get(name)
+    styling = _styling(encoding) if isinstance(encoding, Mapping) else {}
+    if not styling and isinstance(value, Mapping):
+        return [(quote(name, safe=""), quote(plain_value(value), safe=""))]
+    return form_pairs(name, value, **_exploding(styling))
+
+
+def _parts(
+    body: Mapping[str, Any], encodings: Mapping[str, Any], files: set[str]
+) -> Iterator[Part]:
+    for name, value in body.items():
+        encoding = encodings.get(name)
+        stated = encoding.get("contentType") if isinstance(encoding, Mapping) else None
+        for item in value if isinstance(value, list) else [value]:
+            is_file = name in files or isinstance(item, bytes)
+            usual = "text/plain"
+            if is_file:
+                usual = "application/octet-stream"
+            elif isinstance(item, Mapping | list):
+                usual = "application/json"
+            content = item if isinstance(item, bytes) else plain_value(item).encode()
+            media_type = stated if isinstance(stated, str) and "," not in stated else usual
+            yield name, (name if is_file else None, content, media_type)
+
+
+def _writes(tool: Tool) -> bool:
+    return tool.metadata["method"] in ("PATCH", "POST", "PUT")
+
+
+def _is_file(schema: Mapping[str, Any]) -> bool:
+    items = schema.get("items")
+    if isinstance(items, Mapping):
+        return _is_file(items)
+    return schema.get("format") == "binary" or (
+        "contentMediaType" in schema and "contentEncoding" not in schema
+    )

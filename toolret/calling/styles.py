@@ -1,0 +1,120 @@
+"""How OpenAPI writes values into URLs, headers and forms: its ``style``s, as pure functions.
+
+https://spec.openapis.org/oas/v3.1.1.html#style-values, which follow RFC 6570. What they leave open
+is settled as most servers have it: values nested where a style has no room are JSON, and a
+``deepObject`` nests brackets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+__all__ = ["form_pairs", "header_text", "json_text", "path_text", "plain_value"]
+
+_SEPARATORS = {"spaceDelimited": "%20", "pipeDelimited": "%7C", "tabDelimited": "%09"}
+"""The styles of arrays whose items stand in one value; a comma in all others."""
+
+_RESERVED = ":/?@!$'()*,;"
+"""What ``allowReserved`` leaves as it is: without what would end the value or begin another."""
+
+
+def plain_value(value: Any) -> str:
+    """A value as text: JSON, but for strings, which are themselves, and nothing, which is empty."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    return json_text(value)
+
+
+def json_text(value: Any) -> str:
+    """A value as compact JSON.
+
+    Raises:
+        TypeError: If it has none.
+        ValueError: If it holds a number that JSON does not know, such as NaN.
+    """
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def form_pairs(
+    name: str, value: Any, *, style: str = "form", explode: bool = True, reserved: bool = False
+) -> list[tuple[str, str]]:
+    """Names and values of a query or a form, percent-encoded.
+
+    Args:
+        name: The parameter's.
+        value: JSON values.
+        style: ``form``, ``spaceDelimited``, ``pipeDelimited``, ``tabDelimited`` or ``deepObject``.
+        explode: Whether each item gets a pair of its own.
+        reserved: Whether reserved characters may stand as they are.
+    """
+
+    def encoded(part: Any) -> str:
+        return _encoded(part, _RESERVED if reserved else "")
+
+    if style == "deepObject" and isinstance(value, Mapping | list):
+        return [(_encoded(key), encoded(part)) for key, part in _deep(name, value)]
+    if isinstance(value, Mapping):
+        if explode:
+            return [(_encoded(key), encoded(part)) for key, part in value.items()]
+        value = [part for item in value.items() for part in item]
+        explode = False
+    if isinstance(value, list):
+        if explode:
+            return [(_encoded(name), encoded(part)) for part in value]
+        separator = _SEPARATORS.get(style, ",")
+        return [(_encoded(name), separator.join(map(encoded, value)))]
+    return [(_encoded(name), encoded(value))]
+
+
+def path_text(name: str, value: Any, *, style: str = "simple", explode: bool = False) -> str:
+    """A value in a path, percent-encoded.
+
+    Args:
+        name: The parameter's.
+        value: JSON values.
+        style: ``simple``, ``label`` or ``matrix``.
+        explode: Whether the names of an object's properties are written with an equals sign, and
+            items of ``label`` and ``matrix`` apart.
+    """
+    start = {"label": ".", "matrix": ";"}.get(style, "")
+    between = (start or ",") if explode else ","
+    named = f"{_encoded(name)}=" if style == "matrix" else ""
+    if isinstance(value, Mapping):
+        equals = "=" if explode else ","
+        items = [f"{_encoded(key)}{equals}{_encoded(part)}" for key, part in value.items()]
+        return start + ("" if explode else named) + between.join(items)
+    if isinstance(value, list):
+        items = [_encoded(part) for part in value]
+        if explode and named:
+            return start + between.join(f"{named}{item}" for item in items)
+        return start + named + between.join(items)
+    text = _encoded(value)
+    return start + (named + text if text else named.rstrip("="))
+
+
+def header_text(value: Any, *, explode: bool = False) -> str:
+    """A value in a header: the style ``simple``, without percent-encoding."""
+    if isinstance(value, Mapping):
+        equals = "=" if explode else ","
+        return ",".join(f"{key}{equals}{plain_value(part)}" for key, part in value.items())
+    if isinstance(value, list):
+        return ",".join(map(plain_value, value))
+    return plain_value(value)
+
+
+def _encoded(value: Any, safe: str = "") -> str:
+    return quote(plain_value(value), safe=safe)
+
+
+def _deep(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping | list):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, part in items:
+            yield from _deep(f"{name}[{key}]", part)
+    else:
+        yield name, value

@@ -1,0 +1,159 @@
+"""Function schemas as they are sent to OpenAI and Anthropic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from toolret.catalogs.source import Document
+from toolret.errors import CatalogError
+from toolret.jsonlines import shown
+from toolret.rows import tool_from_row
+from toolret.types import Tool
+
+__all__ = ["FunctionSchemas", "schema_tool"]
+
+_FORMS = {
+    "OpenAI Chat function": "parameters",
+    "OpenAI Responses function": "parameters",
+    "Anthropic tool": "input_schema",
+}
+"""Where each form has its JSON Schema."""
+
+_NAMESPACE = "OpenAI namespace"
+_HOSTED = "tool that its provider runs"
+
+_HOSTED_TYPES = (
+    "apply_patch",
+    "bash_",
+    "code_execution",
+    "code_interpreter",
+    "computer",
+    "custom",
+    "file_search",
+    "image_generation",
+    "local_shell",
+    "mcp",
+    "memory_",
+    "shell",
+    "text_editor_",
+    "tool_search",
+    "web_fetch",
+    "web_search",
+)
+"""How the types of the providers' own tools begin; Anthropic's end in a date."""
+
+
+class FunctionSchemas:
+    """Reads function schemas of OpenAI's Chat Completions and Responses, and of Anthropic.
+
+    A Responses ``namespace`` gives its functions its name. What stands beside name, description
+    and schema (``strict``, ``input_examples``, ...) is kept in the tool's metadata.
+    """
+
+    reads = "function schemas of OpenAI and Anthropic"
+
+    def recognizes(self, content: Any) -> bool:
+        """Whether it has the marks of one of the forms."""
+        return isinstance(content, dict) and bool(_form(content))
+
+    def kind(self, content: Any) -> str:
+        """Whose form it is in."""
+        return _form(content)
+
+    def tools(self, document: Document, *, namespace: str | None) -> Iterator[Tool]:
+        """The tool of a schema, or those of a namespace.
+
+        Raises:
+            CatalogError: If it cannot be used.
+        """
+        content: dict[str, Any] = document.content
+        form = _form(content)
+        if form == _HOSTED:
+            raise CatalogError(
+                f"a tool of type {shown(content['type'])} is run by its provider and has no "
+                "schema to choose it by: leave it out, and bind it beside the chosen tools",
+                file=document.file,
+                place=document.at,
+            )
+        if form == _NAMESPACE:
+            yield from self._nested(document, content)
+            return
+        function = content.get("function", content)
+        if not isinstance(function, dict):
+            raise CatalogError(
+                f"the field `function` should be an object, not {shown(function)}",
+                file=document.file,
+                place=document.at,
+            )
+        fields = content | function
+        fields = {k: v for k, v in fields.items() if k not in ("function", "type")}
+        yield schema_tool(fields, document, schema=_FORMS[form], namespace=namespace)
+
+    def _nested(self, document: Document, content: dict[str, Any]) -> Iterator[Tool]:
+        items, name = content["tools"], content.get("name")
+        if not isinstance(items, list) or not isinstance(name, str) or not name.strip():
+            raise CatalogError(
+                "a namespace needs a `name`, and a list of `tools`",
+                file=document.file,
+                place=document.at,
+            )
+        for index, item in enumerate(items):
+            place = f"{document.at}/tools/{index}"
+            if not self.recognizes(item):
+                raise CatalogError(
+                    f"expected a function, found {shown(item)}", file=document.file, place=place
+                )
+            yield from self.tools(replace(document, content=item, at=place), namespace=name)
+
+
+def schema_tool(
+    fields: dict[str, Any],
+    document: Document,
+    *,
+    schema: str,
+    namespace: str | None,
+    tags: tuple[str, ...] = (),
+) -> Tool:
+    """The tool of a named and described schema.
+
+    Args:
+        fields: Its ``name``, ``description`` and schema; all others become metadata.
+        document: Where it stands, for messages.
+        schema: The field of the schema.
+        namespace: What the tool belongs to.
+        tags: Its labels.
+
+    Raises:
+        CatalogError: If a field is missing or of a wrong type.
+    """
+    parameters = fields.get(schema)
+    if parameters is not None and not isinstance(parameters, dict):
+        raise CatalogError(
+            f"the field `{schema}` should be an object, not {shown(parameters)}",
+            file=document.file,
+            place=document.at,
+        )
+    row: dict[str, Any] = {key: fields[key] for key in ("name", "description") if key in fields}
+    others = {
+        key: value for key, value in fields.items() if key not in ("name", "description", schema)
+    }
+    row |= {"parameters": parameters, "namespace": namespace or "", "tags": list(tags)}
+    return tool_from_row(row | {"metadata": others}, file=document.file, place=document.at)
+
+
+def _form(content: dict[str, Any]) -> str:
+    """The form of a schema; empty if it is none."""
+    type_ = content.get("type")
+    if "function" in content:
+        return "OpenAI Chat function"
+    if "input_schema" in content:
+        return "Anthropic tool"
+    if type_ == "function":
+        return "OpenAI Responses function"
+    if type_ == "namespace" and "tools" in content:
+        return _NAMESPACE
+    if isinstance(type_, str) and type_.startswith(_HOSTED_TYPES) and "inputSchema" not in content:
+        return _HOSTED
+    return ""

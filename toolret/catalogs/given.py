@@ -1,0 +1,117 @@
+"""What ``load_tools`` is given, as documents: files, folders, and values in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from toolret.catalogs.documents import read_document
+from toolret.catalogs.python_tools import is_langchain_tool
+from toolret.catalogs.source import Document
+from toolret.errors import CatalogError
+from toolret.jsonlines import parse_json
+
+__all__ = ["catalog_files", "document_of", "parts"]
+
+_SUFFIXES = frozenset({".json", ".jsonl", ".yaml", ".yml"})
+"""The files of a folder that are catalogs; each may be gzipped (``.gz``)."""
+
+_HOLDERS = ("tools", "result")
+"""Fields under which requests to models and replies of MCP servers have their tools."""
+
+
+def catalog_files(given: str | Path) -> Iterator[tuple[Path, str]]:
+    """The files that a path stands for, each with the folder that it was found in, if any.
+
+    Raises:
+        CatalogError: If a folder holds no catalogs, or a link that leads out of it.
+    """
+    path = Path(given)
+    try:
+        is_folder = path.is_dir()
+    except OSError:  # such as a name that is too long; reading it as a file says so
+        is_folder = False
+    if not is_folder:
+        yield path, ""
+        return
+    files = sorted(
+        file
+        for file in path.rglob("*")
+        if _SUFFIXES.intersection(file.suffixes[-2:] if file.suffix == ".gz" else [file.suffix])
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        and file.is_file()
+    )
+    if not files:
+        raise CatalogError(f"the folder holds no {', '.join(sorted(_SUFFIXES))} files", file=path)
+    root = path.resolve()
+    for file in files:
+        if not file.resolve().is_relative_to(root):
+            raise CatalogError(
+                f"the link leads out of the folder {str(path)!r}: give the file itself", file=file
+            )
+        yield file, str(path)
+
+
+def document_of(given: Any, number: int, folder: str = "") -> Document:
+    """A file that is read, or a value in memory.
+
+    Args:
+        given: A path; JSON values, Python functions and LangChain tools, alone or in lists; or
+            Pydantic models, such as what an MCP client gives.
+        number: Which argument it was, from 1, for messages.
+        folder: The folder in which a file was found.
+
+    Raises:
+        CatalogError: If a file cannot be read, or a value is no JSON.
+    """
+    if isinstance(given, str | Path):
+        return replace(read_document(given), folder=folder)
+    file = f"<argument {number}>"
+    if isinstance(given, list | tuple):
+        items = [_plain(item, file, f"/{index}") for index, item in enumerate(given)]
+        return Document(items, file)
+    return Document(_plain(given, file, ""), file)
+
+
+def parts(document: Document) -> Iterator[Document]:
+    """What a document holds: the items of a list, or what stands under ``tools`` or ``result``."""
+    content = document.content
+    if isinstance(content, list):
+        for index, item in enumerate(content):
+            yield replace(document, content=item, lines=(), at=document.place(index))
+    elif isinstance(content, dict):
+        for key in _HOLDERS:
+            if isinstance(content.get(key), dict | list):
+                yield replace(document, content=content[key], at=f"{document.at}/{key}")
+                return
+
+
+def _plain(value: Any, file: str, place: str) -> Any:
+    """A copy of JSON values, checked; a function or tool as it is."""
+    if callable(value) or is_langchain_tool(value):
+        return value
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if not isinstance(value, Mapping | list | tuple | str | int | float | bool | None):
+        raise CatalogError(
+            f"found an object of type {type(value).__name__}: give JSON values, Python functions "
+            "or LangChain tools, and paths as arguments of their own",
+            file=file,
+            place=place,
+        )
+    try:
+        return parse_json(json.dumps(value, allow_nan=False, default=_as_dict))
+    except (RecursionError, TypeError, ValueError) as exc:
+        raise CatalogError(f"the value is no JSON: {exc}", file=file, place=place) from exc
+
+
+def _as_dict(value: Any) -> dict[str, Any]:
+    """A mapping that is no dict."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")

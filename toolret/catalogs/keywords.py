@@ -1,0 +1,147 @@
+"""The keywords of JSON Schema that are kept, and the values with which they are valid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from toolret.catalogs.keys import PropertyKeys
+from toolret.catalogs.text import plain_text
+
+__all__ = [
+    "NESTED",
+    "NESTED_LISTS",
+    "NESTED_MAPS",
+    "NESTING",
+    "is_pattern",
+    "plain_keyword",
+    "types",
+]
+
+NESTED = frozenset(
+    {
+        "additionalProperties",
+        "contains",
+        "contentSchema",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    }
+)
+"""Keywords whose value is a schema."""
+
+NESTED_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+NESTED_MAPS = frozenset({"dependentSchemas", "patternProperties", "properties"})
+"""Keywords whose value holds schemas."""
+
+NESTING = frozenset({"$ref"}) | NESTED | NESTED_LISTS | NESTED_MAPS
+
+_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
+
+
+def plain_keyword(key: str, value: Any, keys: PropertyKeys) -> dict[str, Any]:
+    """A keyword without subschemas as it is kept; empty if it is not.
+
+    Args:
+        key: The keyword.
+        value: Its value.
+        keys: What properties are called.
+    """
+    if key == "description" and isinstance(value, str):
+        value = plain_text(value)
+    elif key == "type":
+        value = types(value)
+    elif key == "required" and isinstance(value, list):
+        value = [keys.key(name) for name in _names(value)]
+    elif key == "example":
+        key, value = "examples", [value]
+    is_kept = _KEPT.get(key)
+    if not is_kept or not is_kept(value):
+        return {}
+    if key == "dependentRequired":
+        value = {keys.key(k): [keys.key(name) for name in names] for k, names in value.items()}
+    return {key: value}
+
+
+def types(value: Any) -> Any:
+    """A type, or a list of several; an empty one if there is none, or one that JSON has not."""
+    names = _names(value if isinstance(value, list) else [value])
+    known = names if _TYPES.issuperset(names) else []
+    return known[0] if len(known) == 1 else known
+
+
+def is_pattern(value: Any) -> bool:
+    """Whether it is a regular expression."""
+    try:
+        return isinstance(value, str) and bool(re.compile(value))
+    except (re.error, OverflowError, RecursionError):
+        return False
+
+
+def _names(values: list[Any]) -> list[str]:
+    return list(dict.fromkeys(value for value in values if isinstance(value, str)))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and bool(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _is_count(value: Any) -> bool:
+    return _is_number(value) and value >= 0 and value == int(value)
+
+
+def _is_dependency(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(names, list) and names == _names(names) for names in value.values()
+    )
+
+
+_KEPT: dict[str, Callable[[Any], bool]] = {
+    "type": bool,
+    "enum": _is_list,
+    "examples": _is_list,
+    "required": _is_list,
+    "pattern": is_pattern,
+    "multipleOf": _is_positive,
+    "dependentRequired": _is_dependency,
+    **dict.fromkeys(("const", "default"), lambda _: True),
+    **dict.fromkeys(("deprecated", "readOnly", "uniqueItems"), lambda value: value is True),
+    **dict.fromkeys(
+        ("contentEncoding", "contentMediaType", "description", "format", "title"), _is_text
+    ),
+    **dict.fromkeys(
+        ("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum"),
+        _is_number,
+    ),
+    **dict.fromkeys(
+        (
+            "maxContains",
+            "maxItems",
+            "maxLength",
+            "maxProperties",
+            "minContains",
+            "minItems",
+            "minLength",
+            "minProperties",
+        ),
+        _is_count,
+    ),
+}

@@ -1,0 +1,188 @@
+"""Operations of API documents as tools; what Swagger and OpenAPI 3 have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolret.catalogs.arguments import Argument, Body, arguments_schema
+from toolret.catalogs.refs import Place, References, referenced_files
+from toolret.catalogs.responses import SchemaOf, returned
+from toolret.catalogs.schema import Schemas
+from toolret.catalogs.security import Security, read_security
+from toolret.catalogs.source import Document
+from toolret.catalogs.text import joined, operation_name, slug
+from toolret.types import Tool
+
+__all__ = ["Dialect", "Operation", "api_tools"]
+
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation in its document.
+
+    Attributes:
+        method: The HTTP method, in small letters.
+        path: The template of its path.
+        raw: What the document says of it.
+        place: Where it says that.
+        item: The path item that holds it.
+        item_place: Where that stands.
+    """
+
+    method: str
+    path: str
+    raw: dict[str, Any]
+    place: Place
+    item: dict[str, Any]
+    item_place: Place
+
+    @property
+    def parameters(self) -> list[tuple[Any, Place]]:
+        """The lists of parameters: the path item's, and its own."""
+        return [
+            (holder.get("parameters"), place / "parameters")
+            for holder, place in ((self.item, self.item_place), (self.raw, self.place))
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What one version of the format does in its own way.
+
+    Attributes:
+        name: What people call it.
+        inputs: From an operation, the document and its schemas to parameters and body.
+        server: From an operation and the document to the URL before the path.
+        schemes: Where the document keeps its security schemes.
+        schema_of: Where the schema of a response stands.
+    """
+
+    name: str
+    inputs: Callable[[Operation, dict[str, Any], Schemas], tuple[list[Argument], Body]]
+    server: Callable[[Operation, dict[str, Any]], str]
+    schemes: tuple[str, ...]
+    schema_of: SchemaOf
+
+
+def api_tools(document: Document, namespace: str | None, dialect: Dialect) -> Iterator[Tool]:
+    """The operations of a document, one tool each.
+
+    The namespace is the one given, or made of the document's title, or of its file's name.
+
+    Raises:
+        CatalogError: If the document cannot be used.
+    """
+    content: dict[str, Any] = document.content
+    schemas = Schemas(References(document))
+    if document.folder:
+        document.used.update(referenced_files(document))
+    root = Place(document.file)
+    operations = list(_operations(content, root, schemas.refs))
+    if not operations:
+        raise root.error(f"the {dialect.name} document has no `paths` with operations")
+    title = (root / "info").object(content.get("info")).get("title")
+    stem = Path(document.file).name.partition(".")[0]
+    space = namespace or slug(str(title or "")) or slug(stem)
+    for name, operation in zip(_names(operations), operations, strict=True):
+        yield _tool(name, space, operation, content, schemas, dialect)
+
+
+def _operations(content: dict[str, Any], root: Place, refs: References) -> Iterator[Operation]:
+    paths = root / "paths"
+    for path, raw_item in paths.object(content.get("paths")).items():
+        if path.startswith("x-"):
+            continue
+        item, item_place = refs.follow(raw_item, paths / path)
+        for method, raw in item.items():
+            if method in _METHODS:
+                operation, place = refs.follow(raw, item_place / method)
+                yield Operation(method, path, operation, place, item, item_place)
+
+
+def _names(operations: list[Operation]) -> list[str]:
+    """The ``operationId``s; where one is missing or taken, a name from method and path."""
+    ids = [str(operation.raw.get("operationId") or "").strip() for operation in operations]
+    taken = set(ids)
+    used: set[str] = set()
+    names: list[str] = []
+    for operation, operation_id in zip(operations, ids, strict=True):
+        name = operation_id
+        if not name or name in used:
+            name = base = operation_name(operation.method, operation.path)
+            number = 2
+            while name in used or name in taken:
+                name = f"{base}_{number}"
+                number += 1
+        used.add(name)
+        names.append(name)
+    return names
+
+
+def _tool(
+    name: str,
+    namespace: str,
+    operation: Operation,
+    content: dict[str, Any],
+    schemas: Schemas,
+    dialect: Dialect,
+) -> Tool:
+    raw, place = operation.raw, operation.place
+    parameters, body = dialect.inputs(operation, content, schemas)
+    schema, places = arguments_schema(parameters, body)
+    returns = returned(raw, place, schemas.refs, dialect.schema_of)
+    security = _security(operation, content, schemas.refs, dialect)
+    metadata: dict[str, Any] = {
+        "method": operation.method.upper(),
+        "path": operation.path,
+        "server": dialect.server(operation, content),
+        "arguments": places,
+        "content_type": body.content_type,
+        "encoding": body.encoding,
+        "keys": schemas.keys.changed_in(schema),
+        "security": security.alternatives,
+        "returns": returns,
+    }
+    optional = ("content_type", "encoding", "keys", "security", "returns")
+    metadata = {k: v for k, v in metadata.items() if v or k not in optional}
+    tags = [tag for tag in (place / "tags").array(raw.get("tags")) if isinstance(tag, str)]
+    if raw.get("deprecated") is True and "deprecated" not in tags:
+        tags.append("deprecated")
+    description = _description(raw) or _description(operation.item)
+    if returns and not description:  # better found by what it returns than by its name alone
+        description = f"Returns: {returns}."
+    return Tool(
+        id=f"{namespace}.{name}" if namespace else name,
+        name=name,
+        namespace=namespace,
+        description=description,
+        parameters=schema,
+        tags=tuple(tags),
+        permissions=security.permissions,
+        metadata=metadata,
+        origin=str(place),
+    )
+
+
+def _description(raw: dict[str, Any]) -> str:
+    summary, description = (
+        text if isinstance(text := raw.get(key), str) else "" for key in ("summary", "description")
+    )
+    return joined(summary, description)
+
+
+def _security(
+    operation: Operation, content: dict[str, Any], refs: References, dialect: Dialect
+) -> Security:
+    place, raw = operation.place, operation.raw
+    if "security" not in raw:
+        place, raw = refs.root, content
+    schemes: Any = content
+    there = refs.root
+    for key in dialect.schemes:
+        schemes, there = there.object(schemes).get(key), there / key
+    return read_security(raw.get("security", []), place / "security", schemes, there, refs)

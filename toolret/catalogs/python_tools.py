@@ -1,0 +1,96 @@
+"""LangChain tools and Python functions, read by langchain-core's own converter."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic.errors import PydanticUserError
+
+from toolret.catalogs.functions import schema_tool
+from toolret.catalogs.source import Document
+from toolret.errors import CatalogError
+from toolret.types import Tool
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+__all__ = ["PythonTools", "is_langchain_tool"]
+
+_LANGCHAINS = frozenset({"callbacks", "run_manager"})
+"""Arguments that LangChain leaves out of the schema, and does not pass on."""
+
+_NO_MATTER = ("Field name .* shadows an attribute", "Default value .* is not JSON serializable")
+"""What pydantic warns of when LangChain makes models of functions; the schema is right without."""
+
+
+class PythonTools:
+    """Reads LangChain's ``BaseTool``s, and functions by their type hints and docstrings.
+
+    Each tool keeps what it was made of as ``target``: the ``BaseTool``, into which a function is
+    made, so that the tool can be run.
+    """
+
+    reads = "LangChain tools, Python functions"
+
+    def recognizes(self, content: Any) -> bool:
+        """Whether it is a LangChain tool, or a function or method."""
+        return inspect.isroutine(content) or is_langchain_tool(content)
+
+    def kind(self, content: Any) -> str:
+        """Which of the two it is."""
+        return "Python function" if inspect.isroutine(content) else "LangChain tool"
+
+    def tools(self, document: Document, *, namespace: str | None) -> Iterator[Tool]:
+        """The tool.
+
+        Raises:
+            CatalogError: If a function has no docstring, or arguments that no schema can describe.
+        """
+        from langchain_core.utils.function_calling import convert_to_openai_function
+
+        content = document.content
+        try:
+            with warnings.catch_warnings():
+                for message in _NO_MATTER:
+                    warnings.filterwarnings("ignore", message, UserWarning)
+                target = _from_function(content) if inspect.isroutine(content) else content
+                function = convert_to_openai_function(target)
+        except (NameError, PydanticUserError, TypeError, ValueError) as exc:
+            name = getattr(content, "__qualname__", None) or getattr(content, "name", "")
+            raise CatalogError(
+                f"no schema can be made for {name!r}: {' '.join(str(exc).split())[:200]}",
+                file=document.file,
+                place=document.at,
+            ) from exc
+        tool = schema_tool(
+            function,
+            document,
+            schema="parameters",
+            namespace=namespace,
+            tags=tuple(target.tags or ()),
+        )
+        yield replace(tool, target=target)
+
+
+def is_langchain_tool(value: Any) -> bool:
+    """Whether a value is a ``BaseTool``; does not import LangChain to find out."""
+    tools = sys.modules.get("langchain_core.tools")
+    return tools is not None and isinstance(value, tools.BaseTool)
+
+
+def _from_function(function: Any) -> BaseTool:
+    from langchain_core.tools import StructuredTool
+
+    if not (inspect.getdoc(function) or "").strip():
+        raise ValueError("it has no docstring: say in one what it does")
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name in _LANGCHAINS and parameter.default is parameter.empty:
+            raise ValueError(f"LangChain keeps the argument {name!r} to itself: rename it")
+    if inspect.iscoroutinefunction(function):
+        return StructuredTool.from_function(coroutine=function, parse_docstring=True)
+    return StructuredTool.from_function(function, parse_docstring=True)

@@ -1,0 +1,90 @@
+"""What an operation returns, in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+from toolret.catalogs.refs import Place, References
+from toolret.catalogs.text import plain_text
+from toolret.errors import CatalogError
+
+__all__ = ["SchemaOf", "returned"]
+
+SchemaOf: TypeAlias = Callable[[dict[str, Any], Place], tuple[Any, Place]]
+"""Where the schema of a response stands; it differs between Swagger and OpenAPI 3."""
+
+_MAX_NAMES = 8
+"""Properties that are named: enough to tell an order from an invoice."""
+
+_MAX_TEXT = 120
+"""Characters of a response's description; longer ones tell how, not what."""
+
+_SUCCESS = re.compile(r"2(\d\d|XX)", re.IGNORECASE)
+_SAYS_NOTHING = re.compile(
+    r"(an? )?(typical |default )?"
+    r"(ok|okay|done|success|successful|response|successful response|success response"
+    r"|successful operation|successful request|(request )?success(fully)?( processed)?|200( ok)?"
+    r"|created|accepted|no content|expected response to a valid request)?[.!]?",
+    re.IGNORECASE,
+)
+
+
+def returned(raw: dict[str, Any], place: Place, refs: References, schema_of: SchemaOf) -> str:
+    """What the first successful response of an operation is, such as ``list of Order: id, total``.
+
+    Nothing if the document does not say, or says it wrongly: a tool can be used without.
+
+    Args:
+        raw: The operation.
+        place: Where it stands.
+        refs: The document's references.
+        schema_of: Finds the schema of a response.
+    """
+    responses = raw.get("responses")
+    if not isinstance(responses, dict):
+        return ""
+    status = next((key for key in responses if _SUCCESS.fullmatch(key)), "default")
+    with suppress(CatalogError):
+        response, there = refs.follow(responses.get(status), place / "responses" / status)
+        text = plain_text(str(response.get("description") or "")).rstrip(".")
+        if _SAYS_NOTHING.fullmatch(text) or len(text) > _MAX_TEXT:
+            text = ""
+        shape = _shape(*schema_of(response, there), refs)
+        return f"{text} ({shape})" if text and shape else text or shape
+    return ""
+
+
+def _shape(schema: Any, place: Place, refs: References) -> str:
+    if not isinstance(schema, dict):
+        return ""
+    name = ""
+    if isinstance(ref := schema.get("$ref"), str):
+        name = refs.lookup(ref, place)[1].name
+    elif isinstance(schema.get("title"), str):
+        name = plain_text(schema["title"])
+    schema, place = refs.follow(schema, place)
+    if schema.get("type") == "array" and not name:
+        held = _shape(schema.get("items"), place / "items", refs)
+        return f"list of {held}" if held else "list"
+    names = list(dict.fromkeys(_properties(schema, place, refs, set())))
+    listed = ", ".join(names[:_MAX_NAMES]) + (", ..." if len(names) > _MAX_NAMES else "")
+    kind = schema.get("type")
+    name = name or (kind if isinstance(kind, str) and kind != "object" else "")
+    return ": ".join(part for part in (name, listed) if part)
+
+
+def _properties(
+    schema: dict[str, Any], place: Place, refs: References, seen: set[Place]
+) -> Iterator[str]:
+    """The names of the properties of a schema and of what it is made of."""
+    if place in seen:
+        return
+    seen.add(place)
+    parts = schema.get("allOf")
+    for index, raw in enumerate(parts if isinstance(parts, list) else ()):
+        yield from _properties(*refs.follow(raw, place / "allOf" / index), refs, seen)
+    properties = schema.get("properties")
+    yield from properties if isinstance(properties, dict) else ()

@@ -1,0 +1,73 @@
+"""Security requirements of API documents: the scopes that a caller needs, and where keys go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from toolret.catalogs.refs import Place, References
+from toolret.types import Permissions
+
+__all__ = ["Security", "read_security"]
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """What an operation asks of its caller.
+
+    Attributes:
+        permissions: The scopes, one set for each alternative; empty if one needs none.
+        alternatives: How to prove them: each alternative's schemes by name, with their ``type``,
+            ``scopes``, and for a key ``in`` and ``name``, for HTTP its ``scheme``.
+    """
+
+    permissions: Permissions
+    alternatives: list[dict[str, dict[str, Any]]]
+
+
+def read_security(raw: Any, place: Place, schemes: Any, there: Place, refs: References) -> Security:
+    """The requirements of an operation, or of a whole document.
+
+    Args:
+        raw: The list of requirements: any one of them is enough.
+        place: Where it stands.
+        schemes: The document's schemes by name.
+        there: Where they stand.
+        refs: The document's references.
+
+    Raises:
+        CatalogError: If a requirement is malformed: permissions are never dropped.
+    """
+    if not isinstance(raw, list):
+        raise place.wrong("an array", raw)
+    needed: list[frozenset[str]] = []
+    alternatives: list[dict[str, dict[str, Any]]] = []
+    for index, requirement in enumerate(raw):
+        here = place / index
+        if not isinstance(requirement, dict):
+            raise here.wrong("an object", requirement)
+        scopes_needed: set[str] = set()
+        alternative: dict[str, dict[str, Any]] = {}
+        for name, scopes in requirement.items():
+            if not isinstance(scopes, list) or not all(isinstance(s, str) for s in scopes):
+                raise (here / name).wrong("a list of scopes", scopes)
+            scopes_needed.update(scopes)
+            known = there.object(schemes).get(name)
+            scheme = _scheme(refs.follow(known, there / name)[0])
+            alternative[name] = scheme | ({"scopes": scopes} if scopes else {})
+        needed.append(frozenset(scopes_needed))
+        alternatives.append(alternative)
+    permissions = () if frozenset() in needed else tuple(dict.fromkeys(needed))
+    return Security(permissions, alternatives)
+
+
+def _scheme(raw: dict[str, Any]) -> dict[str, Any]:
+    """A scheme in OpenAPI 3's words; of type "" if it is not declared."""
+    kind = raw.get("type")
+    if kind == "basic":  # Swagger
+        return {"type": "http", "scheme": "basic"}
+    if kind == "apiKey" and isinstance(raw.get("name"), str) and isinstance(raw.get("in"), str):
+        return {"type": kind, "in": raw["in"], "name": raw["name"]}
+    if kind == "http":
+        return {"type": kind, "scheme": str(raw.get("scheme", "")).lower()}
+    return {"type": kind if isinstance(kind, str) and kind != "apiKey" else ""}

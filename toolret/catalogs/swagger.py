@@ -1,0 +1,171 @@
+"""Swagger 2.0, OpenAPI's forerunner: one tool for each operation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from toolret.catalogs.arguments import (
+    Argument,
+    Body,
+    annotated,
+    body_arguments,
+    parameter_name,
+    preferred,
+    read_parameters,
+)
+from toolret.catalogs.operations import Dialect, Operation, api_tools
+from toolret.catalogs.refs import Place
+from toolret.catalogs.schema import Schema, Schemas
+from toolret.catalogs.source import Document
+from toolret.types import Tool
+
+__all__ = ["Swagger"]
+
+_PLACES = ("path", "query", "header", "body", "formData")
+
+_FORM = "application/x-www-form-urlencoded"
+_FORM_WITH_FILES = "multipart/form-data"
+
+_STYLES: dict[str, dict[str, Any]] = {
+    "csv": {"explode": False},
+    "ssv": {"style": "spaceDelimited", "explode": False},
+    "tsv": {"style": "tabDelimited", "explode": False},
+    "pipes": {"style": "pipeDelimited", "explode": False},
+    "multi": {"style": "form", "explode": True},
+}
+"""How arrays are written, in OpenAPI 3's words; it has none for tabs."""
+
+_OF_THE_PARAMETER = frozenset(
+    {"allowEmptyValue", "collectionFormat", "description", "in", "name", "required"}
+)
+"""What is said of a parameter; the rest of it is its schema."""
+
+
+class Swagger:
+    """Reads Swagger documents."""
+
+    reads = "Swagger 2.0 documents"
+
+    def kind(self, content: Any) -> str:
+        """What a document is, in a few words."""
+        return f"Swagger {content['swagger']!s} document"
+
+    def recognizes(self, content: Any) -> bool:
+        """Whether it says that it is a Swagger document."""
+        return isinstance(content, dict) and "swagger" in content
+
+    def tools(self, document: Document, *, namespace: str | None) -> Iterator[Tool]:
+        """The operations of a document.
+
+        The namespace is the one given, or made of the document's title, or of its file's name.
+
+        Raises:
+            CatalogError: If the document cannot be used.
+        """
+        version = document.content["swagger"]
+        if str(version) not in ("2.0", "2"):
+            raise (Place(document.file) / "swagger").error(
+                f"Swagger {version!s} is not read: convert it to OpenAPI 3.0 or 3.1"
+            )
+        yield from api_tools(document, namespace, _SWAGGER)
+
+
+def _inputs(
+    operation: Operation, content: dict[str, Any], schemas: Schemas
+) -> tuple[list[Argument], Body]:
+    parameters = read_parameters(operation.parameters, operation.path, schemas, _parameter)
+    return parameters, _body(operation, content, schemas)
+
+
+def _parameter(raw: dict[str, Any], place: Place, schemas: Schemas) -> Argument | None:
+    """A parameter, if it is not of the body."""
+    name, location = parameter_name(raw, place, _PLACES)
+    if location in ("body", "formData"):
+        return None
+    required = location == "path" or raw.get("required") is True
+    schema = annotated(_schema(raw, place, schemas), raw)
+    return Argument(location, name, schema, required, _style(raw, location))
+
+
+def _body(operation: Operation, content: dict[str, Any], schemas: Schemas) -> Body:
+    """The body: the parameter in ``body``, or those in ``formData`` as one form."""
+    form: dict[str, tuple[dict[str, Any], Place]] = {}
+    whole: tuple[dict[str, Any], Place] | None = None
+    for raws, place in operation.parameters:
+        for index, raw in enumerate(place.array(raws)):
+            parameter, there = schemas.refs.follow(raw, place / index)
+            name, location = parameter_name(parameter, there, _PLACES)
+            if location == "body":
+                whole = parameter, there
+            elif location == "formData":
+                form[name] = parameter, there
+    consumed = _consumed(operation, content)
+    if whole:
+        raw, there = whole
+        return body_arguments(
+            schemas.inlined(raw.get("schema"), there / "schema"),
+            schemas,
+            content_type=preferred(consumed) if consumed else "application/json",
+            encoding={},
+            required=raw.get("required") is True,
+            description=str(raw.get("description") or ""),
+        )
+    if not form:
+        return Body()
+    files = any(raw.get("type") == "file" for raw, _ in form.values())
+    fitting = [name for name in (_FORM, _FORM_WITH_FILES)[files:] if name in consumed]
+    styles = {name: _style(raw, "query") for name, (raw, _) in form.items()}
+    return Body(
+        arguments=tuple(
+            Argument(
+                "body",
+                name,
+                annotated(_schema(raw, place, schemas), raw),
+                raw.get("required") is True,
+            )
+            for name, (raw, place) in form.items()
+        ),
+        content_type=fitting[0] if fitting else _FORM_WITH_FILES if files else _FORM,
+        encoding={name: style for name, style in styles.items() if style},
+    )
+
+
+def _consumed(operation: Operation, content: dict[str, Any]) -> list[str]:
+    raw = operation.raw.get("consumes", content.get("consumes"))
+    return [name for name in raw if isinstance(name, str)] if isinstance(raw, list) else []
+
+
+def _schema(raw: dict[str, Any], place: Place, schemas: Schemas) -> Schema:
+    schema = {key: value for key, value in raw.items() if key not in _OF_THE_PARAMETER}
+    if schema.get("type") == "file":
+        schema |= {"type": "string", "format": "binary"}
+    return schemas.inlined(schema, place)
+
+
+def _style(raw: dict[str, Any], location: str) -> dict[str, Any]:
+    """How an array is written: between commas unless it says otherwise."""
+    if raw.get("type") != "array":
+        return {}
+    style = _STYLES.get(str(raw.get("collectionFormat")), _STYLES["csv"])
+    return {"style": "form" if location == "query" else "simple"} | style
+
+
+def _server(operation: Operation, content: dict[str, Any]) -> str:
+    """The URL before the path, by https if it is offered; relative if the host is not known."""
+    host = content.get("host")
+    base = content.get("basePath")
+    path = base if isinstance(base, str) else ""
+    if not isinstance(host, str) or not host:
+        return path or "/"
+    offered = operation.raw.get("schemes", content.get("schemes"))
+    schemes = [s for s in offered if isinstance(s, str)] if isinstance(offered, list) else []
+    scheme = "https" if "https" in schemes or not schemes else schemes[0]
+    return f"{scheme}://{host}{path}"
+
+
+def _schema_of(response: dict[str, Any], place: Place) -> tuple[Any, Place]:
+    return response.get("schema"), place / "schema"
+
+
+_SWAGGER = Dialect("Swagger", _inputs, _server, ("securityDefinitions",), _schema_of)

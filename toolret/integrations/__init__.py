@@ -1,0 +1,1 @@
+"""Other libraries' forms, in and out: LangChain, OpenAI, MCP. Import each from its own module."""

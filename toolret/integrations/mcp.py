@@ -1,0 +1,348 @@
+"""MCP servers, read and called live by the official ``mcp`` client."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from toolret.calling import Outcome
+from toolret.catalogs import Document
+from toolret.catalogs.mcp_tools import McpTools
+from toolret.errors import CallError, CatalogError, MissingExtraError
+from toolret.rows import unique
+from toolret.types import JsonObject, Tool
+
+try:
+    import anyio
+    from anyio.abc import TaskStatus
+    from mcp import Client, MCPError, StdioServerParameters, stdio_client
+    from mcp.client import IncomingMessage, Transport
+    from mcp.client.subscriptions import SubscriptionLost
+    from mcp.types import CONNECTION_CLOSED, CallToolResult, ToolListChangedNotification
+    from mcp.types.version import MODERN_PROTOCOL_VERSIONS
+    from pydantic import ValidationError
+except ImportError as exc:
+    raise MissingExtraError("MCP servers need the extra: pip install 'toolret[mcp]'") from exc
+
+__all__ = ["McpServers", "Server", "StdioServerParameters", "load_mcp_tools"]
+
+Server: TypeAlias = str | StdioServerParameters | Callable[[], Transport]
+"""A URL for streamable HTTP, a program to start, or what makes a transport of the ``mcp`` package,
+anew for each connection."""
+
+_log = logging.getLogger(__name__)
+
+_FAULTS = (ExceptionGroup, MCPError, OSError, SubscriptionLost, ValidationError)
+"""What the client raises when a server is gone, says nothing, or talks nonsense."""
+
+_MAX_PAGES = 1_000
+"""Pages of one list of tools; no server that ends it has so many."""
+
+_MAX_REASON = 200
+"""Characters of a foreign error's message that are passed on."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
+"""Seconds until a lost server is tried again, doubled each time."""
+
+
+class McpServers:
+    """Several MCP servers, each under its own namespace; an asynchronous context manager.
+
+    Lost servers are connected again. It is a ``Runner`` too: give it to a ``Toolbox``, and the
+    tools of the servers can be called.
+
+    Args:
+        servers: Servers by the namespaces that their tools get.
+        timeout: Seconds that a server may take to answer.
+
+    Raises:
+        CatalogError: On entering, if a server cannot be reached.
+    """
+
+    def __init__(self, servers: Mapping[str, Server], *, timeout: float = 60.0) -> None:
+        self._servers = dict(servers)
+        self._timeout = timeout
+        self._clients: dict[str, Client] = {}
+        self._lists: dict[str, list[Tool]] = {}
+        self._news = asyncio.Event()
+        self._lost = {name: asyncio.Event() for name in servers}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks = anyio.create_task_group()
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        await self._tasks.__aenter__()
+        try:
+            for name in self._servers:
+                with _faults_of(name, CatalogError), anyio.fail_after(self._timeout):
+                    await self._tasks.start(self._keep, name)
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stop()
+
+    async def tools(self) -> list[Tool]:
+        """The tools of all servers as they are now, asked for anew.
+
+        Of a server that does not answer, the tools that it had before.
+
+        Raises:
+            CatalogError: If a server has never answered, or has two tools of one name.
+        """
+        for name in self._servers:
+            try:
+                self._lists[name] = await self._read(name)
+            except CatalogError as error:
+                if name not in self._lists:
+                    raise
+                _log.warning("%s; its tools are kept as they were", error)
+        return [tool for name in self._servers for tool in self._lists[name]]
+
+    async def watch(self) -> AsyncIterator[list[Tool]]:
+        """The tools now, and again whenever a server says that its list has changed.
+
+        Raises what ``tools`` does, the first time.
+        """
+        before: list[Tool] | None = None
+        while True:
+            news = self._news
+            tools = await self.tools()
+            if tools != before:
+                before = tools
+                yield tools
+            await news.wait()
+
+    def runs(self, tool: Tool) -> bool:
+        """Whether the tool was read from one of the servers."""
+        return tool.metadata.get("mcp_server") in self._servers
+
+    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+        """``acall`` from another thread than that of the event loop.
+
+        Raises:
+            CallError: If it is the same thread, or as ``acall`` does.
+        """
+        try:
+            here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if self._loop is None or here is self._loop:
+            raise CallError("MCP tools are called in an event loop: use acall")
+        return asyncio.run_coroutine_threadsafe(self.acall(tool, arguments), self._loop).result()
+
+    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+        """Call a tool of a server.
+
+        Raises:
+            CallError: If the server cannot be reached, or refuses the call.
+        """
+        name = tool.metadata["mcp_server"]
+        with self._use(name, CallError):
+            result = await self._clients[name].call_tool(tool.name, dict(arguments))
+        return _outcome(result)
+
+    async def _keep(
+        self, name: str, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Keep a server connected until this task is cancelled."""
+        pause, is_new = _FIRST_PAUSE, True
+        while True:
+            since = time.monotonic()
+            try:
+                client = Client(
+                    _transport(self._servers[name]),
+                    read_timeout_seconds=self._timeout,
+                    message_handler=self._heard,
+                )
+                async with client:
+                    self._clients[name] = client
+                    self._lost[name].clear()
+                    self._announce()
+                    if is_new:
+                        task_status.started()
+                    is_new = False
+                    await self._until_lost(client, self._lost[name])
+            except Exception as error:
+                # Whatever it is: raised here, it would end what the caller does beside it.
+                if is_new:
+                    raise
+                _log.warning("the MCP server %r was lost: %s", name, _reason(error))
+            self._clients.pop(name, None)
+            pause = _next_pause(pause, since)
+            await anyio.sleep(pause)
+
+    async def _until_lost(self, client: Client, lost: asyncio.Event) -> None:
+        async with anyio.create_task_group() as both:
+            tools = client.server_capabilities.tools
+            if tools and tools.list_changed and _is_modern(client):
+                both.start_soon(self._listen, client)
+            await lost.wait()
+            both.cancel_scope.cancel()
+
+    async def _listen(self, client: Client) -> None:
+        """Hear of changes; servers and proxies end such streams whenever they like."""
+        pause = _FIRST_PAUSE
+        while True:
+            since = time.monotonic()
+            try:
+                async with client.listen(tools_list_changed=True) as events:
+                    self._announce()  # of what changed while nobody listened
+                    async for _ in events:
+                        self._announce()
+            except SubscriptionLost as error:
+                _log.debug("listening again: %s", error)
+            pause = _next_pause(pause, since)
+            await anyio.sleep(pause)
+
+    async def _heard(self, message: IncomingMessage) -> None:
+        if isinstance(message, ToolListChangedNotification):
+            self._announce()
+
+    def _announce(self) -> None:
+        """Wake all who wait for news; each waits for the next by the event that it saw."""
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    async def _read(self, name: str) -> list[Tool]:
+        source = McpTools()
+        tools: list[Tool] = []
+        cursor: str | None = None
+        for _ in range(_MAX_PAGES):
+            with self._use(name, CatalogError):
+                page = await self._clients[name].list_tools(cursor=cursor, cache_mode="refresh")
+            for listed in page.tools:
+                content = listed.model_dump(mode="json", by_alias=True, exclude_none=True)
+                document = Document(content, f"<MCP server {name!r}>", at=listed.name)
+                tools += source.tools(document, namespace=name)
+            cursor = page.next_cursor
+            if cursor is None:
+                marked = [replace(t, metadata={**t.metadata, "mcp_server": name}) for t in tools]
+                return unique(marked, error=CatalogError)
+        raise CatalogError(f"the MCP server {name!r} goes on listing tools without an end")
+
+    @contextmanager
+    def _use(self, name: str, error: type[CallError | CatalogError]) -> Iterator[None]:
+        """A connection is given up when it fails, and made anew."""
+        if name not in self._clients:
+            raise error(f"the MCP server {name!r} is not connected now")
+        try:
+            with _faults_of(name, error):
+                yield
+        except error as fault:
+            if _is_loss(fault.__cause__):
+                self._lost[name].set()
+            raise
+
+    async def _stop(self) -> None:
+        """End all tasks. What was raised within is raised as it is, not in a group."""
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+        self._clients.clear()
+
+
+def load_mcp_tools(servers: Mapping[str, Server], *, timeout: float = 60.0) -> list[Tool]:
+    """The tools of MCP servers, read once.
+
+    Args:
+        servers: Servers by the namespaces that their tools get.
+        timeout: Seconds that a server may take to answer.
+
+    Raises:
+        CatalogError: If a server cannot be reached, or has two tools of one name.
+    """
+
+    async def read() -> list[Tool]:
+        async with McpServers(servers, timeout=timeout) as connected:
+            return await connected.tools()
+
+    # In a thread of its own it can be called from a running event loop too, as in a notebook.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(asyncio.run, read()).result()
+
+
+def _transport(server: Server) -> str | Transport:
+    """A program's complaints go to the terminal, also where ``sys.stderr`` is no file."""
+    if isinstance(server, str):
+        return server
+    if not isinstance(server, StdioServerParameters):
+        return server()
+    log = sys.stderr
+    try:
+        log.fileno()
+    except (AttributeError, OSError):  # as in a notebook
+        log = sys.__stderr__ or log
+    return stdio_client(server, errlog=log)
+
+
+def _is_loss(error: BaseException | None) -> bool:
+    """Whether the connection is of no use any more; a refused or slow call is not that."""
+    if isinstance(error, MCPError):
+        return error.code == CONNECTION_CLOSED or "terminated" in str(error)
+    return not isinstance(error, TimeoutError | ValidationError)
+
+
+def _next_pause(pause: float, since: float) -> float:
+    """Twice the last, or the first again after what has lasted."""
+    lasted = time.monotonic() - since
+    return _FIRST_PAUSE if lasted > _LONGEST_PAUSE else min(2 * pause, _LONGEST_PAUSE)
+
+
+def _is_modern(client: Client) -> bool:
+    """Whether one asks to hear of changes, as of 2026-07-28."""
+    return client.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+
+def _outcome(result: CallToolResult) -> Outcome:
+    blocks: list[dict[str, Any]] = [
+        block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content
+    ]
+    texts = []
+    for fields in blocks:
+        resource = fields.get("resource", {})
+        text = fields.get("text") or resource.get("text")
+        if text is None:
+            about = [fields.get("mimeType") or resource.get("mimeType"), fields.get("uri")]
+            text = f"({', '.join(part for part in [fields['type'], *about] if part)})"
+        texts.append(text)
+    value = result.structured_content
+    return Outcome(
+        text="\n".join(texts),
+        value=blocks if value is None else value,
+        ok=not result.is_error,
+    )
+
+
+@contextmanager
+def _faults_of(name: str, error: type[CallError | CatalogError]) -> Iterator[None]:
+    try:
+        yield
+    except _FAULTS as exc:
+        raise error(f"the MCP server {name!r} does not answer: {_reason(exc)}") from exc
+
+
+def _reason(error: BaseException) -> str:
+    """The first thing that went wrong, in one line."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    text = " ".join(str(error).split())[:200]
+    return (
+        text
+        if isinstance(error, MCPError) and text
+        else f"{type(error).__name__}: {text}".rstrip(": ")
+    )

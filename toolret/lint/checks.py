@@ -1,0 +1,27 @@
+"""All checks of a catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from toolret.lint.findings import CHECKS, LEVELS, Finding
+from toolret.lint.likeness import alike_descriptions, alike_names
+from toolret.lint.poisoning import suspicious_texts
+from toolret.lint.schemas import schema_defects
+from toolret.lint.wording import poor_texts
+from toolret.types import Tool
+
+__all__ = ["lint"]
+
+
+def lint(tools: Sequence[Tool]) -> list[Finding]:
+    """Everything that is found in a catalog: the gravest first, then by check, in its order."""
+    findings = [
+        *suspicious_texts(tools),
+        *schema_defects(tools),
+        *poor_texts(tools),
+        *alike_descriptions(tools),
+        *alike_names(tools),
+    ]
+    checks = list(CHECKS)
+    return sorted(findings, key=lambda f: (LEVELS.index(f.level), checks.index(f.check)))

@@ -1,0 +1,156 @@
+"""Tools that a retriever can hardly tell apart: by their descriptions, or by their names."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import pairwise
+from math import ceil, sqrt
+
+from toolret.lint.findings import Finding
+from toolret.lint.wording import own_description, words
+from toolret.texts import split_identifier
+from toolret.types import Tool
+
+__all__ = ["alike_descriptions", "alike_names", "similarity"]
+
+_SIMILAR = 0.9
+"""Descriptions of 16 words of which one differs reach it; of shorter ones the word stands out."""
+
+_COMPARED = 50
+"""Earlier texts that a rare feature makes a text be compared with: where there are more of them,
+they are alike themselves."""
+
+_MAX_NAMES = 4
+"""Tools and words that a finding names."""
+
+Words = tuple[str, ...]
+
+
+def alike_descriptions(tools: Sequence[Tool]) -> Iterator[Finding]:
+    """Clusters of tools that are described by the same words, and by nearly the same."""
+    groups: defaultdict[Words, list[Tool]] = defaultdict(list)
+    for tool in tools:
+        if said := words(own_description(tool)):
+            groups[said].append(tool)
+    for group in groups.values():
+        if len(group) > 1:
+            ids = tuple(tool.id for tool in group)
+            problem = f"{len(ids)} tools are described alike: {_listed(ids)}"
+            yield Finding("same-description", ids, problem, "description", 1.0)
+    texts = list(groups)
+    for cluster in _clusters(texts):
+        ids = tuple(tool.id for text in cluster.members for tool in groups[texts[text]])
+        first, other = cluster.pair
+        problem = (
+            f"{len(ids)} tools are described nearly alike (similarity {cluster.similarity:.2f}): "
+            f"{_listed(ids)}; {groups[texts[first]][0].id} and {groups[texts[other]][0].id} differ "
+            f"in {_difference(texts[first], texts[other])}"
+        )
+        yield Finding(
+            "similar-description", ids, problem, "description", round(cluster.similarity, 3)
+        )
+
+
+def alike_names(tools: Sequence[Tool]) -> Iterator[Finding]:
+    """Names of one namespace that differ only in case, in separators or in a plural."""
+    groups: defaultdict[tuple[str, Words], list[Tool]] = defaultdict(list)
+    for tool in tools:
+        parts = split_identifier(tool.name).casefold().split()
+        groups[tool.namespace, tuple(map(_singular, parts))].append(tool)
+    for group in groups.values():
+        names = list(dict.fromkeys(tool.name for tool in group))
+        if len(names) > 1:
+            ids = tuple(tool.id for tool in group)
+            problem = f"only case, separators or a plural tell them apart: {_listed(names)}"
+            yield Finding("similar-name", ids, problem, "name")
+
+
+def similarity(first: Words, other: Words) -> float:
+    """How alike two texts are: the cosine of their words and pairs of neighbouring words."""
+    return _cosine(_features(first), _features(other))
+
+
+@dataclass(slots=True)
+class _Cluster:
+    """Texts by number, the least alike pair of those that hold it together, and their likeness."""
+
+    members: list[int]
+    pair: tuple[int, int]
+    similarity: float
+
+
+def _clusters(texts: Sequence[Words]) -> Iterator[_Cluster]:
+    """Texts that are linked by pairs of at least ``_SIMILAR``.
+
+    Two such texts have most features in common, so they share one of the rarest few of each:
+    only those are looked up (Bayardo et al., "Scaling up all pairs similarity search", 2007).
+    """
+    features = [_features(text) for text in texts]
+    count = Counter(feature for one in features for feature in one)
+    parents = list(range(len(texts)))
+    links: list[tuple[float, int, int]] = []
+
+    def root(text: int) -> int:
+        while parents[text] != text:
+            parents[text] = text = parents[parents[text]]
+        return text
+
+    seen: defaultdict[str, list[int]] = defaultdict(list)
+    for number, one in enumerate(features):
+        # A text of n features that is as similar shares at least 0.81 n of them.
+        needed = len(one) - ceil(_SIMILAR**2 * len(one)) + 1
+        rarest = sorted(one, key=lambda feature: (count[feature], feature))[:needed]
+        for candidate in dict.fromkeys(c for f in rarest for c in seen[f][-_COMPARED:]):
+            if root(candidate) != root(number):
+                likeness = _cosine(one, features[candidate])
+                if likeness >= _SIMILAR:
+                    links.append((likeness, candidate, number))
+                    parents[root(number)] = root(candidate)
+        for feature in rarest:
+            seen[feature].append(number)
+    clusters: dict[int, _Cluster] = {}
+    for likeness, first, other in links:
+        cluster = clusters.setdefault(root(first), _Cluster([], (first, other), likeness))
+        if likeness < cluster.similarity:
+            cluster.pair, cluster.similarity = (first, other), likeness
+    for number in range(len(texts)):
+        if root(number) in clusters:
+            clusters[root(number)].members.append(number)
+    yield from clusters.values()
+
+
+def _features(text: Words) -> frozenset[str]:
+    return frozenset(text) | {f"{a} {b}" for a, b in pairwise(text)}
+
+
+def _cosine(first: frozenset[str], other: frozenset[str]) -> float:
+    return len(first & other) / sqrt(len(first) * len(other))
+
+
+def _difference(first: Words, other: Words) -> str:
+    """The words in which two texts differ."""
+    changes = SequenceMatcher(None, first, other, autojunk=False).get_opcodes()
+    parts = [
+        f"{' '.join(first[a:b]) or 'nothing'!r} for {' '.join(other[c:d]) or 'nothing'!r}"
+        for kind, a, b, c, d in changes
+        if kind != "equal"
+    ]
+    return "; ".join(parts[:_MAX_NAMES]) + ("; ..." if len(parts) > _MAX_NAMES else "")
+
+
+def _singular(word: str) -> str:
+    """A word without the ending of an English plural."""
+    if word.endswith("ies") and len(word) > 4:
+        return f"{word[:-3]}y"
+    if word.endswith(("ches", "shes", "sses", "xes", "zes")):
+        return word[:-2]
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")) and len(word) > 3:
+        return word[:-1]
+    return word
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MAX_NAMES]) + (", ..." if len(names) > _MAX_NAMES else "")

@@ -1,0 +1,134 @@
+"""Texts that work on the model behind people's backs: hidden characters, and commands to it.
+
+Whatever a catalog says goes into the prompt, so who writes a description can try to steer the
+agent ("tool poisoning"). The patterns below are those of attacks that were published. They find
+plain attempts; that nothing is found does not make a source trustworthy.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from toolret.lint.findings import Finding
+from toolret.types import Tool
+
+__all__ = ["is_hidden", "suspicious_texts", "visible"]
+
+_PLAIN_CONTROLS = frozenset("\t\n\r")
+
+_JOINERS = frozenset("\u200c\u200d")
+"""Which some scripts need between letters, and emoji between parts of one."""
+
+_JOINED_SCRIPTS = re.compile(r"[\u0590-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17ff]")
+
+_MAX_SHOWN = 60
+"""Characters around a suspicious place that a finding shows."""
+
+_COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (what, re.compile(pattern, re.IGNORECASE))
+    for what, pattern in (
+        (
+            "it tells the model to disregard its instructions",
+            r"\b(ignore|disregard|forget|override|bypass)\b[^.]{0,20}"
+            r"\b(previous|prior|above|earlier|preceding|system|safety|other|all)\b[^.]{0,20}"
+            r"\b(instructions?|prompts?|rules|guidelines|guardrails)\b",
+        ),
+        (
+            "it tells the model to keep something from the user",
+            r"\b(do not|don['\u2019]t|never|without|avoid|must not)\b[^.]{0,20}"
+            r"\b(tell|telling|mention|mentioning|inform|informing|notify|notifying|reveal|revealing"
+            r"|alert|alerting|show|showing|let)\b[^.]{0,15}\b(the |this to the )?(user|human)\b"
+            r"(?!['\u2019]s|s? (name|id|e-?mail))",
+        ),
+        (
+            "it tells the model what to do before or instead of other calls",
+            r"\b(before|prior to|when|after|instead of|whenever)\s+(\w+\s+){0,2}"
+            r"(using|calling|invoking|running|executing)\s+(\w+\s+){0,2}(tools?|functions?)\b"
+            r"[^.]{0,60}\b(you must|always|first|read|send|call|fetch|include|pass)\b",
+        ),
+        (
+            "it speaks as if it were the system or the user",
+            r"<\|?(im_start|im_end|system|assistant|endoftext)\|?>|\[/?INST\]|<</?SYS>>"
+            r"|</?(important|secret|hidden|instructions?|system)>"
+            r"|^\s*#+\s*(system|instructions?)\b|\byou are now (in|a|an|the)\b",
+        ),
+        (
+            "it names files that hold secrets",
+            r"~/\.(ssh|aws|gnupg|kube|docker|netrc|cursor)\b|\bid_(rsa|ed25519|ecdsa)\b"
+            r"|/etc/(passwd|shadow)\b|\bmcp\.json\b|\.env\b(?= file| and|,|\.|$)",
+        ),
+        (
+            "it tells the model to send data elsewhere",
+            r"\b(send|post|forward|upload|exfiltrate|transmit|leak|bcc)\b[^.]{0,60}"
+            r"\b(conversation|chat history|system prompt|credentials|secrets|private keys?"
+            r"|passwords|environment variables)\b[^.]{0,60}\b(to|at)\b",
+        ),
+    )
+)
+
+
+def suspicious_texts(tools: Sequence[Tool]) -> Iterator[Finding]:
+    """Hidden characters, and commands to the model, in whatever a tool says of itself."""
+    for tool in tools:
+        for place, text in _texts(tool):
+            if hidden := sorted({c for i, c in enumerate(text) if is_hidden(text, i)}):
+                listed = ", ".join(map(_named, hidden[:5]))
+                problem = f"it holds characters that are not seen: {listed}"
+                yield Finding("hidden-character", (tool.id,), problem, place)
+            plain = "".join(c for i, c in enumerate(text) if not is_hidden(text, i))
+            plain = unicodedata.normalize("NFKC", plain)
+            for what, pattern in _COMMANDS:
+                if found := pattern.search(plain):
+                    shown = visible(plain[found.start() : found.start() + _MAX_SHOWN])
+                    problem = f"{what}: {shown!r}"
+                    yield Finding("instruction-to-model", (tool.id,), problem, place)
+
+
+def is_hidden(text: str, index: int) -> bool:
+    """Whether a reader does not see the character at this place, and a model does."""
+    character = text[index]
+    if character.isascii():
+        return unicodedata.category(character) == "Cc" and character not in _PLAIN_CONTROLS
+    if character in _JOINERS:
+        return not _joins(text[index - 1 : index], text[index + 1 : index + 2])
+    category = unicodedata.category(character)
+    # Selectors of the 17th plane carry hidden text; the others choose between forms of a sign.
+    return category in ("Cf", "Co", "Cc") or "\U000e0100" <= character <= "\U000e01ef"
+
+
+def visible(text: str) -> str:
+    """The text with characters that are not seen written as their numbers, safe for a terminal."""
+    return "".join(
+        f"<{_named(c)}>" if is_hidden(text, i) or c in "\n\r\t" else c for i, c in enumerate(text)
+    )
+
+
+def _joins(before: str, after: str) -> bool:
+    if not before or not after:
+        return False
+    emoji = all(unicodedata.category(c) in ("So", "Sk", "Mn", "Me") for c in (before, after))
+    return emoji or bool(_JOINED_SCRIPTS.match(before) and _JOINED_SCRIPTS.match(after))
+
+
+def _named(character: str) -> str:
+    return f"U+{ord(character):04X}"
+
+
+def _texts(tool: Tool) -> Iterator[tuple[str, str]]:
+    """All texts of a tool that reach a prompt, each with its place."""
+    yield from (("name", tool.name), ("namespace", tool.namespace))
+    yield "description", tool.description
+    waiting: list[tuple[str, Any]] = [("/parameters", tool.parameters)]
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, str):
+            yield place, value
+        elif isinstance(value, Mapping):
+            for key, part in value.items():
+                waiting.append((f"{place}/{key}", part))
+                yield f"{place}/{key}", str(key)
+        elif isinstance(value, list):
+            waiting += [(f"{place}/{index}", part) for index, part in enumerate(value)]

@@ -1,0 +1,91 @@
+"""What OpenAI and Anthropic accept as the schema of a tool's arguments.
+
+These are the rules for plain function calling, as the providers document them and as their
+answers (HTTP 400) state them. Strict modes allow far less and are a choice of the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from toolret.catalogs.keys import is_key
+from toolret.catalogs.keywords import NESTED, NESTED_LISTS, NESTED_MAPS
+
+__all__ = ["Problem", "anthropic_problems", "openai_problems", "schema_problems"]
+
+Problem = tuple[str, str]
+"""A JSON pointer into the schema, and what is wrong there."""
+
+_META = Draft202012Validator(Draft202012Validator.META_SCHEMA)
+
+_OPENAI_TOP = ("oneOf", "anyOf", "allOf", "enum", "const", "not")
+_ANTHROPIC_TOP = ("oneOf", "anyOf", "allOf")
+
+_MAPS = NESTED_MAPS | {"$defs", "definitions"}
+
+
+def schema_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
+    """Where it is no valid JSON Schema (draft 2020-12), which both providers ask for."""
+    for error in _META.iter_errors(schema):
+        pointer = "".join(f"/{part}" for part in error.absolute_path)
+        if error.absolute_path and error.absolute_path[-1] == "type":
+            yield pointer, f"JSON Schema has no type {_short(repr(error.instance))}"
+        else:
+            yield pointer, f"it is no JSON Schema: {_short(error.message)}"
+
+
+def openai_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
+    """Where OpenAI refuses it: "Invalid schema for function ..."."""
+    if schema.get("type") != "object":
+        yield "", "OpenAI asks for type 'object' at the top"
+    for key in _OPENAI_TOP:
+        if key in schema:
+            yield f"/{key}", f"OpenAI refuses {key!r} at the top"
+    for pointer, part in _subschemas(schema):
+        named = part.get("type")
+        if (named == "array" or (isinstance(named, list) and "array" in named)) and (
+            "items" not in part
+        ):
+            yield pointer, "OpenAI refuses an array without 'items'"
+
+
+def anthropic_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
+    """Where Anthropic refuses it: "tools.0.custom.input_schema: ..."."""
+    if schema.get("type") != "object":
+        yield "", "Anthropic asks for type 'object' at the top"
+    for key in _ANTHROPIC_TOP:
+        if key in schema:
+            yield f"/{key}", f"Anthropic refuses {key!r} at the top"
+    for pointer, part in _subschemas(schema):
+        properties = part.get("properties")
+        for name in properties if isinstance(properties, Mapping) else ():
+            if not is_key(str(name)):
+                yield (
+                    f"{pointer}/properties/{name}",
+                    f"Anthropic refuses the property name {name!r}: 1 to 64 of A-Z a-z 0-9 _ . -",
+                )
+
+
+def _subschemas(schema: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """A schema and all schemas in it, with their pointers."""
+    waiting: list[tuple[str, Any]] = [("", schema)]
+    while waiting:
+        pointer, value = waiting.pop()
+        if not isinstance(value, Mapping):
+            continue
+        yield pointer, value
+        for key, part in value.items():
+            here = f"{pointer}/{key}"
+            if key in NESTED:
+                waiting.append((here, part))
+            elif key in NESTED_LISTS and isinstance(part, list):
+                waiting += [(f"{here}/{index}", each) for index, each in enumerate(part)]
+            elif key in _MAPS and isinstance(part, Mapping):
+                waiting += [(f"{here}/{name}", each) for name, each in part.items()]
+
+
+def _short(message: str, length: int = 160) -> str:
+    return message if len(message) <= length else f"{message[:length]}..."

@@ -1,0 +1,99 @@
+"""Texts that say too little to be found by, or too much to be read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from toolret.lint.findings import Finding
+from toolret.types import Tool
+
+__all__ = ["own_description", "poor_texts", "words"]
+
+_FEW_WORDS = 3
+"""A description of fewer words names a thing, or what is done, and not both."""
+
+_LONG_DESCRIPTION = 256
+"""Tokens: the default embedder reads no more of a tool, its name and parameters included."""
+
+_LARGE_SCHEMA = 2_000
+"""Tokens: the default budget for all tools and examples of a prompt."""
+
+_MAX_NAMES = 6
+"""Parameters that a finding names."""
+
+_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff"
+"""Scripts that write no spaces between words: of those each character counts as one."""
+
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+
+
+def own_description(tool: Tool) -> str:
+    """The description that the catalog gives; the readers of API documents fill in missing ones."""
+    returns = tool.metadata.get("returns")
+    return "" if returns and tool.description == f"Returns: {returns}." else tool.description
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text, in small letters."""
+    return tuple(_WORD.findall(text.casefold()))
+
+
+def poor_texts(tools: Sequence[Tool]) -> Iterator[Finding]:
+    """Missing, short and long descriptions, parameters without text, and large schemas."""
+    for tool in tools:
+        here = (tool.id,)
+        description = own_description(tool)
+        count = len(words(description))
+        if not count:
+            yield Finding("missing-description", here, "it has no description", "description")
+        elif count < _FEW_WORDS:
+            yield Finding("short-description", here, f"it only says {description!r}", "description")
+        tokens = _tokens(description)
+        if tokens > _LONG_DESCRIPTION:
+            problem = (
+                f"it has about {tokens} tokens; an embedder reads some {_LONG_DESCRIPTION}, of "
+                "name and parameters too"
+            )
+            yield Finding("long-description", here, problem, "description")
+        if names := _undescribed(tool.parameters):
+            listed = ", ".join(names[:_MAX_NAMES]) + (", ..." if len(names) > _MAX_NAMES else "")
+            problem = f"nothing is said of {len(names)}: {listed}"
+            yield Finding("undescribed-parameter", here, problem, "parameters")
+        size = _tokens(json.dumps(tool.parameters, ensure_ascii=False, separators=(",", ":")))
+        if size > _LARGE_SCHEMA:
+            problem = f"its parameters take about {size} tokens of a prompt"
+            yield Finding("large-schema", here, problem, "parameters")
+
+
+def _tokens(text: str) -> int:
+    """Tokens by a rule of thumb, so that the findings are the same on every machine.
+
+    Four ASCII characters are one, and any other character is one.
+    """
+    others = sum(not character.isascii() for character in text)
+    return others + (len(text) - others) // 4
+
+
+def _undescribed(parameters: Mapping[str, Any] | None) -> list[str]:
+    properties = (parameters or {}).get("properties")
+    if not isinstance(properties, Mapping):
+        return []
+    return [str(name) for name, schema in properties.items() if not _is_described(schema)]
+
+
+def _is_described(schema: Any) -> bool:
+    """Whether a parameter, or something in it, is described."""
+    waiting = [schema]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            texts = (value.get("description"), value.get("title"))
+            if any(isinstance(text, str) and text.strip() for text in texts):
+                return True
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return False
