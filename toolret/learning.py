@@ -115,28 +115,31 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
         and abs(changes[0] - stored.changes[0]) <= _DRIFT * len(searcher.snapshot.tools.items)
         and abs(changes[1] - stored.changes[1]) <= _DRIFT * len(demos.items)
     ):
-        return Fit(
-            prior,
-            own=weights_from_json(stored.own) if stored.own else None,
-            own_need=need_from_json(stored.own_need) if stored.own_need else None,
-            familiarity=Familiarity(**stored.familiarity) if stored.familiarity else None,
-            related=stored.related,
-        )
+        return _restored(stored, prior)
     made = _learn(searcher, prior)
-    _write(
-        index.fit_path,
-        _StoredFit(
-            embedder=index.embedder.id,
-            cosines=cosines,
-            features=list(FEATURES),
-            changes=changes,
-            own=weights_to_json(made.own) if made.own else None,
-            own_need=asdict(made.own_need) if made.own_need else None,
-            familiarity=asdict(made.familiarity) if made.familiarity else None,
-            related=made.related,
-        ),
+    stored = _StoredFit(
+        embedder=index.embedder.id,
+        cosines=cosines,
+        features=list(FEATURES),
+        changes=changes,
+        own=weights_to_json(made.own) if made.own else None,
+        own_need=asdict(made.own_need) if made.own_need else None,
+        familiarity=asdict(made.familiarity) if made.familiarity else None,
+        related=made.related,
     )
-    return made
+    _write(index.fit_path, stored)
+    # As it will be read: rounded for the file, so that the next process ranks alike.
+    return _restored(stored, prior)
+
+
+def _restored(stored: _StoredFit, prior: Prior) -> Fit:
+    return Fit(
+        prior,
+        own=weights_from_json(stored.own) if stored.own else None,
+        own_need=need_from_json(stored.own_need) if stored.own_need else None,
+        familiarity=Familiarity(**stored.familiarity) if stored.familiarity else None,
+        related=stored.related,
+    )
 
 
 def _learn(searcher: Searcher, prior: Prior) -> Fit:

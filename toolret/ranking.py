@@ -86,15 +86,7 @@ DEMO_FEATURES = (
 
 FEATURES = TEXT_FEATURES + DEMO_FEATURES
 
-CONTEXT = (
-    "namespace_dense",
-    "namespace_lexical",
-    "neighbours",
-    "demo_count",
-    "demo_any",
-    "demo_any_nearest",
-    "demo_covered",
-)
+CONTEXT = ("neighbours", "demo_count", "demo_any", "demo_any_nearest", "demo_covered")
 """Features that say where a tool stands, of which more may be better or worse. All others say how
 well it fits, and of these more is never worse."""
 

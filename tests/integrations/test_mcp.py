@@ -179,7 +179,7 @@ async def test_a_changed_list_leads_to_a_new_sync(kind: str, http: str, tmp_path
         await toolbox.acall("a.mount", {"disk": "backup"})
         report = index.sync_tools(await next_list())
         assert (report.added, report.removed, report.kept) == (1, 0, len(NAMES))
-        hits = retriever.search("show what a file of the disk holds", k=1, keep_all=True)
+        hits = retriever.search("read a file of the backup disk", k=1, keep_all=True)
         assert hits[0].tool.id == "a.read_backup"
         # A tool that comes out of the index runs all the same.
         outcome = await Toolbox(index, servers).acall("a__read_backup", {"path": "x"})
