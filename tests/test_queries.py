@@ -16,6 +16,7 @@ from toolret.queries import (
     as_request,
     parse_reply,
     render_prompt,
+    search_texts,
 )
 from toolret.testing import ScriptedChatModel
 from toolret.types import Query, Request
@@ -181,3 +182,15 @@ def test_the_raw_request_is_what_the_user_said_last() -> None:
 def test_a_conversation_without_text_is_an_error(conversation: Any, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         as_request(conversation)
+
+
+def test_what_is_needed_widens_the_whole_and_the_request_stays() -> None:
+    request, clause = Query("fix it", "request"), Query("it is old", "clause")
+    needs = [Query("update an address", "need"), Query("tell the customer", "need")]
+    assert search_texts([request, clause]) == ["fix it", "it is old"]
+    assert search_texts([request, *needs]) == [
+        "fix it update an address tell the customer",
+        "fix it",
+        "update an address",
+        "tell the customer",
+    ]

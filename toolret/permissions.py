@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from toolret.types import Tool
+from toolret.types import Permissions, Tool
 
 __all__ = ["Allow", "allowed_tools"]
 
@@ -23,4 +23,9 @@ def allowed_tools(tools: Sequence[Tool], allow: Allow) -> NDArray[np.bool_] | No
     if callable(allow):
         return np.array([bool(allow(tool)) for tool in tools], dtype=np.bool_)
     granted = frozenset(allow)
-    return np.array([tool.permitted(granted) for tool in tools], dtype=np.bool_)
+    # Many tools need the same few permissions.
+    verdicts: dict[Permissions, bool] = {}
+    for tool in tools:
+        if tool.permissions not in verdicts:
+            verdicts[tool.permissions] = tool.permitted(granted)
+    return np.array([verdicts[tool.permissions] for tool in tools], dtype=np.bool_)

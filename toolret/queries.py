@@ -28,6 +28,7 @@ __all__ = [
     "conversation_lines",
     "parse_reply",
     "render_prompt",
+    "search_texts",
     "shortened",
 ]
 
@@ -185,6 +186,18 @@ def reply_schema() -> JsonObject:
         "required": ["queries"],
         "additionalProperties": False,
     }
+
+
+def search_texts(queries: Sequence[Query]) -> list[str]:
+    """What the index is compared with, the whole request first.
+
+    What an LLM says is needed tells more than the request's own words, but may miss the point. So
+    the whole is then the request with all that is needed (the expansion of Wang et al.,
+    *Query2doc*, 2023, arXiv:2303.07678), and the request itself is one of the parts.
+    """
+    texts = [query.text for query in queries]
+    needs = [query.text for query in queries if query.kind == "need"]
+    return [" ".join([texts[0], *needs]), *texts] if needs else texts
 
 
 def parse_reply(reply: str, *, most: int) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from toolret.names import ids_by_name, said_names, wire_name
 from toolret.need import need_inputs
 from toolret.permissions import Allow, allowed_tools
 from toolret.prompt import Format, pack
-from toolret.queries import Conversation, GeneratedQueries, as_generator, as_request
+from toolret.queries import Conversation, GeneratedQueries, as_generator, as_request, search_texts
 from toolret.ranking import FEATURES, SIGNALS, Comparisons, gather
 from toolret.reranking import Reranker, Reranking, reorder
 from toolret.searcher import Searcher
@@ -247,7 +247,7 @@ class ToolRetriever:
         started: float,
     ) -> _Found:
         reader = self._current()
-        queries = [query.text for query in generated.queries]
+        queries = search_texts(generated.queries)
         generated_at = time.perf_counter()
         vectors = reader.searcher.embed(queries)
         embedded_at = time.perf_counter()
