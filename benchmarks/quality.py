@@ -29,13 +29,12 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.systems import SYSTEMS, CachedModel, Data, System
 from toolret.catalogs import load_tools
 from toolret.embedders import Embedder
 from toolret.errors import InputError, ToolretError
 from toolret.evaluation.metrics import evaluate, mean
+from toolret.learning import evenly
 from toolret.rows import LabelledRequest, load_demos, load_requests
 
 MEASURES = ("R@1", "COMP@5", "COMP@10", "nDCG@10")
@@ -171,7 +170,7 @@ def measure_set(
     demos = load_demos(*sorted(folder.glob("demos.jsonl*"))) if options.demos != "none" else []
     demos = demos[:: DEMOS[options.demos]]
     tools = load_tools(*sorted(folder.glob("tools.jsonl*")))
-    sets = {set_name(file): evenly(answerable(file), options.limit) for file in files}
+    sets = {set_name(file): sample(answerable(file), options.limit) for file in files}
     asked = [request.text for requests in sets.values() for request in requests]
     with tempfile.TemporaryDirectory() as scratch:
         data = Data(tools, demos, embedder, Path(scratch))
@@ -200,11 +199,9 @@ def answerable(file: Path) -> list[LabelledRequest]:
     return requests
 
 
-def evenly(requests: list[LabelledRequest], limit: int | None) -> list[LabelledRequest]:
+def sample(requests: list[LabelledRequest], limit: int | None) -> list[LabelledRequest]:
     """That many of the requests, evenly spaced."""
-    if limit is None or len(requests) <= limit:
-        return requests
-    return [requests[i] for i in np.linspace(0, len(requests) - 1, limit).round().astype(int)]
+    return requests if limit is None else evenly(requests, limit)
 
 
 def write_figures(path: Path, results: Sequence[Result], options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.quality import Result, evenly, main
+from benchmarks.quality import Result, main, sample
 from benchmarks.systems import (
     SYSTEMS,
     Bm25,
@@ -110,8 +110,8 @@ def test_each_text_is_embedded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_sample_is_evenly_spaced() -> None:
     requests = [LabelledRequest(str(i), "x", ("t",)) for i in range(9)]
-    assert [request.id for request in evenly(requests, 3)] == ["0", "4", "8"]
-    assert evenly(requests, 20) == evenly(requests, None) == requests
+    assert [request.id for request in sample(requests, 3)] == ["0", "4", "8"]
+    assert sample(requests, 20) == sample(requests, None) == requests
 
 
 def test_the_table_and_the_figures(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conftest import SHARED
 from toolret.errors import CatalogError, DemoError
 from toolret.jsonlines import read_rows
 from toolret.rows import (
@@ -21,8 +22,6 @@ from toolret.rows import (
     unique,
 )
 from toolret.types import Call, Demo, Tool
-
-DATA = Path(__file__).parents[2] / "shared" / "data"
 
 _texts = st.text(max_size=20)
 _names = _texts.filter(lambda text: text.strip())
@@ -227,10 +226,9 @@ def test_a_request_without_labels_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not DATA.is_dir(), reason="../shared is absent")
 def test_all_public_sets_are_read() -> None:
     counts = {"tools": 0, "demos": 0, "dev": 0}
-    for path in DATA.glob("*/*.jsonl*"):
+    for path in SHARED.glob("*/*.jsonl*"):
         if "tools" in path.name:
             rows = read_rows(path, error=CatalogError)
             tools = (tool_from_row(row, file=path, place=place) for place, row in rows)

@@ -2,19 +2,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.conftest import SHARED
 from toolret.catalogs import load_tools
 from toolret.catalogs.openapi import OpenApi
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
 from toolret.types import Tool
 
-PUBLIC = Path(__file__).parents[3] / "shared" / "data" / "openapi"
+PUBLIC = SHARED / "openapi"
 
 
 def _tools(
@@ -617,7 +617,6 @@ def test_a_mangled_document_is_read_or_refused_but_never_crashes(junk: Any) -> N
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not PUBLIC.is_dir(), reason="../shared is absent")
 def test_every_operation_of_the_public_documents_becomes_a_tool() -> None:
     counts: dict[str, int] = {}
     for path in sorted(PUBLIC.glob("*.json")):
@@ -645,7 +644,6 @@ def test_every_operation_of_the_public_documents_becomes_a_tool() -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not PUBLIC.is_dir(), reason="../shared is absent")
 def test_an_operation_of_stripe_is_read_whole() -> None:
     tools = {tool.id: tool for tool in load_tools(PUBLIC / "stripe_spec3.json")}
     tool = tools["stripe.GetCustomersCustomer"]
