@@ -42,11 +42,11 @@ def test_it_learns_what_requests_without_a_tool_look_like() -> None:
 
 
 def test_without_requests_of_both_kinds_the_prior_stays() -> None:
-    prior = Need((1.0, 2.0, 3.0, 0.0), -1.0, needing=(0.0, 1.0), idle=(-1.0, 0.5))
+    prior = Need((1.0, 2.0, 3.0, 0.0), -9.0, needing=(0.0, 1.0), idle=(-1.0, 0.5))
     assert fit_need([], [], prior) == prior
     needing, _ = both_kinds(50)
     learnt = fit_need(needing, [], prior)
-    assert (learnt.weights, learnt.intercept, learnt.idle) == (prior.weights, -1.0, prior.idle)
+    assert (learnt.weights, learnt.intercept, learnt.idle) == (prior.weights, -9.0, prior.idle)
     # The threshold is that of the requests at hand.
     assert learnt.threshold(recall=0.5) == pytest.approx(
         np.median([learnt.odds(each) for each in needing]), abs=1e-5
@@ -57,15 +57,26 @@ def test_a_precision_target_raises_the_threshold_until_it_holds() -> None:
     need = Need(
         (1.0, 0.0, 0.0, 0.0),
         0.0,
-        needing=tuple(np.linspace(0, 1, 101).tolist()),
-        idle=tuple(np.linspace(-0.5, 0.5, 101).tolist()),
+        needing=tuple(np.linspace(-1, 0, 101).tolist()),
+        idle=tuple(np.linspace(-1.5, -0.5, 101).tolist()),
     )
     assert need.threshold(recall=1.0) < -1e9
-    assert need.threshold(recall=0.9) == pytest.approx(0.1)
-    # At 0.1 there are 0.9 needing to 0.4 idle; at 0.4, 0.6 to 0.1.
-    assert need.threshold(recall=0.9, precision=0.69) == pytest.approx(0.1)
-    assert need.threshold(recall=0.9, precision=0.85) == pytest.approx(0.4, abs=0.02)
-    assert need.threshold(recall=0.9, precision=1.0) == pytest.approx(0.51, abs=0.02)
+    assert need.threshold(recall=0.9) == pytest.approx(-0.9)
+    # At -0.9 there are 0.9 needing to 0.4 idle; at -0.6, 0.6 to 0.1.
+    assert need.threshold(recall=0.9, precision=0.69) == pytest.approx(-0.9)
+    assert need.threshold(recall=0.9, precision=0.85) == pytest.approx(-0.6, abs=0.02)
+    assert need.threshold(recall=0.9, precision=1.0) == pytest.approx(-0.49, abs=0.02)
+
+
+def test_a_request_more_likely_in_need_than_not_is_refused_for_precision_only() -> None:
+    need = Need(
+        (1.0, 0.0, 0.0, 0.0),
+        0.0,
+        needing=tuple(np.linspace(2, 3, 101).tolist()),
+        idle=tuple(np.linspace(0, 2.5, 101).tolist()),
+    )
+    assert need.threshold(recall=0.99) == 0
+    assert need.threshold(recall=0.99, precision=0.8) == pytest.approx(2.0, abs=0.02)
 
 
 def test_a_fit_is_deterministic() -> None:

@@ -53,12 +53,13 @@ class Need:
 
         Args:
             recall: Share of the known requests needing a tool that reach it, 0 to 1; 1 is for
-                unknown ones too: all reach it.
+                unknown ones too: all reach it. So does one that needs a tool more likely than not:
+                known requests may be more like each other than unknown ones are like them.
             precision: If given, the least share of requests needing a tool among those that
                 reach it, were both kinds equally frequent; the threshold is raised until it
                 holds, at the cost of recall.
         """
-        least = float(np.quantile(self.needing, 1 - recall)) if recall < 1 else -np.inf
+        least = min(float(np.quantile(self.needing, 1 - recall)), 0.0) if recall < 1 else -np.inf
         if precision is None:
             return least
         needing, idle = np.array(self.needing), np.array(self.idle)
