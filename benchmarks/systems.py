@@ -7,11 +7,11 @@ and ranks all tools.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import bm25s
 import numpy as np
@@ -191,13 +191,14 @@ class LangGraphStore(System):
     key, name, package = "langgraph", "LangGraph store", "langgraph"
 
     def __init__(self, data: Data) -> None:
+        from langgraph.store.base import IndexConfig
         from langgraph.store.memory import InMemoryStore
 
         super().__init__(data)
         dimensions = len(data.embedder.embed_query(data.texts[0]))
-        embed = data.embedder.embed_documents
+        embed = cast(Callable[[Sequence[str]], list[list[float]]], data.embedder.embed_documents)
         self._store = InMemoryStore(
-            index={"dims": dimensions, "embed": embed, "fields": ["description"]}
+            index=IndexConfig(dims=dimensions, embed=embed, fields=["description"])
         )
         for id_, text in zip(data.ids, data.texts, strict=True):
             self._store.put(("tools",), id_, {"description": text})

@@ -15,9 +15,9 @@ PACKAGE = Path(toolret.__file__).parent
 
 LAYERS = [
     ["errors"],
-    ["types", "tokens", "names", "model_files"],
+    ["types", "tokens", "names", "model_files", "records"],
     ["jsonlines", "texts", "permissions"],
-    ["rows", "lexical", "embedders", "vectors", "calling"],
+    ["offers", "rows", "lexical", "embedders", "vectors", "calling"],
     ["catalogs", "store", "clauses"],
     ["index"],
     ["llm"],
@@ -31,7 +31,7 @@ LAYERS = [
     ["learning"],
     ["examples", "trimming"],
     ["prompt"],
-    ["selection", "reranking"],
+    ["reader", "selection", "reranking"],
     ["retriever"],
     ["evaluation", "lint", "testing", "integrations"],
     ["cli"],

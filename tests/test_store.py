@@ -9,7 +9,8 @@ from chromadb.api.client import Client
 from chromadb.config import Settings
 
 from toolret.errors import StoreError
-from toolret.store import ChromaStore, Record
+from toolret.records import Record
+from toolret.store import ChromaStore
 
 
 def record(name: str) -> Record:

@@ -16,8 +16,9 @@ import numpy as np
 from toolret.embedders import Embedder, Instructions, Role, RoleEmbedder, Vectors, resolve_embedder
 from toolret.errors import CatalogError, DemoError, EmbedderMismatchError, InputError, StoreError
 from toolret.lexical import LexicalIndex
+from toolret.records import Kind, Record
 from toolret.rows import demo_from_row, demo_to_row, tool_from_row, tool_to_row, unique
-from toolret.store import ChromaStore, Kind, Record, Writer
+from toolret.store import ChromaStore, Writer
 from toolret.texts import RENDERER_VERSION, tool_text
 from toolret.types import Demo, JsonObject, Tool
 from toolret.vectors import vector_key

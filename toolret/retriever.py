@@ -5,64 +5,22 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from toolret.examples import CONFUSABLE, NEAR_COPY, choose_demos
-from toolret.fitting import Fit
-from toolret.index import Snapshot, ToolIndex
-from toolret.learning import fit_index
-from toolret.names import ids_by_name, said_names, wire_name
-from toolret.need import need_inputs
-from toolret.permissions import Allow, allowed_tools
+from toolret.index import ToolIndex
+from toolret.names import ids_by_name
+from toolret.permissions import Allow
 from toolret.prompt import Format, pack
 from toolret.queries import Conversation, GeneratedQueries, as_generator, as_request, search_texts
-from toolret.ranking import FEATURES, SIGNALS, Comparisons, gather
+from toolret.ranking import Comparisons
+from toolret.reader import Ranking, Reader
 from toolret.reranking import Reranker, Reranking, reorder
-from toolret.searcher import Searcher
 from toolret.selection import Selection
 from toolret.tokens import TokenCounter, token_counter
-from toolret.types import DemoHit, Evidence, Hit, Request, Tool
-from toolret.weighing import contributions, listwise_scores, log_shares, probabilities
+from toolret.types import Hit, Request, Tool
 
 __all__ = ["Allow", "ToolRetriever"]
-
-_EXACT_NAME_ODDS = 20.0
-"""Log-odds for a tool that the request calls by its name: above all that evidence can add up to."""
-
-_SHOWN = {
-    "dense": "dense_clause",
-    "lexical": "lexical_clause",
-    "name": "name",
-    "namespace": "namespace_dense",
-    "neighbours": "neighbours",
-    "demonstrations": "demo_clause_nearest",
-}
-"""The feature whose value stands for a signal when it is explained."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """A snapshot with all that was made from it."""
-
-    searcher: Searcher
-    fit: Fit
-    names: dict[str, tuple[int, ...]]
-    """Positions of tools by what a request may call them: id, name, name on the wire."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ranking:
-    """The first tools of a ranking, and whether the request needs any."""
-
-    hits: tuple[Hit, ...]
-    named: int
-    """How many of the request's tools are called by name: so many of the first."""
-    need: float
-    needed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +29,9 @@ class _Found:
 
     request: Request
     generated: GeneratedQueries
-    reader: _Reader
+    reader: Reader
     comparisons: Comparisons
-    ranking: _Ranking
+    ranking: Ranking
     open: slice
     """The hits whose order a reranker may change."""
     seconds: dict[str, float]
@@ -157,7 +115,7 @@ class ToolRetriever:
         self.generator = as_generator(llm, model)
         self.reranker = reranker
         self._reading = threading.Lock()
-        self._reader = self._read(index.snapshot)
+        self._reader = Reader(index)
 
     def select(
         self,
@@ -254,7 +212,14 @@ class ToolRetriever:
         comparisons = reader.searcher.compare(queries, vectors)
         compared_at = time.perf_counter()
         seen = self.reranker.depth if self.reranker else 0
-        ranking = self._rank(reader, request, comparisons, allow, most=max(most, depth, seen))
+        ranking = reader.rank(
+            request,
+            comparisons,
+            allow,
+            most=max(most, depth, seen),
+            recall=self.min_recall,
+            precision=self.min_precision,
+        )
         if not (ranking.needed or depth):
             seen = 0  # Where no tool is the answer, their order is not worth a model's time.
         return _Found(
@@ -284,7 +249,7 @@ class ToolRetriever:
         likely = [hit for hit in found.ranking.hits[:most] if hit.score >= self.min_score]
         named = ids_by_name(hit.tool.id for hit in likely).values() if found.ranking.needed else ()
         chosen = tuple(hit for hit in likely if hit.tool.id in named)
-        demos = self._demos(found.reader, found.comparisons, chosen, allow)
+        demos = found.reader.choose_demos(found.comparisons, chosen, allow, most=self.max_demos)
         chosen_at = time.perf_counter()
         rank = found.seconds["rank"] + chosen_at - ranked_at
         limit = self.token_budget if budget is None else budget
@@ -303,96 +268,9 @@ class ToolRetriever:
             seconds=found.seconds | {"rank": rank, "pack": time.perf_counter() - chosen_at},
         )
 
-    def _rank(
-        self,
-        reader: _Reader,
-        request: Request,
-        comparisons: Comparisons,
-        allow: Allow,
-        *,
-        most: int,
-    ) -> _Ranking:
-        tools = reader.searcher.snapshot.tools.items
-        allowed = allowed_tools(tools, allow)
-        evidence = gather(reader.searcher.layout, comparisons, allowed=allowed)
-        weights = reader.fit.weights(evidence.features)
-        scores = listwise_scores(evidence.features, weights)
-        parts = contributions(evidence.features, weights) * weights.slope
-        # Explained against the average candidate: what all share tells none apart.
-        common = parts.mean(axis=0, keepdims=True) if len(parts) else parts
-        rest = weights.share * log_shares(scores) + weights.intercept + common.sum()
-        parts = parts - common
-        named = np.isin(evidence.tools, _called_by_name(reader, request.text))
-        exact = named * _EXACT_NAME_ODDS
-        odds = (parts.sum(axis=1) + rest + exact).astype(np.float32)
-        likely = probabilities(odds)
-        hits = []
-        for row in np.argsort(-odds, kind="stable")[:most]:
-            found = [
-                Evidence(
-                    signal,
-                    value=float(evidence.features[row, FEATURES.index(_SHOWN[signal])]),
-                    contribution=float(parts[row, columns].sum()),
-                )
-                for signal, columns in SIGNALS.items()
-            ]
-            found.append(Evidence("against the others", float(rest[row]), float(rest[row])))
-            if named[row]:
-                found.append(Evidence("exact name", 1.0, _EXACT_NAME_ODDS))
-            found.sort(key=lambda item: -abs(item.contribution))
-            hits.append(Hit(tools[evidence.tools[row]], float(likely[row]), tuple(found)))
-        inputs = need_inputs(reader.searcher.layout, comparisons, allowed=allowed)
-        need, least = reader.fit.need(
-            evidence.features, inputs, recall=self.min_recall, precision=self.min_precision
-        )
-        chance = float(probabilities(np.array(need, dtype=np.float32)))
-        called = int(named.sum())
-        return _Ranking(tuple(hits), called, chance, called > 0 or need >= least)
-
-    def _demos(
-        self, reader: _Reader, comparisons: Comparisons, chosen: Sequence[Hit], allow: Allow
-    ) -> tuple[DemoHit, ...]:
-        tools, demos = reader.searcher.snapshot.tools, reader.searcher.snapshot.demos
-        if not demos.items or not chosen:
-            return ()
-        vectors = tools.vectors[[tools.positions[hit.tool.id] for hit in chosen]]
-        allowed = allowed_tools(tools.items, allow)
-        forbidden = [] if allowed is None else np.flatnonzero(~allowed).tolist()
-        cosines = reader.fit.prior.cosines
-        return choose_demos(
-            demos.items,
-            demos.vectors,
-            comparisons.demo_dense.max(axis=1),
-            {hit.tool.id: hit.score for hit in chosen},
-            vectors @ vectors.T,
-            most=self.max_demos,
-            related=reader.fit.related,
-            near_copy=cosines.equivalent(NEAR_COPY),
-            confusable=cosines.equivalent(CONFUSABLE),
-            forbidden={tools.items[position].id for position in forbidden},
-        )
-
-    def _current(self) -> _Reader:
+    def _current(self) -> Reader:
         """The reader of the index's latest snapshot; made anew after a sync, by one thread."""
-        snapshot = self.index.snapshot
         with self._reading:
-            if self._reader.searcher.snapshot is not snapshot:
-                self._reader = self._read(snapshot)
+            if self._reader.snapshot is not self.index.snapshot:
+                self._reader = Reader(self.index)
             return self._reader
-
-    def _read(self, snapshot: Snapshot) -> _Reader:
-        searcher = Searcher(snapshot, self.index.embedder)
-        names: dict[str, list[int]] = {}
-        for position, tool in enumerate(snapshot.tools.items):
-            for name in {tool.id, tool.name, wire_name(tool.id)}:
-                names.setdefault(name.casefold(), []).append(position)
-        return _Reader(
-            searcher,
-            fit_index(self.index, searcher),
-            {name: tuple(positions) for name, positions in names.items()},
-        )
-
-
-def _called_by_name(reader: _Reader, text: str) -> list[int]:
-    """Positions of the tools that the request calls by name."""
-    return [position for name in said_names(text) for position in reader.names.get(name, ())]

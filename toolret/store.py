@@ -17,24 +17,21 @@ import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolret.errors import StoreError, StoreLockedError
+from toolret.records import Contents, Kind, Record
 from toolret.vectors import VectorCache
 
 if TYPE_CHECKING:
     import chromadb
     from chromadb.api.client import Client
 
-__all__ = ["ChromaStore", "Contents", "Kind", "Record", "Writer"]
-
-Kind: TypeAlias = Literal["tools", "demos"]
-"""The two collections of an index."""
+__all__ = ["ChromaStore", "Writer"]
 
 _T = TypeVar("_T")
 
@@ -49,40 +46,6 @@ _BATCH = 1_000
 
 _READ_TRIES = 5
 """A commit during a read makes the reader start again; five in a row are no coincidence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One stored item.
-
-    Attributes:
-        key: Digest of all that the record depends on; its id in Chroma.
-        id: Id of the tool or demonstration.
-        row: The item as one line of JSON.
-        vector_key: Where its vector is in the cache.
-    """
-
-    key: str
-    id: str
-    row: str
-    vector_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """One collection as of its latest complete sync.
-
-    Attributes:
-        generation: How many syncs were completed; 0 for a collection that has had none.
-        changes: How many records all of them together added or removed.
-        space: The identity of its vectors; empty where there are none.
-        records: By key.
-    """
-
-    generation: int = 0
-    changes: int = 0
-    space: str = ""
-    records: Mapping[str, Record] = field(default_factory=dict)
 
 
 class ChromaStore:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from toolret.calling import Outcome, Toolbox
-from toolret.jsonlines import shown
+from toolret.offers import refusal
 
 __all__ = ["arun_calls", "run_calls"]
 
@@ -68,8 +68,7 @@ def _tool(call: _Call, offered: Mapping[str, str] | None) -> tuple[str, Outcome 
     """The name or id of the tool that is called; if it was not offered, what the model is told."""
     if offered is None or call[1] in offered:
         return (offered or {}).get(call[1], call[1]), None
-    text = f"Error: the tool {shown(call[1])} is not available now. Available: "
-    return "", Outcome(text + (", ".join(sorted(offered)) or "none"), ok=False)
+    return "", Outcome(refusal(call[1], offered), ok=False)
 
 
 def _message(call: _Call, outcome: Outcome) -> dict[str, Any]:

@@ -1,0 +1,56 @@
+"""What a model is offered over the turns of a conversation: the rules that all integrations share.
+
+Providers cache a prompt by its beginning, which holds the tools. So what was once offered stays, in
+the same order, and what is new goes to the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from toolret.jsonlines import shown
+
+__all__ = ["called_names", "grown", "refusal"]
+
+
+def called_names(messages: Iterable[Any]) -> tuple[str, ...]:
+    """Names of the tools that a conversation calls, in order of first use.
+
+    Args:
+        messages: Of Chat Completions, items of Responses, or LangChain's; dicts or objects. Those
+            of other forms call nothing.
+    """
+    names: list[Any] = []
+    for message in messages:
+        if _field(message, "type") == "function_call":
+            names.append(_field(message, "name"))
+        calls = _field(message, "tool_calls")
+        if isinstance(calls, Sequence):
+            names += [_field(_field(call, "function") or call, "name") for call in calls]
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
+def grown(
+    offered: Sequence[str], called: Iterable[str], selected: Iterable[str], known: Collection[str]
+) -> tuple[str, ...]:
+    """The names to offer now: what was offered before, then what is new.
+
+    Args:
+        offered: What the turn before offered, in its order.
+        called: What the conversation calls: a provider may refuse a conversation that calls what
+            is not offered.
+        selected: What was selected for this turn, best first.
+        known: What there is and the caller may use; the rest is left out.
+    """
+    return tuple(n for n in dict.fromkeys([*offered, *called, *selected]) if n in known)
+
+
+def refusal(name: str, offered: Collection[str]) -> str:
+    """What a model is told that calls a tool which it was not offered."""
+    available = ", ".join(sorted(offered)) or "none"
+    return f"Error: the tool {shown(name)} is not available now. Available: {available}"
+
+
+def _field(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)

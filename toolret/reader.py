@@ -1,0 +1,153 @@
+"""``Reader``: a snapshot of an index with all that was made from it, as a retrieval reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from toolret.examples import CONFUSABLE, NEAR_COPY, choose_demos
+from toolret.fitting import Fit
+from toolret.index import ToolIndex
+from toolret.learning import fit_index
+from toolret.names import said_names, wire_name
+from toolret.need import need_inputs
+from toolret.permissions import Allow, allowed_tools
+from toolret.ranking import FEATURES, SIGNALS, Comparisons, gather
+from toolret.searcher import Searcher
+from toolret.types import DemoHit, Evidence, Hit, Request
+from toolret.weighing import contributions, listwise_scores, log_shares, probabilities
+
+__all__ = ["Ranking", "Reader"]
+
+_EXACT_NAME_ODDS = 20.0
+"""Log-odds for a tool that the request calls by its name: above all that evidence can add up to."""
+
+_SHOWN = {
+    "dense": "dense_clause",
+    "lexical": "lexical_clause",
+    "name": "name",
+    "namespace": "namespace_dense",
+    "neighbours": "neighbours",
+    "demonstrations": "demo_clause_nearest",
+}
+"""The feature whose value stands for a signal when it is explained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The first tools of a ranking, and whether the request needs any.
+
+    Attributes:
+        hits: Best first.
+        named: How many of the request's tools are called by name: so many of the first.
+        need: The probability that a tool is needed.
+        needed: Whether one is given.
+    """
+
+    hits: tuple[Hit, ...]
+    named: int
+    need: float
+    needed: bool
+
+
+class Reader:
+    """Ranks the tools of the index's latest snapshot, and chooses demonstrations.
+
+    Args:
+        index: Its snapshot is read once; syncs after that do not change it.
+    """
+
+    def __init__(self, index: ToolIndex) -> None:
+        self.snapshot = index.snapshot
+        self.searcher = Searcher(self.snapshot, index.embedder)
+        self.fit: Fit = fit_index(index, self.searcher)
+        names: dict[str, list[int]] = {}
+        for position, tool in enumerate(self.snapshot.tools.items):
+            for name in {tool.id, tool.name, wire_name(tool.id)}:
+                names.setdefault(name.casefold(), []).append(position)
+        self._names = names
+
+    def rank(
+        self,
+        request: Request,
+        comparisons: Comparisons,
+        allow: Allow,
+        *,
+        most: int,
+        recall: float,
+        precision: float | None,
+    ) -> Ranking:
+        """The tools that the request most likely needs.
+
+        Args:
+            request: The request.
+            comparisons: What it was compared with.
+            allow: What the caller may use; the rest is not in the index to the ranking.
+            most: How many hits to give at most.
+            recall: Of the requests that need a tool, the least share that are to be given any.
+            precision: Of the requests given a tool, the least share that are to need one.
+        """
+        tools = self.snapshot.tools.items
+        allowed = allowed_tools(tools, allow)
+        evidence = gather(self.searcher.layout, comparisons, allowed=allowed)
+        weights = self.fit.weights(evidence.features)
+        scores = listwise_scores(evidence.features, weights)
+        parts = contributions(evidence.features, weights) * weights.slope
+        # Explained against the average candidate: what all share tells none apart.
+        common = parts.mean(axis=0, keepdims=True) if len(parts) else parts
+        rest = weights.share * log_shares(scores) + weights.intercept + common.sum()
+        parts = parts - common
+        named = np.isin(evidence.tools, self._called_by_name(request.text))
+        exact = named * _EXACT_NAME_ODDS
+        odds = (parts.sum(axis=1) + rest + exact).astype(np.float32)
+        likely = probabilities(odds)
+        hits = []
+        for row in np.argsort(-odds, kind="stable")[:most]:
+            found = [
+                Evidence(
+                    signal,
+                    value=float(evidence.features[row, FEATURES.index(_SHOWN[signal])]),
+                    contribution=float(parts[row, columns].sum()),
+                )
+                for signal, columns in SIGNALS.items()
+            ]
+            found.append(Evidence("against the others", float(rest[row]), float(rest[row])))
+            if named[row]:
+                found.append(Evidence("exact name", 1.0, _EXACT_NAME_ODDS))
+            found.sort(key=lambda item: -abs(item.contribution))
+            hits.append(Hit(tools[evidence.tools[row]], float(likely[row]), tuple(found)))
+        inputs = need_inputs(self.searcher.layout, comparisons, allowed=allowed)
+        need, least = self.fit.need(evidence.features, inputs, recall=recall, precision=precision)
+        chance = float(probabilities(np.array(need, dtype=np.float32)))
+        called = int(named.sum())
+        return Ranking(tuple(hits), called, chance, called > 0 or need >= least)
+
+    def choose_demos(
+        self, comparisons: Comparisons, chosen: Sequence[Hit], allow: Allow, *, most: int
+    ) -> tuple[DemoHit, ...]:
+        """The demonstrations to show with the chosen tools; none that needs a forbidden tool."""
+        tools, demos = self.snapshot.tools, self.snapshot.demos
+        if not demos.items or not chosen:
+            return ()
+        vectors = tools.vectors[[tools.positions[hit.tool.id] for hit in chosen]]
+        allowed = allowed_tools(tools.items, allow)
+        forbidden = [] if allowed is None else np.flatnonzero(~allowed).tolist()
+        cosines = self.fit.prior.cosines
+        return choose_demos(
+            demos.items,
+            demos.vectors,
+            comparisons.demo_dense.max(axis=1),
+            {hit.tool.id: hit.score for hit in chosen},
+            vectors @ vectors.T,
+            most=most,
+            related=self.fit.related,
+            near_copy=cosines.equivalent(NEAR_COPY),
+            confusable=cosines.equivalent(CONFUSABLE),
+            forbidden={tools.items[position].id for position in forbidden},
+        )
+
+    def _called_by_name(self, text: str) -> list[int]:
+        """Positions of the tools that the request calls by name."""
+        return [position for name in said_names(text) for position in self._names.get(name, ())]
