@@ -196,7 +196,7 @@ class LangGraphStore(System):
 
         super().__init__(data)
         dimensions = len(data.embedder.embed_query(data.texts[0]))
-        embed = cast(Callable[[Sequence[str]], list[list[float]]], data.embedder.embed_documents)
+        embed = cast("Callable[[Sequence[str]], list[list[float]]]", data.embedder.embed_documents)
         self._store = InMemoryStore(
             index=IndexConfig(dims=dimensions, embed=embed, fields=["description"])
         )
