@@ -39,8 +39,8 @@ def test_a_sync_client_is_asked_with_a_schema(server: OpenAIServer) -> None:
     with client(server) as openai:
         model = as_chat_model(openai, "m1")
         assert model.name == "m1"
-        assert model.complete(ASK, reply_schema(), timeout=5) == "first"
-        assert asyncio.run(model.acomplete(ASK, reply_schema(), timeout=5)) == "second"
+        assert model.complete(ASK, reply_schema(), timeout=5).text == "first"
+        assert asyncio.run(model.acomplete(ASK, reply_schema(), timeout=5)).text == "second"
     request = server.requests[0]
     assert (request["model"], request["messages"]) == ("m1", ASK)
     assert request["response_format"]["json_schema"]["schema"] == reply_schema()
@@ -49,12 +49,13 @@ def test_a_sync_client_is_asked_with_a_schema(server: OpenAIServer) -> None:
 def test_an_async_client_serves_sync_and_async_callers(server: OpenAIServer) -> None:
     async def ask() -> str:
         async with async_client(server) as openai:
-            return await as_chat_model(openai, "m").acomplete(ASK, reply_schema(), timeout=5)
+            model = as_chat_model(openai, "m")
+            return (await model.acomplete(ASK, reply_schema(), timeout=5)).text
 
     assert asyncio.run(ask()) == "first"
     openai = async_client(server)
     for _ in range(2):
-        assert as_chat_model(openai, "m").complete(ASK, reply_schema(), timeout=5) == "second"
+        assert as_chat_model(openai, "m").complete(ASK, reply_schema(), timeout=5).text == "second"
     asyncio.run(openai.close())
 
 
@@ -64,7 +65,7 @@ def test_a_server_without_schemas_is_asked_without_from_then_on(is_async: bool) 
         openai: Any = async_client(server) if is_async else client(server)
         model = as_chat_model(openai, "m")
         for _ in range(2):
-            assert model.complete(ASK, reply_schema(), timeout=5) == "plain"
+            assert model.complete(ASK, reply_schema(), timeout=5).text == "plain"
         assert ["response_format" in request for request in server.requests] == [True, False, False]
         asyncio.run(openai.close()) if is_async else openai.close()
 
@@ -112,7 +113,7 @@ def test_a_langchain_model_against_a_server(server: OpenAIServer) -> None:
         )
         model = as_chat_model(chat)
         assert model.name == "m2"
-        assert model.complete(ASK, reply_schema(), timeout=5) == "first"
+        assert model.complete(ASK, reply_schema(), timeout=5).text == "first"
     assert server.requests[0]["messages"] == ASK
 
 
@@ -140,7 +141,7 @@ async def test_a_langchain_model_is_kept_out_of_the_users_run() -> None:
         answers.append(await asyncio.to_thread(model.complete, ASK, {}, timeout=5))
 
     await RunnableLambda(inside_the_users_chain).ainvoke(None, {"callbacks": [recorder]})
-    assert answers == ["one", "two"]
+    assert [answer.text for answer in answers] == ["one", "two"]
     assert recorder.runs == []
 
 
@@ -154,8 +155,8 @@ async def test_functions_sync_and_async() -> None:
     assert as_chat_model(plain).name == "plain"
     for function, answer in ((plain, "heard hello"), (coroutine, "awaited hello")):
         model = as_chat_model(function)
-        assert await model.acomplete(ASK, {}, timeout=5) == answer
-        assert await asyncio.to_thread(model.complete, ASK, {}, timeout=5) == answer
+        assert (await model.acomplete(ASK, {}, timeout=5)).text == answer
+        assert (await asyncio.to_thread(model.complete, ASK, {}, timeout=5)).text == answer
 
 
 def test_a_function_may_raise_anything() -> None:

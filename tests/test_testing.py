@@ -28,7 +28,8 @@ async def test_scripted_replies_come_in_order_and_the_last_stays() -> None:
     model = ScriptedChatModel("a", lambda messages: messages[0]["content"])
     ask = [{"role": "user", "content": "echo"}]
     replies = [model.complete(ask, {}, timeout=1) for _ in range(2)]
-    assert [*replies, await model.acomplete(ask, {}, timeout=1)] == ["a", "echo", "echo"]
+    replies.append(await model.acomplete(ask, {}, timeout=1))
+    assert [reply.text for reply in replies] == ["a", "echo", "echo"]
     assert len(model.asked) == 3
     with pytest.raises(QueryGenerationError, match="mine"):
         ScriptedChatModel(QueryGenerationError("mine")).complete(ask, {}, timeout=1)

@@ -119,7 +119,7 @@ class RewriteQueries:
             reply = self._model.complete(
                 self._messages(request), reply_schema(), timeout=self._deadline
             )
-            return self._generated(request, parse_reply(reply, most=self._most), started)
+            return self._generated(request, parse_reply(reply.text, most=self._most), started)
         except QueryGenerationError as error:
             return self._fallback(request, error, started)
 
@@ -130,7 +130,7 @@ class RewriteQueries:
             reply = await self._model.acomplete(
                 self._messages(request), reply_schema(), timeout=self._deadline
             )
-            return self._generated(request, parse_reply(reply, most=self._most), started)
+            return self._generated(request, parse_reply(reply.text, most=self._most), started)
         except QueryGenerationError as error:
             return self._fallback(request, error, started)
 

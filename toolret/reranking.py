@@ -167,7 +167,7 @@ class LLMReranker:
             reply = self._model.complete(
                 _messages(request, tools), order_schema(), timeout=self._deadline
             )
-            return self._read(reply, len(tools))
+            return self._read(reply.text, len(tools))
         except QueryGenerationError as error:
             return _unchanged(self._model.name, str(error))
 
@@ -177,7 +177,7 @@ class LLMReranker:
             reply = await self._model.acomplete(
                 _messages(request, tools), order_schema(), timeout=self._deadline
             )
-            return self._read(reply, len(tools))
+            return self._read(reply.text, len(tools))
         except QueryGenerationError as error:
             return _unchanged(self._model.name, str(error))
 

@@ -6,17 +6,18 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
 
 from toolret.errors import QueryGenerationError
 from toolret.lexical import words
+from toolret.llm import Completion, Messages, Schema
 
 __all__ = ["HashedWordsEmbedder", "OpenAIServer", "Reply", "ScriptedChatModel"]
 
@@ -54,9 +55,6 @@ class HashedWordsEmbedder:
         return unit
 
 
-Messages: TypeAlias = Sequence[Mapping[str, str]]
-
-
 class ScriptedChatModel:
     """A ``ChatModel`` that says what it was told to say.
 
@@ -77,10 +75,10 @@ class ScriptedChatModel:
     def complete(
         self,
         messages: Messages,
-        schema: Mapping[str, Any],  # noqa: ARG002 - part of the protocol
+        schema: Schema,  # noqa: ARG002 - part of the protocol
         *,
         timeout: float,  # noqa: ARG002 - part of the protocol
-    ) -> str:
+    ) -> Completion:
         """The next reply."""
         self.asked.append(messages)
         reply = self._replies[min(len(self.asked), len(self._replies)) - 1]
@@ -88,11 +86,9 @@ class ScriptedChatModel:
             raise reply
         if isinstance(reply, Exception):
             raise QueryGenerationError(f"{type(reply).__name__}: {reply}") from reply
-        return reply if isinstance(reply, str) else reply(messages)
+        return Completion(reply if isinstance(reply, str) else reply(messages))
 
-    async def acomplete(
-        self, messages: Messages, schema: Mapping[str, Any], *, timeout: float
-    ) -> str:
+    async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """The next reply."""
         return self.complete(messages, schema, timeout=timeout)
 

@@ -1,0 +1,62 @@
+"""What the rest of the code sees of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+__all__ = ["ChatModel", "Completion", "Messages", "Schema"]
+
+Messages: TypeAlias = Sequence[Mapping[str, str]]
+"""``{"role", "content"}`` each."""
+
+Schema: TypeAlias = Mapping[str, Any]
+"""JSON Schema that a reply shall follow; an empty one asks for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A model's reply.
+
+    Attributes:
+        text: What it wrote.
+        input_tokens: What it read for it, all calls together; None if it does not say.
+        output_tokens: What it wrote for it, all calls together; None if it does not say.
+        cached: Whether it was kept from an earlier call. Then no model was asked, and no tokens
+            were spent.
+        calls: How often the model was asked for it.
+    """
+
+    text: str
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached: bool = False
+    calls: int = 1
+
+
+@runtime_checkable
+class ChatModel(Protocol):
+    """A model that answers messages with text.
+
+    Both methods raise ``QueryGenerationError`` for whatever goes wrong, a time-out included.
+    """
+
+    @property
+    def name(self) -> str:
+        """The model's name, for reports."""
+        ...
+
+    def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
+        """The reply.
+
+        Args:
+            messages: The conversation with the model.
+            schema: What the reply shall follow, for models that can be held to it.
+            timeout: Seconds after which the caller goes on without it.
+        """
+        ...
+
+    async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
+        """``complete`` for event loops."""
+        ...
