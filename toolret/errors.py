@@ -11,6 +11,7 @@
     │   └── StoreLockedError        another process is writing to it
     ├── EmbedderError               a model that runs here is missing, damaged or failed
     ├── QueryGenerationError        an LLM gave nothing usable (``select`` never raises it)
+    ├── ReplayError                 a recording of an LLM does not hold what is asked of it
     ├── BudgetError                 the token budget holds not even one tool
     ├── CallError                   a tool cannot be called so, or the call came to nothing
     └── MissingExtraError           an optional dependency is not installed
@@ -32,6 +33,7 @@ __all__ = [
     "InputError",
     "MissingExtraError",
     "QueryGenerationError",
+    "ReplayError",
     "StoreError",
     "StoreLockedError",
     "ToolretError",
@@ -83,7 +85,25 @@ class EmbedderError(ToolretError):
 
 
 class QueryGenerationError(ToolretError):
-    """An LLM gave no usable queries, or no usable order; the selection says so and does without."""
+    """An LLM gave no usable queries, or no usable order; the selection says so and does without.
+
+    Attributes:
+        calls: How often it was asked in vain.
+        input_tokens: What it read for nothing; None if it does not say.
+        output_tokens: What it wrote for nothing; None if it does not say.
+    """
+
+    calls: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class ReplayError(ToolretError):
+    """A recording of an LLM's replies cannot be used, or does not hold what is asked of it.
+
+    It is no ``QueryGenerationError``: a replay that went on without its replies would measure
+    something else than what was recorded.
+    """
 
 
 class BudgetError(ToolretError):

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from toolret.errors import QueryGenerationError
+from toolret.llm import Answer, ChatModel, Completion, aask, ask, json_object
+from toolret.testing import ScriptedChatModel
+
+QUESTION = [{"role": "user", "content": "which number?"}]
+
+
+def number(reply: str) -> int:
+    value = json_object(reply, "number").get("number")
+    if not isinstance(value, int):
+        raise QueryGenerationError("number: expected an integer")
+    return value
+
+
+def ask_async(model: ChatModel, *arguments: Any, **options: Any) -> Answer[int]:
+    return asyncio.run(aask(model, *arguments, **options))
+
+
+both = pytest.mark.parametrize("asked", [ask, ask_async])
+
+
+class Counting(ScriptedChatModel):
+    """Says what its replies cost."""
+
+    def complete(self, messages: Any, schema: Any, *, timeout: float) -> Completion:
+        reply = super().complete(messages, schema, timeout=timeout)
+        return Completion(reply.text, input_tokens=10, output_tokens=len(reply.text))
+
+
+@both
+def test_a_reply_is_read_and_counted(asked: Callable[..., Answer[int]]) -> None:
+    answer = asked(Counting('{"number": 7}'), QUESTION, {}, number, deadline=5)
+    assert (answer.value, answer.model, answer.calls, answer.cached) == (7, "scripted", 1, False)
+    assert (answer.input_tokens, answer.output_tokens) == (10, 13)
+    assert 0 <= answer.seconds < 5
+
+
+@both
+def test_a_malformed_reply_is_shown_once_more(asked: Callable[..., Answer[int]]) -> None:
+    model = Counting("seven", '{"number": 7}')
+    answer = asked(model, QUESTION, {}, number, deadline=5)
+    assert (answer.value, answer.calls, answer.input_tokens, answer.output_tokens) == (7, 2, 20, 18)
+    assert model.asked[1][:2] == [*QUESTION, {"role": "assistant", "content": "seven"}]
+    assert model.asked[1][2]["content"].startswith(
+        "Your answer could not be used: the reply is no JSON: 'seven'\n"
+    )
+
+
+@both
+def test_a_second_malformed_reply_is_dropped(asked: Callable[..., Answer[int]]) -> None:
+    model = Counting("seven", '{"number": "7"}', '{"number": 7}')
+    with pytest.raises(QueryGenerationError) as raised:
+        asked(model, QUESTION, {}, number, deadline=5)
+    assert str(raised.value) == (
+        "the reply is no JSON: 'seven'; and asked again: number: expected an integer"
+    )
+    assert len(model.asked) == 2
+    assert (raised.value.calls, raised.value.input_tokens, raised.value.output_tokens) == (
+        2,
+        20,
+        20,
+    )
+
+
+@both
+def test_a_model_that_fails_is_not_asked_to_repair(asked: Callable[..., Answer[int]]) -> None:
+    model = ScriptedChatModel(RuntimeError("down"))
+    with pytest.raises(QueryGenerationError, match=r"^RuntimeError: down$"):
+        asked(model, QUESTION, {}, number, deadline=5)
+    assert len(model.asked) == 1
+
+
+@both
+def test_a_passed_deadline_leaves_no_time_to_repair(asked: Callable[..., Answer[int]]) -> None:
+    def slow(_: Any) -> str:
+        import time
+
+        time.sleep(0.05)
+        return "seven"
+
+    model = ScriptedChatModel(slow)
+    with pytest.raises(QueryGenerationError, match=r"no JSON.*nothing usable within 0\.0 s"):
+        asked(model, QUESTION, {}, number, deadline=0.04)
+    assert len(model.asked) == 1
+
+
+@both
+def test_a_long_reply_is_not_sent_back_whole(asked: Callable[..., Answer[int]]) -> None:
+    model = ScriptedChatModel("x" * 1_000_000, '{"number": 7}')
+    assert asked(model, QUESTION, {}, number, deadline=5).value == 7
+    assert len(str(model.asked[1])) < 3_000
