@@ -5,13 +5,13 @@
     ToolretError
     ├── InputError                  a file or row that was given cannot be used
     │   ├── CatalogError            ... in a tool catalog
-    │   └── DemoError               ... among demonstrations or evaluation requests
+    │   ├── DemoError               ... among demonstrations or evaluation requests
+    │   └── ReplayError             ... since a recording of an LLM does not hold what is asked
     ├── StoreError                  the index on disk (or its server) cannot be used
     │   ├── EmbedderMismatchError   it was built with another embedder
     │   └── StoreLockedError        another process is writing to it
     ├── EmbedderError               a model that runs here is missing, damaged or failed
     ├── QueryGenerationError        an LLM gave nothing usable (``select`` never raises it)
-    ├── ReplayError                 a recording of an LLM does not hold what is asked of it
     ├── BudgetError                 the token budget holds not even one tool
     ├── CallError                   a tool cannot be called so, or the call came to nothing
     └── MissingExtraError           an optional dependency is not installed
@@ -68,6 +68,14 @@ class DemoError(InputError):
     """A demonstration or an evaluation request cannot be used."""
 
 
+class ReplayError(InputError):
+    """A recording of an LLM's replies cannot be used, or does not hold what is asked of it.
+
+    It is no ``QueryGenerationError``: a replay that went on without its replies would measure
+    something else than what was recorded.
+    """
+
+
 class StoreError(ToolretError):
     """The index cannot be opened, read or written."""
 
@@ -96,14 +104,6 @@ class QueryGenerationError(ToolretError):
     calls: int = 0
     input_tokens: int | None = None
     output_tokens: int | None = None
-
-
-class ReplayError(ToolretError):
-    """A recording of an LLM's replies cannot be used, or does not hold what is asked of it.
-
-    It is no ``QueryGenerationError``: a replay that went on without its replies would measure
-    something else than what was recorded.
-    """
 
 
 class BudgetError(ToolretError):

@@ -2,17 +2,33 @@
 
 from toolret.llm.adapters import as_chat_model
 from toolret.llm.asking import Answer, aask, ask
+from toolret.llm.caching import CachedModel, ReplyCache, question_key
+from toolret.llm.circuit import Circuit
+from toolret.llm.failures import ModelError
 from toolret.llm.model import ChatModel, Completion, Messages, Schema
+from toolret.llm.openai import Api
+from toolret.llm.recording import RecordingModel, ReplayModel
 from toolret.llm.replies import json_object
+from toolret.llm.steady import Patience, SteadyModel
 
 __all__ = [
     "Answer",
+    "Api",
+    "CachedModel",
     "ChatModel",
+    "Circuit",
     "Completion",
     "Messages",
+    "ModelError",
+    "Patience",
+    "RecordingModel",
+    "ReplayModel",
+    "ReplyCache",
     "Schema",
+    "SteadyModel",
     "aask",
     "as_chat_model",
     "ask",
     "json_object",
+    "question_key",
 ]

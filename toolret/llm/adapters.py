@@ -3,42 +3,69 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from toolret.errors import QueryGenerationError
+from toolret.llm.caching import CachedModel, ReplyCache
 from toolret.llm.functions import FunctionModel
 from toolret.llm.langchain import LangChainModel
 from toolret.llm.model import ChatModel
-from toolret.llm.openai import OpenAIModel
+from toolret.llm.openai import Api, OpenAIModel
+from toolret.llm.steady import Patience, SteadyModel
 
 __all__ = ["as_chat_model"]
 
 
-def as_chat_model(llm: Any, model: str | None = None) -> ChatModel:
-    """The adapter for an LLM.
+def as_chat_model(
+    llm: Any,
+    model: str | None = None,
+    *,
+    api: Api = "chat",
+    patience: Patience | None = None,
+    cache: ReplyCache | str | Path | None = None,
+) -> ChatModel:
+    """A model for an LLM: asked again where that helps, left alone where it does not.
 
     Args:
         llm: An ``openai`` client, sync or async; a LangChain chat model; a callable from messages
             to text, sync or async; or a ``ChatModel``, which is returned as it is.
         model: The model's name; an ``openai`` client needs it.
+        api: Which endpoint an ``openai`` client is to use: ``chat``, which every server has that
+            speaks its protocol, or ``responses``.
+        patience: Time-outs, retries, and when a failing model is left alone.
+        cache: Where replies are kept; nowhere by default. Replies of a callable are kept only if
+            ``model`` names it, for otherwise nothing tells it from another.
 
     Raises:
         QueryGenerationError: If it is none of these, or the name is missing.
     """
     if isinstance(llm, ChatModel):
         return llm
+    patience = patience or Patience()
+    adapter = _adapter(llm, model, api)
+    if isinstance(adapter, LangChainModel) and adapter.retries:
+        patience = replace(patience, attempts=1)
+    steady = SteadyModel(adapter, patience)
+    if cache is None or adapter.identity is None:
+        return steady
+    return CachedModel(steady, cache, identity=adapter.identity)
+
+
+def _adapter(llm: Any, model: str | None, api: Api) -> OpenAIModel | LangChainModel | FunctionModel:
     openai = sys.modules.get("openai")
     if openai and isinstance(llm, (openai.OpenAI, openai.AsyncOpenAI)):
         if not model:
             raise QueryGenerationError(
                 "an openai client serves many models: pass the name of one as model=..."
             )
-        return OpenAIModel(llm, model, is_async=isinstance(llm, openai.AsyncOpenAI))
-    langchain = sys.modules.get("langchain_core.language_models")
-    if langchain and isinstance(llm, langchain.BaseChatModel):
-        return LangChainModel(llm)
+        return OpenAIModel(llm, model, api)
+    runnables = sys.modules.get("langchain_core.runnables")
+    if runnables and isinstance(llm, runnables.Runnable):
+        return LangChainModel(llm, model)
     if callable(llm):
-        return FunctionModel(llm)
+        return FunctionModel(llm, model)
     raise QueryGenerationError(
         f"{type(llm).__name__} is no LLM that toolret knows: give an openai client, a LangChain "
         "chat model, or a callable from messages to text"

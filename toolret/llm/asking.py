@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from importlib.resources import files
 from typing import Generic, TypeVar
 
 from toolret.errors import QueryGenerationError
-from toolret.llm.model import ChatModel, Completion, Messages, Schema
+from toolret.llm.model import ChatModel, Completion, Forgetful, Messages, Schema
 
 __all__ = ["Answer", "aask", "ask"]
 
@@ -79,7 +80,11 @@ def ask(
         except QueryGenerationError as error:
             again = account.repair(messages, reply, error)
         reply = account.take(model.complete(again, schema, timeout=account.left()))
-        return account.answer(parse(reply.text))
+        try:
+            return account.answer(parse(reply.text))
+        except QueryGenerationError:
+            _forget(model, schema, messages, again)
+            raise
 
 
 async def aask(
@@ -99,7 +104,11 @@ async def aask(
         except QueryGenerationError as error:
             again = account.repair(messages, reply, error)
         reply = account.take(await model.acomplete(again, schema, timeout=account.left()))
-        return account.answer(parse(reply.text))
+        try:
+            return account.answer(parse(reply.text))
+        except QueryGenerationError:
+            await asyncio.to_thread(_forget, model, schema, messages, again)
+            raise
 
 
 class _Account:
@@ -163,6 +172,13 @@ class _Account:
             failed.input_tokens = _total(reply.input_tokens for reply in self._replies)
             failed.output_tokens = _total(reply.output_tokens for reply in self._replies)
             raise failed from error
+
+
+def _forget(model: ChatModel, schema: Schema, *questions: Messages) -> None:
+    """Replies that were good for nothing are not to be had again out of a cache."""
+    if isinstance(model, Forgetful):
+        for messages in questions:
+            model.forget(messages, schema)
 
 
 def _total(counts: Iterable[int | None]) -> int | None:

@@ -1,76 +1,121 @@
-"""LangChain's chat models as models."""
+"""LangChain's chat models as models, kept out of the user's run."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import json
+import sys
 from typing import TYPE_CHECKING, Any
 
+from toolret.llm.failures import ModelError
 from toolret.llm.model import Completion, Messages, Schema
 from toolret.llm.waiting import awaited, in_worker
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage
+    from langchain_core.runnables import Runnable
 
 __all__ = ["LangChainModel"]
 
-_NO_STREAM = "nostream"
-"""LangGraph keeps the tokens of calls with this tag out of the user's stream."""
+_CONFIG: Any = {
+    "run_name": "toolret",
+    "tags": ["nostream"],
+    "metadata": {"lc_source": "toolret"},
+    "callbacks": [],
+}
+"""LangGraph keeps what has the tag out of ``stream_mode="messages"``; ``lc_source`` tells those
+who read a trace whose call it is."""
 
 
 class LangChainModel:
-    """A LangChain chat model, kept out of the user's stream and callbacks."""
+    """A LangChain chat model, or what one was made into, such as ``model.with_fallbacks(...)``.
 
-    def __init__(self, model: BaseChatModel) -> None:
-        self._model = model
-        self.name = str(getattr(model, "model_name", None) or type(model).__name__)
+    It is called outside the user's run: neither its callbacks nor its streams hear of the call.
+    Callbacks of the model itself do, so that they can count what it costs, but see no tokens.
+
+    No schema is handed on, for models differ too much in how they take one; the prompts say in
+    words what is wanted.
+
+    Args:
+        model: The model.
+        name: What to call it; by default, what it calls itself.
+    """
+
+    def __init__(self, model: Runnable[Any, Any], name: str | None = None) -> None:
+        self._model = _unstreamed(model)
+        self._takes_timeout = _is_of("langchain_openai.chat_models.base", "BaseChatOpenAI", model)
+        self.name = name or str(getattr(model, "model_name", None) or type(model).__name__)
+        self.identity = _identity(model)
+        # What is not set is set by the provider's client, which then retries as well.
+        self.retries = getattr(model, "max_retries", 0) != 0
 
     def complete(
         self,
         messages: Messages,
-        schema: Schema,  # noqa: ARG002 - models differ too much in how they take one
+        schema: Schema,  # noqa: ARG002 - as the class says
         *,
         timeout: float,
     ) -> Completion:
         """As ``ChatModel`` says."""
-        # An empty context: the user's run, and with it its callbacks, is not inherited.
-        empty = contextvars.Context()
         return in_worker(
-            lambda: empty.run(
-                lambda: _read(self._model.invoke(_as_langchain(messages), _langchain_config()))
-            ),
+            lambda: _read(self._model.invoke(_turns(messages), _CONFIG, **self._options(timeout))),
             timeout=timeout,
+            context=contextvars.Context(),
         )
 
     async def acomplete(
         self,
         messages: Messages,
-        schema: Schema,  # noqa: ARG002 - as above
+        schema: Schema,  # noqa: ARG002 - as the class says
         *,
         timeout: float,
     ) -> Completion:
         """As ``ChatModel`` says."""
 
         async def ask() -> Completion:
-            return _read(await self._model.ainvoke(_as_langchain(messages), _langchain_config()))
+            reply = self._model.ainvoke(_turns(messages), _CONFIG, **self._options(timeout))
+            return _read(await reply)
 
         task = asyncio.get_running_loop().create_task(ask(), context=contextvars.Context())
         return await awaited(task, timeout=timeout)
 
+    def _options(self, timeout: float) -> dict[str, Any]:
+        return {"timeout": timeout} if self._takes_timeout else {}
 
-def _as_langchain(messages: Messages) -> list[tuple[str, str]]:
+
+def _unstreamed(model: Any) -> Any:
+    """The same model; one that was told to stream all it says, told not to."""
+    if getattr(model, "streaming", None) is not True:
+        return model
+    return model.model_copy(update={"disable_streaming": True})
+
+
+def _is_of(module: str, name: str, model: Any) -> bool:
+    """Whether a model is of a class, whose module is not loaded if it is not."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(model, getattr(loaded, name))
+
+
+def _identity(model: Any) -> str | None:
+    """The model with its settings, such as the temperature; None of what does not tell them."""
+    if not _is_of("langchain_core.language_models", "BaseChatModel", model):
+        return None
+    server = getattr(model, "openai_api_base", None)
+    settings = json.dumps(model.asdict(), sort_keys=True, default=str)
+    return f"{type(model).__qualname__} {server} {settings}"
+
+
+def _turns(messages: Messages) -> list[tuple[str, str]]:
     return [(message["role"], message["content"]) for message in messages]
 
 
-def _langchain_config() -> Any:
-    return {"run_name": "toolret", "tags": [_NO_STREAM], "callbacks": []}
-
-
-def _read(reply: AIMessage) -> Completion:
-    usage = reply.usage_metadata
-    return Completion(
-        reply.text,
-        input_tokens=usage["input_tokens"] if usage else None,
-        output_tokens=usage["output_tokens"] if usage else None,
-    )
+def _read(reply: Any) -> Completion:
+    if isinstance(reply, str):
+        return Completion(reply)
+    text = getattr(reply, "text", None)
+    if not isinstance(text, str):
+        raise ModelError(f"the model gave no message but {reply!r:.60}")
+    if not text.strip():
+        raise ModelError("the model gave an empty reply")
+    usage = getattr(reply, "usage_metadata", None) or {}
+    return Completion(text, usage.get("input_tokens"), usage.get("output_tokens"))

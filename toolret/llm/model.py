@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-__all__ = ["ChatModel", "Completion", "Messages", "Schema"]
+__all__ = ["ChatModel", "Completion", "Forgetful", "Messages", "Schema"]
 
 Messages: TypeAlias = Sequence[Mapping[str, str]]
 """``{"role", "content"}`` each."""
@@ -59,4 +59,13 @@ class ChatModel(Protocol):
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """``complete`` for event loops."""
+        ...
+
+
+@runtime_checkable
+class Forgetful(Protocol):
+    """A model that keeps replies, and can be told that one was good for nothing."""
+
+    def forget(self, messages: Messages, schema: Schema) -> None:
+        """Keep the reply to a question no longer."""
         ...

@@ -1,28 +1,48 @@
-"""The ``openai`` package's clients as models."""
+"""The ``openai`` package's clients as models: Chat Completions and Responses."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from toolret.errors import QueryGenerationError
+from toolret.llm.failures import ModelError
 from toolret.llm.model import Completion, Messages, Schema
-from toolret.llm.waiting import awaited, in_worker
+from toolret.llm.waiting import awaited, in_worker, in_worker_async
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
-__all__ = ["OpenAIModel"]
+__all__ = ["Api", "OpenAIModel"]
+
+Api: TypeAlias = Literal["chat", "responses"]
+"""Chat Completions, which every server has that speaks OpenAI's protocol, or Responses."""
 
 
 class OpenAIModel:
-    """Chat Completions through the ``openai`` package."""
+    """A model behind an ``openai`` client, whose pool of connections is used.
 
-    def __init__(self, client: OpenAI | AsyncOpenAI, model: str, *, is_async: bool) -> None:
+    A server that refuses a request with a schema, and takes it without, is asked without from then
+    on. The client's own retries are switched off; ``SteadyModel``'s keep to the deadline.
+
+    Args:
+        client: Sync or async. An async one opens connections of its own for a sync caller, since a
+            pool belongs to one event loop.
+        model: The model's name.
+        api: Which of the two endpoints.
+    """
+
+    def __init__(self, client: OpenAI | AsyncOpenAI, model: str, api: Api = "chat") -> None:
+        from openai import AsyncOpenAI, BadRequestError, UnprocessableEntityError
+
         self._client: Any = client
-        self._is_async = is_async
-        self.name = model
+        self._is_async = isinstance(client, AsyncOpenAI)
+        self._api = _APIS[api]
+        self._refusals = (BadRequestError, UnprocessableEntityError)
         self._structured = True
+        self.name = model
+        self.identity = f"{api} {client.base_url} {model}"
 
     def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """As ``ChatModel`` says."""
@@ -30,68 +50,117 @@ class OpenAIModel:
             return in_worker(
                 lambda: asyncio.run(self._ask_alone(messages, schema, timeout)), timeout=timeout
             )
-        return in_worker(lambda: self._ask_sync(messages, schema, timeout), timeout=timeout)
+        return in_worker(lambda: self._ask(messages, schema, timeout), timeout=timeout)
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """As ``ChatModel`` says."""
         if self._is_async:
-            return await awaited(
-                self._ask(self._client, messages, schema, timeout), timeout=timeout
-            )
-        return await asyncio.to_thread(self.complete, messages, schema, timeout=timeout)
+            reply = self._ask_async(self._client, messages, schema, timeout)
+            return await awaited(reply, timeout=timeout)
+        return await in_worker_async(lambda: self._ask(messages, schema, timeout), timeout=timeout)
 
-    def _ask_sync(self, messages: Messages, schema: Schema, timeout: float) -> Completion:
-        from openai import BadRequestError
+    def _ask(self, messages: Messages, schema: Schema, timeout: float) -> Completion:
+        create = self._api.create(self._client.with_options(timeout=timeout, max_retries=0))
+        if not (schema and self._structured):
+            return self._api.read(create(**self._api.request(self.name, messages, {})))
+        try:
+            return self._api.read(create(**self._api.request(self.name, messages, schema)))
+        except self._refusals:
+            return self._unstructured(create(**self._api.request(self.name, messages, {})))
 
-        create = self._client.with_options(timeout=timeout).chat.completions.create
-        if self._structured:
-            try:
-                return _read(create(**self._request(messages, schema)))
-            except BadRequestError:
-                self._structured = False  # asked for plain text from now on
-        return _read(create(**self._request(messages, None)))
+    async def _ask_async(
+        self, client: AsyncOpenAI, messages: Messages, schema: Schema, timeout: float
+    ) -> Completion:
+        create = self._api.create(client.with_options(timeout=timeout, max_retries=0))
+        if not (schema and self._structured):
+            return self._api.read(await create(**self._api.request(self.name, messages, {})))
+        try:
+            return self._api.read(await create(**self._api.request(self.name, messages, schema)))
+        except self._refusals:
+            return self._unstructured(await create(**self._api.request(self.name, messages, {})))
 
     async def _ask_alone(self, messages: Messages, schema: Schema, timeout: float) -> Completion:
-        """In an event loop of its own: a pool of connections belongs to one loop."""
         from openai import DefaultAsyncHttpxClient
 
         async with self._client.copy(http_client=DefaultAsyncHttpxClient()) as client:
-            return await self._ask(client, messages, schema, timeout)
+            return await self._ask_async(client, messages, schema, timeout)
 
-    async def _ask(
-        self,
-        client: Any,
-        messages: Messages,
-        schema: Schema,
-        timeout: float,
-    ) -> Completion:
-        from openai import BadRequestError
+    def _unstructured(self, answer: Any) -> Completion:
+        """A reply that came only without a schema: so it was the schema that was refused."""
+        self._structured = False
+        return replace(self._api.read(answer), calls=2)
 
-        create = client.with_options(timeout=timeout).chat.completions.create
-        if self._structured:
-            try:
-                return _read(await create(**self._request(messages, schema)))
-            except BadRequestError:
-                self._structured = False
-        return _read(await create(**self._request(messages, None)))
 
-    def _request(self, messages: Messages, schema: Schema | None) -> dict[str, Any]:
-        request: dict[str, Any] = {"model": self.name, "messages": list(messages)}
-        if schema:
-            request["response_format"] = {
+@dataclass(frozen=True, slots=True)
+class _Api:
+    """How an endpoint is asked, and how its answer is read."""
+
+    create: Callable[[Any], Callable[..., Any]]
+    request: Callable[[str, Messages, Schema], dict[str, Any]]
+    read: Callable[[Any], Completion]
+
+
+def _chat_request(model: str, messages: Messages, schema: Schema) -> dict[str, Any]:
+    request: dict[str, Any] = {"model": model, "messages": list(messages)}
+    if schema:
+        request["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "reply", "strict": True, "schema": dict(schema)},
+        }
+    return request
+
+
+def _read_chat(answer: Any) -> Completion:
+    # The client checks nothing: what stands for the answer may be a page of HTML.
+    try:
+        message = answer.choices[0].message if answer.choices else None
+        text, refusal = (message.content, message.refusal) if message else (None, None)
+        return _completion(text, refusal, answer.usage, "prompt_tokens", "completion_tokens")
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ModelError(f"the server's answer is no chat completion: {answer!r:.60}") from error
+
+
+def _responses_request(model: str, messages: Messages, schema: Schema) -> dict[str, Any]:
+    # A conversation of the user's, which nobody asked the server to keep.
+    request: dict[str, Any] = {"model": model, "input": list(messages), "store": False}
+    if schema:
+        request["text"] = {
+            "format": {
                 "type": "json_schema",
-                "json_schema": {"name": "reply", "strict": True, "schema": dict(schema)},
+                "name": "reply",
+                "strict": True,
+                "schema": dict(schema),
             }
-        return request
+        }
+    return request
 
 
-def _read(completion: Any) -> Completion:
-    choices = completion.choices
-    if not choices or not choices[0].message.content:
-        raise QueryGenerationError("the model gave an empty reply")
-    usage = completion.usage
+def _read_response(answer: Any) -> Completion:
+    try:
+        parts = [p for item in answer.output if item.type == "message" for p in item.content]
+        refusals = [part.refusal for part in parts if part.type == "refusal"]
+        return _completion(
+            answer.output_text, " ".join(refusals), answer.usage, "input_tokens", "output_tokens"
+        )
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ModelError(f"the server's answer is no response: {answer!r:.60}") from error
+
+
+def _completion(
+    text: Any, refusal: str | None, usage: Any, read_tokens: str, written_tokens: str
+) -> Completion:
+    if refusal:
+        raise ModelError(f"the model refused: {refusal:.100}", blames_request=True)
+    if not isinstance(text, str) or not text.strip():
+        raise ModelError("the model gave an empty reply")
     return Completion(
-        str(choices[0].message.content),
-        input_tokens=usage.prompt_tokens if usage else None,
-        output_tokens=usage.completion_tokens if usage else None,
+        text,
+        input_tokens=getattr(usage, read_tokens, None),
+        output_tokens=getattr(usage, written_tokens, None),
     )
+
+
+_APIS = {
+    "chat": _Api(lambda client: client.chat.completions.create, _chat_request, _read_chat),
+    "responses": _Api(lambda client: client.responses.create, _responses_request, _read_response),
+}

@@ -1,58 +1,85 @@
-"""Waiting for a model no longer than is meant, and every failure as one error."""
+"""Waiting for a model no longer than is meant, whatever it does meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import TypeVar
 
-from toolret.errors import QueryGenerationError
+from toolret.llm.failures import ModelError, failure
 
-__all__ = ["awaited", "in_worker", "mapped"]
+__all__ = ["awaited", "in_worker", "in_worker_async"]
 
 _T = TypeVar("_T")
 
-_LONGEST_REASON = 200
-"""Characters of a foreign error's message that are passed on."""
+
+def in_worker(
+    ask: Callable[[], _T], *, timeout: float, context: contextvars.Context | None = None
+) -> _T:
+    """Run in a thread of its own, which is left behind on a time-out.
+
+    Args:
+        ask: What to run.
+        timeout: Seconds to wait for it.
+        context: What it runs in; a copy of the caller's if not given.
+
+    Raises:
+        QueryGenerationError: For whatever it raises, and if it takes too long.
+    """
+    try:
+        return _started(ask, context).result(timeout)
+    except TimeoutError as error:
+        raise _late(timeout) from error
 
 
-def in_worker(ask: Callable[[], _T], *, timeout: float) -> _T:
-    """Run in a thread that is left behind on a time-out, and does not keep the process alive."""
-    outcome: list[_T] = []
-    failure: list[BaseException] = []
+async def in_worker_async(
+    ask: Callable[[], _T], *, timeout: float, context: contextvars.Context | None = None
+) -> _T:
+    """``in_worker`` for event loops.
 
-    def work() -> None:
-        try:
-            outcome.append(ask())
-        # A model may raise anything at all, and none of it may reach the user's agent.
-        except BaseException as error:  # noqa: BLE001
-            failure.append(error)
-
-    worker = threading.Thread(target=work, name="toolret-llm", daemon=True)
-    worker.start()
-    worker.join(timeout)
-    if outcome:
-        return outcome[0]
-    if failure:
-        raise mapped(failure[0]) from failure[0]
-    raise QueryGenerationError(f"no reply within {timeout:.1f} s")
+    The threads are not those of the loop's own pool, which are few: a model that hangs would keep
+    all else that runs in them waiting.
+    """
+    return await awaited(asyncio.wrap_future(_started(ask, context)), timeout=timeout)
 
 
 async def awaited(reply: Awaitable[_T], *, timeout: float) -> _T:
-    """What comes of an awaitable, or a ``QueryGenerationError``."""
+    """What comes of an awaitable within some seconds; being cancelled goes through.
+
+    Raises:
+        QueryGenerationError: For whatever it raises, and if it takes too long.
+    """
     try:
-        return await asyncio.wait_for(reply, timeout)
+        async with asyncio.timeout(timeout):
+            return await reply
     except TimeoutError as error:
-        raise QueryGenerationError(f"no reply within {timeout:.1f} s") from error
-    # As above; being cancelled is no Exception and goes through.
+        raise _late(timeout) from error
+    # A model may raise anything at all, and none of it may reach the user's agent.
     except Exception as error:
-        raise mapped(error) from error
+        raise failure(error) from error
 
 
-def mapped(error: BaseException) -> QueryGenerationError:
-    """Any error as the one that the rest of the code expects."""
-    if isinstance(error, QueryGenerationError):
-        return error
-    message = " ".join(str(error).split())[:_LONGEST_REASON]
-    return QueryGenerationError(f"{type(error).__name__}: {message}".rstrip(": "))
+def _started(ask: Callable[[], _T], context: contextvars.Context | None) -> Future[_T]:
+    outcome: Future[_T] = Future()
+
+    def work() -> None:
+        # Nobody waits any more for an outcome that was cancelled.
+        with suppress(InvalidStateError):
+            try:
+                outcome.set_result(ask())
+            except InvalidStateError:
+                raise
+            except BaseException as error:  # noqa: BLE001 - as in ``awaited``
+                outcome.set_exception(failure(error))
+
+    run = (context or contextvars.copy_context()).run
+    threading.Thread(target=run, args=(work,), name="toolret-llm", daemon=True).start()
+    return outcome
+
+
+def _late(timeout: float) -> ModelError:
+    return ModelError(f"no reply within {timeout:.1f} s", transient=True)

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from toolret.errors import QueryGenerationError
+from toolret.llm import Circuit, ModelError
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def circuit(clock: Clock) -> Circuit:
+    return Circuit(failures=3, rest=30, clock=clock)
+
+
+def works(circuit: Circuit) -> None:
+    with circuit.call():
+        pass
+
+
+def fails(circuit: Circuit, reason: str = "down", **how: bool) -> None:
+    with pytest.raises(QueryGenerationError, match=reason), circuit.call():
+        raise ModelError("down", **how)
+
+
+def refuses(circuit: Circuit, when: str) -> None:
+    with (
+        pytest.raises(QueryGenerationError, match=f"^not asked, .* failed .{when}.: down$"),
+        circuit.call(),
+    ):
+        pytest.fail("it was called")
+
+
+def opened(circuit: Circuit) -> Circuit:
+    for _ in range(3):
+        fails(circuit)
+    return circuit
+
+
+def test_some_failures_in_a_row_open_it(circuit: Circuit, clock: Clock) -> None:
+    fails(circuit)
+    fails(circuit)
+    works(circuit)  # not in a row, then
+    opened(circuit)
+    refuses(circuit, "again in 30 s")
+    clock.now = 29
+    refuses(circuit, "again in 1 s")
+
+
+def test_a_probe_that_works_closes_it(circuit: Circuit, clock: Clock) -> None:
+    opened(circuit)
+    clock.now = 30
+    works(circuit)
+    fails(circuit)
+    fails(circuit)
+    works(circuit)
+
+
+def test_a_probe_that_fails_opens_it_at_once(circuit: Circuit, clock: Clock) -> None:
+    opened(circuit)
+    clock.now = 30
+    fails(circuit)
+    refuses(circuit, "again in 30 s")
+
+
+def test_only_one_call_is_the_probe(circuit: Circuit, clock: Clock) -> None:
+    opened(circuit)
+    clock.now = 30
+    with circuit.call():
+        refuses(circuit, "it is being tried again")
+    works(circuit)
+
+
+def test_a_cancelled_probe_decides_nothing(circuit: Circuit, clock: Clock) -> None:
+    opened(circuit)
+    clock.now = 30
+    with pytest.raises(asyncio.CancelledError), circuit.call():
+        raise asyncio.CancelledError
+    fails(circuit)  # the next is the probe
+    refuses(circuit, "again in 30 s")
+
+
+def test_being_cancelled_and_a_bad_request_are_no_failures(circuit: Circuit) -> None:
+    for _ in range(5):
+        with pytest.raises(asyncio.CancelledError), circuit.call():
+            raise asyncio.CancelledError
+        fails(circuit, blames_request=True)
+    works(circuit)
+
+
+def test_calls_from_before_it_opened_do_not_count(circuit: Circuit, clock: Clock) -> None:
+    early = circuit.call()
+    early.__enter__()
+    late = circuit.call()
+    late.__enter__()
+    opened(circuit)
+    early.__exit__(None, None, None)
+    refuses(circuit, "again in 30 s")
+    clock.now = 20
+    error = ModelError("late")
+    late.__exit__(ModelError, error, None)
+    refuses(circuit, "again in 10 s")
+
+
+def test_threads_share_it(circuit: Circuit, clock: Clock) -> None:
+    opened(circuit)
+    clock.now = 30
+
+    def probe(_: int) -> bool:
+        try:
+            with circuit.call():
+                asyncio.run(asyncio.sleep(0.1))
+        except QueryGenerationError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(probe, range(8))) == 1

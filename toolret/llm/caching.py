@@ -1,0 +1,221 @@
+"""Replies kept in a file, so that the same question to the same model is asked once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeVar
+
+from toolret.llm.model import ChatModel, Completion, Messages, Schema
+
+__all__ = ["CachedModel", "ReplyCache", "question_key"]
+
+_T = TypeVar("_T")
+
+_log = logging.getLogger(__name__)
+
+_BUSY_SECONDS = 0.5
+"""How long another's write, which lasts milliseconds, is waited for."""
+
+_REST_SECONDS = 60.0
+"""How long a file that failed is done without."""
+
+_MAX_BYTES = 64 * 1024 * 1024
+"""Some 100,000 replies."""
+
+_ROW_BYTES = 200
+"""Of a row besides its reply: the key, which stands in two trees, and numbers."""
+
+_VERSION = 1
+"""``user_version`` of a file with these tables."""
+
+_TABLES = """
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS replies (
+    key TEXT PRIMARY KEY, reply TEXT NOT NULL, bytes INTEGER NOT NULL, used INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS replies_by_use ON replies (used);
+CREATE TABLE IF NOT EXISTS total (bytes INTEGER NOT NULL);
+INSERT INTO total SELECT 0 WHERE NOT EXISTS (SELECT * FROM total);
+CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON replies
+    BEGIN UPDATE total SET bytes = bytes + new.bytes; END;
+CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON replies
+    BEGIN UPDATE total SET bytes = bytes - old.bytes; END;
+PRAGMA user_version = 1;
+COMMIT;
+"""
+
+_LATEST = "(SELECT coalesce(max(used), 0) + 1 FROM replies)"
+
+
+def question_key(messages: Messages, schema: Schema) -> str:
+    """The identity of a question: SHA-256 of its messages, prompt and all, and of its schema."""
+    question = json.dumps([list(map(dict, messages)), dict(schema)], sort_keys=True)
+    return sha256(question.encode()).hexdigest()
+
+
+class ReplyCache:
+    """Replies by key in one SQLite file; many threads and processes may use it at once.
+
+    No fault of the file ever reaches the caller: it is logged once, and the file done without.
+
+    Args:
+        path: The file; made at the first reply, for its owner's eyes alone.
+        max_bytes: How large the replies may grow together. Those that were not used for longest
+            make room for new ones.
+    """
+
+    def __init__(self, path: str | Path, *, max_bytes: int = _MAX_BYTES) -> None:
+        self.path = Path(path)
+        self._max_bytes = max_bytes
+        self._off_until = 0.0
+        self._told = False
+
+    def get(self, key: str) -> str | None:
+        """The reply that is kept under a key."""
+        return self._tried(lambda: self._get(key)) if self.path.exists() else None
+
+    def put(self, key: str, reply: str) -> None:
+        """Keep a reply."""
+        # Half a surrogate pair is nothing that a file can hold.
+        text = reply.encode("utf-8", "replace").decode()
+        self._tried(lambda: self._put(key, text))
+
+    def remove(self, key: str) -> None:
+        """Keep nothing under a key any more."""
+        if self.path.exists():
+            self._tried(lambda: self._remove(key))
+
+    def _get(self, key: str) -> str | None:
+        with self._connection() as connection:
+            row = connection.execute("SELECT reply FROM replies WHERE key = ?", [key]).fetchone()
+            if row is None:
+                return None
+            connection.execute(f"UPDATE replies SET used = {_LATEST} WHERE key = ?", [key])  # noqa: S608 - a constant
+            return str(row[0])
+
+    def _put(self, key: str, reply: str) -> None:
+        size = len(reply.encode()) + _ROW_BYTES
+        if size > self._max_bytes:
+            return
+        if not self.path.exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.touch(mode=0o600)
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("DELETE FROM replies WHERE key = ?", [key])
+            connection.execute(
+                f"INSERT INTO replies VALUES (?, ?, ?, {_LATEST})",  # noqa: S608 - a constant
+                [key, reply, size],
+            )
+            self._make_room(connection)
+            connection.execute("COMMIT")
+
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        excess = connection.execute("SELECT bytes FROM total").fetchone()[0] - self._max_bytes
+        if excess <= 0:
+            return
+        gone = []
+        for key, size in connection.execute("SELECT key, bytes FROM replies ORDER BY used"):
+            gone.append([key])
+            excess -= size
+            if excess <= 0:
+                break
+        connection.executemany("DELETE FROM replies WHERE key = ?", gone)
+
+    def _remove(self, key: str) -> None:
+        with self._connection() as connection:
+            connection.execute("DELETE FROM replies WHERE key = ?", [key])
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        # One for each piece of work: none outlives a fork or is shared by threads.
+        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
+        with closing(connection):
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                with suppress(sqlite3.OperationalError):  # another process is just doing it
+                    connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(_TABLES)
+            elif version != _VERSION:
+                raise sqlite3.DatabaseError(f"made by another version of toolret ({version})")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            yield connection
+
+    def _tried(self, work: Callable[[], _T]) -> _T | None:
+        if time.monotonic() < self._off_until:
+            return None
+        try:
+            return work()
+        except (sqlite3.Error, OSError) as error:
+            self._off_until = time.monotonic() + _REST_SECONDS
+            if not self._told:
+                self._told = True
+                _log.warning(
+                    "%s: the replies of models are not kept: %s; mend or delete the file",
+                    self.path,
+                    error,
+                )
+            return None
+
+
+class CachedModel:
+    """A model whose replies are kept.
+
+    Args:
+        model: The model.
+        cache: Where; a file's path, or a ``ReplyCache`` that others may use too.
+        identity: What tells the model from others: its name, its server, its settings. By default,
+            its name.
+    """
+
+    def __init__(
+        self, model: ChatModel, cache: ReplyCache | str | Path, *, identity: str | None = None
+    ) -> None:
+        self._model = model
+        self._cache = cache if isinstance(cache, ReplyCache) else ReplyCache(cache)
+        self._identity = identity or model.name
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return self._model.name
+
+    def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
+        """As ``ChatModel`` says; without a call if the reply is kept."""
+        key = self._key(messages, schema)
+        kept = self._cache.get(key)
+        if kept is not None:
+            return _unspent(kept)
+        reply = self._model.complete(messages, schema, timeout=timeout)
+        self._cache.put(key, reply.text)
+        return reply
+
+    async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
+        """As ``ChatModel`` says; the file is read and written in worker threads."""
+        key = self._key(messages, schema)
+        kept = await asyncio.to_thread(self._cache.get, key)
+        if kept is not None:
+            return _unspent(kept)
+        reply = await self._model.acomplete(messages, schema, timeout=timeout)
+        await asyncio.to_thread(self._cache.put, key, reply.text)
+        return reply
+
+    def forget(self, messages: Messages, schema: Schema) -> None:
+        """Keep the reply to a question no longer, since nothing could be made of it."""
+        self._cache.remove(self._key(messages, schema))
+
+    def _key(self, messages: Messages, schema: Schema) -> str:
+        whole = f"{self._identity}\0{question_key(messages, schema)}"
+        return sha256(whole.encode("utf-8", "replace")).hexdigest()
+
+
+def _unspent(kept: str) -> Completion:
+    return Completion(kept, input_tokens=0, output_tokens=0, cached=True, calls=0)

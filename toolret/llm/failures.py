@@ -1,0 +1,92 @@
+"""Every way in which a call of a model fails, as one error that says what to do about it."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from toolret.errors import QueryGenerationError
+
+__all__ = ["ModelError", "failure"]
+
+_LONGEST_REASON = 200
+"""Characters of a foreign error's message that are passed on."""
+
+_TOO_MANY, _SERVER = 429, 500
+"""HTTP statuses: too many requests; from here on, the server is at fault."""
+
+_REQUEST_AT_FAULT = frozenset({400, 413, 422})
+"""HTTP statuses of a server that works, but not on this: too long, or nothing it can read."""
+
+_CONNECTION_ERRORS = frozenset({"APIConnectionError", "ConnectionError", "TransportError"})
+"""What ``openai`` and ``anthropic``, Python, and ``httpx`` call the roots of theirs. Compared by
+name, so that none of them is imported."""
+
+
+class ModelError(QueryGenerationError):
+    """A call of a model failed.
+
+    Attributes:
+        transient: Whether the same call may go well a little later.
+        blames_request: Whether the model works, but not on this request.
+        retry_after: Seconds that the server asks to be left alone; None if it does not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        transient: bool = False,
+        blames_request: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.transient = transient
+        self.blames_request = blames_request
+        self.retry_after = retry_after
+        self.calls = 1
+
+
+def failure(error: BaseException) -> QueryGenerationError:
+    """What went wrong in a call, in one line; worth another try only for 429, 5xx and the network.
+
+    Errors are known by what they have in common: an HTTP status, as ``openai``, ``anthropic`` and
+    ``httpx`` have it, or the name of a class.
+    """
+    if isinstance(error, QueryGenerationError):
+        return error
+    message = " ".join(str(error).split())[:_LONGEST_REASON]
+    response = getattr(error, "response", None)
+    status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
+    if not isinstance(status, int):
+        status = None
+    failed = ModelError(
+        f"{type(error).__name__}: {message}".rstrip(": "),
+        transient=_is_of_connection(error)
+        or (status is not None and (status == _TOO_MANY or status >= _SERVER)),
+        blames_request=status in _REQUEST_AT_FAULT,
+        retry_after=_retry_after(getattr(response, "headers", None)),
+    )
+    failed.__cause__ = error
+    return failed
+
+
+def _is_of_connection(error: BaseException) -> bool:
+    return any(kind.__name__ in _CONNECTION_ERRORS for kind in type(error).__mro__)
+
+
+def _retry_after(headers: Any) -> float | None:
+    """Seconds, from a header that holds them or a date (RFC 9110, section 10.2.3)."""
+    value = headers.get("retry-after") if isinstance(headers, Mapping) else None
+    if not isinstance(value, str):
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        date = email.utils.parsedate_tz(value)
+        if date is None:
+            return None
+        seconds = email.utils.mktime_tz(date) - time.time()
+    return max(seconds, 0.0) if seconds < float("inf") else None

@@ -1,0 +1,138 @@
+"""A model that is asked again where that helps, and left alone where it does not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_random_exponential,
+)
+
+from toolret.errors import QueryGenerationError
+from toolret.llm.circuit import Circuit
+from toolret.llm.failures import ModelError
+from toolret.llm.model import ChatModel, Completion, Messages, Schema
+
+__all__ = ["Patience", "SteadyModel"]
+
+_backoff = wait_random_exponential(multiplier=0.25, max=4)
+"""Up to 0.25 s, 0.5 s, 1 s ... at random, so that many callers do not come back all at once; where
+the server says when to, that counts instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a model is waited for, and how soon it is given up.
+
+    Attributes:
+        call_timeout: Seconds for one call; None for all that is left until the deadline.
+        attempts: How often it is called at most, where 429, 5xx or the network is in the way.
+        failures: After how many failures in a row, retries not counted, it is left alone.
+        rest: Seconds that it is left alone.
+    """
+
+    call_timeout: float | None = None
+    attempts: int = 3
+    failures: int = 5
+    rest: float = 30.0
+
+
+class SteadyModel:
+    """A model with retries and a circuit breaker.
+
+    Args:
+        model: The model.
+        patience: With it.
+        circuit: Shared with others that call the same; its own if not given.
+    """
+
+    def __init__(
+        self, model: ChatModel, patience: Patience | None = None, *, circuit: Circuit | None = None
+    ) -> None:
+        self._model = model
+        self._patience = patience or Patience()
+        self._circuit = circuit or Circuit(
+            failures=self._patience.failures, rest=self._patience.rest
+        )
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return self._model.name
+
+    def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
+        """As ``ChatModel`` says; ``timeout`` is for all attempts together."""
+        tries = _Tries(self._patience, timeout)
+        with self._circuit.call(), tries.counted():
+            for attempt in Retrying(**tries.rules()):
+                with attempt:
+                    reply = self._model.complete(messages, schema, timeout=tries.next())
+        return tries.count(reply)
+
+    async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
+        """As ``ChatModel`` says; ``timeout`` is for all attempts together."""
+        tries = _Tries(self._patience, timeout)
+        with self._circuit.call(), tries.counted():
+            async for attempt in AsyncRetrying(**tries.rules()):
+                with attempt:
+                    reply = await self._model.acomplete(messages, schema, timeout=tries.next())
+        return tries.count(reply)
+
+
+class _Tries:
+    """The attempts of one call."""
+
+    def __init__(self, patience: Patience, timeout: float) -> None:
+        self._patience = patience
+        self._timeout = timeout
+        self._end = time.monotonic() + timeout
+        self._calls = 0
+
+    def rules(self) -> dict[str, Any]:
+        """Tenacity's; an attempt that the deadline leaves no time for is not waited for either."""
+        return {
+            "retry": retry_if_exception(_is_transient),
+            "wait": _wait,
+            "stop": stop_after_attempt(self._patience.attempts) | stop_before_delay(self._timeout),
+            "reraise": True,
+        }
+
+    def next(self) -> float:
+        """Seconds for the next attempt."""
+        self._calls += 1
+        left = max(self._end - time.monotonic(), 0.0)
+        most = self._patience.call_timeout
+        return left if most is None else min(left, most)
+
+    def count(self, reply: Completion) -> Completion:
+        """The reply with the calls that failed before."""
+        return replace(reply, calls=reply.calls + self._calls - 1)
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Let an error say how many calls were made."""
+        try:
+            yield
+        except QueryGenerationError as error:
+            error.calls = self._calls
+            raise
+
+
+def _is_transient(error: BaseException) -> bool:
+    return isinstance(error, ModelError) and error.transient
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, ModelError) else None
+    return _backoff(state) if asked is None else asked
