@@ -1,0 +1,187 @@
+"""Faults of a real server on this machine, met in every way that users ask one."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+
+from tests.llm.ways import SCHEMA, Way, in_every_way, question
+from tests.llm.wire import completion, dripping, until
+from toolret.errors import QueryGenerationError
+from toolret.llm import Patience, aask, json_object
+from toolret.testing import OpenAIServer, Reply
+
+HUGE = json.dumps({"queries": ["x" * 1_000_000]})
+
+
+@in_every_way
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Reply(status=401), "AuthenticationError: .*scripted 401"),
+        (Reply(status=404), "NotFoundError: .*scripted 404"),
+        (Reply(status=429, headers={"Retry-After": "60"}), "RateLimitError"),
+        (Reply(body=b'{"choices": ['), "JSONDecodeError"),
+        (Reply(body=b"<html>gateway</html>"), "JSONDecodeError"),
+        (
+            Reply(body=b"<html>login</html>", headers={"Content-Type": "text/html"}),
+            "no chat completion|Error",
+        ),
+        (Reply(body=json.dumps(completion("") | {"choices": []}).encode()), "empty reply|Error"),
+        (Reply(body=json.dumps(completion("") | {"choices": None}).encode()), "empty reply|Error"),
+        (Reply(body=b"[]"), "no chat completion|Error"),
+        (Reply(content=""), "empty reply"),
+        (Reply(content=" \n"), "empty reply"),
+    ],
+    ids=[
+        "401", "404", "429 for long", "truncated JSON", "HTML", "HTML that says so", "no choices",
+        "null choices", "a list", "empty text", "blank text",
+    ],
+)  # fmt: skip
+async def test_what_is_hopeless_is_tried_once(way: Way, fault: Reply, reason: str) -> None:
+    with OpenAIServer(fault) as server:
+        async with way.model(server.base_url) as model:
+            with pytest.raises(QueryGenerationError, match=reason) as raised:
+                await way.ask(model, timeout=5)
+        assert len(server.requests) == raised.value.calls == 1
+        assert "\n" not in str(raised.value)
+
+
+@in_every_way
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Reply(status=429, headers={"Retry-After": "0.2"}),
+        Reply(status=500),
+        Reply(status=503),
+        Reply(drop=True),
+    ],
+    ids=["429", "500", "503", "dropped"],
+)
+async def test_what_may_pass_is_tried_again(way: Way, fault: Reply) -> None:
+    with OpenAIServer(fault, fault, Reply("third time lucky")) as server:
+        async with way.model(server.base_url) as model:
+            started = time.perf_counter()
+            reply = await way.ask(model, timeout=5)
+            seconds = time.perf_counter() - started
+        assert (reply.text, reply.calls, len(server.requests)) == ("third time lucky", 3, 3)
+        if fault.headers:
+            assert seconds >= 0.4
+
+
+@in_every_way
+async def test_no_more_attempts_are_made_than_meant(way: Way) -> None:
+    with OpenAIServer(Reply(status=500)) as server:
+        async with way.model(server.base_url, patience=Patience(attempts=2)) as model:
+            with pytest.raises(QueryGenerationError, match="scripted 500") as raised:
+                await way.ask(model, timeout=5)
+        assert len(server.requests) == raised.value.calls == 2
+
+
+@in_every_way
+async def test_a_refused_connection(way: Way) -> None:
+    with OpenAIServer() as server:
+        url = server.base_url
+    async with way.model(url) as model:
+        with pytest.raises(QueryGenerationError, match="Connection") as raised:
+            await way.ask(model, timeout=5)
+    assert raised.value.calls == 3
+
+
+@in_every_way
+async def test_a_server_that_hangs(way: Way) -> None:
+    with OpenAIServer(Reply(delay=30)) as server:
+        async with way.model(server.base_url) as model:
+            started = time.perf_counter()
+            with pytest.raises(QueryGenerationError, match=r"no reply within|[Tt]imed out"):
+                await way.ask(model, timeout=0.5)
+            assert time.perf_counter() - started < 2
+
+
+@in_every_way
+async def test_a_call_that_hangs_leaves_time_for_another(way: Way) -> None:
+    with OpenAIServer(Reply(delay=30), Reply("awake")) as server:
+        async with way.model(server.base_url, patience=Patience(call_timeout=0.5)) as model:
+            reply = await way.ask(model, timeout=8)
+        assert (reply.text, reply.calls) == ("awake", 2)
+
+
+@in_every_way
+async def test_a_server_that_drips_does_not_outwit_the_deadline(way: Way) -> None:
+    with dripping() as url:
+        async with way.model(url) as model:
+            started = time.perf_counter()
+            with pytest.raises(QueryGenerationError, match=r"no reply within|[Tt]imed out"):
+                await way.ask(model, timeout=0.6)
+            assert time.perf_counter() - started < 2
+
+
+@in_every_way
+async def test_a_huge_reply_is_a_reply(way: Way) -> None:
+    with OpenAIServer(Reply(HUGE)) as server:
+        async with way.model(server.base_url) as model:
+            assert (await way.ask(model, timeout=8)).text == HUGE
+
+
+@pytest.mark.parametrize("way", [Way("OpenAI", "sync"), Way("AsyncOpenAI", "async")], ids=repr)
+async def test_a_server_without_schemas_is_asked_without_from_then_on(way: Way) -> None:
+    with OpenAIServer(Reply("plain", refuse_schema=True)) as server:
+        async with way.model(server.base_url) as model:
+            calls = [(await way.ask(model, timeout=5)).calls for _ in range(2)]
+        assert calls == [2, 1]
+        assert ["response_format" in request for request in server.requests] == [True, False, False]
+
+
+@pytest.mark.parametrize("way", [Way("OpenAI", "sync"), Way("AsyncOpenAI", "async")], ids=repr)
+async def test_a_400_that_is_not_of_the_schema_leaves_it_on(way: Way) -> None:
+    with OpenAIServer(Reply(status=400), Reply(status=400), Reply("fine")) as server:
+        async with way.model(server.base_url) as model:
+            with pytest.raises(QueryGenerationError, match="BadRequestError"):
+                await way.ask(model, timeout=5)
+            await way.ask(model, timeout=5)
+        assert "response_format" in server.requests[2]
+
+
+@in_every_way
+async def test_a_malformed_reply_is_repaired(way: Way) -> None:
+    with OpenAIServer(Reply("Sure! {"), Reply('{"queries": ["a"]}')) as server:
+        async with way.model(server.base_url) as model:
+            answer = await aask(model, question(), SCHEMA, _queries, deadline=5)
+        assert (answer.value, answer.calls, answer.model) == (["a"], 2, "m")
+        assert [m["role"] for m in server.requests[1]["messages"]] == ["user", "assistant", "user"]
+
+
+def _queries(reply: str) -> list[str]:
+    queries: list[str] = json_object(reply, "queries")["queries"]
+    return queries
+
+
+@in_every_way
+async def test_a_failing_model_is_left_alone_and_tried_again(way: Way) -> None:
+    patience = Patience(attempts=1, failures=2, rest=0.3)
+    with OpenAIServer(Reply(status=500), Reply(status=500), Reply("back")) as server:
+        async with way.model(server.base_url, patience=patience) as model:
+            for _ in range(2):
+                with pytest.raises(QueryGenerationError, match="scripted 500"):
+                    await way.ask(model, timeout=5)
+            for _ in range(3):
+                with pytest.raises(QueryGenerationError, match=r"not asked, since its last 2"):
+                    await way.ask(model, timeout=5)
+            assert len(server.requests) == 2
+            time.sleep(0.3)
+            assert (await way.ask(model, timeout=5)).text == "back"
+            assert (await way.ask(model, timeout=5)).text == "back"
+
+
+async def test_what_is_left_behind_ends_with_its_connection() -> None:
+    way = Way("OpenAI", "async")
+    before = threading.active_count()
+    with dripping() as url:
+        async with way.model(url) as model:
+            with pytest.raises(QueryGenerationError):
+                await way.ask(model, timeout=0.2)
+            assert threading.active_count() > before
+    assert until(lambda: threading.active_count() <= before)
