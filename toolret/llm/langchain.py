@@ -87,7 +87,7 @@ def _unstreamed(model: Any) -> Any:
     """The same model; one that was told to stream all it says, told not to."""
     if getattr(model, "streaming", None) is not True:
         return model
-    return model.model_copy(update={"disable_streaming": True})
+    return model.model_copy(update={"streaming": False, "disable_streaming": True})
 
 
 def _is_of(module: str, name: str, model: Any) -> bool:
