@@ -98,7 +98,10 @@ class ReplyCache:
             row = connection.execute("SELECT reply FROM replies WHERE key = ?", [key]).fetchone()
             if row is None:
                 return None
-            connection.execute(f"UPDATE replies SET used = {_LATEST} WHERE key = ?", [key])  # noqa: S608 - a constant
+            # If another is writing just now, or this one may only read, the use goes unnoted.
+            connection.execute("PRAGMA busy_timeout = 0")
+            with suppress(sqlite3.OperationalError):
+                connection.execute(f"UPDATE replies SET used = {_LATEST} WHERE key = ?", [key])  # noqa: S608 - a constant
             return str(row[0])
 
     def _put(self, key: str, reply: str) -> None:
@@ -146,7 +149,9 @@ class ReplyCache:
                 connection.executescript(_TABLES)
             elif version != _VERSION:
                 raise sqlite3.DatabaseError(f"made by another version of toolret ({version})")
-            connection.execute("PRAGMA synchronous = NORMAL")
+            # A killed process loses nothing by it. A power cut may cost the file, which is only a
+            # cache; waiting for the disk would cost each reply, kept or new, some 25 ms.
+            connection.execute("PRAGMA synchronous = OFF")
             yield connection
 
     def _tried(self, work: Callable[[], _T]) -> _T | None:
