@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from toolret.index import ToolIndex
@@ -21,6 +22,8 @@ from toolret.tokens import TokenCounter, token_counter
 from toolret.types import Hit, Request, Tool
 
 __all__ = ["Allow", "ToolRetriever"]
+
+_REPLIES = "replies.sqlite3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,10 @@ class ToolRetriever:
             callable that takes messages and gives text, or a ``QueryGenerator``. Without one,
             the request and its clauses are the queries.
         model: The model's name, which an ``openai`` client needs.
+        cache: Where the LLM's replies are kept, so that the same question is asked once: a file's
+            path. By default in the index's folder, once it holds tools; False for nowhere. Only
+            what ``as_chat_model`` makes is cached; ``ChatModel`` and ``QueryGenerator`` are taken
+            as they are.
         reranker: What looks at the first tools of the ranking again; nothing by default.
         max_tools: How many tools to choose at most.
         max_demos: How many demonstrations to choose at most.
@@ -90,6 +97,7 @@ class ToolRetriever:
         *,
         llm: Any = None,
         model: str | None = None,
+        cache: str | Path | bool = True,
         reranker: Reranker | None = None,
         max_tools: int = 8,
         max_demos: int = 3,
@@ -112,7 +120,7 @@ class ToolRetriever:
         self.min_precision = min_precision
         self.prompt_format = prompt_format
         self.counter = counter or token_counter()
-        self.generator = as_generator(llm, model)
+        self.generator = as_generator(llm, model, cache=_reply_file(index, cache))
         self.reranker = reranker
         self._reading = threading.Lock()
         self._reader = Reader(index)
@@ -274,3 +282,10 @@ class ToolRetriever:
             if self._reader.snapshot is not self.index.snapshot:
                 self._reader = Reader(self.index)
             return self._reader
+
+
+def _reply_file(index: ToolIndex, cache: str | Path | bool) -> Path | None:
+    if not isinstance(cache, bool):
+        return Path(cache)
+    # A folder that holds anything before the tools would no longer pass for a new index.
+    return index.path / _REPLIES if cache and len(index) else None

@@ -185,16 +185,17 @@ def no_database(file: Path) -> None:
 
 
 def a_later_version(file: Path) -> None:
-    file.parent.mkdir()
+    ReplyCache(file).put("a", "b")
     connection = sqlite3.connect(file)
     connection.execute("PRAGMA user_version = 99")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
 
 
 def other_tables(file: Path) -> None:
     file.parent.mkdir()
     connection = sqlite3.connect(file)
-    connection.execute("PRAGMA user_version = 1")
+    connection.execute("CREATE TABLE mine (a)")
     connection.close()
 
 
