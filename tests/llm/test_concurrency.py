@@ -104,10 +104,10 @@ async def test_cancelled_calls_leave_nothing_behind(client: str, server: Wire) -
             for n in range(MANY)
         ]
         await asyncio.to_thread(until, lambda: server.running == POOL)
-        for task in tasks[::2]:
-            task.cancel()
+        cancelled = [task.cancel() for task in tasks[::2]]
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes[::2])
+        assert [isinstance(o, asyncio.CancelledError) for o in outcomes[::2]] == cancelled
+        assert sum(cancelled) > MANY / 4  # a slow machine may have answered the first by now
         texts = [getattr(outcome, "text", outcome) for outcome in outcomes[1::2]]
         assert texts == [writes_a_query(f"number{n}") for n in range(1, MANY, 2)]
         assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -23,8 +21,9 @@ _CONFIG: Any = {
     "metadata": {"lc_source": "toolret"},
     "callbacks": [],
 }
-"""LangGraph keeps what has the tag out of ``stream_mode="messages"``; ``lc_source`` tells those
-who read a trace whose call it is."""
+"""With callbacks of its own, none though they are, a call does not inherit those of the user's run,
+the streams' among them. LangGraph keeps what has the tag out of ``stream_mode="messages"`` besides,
+and ``lc_source`` tells those who read a trace whose call it is."""
 
 
 class LangChainModel:
@@ -60,7 +59,6 @@ class LangChainModel:
         return in_worker(
             lambda: _read(self._model.invoke(_turns(messages), _CONFIG, **self._options(timeout))),
             timeout=timeout,
-            context=contextvars.Context(),
         )
 
     async def acomplete(
@@ -71,13 +69,8 @@ class LangChainModel:
         timeout: float,
     ) -> Completion:
         """As ``ChatModel`` says."""
-
-        async def ask() -> Completion:
-            reply = self._model.ainvoke(_turns(messages), _CONFIG, **self._options(timeout))
-            return _read(await reply)
-
-        task = asyncio.get_running_loop().create_task(ask(), context=contextvars.Context())
-        return await awaited(task, timeout=timeout)
+        reply = self._model.ainvoke(_turns(messages), _CONFIG, **self._options(timeout))
+        return _read(await awaited(reply, timeout=timeout))
 
     def _options(self, timeout: float) -> dict[str, Any]:
         return {"timeout": timeout} if self._takes_timeout else {}
