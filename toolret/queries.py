@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel, ValidationError
@@ -158,12 +157,10 @@ class RewriteQueries:
         )
 
 
-def as_generator(
-    llm: Any, model: str | None = None, *, cache: Path | None = None
-) -> QueryGenerator:
+def as_generator(llm: Any, model: str | None = None) -> QueryGenerator:
     """What writes the queries: with an LLM, as ``as_chat_model`` takes it, or without (None).
 
-    A ``QueryGenerator`` is returned as it is. ``cache`` is where the LLM's replies are kept.
+    A ``QueryGenerator`` is returned as it is.
 
     Raises:
         QueryGenerationError: If it is no LLM, or its name is missing.
@@ -172,7 +169,7 @@ def as_generator(
         return ClauseQueries()
     if isinstance(llm, QueryGenerator):
         return llm
-    return RewriteQueries(as_chat_model(llm, model, cache=cache))
+    return RewriteQueries(as_chat_model(llm, model))
 
 
 class _Reply(BaseModel):

@@ -10,10 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from toolret.index import ToolIndex
+from toolret.llm import as_chat_model
 from toolret.names import ids_by_name
 from toolret.permissions import Allow
 from toolret.prompt import Format, pack
-from toolret.queries import Conversation, GeneratedQueries, as_generator, as_request, search_texts
+from toolret.queries import (
+    Conversation,
+    GeneratedQueries,
+    QueryGenerator,
+    as_generator,
+    as_request,
+    search_texts,
+)
 from toolret.ranking import Comparisons
 from toolret.reader import Ranking, Reader
 from toolret.reranking import Reranker, Reranking, reorder
@@ -120,7 +128,7 @@ class ToolRetriever:
         self.min_precision = min_precision
         self.prompt_format = prompt_format
         self.counter = counter or token_counter()
-        self.generator = as_generator(llm, model, cache=_reply_file(index, cache))
+        self.generator = as_generator(_cached(llm, model, _reply_file(index, cache)), model)
         self.reranker = reranker
         self._reading = threading.Lock()
         self._reader = Reader(index)
@@ -282,6 +290,12 @@ class ToolRetriever:
             if self._reader.snapshot is not self.index.snapshot:
                 self._reader = Reader(self.index)
             return self._reader
+
+
+def _cached(llm: Any, model: str | None, file: Path | None) -> Any:
+    if llm is None or isinstance(llm, QueryGenerator):
+        return llm
+    return as_chat_model(llm, model, cache=file)
 
 
 def _reply_file(index: ToolIndex, cache: str | Path | bool) -> Path | None:

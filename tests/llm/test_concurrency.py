@@ -103,7 +103,7 @@ async def test_cancelled_calls_leave_nothing_behind(client: str, server: Wire) -
             asyncio.create_task(model.acomplete(question(f"number{n}"), SCHEMA, timeout=30))
             for n in range(MANY)
         ]
-        await asyncio.to_thread(until, lambda: server.running == POOL)
+        await asyncio.to_thread(until, lambda: server.requests >= POOL)
         cancelled = [task.cancel() for task in tasks[::2]]
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert [isinstance(o, asyncio.CancelledError) for o in outcomes[::2]] == cancelled
@@ -121,7 +121,7 @@ async def test_all_cancelled_at_once(server: Wire, index: ToolIndex) -> None:
     async with model_of("AsyncOpenAI", server.base_url) as model:
         retriever = ToolRetriever(index, llm=model)
         everyone = asyncio.gather(*(retriever.aselect(f"number{n}") for n in range(MANY)))
-        await asyncio.to_thread(until, lambda: server.running > 0)
+        await asyncio.to_thread(until, lambda: server.requests > 0)
         everyone.cancel()
         with pytest.raises(asyncio.CancelledError):
             await everyone
