@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from tests.llm.ways import SCHEMA, Way, in_every_way, question
+from tests.llm.ways import SCHEMA, Way, chat_openai, in_every_way, question
 from tests.llm.wire import completion
 from toolret.errors import QueryGenerationError
 from toolret.llm import ChatModel, Completion, as_chat_model
@@ -26,10 +26,10 @@ async def test_a_reply_comes_with_its_name_and_tokens(way: Way) -> None:
             assert await way.ask(model, timeout=5) == Completion("hi there", 11, 7)
     [request] = server.requests
     assert (request["model"], request["messages"]) == ("m", question())
-    if way.client != "ChatOpenAI":
-        assert request["response_format"]["json_schema"] == {
-            "name": "reply", "strict": True, "schema": SCHEMA
-        }  # fmt: skip
+    assert request["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "reply", "strict": True, "schema": SCHEMA},
+    }
 
 
 async def test_a_reply_without_usage_has_no_tokens() -> None:
@@ -121,6 +121,18 @@ async def test_a_responses_api_without_schemas(way: Way) -> None:
             calls = [(await way.ask(model, timeout=5)).calls for _ in range(2)]
     assert calls == [2, 1]
     assert ["text" in request for request in server.requests] == [True, False, False]
+
+
+async def test_a_langchain_model_may_use_the_responses_api() -> None:
+    with OpenAIServer(response(said("one"))) as server:
+        async with chat_openai(server.base_url, use_responses_api=True) as chat:
+            model = as_chat_model(chat)
+            for reply in (
+                await model.acomplete(question(), SCHEMA, timeout=5),
+                await asyncio.to_thread(model.complete, question(), SCHEMA, timeout=5),
+            ):
+                assert reply == Completion("one", 5, 3)
+    assert server.requests[0]["text"]["format"]["schema"] == SCHEMA
 
 
 @responses
