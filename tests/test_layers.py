@@ -32,6 +32,7 @@ LAYERS = [
     ["examples", "trimming"],
     ["prompt"],
     ["reader", "selection", "reranking"],
+    ["viewing"],
     ["retriever"],
     ["evaluation", "lint", "testing", "integrations"],
     ["cli"],

@@ -12,13 +12,21 @@ from toolret.index import ToolIndex
 from toolret.names import ids_by_name
 from toolret.permissions import Allow
 from toolret.prompt import Format, pack
-from toolret.queries import Conversation, GeneratedQueries, as_generator, as_request, search_texts
+from toolret.queries import (
+    Conversation,
+    GeneratedQueries,
+    Strategy,
+    as_generator,
+    as_request,
+    sought,
+)
 from toolret.ranking import Comparisons
 from toolret.reader import Ranking, Reader
 from toolret.reranking import Reranker, Reranking, reorder
 from toolret.selection import Selection
 from toolret.tokens import TokenCounter, token_counter
 from toolret.types import Hit, Request, Tool
+from toolret.viewing import IndexView
 
 __all__ = ["Allow", "ToolRetriever"]
 
@@ -64,6 +72,9 @@ class ToolRetriever:
             callable that takes messages and gives text, or a ``QueryGenerator``. Without one,
             the request and its clauses are the queries.
         model: The model's name, which an ``openai`` client needs.
+        strategy: How the queries are written: a name (``verbatim``, ``clauses``, ``rewrite``,
+            ``think``, ``few-shot``, ``hypothesize``, ``refine``, or several joined by ``+``) or a
+            ``Strategy``. By default ``rewrite`` with an LLM, ``clauses`` without.
         reranker: What looks at the first tools of the ranking again; nothing by default.
         max_tools: How many tools to choose at most.
         max_demos: How many demonstrations to choose at most.
@@ -82,6 +93,8 @@ class ToolRetriever:
 
     Raises:
         ValueError: If a share is not one.
+        InputError: If there is no such strategy, or it needs an LLM and there is none.
+        QueryGenerationError: If the LLM is none that toolret knows, or its name is missing.
     """
 
     def __init__(
@@ -90,6 +103,7 @@ class ToolRetriever:
         *,
         llm: Any = None,
         model: str | None = None,
+        strategy: str | Strategy | None = None,
         reranker: Reranker | None = None,
         max_tools: int = 8,
         max_demos: int = 3,
@@ -112,7 +126,7 @@ class ToolRetriever:
         self.min_precision = min_precision
         self.prompt_format = prompt_format
         self.counter = counter or token_counter()
-        self.generator = as_generator(llm, model)
+        self.generator = as_generator(llm, model, strategy)
         self.reranker = reranker
         self._reading = threading.Lock()
         self._reader = Reader(index)
@@ -142,7 +156,7 @@ class ToolRetriever:
         """
         started = time.perf_counter()
         request = as_request(conversation)
-        generated = self.generator.generate(request)
+        generated = self.generator.generate(request, IndexView(self._current, allow))
         most = self.max_tools if max_tools is None else max_tools
         found = self._find(request, generated, allow, most=most, depth=depth, started=started)
         return self._choose(self._reranked(found), allow, most=most, budget=token_budget)
@@ -159,7 +173,7 @@ class ToolRetriever:
         """``select`` for event loops: models are awaited, the rest runs in a worker thread."""
         started = time.perf_counter()
         request = as_request(conversation)
-        generated = await self.generator.agenerate(request)
+        generated = await self.generator.agenerate(request, IndexView(self._current, allow))
         most = self.max_tools if max_tools is None else max_tools
         found = await asyncio.to_thread(
             self._find, request, generated, allow, most=most, depth=depth, started=started
@@ -188,7 +202,7 @@ class ToolRetriever:
         """
         started = time.perf_counter()
         request = as_request(conversation)
-        generated = self.generator.generate(request)
+        generated = self.generator.generate(request, IndexView(self._current, allow))
         depth = k if keep_all else 0
         found = self._find(request, generated, allow, most=k, depth=depth, started=started)
         ranking = self._reranked(found).ranking
@@ -205,9 +219,8 @@ class ToolRetriever:
         started: float,
     ) -> _Found:
         reader = self._current()
-        queries = search_texts(generated.queries)
         generated_at = time.perf_counter()
-        vectors = reader.searcher.embed(queries)
+        queries, vectors = reader.embed(sought(generated.queries))
         embedded_at = time.perf_counter()
         comparisons = reader.searcher.compare(queries, vectors)
         compared_at = time.perf_counter()
@@ -266,6 +279,7 @@ class ToolRetriever:
             counter=self.counter,
             packed=packed,
             seconds=found.seconds | {"rank": rank, "pack": time.perf_counter() - chosen_at},
+            usage=found.generated.usage,
         )
 
     def _current(self) -> Reader:

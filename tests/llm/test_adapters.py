@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from toolret.errors import QueryGenerationError
 from toolret.llm import as_chat_model
-from toolret.queries import reply_schema
+from toolret.queries.replies import reply_schema
 from toolret.testing import OpenAIServer, Reply, ScriptedChatModel
 
 ASK = [{"role": "user", "content": "hello"}]
