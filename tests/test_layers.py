@@ -34,6 +34,7 @@ LAYERS = [
     ["reader", "selection", "reranking"],
     ["viewing"],
     ["retriever"],
+    ["console"],
     ["evaluation", "lint", "testing", "integrations"],
     ["cli"],
     ["__init__"],

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolret.queries.conversation import content_text
-from toolret.tokens import TokenCounter, token_counter
+from toolret.tokens import estimate_tokens
 from toolret.types import Message, Request
 
 __all__ = ["BUDGET", "Framed", "conversation_lines", "frame", "json_lines", "shortened"]
 
 BUDGET = 3_000
 """Tokens of a conversation by default: some twenty turns, and a small model reads them in well
-under a second."""
+under a second. They are always estimated, so that a prompt is the same on every machine and replies
+that were kept or recorded belong to it."""
 
 _LONGEST_MESSAGE = 2_000
 _LONGEST_RESULT = 500
@@ -46,7 +47,7 @@ class Framed:
     cut: str = ""
 
 
-def frame(request: Request, *, budget: int = BUDGET, counter: TokenCounter | None = None) -> Framed:
+def frame(request: Request, *, budget: int = BUDGET) -> Framed:
     """A conversation within a number of tokens.
 
     The first system message, the notes about the user and the user's last message always stay; of
@@ -55,10 +56,8 @@ def frame(request: Request, *, budget: int = BUDGET, counter: TokenCounter | Non
 
     Args:
         request: The conversation, and notes about the user.
-        budget: Tokens of the lines.
-        counter: What counts them; by default ``token_counter``'s.
+        budget: Tokens of the lines, estimated on the safe side.
     """
-    count = (counter or token_counter()).count
     messages = list(request.messages) or [{"role": "user", "content": request.text}]
     stays = _stays(messages)
     longest = _LONGEST_MESSAGE
@@ -66,14 +65,14 @@ def frame(request: Request, *, budget: int = BUDGET, counter: TokenCounter | Non
         notes = [{"about_the_user": shortened(request.notes, longest)}] if request.notes else []
         lines = {place: _line(_turn(messages[place], longest)) for place in stays}
         opening = json_lines(notes)
-        left = budget - count(opening) - sum(map(count, lines.values()))
+        left = budget - estimate_tokens(opening) - sum(map(estimate_tokens, lines.values()))
         if left >= 0 or longest <= _SHORTEST:
             break
         longest //= 2
     dropped = 0
     for place in sorted(set(range(len(messages))) - stays, reverse=True):
         line = _line(_turn(messages[place], _LONGEST_MESSAGE))
-        left -= count(line)
+        left -= estimate_tokens(line)
         if left < 0:
             dropped = place + 1 - sum(other <= place for other in stays)
             break

@@ -10,7 +10,7 @@ from typing import Any
 from toolret.clauses import split_clauses
 from toolret.errors import InputError, QueryGenerationError
 from toolret.llm import Answer, ChatModel, aask, as_chat_model, ask
-from toolret.queries.framing import BUDGET, frame
+from toolret.queries.framing import BUDGET, Framed, frame
 from toolret.queries.generating import (
     NOTHING,
     CatalogView,
@@ -20,7 +20,6 @@ from toolret.queries.generating import (
 )
 from toolret.queries.steps import Lookup, Question, Scene, Strategy
 from toolret.queries.strategies import as_strategy
-from toolret.tokens import TokenCounter, token_counter
 from toolret.types import Query, Request
 
 __all__ = ["StrategyQueries", "as_generator"]
@@ -39,7 +38,6 @@ class StrategyQueries:
         deadline: Seconds for all that the LLM is asked. After that there are the queries so far,
             or, if there are none, the request's clauses.
         budget: Tokens of the conversation in the prompt.
-        counter: What counts them.
 
     Raises:
         InputError: If there is no such strategy, or it needs an LLM and there is none.
@@ -54,7 +52,6 @@ class StrategyQueries:
         model: str | None = None,
         deadline: float = _DEADLINE,
         budget: int = BUDGET,
-        counter: TokenCounter | None = None,
     ) -> None:
         self.strategy = as_strategy(strategy)
         if self.strategy.asks and llm is None:
@@ -62,7 +59,6 @@ class StrategyQueries:
         self._model: ChatModel | None = as_chat_model(llm, model) if self.strategy.asks else None
         self._deadline = deadline
         self._budget = budget
-        self._counter = counter or token_counter()
 
     def generate(self, request: Request, catalog: CatalogView = NOTHING) -> GeneratedQueries:
         """The request, then the strategy's queries; if the LLM fails, the request's clauses."""
@@ -99,11 +95,9 @@ class StrategyQueries:
         return flow.generated()
 
     def _flow(self, request: Request, catalog: CatalogView) -> _Flow:
-        framed = frame(request, budget=self._budget, counter=self._counter) if self._model else None
-        scene = Scene(request, framed.lines if framed else "", catalog)
-        return _Flow(
-            self.strategy, self._model, scene, self._deadline, cut=framed.cut if framed else ""
-        )
+        framed = frame(request, budget=self._budget) if self._model else Framed("")
+        scene = Scene(request, framed.lines, catalog)
+        return _Flow(self.strategy, self._model, scene, self._deadline, cut=framed.cut)
 
 
 class _Flow:
