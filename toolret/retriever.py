@@ -156,7 +156,7 @@ class ToolRetriever:
         """
         started = time.perf_counter()
         request = as_request(conversation)
-        generated = self.generator.generate(request, IndexView(self._current, allow))
+        generated = self.generator.write_queries(request, IndexView(self._current, allow))
         most = self.max_tools if max_tools is None else max_tools
         found = self._find(request, generated, allow, most=most, depth=depth, started=started)
         return self._choose(self._reranked(found), allow, most=most, budget=token_budget)
@@ -173,7 +173,7 @@ class ToolRetriever:
         """``select`` for event loops: models are awaited, the rest runs in a worker thread."""
         started = time.perf_counter()
         request = as_request(conversation)
-        generated = await self.generator.agenerate(request, IndexView(self._current, allow))
+        generated = await self.generator.awrite_queries(request, IndexView(self._current, allow))
         most = self.max_tools if max_tools is None else max_tools
         found = await asyncio.to_thread(
             self._find, request, generated, allow, most=most, depth=depth, started=started
@@ -202,7 +202,7 @@ class ToolRetriever:
         """
         started = time.perf_counter()
         request = as_request(conversation)
-        generated = self.generator.generate(request, IndexView(self._current, allow))
+        generated = self.generator.write_queries(request, IndexView(self._current, allow))
         depth = k if keep_all else 0
         found = self._find(request, generated, allow, most=k, depth=depth, started=started)
         ranking = self._reranked(found).ranking

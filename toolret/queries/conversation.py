@@ -26,7 +26,7 @@ _MEDIA_TYPE = re.compile(r"data:([\w.+-]+/[\w.+-]+)")
 _LONGEST_NAME = 100
 """Characters of a file's name."""
 
-_SILENT = {"reasoning", "thinking", "redacted_thinking", "tool_use", "tool_call"}
+_SILENT = ("reasoning", "thinking", "redacted_thinking", "tool_use", "tool_call")
 """Parts that are no text of a turn: thoughts, and calls, which stand elsewhere as well."""
 
 

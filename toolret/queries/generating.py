@@ -90,12 +90,17 @@ NOTHING: CatalogView = _Nothing()
 
 @runtime_checkable
 class QueryGenerator(Protocol):
-    """Writes retrieval queries; never raises for what an LLM or a network does."""
+    """Writes retrieval queries; never raises for what an LLM or a network does.
 
-    def generate(self, request: Request, catalog: CatalogView = NOTHING) -> GeneratedQueries:
+    Its methods are called as no LangChain model's are, so that the two are told apart.
+    """
+
+    def write_queries(self, request: Request, catalog: CatalogView = NOTHING) -> GeneratedQueries:
         """The queries for a request, the raw request first."""
         ...
 
-    async def agenerate(self, request: Request, catalog: CatalogView = NOTHING) -> GeneratedQueries:
-        """``generate`` for event loops."""
+    async def awrite_queries(
+        self, request: Request, catalog: CatalogView = NOTHING
+    ) -> GeneratedQueries:
+        """``write_queries`` for event loops."""
         ...

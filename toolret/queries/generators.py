@@ -60,7 +60,7 @@ class StrategyQueries:
         self._deadline = deadline
         self._budget = budget
 
-    def generate(self, request: Request, catalog: CatalogView = NOTHING) -> GeneratedQueries:
+    def write_queries(self, request: Request, catalog: CatalogView = NOTHING) -> GeneratedQueries:
         """The request, then the strategy's queries; if the LLM fails, the request's clauses."""
         flow = self._flow(request, catalog)
         while (step := flow.step) is not None:
@@ -77,8 +77,10 @@ class StrategyQueries:
                 flow.take(answer)
         return flow.generated()
 
-    async def agenerate(self, request: Request, catalog: CatalogView = NOTHING) -> GeneratedQueries:
-        """``generate`` for event loops: models are awaited, searches run in a worker thread."""
+    async def awrite_queries(
+        self, request: Request, catalog: CatalogView = NOTHING
+    ) -> GeneratedQueries:
+        """The same for event loops: models are awaited, searches run in a worker thread."""
         flow = self._flow(request, catalog)
         while (step := flow.step) is not None:
             if not isinstance(step, Question):
@@ -177,7 +179,7 @@ class _Flow:
         found = self._queries
         if found is None:
             found = tuple(Query(part, "clause") for part in split_clauses(raw.text))
-        rest = (query for query in found if query.text != raw.text)
+        rest = (query for query in found if query.text.split() != raw.text.split())
         return GeneratedQueries((raw, *dict.fromkeys(rest)), self._note(), self._usage())
 
     def _note(self) -> str:
