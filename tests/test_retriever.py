@@ -14,7 +14,7 @@ from tests.conftest import demo, tool
 from toolret.errors import BudgetError, InputError
 from toolret.index import ToolIndex
 from toolret.names import wire_name
-from toolret.queries import ClauseQueries
+from toolret.queries import StrategyQueries
 from toolret.retriever import ToolRetriever
 from toolret.selection import Selection
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply, ScriptedChatModel
@@ -131,7 +131,7 @@ def test_an_llm_that_fails_is_noted_and_the_request_searched(
 def test_a_callable_and_a_generator_are_taken_as_llm(index: ToolIndex) -> None:
     called = ToolRetriever(index, llm=lambda messages: '{"queries": ["track a parcel"]}')
     assert ids(called.select("hm"))[0] == "track_parcel"
-    generator = ClauseQueries()
+    generator = StrategyQueries("clauses")
     assert ToolRetriever(index, llm=generator).generator is generator
 
 

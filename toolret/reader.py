@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from toolret.embedders import Vectors
 from toolret.examples import CONFUSABLE, NEAR_COPY, choose_demos
 from toolret.fitting import Fit
 from toolret.index import ToolIndex
@@ -16,7 +17,7 @@ from toolret.need import need_inputs
 from toolret.permissions import Allow, allowed_tools
 from toolret.ranking import FEATURES, SIGNALS, Comparisons, gather
 from toolret.searcher import Searcher
-from toolret.types import DemoHit, Evidence, Hit, Request
+from toolret.types import DemoHit, Evidence, Hit, Query, Request
 from toolret.weighing import contributions, listwise_scores, log_shares, probabilities
 
 __all__ = ["Ranking", "Reader"]
@@ -68,6 +69,12 @@ class Reader:
             for name in {tool.id, tool.name, wire_name(tool.id)}:
                 names.setdefault(name.casefold(), []).append(position)
         self._names = names
+
+    def embed(self, queries: Sequence[Query]) -> tuple[list[str], tuple[Vectors, Vectors]]:
+        """The queries' texts, and their vectors, each in its role: what ``compare`` takes."""
+        texts = [query.text for query in queries]
+        tools = [place for place, query in enumerate(queries) if query.kind == "tool"]
+        return texts, self.searcher.embed(texts, tools)
 
     def rank(
         self,

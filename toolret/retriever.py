@@ -18,9 +18,10 @@ from toolret.queries import (
     Conversation,
     GeneratedQueries,
     QueryGenerator,
+    Strategy,
     as_generator,
     as_request,
-    search_texts,
+    sought,
 )
 from toolret.ranking import Comparisons
 from toolret.reader import Ranking, Reader
@@ -28,6 +29,7 @@ from toolret.reranking import Reranker, Reranking, reorder
 from toolret.selection import Selection
 from toolret.tokens import TokenCounter, token_counter
 from toolret.types import Hit, Request, Tool
+from toolret.viewing import IndexView
 
 __all__ = ["Allow", "ToolRetriever"]
 
@@ -79,6 +81,9 @@ class ToolRetriever:
             path. By default in the index's folder, once it holds tools; False for nowhere. Only
             what ``as_chat_model`` makes is cached; ``ChatModel`` and ``QueryGenerator`` are taken
             as they are.
+        strategy: How the queries are written: a name (``verbatim``, ``clauses``, ``rewrite``,
+            ``think``, ``few-shot``, ``hypothesize``, ``refine``, or several joined by ``+``) or a
+            ``Strategy``. By default ``rewrite`` with an LLM, ``clauses`` without.
         reranker: What looks at the first tools of the ranking again; nothing by default.
         max_tools: How many tools to choose at most.
         max_demos: How many demonstrations to choose at most.
@@ -97,6 +102,8 @@ class ToolRetriever:
 
     Raises:
         ValueError: If a share is not one.
+        InputError: If there is no such strategy, or it needs an LLM and there is none.
+        QueryGenerationError: If the LLM is none that toolret knows, or its name is missing.
     """
 
     def __init__(
@@ -106,6 +113,7 @@ class ToolRetriever:
         llm: Any = None,
         model: str | None = None,
         cache: str | Path | bool = True,
+        strategy: str | Strategy | None = None,
         reranker: Reranker | None = None,
         max_tools: int = 8,
         max_demos: int = 3,
@@ -128,7 +136,10 @@ class ToolRetriever:
         self.min_precision = min_precision
         self.prompt_format = prompt_format
         self.counter = counter or token_counter()
-        self.generator = as_generator(_cached(llm, model, _reply_file(index, cache)), model)
+        self.generator = as_generator(
+            _cached(llm, model, _reply_file(index, cache)), model, strategy
+        )
+        self.generator = as_generator(_cached(llm, model, _reply_file(index, cache)), model, strategy)
         self.reranker = reranker
         self._reading = threading.Lock()
         self._reader = Reader(index)
@@ -158,7 +169,7 @@ class ToolRetriever:
         """
         started = time.perf_counter()
         request = as_request(conversation)
-        generated = self.generator.generate(request)
+        generated = self.generator.write_queries(request, IndexView(self._current, allow))
         most = self.max_tools if max_tools is None else max_tools
         found = self._find(request, generated, allow, most=most, depth=depth, started=started)
         return self._choose(self._reranked(found), allow, most=most, budget=token_budget)
@@ -175,7 +186,7 @@ class ToolRetriever:
         """``select`` for event loops: models are awaited, the rest runs in a worker thread."""
         started = time.perf_counter()
         request = as_request(conversation)
-        generated = await self.generator.agenerate(request)
+        generated = await self.generator.awrite_queries(request, IndexView(self._current, allow))
         most = self.max_tools if max_tools is None else max_tools
         found = await asyncio.to_thread(
             self._find, request, generated, allow, most=most, depth=depth, started=started
@@ -204,7 +215,7 @@ class ToolRetriever:
         """
         started = time.perf_counter()
         request = as_request(conversation)
-        generated = self.generator.generate(request)
+        generated = self.generator.write_queries(request, IndexView(self._current, allow))
         depth = k if keep_all else 0
         found = self._find(request, generated, allow, most=k, depth=depth, started=started)
         ranking = self._reranked(found).ranking
@@ -221,9 +232,8 @@ class ToolRetriever:
         started: float,
     ) -> _Found:
         reader = self._current()
-        queries = search_texts(generated.queries)
         generated_at = time.perf_counter()
-        vectors = reader.searcher.embed(queries)
+        queries, vectors = reader.embed(sought(generated.queries))
         embedded_at = time.perf_counter()
         comparisons = reader.searcher.compare(queries, vectors)
         compared_at = time.perf_counter()
@@ -282,6 +292,7 @@ class ToolRetriever:
             counter=self.counter,
             packed=packed,
             seconds=found.seconds | {"rank": rank, "pack": time.perf_counter() - chosen_at},
+            usage=found.generated.usage,
         )
 
     def _current(self) -> Reader:

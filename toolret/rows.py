@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +20,7 @@ from pydantic import (
 
 from toolret.errors import CatalogError, DemoError, InputError
 from toolret.jsonlines import read_rows, shown
-from toolret.types import Call, Demo, JsonObject, Tool
+from toolret.types import Call, Demo, JsonObject, Message, Tool
 
 __all__ = [
     "LabelledRequest",
@@ -43,15 +43,17 @@ class LabelledRequest:
 
     Attributes:
         id: Unique in the set.
-        text: The request.
+        text: The request: of a conversation, what the user said last.
         tools: Ids of the tools that are right; empty if none is.
         origin: The file and place it was read from, for messages; no part of what it is.
+        messages: The conversation up to and including the request; empty if there is only that.
     """
 
     id: str
     text: str
     tools: tuple[str, ...] = ()
     origin: str = field(default="", compare=False)
+    messages: tuple[Message, ...] = ()
 
 
 _Item = TypeVar("_Item", Tool, Demo, LabelledRequest)
@@ -115,7 +117,8 @@ class _DemoRow(_Row):
 
 class _RequestRow(_Row):
     id: _Name
-    text: _Name
+    text: _Name | None = None
+    messages: list[dict[str, Any]] = []
     tools: list[_Name]
 
 
@@ -284,7 +287,20 @@ def unique(items: Iterable[_Item], *, error: type[InputError]) -> list[_Item]:
 def _request_from_row(row: JsonObject, *, file: str | Path, place: str) -> LabelledRequest:
     known = _validated(_RequestRow, row, error=DemoError, file=file, place=place)
     tools = tuple(dict.fromkeys(known.tools))
-    return LabelledRequest(known.id, known.text, tools, origin=_origin(file, place))
+    messages = tuple(known.messages)
+    text = known.text or _said_last(messages)
+    if not text:
+        raise DemoError(
+            "the request has neither a `text` nor `messages` with the text of a user",
+            file=file,
+            place=place,
+        )
+    return LabelledRequest(known.id, text, tools, _origin(file, place), messages)
+
+
+def _said_last(messages: Sequence[Message]) -> str:
+    said = (m.get("content") for m in reversed(messages) if m.get("role") == "user")
+    return next((text for text in said if isinstance(text, str) and text.strip()), "")
 
 
 def _validated(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from itertools import accumulate, pairwise
 
@@ -144,11 +144,19 @@ class Searcher:
             found.append(gather(self.layout, compared).features)
         return found
 
-    def embed(self, queries: Sequence[str]) -> tuple[Vectors, Vectors]:
-        """The queries' vectors in search of tools, and in search of demonstrations."""
+    def embed(self, queries: Sequence[str], tools: Collection[int] = ()) -> tuple[Vectors, Vectors]:
+        """The queries' vectors in search of tools, and in search of demonstrations.
+
+        Args:
+            queries: The texts.
+            tools: Positions of those that are the text of a tool, and lie among tools.
+        """
         instructions = self._embedder.instructions
         as_tools = self._embedder.embed(queries, "tool_request")
-        if instructions.tool_request == instructions.demo_request:
+        if tools and instructions.tool_request != instructions.tool:
+            places = sorted(tools)
+            as_tools[places] = self._embedder.embed([queries[i] for i in places], "tool")
+        if instructions.tool_request == instructions.demo_request and not tools:
             return as_tools, as_tools
         return as_tools, self._embedder.embed(queries, "demo_request")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from toolret.names import ids_by_name
 from toolret.prompt import Dropped, Format, Packed, pack
+from toolret.queries import Usage
 from toolret.tokens import TokenCounter
 from toolret.types import DemoHit, Hit, Query
 
@@ -32,6 +33,7 @@ class Selection:
         counter: What counts the tokens.
         packed: The prompt in the form whose tokens ``tokens`` and ``dropped`` speak of.
         seconds: Time taken, by stage.
+        usage: What an LLM was asked to have the queries: model, calls, tokens, latency.
     """
 
     request: str
@@ -45,6 +47,7 @@ class Selection:
     counter: TokenCounter
     packed: Packed
     seconds: Mapping[str, float] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
 
     @property
     def tokens(self) -> int:
@@ -85,6 +88,10 @@ class Selection:
         """Why these tools and demonstrations, for people."""
         lines = [f"request: {self.request}"]
         lines += [f"query ({query.kind}): {query.text}" for query in self.queries[1:]]
+        if self.usage.model:
+            lines.append(f"queries: {self.usage}")
+        if self.usage.cut:
+            lines.append(f"cut from the LLM's prompt: {self.usage.cut}")
         if self.note:
             lines.append(f"note: {self.note}")
         if not self.tools:

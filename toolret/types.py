@@ -104,21 +104,24 @@ class Request:
     Attributes:
         text: The last thing the user said: the raw request.
         messages: The conversation up to and including it, oldest first.
+        notes: A stored summary of the user, for an LLM that writes the queries.
     """
 
     text: str
     messages: tuple[Message, ...] = ()
+    notes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """One retrieval query.
 
-    ``request`` is the user's own text, ``clause`` a part of it, ``need`` what an LLM wrote.
+    ``request`` is the user's own text, ``clause`` a part of it; ``need`` is what an LLM wrote, and
+    ``tool`` the text of a tool that it wishes for.
     """
 
     text: str
-    kind: Literal["request", "clause", "need"]
+    kind: Literal["request", "clause", "need", "tool"]
 
 
 @dataclass(frozen=True, slots=True)

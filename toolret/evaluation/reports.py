@@ -82,6 +82,11 @@ def report_lines(report: Report, against: Mapping[str, Comparison] | None = None
             f"no tool: {counts['unanswerable_without_tool']} of {counts['unanswerable']} requests "
             f"that have none, {counts['answerable_without_tool']} of {counts['answerable']} others"
         )
+    if report.llm:
+        yield (
+            "queries: {strategy} by {model}: {calls} calls, {input_tokens} tokens read, "
+            "{output_tokens} written; {failed} requests without some or all of them"
+        ).format(**report.llm)
     about = "" if report.tokens["exact"] else "at most "
     mean, most = report.tokens["mean"], report.tokens["most"]
     yield f"prompt: {about}{mean:.0f} tokens in the mean, the longest {most:.0f}"

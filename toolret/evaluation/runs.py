@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from toolret.evaluation.thresholds import (
     calibration_error,
     separation,
 )
+from toolret.queries import Usage
 from toolret.retriever import ToolRetriever
 from toolret.rows import LabelledRequest
 from toolret.types import Hit
@@ -46,6 +47,8 @@ class Report:
         tokens: Of the planned prompts: mean and largest, and whether they were counted exactly.
         seconds: By stage and for all stages, at the median and the 95th percentile.
         runs: Ranked hits by request id; none for a request that was answered with no tool.
+        llm: What an LLM was asked for queries: its name, the strategy, calls, tokens, and how many
+            requests went on without some or all of its queries. Empty without an LLM.
     """
 
     values: Mapping[str, Mapping[str, float]]
@@ -60,6 +63,7 @@ class Report:
     tokens: Mapping[str, float | bool]
     seconds: Mapping[str, Mapping[str, float]]
     runs: Mapping[str, tuple[Hit, ...]]
+    llm: Mapping[str, str | int | None] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -92,6 +96,7 @@ class Report:
             "counts": dict(self.counts),
             "tokens": dict(self.tokens),
             "seconds": {stage: dict(times) for stage, times in self.seconds.items()},
+            "llm": dict(self.llm),
         }
 
 
@@ -127,8 +132,12 @@ def run(
     seconds: dict[str, list[float]] = {}
     tokens = []
     needs: dict[str, float] = {}
+    usages: list[Usage] = []
+    failed = 0
     for done, request in enumerate(requests, start=1):
-        selection = retriever.select(request.text, depth=k)
+        selection = retriever.select(request.messages or request.text, depth=k)
+        usages.append(selection.usage)
+        failed += bool(selection.note)
         if selection.tools or keep_all:
             runs[request.id] = selection.ranked[:k]
         needs[request.id] = selection.need
@@ -173,7 +182,24 @@ def run(
             for stage, taken in seconds.items()
         },
         runs=runs,
+        llm=_llm(usages, failed),
     )
+
+
+def _llm(usages: Sequence[Usage], failed: int) -> dict[str, str | int | None]:
+    if not (usages and usages[0].model):
+        return {}
+    read, wrote = (
+        [getattr(each, f"{way}_tokens") for each in usages] for way in ("input", "output")
+    )
+    return {
+        "model": usages[0].model,
+        "strategy": usages[0].strategy,
+        "calls": sum(each.calls for each in usages),
+        "input_tokens": None if None in read else sum(read),
+        "output_tokens": None if None in wrote else sum(wrote),
+        "failed": failed,
+    }
 
 
 def _means_over(values: Mapping[str, Mapping[str, float]], requests: set[str]) -> dict[str, float]:

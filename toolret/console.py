@@ -1,0 +1,92 @@
+"""What the commands of the command line share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolret.errors import ToolretError
+
+if TYPE_CHECKING:
+    from toolret.index import Progress, ToolIndex
+
+__all__ = ["add_index_options", "learn", "opened", "positive", "progress", "write"]
+
+
+def add_index_options(command: argparse.ArgumentParser, *, required: bool) -> None:
+    """Add ``--index`` and ``--embedder``."""
+    command.add_argument("--index", metavar="DIR", type=Path, required=required)
+    command.add_argument(
+        "--embedder", metavar="MODEL", help="a sentence-transformers model, or openai:NAME"
+    )
+
+
+def positive(text: str) -> int:
+    """A number from 1 on, as an argument."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is less than 1")
+    return number
+
+
+def learn(index: ToolIndex) -> None:
+    """Fit the ranking now, so that no request has to wait for it."""
+    from toolret.learning import fit_index
+    from toolret.searcher import Searcher
+
+    fit_index(index, Searcher(index.snapshot, index.embedder))
+
+
+@contextmanager
+def opened(options: argparse.Namespace, *, create: bool = True) -> Iterator[ToolIndex]:
+    """The index that the options name, its progress on the terminal."""
+    from toolret.index import ToolIndex
+
+    with progress() as show:
+        yield ToolIndex(
+            options.index,
+            embedder=options.embedder,
+            reembed=getattr(options, "reembed", False),
+            create=create,
+            progress=show,
+        )
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Bars on the terminal, made when there is something to show; nothing into a file."""
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    bars = Bars(console=Console(stderr=True), transient=True)
+    tasks: dict[str, TaskID] = {}
+
+    def show(kind: str, done: int, total: int) -> None:
+        if not bars.console.is_terminal:
+            return
+        if kind not in tasks:
+            bars.start()
+            tasks[kind] = bars.add_task(kind, total=total)
+        bars.update(tasks[kind], completed=done, total=total)
+
+    try:
+        yield show
+    finally:
+        if tasks:
+            bars.stop()
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that the user asked for.
+
+    Raises:
+        ToolretError: If it cannot be written.
+    """
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise ToolretError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,140 @@
+"""``toolret eval``: retrieval measured on labelled requests, with or without an LLM."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolret.console import add_index_options, learn, opened, positive, progress, write
+from toolret.errors import InputError, ToolretError
+
+if TYPE_CHECKING:
+    from toolret.evaluation.reports import Requirement
+    from toolret.llm import ChatModel
+    from toolret.queries import StrategyQueries
+
+__all__ = ["add_eval"]
+
+
+def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of the command line."""
+    command = commands.add_parser("eval", help="measure retrieval on labelled requests")
+    command.add_argument("--tools", nargs="+", required=True, metavar="FILE", type=Path)
+    command.add_argument("--queries", nargs="+", required=True, metavar="FILE", type=Path)
+    command.add_argument("--demos", nargs="+", metavar="FILE", type=Path, default=[])
+    command.add_argument("-k", type=positive, default=10, metavar="N", help="tools a request")
+    command.add_argument(
+        "--keep-all", action="store_true", help="rank tools also where the answer is no tool"
+    )
+    command.add_argument("--run", type=Path, metavar="OUT", help="write the TREC run")
+    command.add_argument("--json", type=Path, metavar="OUT", help="write metrics and timings")
+    command.add_argument(
+        "--against", type=Path, metavar="RUN", help="another TREC run to compare with"
+    )
+    command.add_argument(
+        "--require",
+        nargs="+",
+        type=_requirement,
+        metavar="METRIC=PERCENT",
+        default=[],
+        help="fail below these figures, such as C@5=80",
+    )
+    add_index_options(command, required=False)
+    writing = command.add_argument_group("queries written by an LLM")
+    writing.add_argument("--strategy", metavar="S", help="rewrite, refine ...; see docs/queries.md")
+    model = writing.add_mutually_exclusive_group()
+    model.add_argument(
+        "--llm",
+        metavar="BASE_URL",
+        help="a server that speaks OpenAI's protocol; the key is in OPENAI_API_KEY",
+    )
+    model.add_argument("--replay", type=Path, metavar="FILE", help="a recording, and no server")
+    writing.add_argument("--model", metavar="NAME", help="the model to ask")
+    writing.add_argument(
+        "--record", type=Path, metavar="FILE", help="write the replies, to be replayed"
+    )
+    writing.add_argument(
+        "--deadline", type=positive, default=60, metavar="SECONDS", help="of a request's queries"
+    )
+    command.set_defaults(command=_eval)
+
+
+def _requirement(text: str) -> Requirement:
+    from toolret.evaluation.reports import parse_requirement
+
+    try:
+        return parse_requirement(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _eval(options: argparse.Namespace) -> None:
+    from toolret.catalogs import load_tools
+    from toolret.evaluation.reports import missed, report_lines
+    from toolret.evaluation.runs import run
+    from toolret.evaluation.trec import read_trec, trec_lines
+    from toolret.retriever import ToolRetriever
+    from toolret.rows import load_demos, load_requests
+
+    tools = load_tools(*options.tools)
+    demos = load_demos(*options.demos)
+    requests = load_requests(*options.queries)
+    generator = _generator(options)
+    other = read_trec(options.against) if options.against else None
+    with tempfile.TemporaryDirectory() as scratch:
+        options.index = options.index or Path(scratch) / "index"
+        with opened(options) as index:
+            index.sync(tools, demos)
+            learn(index)
+        with progress() as show:
+            report = run(
+                ToolRetriever(index, llm=generator),
+                requests,
+                k=options.k,
+                keep_all=options.keep_all,
+                progress=show,
+            )
+    if options.run:
+        write(options.run, "".join(f"{line}\n" for line in trec_lines(report.runs)))
+    if options.json:
+        write(options.json, json.dumps(report.to_json(), indent=2) + "\n")
+    gold = {request.id: request.tools for request in requests}
+    for line in report_lines(report, report.against(gold, other) if other else None):
+        print(line)
+    problems = missed(report, options.require)
+    if problems:
+        raise ToolretError("the requirements are not met: " + "; ".join(problems))
+
+
+def _generator(options: argparse.Namespace) -> StrategyQueries:
+    from toolret.queries import StrategyQueries
+
+    model = _model(options)
+    strategy = options.strategy or ("rewrite" if model else "clauses")
+    return StrategyQueries(strategy, model, deadline=options.deadline)
+
+
+def _model(options: argparse.Namespace) -> ChatModel | None:
+    """The model that is asked: on a server, written down if wanted, or read from a recording."""
+    from toolret.llm import RecordingModel, ReplayModel, as_chat_model
+
+    if options.replay:
+        if options.record or options.model:
+            raise InputError("--replay asks no model: leave --model and --record out")
+        return ReplayModel(options.replay)
+    if not options.llm:
+        if options.model or options.record:
+            raise InputError("--model and --record are of a server: name it with --llm BASE_URL")
+        return None
+    if not options.model:
+        raise InputError("--llm names a server, which serves many models: name one with --model")
+    from openai import OpenAI
+
+    # A server of one's own asks for no key, but its client does.
+    client = OpenAI(base_url=options.llm, api_key=os.environ.get("OPENAI_API_KEY") or "none")
+    model = as_chat_model(client, options.model)
+    return RecordingModel(model, options.record) if options.record else model

@@ -1,0 +1,54 @@
+"""A conversation into retrieval queries, with an LLM or without."""
+
+from toolret.queries.combining import sought
+from toolret.queries.conversation import Conversation, as_request
+from toolret.queries.framing import conversation_lines, frame, shortened
+from toolret.queries.generating import (
+    NOTHING,
+    CatalogView,
+    GeneratedQueries,
+    QueryGenerator,
+    Usage,
+)
+from toolret.queries.generators import StrategyQueries, as_generator
+from toolret.queries.steps import Question, Scene, Steps, Strategy
+from toolret.queries.strategies import (
+    Clauses,
+    FewShot,
+    Hypothesize,
+    Refine,
+    Rewrite,
+    Think,
+    Together,
+    Verbatim,
+    as_strategy,
+)
+
+__all__ = [
+    "NOTHING",
+    "CatalogView",
+    "Clauses",
+    "Conversation",
+    "FewShot",
+    "GeneratedQueries",
+    "Hypothesize",
+    "QueryGenerator",
+    "Question",
+    "Refine",
+    "Rewrite",
+    "Scene",
+    "Steps",
+    "Strategy",
+    "StrategyQueries",
+    "Think",
+    "Together",
+    "Usage",
+    "Verbatim",
+    "as_generator",
+    "as_request",
+    "as_strategy",
+    "conversation_lines",
+    "frame",
+    "shortened",
+    "sought",
+]

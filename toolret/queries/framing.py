@@ -1,0 +1,132 @@
+"""A conversation as data for a prompt: one JSON object a line, within a number of tokens.
+
+Nothing that anybody wrote can end its line, so nothing can pass for the instructions around it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toolret.queries.conversation import content_text
+from toolret.tokens import estimate_tokens
+from toolret.types import Message, Request
+
+__all__ = ["BUDGET", "Framed", "conversation_lines", "frame", "json_lines", "shortened"]
+
+BUDGET = 3_000
+"""Tokens of a conversation by default: some twenty turns, and a small model reads them in well
+under a second. They are always estimated, so that a prompt is the same on every machine and replies
+that were kept or recorded belong to it."""
+
+_LONGEST_MESSAGE = 2_000
+_LONGEST_RESULT = 500
+"""Characters of a message, and of a tool's result or a call's arguments, that the model sees: the
+beginning, which names things, and a note of how much was left out."""
+
+_SHORTEST = 60
+"""Characters below which the texts that always stay are not shortened further."""
+
+_LINE_ENDS = re.compile("[\x7f\x85\u2028\u2029]")
+"""What JSON leaves as it is, though some take it for the end of a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """A conversation as JSON lines.
+
+    Attributes:
+        lines: One JSON object a line, oldest first.
+        cut: What was left out so that they fit, for people; empty if nothing was.
+    """
+
+    lines: str
+    cut: str = ""
+
+
+def frame(request: Request, *, budget: int = BUDGET) -> Framed:
+    """A conversation within a number of tokens.
+
+    The first system message, the notes about the user and the user's last message always stay; of
+    the rest the oldest turns go first. Long texts are shortened: a message after 2,000 characters,
+    a tool's result and a call's arguments after 500; what always stays, further if it has to be.
+
+    Args:
+        request: The conversation, and notes about the user.
+        budget: Tokens of the lines, estimated on the safe side.
+    """
+    messages = list(request.messages) or [{"role": "user", "content": request.text}]
+    stays = _stays(messages)
+    longest = _LONGEST_MESSAGE
+    while True:
+        notes = [{"about_the_user": shortened(request.notes, longest)}] if request.notes else []
+        lines = {place: _line(_turn(messages[place], longest)) for place in stays}
+        opening = json_lines(notes)
+        left = budget - estimate_tokens(opening) - sum(map(estimate_tokens, lines.values()))
+        if left >= 0 or longest <= _SHORTEST:
+            break
+        longest //= 2
+    dropped = 0
+    for place in sorted(set(range(len(messages))) - stays, reverse=True):
+        line = _line(_turn(messages[place], _LONGEST_MESSAGE))
+        left -= estimate_tokens(line)
+        if left < 0:
+            dropped = place + 1 - sum(other <= place for other in stays)
+            break
+        lines[place] = line
+    whole = "\n".join(filter(None, [opening, *(lines[place] for place in sorted(lines))]))
+    cuts = [f"the oldest {dropped} of {len(messages)} messages"] if dropped else []
+    cuts += [f"texts after {longest} characters"] if longest < _LONGEST_MESSAGE else []
+    return Framed(whole, " and ".join(cuts))
+
+
+def conversation_lines(request: Request) -> str:
+    """A conversation as one JSON object a turn, long texts shortened: data for a prompt."""
+    return frame(request).lines
+
+
+def json_lines(values: Iterable[Mapping[str, Any]]) -> str:
+    """Data for a prompt, one JSON object a line."""
+    return "\n".join(map(_line, values))
+
+
+def shortened(text: str, longest: int) -> str:
+    """The beginning of a text, and a note of how many characters were left out."""
+    rest = len(text) - longest
+    return text if rest <= 0 else f"{text[:longest]} [{rest} more characters]"
+
+
+def _line(value: Mapping[str, Any]) -> str:
+    line = json.dumps(value, ensure_ascii=False)
+    line = _LINE_ENDS.sub(lambda end: f"\\u{ord(end[0]):04x}", line)
+    # Half a surrogate pair is nothing that can be sent.
+    return line.encode("utf-8", "replace").decode()
+
+
+def _stays(messages: Sequence[Message]) -> set[int]:
+    """Positions of the first system message and of the user's last."""
+    roles = [message.get("role") for message in messages]
+    systems = [place for place, role in enumerate(roles) if role in ("system", "developer")]
+    users = [place for place, role in enumerate(roles) if role == "user"]
+    return {*systems[:1], (users or [len(messages) - 1])[-1]}
+
+
+def _turn(message: Message, longest: int) -> dict[str, Any]:
+    role = str(message.get("role"))
+    most = min(longest, _LONGEST_RESULT) if role == "tool" else longest
+    text = shortened(content_text(message.get("content")), most)
+    turn: dict[str, Any] = {"role": role, "text": text}
+    if calls := message.get("tool_calls"):
+        turn["called"] = [_call(call) for call in calls]
+    return turn
+
+
+def _call(call: Any) -> str:
+    """``name(arguments)`` of a call in OpenAI's form or LangChain's."""
+    function = call.get("function", call) if isinstance(call, Mapping) else {}
+    arguments = function.get("args", function.get("arguments", ""))
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
+    return f"{function.get('name')}({shortened(text, _LONGEST_RESULT)})"

@@ -1,0 +1,70 @@
+"""Prompts: files of the package, or the user's own text in their place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from toolret.errors import InputError
+
+__all__ = ["Prompt", "as_prompt", "shipped_prompt"]
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A text with places to be filled.
+
+    Attributes:
+        name: Of the file, without its ending: a shipped one ends in its version.
+        text: With ``{placeholder}`` where a value goes; other braces are left as they are.
+    """
+
+    name: str
+    text: str
+
+    def fill(self, **values: str | int) -> str:
+        """The text with the values in their places; what looks like a place in them is none."""
+        return _PLACEHOLDER.sub(lambda place: str(values.get(place[1], place[0])), self.text)
+
+
+@cache
+def shipped_prompt(name: str) -> Prompt:
+    """A prompt of the package, such as ``rewrite_v1``."""
+    return Prompt(name, files("toolret").joinpath("prompts", f"{name}.txt").read_text("utf-8"))
+
+
+def as_prompt(given: str | Path | None, shipped: str, *, needs: Collection[str]) -> Prompt:
+    """The user's prompt, or the shipped one.
+
+    Args:
+        given: A path to a file, or a text; None for the shipped one.
+        shipped: The name of the shipped one.
+        needs: The placeholders that it must have.
+
+    Raises:
+        InputError: If the file cannot be read, or a placeholder is missing.
+    """
+    if given is None:
+        return shipped_prompt(shipped)
+    if isinstance(given, Path):
+        try:
+            prompt = Prompt(given.stem, given.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8"
+            raise InputError(f"the prompt cannot be read: {reason}", file=given) from error
+    else:
+        prompt = Prompt("own", given)
+    there = set(_PLACEHOLDER.findall(prompt.text))
+    if missing := [name for name in needs if name not in there]:
+        raise InputError(
+            f"the prompt {prompt.name!r} lacks {{{missing[0]}}}: a prompt in the place of "
+            f"{shipped!r} needs {', '.join(f'{{{name}}}' for name in needs)}, each where its "
+            "value shall stand"
+        )
+    return prompt

@@ -1,0 +1,148 @@
+"""What an LLM is asked to reply, and how its reply is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from toolret.errors import QueryGenerationError
+from toolret.llm import json_object
+from toolret.texts import tool_text
+from toolret.types import JsonObject, Tool
+
+__all__ = [
+    "missing_schema",
+    "parse_missing",
+    "parse_reply",
+    "parse_tools",
+    "reply_schema",
+    "thoughtful_schema",
+    "tools_schema",
+]
+
+_LONGEST_QUERY = 500
+"""Characters: a query is a sentence; what is longer is the request copied, or nonsense."""
+
+_LONGEST_TOOL = 1_000
+"""Characters of a tool that was wished for, with its parameters."""
+
+_MOST_PARAMETERS = 8
+"""Of a tool that was wished for: more only dilute what it does."""
+
+
+class _Queries(BaseModel):
+    queries: list[str]
+
+
+class _Missing(BaseModel):
+    missing: list[str]
+
+
+class _Parameter(BaseModel):
+    name: str
+    description: str = ""
+
+
+class _Tool(BaseModel):
+    name: str
+    description: str
+    parameters: list[_Parameter] = []
+
+
+class _Tools(BaseModel):
+    tools: list[_Tool]
+
+
+def reply_schema() -> JsonObject:
+    """JSON Schema of queries, by the rules of structured output, as all that follow."""
+    return _object(queries=_texts())
+
+
+def thoughtful_schema() -> JsonObject:
+    """Of reasoning, then queries."""
+    return _object(thoughts=_TEXT, queries=_texts())
+
+
+def missing_schema() -> JsonObject:
+    """Of queries for what was not found."""
+    return _object(missing=_texts())
+
+
+def tools_schema() -> JsonObject:
+    """Of tools that are wished for."""
+    parameter = _object(name=_TEXT, description=_TEXT)
+    parameters = {"type": "array", "items": parameter}
+    tool = _object(name=_TEXT, description=_TEXT, parameters=parameters)
+    return _object(tools={"type": "array", "items": tool})
+
+
+def parse_reply(reply: str, *, most: int) -> tuple[str, ...]:
+    """The queries in an LLM's reply: JSON, alone, in a code fence or among prose.
+
+    Blank and repeated queries are dropped, long ones cut, and all after the first ``most``.
+
+    Raises:
+        QueryGenerationError: If the reply holds no such JSON.
+    """
+    return _distinct(_read(reply, _Queries).queries, _LONGEST_QUERY, most)
+
+
+def parse_missing(reply: str, *, most: int) -> tuple[str, ...]:
+    """``parse_reply`` for what is still missing."""
+    return _distinct(_read(reply, _Missing).missing, _LONGEST_QUERY, most)
+
+
+def parse_tools(reply: str, *, most: int) -> tuple[str, ...]:
+    """The tools that an LLM wishes for, each as the text that such a tool would have.
+
+    Raises:
+        QueryGenerationError: If the reply holds no such JSON.
+    """
+    wished = (tool_text(_as_tool(tool)) for tool in _read(reply, _Tools).tools[: 4 * most])
+    return _distinct(wished, _LONGEST_TOOL, most)
+
+
+_TEXT = {"type": "string"}
+
+
+def _texts() -> dict[str, Any]:
+    return {"type": "array", "items": _TEXT}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _as_tool(tool: _Tool) -> Tool:
+    properties = {
+        parameter.name: {"description": parameter.description}
+        for parameter in tool.parameters[:_MOST_PARAMETERS]
+    }
+    schema = {"type": "object", "properties": properties}
+    return Tool(tool.name, tool.name, description=tool.description, parameters=schema)
+
+
+_Reply = TypeVar("_Reply", bound=BaseModel)
+
+
+def _read(reply: str, kind: type[_Reply]) -> _Reply:
+    key = next(iter(kind.model_fields))
+    try:
+        return kind.model_validate(json_object(reply, key))
+    except ValidationError as error:
+        where = error.errors()[0]
+        place = ".".join(map(str, where["loc"])) or "reply"
+        raise QueryGenerationError(f"malformed reply: {place}: {where['msg']}") from error
+
+
+def _distinct(texts: Iterable[str], longest: int, most: int) -> tuple[str, ...]:
+    # Characters that no encoding has would break the embedder.
+    clean = (" ".join(text.encode("utf-8", "ignore").decode().split()) for text in texts)
+    return tuple(dict.fromkeys(text[:longest] for text in clean if text))[:most]

@@ -1,0 +1,345 @@
+"""Ways to make queries of a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from toolret.clauses import split_clauses
+from toolret.errors import InputError, QueryGenerationError
+from toolret.queries.framing import json_lines, shortened
+from toolret.queries.prompts import as_prompt
+from toolret.queries.replies import (
+    missing_schema,
+    parse_missing,
+    parse_reply,
+    parse_tools,
+    reply_schema,
+    thoughtful_schema,
+    tools_schema,
+)
+from toolret.queries.steps import Question, Scene, Steps, Strategy
+from toolret.types import Demo, Query, Tool
+
+__all__ = [
+    "Clauses",
+    "FewShot",
+    "Hypothesize",
+    "Refine",
+    "Rewrite",
+    "Think",
+    "Together",
+    "Verbatim",
+    "as_strategy",
+]
+
+_MOST_QUERIES = 8
+"""No public set has requests of more needs than about twelve, and few have more than four."""
+
+_MOST_TOOLS = 4
+"""That are wished for: each is several sentences to write."""
+
+_SHOTS = 4
+"""Demonstrations in the prompt: half of Promptagator's eight, for these are the nearest ones."""
+
+_ROUNDS = 2
+"""Of looking and asking what is missing: Iter-RetGen gains little after the second."""
+
+_SHOWN = 12
+"""Tools that are shown in a round."""
+
+_LONGEST_DESCRIPTION = 200
+_LONGEST_EXAMPLE = 400
+"""Characters of a tool's description, and of a demonstration's request, in a prompt."""
+
+
+class Verbatim:
+    """Nothing but the raw request."""
+
+    name = "verbatim"
+    asks = False
+
+    def steps(self, scene: Scene) -> Steps:  # noqa: ARG002 - part of the protocol
+        """No steps, no queries."""
+        yield from ()
+        return ()
+
+
+class Clauses:
+    """The clauses of the request, if it has several."""
+
+    name = "clauses"
+    asks = False
+
+    def steps(self, scene: Scene) -> Steps:
+        """No steps, only queries."""
+        yield from ()
+        return tuple(Query(clause, "clause") for clause in split_clauses(scene.request.text))
+
+
+class Rewrite:
+    """The LLM sees the conversation and writes one query a need (zero-shot).
+
+    After *Improving Tool Retrieval by Leveraging Large Language Models for Query Generation*
+    (Kachuee et al., 2024, arXiv:2412.03573).
+
+    Args:
+        prompt: A file or a text instead of ``prompts/rewrite_v1.txt``; with ``{most}`` and
+            ``{conversation}``.
+        most: How many queries to take at most.
+
+    Raises:
+        InputError: If the prompt cannot be used.
+    """
+
+    name = "rewrite"
+    asks = True
+    _shipped = "rewrite_v1"
+    _schema = staticmethod(reply_schema)
+
+    def __init__(self, prompt: str | Path | None = None, *, most: int = _MOST_QUERIES) -> None:
+        self._prompt = as_prompt(prompt, self._shipped, needs=("most", "conversation"))
+        self._most = most
+
+    def steps(self, scene: Scene) -> Steps:
+        """One question."""
+        prompt = self._prompt.fill(most=self._most, conversation=scene.conversation)
+        needs = yield Question(prompt, self._schema(), partial(parse_reply, most=self._most))
+        return _as_needs(needs)
+
+
+class Think(Rewrite):
+    """``Rewrite`` after a short reasoning, which is dropped from the queries.
+
+    After *O1 Embedder* (Yan et al., 2025, arXiv:2502.07555) and *BRIGHT* (Su et al., 2024,
+    arXiv:2407.12883), where reasoning before retrieving helps most with requests that share no
+    words with what answers them.
+
+    Args:
+        prompt: A file or a text instead of ``prompts/think_v1.txt``; with ``{most}`` and
+            ``{conversation}``.
+        most: How many queries to take at most.
+
+    Raises:
+        InputError: If the prompt cannot be used.
+    """
+
+    name = "think"
+    _shipped = "think_v1"
+    _schema = staticmethod(thoughtful_schema)
+
+
+class FewShot:
+    """``Rewrite`` with the nearest demonstrations, and the tools that they used, as examples.
+
+    They show how this catalog's tools are called and described (after *Promptagator*, Dai et al.,
+    2022, arXiv:2209.11755). Without demonstrations it is ``Rewrite``.
+
+    Args:
+        prompt: A file or a text instead of ``prompts/few_shot_v1.txt``; with ``{most}``,
+            ``{examples}`` and ``{conversation}``.
+        most: How many queries to take at most.
+        shots: How many demonstrations to show.
+
+    Raises:
+        InputError: If the prompt cannot be used.
+    """
+
+    name = "few-shot"
+    asks = True
+
+    def __init__(
+        self, prompt: str | Path | None = None, *, most: int = _MOST_QUERIES, shots: int = _SHOTS
+    ) -> None:
+        needs = ("most", "examples", "conversation")
+        self._prompt = as_prompt(prompt, "few_shot_v1", needs=needs)
+        self._without = Rewrite(most=most)
+        self._most = most
+        self._shots = shots
+
+    def steps(self, scene: Scene) -> Steps:
+        """A look at the demonstrations, and one question."""
+        demos = yield partial(scene.catalog.demos, scene.request.text, self._shots)
+        if not demos:
+            return (yield from self._without.steps(scene))
+        prompt = self._prompt.fill(
+            most=self._most,
+            examples=json_lines(_example(demo, tools) for demo, tools in demos),
+            conversation=scene.conversation,
+        )
+        needs = yield Question(prompt, reply_schema(), partial(parse_reply, most=self._most))
+        return _as_needs(needs)
+
+
+class Hypothesize:
+    """The LLM describes the tools that it wishes for, and these are searched as if they existed.
+
+    After *MCP-Zero* (Fei et al., 2025, arXiv:2506.01056), and HyDE's hypothetical documents (Gao
+    et al., 2022, arXiv:2212.10496). They are rendered as tools are, and embedded in their role.
+
+    Args:
+        prompt: A file or a text instead of ``prompts/hypothesize_v1.txt``; with ``{most}`` and
+            ``{conversation}``.
+        most: How many tools to take at most.
+
+    Raises:
+        InputError: If the prompt cannot be used.
+    """
+
+    name = "hypothesize"
+    asks = True
+
+    def __init__(self, prompt: str | Path | None = None, *, most: int = _MOST_TOOLS) -> None:
+        self._prompt = as_prompt(prompt, "hypothesize_v1", needs=("most", "conversation"))
+        self._most = most
+
+    def steps(self, scene: Scene) -> Steps:
+        """One question."""
+        prompt = self._prompt.fill(most=self._most, conversation=scene.conversation)
+        tools = yield Question(prompt, tools_schema(), partial(parse_tools, most=self._most))
+        return tuple(Query(tool, "tool") for tool in tools)
+
+
+class Refine:
+    """The LLM sees what its queries find, and says what is still missing.
+
+    After *Iter-RetGen* (Shao et al., 2023, arXiv:2305.15294). It ends when nothing is missing, or
+    nothing new is said.
+
+    Args:
+        first: How the first queries are written.
+        prompt: A file or a text instead of ``prompts/refine_v1.txt``; with ``{most}``,
+            ``{tools}`` and ``{conversation}``.
+        most: How many queries to take at most in each round.
+        rounds: How often to look and ask at most.
+        shown: How many tools to show.
+
+    Raises:
+        InputError: If the prompt cannot be used.
+    """
+
+    asks = True
+
+    def __init__(
+        self,
+        first: Strategy | None = None,
+        prompt: str | Path | None = None,
+        *,
+        most: int = _MOST_QUERIES,
+        rounds: int = _ROUNDS,
+        shown: int = _SHOWN,
+    ) -> None:
+        self._first = first or Rewrite()
+        self._prompt = as_prompt(prompt, "refine_v1", needs=("most", "tools", "conversation"))
+        self._most = most
+        self._rounds = rounds
+        self._shown = shown
+
+    @property
+    def name(self) -> str:
+        """With that of what comes first."""
+        return "refine" if self._first.name == "rewrite" else f"refine({self._first.name})"
+
+    def steps(self, scene: Scene) -> Steps:
+        """The first queries, then as often as need be a search and a question."""
+        raw = Query(scene.request.text, "request")
+        found = yield from self._first.steps(scene)
+        for _ in range(self._rounds):
+            tools = yield partial(scene.catalog.tools, (raw, *found), self._shown)
+            prompt = self._prompt.fill(
+                most=self._most,
+                tools=json_lines(map(_shown, tools)),
+                conversation=scene.conversation,
+            )
+            parse = partial(parse_missing, most=self._most)
+            try:
+                missing = yield Question(prompt, missing_schema(), parse)
+            except QueryGenerationError:
+                break
+            known = {query.text for query in found}
+            new = [query for query in _as_needs(missing) if query.text not in known]
+            if not new:
+                break
+            found = (*found, *new)
+        return found
+
+
+class Together:
+    """Several strategies one after the other, and the queries of all.
+
+    One that fails leaves those of the others.
+
+    Args:
+        strategies: At least one.
+    """
+
+    def __init__(self, *strategies: Strategy) -> None:
+        self._strategies = strategies
+
+    @property
+    def name(self) -> str:
+        """Theirs."""
+        return "+".join(strategy.name for strategy in self._strategies)
+
+    @property
+    def asks(self) -> bool:
+        """Whether any of them does."""
+        return any(strategy.asks for strategy in self._strategies)
+
+    def steps(self, scene: Scene) -> Steps:
+        """All their steps."""
+        found: dict[Query, None] = {}
+        failures = []
+        for strategy in self._strategies:
+            try:
+                queries = yield from strategy.steps(scene)
+            except QueryGenerationError as error:
+                failures.append(error)
+            else:
+                found |= dict.fromkeys(queries)
+        if len(failures) == len(self._strategies):
+            raise failures[-1]
+        return tuple(found)
+
+
+_BY_NAME: dict[str, Callable[[], Strategy]] = {
+    "verbatim": Verbatim,
+    "clauses": Clauses,
+    "rewrite": Rewrite,
+    "think": Think,
+    "few-shot": FewShot,
+    "hypothesize": Hypothesize,
+    "refine": Refine,
+}
+
+
+def as_strategy(strategy: str | Strategy) -> Strategy:
+    """A strategy by its name, several with ``+`` between them, or as it is.
+
+    Raises:
+        InputError: If there is none of that name.
+    """
+    if not isinstance(strategy, str):
+        return strategy
+    names = strategy.split("+")
+    if unknown := [name for name in names if name not in _BY_NAME]:
+        raise InputError(
+            f"there is no strategy {unknown[0]!r}; there are {', '.join(_BY_NAME)}, and several "
+            "joined by +"
+        )
+    made = [_BY_NAME[name]() for name in dict.fromkeys(names)]
+    return made[0] if len(made) == 1 else Together(*made)
+
+
+def _as_needs(texts: Sequence[str]) -> tuple[Query, ...]:
+    return tuple(Query(text, "need") for text in texts)
+
+
+def _shown(tool: Tool) -> dict[str, str]:
+    return {"name": tool.id, "description": shortened(tool.description, _LONGEST_DESCRIPTION)}
+
+
+def _example(demo: Demo, tools: Sequence[Tool]) -> dict[str, Any]:
+    return {"request": shortened(demo.text, _LONGEST_EXAMPLE), "tools": list(map(_shown, tools))}
