@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from toolret.errors import EmbedderError
 from toolret.model_files import DEFAULT_MODEL, find_model, model_digest, no_bars
+from toolret.onnx_cache import open_onnx
+from toolret.onnx_models import OnnxModel
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -32,6 +34,7 @@ __all__ = [
     "OpenAIEmbedder",
     "Role",
     "RoleEmbedder",
+    "Runtime",
     "SentenceTransformerEmbedder",
     "Vectors",
     "resolve_embedder",
@@ -39,6 +42,9 @@ __all__ = [
 
 Role: TypeAlias = Literal["tool", "demo", "tool_request", "demo_request"]
 """What a text is: a tool, a demonstration, or a request in search of tools or demonstrations."""
+
+Runtime: TypeAlias = Literal["onnx", "torch"]
+"""What runs a sentence-transformers model."""
 
 Vectors: TypeAlias = NDArray[np.float32]
 """Unit vectors, one a row: shape ``(texts, dimensions)``."""
@@ -90,6 +96,9 @@ class SentenceTransformerEmbedder:
         model: A name on the hub, or a folder.
         device: ``cpu``, ``cuda`` ...; chosen by sentence-transformers if not given.
         batch_size: Texts in one forward pass.
+        runtime: ``onnx`` exports the model once and runs it by onnxruntime, which loads in a tenth
+            of the time; where that is impossible, sentence-transformers runs it all the same, and
+            the log says why. If not given, ``onnx`` for the default model without a ``device``.
 
     Raises:
         EmbedderError: If the model is nowhere to be found, or its packaged weights are not the
@@ -97,18 +106,30 @@ class SentenceTransformerEmbedder:
     """
 
     def __init__(
-        self, model: str | Path = DEFAULT_MODEL, *, device: str | None = None, batch_size: int = 32
+        self,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        device: str | None = None,
+        batch_size: int = 32,
+        runtime: Runtime | None = None,
     ) -> None:
         self._name = str(model)
         self._folder = find_model(self._name)
         self._device = device
         self._batch_size = batch_size
-        self._model: SentenceTransformer | None = None
+        self._runtime = runtime or (
+            "onnx" if self._name == DEFAULT_MODEL and device is None else "torch"
+        )
+        self._model: OnnxModel | SentenceTransformer | None = None
         self._loading = threading.Lock()
 
     @property
     def id(self) -> str:
-        """Name and digest of the model's files: the same wherever the model was found."""
+        """Name and digest of the model's files: the same wherever the model was found.
+
+        And whatever runs it: an exported model is only used if its vectors are the original's to
+        six digits, less than two versions of torch may differ by.
+        """
         name = Path(self._name).name if Path(self._name).is_dir() else self._name
         return f"sentence-transformers:{name}@{model_digest(self._folder)}"
 
@@ -132,7 +153,10 @@ class SentenceTransformerEmbedder:
 
     def encode(self, texts: Sequence[str], *, prompt: str = "") -> Vectors:
         """Unit vectors of texts, each read behind ``prompt``: shape ``(texts, dimensions)``."""
-        vectors = self._load().encode(
+        model = self._load()
+        if isinstance(model, OnnxModel):
+            return model.encode([prompt + text for text in texts], batch_size=self._batch_size)
+        vectors = model.encode(
             list(texts),
             prompt=prompt or None,
             batch_size=self._batch_size,
@@ -141,8 +165,10 @@ class SentenceTransformerEmbedder:
         )
         return np.asarray(vectors, dtype=np.float32)
 
-    def _load(self) -> SentenceTransformer:
+    def _load(self) -> OnnxModel | SentenceTransformer:
         with self._loading:
+            if self._model is None and self._runtime == "onnx":
+                self._model = open_onnx(self._folder)
             if self._model is None:
                 from sentence_transformers import SentenceTransformer
 

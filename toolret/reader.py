@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from toolret.comparisons import Comparisons
 from toolret.examples import CONFUSABLE, NEAR_COPY, choose_demos
 from toolret.fitting import Fit
 from toolret.index import ToolIndex
@@ -14,7 +15,7 @@ from toolret.learning import fit_index
 from toolret.names import said_names, wire_name
 from toolret.need import need_inputs
 from toolret.permissions import Allow, allowed_tools
-from toolret.ranking import FEATURES, SIGNALS, Comparisons, gather
+from toolret.ranking import FEATURES, SIGNALS, gather
 from toolret.searcher import Searcher
 from toolret.types import DemoHit, Evidence, Hit, Request
 from toolret.weighing import contributions, listwise_scores, log_shares, probabilities

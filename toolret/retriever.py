@@ -8,12 +8,12 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+from toolret.comparisons import Comparisons
 from toolret.index import ToolIndex
 from toolret.names import ids_by_name
 from toolret.permissions import Allow
 from toolret.prompt import Format, pack
 from toolret.queries import Conversation, GeneratedQueries, as_generator, as_request, search_texts
-from toolret.ranking import Comparisons
 from toolret.reader import Ranking, Reader
 from toolret.reranking import Reranker, Reranking, reorder
 from toolret.selection import Selection

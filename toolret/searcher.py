@@ -9,13 +9,14 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from toolret.clauses import split_clauses
+from toolret.comparisons import Comparisons, Layout
 from toolret.discriminant import Discriminant, discriminants, fit_discriminant
 from toolret.discriminant import without as members_without
 from toolret.embedders import RoleEmbedder, Vectors
 from toolret.fitting import Example, leave_out
 from toolret.index import Snapshot
 from toolret.lexical import NameIndex
-from toolret.ranking import Comparisons, Layout, gather
+from toolret.ranking import gather
 from toolret.ridge import Ridge, fit_ridge, ridge_weights, without
 from toolret.signals import Floats, Ints
 

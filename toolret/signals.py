@@ -9,10 +9,9 @@ __all__ = [
     "Bools",
     "Floats",
     "Ints",
+    "Order",
     "best_of_group",
     "best_of_tool",
-    "best_reciprocal_ranks",
-    "reciprocal_ranks",
     "shares",
     "top",
     "votes",
@@ -35,29 +34,49 @@ _SURE = 3
 _TINY = 1e-6
 
 
+class Order:
+    """The order of some values, largest first and ties by position.
+
+    Sorting values is ten times as fast as sorting their positions, and for a few positions that
+    is enough to know their ranks.
+
+    Args:
+        values: Shape ``(values,)``.
+    """
+
+    def __init__(self, values: Floats) -> None:
+        self.values = values
+        self._ascending = np.sort(values)
+
+    def top(self, count: int) -> Ints:
+        """Positions of the largest values, best first."""
+        if len(self.values) > count:
+            least = self._ascending[-count]
+            above = np.flatnonzero(self.values > least)
+            level = np.flatnonzero(self.values == least)[: count - len(above)]
+            positions = np.sort(np.concatenate([above, level]))
+        else:
+            positions = np.arange(len(self.values))
+        order = np.argsort(-self.values[positions], kind="stable")[:count]
+        return np.asarray(positions[order], dtype=np.intp)
+
+    def reciprocal_ranks(self, positions: Ints) -> Floats:
+        """``1 / (11 + rank)`` at these positions, ranks from 0 on (after Cormack et al., 2009)."""
+        values = self.values[positions]
+        upper = np.searchsorted(self._ascending, values, side="right")
+        ties = upper - np.searchsorted(self._ascending, values, side="left")
+        ranks = len(self.values) - upper
+        tied = ties > 1
+        for value in np.unique(values[tied]):
+            level = np.flatnonzero(self.values == value)
+            rows = np.flatnonzero(tied & (values == value))
+            ranks[rows] += np.searchsorted(level, positions[rows])
+        return np.asarray(1 / (_RANK_OFFSET + ranks.astype(np.float32)), dtype=np.float32)
+
+
 def top(values: Floats, count: int) -> Ints:
     """Positions of the largest values, ties by position, best first."""
-    if len(values) > count:
-        threshold = np.partition(values, -count)[-count]
-        positions = np.flatnonzero(values >= threshold)
-    else:
-        positions = np.arange(len(values))
-    order = np.argsort(-values[positions], kind="stable")[:count]
-    return np.asarray(positions[order], dtype=np.intp)
-
-
-def reciprocal_ranks(values: Floats) -> Floats:
-    """``1 / (11 + rank)``, ranks from 0 on (after Cormack et al., 2009)."""
-    ranks = np.empty(len(values), dtype=np.float32)
-    ranks[np.argsort(-values, kind="stable")] = np.arange(len(values))
-    return np.asarray(1 / (_RANK_OFFSET + ranks), dtype=np.float32)
-
-
-def best_reciprocal_ranks(values: Floats) -> Floats:
-    """For each row, the best of its reciprocal ranks in the columns: every query has its first."""
-    return np.asarray(
-        np.max([reciprocal_ranks(column) for column in values.T], axis=0), dtype=np.float32
-    )
+    return Order(values).top(count)
 
 
 def best_of_group(values: Floats, groups: Ints) -> Floats:
