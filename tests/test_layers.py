@@ -15,7 +15,7 @@ PACKAGE = Path(toolret.__file__).parent
 
 LAYERS = [
     ["errors"],
-    ["types", "tokens", "names", "model_files", "records"],
+    ["types", "tokens", "names", "model_files", "records", "derived"],
     ["jsonlines", "texts", "permissions", "onnx_models"],
     ["onnx_export"],
     ["onnx_cache"],
@@ -29,7 +29,7 @@ LAYERS = [
     ["text_evidence", "demo_evidence"],
     ["ranking", "ridge", "discriminant"],
     ["weighing", "familiarity", "need"],
-    ["cosines"],
+    ["cosines", "demo_maps"],
     ["fitting"],
     ["searcher"],
     ["learning"],

@@ -62,7 +62,7 @@ class Reader:
 
     def __init__(self, index: ToolIndex) -> None:
         self.snapshot = index.snapshot
-        self.searcher = Searcher(self.snapshot, index.embedder)
+        self.searcher = Searcher(self.snapshot, index.embedder, kept=index.derived_path)
         self.fit: Fit = fit_index(index, self.searcher)
         names: dict[str, list[int]] = {}
         for position, tool in enumerate(self.snapshot.tools.items):

@@ -13,6 +13,7 @@ __all__ = [
     "best_of_group",
     "best_of_tool",
     "shares",
+    "sums_of",
     "top",
     "votes",
 ]
@@ -93,6 +94,18 @@ def best_of_tool(values: Floats, demo_of: Ints, tool_of: Ints, tools: int) -> Fl
     best = np.zeros(tools, dtype=np.float32)
     np.maximum.at(best, tool_of, values[demo_of].astype(np.float32))
     return best
+
+
+def sums_of(rows: Floats, groups: Ints, count: int) -> Floats:
+    """The sum of each group's rows: shape ``(count, dimensions)``; 0 for an empty group."""
+    sums = np.zeros((count, rows.shape[1]), dtype=np.float32)
+    if len(groups):
+        # Adding neighbours is ten times as fast as adding each row to its place.
+        order = np.argsort(groups, kind="stable")
+        ordered = groups[order]
+        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        sums[ordered[starts]] = np.add.reduceat(rows[order], starts, axis=0)
+    return sums
 
 
 def shares(discriminants: Floats) -> Floats:
