@@ -15,7 +15,7 @@ PACKAGE = Path(toolret.__file__).parent
 
 LAYERS = [
     ["errors"],
-    ["types", "tokens", "names", "model_files", "records", "derived"],
+    ["types", "tokens", "names", "model_files", "records", "derived", "recent"],
     ["jsonlines", "texts", "permissions", "onnx_models"],
     ["onnx_export"],
     ["onnx_cache"],
@@ -35,7 +35,8 @@ LAYERS = [
     ["learning"],
     ["examples", "trimming"],
     ["prompt"],
-    ["reader", "selection", "reranking"],
+    ["selection", "reranking"],
+    ["reader"],
     ["retriever"],
     ["evaluation", "lint", "testing", "integrations"],
     ["cli"],

@@ -52,8 +52,8 @@ class DemoEvidence:
     Args:
         layout: What is indexed.
         comparisons: The request against it.
-        heard: Demonstrations that count, shape ``(demos,)``, at least one; the others are as if
-            not indexed.
+        heard: Demonstrations that count, shape ``(demos,)``, of which one at least uses a tool;
+            the others are as if not indexed.
     """
 
     def __init__(self, layout: Layout, comparisons: Comparisons, heard: Bools) -> None:

@@ -117,7 +117,7 @@ def bm25(texts: Sequence[Sequence[str]]) -> Postings:
     import bm25s
 
     if not any(texts):
-        return _postings([], len(texts))
+        return name_shares([""] * len(texts), [])
     index = bm25s.BM25(k1=_K1, b=_B)
     index.index([list(text) for text in texts], show_progress=False)
     numbers = {str(word): int(number) for word, number in index.vocab_dict.items() if word}
@@ -140,33 +140,28 @@ def name_shares(names: Sequence[str], texts: Sequence[Sequence[str]]) -> Posting
             the tools.
     """
     frequency = Counter(word for text in texts for word in set(text))
-    split: dict[str, list[tuple[str, float]]] = {}
-    entries: list[tuple[str, int, float]] = []
+    split: dict[str, list[tuple[int, float]]] = {}
+    numbers: dict[str, int] = {}
+    entries: list[tuple[int, int, float]] = []
     for position, name in enumerate(names):
         if name not in split:
             rarity = {
                 word: math.log1p(len(texts) / (frequency[word] + 0.5)) for word in set(words(name))
             }
             total = sum(rarity.values())
-            split[name] = [(word, weight / total) for word, weight in rarity.items()]
-        entries += [(word, position, share) for word, share in split[name]]
-    return _postings(entries, len(names))
-
-
-def _postings(entries: Sequence[tuple[str, int, float]], count: int) -> Postings:
-    ordered = sorted(entries)
-    numbers: dict[str, int] = {}
-    starts = []
-    for place, (word, _, _) in enumerate(ordered):
-        if word not in numbers:
-            numbers[word] = len(numbers)
-            starts.append(place)
+            split[name] = [
+                (numbers.setdefault(word, len(numbers)), weight / total)
+                for word, weight in rarity.items()
+            ]
+        entries += [(number, position, share) for number, share in split[name]]
+    word = np.array([number for number, _, _ in entries], dtype=np.int64)
+    order = np.argsort(word, kind="stable")
     return Postings(
         numbers,
-        np.array([*starts, len(ordered)], dtype=np.int64),
-        np.array([position for _, position, _ in ordered], dtype=np.int32),
-        np.array([share for _, _, share in ordered], dtype=np.float32),
-        count,
+        np.searchsorted(word[order], np.arange(len(numbers) + 1)),
+        np.array([position for _, position, _ in entries], dtype=np.int32)[order],
+        np.array([share for _, _, share in entries], dtype=np.float32)[order],
+        len(names),
     )
 
 

@@ -82,7 +82,8 @@ def gather(
     put_forward = [tools[rows] for rows in text.put_forward(_DEPTH)]
     if heard is None:
         heard = np.ones(len(comparisons.demo_lexical), dtype=np.bool_)
-    demos = DemoEvidence(layout, comparisons, heard) if heard.any() else None
+    some_use = heard[layout.demo_of].any()
+    demos = DemoEvidence(layout, comparisons, heard) if some_use else None
     if demos:
         put_forward += demos.put_forward(_DEPTH, allowed)
     chosen = np.unique(np.concatenate(put_forward))

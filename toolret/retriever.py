@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Hashable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,10 +19,18 @@ from toolret.queries import Conversation, GeneratedQueries, as_generator, as_req
 from toolret.reader import Ranking, Reader
 from toolret.reranking import Reranker, Reranking, reorder
 from toolret.selection import Selection
+from toolret.signals import Bools
 from toolret.tokens import TokenCounter, token_counter
 from toolret.types import Hit, Request, Tool
 
 __all__ = ["Allow", "ToolRetriever"]
+
+_TOGETHER = 256
+"""Conversations that are embedded together: more gain nothing, and the embedder remembers the
+vectors of so many."""
+
+_GENERATING = 8
+"""Conversations for which an LLM writes queries at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,7 @@ class _Found:
     generated: GeneratedQueries
     reader: Reader
     comparisons: Comparisons
+    allowed: Bools | None
     ranking: Ranking
     open: slice
     """The hits whose order a reranker may change."""
@@ -53,6 +64,20 @@ class _Found:
             ranking=replace(self.ranking, hits=tuple(hits)),
             seconds=self.seconds | {"rerank": seconds},
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """How much may be chosen: the retriever's own figures, and those of one call."""
+
+    most: int
+    budget: int | None
+    depth: int
+    demos: int
+    score: float
+    recall: float
+    precision: float | None
+    form: Format
 
 
 class ToolRetriever:
@@ -114,7 +139,7 @@ class ToolRetriever:
         self.counter = counter or token_counter()
         self.generator = as_generator(llm, model)
         self.reranker = reranker
-        self._reading = threading.Lock()
+        self._renewing = threading.Lock()
         self._reader = Reader(index)
 
     def select(
@@ -143,9 +168,36 @@ class ToolRetriever:
         started = time.perf_counter()
         request = as_request(conversation)
         generated = self.generator.generate(request)
-        most = self.max_tools if max_tools is None else max_tools
-        found = self._find(request, generated, allow, most=most, depth=depth, started=started)
-        return self._choose(self._reranked(found), allow, most=most, budget=token_budget)
+        limits = self._limits(max_tools, token_budget, depth)
+        return self._select(request, generated, allow, limits, started)
+
+    def select_many(
+        self,
+        conversations: Iterable[Conversation],
+        *,
+        allow: Allow = None,
+        max_tools: int | None = None,
+        token_budget: int | None = None,
+        depth: int = 0,
+    ) -> list[Selection]:
+        """``select`` for each of many conversations, which are embedded together.
+
+        Takes and raises what ``select`` does; queries are written by several threads at a time.
+        """
+        limits = self._limits(max_tools, token_budget, depth)
+        requests = [as_request(conversation) for conversation in conversations]
+        selections: list[Selection] = []
+        with ThreadPoolExecutor(_GENERATING) as pool:
+            for start in range(0, len(requests), _TOGETHER):
+                some = requests[start : start + _TOGETHER]
+                written = list(pool.map(self.generator.generate, some))
+                # The embedder remembers these vectors for the selections that follow.
+                texts = [text for each in written for text in search_texts(each.queries)]
+                self._current().searcher.embed(texts)
+                for request, generated in zip(some, written, strict=True):
+                    started = time.perf_counter()
+                    selections.append(self._select(request, generated, allow, limits, started))
+        return selections
 
     async def aselect(
         self,
@@ -158,17 +210,19 @@ class ToolRetriever:
     ) -> Selection:
         """``select`` for event loops: models are awaited, the rest runs in a worker thread."""
         started = time.perf_counter()
-        request = as_request(conversation)
+        request = await asyncio.to_thread(as_request, conversation)
         generated = await self.generator.agenerate(request)
-        most = self.max_tools if max_tools is None else max_tools
+        limits = self._limits(max_tools, token_budget, depth)
+        if not self.reranker:
+            return await asyncio.to_thread(self._select, request, generated, allow, limits, started)
         found = await asyncio.to_thread(
-            self._find, request, generated, allow, most=most, depth=depth, started=started
+            self._find, request, generated, allow, limits.most, depth, started
         )
-        if self.reranker and found.candidates:
+        if found.candidates:
             asked_at = time.perf_counter()
             reranking = await self.reranker.ascore(request, found.candidates)
             found = found.reranked(reranking, time.perf_counter() - asked_at)
-        return await asyncio.to_thread(self._choose, found, allow, most=most, budget=token_budget)
+        return await asyncio.to_thread(self._choose, found, limits)
 
     def search(
         self,
@@ -190,16 +244,51 @@ class ToolRetriever:
         request = as_request(conversation)
         generated = self.generator.generate(request)
         depth = k if keep_all else 0
-        found = self._find(request, generated, allow, most=k, depth=depth, started=started)
+        found = self._find(request, generated, allow, k, depth, started)
         ranking = self._reranked(found).ranking
         return ranking.hits[:k] if keep_all or ranking.needed else ()
+
+    def _limits(self, max_tools: int | None, token_budget: int | None, depth: int) -> _Limits:
+        return _Limits(
+            most=self.max_tools if max_tools is None else max_tools,
+            budget=self.token_budget if token_budget is None else token_budget,
+            depth=depth,
+            demos=self.max_demos,
+            score=self.min_score,
+            recall=self.min_recall,
+            precision=self.min_precision,
+            form=self.prompt_format,
+        )
+
+    def _select(
+        self,
+        request: Request,
+        generated: GeneratedQueries,
+        allow: Allow,
+        limits: _Limits,
+        started: float,
+    ) -> Selection:
+        """``select`` from the queries on; what was asked before is looked up."""
+        reader = self._current()
+        key: Hashable = None
+        # Another time, a test of tools or a reranker may say something else.
+        if not (callable(allow) or isinstance(allow, str) or self.reranker):
+            granted = None if allow is None else frozenset(allow)
+            key = (request.text, generated.queries, generated.note, granted, limits, self.counter)
+            if known := reader.answers.get(key):
+                asked = {"queries": time.perf_counter() - started}
+                return replace(known, seconds=dict.fromkeys(known.seconds, 0.0) | asked)
+        found = self._find(request, generated, allow, limits.most, limits.depth, started)
+        selection = self._choose(self._reranked(found), limits)
+        if key:
+            found.reader.answers.put(key, selection)
+        return selection
 
     def _find(
         self,
         request: Request,
         generated: GeneratedQueries,
         allow: Allow,
-        *,
         most: int,
         depth: int,
         started: float,
@@ -212,10 +301,11 @@ class ToolRetriever:
         comparisons = reader.searcher.compare(queries, vectors)
         compared_at = time.perf_counter()
         seen = self.reranker.depth if self.reranker else 0
+        allowed = reader.allowed(allow)
         ranking = reader.rank(
             request,
             comparisons,
-            allow,
+            allowed,
             most=max(most, depth, seen),
             recall=self.min_recall,
             precision=self.min_precision,
@@ -227,6 +317,7 @@ class ToolRetriever:
             generated,
             reader,
             comparisons,
+            allowed,
             ranking,
             open=slice(ranking.named, max(ranking.named, seen)),
             seconds={
@@ -244,16 +335,18 @@ class ToolRetriever:
         reranking = self.reranker.score(found.request, found.candidates)
         return found.reranked(reranking, time.perf_counter() - asked_at)
 
-    def _choose(self, found: _Found, allow: Allow, *, most: int, budget: int | None) -> Selection:
+    def _choose(self, found: _Found, limits: _Limits) -> Selection:
         ranked_at = time.perf_counter()
-        likely = [hit for hit in found.ranking.hits[:most] if hit.score >= self.min_score]
+        first = found.ranking.hits[: limits.most]
+        likely = [hit for hit in first if hit.score >= limits.score]
         named = ids_by_name(hit.tool.id for hit in likely).values() if found.ranking.needed else ()
         chosen = tuple(hit for hit in likely if hit.tool.id in named)
-        demos = found.reader.choose_demos(found.comparisons, chosen, allow, most=self.max_demos)
+        demos = found.reader.choose_demos(
+            found.comparisons, chosen, found.allowed, most=limits.demos
+        )
         chosen_at = time.perf_counter()
         rank = found.seconds["rank"] + chosen_at - ranked_at
-        limit = self.token_budget if budget is None else budget
-        packed = pack(chosen, demos, budget=limit, form=self.prompt_format, counter=self.counter)
+        packed = pack(chosen, demos, budget=limits.budget, form=limits.form, counter=self.counter)
         return Selection(
             request=found.request.text,
             queries=found.generated.queries,
@@ -262,15 +355,24 @@ class ToolRetriever:
             ranked=found.ranking.hits,
             need=found.ranking.need,
             note=found.generated.note,
-            token_budget=limit,
+            token_budget=limits.budget,
             counter=self.counter,
             packed=packed,
             seconds=found.seconds | {"rank": rank, "pack": time.perf_counter() - chosen_at},
         )
 
     def _current(self) -> Reader:
-        """The reader of the index's latest snapshot; made anew after a sync, by one thread."""
-        with self._reading:
-            if self._reader.snapshot is not self.index.snapshot:
-                self._reader = Reader(self.index)
+        """The reader of the index's latest snapshot, made anew after a sync.
+
+        That takes seconds for a large index, so the first thread that needs it makes it, and the
+        others go on with the one before meanwhile.
+        """
+        if self._reader.snapshot is self.index.snapshot:
             return self._reader
+        if self._renewing.acquire(blocking=False):
+            try:
+                if self._reader.snapshot is not self.index.snapshot:
+                    self._reader = Reader(self.index)
+            finally:
+                self._renewing.release()
+        return self._reader

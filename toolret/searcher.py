@@ -69,7 +69,7 @@ class Searcher:
         self._words_of_demos = Postings.from_arrays(under(arrays, "demos"))
         self._names = Postings.from_arrays(under(arrays, "names"))
         self._namespaces = Postings.from_arrays(under(arrays, "namespaces"))
-        self._maps = DemoMaps.from_arrays(under(arrays, "maps")) if demos.items else None
+        self._maps = DemoMaps.from_arrays(under(arrays, "maps")) if self._shows_tools else None
 
     def _digest(self) -> str:
         """Of all that is derived from."""
@@ -90,7 +90,12 @@ class Searcher:
             "names": name_shares([tool.name for tool in tools.items], texts).arrays(),
             "namespaces": name_shares([tool.namespace for tool in tools.items], texts).arrays(),
         }
-        return nested(**parts, maps=self._models.maps().arrays() if demos.items else {})
+        return nested(**parts, maps=self._models.maps().arrays() if self._shows_tools else {})
+
+    @property
+    def _shows_tools(self) -> bool:
+        """Whether any demonstration uses a tool that is there."""
+        return len(self.layout.demo_of) > 0
 
     @cached_property
     def _models(self) -> DemoModels:
