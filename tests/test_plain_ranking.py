@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests import plain_ranking
 from toolret.comparisons import Comparisons, Layout
 from toolret.ranking import gather
-from toolret.signals import Order
+from toolret.signals import Order, top
 
 
 def random_request(
@@ -72,12 +72,17 @@ def test_the_evidence_is_that_of_the_plain_form(
     np.testing.assert_allclose(found.features, plain.features, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("count", [1, 5, 40, 1_000])
-def test_an_order_breaks_ties_by_position(count: int) -> None:
-    values = np.random.default_rng(count).integers(0, 9, 300).astype(np.float32)
+@pytest.mark.parametrize("size", [1, 40, 300, 5_000])
+@pytest.mark.parametrize("levels", [1, 9, 10_000])
+@pytest.mark.parametrize("empty", [0, 0.8])
+def test_an_order_breaks_ties_by_position(size: int, levels: int, empty: float) -> None:
+    rng = np.random.default_rng(size)
+    values = rng.integers(0, levels, size).astype(np.float32) * (rng.random(size) >= empty)
+    values = values.astype(np.float32)
     order = np.argsort(-values, kind="stable")
-    assert Order(values).top(count).tolist() == order[:count].tolist()
-    ranks = np.empty(300, dtype=np.float32)
-    ranks[order] = 1 / (11 + np.arange(300, dtype=np.float32))
-    some = np.arange(0, 300, 7)
+    for count in (1, 5, 40):
+        assert top(values, count).tolist() == order[:count].tolist()
+    ranks = np.empty(size, dtype=np.float32)
+    ranks[order] = 1 / (11 + np.arange(size, dtype=np.float32))
+    some = np.arange(0, size, 7)
     assert Order(values).reciprocal_ranks(some).tolist() == ranks[some].tolist()

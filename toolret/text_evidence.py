@@ -70,7 +70,7 @@ class TextEvidence:
         every = len(tools) == len(layout.tool_vectors)
 
         def of_tools(values: Floats) -> Floats:
-            return values.T if every else values.T[:, tools]
+            return values.T if every else np.take(values.T, tools, axis=1)
 
         # Shape (queries, tools) from here on: what is one query's lies together.
         self._dense = of_tools(comparisons.dense)
@@ -92,8 +92,8 @@ class TextEvidence:
 
     def put_forward(self, depth: int) -> Iterator[Ints]:
         """The first tools of each signal, as rows."""
-        yield self._whole.top(depth)
-        yield self._clause.top(depth)
+        yield top(self._whole.values, depth)
+        yield top(self._clause.values, depth)
         yield top(self._aligned[0], depth)
         yield top(self._aligned.max(axis=0), depth)
         yield top(self._relative[0], depth)
@@ -102,7 +102,8 @@ class TextEvidence:
 
     def about(self) -> Ints:
         """The tools that the request is about as far as their texts tell, as rows."""
-        first = np.union1d(self._whole.top(_ABOUT_FIRST), self._words.top(_ABOUT_FIRST))
+        orders = (self._whole, self._words)
+        first = np.union1d(*(top(order.values, _ABOUT_FIRST) for order in orders))
         both = self._whole.reciprocal_ranks(first) + self._words.reciprocal_ranks(first)
         return first[top(both, _ABOUT)]
 
@@ -113,7 +114,7 @@ class TextEvidence:
         tools = self._tools[rows]
         every_whole, every_clause = self._whole.values, self._clause.values
         namespaces = self._layout.namespaces[self._tools]
-        nearest = self._tools[self._whole.top(_NEIGHBOURS)]
+        nearest = self._tools[top(self._whole.values, _NEIGHBOURS)]
         neighbourhood = self._layout.tool_vectors[nearest].mean(axis=0)
         whole, clause = dense[0], dense.max(axis=0)
         dense_ranks = [self._whole.reciprocal_ranks(rows)]
