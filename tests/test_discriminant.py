@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from toolret.discriminant import discriminants, fit_discriminant, without
+from toolret.discriminant import centroids, discriminants, fit_discriminant, without
 from toolret.signals import Floats, Ints
 
 
@@ -23,7 +23,7 @@ def test_what_varies_within_the_groups_counts_little() -> None:
     demos = np.arange(len(points))
     model = fit_discriminant(points, demos, group, 3, covariance="within")
     fresh, truth = clouds(seed=1)
-    found = np.array([discriminants(model, point).argmax() for point in fresh])
+    found = np.array([discriminants(centroids(model), point).argmax() for point in fresh])
     assert (found == truth).mean() > 0.95
     means = np.stack([points[group == i].mean(axis=0) for i in range(3)])
     nearest = ((fresh[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
@@ -44,13 +44,13 @@ def test_leaving_out_takes_members_from_their_groups(covariance: Literal["within
 def test_an_empty_group_fits_like_the_worst() -> None:
     points, group = clouds()
     model = fit_discriminant(points, np.arange(600), group * 2, 5, covariance="within")
-    fits = discriminants(model, points[0])
+    fits = discriminants(centroids(model), points[0])
     assert fits[1] == fits[3] == fits.min()
     nobody = without(model, np.arange(600))
-    assert discriminants(nobody, points[0]).tolist() == [0] * 5
+    assert discriminants(centroids(nobody), points[0]).tolist() == [0] * 5
 
 
 def test_one_demonstration_a_group_and_copies_of_one_do_no_harm() -> None:
     one = np.ones((3, 4), dtype=np.float32)
     model = fit_discriminant(one, np.arange(3), np.arange(3), 3, covariance="within")
-    assert np.isfinite(discriminants(model, one[0])).all()
+    assert np.isfinite(discriminants(centroids(model), one[0])).all()

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from toolret.comparisons import Comparisons, Layout
 from toolret.familiarity import Familiarity, fit_familiarity
 from toolret.fitting import Example, Fit, Prior, fit, fit_weights, leave_out
 from toolret.need import Need
-from toolret.ranking import DEMO_FEATURES, FEATURES, SIGNALS, Comparisons, Layout, gather
+from toolret.ranking import DEMO_FEATURES, FEATURES, SIGNALS, gather
 from toolret.weighing import (
     Weights,
     contributions,

@@ -37,7 +37,7 @@ def learn(index: ToolIndex) -> None:
     from toolret.learning import fit_index
     from toolret.searcher import Searcher
 
-    fit_index(index, Searcher(index.snapshot, index.embedder))
+    fit_index(index, Searcher(index.snapshot, index.embedder, kept=index.derived_path))
 
 
 @contextmanager

@@ -13,9 +13,16 @@ from typing import Literal
 
 import numpy as np
 
-from toolret.signals import Floats, Ints
+from toolret.signals import Bools, Floats, Ints, sums_of
 
-__all__ = ["Discriminant", "discriminants", "fit_discriminant", "without"]
+__all__ = [
+    "Centroids",
+    "Discriminant",
+    "centroids",
+    "discriminants",
+    "fit_discriminant",
+    "without",
+]
 
 _SHRINKAGE = 0.5
 """Of the covariance to a sphere: demonstrations' worth of it for each dimension, so that many
@@ -65,7 +72,7 @@ def fit_discriminant(
     centre = vectors.mean(axis=0)
     centred = vectors - centre
     counts = np.bincount(group, minlength=groups).astype(np.float32)
-    sums = _sums(centred[member], group, groups)
+    sums = sums_of(centred[member], group, groups)
     if covariance == "within":
         spread = centred[member] - (sums / np.maximum(counts, 1)[:, None])[group]
         freedom = len(member) - int(np.count_nonzero(counts))
@@ -81,7 +88,34 @@ def fit_discriminant(
     )
 
 
-def discriminants(model: Discriminant, query: Floats) -> Floats:
+@dataclass(frozen=True, slots=True)
+class Centroids:
+    """What of the groups a query is compared with.
+
+    Attributes:
+        centre: As in ``Discriminant``.
+        whitening: As in ``Discriminant``.
+        means: Of the groups that are not empty, shape ``(filled, dimensions)``.
+        halves: Half the squared length of each mean, shape ``(filled,)``.
+        filled: Which groups are not empty, shape ``(groups,)``.
+    """
+
+    centre: Floats
+    whitening: Floats
+    means: Floats
+    halves: Floats
+    filled: Bools
+
+
+def centroids(model: Discriminant) -> Centroids:
+    """The groups as a query is compared with them."""
+    filled = model.counts > 0
+    means = model.sums[filled] / (model.counts[filled] + _PRIOR_COUNT)[:, None]
+    halves = 0.5 * np.einsum("ij,ij->i", means, means)
+    return Centroids(model.centre, model.whitening, means, halves, filled)
+
+
+def discriminants(groups: Centroids, query: Floats) -> Floats:
     """How well a query fits each group: shape ``(groups,)``.
 
     Logarithms of likelihoods up to a constant of the query, in units of their deviation among the
@@ -89,18 +123,16 @@ def discriminants(model: Discriminant, query: Floats) -> Floats:
     like the worst of the others.
 
     Args:
-        model: The groups.
+        groups: The groups.
         query: Shape ``(dimensions,)``.
     """
-    there = model.counts > 0
-    fits = np.zeros(len(there), dtype=np.float32)
-    if there.any():
-        means = model.sums[there] / (model.counts[there] + _PRIOR_COUNT)[:, None]
-        whitened = (query - model.centre) @ model.whitening
-        found = means @ whitened - 0.5 * np.einsum("ij,ij->i", means, means)
+    fits = np.zeros(len(groups.filled), dtype=np.float32)
+    if groups.filled.any():
+        whitened = (query - groups.centre) @ groups.whitening
+        found = groups.means @ whitened - groups.halves
         found = (found - found.mean()) / (found.std() + 1e-6)
         fits[:] = found.min()
-        fits[there] = found
+        fits[groups.filled] = found
     return fits
 
 
@@ -111,9 +143,3 @@ def without(model: Discriminant, left_out: Ints) -> Discriminant:
     np.subtract.at(sums, model.group[gone], model.members[model.member[gone]])
     np.subtract.at(counts, model.group[gone], 1)
     return replace(model, sums=sums, counts=counts)
-
-
-def _sums(rows: Floats, group: Ints, groups: int) -> Floats:
-    sums = np.zeros((groups, rows.shape[1]), dtype=np.float32)
-    np.add.at(sums, group, rows)
-    return sums

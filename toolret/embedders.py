@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 from toolret.errors import EmbedderError
 from toolret.model_files import DEFAULT_MODEL, find_model, model_digest, no_bars
+from toolret.onnx_cache import open_onnx
+from toolret.onnx_models import OnnxModel
+from toolret.recent import Recent
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -27,11 +30,13 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_MODEL",
     "LLM_EMBEDDER",
+    "BatchEmbedder",
     "Embedder",
     "Instructions",
     "OpenAIEmbedder",
     "Role",
     "RoleEmbedder",
+    "Runtime",
     "SentenceTransformerEmbedder",
     "Vectors",
     "resolve_embedder",
@@ -40,8 +45,15 @@ __all__ = [
 Role: TypeAlias = Literal["tool", "demo", "tool_request", "demo_request"]
 """What a text is: a tool, a demonstration, or a request in search of tools or demonstrations."""
 
+Runtime: TypeAlias = Literal["onnx", "torch"]
+"""What runs a sentence-transformers model."""
+
 Vectors: TypeAlias = NDArray[np.float32]
 """Unit vectors, one a row: shape ``(texts, dimensions)``."""
+
+
+_REQUESTS_REMEMBERED = 4_096
+"""Vectors of the latest requests: 6 MB with 384 dimensions."""
 
 
 @runtime_checkable
@@ -54,6 +66,15 @@ class Embedder(Protocol):
 
     def embed_query(self, text: str) -> list[float]:
         """The vector of a text that searches."""
+        ...
+
+
+@runtime_checkable
+class BatchEmbedder(Protocol):
+    """What an ``Embedder`` may offer besides: many requests in one call."""
+
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        """One vector a text that searches, all of one length."""
         ...
 
 
@@ -90,6 +111,9 @@ class SentenceTransformerEmbedder:
         model: A name on the hub, or a folder.
         device: ``cpu``, ``cuda`` ...; chosen by sentence-transformers if not given.
         batch_size: Texts in one forward pass.
+        runtime: ``onnx`` exports the model once and runs it by onnxruntime, which loads in a tenth
+            of the time; where that is impossible, sentence-transformers runs it all the same, and
+            the log says why. If not given, ``onnx`` for the default model without a ``device``.
 
     Raises:
         EmbedderError: If the model is nowhere to be found, or its packaged weights are not the
@@ -97,18 +121,30 @@ class SentenceTransformerEmbedder:
     """
 
     def __init__(
-        self, model: str | Path = DEFAULT_MODEL, *, device: str | None = None, batch_size: int = 32
+        self,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        device: str | None = None,
+        batch_size: int = 32,
+        runtime: Runtime | None = None,
     ) -> None:
         self._name = str(model)
         self._folder = find_model(self._name)
         self._device = device
         self._batch_size = batch_size
-        self._model: SentenceTransformer | None = None
+        self._runtime = runtime or (
+            "onnx" if self._name == DEFAULT_MODEL and device is None else "torch"
+        )
+        self._model: OnnxModel | SentenceTransformer | None = None
         self._loading = threading.Lock()
 
     @property
     def id(self) -> str:
-        """Name and digest of the model's files: the same wherever the model was found."""
+        """Name and digest of the model's files: the same wherever the model was found.
+
+        And whatever runs it: an exported model is only used if its vectors are the original's to
+        six digits, less than two versions of torch may differ by.
+        """
         name = Path(self._name).name if Path(self._name).is_dir() else self._name
         return f"sentence-transformers:{name}@{model_digest(self._folder)}"
 
@@ -132,7 +168,10 @@ class SentenceTransformerEmbedder:
 
     def encode(self, texts: Sequence[str], *, prompt: str = "") -> Vectors:
         """Unit vectors of texts, each read behind ``prompt``: shape ``(texts, dimensions)``."""
-        vectors = self._load().encode(
+        model = self._load()
+        if isinstance(model, OnnxModel):
+            return model.encode([prompt + text for text in texts], batch_size=self._batch_size)
+        vectors = model.encode(
             list(texts),
             prompt=prompt or None,
             batch_size=self._batch_size,
@@ -141,8 +180,10 @@ class SentenceTransformerEmbedder:
         )
         return np.asarray(vectors, dtype=np.float32)
 
-    def _load(self) -> SentenceTransformer:
+    def _load(self) -> OnnxModel | SentenceTransformer:
         with self._loading:
+            if self._model is None and self._runtime == "onnx":
+                self._model = open_onnx(self._folder)
             if self._model is None:
                 from sentence_transformers import SentenceTransformer
 
@@ -198,6 +239,10 @@ class OpenAIEmbedder:
             raise EmbedderError(f"OpenAI embeddings {self._model!r} failed: {error}") from error
         return [item.embedding for item in sorted(reply.data, key=lambda item: item.index)]
 
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        """``embed_documents``: the API tells requests from documents no more than that."""
+        return self.embed_documents(texts)
+
     def embed_query(self, text: str) -> list[float]:
         """The vector of one text."""
         return self.embed_documents([text])[0]
@@ -223,6 +268,7 @@ class RoleEmbedder:
     ) -> None:
         self.embedder = embedder
         self.id = embedder_id or _identify(embedder)
+        self._asked: Recent[tuple[str, str], Vectors] = Recent(_REQUESTS_REMEMBERED)
         self.instructions = instructions or _own_instructions(embedder)
 
     def space(self, role: Role) -> str:
@@ -239,11 +285,25 @@ class RoleEmbedder:
         if not texts:
             return np.empty((0, 0), dtype=np.float32)
         instruction = self.instructions.of(role)
+        if role in ("tool", "demo"):
+            return self._embed(texts, instruction, documents=True)
+        prompted = [(instruction, text) for text in texts]
+        found = {key: vector for key in prompted if (vector := self._asked.get(key)) is not None}
+        if missing := [key for key in dict.fromkeys(prompted) if key not in found]:
+            vectors = self._embed([text for _, text in missing], instruction, documents=False)
+            for key, vector in zip(missing, vectors, strict=True):
+                found[key] = vector
+                self._asked.put(key, vector)
+        return np.stack([found[key] for key in prompted])
+
+    def _embed(self, texts: Sequence[str], instruction: str, *, documents: bool) -> Vectors:
         if isinstance(self.embedder, SentenceTransformerEmbedder):
             return self.embedder.encode(texts, prompt=instruction)
         prompted = [instruction + text for text in texts]
-        if role in ("tool", "demo"):
+        if documents:
             rows = self.embedder.embed_documents(prompted)
+        elif isinstance(self.embedder, BatchEmbedder):
+            rows = self.embedder.embed_queries(prompted)
         else:
             rows = [self.embedder.embed_query(text) for text in prompted]
         return _unit_rows(rows, expected=len(texts), embedder=self.id)
@@ -257,7 +317,8 @@ def resolve_embedder(
     """The embedder that is meant by a name, a folder, an object, or nothing (the default model).
 
     Args:
-        embedder: ``openai:NAME``, a sentence-transformers name or folder, or an object with
+        embedder: ``openai:NAME``, a sentence-transformers name or folder (``onnx:NAME`` to have
+            it run by onnxruntime), or an object with
             ``embed_documents`` and ``embed_query``.
         instructions: What to put before a text of each role.
 
@@ -268,11 +329,13 @@ def resolve_embedder(
         return embedder
     if embedder is None or isinstance(embedder, (str, Path)):
         name = str(embedder or DEFAULT_MODEL)
-        made: Embedder = (
-            OpenAIEmbedder(name.removeprefix("openai:"))
-            if name.startswith("openai:")
-            else SentenceTransformerEmbedder(name)
-        )
+        made: Embedder
+        if name.startswith("openai:"):
+            made = OpenAIEmbedder(name.removeprefix("openai:"))
+        elif name.startswith("onnx:"):
+            made = SentenceTransformerEmbedder(name.removeprefix("onnx:"), runtime="onnx")
+        else:
+            made = SentenceTransformerEmbedder(name)
         return RoleEmbedder(made, instructions=instructions)
     if not isinstance(embedder, Embedder):
         raise EmbedderError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,8 @@ def choose_demos(
     related: float,
     near_copy: float = NEAR_COPY,
     confusable: float = CONFUSABLE,
-    forbidden: Collection[str] = (),
+    may_show: Callable[[Demo], bool] | None = None,
+    among: NDArray[np.intp] | None = None,
 ) -> tuple[DemoHit, ...]:
     """The demonstrations that are like the request, show the likely tools, and differ.
 
@@ -58,7 +60,8 @@ def choose_demos(
         related: What a demonstration must be worth, but for its likeness to others: a cosine.
         near_copy: Cosine from which two demonstrations are the same.
         confusable: Cosine from which two tools are nearly the same.
-        forbidden: Ids of tools that must not be shown, nor what was asked of them.
+        may_show: Whether the caller may be shown a demonstration; None if it may be shown all.
+        among: Positions, ascending, of all that use an offered tool, where they are known.
 
     Returns:
         Those chosen, best first.
@@ -68,15 +71,15 @@ def choose_demos(
         tool: max([chance, *(offered[rival] for rival in rivals[tool])])
         for tool, chance in offered.items()
     }
-    candidates = [
-        int(i)
-        for i in np.argsort(-similarities, kind="stable")
-        if not likely.keys().isdisjoint(demos[i].tools)
-        and not any(tool in forbidden for tool in demos[i].tools)
-    ][:_FIRST]
+    looked_at = np.arange(len(demos)) if among is None else among
+    by_similarity = looked_at[np.argsort(-similarities[looked_at], kind="stable")]
+    using = (i for i in by_similarity.tolist() if not likely.keys().isdisjoint(demos[i].tools))
+    showable: Iterable[int] = (i for i in using if may_show is None or may_show(demos[i]))
+    candidates = list(islice(showable, _FIRST))
+    near = vectors[candidates]
+    redundancy = np.zeros(len(candidates), dtype=np.float32)
     shown: set[str] = set()
     hits: list[DemoHit] = []
-    redundancy = np.zeros(len(demos), dtype=np.float32)
     while candidates and len(hits) < most:
         worth = np.array(
             [
@@ -86,15 +89,17 @@ def choose_demos(
                 for i in candidates
             ]
         )
-        row = int(np.argmax(worth - _REDUNDANCY_WEIGHT * redundancy[candidates]))
+        row = int(np.argmax(worth - _REDUNDANCY_WEIGHT * redundancy))
         if worth[row] < related:
             break
         best = candidates[row]
         new = [tool for tool in demos[best].tools if tool in likely and tool not in shown]
         hits.append(DemoHit(demos[best], float(similarities[best]), _reason(new, rivals)))
         shown.update(demos[best].tools)
-        redundancy = np.maximum(redundancy, vectors @ vectors[best])
-        candidates = [i for i in candidates if i != best and redundancy[i] < near_copy]
+        redundancy = np.maximum(redundancy, near @ near[row])
+        kept = [r for r, i in enumerate(candidates) if i != best and redundancy[r] < near_copy]
+        candidates = [candidates[r] for r in kept]
+        near, redundancy = near[kept], redundancy[kept]
     return tuple(hits)
 
 

@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from toolret.comparisons import Comparisons, Layout
 from toolret.cosines import DEFAULT_SCALE, CosineScale
 from toolret.familiarity import Familiarity, fit_familiarity
 from toolret.need import Need, fit_need, need_inputs
-from toolret.ranking import CONTEXT, FEATURES, Comparisons, Layout, gather
+from toolret.ranking import CONTEXT, FEATURES, gather
 from toolret.signals import Floats, Ints
 from toolret.weighing import Weights, blend, listwise_scores, log_shares
 

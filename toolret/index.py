@@ -15,7 +15,6 @@ import numpy as np
 
 from toolret.embedders import Embedder, Instructions, Role, RoleEmbedder, Vectors, resolve_embedder
 from toolret.errors import CatalogError, DemoError, EmbedderMismatchError, InputError, StoreError
-from toolret.lexical import LexicalIndex
 from toolret.records import Kind, Record
 from toolret.rows import demo_from_row, demo_to_row, tool_from_row, tool_to_row, unique
 from toolret.store import ChromaStore, Writer
@@ -33,6 +32,7 @@ _Item = TypeVar("_Item", Tool, Demo)
 _log = logging.getLogger(__name__)
 
 _FIT_FILE = "fit.json"
+_DERIVED_FILE = "derived.npz"
 
 _EMBED_BATCH = 512
 """Texts embedded between two writes: enough to write at little cost, few to do again."""
@@ -77,11 +77,6 @@ class Shelf(Generic[_Item]):
     def positions(self) -> Mapping[str, int]:
         """Where each id stands."""
         return {item.id: position for position, item in enumerate(self.items)}
-
-    @cached_property
-    def lexical(self) -> LexicalIndex:
-        """The words of the texts."""
-        return LexicalIndex(self.texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +173,11 @@ class ToolIndex:
     def fit_path(self) -> Path:
         """Where what was learnt from the demonstrations is kept."""
         return self.path / _FIT_FILE
+
+    @property
+    def derived_path(self) -> Path:
+        """Where what is derived from the index is kept, for the next process."""
+        return self.path / _DERIVED_FILE
 
     @property
     def snapshot(self) -> Snapshot:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 import re
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
-import bm25s
 import numpy as np
 import Stemmer
 from numpy.typing import NDArray
 
 from toolret.texts import split_identifier
 
-__all__ = ["LexicalIndex", "NameIndex", "words"]
+__all__ = ["Postings", "bm25", "name_shares", "words"]
+
+Floats: TypeAlias = NDArray[np.float32]
+Ints: TypeAlias = NDArray[np.integer[Any]]
 
 _K1 = 1.5
 _B = 0.75
@@ -52,59 +56,113 @@ def words(text: str) -> list[str]:
     return stems
 
 
-class LexicalIndex:
-    """BM25 of a query against each of some texts.
+@dataclass(frozen=True, slots=True)
+class Postings:
+    """For each word of some texts, in which of them it stands and what it counts there.
 
-    Args:
-        texts: What is searched.
+    Attributes:
+        numbers: Of each word, its number.
+        starts: Where each word's postings begin, and the end of the last: ``(words + 1,)``.
+        positions: Of the texts, for each posting; within a word each once.
+        values: What the word counts in that text, for each posting.
+        count: How many texts there are.
     """
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._count = len(texts)
-        self._index: bm25s.BM25 | None = None
-        corpus = [words(text) for text in texts]
-        if any(corpus):
-            self._index = bm25s.BM25(k1=_K1, b=_B)
-            self._index.index(corpus, show_progress=False)
+    numbers: Mapping[str, int]
+    starts: Ints
+    positions: Ints
+    values: Floats
+    count: int
 
-    def scores(self, query: str) -> NDArray[np.float32]:
-        """BM25 of the query against each text: shape ``(texts,)``, 0 where no word is shared."""
-        tokens = words(query)
-        if self._index is None or not tokens:
-            return np.zeros(self._count, dtype=np.float32)
-        return np.asarray(self._index.get_scores(tokens), dtype=np.float32)
+    def scores(self, tokens: Iterable[str]) -> Floats:
+        """The sum over the tokens of what they count in each text: shape ``(texts,)``."""
+        scores = np.zeros(self.count, dtype=np.float32)
+        for token in tokens:
+            number = self.numbers.get(token)
+            if number is not None:
+                some = slice(self.starts[number], self.starts[number + 1])
+                scores[self.positions[some]] += self.values[some]
+        return scores
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The same as arrays, to be kept in a file."""
+        vocabulary = "\n".join(self.numbers).encode("utf-8", "surrogatepass")
+        return {
+            "vocabulary": np.frombuffer(vocabulary, dtype=np.uint8),
+            "starts": self.starts,
+            "positions": self.positions,
+            "values": self.values,
+            "count": np.array(self.count),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Postings:
+        """The inverse of ``arrays``."""
+        vocabulary = arrays["vocabulary"].tobytes().decode("utf-8", "surrogatepass")
+        return cls(
+            {word: number for number, word in enumerate(vocabulary.split("\n"))},
+            arrays["starts"],
+            arrays["positions"],
+            arrays["values"],
+            int(arrays["count"]),
+        )
 
 
-class NameIndex:
-    """How much of each name a request says, rare words counting for more.
+def bm25(texts: Sequence[Sequence[str]]) -> Postings:
+    """BM25 of each word in each text.
+
+    Args:
+        texts: The ``words`` of each.
+    """
+    import bm25s
+
+    if not any(texts):
+        return name_shares([""] * len(texts), [])
+    index = bm25s.BM25(k1=_K1, b=_B)
+    index.index([list(text) for text in texts], show_progress=False)
+    numbers = {str(word): int(number) for word, number in index.vocab_dict.items() if word}
+    scores = index.scores
+    return Postings(
+        dict(sorted(numbers.items(), key=lambda item: item[1])),
+        np.asarray(scores["indptr"], dtype=np.int64),
+        np.asarray(scores["indices"], dtype=np.int32),
+        np.asarray(scores["data"], dtype=np.float32),
+        len(texts),
+    )
+
+
+def name_shares(names: Sequence[str], texts: Sequence[Sequence[str]]) -> Postings:
+    """What share of each name a word is, rare words counting for more.
 
     Args:
         names: Identifiers.
-        texts: Where the rarity of words is taken from, such as the whole texts of the tools.
+        texts: The ``words`` of what the rarity of words is taken from, such as the whole texts of
+            the tools.
     """
-
-    def __init__(self, names: Sequence[str], texts: Sequence[str]) -> None:
-        self._count = len(names)
-        frequency = Counter(word for text in texts for word in set(words(text)))
-        entries: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
-        for position, name in enumerate(names):
+    frequency = Counter(word for text in texts for word in set(text))
+    split: dict[str, list[tuple[int, float]]] = {}
+    numbers: dict[str, int] = {}
+    entries: list[tuple[int, int, float]] = []
+    for position, name in enumerate(names):
+        if name not in split:
             rarity = {
                 word: math.log1p(len(texts) / (frequency[word] + 0.5)) for word in set(words(name))
             }
-            for word, weight in rarity.items():
-                entries[word].append((position, weight / sum(rarity.values())))
-        self._entries = {
-            word: (np.array([p for p, _ in uses]), np.array([w for _, w in uses], np.float32))
-            for word, uses in entries.items()
-        }
-
-    def shares(self, request: str) -> NDArray[np.float32]:
-        """Share of each name's words that the request has: shape ``(names,)``, 0 to 1."""
-        shares = np.zeros(self._count, dtype=np.float32)
-        for word in set(words(request)) & self._entries.keys():
-            positions, weights = self._entries[word]
-            shares[positions] += weights
-        return shares
+            total = sum(rarity.values())
+            split[name] = [
+                (numbers.setdefault(word, len(numbers)), weight / total)
+                for word, weight in rarity.items()
+            ]
+        entries += [(number, position, share) for number, share in split[name]]
+    word = np.array([number for number, _, _ in entries], dtype=np.int64)
+    order = np.argsort(word, kind="stable")
+    return Postings(
+        numbers,
+        np.searchsorted(word[order], np.arange(len(numbers) + 1)),
+        np.array([position for _, position, _ in entries], dtype=np.int32)[order],
+        np.array([share for _, _, share in entries], dtype=np.float32)[order],
+        len(names),
+    )
 
 
 def _stemmer() -> Stemmer.Stemmer:

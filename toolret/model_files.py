@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toolret.errors import EmbedderError
 
-__all__ = ["DEFAULT_MODEL", "find_model", "model_digest", "no_bars"]
+__all__ = ["DEFAULT_MODEL", "file_sha256", "find_model", "model_digest", "no_bars"]
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -61,7 +61,7 @@ def _packaged_model() -> Path | None:
         return None
     folder = Path(get_model_path())
     weights = folder / "model.safetensors"
-    if not weights.is_file() or _file_digest(weights) != _DEFAULT_WEIGHTS_SHA256:
+    if not weights.is_file() or file_sha256(weights) != _DEFAULT_WEIGHTS_SHA256:
         raise EmbedderError(
             f"{weights} is not the published model: reinstall the package {_OFFLINE_PACKAGE}"
         )
@@ -75,7 +75,7 @@ def model_digest(folder: Path) -> str:
         raise EmbedderError(f"{folder} holds no weights (model.safetensors or pytorch_model.bin)")
     digest = sha256()
     for path in files:
-        digest.update(_file_digest(path).encode())
+        digest.update(file_sha256(path).encode())
     return digest.hexdigest()[:16]
 
 
@@ -93,6 +93,7 @@ def no_bars() -> Iterator[None]:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def _file_digest(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()

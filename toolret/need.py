@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from toolret.ranking import Comparisons, Layout
+from toolret.comparisons import Comparisons, Layout
 from toolret.signals import Bools, Floats
 
 __all__ = ["Need", "fit_need", "need_inputs"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from toolret.comparisons import Comparisons
 from toolret.embedders import Vectors
 from toolret.examples import CONFUSABLE, NEAR_COPY, choose_demos
 from toolret.fitting import Fit
@@ -15,15 +16,21 @@ from toolret.learning import fit_index
 from toolret.names import said_names, wire_name
 from toolret.need import need_inputs
 from toolret.permissions import Allow, allowed_tools
-from toolret.ranking import FEATURES, SIGNALS, Comparisons, gather
+from toolret.ranking import FEATURES, SIGNALS, gather
+from toolret.recent import Recent
 from toolret.searcher import Searcher
-from toolret.types import DemoHit, Evidence, Hit, Query, Request
+from toolret.selection import Selection
+from toolret.signals import Bools
+from toolret.types import Demo, DemoHit, Evidence, Hit, Permissions, Query, Request
 from toolret.weighing import contributions, listwise_scores, log_shares, probabilities
 
 __all__ = ["Ranking", "Reader"]
 
 _EXACT_NAME_ODDS = 20.0
 """Log-odds for a tool that the request calls by its name: above all that evidence can add up to."""
+
+_ANSWERS_REMEMBERED = 256
+"""Selections for the latest requests: tens of kilobytes each."""
 
 _SHOWN = {
     "dense": "dense_clause",
@@ -58,17 +65,39 @@ class Reader:
 
     Args:
         index: Its snapshot is read once; syncs after that do not change it.
+
+    Attributes:
+        snapshot: What it reads.
+        searcher: What compares requests with it.
+        fit: What its demonstrations taught.
+        answers: The selections that were made of it last.
     """
 
     def __init__(self, index: ToolIndex) -> None:
         self.snapshot = index.snapshot
-        self.searcher = Searcher(self.snapshot, index.embedder)
+        self.searcher = Searcher(self.snapshot, index.embedder, kept=index.derived_path)
         self.fit: Fit = fit_index(index, self.searcher)
         names: dict[str, list[int]] = {}
         for position, tool in enumerate(self.snapshot.tools.items):
             for name in {tool.id, tool.name, wire_name(tool.id)}:
                 names.setdefault(name.casefold(), []).append(position)
         self._names = names
+        numbers: dict[Permissions, int] = {}
+        tools = self.snapshot.tools.items
+        self._permissions_of = np.array(
+            [numbers.setdefault(tool.permissions, len(numbers)) for tool in tools], dtype=np.intp
+        )
+        firsts = np.unique(self._permissions_of, return_index=True)[1]
+        self._each_permissions = [tools[first] for first in firsts.tolist()]
+        self.answers: Recent[Hashable, Selection] = Recent(_ANSWERS_REMEMBERED)
+
+    def allowed(self, allow: Allow) -> Bools | None:
+        """Which tools the caller may use: shape ``(tools,)``; None if it may use all."""
+        if allow is None or callable(allow):
+            return allowed_tools(self.snapshot.tools.items, allow)
+        # Many tools need the same few permissions.
+        verdicts = allowed_tools(self._each_permissions, allow)
+        return None if verdicts is None else verdicts[self._permissions_of]
 
     def embed(self, queries: Sequence[Query]) -> tuple[list[str], tuple[Vectors, Vectors]]:
         """The queries' texts, and their vectors, each in its role: what ``compare`` takes."""
@@ -80,7 +109,7 @@ class Reader:
         self,
         request: Request,
         comparisons: Comparisons,
-        allow: Allow,
+        allowed: Bools | None,
         *,
         most: int,
         recall: float,
@@ -91,13 +120,12 @@ class Reader:
         Args:
             request: The request.
             comparisons: What it was compared with.
-            allow: What the caller may use; the rest is not in the index to the ranking.
+            allowed: As ``allowed`` gives it; the rest is not in the index to the ranking.
             most: How many hits to give at most.
             recall: Of the requests that need a tool, the least share that are to be given any.
             precision: Of the requests given a tool, the least share that are to need one.
         """
         tools = self.snapshot.tools.items
-        allowed = allowed_tools(tools, allow)
         evidence = gather(self.searcher.layout, comparisons, allowed=allowed)
         weights = self.fit.weights(evidence.features)
         scores = listwise_scores(evidence.features, weights)
@@ -132,15 +160,28 @@ class Reader:
         return Ranking(tuple(hits), called, chance, called > 0 or need >= least)
 
     def choose_demos(
-        self, comparisons: Comparisons, chosen: Sequence[Hit], allow: Allow, *, most: int
+        self,
+        comparisons: Comparisons,
+        chosen: Sequence[Hit],
+        may_show: Callable[[Demo], bool] | None,
+        *,
+        most: int,
     ) -> tuple[DemoHit, ...]:
-        """The demonstrations to show with the chosen tools; none that needs a forbidden tool."""
+        """The demonstrations to show with the chosen tools.
+
+        Args:
+            comparisons: What the request was compared with.
+            chosen: The tools.
+            may_show: As ``may_show`` gives it.
+            most: How many to give at most.
+        """
         tools, demos = self.snapshot.tools, self.snapshot.demos
         if not demos.items or not chosen:
             return ()
-        vectors = tools.vectors[[tools.positions[hit.tool.id] for hit in chosen]]
-        allowed = allowed_tools(tools.items, allow)
-        forbidden = [] if allowed is None else np.flatnonzero(~allowed).tolist()
+        positions = [tools.positions[hit.tool.id] for hit in chosen]
+        vectors = tools.vectors[positions]
+        layout = self.searcher.layout
+        uses_one = np.isin(layout.tool_of, positions)
         cosines = self.fit.prior.cosines
         return choose_demos(
             demos.items,
@@ -152,8 +193,31 @@ class Reader:
             related=self.fit.related,
             near_copy=cosines.equivalent(NEAR_COPY),
             confusable=cosines.equivalent(CONFUSABLE),
-            forbidden={tools.items[position].id for position in forbidden},
+            may_show=may_show,
+            among=np.unique(layout.demo_of[uses_one]),
         )
+
+    def may_show(self, allow: Allow, allowed: Bools | None) -> Callable[[Demo], bool] | None:
+        """Which demonstrations the caller may be shown: none with a tool that it may not use.
+
+        A tool that is gone from the index is such a one: its permissions went with it.
+
+        Args:
+            allow: What the caller may use.
+            allowed: The same of each tool, as ``allowed`` gives it.
+
+        Returns:
+            A test of demonstrations; None if all may be shown.
+        """
+        if allowed is None:
+            return None
+        positions = self.snapshot.tools.positions
+
+        def shown(demo: Demo) -> bool:
+            places = map(positions.get, demo.tools)
+            return all(place is not None and bool(allowed[place]) for place in places)
+
+        return shown
 
     def _called_by_name(self, text: str) -> list[int]:
         """Positions of the tools that the request calls by name."""

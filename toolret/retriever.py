@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from toolret.finding import Found, Limits, choose, find
 from toolret.index import ToolIndex
+from toolret.latest import LatestReader
 from toolret.llm import as_chat_model
-from toolret.names import ids_by_name
 from toolret.permissions import Allow
-from toolret.prompt import Format, pack
+from toolret.prompt import Format
 from toolret.queries import (
     Conversation,
     GeneratedQueries,
@@ -23,49 +25,22 @@ from toolret.queries import (
     as_request,
     sought,
 )
-from toolret.ranking import Comparisons
-from toolret.reader import Ranking, Reader
-from toolret.reranking import Reranker, Reranking, reorder
+from toolret.reranking import Reranker
 from toolret.selection import Selection
 from toolret.tokens import TokenCounter, token_counter
-from toolret.types import Hit, Request, Tool
+from toolret.types import Hit, Request
 from toolret.viewing import IndexView
 
 __all__ = ["Allow", "ToolRetriever"]
 
 _REPLIES = "replies.sqlite3"
 
+_TOGETHER = 256
+"""Conversations that are embedded together: more gain nothing, and the embedder remembers the
+vectors of so many."""
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A request between its ranking and its selection."""
-
-    request: Request
-    generated: GeneratedQueries
-    reader: Reader
-    comparisons: Comparisons
-    ranking: Ranking
-    open: slice
-    """The hits whose order a reranker may change."""
-    seconds: dict[str, float]
-
-    @property
-    def candidates(self) -> list[Tool]:
-        """The tools that a reranker is to look at: several, or none."""
-        tools = [hit.tool for hit in self.ranking.hits[self.open]]
-        return tools if len(tools) > 1 else []
-
-    def reranked(self, reranking: Reranking, seconds: float) -> _Found:
-        """The same with these tools in another order."""
-        hits = list(self.ranking.hits)
-        hits[self.open], note = reorder(hits[self.open], reranking)
-        notes = filter(None, (self.generated.note, note))
-        return replace(
-            self,
-            generated=replace(self.generated, note="; ".join(notes)),
-            ranking=replace(self.ranking, hits=tuple(hits)),
-            seconds=self.seconds | {"rerank": seconds},
-        )
+_GENERATING = 8
+"""Conversations for which an LLM writes queries at a time."""
 
 
 class ToolRetriever:
@@ -136,13 +111,10 @@ class ToolRetriever:
         self.min_precision = min_precision
         self.prompt_format = prompt_format
         self.counter = counter or token_counter()
-        self.generator = as_generator(
-            _cached(llm, model, _reply_file(index, cache)), model, strategy
-        )
-        self.generator = as_generator(_cached(llm, model, _reply_file(index, cache)), model, strategy)
+        llm = _cached(llm, model, _reply_file(index, cache))
+        self.generator = as_generator(llm, model, strategy)
         self.reranker = reranker
-        self._reading = threading.Lock()
-        self._reader = Reader(index)
+        self._latest = LatestReader(index)
 
     def select(
         self,
@@ -169,10 +141,38 @@ class ToolRetriever:
         """
         started = time.perf_counter()
         request = as_request(conversation)
-        generated = self.generator.write_queries(request, IndexView(self._current, allow))
-        most = self.max_tools if max_tools is None else max_tools
-        found = self._find(request, generated, allow, most=most, depth=depth, started=started)
-        return self._choose(self._reranked(found), allow, most=most, budget=token_budget)
+        generated = self.generator.write_queries(request, self._view(allow))
+        limits = self._limits(max_tools, token_budget, depth)
+        return self._select(request, generated, allow, limits, started)
+
+    def select_many(
+        self,
+        conversations: Iterable[Conversation],
+        *,
+        allow: Allow = None,
+        max_tools: int | None = None,
+        token_budget: int | None = None,
+        depth: int = 0,
+    ) -> list[Selection]:
+        """``select`` for each of many conversations, which are embedded together.
+
+        Takes and raises what ``select`` does; queries are written by several threads at a time.
+        """
+        limits = self._limits(max_tools, token_budget, depth)
+        requests = [as_request(conversation) for conversation in conversations]
+        view = self._view(allow)
+        selections: list[Selection] = []
+        with ThreadPoolExecutor(_GENERATING) as pool:
+            for start in range(0, len(requests), _TOGETHER):
+                some = requests[start : start + _TOGETHER]
+                written = list(pool.map(lambda one: self.generator.write_queries(one, view), some))
+                # The embedder remembers these vectors for the selections that follow.
+                queries = [query for each in written for query in sought(each.queries)]
+                self._latest().embed(queries)
+                for request, generated in zip(some, written, strict=True):
+                    started = time.perf_counter()
+                    selections.append(self._select(request, generated, allow, limits, started))
+        return selections
 
     async def aselect(
         self,
@@ -185,17 +185,17 @@ class ToolRetriever:
     ) -> Selection:
         """``select`` for event loops: models are awaited, the rest runs in a worker thread."""
         started = time.perf_counter()
-        request = as_request(conversation)
-        generated = await self.generator.awrite_queries(request, IndexView(self._current, allow))
-        most = self.max_tools if max_tools is None else max_tools
-        found = await asyncio.to_thread(
-            self._find, request, generated, allow, most=most, depth=depth, started=started
-        )
-        if self.reranker and found.candidates:
+        request = await asyncio.to_thread(as_request, conversation)
+        generated = await self.generator.awrite_queries(request, self._view(allow))
+        limits = self._limits(max_tools, token_budget, depth)
+        if not self.reranker:
+            return await asyncio.to_thread(self._select, request, generated, allow, limits, started)
+        found = await asyncio.to_thread(self._find, request, generated, allow, limits, started)
+        if found.candidates:
             asked_at = time.perf_counter()
             reranking = await self.reranker.ascore(request, found.candidates)
             found = found.reranked(reranking, time.perf_counter() - asked_at)
-        return await asyncio.to_thread(self._choose, found, allow, most=most, budget=token_budget)
+        return await asyncio.to_thread(choose, found, limits, self.counter)
 
     def search(
         self,
@@ -215,92 +215,69 @@ class ToolRetriever:
         """
         started = time.perf_counter()
         request = as_request(conversation)
-        generated = self.generator.write_queries(request, IndexView(self._current, allow))
-        depth = k if keep_all else 0
-        found = self._find(request, generated, allow, most=k, depth=depth, started=started)
+        generated = self.generator.write_queries(request, self._view(allow))
+        limits = self._limits(k, None, k if keep_all else 0)
+        found = self._find(request, generated, allow, limits, started)
         ranking = self._reranked(found).ranking
         return ranking.hits[:k] if keep_all or ranking.needed else ()
+
+    def _view(self, allow: Allow) -> IndexView:
+        return IndexView(self._latest, allow)
+
+    def _limits(self, max_tools: int | None, token_budget: int | None, depth: int) -> Limits:
+        return Limits(
+            most=self.max_tools if max_tools is None else max_tools,
+            budget=self.token_budget if token_budget is None else token_budget,
+            depth=depth,
+            demos=self.max_demos,
+            score=self.min_score,
+            recall=self.min_recall,
+            precision=self.min_precision,
+            form=self.prompt_format,
+        )
+
+    def _select(
+        self,
+        request: Request,
+        generated: GeneratedQueries,
+        allow: Allow,
+        limits: Limits,
+        started: float,
+    ) -> Selection:
+        """``select`` from the queries on; what was asked before is looked up."""
+        reader = self._latest()
+        key: Hashable = None
+        # Another time, a test of tools or a reranker may say something else.
+        if not (callable(allow) or isinstance(allow, str) or self.reranker):
+            granted = None if allow is None else frozenset(allow)
+            key = (request.text, generated.queries, generated.note, granted, limits, self.counter)
+            if known := reader.answers.get(key):
+                seconds = dict.fromkeys(known.seconds, 0.0)
+                seconds["queries"] = time.perf_counter() - started
+                return replace(known, usage=generated.usage, seconds=seconds)
+        found = self._reranked(self._find(request, generated, allow, limits, started))
+        selection = choose(found, limits, self.counter)
+        if key:
+            found.reader.answers.put(key, selection)
+        return selection
 
     def _find(
         self,
         request: Request,
         generated: GeneratedQueries,
         allow: Allow,
-        *,
-        most: int,
-        depth: int,
+        limits: Limits,
         started: float,
-    ) -> _Found:
-        reader = self._current()
-        generated_at = time.perf_counter()
-        queries, vectors = reader.embed(sought(generated.queries))
-        embedded_at = time.perf_counter()
-        comparisons = reader.searcher.compare(queries, vectors)
-        compared_at = time.perf_counter()
+    ) -> Found:
         seen = self.reranker.depth if self.reranker else 0
-        ranking = reader.rank(
-            request,
-            comparisons,
-            allow,
-            most=max(most, depth, seen),
-            recall=self.min_recall,
-            precision=self.min_precision,
-        )
-        if not (ranking.needed or depth):
-            seen = 0  # Where no tool is the answer, their order is not worth a model's time.
-        return _Found(
-            request,
-            generated,
-            reader,
-            comparisons,
-            ranking,
-            open=slice(ranking.named, max(ranking.named, seen)),
-            seconds={
-                "queries": generated_at - started,
-                "embed": embedded_at - generated_at,
-                "compare": compared_at - embedded_at,
-                "rank": time.perf_counter() - compared_at,
-            },
-        )
+        return find(self._latest(), request, generated, allow, limits, seen=seen, started=started)
 
-    def _reranked(self, found: _Found) -> _Found:
+    def _reranked(self, found: Found) -> Found:
         if not (self.reranker and found.candidates):
             return found
         asked_at = time.perf_counter()
         reranking = self.reranker.score(found.request, found.candidates)
         return found.reranked(reranking, time.perf_counter() - asked_at)
-
-    def _choose(self, found: _Found, allow: Allow, *, most: int, budget: int | None) -> Selection:
-        ranked_at = time.perf_counter()
-        likely = [hit for hit in found.ranking.hits[:most] if hit.score >= self.min_score]
-        named = ids_by_name(hit.tool.id for hit in likely).values() if found.ranking.needed else ()
-        chosen = tuple(hit for hit in likely if hit.tool.id in named)
-        demos = found.reader.choose_demos(found.comparisons, chosen, allow, most=self.max_demos)
-        chosen_at = time.perf_counter()
-        rank = found.seconds["rank"] + chosen_at - ranked_at
-        limit = self.token_budget if budget is None else budget
-        packed = pack(chosen, demos, budget=limit, form=self.prompt_format, counter=self.counter)
-        return Selection(
-            request=found.request.text,
-            queries=found.generated.queries,
-            tools=chosen,
-            demos=demos,
-            ranked=found.ranking.hits,
-            need=found.ranking.need,
-            note=found.generated.note,
-            token_budget=limit,
-            counter=self.counter,
-            packed=packed,
-            seconds=found.seconds | {"rank": rank, "pack": time.perf_counter() - chosen_at},
-            usage=found.generated.usage,
-        )
-
-    def _current(self) -> Reader:
-        """The reader of the index's latest snapshot; made anew after a sync, by one thread."""
-        with self._reading:
-            if self._reader.snapshot is not self.index.snapshot:
-                self._reader = Reader(self.index)
-            return self._reader
 
 
 def _cached(llm: Any, model: str | None, file: Path | None) -> Any:

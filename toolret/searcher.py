@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
+from hashlib import sha256
 from itertools import accumulate, pairwise
+from pathlib import Path
 
 import numpy as np
 
 from toolret.clauses import split_clauses
-from toolret.discriminant import Discriminant, discriminants, fit_discriminant
-from toolret.discriminant import without as members_without
+from toolret.comparisons import Comparisons, Layout
+from toolret.demo_maps import DemoMaps, DemoModels, Said
+from toolret.derived import Arrays, nested, read_arrays, under, write_arrays
 from toolret.embedders import RoleEmbedder, Vectors
 from toolret.fitting import Example, leave_out
 from toolret.index import Snapshot
-from toolret.lexical import NameIndex
-from toolret.ranking import Comparisons, Layout, gather
-from toolret.ridge import Ridge, fit_ridge, ridge_weights, without
+from toolret.lexical import Postings, bm25, name_shares, words
+from toolret.ranking import gather
 from toolret.signals import Floats, Ints
 
 __all__ = ["Searcher"]
+
+_FORMAT = 1
+"""Of what is kept in the file: raised when it is computed in another way."""
 
 _NEAR_COPY = 0.985
 """Cosine from which another demonstration is a copy, and would give the answer away."""
@@ -31,76 +36,70 @@ class Searcher:
     Args:
         snapshot: The index at one moment.
         embedder: The one that the index was built with.
+        kept: The file that keeps what is derived from the snapshot; without one, it is derived
+            anew, which takes seconds for 20,000 tools.
     """
 
-    def __init__(self, snapshot: Snapshot, embedder: RoleEmbedder) -> None:
+    def __init__(
+        self, snapshot: Snapshot, embedder: RoleEmbedder, *, kept: Path | None = None
+    ) -> None:
         self.snapshot = snapshot
         self._embedder = embedder
         tools, demos = snapshot.tools, snapshot.demos
-        namespaces = np.unique([tool.namespace for tool in tools.items], return_inverse=True)[1]
+        names = sorted({tool.namespace for tool in tools.items})
+        numbers = {name: number for number, name in enumerate(names)}
         # A tool that was removed after it was demonstrated is no evidence.
-        uses = [
-            (demo, tools.positions[tool])
-            for demo, item in enumerate(demos.items)
-            for tool in item.tools
-            if tool in tools.positions
-        ]
-        set_of_demo = [
-            tuple(sorted(tools.positions[tool] for tool in item.tools if tool in tools.positions))
+        tools_of_demo = [
+            [tools.positions[tool] for tool in item.tools if tool in tools.positions]
             for item in demos.items
         ]
+        set_of_demo = [tuple(sorted(some)) for some in tools_of_demo]
         sets = {some: i for i, some in enumerate(dict.fromkeys(set_of_demo))}
         self.layout = Layout(
             tool_vectors=tools.vectors,
-            namespaces=namespaces.astype(np.intp),
-            demo_of=np.array([demo for demo, _ in uses], dtype=np.intp),
-            tool_of=np.array([tool for _, tool in uses], dtype=np.intp),
+            namespaces=np.array([numbers[tool.namespace] for tool in tools.items], dtype=np.intp),
+            demo_of=np.repeat(np.arange(len(tools_of_demo)), [len(some) for some in tools_of_demo]),
+            tool_of=np.array([tool for some in tools_of_demo for tool in some], dtype=np.intp),
             set_of=np.array([i for i, some in enumerate(sets) for _ in some], dtype=np.intp),
             tool_of_set=np.array([tool for some in sets for tool in some], dtype=np.intp),
         )
         self._set_of_demo = np.array([sets[some] for some in set_of_demo], dtype=np.intp)
-        self._names = NameIndex([tool.name for tool in tools.items], tools.texts)
-        self._namespaces = NameIndex([tool.namespace for tool in tools.items], tools.texts)
+        arrays = _derived(kept, self._digest, self._derive) if kept else self._derive()
+        self._words_of_tools = Postings.from_arrays(under(arrays, "tools"))
+        self._words_of_demos = Postings.from_arrays(under(arrays, "demos"))
+        self._names = Postings.from_arrays(under(arrays, "names"))
+        self._namespaces = Postings.from_arrays(under(arrays, "namespaces"))
+        self._maps = DemoMaps.from_arrays(under(arrays, "maps")) if self._shows_tools else None
+
+    def _digest(self) -> str:
+        """Of all that is derived from."""
+        tools, demos = self.snapshot.tools, self.snapshot.demos
+        digest = sha256(f"{_FORMAT}|{self._embedder.id}|{self._embedder.instructions}".encode())
+        for tool, text in zip(tools.items, tools.texts, strict=True):
+            digest.update(repr((tool.id, tool.name, tool.namespace, text)).encode())
+        for demo in demos.items:
+            digest.update(repr((demo.text, demo.tools)).encode())
+        return digest.hexdigest()
+
+    def _derive(self) -> Arrays:
+        tools, demos = self.snapshot.tools, self.snapshot.demos
+        texts = [words(text) for text in tools.texts]
+        parts = {
+            "tools": bm25(texts).arrays(),
+            "demos": bm25([words(text) for text in demos.texts]).arrays(),
+            "names": name_shares([tool.name for tool in tools.items], texts).arrays(),
+            "namespaces": name_shares([tool.namespace for tool in tools.items], texts).arrays(),
+        }
+        return nested(**parts, maps=self._models.maps().arrays() if self._shows_tools else {})
+
+    @property
+    def _shows_tools(self) -> bool:
+        """Whether any demonstration uses a tool that is there."""
+        return len(self.layout.demo_of) > 0
 
     @cached_property
-    def _ridge(self) -> Ridge:
-        return fit_ridge(self.snapshot.demos.vectors)
-
-    @cached_property
-    def _sets(self) -> Discriminant:
-        demos = np.arange(len(self._set_of_demo))
-        sets = int(self._set_of_demo.max()) + 1
-        vectors = self.snapshot.demos.vectors
-        return fit_discriminant(vectors, demos, self._set_of_demo, sets, covariance="within")
-
-    @cached_property
-    def _groups(self) -> Discriminant:
-        layout, vectors = self.layout, self.snapshot.demos.vectors
-        tools = len(layout.tool_vectors)
-        return fit_discriminant(vectors, layout.demo_of, layout.tool_of, tools, covariance="all")
-
-    @cached_property
-    def _to_tools(self) -> Vectors:
-        """From each demonstration to the mean of its tools: shape ``(demos, dimensions)``."""
-        demos, layout = self.snapshot.demos.vectors, self.layout
-        sums = np.zeros_like(demos)
-        np.add.at(sums, layout.demo_of, layout.tool_vectors[layout.tool_of])
-        uses = np.bincount(layout.demo_of, minlength=len(demos))[:, None]
-        return np.where(uses > 0, sums / np.maximum(uses, 1) - demos, 0).astype(np.float32)
-
-    @cached_property
-    def _shift(self) -> Vectors:
-        """From a request to the tools that it needs, as a linear map: ``(dimensions,) * 2``."""
-        return np.asarray(self._ridge.solved.T @ self._to_tools, dtype=np.float32)
-
-    @cached_property
-    def _uses(self) -> tuple[Ints, Vectors]:
-        """The demonstrated tools, and for each the map from a request to its ridge regression."""
-        layout, solved = self.layout, self._ridge.solved
-        used, row = np.unique(layout.tool_of, return_inverse=True)
-        maps = np.zeros((len(used), solved.shape[1]), dtype=np.float32)
-        np.add.at(maps, row, solved[layout.demo_of])
-        return used, maps
+    def _models(self) -> DemoModels:
+        return DemoModels(self.layout, self.snapshot.demos.vectors, self._set_of_demo)
 
     def compare(self, queries: Sequence[str], vectors: tuple[Vectors, Vectors]) -> Comparisons:
         """Compare a request with the index.
@@ -168,39 +167,44 @@ class Searcher:
         left_out: Ints | None = None,
     ) -> Comparisons:
         tools, demos = self.snapshot.tools, self.snapshot.demos
-        aligned = as_tools
-        in_sets = in_groups = np.empty(0, dtype=np.float32)
-        ridge = np.zeros((len(tools.items), len(queries)), dtype=np.float32)
-        if demos.items:
-            sets, groups = self._sets, self._groups
-            if left_out is None:
-                used, maps = self._uses
-                ridge[used] = maps @ as_demos.T
-                aligned = _unit(as_tools + as_demos @ self._shift)
-            else:
-                sets, groups = members_without(sets, left_out), members_without(groups, left_out)
-                weights = without(self._ridge, ridge_weights(self._ridge, as_demos), left_out)
-                np.add.at(ridge, self.layout.tool_of, weights[self.layout.demo_of])
-                aligned = _unit(as_tools + weights.T @ self._to_tools)
-            in_sets, in_groups = (discriminants(each, as_demos[0]) for each in (sets, groups))
+        if self._maps is None:
+            nothing = np.empty(0, dtype=np.float32)
+            ridge = np.zeros((len(tools.items), len(queries)), dtype=np.float32)
+            said = Said(ridge, as_tools, nothing, nothing)
+        elif left_out is None:
+            said = self._maps.say(as_tools, as_demos, len(tools.items))
+        else:
+            said = self._models.say_without(as_tools, as_demos, left_out)
+        tokens = [words(query) for query in queries]
+        # Both in one product: what takes time is to read the tools' vectors.
+        products = _products(tools.vectors, np.concatenate([as_tools, said.aligned]))
+        once = dict.fromkeys(tokens[0])
         return Comparisons(
-            dense=tools.vectors @ as_tools.T if tools.items else _nothing(queries),
-            aligned=tools.vectors @ aligned.T if tools.items else _nothing(queries),
-            lexical=np.stack([tools.lexical.scores(query) for query in queries], axis=1),
-            names=self._names.shares(queries[0]),
-            namespace_names=self._namespaces.shares(queries[0]),
-            demo_dense=demos.vectors @ as_demos.T if demos.items else _nothing(queries),
-            demo_ridge=ridge,
-            demo_sets=in_sets,
-            demo_groups=in_groups,
-            demo_lexical=demos.lexical.scores(queries[0]),
+            dense=products[:, : len(queries)],
+            aligned=products[:, len(queries) :],
+            lexical=np.stack([self._words_of_tools.scores(some) for some in tokens]).T,
+            names=self._names.scores(once),
+            namespace_names=self._namespaces.scores(once),
+            demo_dense=_products(demos.vectors, as_demos),
+            demo_ridge=said.ridge,
+            demo_sets=said.sets,
+            demo_groups=said.groups,
+            demo_lexical=self._words_of_demos.scores(tokens[0]),
         )
 
 
-def _unit(vectors: Vectors) -> Vectors:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-6), dtype=np.float32)
+def _derived(kept: Path, digest_of: Callable[[], str], derive: Callable[[], Arrays]) -> Arrays:
+    """What the file keeps if it is of this content, else what is derived now and kept."""
+    digest = digest_of()
+    arrays: Arrays | None = read_arrays(kept, digest)
+    if arrays is None:
+        arrays = derive()
+        write_arrays(kept, digest, arrays)
+    return arrays
 
 
-def _nothing(queries: Sequence[str]) -> Vectors:
-    return np.empty((0, len(queries)), dtype=np.float32)
+def _products(vectors: Vectors, queries: Vectors) -> Floats:
+    """Shape ``(vectors, queries)``, with what is one query's lying together."""
+    if not len(vectors):
+        return np.empty((0, len(queries)), dtype=np.float32)
+    return np.asfortranarray(vectors @ queries.T)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,11 +11,11 @@ __all__ = [
     "Bools",
     "Floats",
     "Ints",
+    "Order",
     "best_of_group",
     "best_of_tool",
-    "best_reciprocal_ranks",
-    "reciprocal_ranks",
     "shares",
+    "sums_of",
     "top",
     "votes",
 ]
@@ -32,32 +34,82 @@ _VOTERS = 60
 _SURE = 3
 """What discriminants are multiplied with before they become shares by a softmax."""
 
+_GROUP = 64
+"""Values of which only the largest is looked at first: a tenth of the time of sorting them all."""
+
 _TINY = 1e-6
+
+
+class Order:
+    """The ranks of some values, largest first and ties by position.
+
+    Args:
+        values: Shape ``(values,)``.
+    """
+
+    def __init__(self, values: Floats) -> None:
+        self.values = values
+
+    def reciprocal_ranks(self, positions: Ints) -> Floats:
+        """``1 / (11 + rank)`` at these positions, ranks from 0 on (after Cormack et al., 2009)."""
+        ranks = self._few_above
+        ranks = self._ranks(positions) if ranks is None else ranks[positions]
+        return np.asarray(1 / (_RANK_OFFSET + ranks.astype(np.float32)), dtype=np.float32)
+
+    @cached_property
+    def _few_above(self) -> Ints | None:
+        """The ranks of all, if most values are the same lowest one, such as no word in common."""
+        above = np.flatnonzero(self.values > self.values.min())
+        if len(above) > len(self.values) / 2:
+            return None
+        ranks = np.empty(len(self.values), dtype=np.intp)
+        level = np.ones(len(self.values), dtype=np.bool_)
+        level[above] = False
+        ranks[level] = np.arange(len(above), len(self.values))
+        ranks[above[np.argsort(-self.values[above], kind="stable")]] = np.arange(len(above))
+        return ranks
+
+    @cached_property
+    def _ascending(self) -> Floats:
+        return np.sort(self.values)
+
+    def _ranks(self, positions: Ints) -> Ints:
+        # Values are sorted ten times as fast as their positions, and ties are rare here.
+        values = self.values[positions]
+        upper = np.searchsorted(self._ascending, values, side="right")
+        tied = upper - np.searchsorted(self._ascending, values, side="left") > 1
+        ranks = len(self.values) - upper
+        for value in np.unique(values[tied]):
+            level = np.flatnonzero(self.values == value)
+            rows = np.flatnonzero(tied & (values == value))
+            ranks[rows] += np.searchsorted(level, positions[rows])
+        return ranks
 
 
 def top(values: Floats, count: int) -> Ints:
     """Positions of the largest values, ties by position, best first."""
     if len(values) > count:
-        threshold = np.partition(values, -count)[-count]
-        positions = np.flatnonzero(values >= threshold)
+        least = _reached(values, count)
+        positions = np.flatnonzero(values > least)
+        if (missing := count - len(positions)) > 0:
+            level = np.flatnonzero(values == least)[:missing]
+            positions = np.sort(np.concatenate([positions, level]))
     else:
         positions = np.arange(len(values))
     order = np.argsort(-values[positions], kind="stable")[:count]
     return np.asarray(positions[order], dtype=np.intp)
 
 
-def reciprocal_ranks(values: Floats) -> Floats:
-    """``1 / (11 + rank)``, ranks from 0 on (after Cormack et al., 2009)."""
-    ranks = np.empty(len(values), dtype=np.float32)
-    ranks[np.argsort(-values, kind="stable")] = np.arange(len(values))
-    return np.asarray(1 / (_RANK_OFFSET + ranks), dtype=np.float32)
+def _reached(values: Floats, count: int) -> np.float32:
+    """A value that ``count`` of the values reach or exceed, and not many more.
 
-
-def best_reciprocal_ranks(values: Floats) -> Floats:
-    """For each row, the best of its reciprocal ranks in the columns: every query has its first."""
-    return np.asarray(
-        np.max([reciprocal_ranks(column) for column in values.T], axis=0), dtype=np.float32
-    )
+    Of groups of the values, ``count`` have maxima that reach the ``count``-th of the maxima.
+    """
+    groups = len(values) // _GROUP
+    if groups < count:
+        return np.float32(np.partition(values, -count)[-count])
+    maxima = values[: groups * _GROUP].reshape(_GROUP, groups).max(axis=0)
+    return np.float32(np.partition(maxima, -count)[-count])
 
 
 def best_of_group(values: Floats, groups: Ints) -> Floats:
@@ -74,6 +126,18 @@ def best_of_tool(values: Floats, demo_of: Ints, tool_of: Ints, tools: int) -> Fl
     best = np.zeros(tools, dtype=np.float32)
     np.maximum.at(best, tool_of, values[demo_of].astype(np.float32))
     return best
+
+
+def sums_of(rows: Floats, groups: Ints, count: int) -> Floats:
+    """The sum of each group's rows: shape ``(count, dimensions)``; 0 for an empty group."""
+    sums = np.zeros((count, rows.shape[1]), dtype=np.float32)
+    if len(groups):
+        # Adding neighbours is ten times as fast as adding each row to its place.
+        order = np.argsort(groups, kind="stable")
+        ordered = groups[order]
+        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        sums[ordered[starts]] = np.add.reduceat(rows[order], starts, axis=0)
+    return sums
 
 
 def shares(discriminants: Floats) -> Floats:

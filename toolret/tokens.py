@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha1
 from math import ceil
 from pathlib import Path
@@ -85,6 +85,7 @@ def estimate_tokens(text: str) -> int:
     return ceil(sum(_estimate_piece(piece) for piece in _PIECE.findall(text)))
 
 
+@lru_cache(maxsize=65_536)  # most pieces are words, and those recur
 def _estimate_piece(piece: str) -> float:
     """Tokens of one piece: words by length, the rest by how rarely its characters merge."""
     length = len(piece)

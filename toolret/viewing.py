@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from toolret.permissions import Allow, allowed_tools
+from toolret.permissions import Allow
 from toolret.queries import sought
 from toolret.reader import Reader
 from toolret.signals import top
@@ -30,8 +30,9 @@ class IndexView:
         """The tools that these queries find, best first; the first query is the request."""
         reader = self._reader()
         compared = reader.searcher.compare(*reader.embed(sought(queries)))
+        allowed = reader.allowed(self._allow)
         ranking = reader.rank(
-            Request(queries[0].text), compared, self._allow, most=most, recall=1, precision=None
+            Request(queries[0].text), compared, allowed, most=most, recall=1, precision=None
         )
         return [hit.tool for hit in ranking.hits]
 
@@ -45,15 +46,13 @@ class IndexView:
         tools, demos = reader.snapshot.tools, reader.snapshot.demos
         if not demos.items:
             return []
-        allowed = allowed_tools(tools.items, self._allow)
+        may_show = reader.may_show(self._allow, reader.allowed(self._allow))
         shown = [
             place
             for place, demo in enumerate(demos.items)
             if demo.tools
-            and all(
-                tool in tools.positions and (allowed is None or allowed[tools.positions[tool]])
-                for tool in demo.tools
-            )
+            and all(tool in tools.positions for tool in demo.tools)
+            and (may_show is None or may_show(demo))
         ]
         _, as_demos = reader.searcher.embed([text])
         cosines = demos.vectors[shown] @ as_demos[0]

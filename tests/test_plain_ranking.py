@@ -1,0 +1,88 @@
+"""The fast form of the ranking gives what its plain form gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests import plain_ranking
+from toolret.comparisons import Comparisons, Layout
+from toolret.ranking import gather
+from toolret.signals import Order, top
+
+
+def random_request(
+    seed: int, *, tools: int, demos: int, queries: int
+) -> tuple[Layout, Comparisons]:
+    """Cosines with many ties, as copies of tools have them, and words that few tools share."""
+    rng = np.random.default_rng(seed)
+
+    def values(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape).round(rng.integers(1, 4)).astype(np.float32)
+
+    def words(*shape: int) -> np.ndarray:
+        return (values(*shape).clip(0) * (rng.random(shape) < 0.2)).astype(np.float32)
+
+    vectors = values(tools, 8)
+    uses = rng.integers(0, tools, size=(demos, 2))
+    sets = np.unique(np.sort(uses, axis=1), axis=0)
+    layout = Layout(
+        tool_vectors=vectors,
+        namespaces=rng.integers(0, max(1, tools // 5), tools),
+        demo_of=np.repeat(np.arange(demos), 2),
+        tool_of=uses.ravel(),
+        set_of=np.repeat(np.arange(len(sets)), 2),
+        tool_of_set=sets.ravel(),
+    )
+    return layout, Comparisons(
+        dense=values(tools, queries),
+        aligned=values(tools, queries),
+        lexical=words(tools, queries),
+        names=rng.choice(np.array([0, 0.5, 1], np.float32), tools, p=[0.9, 0.09, 0.01]),
+        namespace_names=rng.random(tools, dtype=np.float32).round(1),
+        demo_dense=values(demos, queries),
+        demo_ridge=values(tools, queries),
+        demo_sets=values(len(sets)),
+        demo_groups=values(tools),
+        demo_lexical=words(demos),
+    )
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32),
+    tools=st.integers(1, 700),
+    demos=st.integers(0, 200),
+    queries=st.integers(1, 4),
+    some_allowed=st.booleans(),
+    some_heard=st.booleans(),
+)
+def test_the_evidence_is_that_of_the_plain_form(
+    seed: int, tools: int, demos: int, queries: int, some_allowed: bool, some_heard: bool
+) -> None:
+    layout, comparisons = random_request(seed, tools=tools, demos=demos, queries=queries)
+    rng = np.random.default_rng(seed)
+    allowed = rng.random(tools) < 0.6 if some_allowed else None
+    heard = rng.random(demos) < 0.6 if some_heard else None
+    found = gather(layout, comparisons, allowed=allowed, heard=heard)
+    plain = plain_ranking.gather(layout, comparisons, allowed=allowed, heard=heard)
+    assert found.tools.tolist() == plain.tools.tolist()
+    np.testing.assert_allclose(found.features, plain.features, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 40, 300, 5_000])
+@pytest.mark.parametrize("levels", [1, 9, 10_000])
+@pytest.mark.parametrize("empty", [0, 0.8])
+def test_an_order_breaks_ties_by_position(size: int, levels: int, empty: float) -> None:
+    rng = np.random.default_rng(size)
+    values = rng.integers(0, levels, size).astype(np.float32) * (rng.random(size) >= empty)
+    values = values.astype(np.float32)
+    order = np.argsort(-values, kind="stable")
+    for count in (1, 5, 40):
+        assert top(values, count).tolist() == order[:count].tolist()
+    ranks = np.empty(size, dtype=np.float32)
+    ranks[order] = 1 / (11 + np.arange(size, dtype=np.float32))
+    some = np.arange(0, size, 7)
+    assert Order(values).reciprocal_ranks(some).tolist() == ranks[some].tolist()

@@ -1,0 +1,63 @@
+"""A request against everything that is indexed, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolret.signals import Floats, Ints
+
+__all__ = ["Comparisons", "Layout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What does not change between requests.
+
+    Attributes:
+        tool_vectors: Unit vectors, shape ``(tools, dimensions)``.
+        namespaces: Number of each tool's namespace, shape ``(tools,)``, from 0 on.
+        demo_of: For each use of a tool in a demonstration, the demonstration; shape ``(uses,)``,
+            ascending.
+        tool_of: For the same uses, the tool; shape ``(uses,)``.
+        set_of: For each tool in each distinct set of tools that a demonstration uses, the set.
+        tool_of_set: For the same, the tool.
+    """
+
+    tool_vectors: Floats
+    namespaces: Ints
+    demo_of: Ints
+    tool_of: Ints
+    set_of: Ints
+    tool_of_set: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """A request against everything that is indexed; column 0 is the request itself.
+
+    Attributes:
+        dense: Cosines, shape ``(tools, queries)``.
+        lexical: BM25, shape ``(tools, queries)``.
+        aligned: Cosines of the queries as the demonstrations' tools would have them: shape
+            ``(tools, queries)``; without demonstrations the same as ``dense``.
+        names: Share of the tool's name that the request says, shape ``(tools,)``, 0 to 1.
+        namespace_names: The same of the namespace's name.
+        demo_dense: Cosines, shape ``(demos, queries)``.
+        demo_ridge: What ridge regression on the demonstrations says of each tool, shape
+            ``(tools, queries)``.
+        demo_sets: How well the request itself fits the demonstrations that use each set of tools:
+            discriminants, shape ``(sets,)``.
+        demo_groups: The same for those that use each tool, shape ``(tools,)``.
+        demo_lexical: BM25 of the request itself, shape ``(demos,)``.
+    """
+
+    dense: Floats
+    aligned: Floats
+    lexical: Floats
+    names: Floats
+    namespace_names: Floats
+    demo_dense: Floats
+    demo_ridge: Floats
+    demo_sets: Floats
+    demo_groups: Floats
+    demo_lexical: Floats

@@ -1,0 +1,150 @@
+"""Demonstrations as a request meets them: all that has to be computed of them only once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import numpy as np
+
+from toolret.comparisons import Layout
+from toolret.derived import Arrays, nested, under
+from toolret.discriminant import Centroids, Discriminant, centroids, discriminants, fit_discriminant
+from toolret.discriminant import without as members_without
+from toolret.ridge import Ridge, fit_ridge, ridge_weights, without
+from toolret.signals import Floats, Ints, sums_of
+
+__all__ = ["DemoMaps", "DemoModels", "Said"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the demonstrations say of a request.
+
+    Attributes:
+        ridge: Of each tool, shape ``(tools, queries)``.
+        aligned: The queries as the demonstrations' tools would have them: unit vectors, shape
+            ``(queries, dimensions)``.
+        sets: Discriminants of the sets of tools, shape ``(sets,)``.
+        groups: Discriminants of the tools, shape ``(tools,)``.
+    """
+
+    ridge: Floats
+    aligned: Floats
+    sets: Floats
+    groups: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class DemoMaps:
+    """Linear maps that hold all demonstrations.
+
+    Attributes:
+        used: The demonstrated tools, ascending.
+        ridge: For each of them, the map from a request to its ridge regression: shape
+            ``(used, dimensions)``.
+        shift: From a request to the tools that it needs: shape ``(dimensions, dimensions)``.
+        sets: The sets of tools as groups.
+        groups: The tools as groups.
+    """
+
+    used: Ints
+    ridge: Floats
+    shift: Floats
+    sets: Centroids
+    groups: Centroids
+
+    def say(self, as_tools: Floats, as_demos: Floats, tools: int) -> Said:
+        """Of a request, given the vectors of its queries in search of tools and demonstrations."""
+        ridge = np.zeros((tools, len(as_demos)), dtype=np.float32)
+        ridge[self.used] = self.ridge @ as_demos.T
+        return Said(
+            ridge,
+            _unit(as_tools + as_demos @ self.shift),
+            discriminants(self.sets, as_demos[0]),
+            discriminants(self.groups, as_demos[0]),
+        )
+
+    def arrays(self) -> Arrays:
+        """The same as arrays, to be kept in a file."""
+        own: Arrays = {"used": self.used, "ridge": self.ridge, "shift": self.shift}
+        return nested(own=own, sets=asdict(self.sets), groups=asdict(self.groups))
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> DemoMaps:
+        """The inverse of ``arrays``."""
+        return cls(
+            **under(arrays, "own"),
+            sets=Centroids(**under(arrays, "sets")),
+            groups=Centroids(**under(arrays, "groups")),
+        )
+
+
+class DemoModels:
+    """The models of which ``DemoMaps`` are made, and which can do without some demonstrations.
+
+    Args:
+        layout: What is indexed.
+        vectors: Of the demonstrations, shape ``(demos, dimensions)``; at least one.
+        set_of_demo: The set of tools that each uses, shape ``(demos,)``.
+    """
+
+    def __init__(self, layout: Layout, vectors: Floats, set_of_demo: Ints) -> None:
+        self._layout = layout
+        self._vectors = vectors
+        self._set_of_demo = set_of_demo
+        self._tools = len(layout.tool_vectors)
+
+    def maps(self) -> DemoMaps:
+        """For requests to which all demonstrations speak."""
+        solved = self._ridge.solved
+        used, row = np.unique(self._layout.tool_of, return_inverse=True)
+        return DemoMaps(
+            used=used,
+            ridge=sums_of(solved[self._layout.demo_of], row, len(used)),
+            shift=np.asarray(solved.T @ self._to_tools, dtype=np.float32),
+            sets=centroids(self._sets),
+            groups=centroids(self._groups),
+        )
+
+    def say_without(self, as_tools: Floats, as_demos: Floats, left_out: Ints) -> Said:
+        """As ``DemoMaps.say``, as if some demonstrations had not been there."""
+        weights = without(self._ridge, ridge_weights(self._ridge, as_demos), left_out)
+
+        def without_some(model: Discriminant) -> Floats:
+            return discriminants(centroids(members_without(model, left_out)), as_demos[0])
+
+        return Said(
+            sums_of(weights[self._layout.demo_of], self._layout.tool_of, self._tools),
+            _unit(as_tools + weights.T @ self._to_tools),
+            without_some(self._sets),
+            without_some(self._groups),
+        )
+
+    @cached_property
+    def _ridge(self) -> Ridge:
+        return fit_ridge(self._vectors)
+
+    @cached_property
+    def _sets(self) -> Discriminant:
+        demos = np.arange(len(self._set_of_demo))
+        sets = int(self._set_of_demo.max()) + 1
+        return fit_discriminant(self._vectors, demos, self._set_of_demo, sets, covariance="within")
+
+    @cached_property
+    def _groups(self) -> Discriminant:
+        uses = (self._layout.demo_of, self._layout.tool_of)
+        return fit_discriminant(self._vectors, *uses, self._tools, covariance="all")
+
+    @cached_property
+    def _to_tools(self) -> Floats:
+        """From each demonstration to the mean of its tools: shape ``(demos, dimensions)``."""
+        layout, demos = self._layout, self._vectors
+        sums = sums_of(layout.tool_vectors[layout.tool_of], layout.demo_of, len(demos))
+        uses = np.bincount(layout.demo_of, minlength=len(demos))[:, None]
+        return np.where(uses > 0, sums / np.maximum(uses, 1) - demos, 0).astype(np.float32)
+
+
+def _unit(vectors: Floats) -> Floats:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-6), dtype=np.float32)

@@ -1,0 +1,68 @@
+"""What is derived from an index, kept beside it so that a process need not make it again.
+
+Arrays in NumPy's format, with checksums and without pickle. They belong to one content, whose
+digest stands in the file; a file of another content, or a damaged one, is as good as none.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Arrays", "nested", "read_arrays", "under", "write_arrays"]
+
+Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+
+_DIGEST = "digest"
+
+_log = logging.getLogger(__name__)
+
+
+def read_arrays(path: Path, digest: str) -> dict[str, NDArray[Any]] | None:
+    """The arrays that were written under this digest; None if there are none to be trusted."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if str(stored[_DIGEST]) != digest:
+                return None
+            # Reading a member to its end compares its checksum.
+            return {name: stored[name] for name in stored.files if name != _DIGEST}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        _log.warning("%s cannot be read and is made again: %s", path, error)
+        return None
+
+
+def write_arrays(path: Path, digest: str, arrays: Arrays) -> None:
+    """Keep arrays if that can be done; without them, the next process makes them again."""
+    fresh = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with fresh.open("wb") as file:
+            np.savez(file, allow_pickle=False, **{_DIGEST: np.array(digest), **arrays})
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        _log.info("%s cannot be kept: %s", path, error)
+
+
+def nested(**parts: Arrays) -> dict[str, NDArray[Any]]:
+    """The arrays of several parts in one mapping, each under its part's name."""
+    return {
+        f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()
+    }
+
+
+def under(arrays: Arrays, part: str) -> dict[str, NDArray[Any]]:
+    """The arrays of one part: the inverse of ``nested``."""
+    return {
+        name.removeprefix(f"{part}."): array
+        for name, array in arrays.items()
+        if name.startswith(f"{part}.")
+    }

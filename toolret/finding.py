@@ -1,0 +1,177 @@
+"""From a request and its queries to a selection: the steps that all ways of asking share."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from toolret.comparisons import Comparisons
+from toolret.names import ids_by_name
+from toolret.permissions import Allow
+from toolret.prompt import Format, pack
+from toolret.queries import GeneratedQueries, sought
+from toolret.reader import Ranking, Reader
+from toolret.reranking import Reranking, reorder
+from toolret.selection import Selection
+from toolret.signals import Bools
+from toolret.tokens import TokenCounter
+from toolret.types import Request, Tool
+
+__all__ = ["Found", "Limits", "choose", "find"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may be chosen: a retriever's own figures, and those of one call.
+
+    Attributes:
+        most: Tools that may be chosen.
+        budget: Tokens of the prompt; None for no limit.
+        depth: Tools that the ranking holds at least.
+        demos: Demonstrations that may be chosen.
+        score: The least probability of a tool that is chosen.
+        recall: Of the requests that need a tool, the least share that are to be given any.
+        precision: Of the requests given a tool, the least share that are to need one.
+        form: In which the tokens are counted.
+    """
+
+    most: int
+    budget: int | None
+    depth: int
+    demos: int
+    score: float
+    recall: float
+    precision: float | None
+    form: Format
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A request between its ranking and its selection.
+
+    Attributes:
+        request: The request.
+        generated: What was searched for.
+        reader: What ranked it.
+        comparisons: What the request was compared with.
+        allow: What the caller may use.
+        allowed: The same of each tool.
+        ranking: The first tools.
+        open: The hits whose order a reranker may change.
+        seconds: How long each stage took.
+    """
+
+    request: Request
+    generated: GeneratedQueries
+    reader: Reader
+    comparisons: Comparisons
+    allow: Allow
+    allowed: Bools | None
+    ranking: Ranking
+    open: slice
+    seconds: dict[str, float]
+
+    @property
+    def candidates(self) -> list[Tool]:
+        """The tools that a reranker is to look at: several, or none."""
+        tools = [hit.tool for hit in self.ranking.hits[self.open]]
+        return tools if len(tools) > 1 else []
+
+    def reranked(self, reranking: Reranking, seconds: float) -> Found:
+        """The same with these tools in another order."""
+        hits = list(self.ranking.hits)
+        hits[self.open], note = reorder(hits[self.open], reranking)
+        notes = filter(None, (self.generated.note, note))
+        return replace(
+            self,
+            generated=replace(self.generated, note="; ".join(notes)),
+            ranking=replace(self.ranking, hits=tuple(hits)),
+            seconds=self.seconds | {"rerank": seconds},
+        )
+
+
+def find(
+    reader: Reader,
+    request: Request,
+    generated: GeneratedQueries,
+    allow: Allow,
+    limits: Limits,
+    *,
+    seen: int,
+    started: float,
+) -> Found:
+    """Rank the tools for a request.
+
+    Args:
+        reader: What ranks.
+        request: The request.
+        generated: What to search for.
+        allow: What the caller may use.
+        limits: How much is asked for.
+        seen: How many tools a reranker is to look at.
+        started: When the writing of queries began, by ``time.perf_counter``.
+    """
+    generated_at = time.perf_counter()
+    queries, vectors = reader.embed(sought(generated.queries))
+    embedded_at = time.perf_counter()
+    comparisons = reader.searcher.compare(queries, vectors)
+    compared_at = time.perf_counter()
+    allowed = reader.allowed(allow)
+    ranking = reader.rank(
+        request,
+        comparisons,
+        allowed,
+        most=max(limits.most, limits.depth, seen),
+        recall=limits.recall,
+        precision=limits.precision,
+    )
+    if not (ranking.needed or limits.depth):
+        seen = 0  # Where no tool is the answer, their order is not worth a model's time.
+    return Found(
+        request,
+        generated,
+        reader,
+        comparisons,
+        allow,
+        allowed,
+        ranking,
+        open=slice(ranking.named, max(ranking.named, seen)),
+        seconds={
+            "queries": generated_at - started,
+            "embed": embedded_at - generated_at,
+            "compare": compared_at - embedded_at,
+            "rank": time.perf_counter() - compared_at,
+        },
+    )
+
+
+def choose(found: Found, limits: Limits, counter: TokenCounter) -> Selection:
+    """The tools that are likely enough, the demonstrations that go with them, and the prompt.
+
+    Raises:
+        BudgetError: If the budget is too small for even one tool.
+    """
+    ranked_at = time.perf_counter()
+    first = found.ranking.hits[: limits.most]
+    likely = [hit for hit in first if hit.score >= limits.score]
+    named = ids_by_name(hit.tool.id for hit in likely).values() if found.ranking.needed else ()
+    chosen = tuple(hit for hit in likely if hit.tool.id in named)
+    may_show = found.reader.may_show(found.allow, found.allowed)
+    demos = found.reader.choose_demos(found.comparisons, chosen, may_show, most=limits.demos)
+    chosen_at = time.perf_counter()
+    packed = pack(chosen, demos, budget=limits.budget, form=limits.form, counter=counter)
+    rank = found.seconds["rank"] + chosen_at - ranked_at
+    return Selection(
+        request=found.request.text,
+        queries=found.generated.queries,
+        tools=chosen,
+        demos=demos,
+        ranked=found.ranking.hits,
+        need=found.ranking.need,
+        note=found.generated.note,
+        token_budget=limits.budget,
+        counter=counter,
+        packed=packed,
+        seconds=found.seconds | {"rank": rank, "pack": time.perf_counter() - chosen_at},
+        usage=found.generated.usage,
+    )

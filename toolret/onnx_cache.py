@@ -1,0 +1,91 @@
+"""Exported models in the user's cache, each made once.
+
+An index folder may be read-only, and many indexes share a model, so they do not lie beside those.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from hashlib import sha256
+from pathlib import Path
+from tempfile import mkdtemp
+
+from toolret.model_files import model_digest
+from toolret.onnx_export import export
+from toolret.onnx_models import OnnxModel
+
+__all__ = ["open_onnx"]
+
+_log = logging.getLogger(__name__)
+
+_FORMAT = 1
+"""Of an exported folder: raised when an older one must not be read."""
+
+_CONFIGURATION = ("*.json", "*.txt", "*.model")
+"""What besides the weights makes a model what it is: tokenizer, pooling, lengths."""
+
+
+def open_onnx(folder: Path) -> OnnxModel | None:
+    """The model of a sentence-transformers folder by onnxruntime, exported if it is not yet.
+
+    None, said once in the log, where it cannot be exported so that its vectors are the same; then
+    sentence-transformers has to run it.
+    """
+    kept = _kept_folder(folder)
+    try:
+        return OnnxModel(kept)
+    except FileNotFoundError:
+        pass
+    except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no class of their own
+        _log.warning("%s cannot be read and is exported again: %s", kept, error)
+    return _export(folder, kept)
+
+
+def _export(folder: Path, kept: Path) -> OnnxModel | None:
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(mkdtemp(dir=kept.parent, prefix="fresh-"))
+    except OSError as error:
+        _log.warning(
+            "%s cannot be written (%s), so every process loads %s by sentence-transformers, which "
+            "takes seconds: set XDG_CACHE_HOME to a folder that can",
+            kept.parent,
+            error,
+            folder,
+        )
+        return None
+    try:
+        export(folder, fresh)
+        _replace(fresh, kept)
+        return OnnxModel(kept)
+    except Exception as error:  # noqa: BLE001 - whatever torch cannot export, the model still runs
+        _log.warning("%s is run by sentence-transformers, not by onnxruntime: %s", folder, error)
+        return None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _replace(fresh: Path, kept: Path) -> None:
+    """Put the new folder in the old one's place; another process's new one is as good."""
+    for _ in range(2):
+        try:
+            fresh.rename(kept)
+            return
+        except OSError:
+            try:
+                OnnxModel(kept)
+                return
+            except Exception:  # noqa: BLE001 - as in open_onnx
+                shutil.rmtree(kept, ignore_errors=True)
+
+
+def _kept_folder(folder: Path) -> Path:
+    from huggingface_hub import constants
+
+    digest = sha256(f"{_FORMAT}|{model_digest(folder)}".encode())
+    for pattern in _CONFIGURATION:
+        for path in sorted(folder.rglob(pattern)):
+            digest.update(f"|{path.relative_to(folder).as_posix()}|".encode())
+            digest.update(path.read_bytes())
+    return Path(constants.HF_ASSETS_CACHE) / "toolret" / "onnx" / digest.hexdigest()[:16]

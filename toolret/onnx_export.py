@@ -1,0 +1,128 @@
+"""From sentence-transformers to ONNX: the only part of it that needs torch, run once a model."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toolret.model_files import no_bars
+from toolret.onnx_models import GRAPH, INPUTS, TOKENIZER, OnnxModel, write_sums
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+__all__ = ["export"]
+
+_OPSET = 17
+"""Of 2022; onnxruntime has read it since 1.12."""
+
+_LEAST_COSINE = 0.9999
+"""Between the vectors of the two runtimes; in fp32 they agree to six digits."""
+
+_PROBES = (
+    "",
+    " ",
+    "Refund",
+    "cancel the order of Mrs. Müller-Lüdenscheidt, and give her the money back",
+    "listInvoices(customer_id: int, page=2) -> list of invoices; naïve café, 東京の天気 🙂",
+    "Get the weather forecast of a city for up to ten days, by the hour. " * 60,
+)
+"""Empty, short, long beyond any model's limit, and in several scripts."""
+
+
+def export(folder: Path, into: Path) -> None:
+    """Write a model's graph and tokenizer.
+
+    Args:
+        folder: A sentence-transformers model.
+        into: An empty folder.
+
+    Raises:
+        Exception: If the model can't be exported, or gives other vectors afterwards.
+    """
+    import onnx  # noqa: F401 - torch needs it at the end; without it, do not even begin
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    with no_bars():
+        # The fused attention of torch has no counterpart in ONNX; its plain form is the same sum.
+        model = SentenceTransformer(
+            str(folder),
+            device="cpu",
+            local_files_only=True,
+            model_kwargs={"attn_implementation": "eager", "dtype": torch.float32},
+        )
+    _write_tokenizer(model, into / TOKENIZER)
+    with torch.inference_mode(), warnings.catch_warnings():
+        # The tracer warns of what the probes below check, and of its own age.
+        warnings.simplefilter("ignore")
+        _write_graph(model, into / GRAPH)
+    write_sums(into)
+    exported = OnnxModel(into)
+    wanted = model.encode(list(_PROBES), normalize_embeddings=True, show_progress_bar=False)
+    for batch_size in (1, len(_PROBES)):
+        found = exported.encode(_PROBES, batch_size=batch_size)
+        least = float(np.einsum("ij,ij->i", wanted, found).min())
+        if not least >= _LEAST_COSINE:
+            raise ValueError(f"its exported form gives other vectors (cosine {least:.4f})")
+
+
+def _write_tokenizer(model: SentenceTransformer, path: Path) -> None:
+    tokenizer = model.tokenizer
+    most = model.max_seq_length
+    if most is None:
+        raise ValueError("it has no max_seq_length")
+    fast = json.loads(tokenizer.backend_tokenizer.to_str())
+    fast["truncation"] = {
+        "direction": tokenizer.truncation_side.capitalize(),
+        "max_length": most,
+        "strategy": "LongestFirst",
+        "stride": 0,
+    }
+    fast["padding"] = {
+        "strategy": "BatchLongest",
+        "direction": tokenizer.padding_side.capitalize(),
+        "pad_to_multiple_of": None,
+        "pad_id": tokenizer.pad_token_id,
+        "pad_type_id": tokenizer.pad_token_type_id,
+        "pad_token": tokenizer.pad_token,
+    }
+    path.write_text(json.dumps(fast, ensure_ascii=False), "utf-8")
+
+
+def _write_graph(model: SentenceTransformer, path: Path) -> None:
+    import torch
+
+    features = {
+        name: value
+        for name, value in model.preprocess(["two texts", "of which one is longer"]).items()
+        if isinstance(value, torch.Tensor)
+    }
+    if unknown := features.keys() - INPUTS.keys():
+        raise ValueError(f"it reads {', '.join(sorted(unknown))} besides a text's tokens")
+    names = list(features)
+
+    class Whole(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *inputs: torch.Tensor) -> Any:
+            return self.model(dict(zip(names, inputs, strict=True)))["sentence_embedding"]
+
+    torch.onnx.export(
+        Whole().eval(),
+        tuple(features.values()),
+        path,
+        input_names=names,
+        output_names=["sentence_embedding"],
+        dynamic_axes={name: {0: "texts", 1: "tokens"} for name in names}
+        | {"sentence_embedding": {0: "texts"}},
+        opset_version=_OPSET,
+        dynamo=False,  # the newer exporter needs a further package
+    )
