@@ -28,7 +28,7 @@ def choose(
         likeness,
         most=most,
         related=related,
-        forbidden=forbidden,
+        may_show=lambda demo: not set(forbidden) & set(demo.tools),
     )
     return [(hit.demo.id, hit.reason) for hit in hits]
 

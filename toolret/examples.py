@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ def choose_demos(
     related: float,
     near_copy: float = NEAR_COPY,
     confusable: float = CONFUSABLE,
-    forbidden: Collection[str] = (),
+    may_show: Callable[[Demo], bool] | None = None,
 ) -> tuple[DemoHit, ...]:
     """The demonstrations that are like the request, show the likely tools, and differ.
 
@@ -58,7 +58,7 @@ def choose_demos(
         related: What a demonstration must be worth, but for its likeness to others: a cosine.
         near_copy: Cosine from which two demonstrations are the same.
         confusable: Cosine from which two tools are nearly the same.
-        forbidden: Ids of tools that must not be shown, nor what was asked of them.
+        may_show: Whether the caller may be shown a demonstration; None if it may be shown all.
 
     Returns:
         Those chosen, best first.
@@ -71,8 +71,7 @@ def choose_demos(
     candidates = [
         int(i)
         for i in np.argsort(-similarities, kind="stable")
-        if not likely.keys().isdisjoint(demos[i].tools)
-        and not any(tool in forbidden for tool in demos[i].tools)
+        if not likely.keys().isdisjoint(demos[i].tools) and (may_show is None or may_show(demos[i]))
     ][:_FIRST]
     shown: set[str] = set()
     hits: list[DemoHit] = []

@@ -289,9 +289,9 @@ def _demo_features(
     demos = len(comparisons.demo_lexical)
     if heard is None:
         heard = np.ones(demos, dtype=np.bool_)
-    if not heard.any():
-        return features
     uses = heard[layout.demo_of]
+    if not uses.any():
+        return features
     demo_of, tool_of = layout.demo_of[uses], layout.tool_of[uses]
     count = np.bincount(tool_of, minlength=tools)
     used = count > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,10 @@ from toolret.index import ToolIndex
 from toolret.learning import fit_index
 from toolret.names import said_names, wire_name
 from toolret.need import need_inputs
-from toolret.permissions import Allow, allowed_tools
+from toolret.permissions import Allow, allowed_tools, may_see
 from toolret.ranking import FEATURES, SIGNALS, Comparisons, gather
 from toolret.searcher import Searcher
-from toolret.types import DemoHit, Evidence, Hit, Request
+from toolret.types import Demo, DemoHit, Evidence, Hit, Request
 from toolret.weighing import contributions, listwise_scores, log_shares, probabilities
 
 __all__ = ["Ranking", "Reader"]
@@ -132,8 +132,6 @@ class Reader:
         if not demos.items or not chosen:
             return ()
         vectors = tools.vectors[[tools.positions[hit.tool.id] for hit in chosen]]
-        allowed = allowed_tools(tools.items, allow)
-        forbidden = [] if allowed is None else np.flatnonzero(~allowed).tolist()
         cosines = self.fit.prior.cosines
         return choose_demos(
             demos.items,
@@ -145,8 +143,25 @@ class Reader:
             related=self.fit.related,
             near_copy=cosines.equivalent(NEAR_COPY),
             confusable=cosines.equivalent(CONFUSABLE),
-            forbidden={tools.items[position].id for position in forbidden},
+            may_show=self._may_show(allow),
         )
+
+    def _may_show(self, allow: Allow) -> Callable[[Demo], bool] | None:
+        """Which demonstrations the caller may be shown: none with a tool that it may not use.
+
+        A tool that is gone from the index is such a one: its permissions went with it.
+        """
+        tools = self.snapshot.tools
+        allowed = allowed_tools(tools.items, allow)
+        if allowed is None:
+            return None
+        usable = allowed.tolist()
+
+        def may_show(demo: Demo) -> bool:
+            places = map(tools.positions.get, demo.tools)
+            return may_see(demo, allow) and all(p is not None and usable[p] for p in places)
+
+        return may_show
 
     def _called_by_name(self, text: str) -> list[int]:
         """Positions of the tools that the request calls by name."""

@@ -163,7 +163,7 @@ class Searcher:
         aligned = as_tools
         in_sets = in_groups = np.empty(0, dtype=np.float32)
         ridge = np.zeros((len(tools.items), len(queries)), dtype=np.float32)
-        if demos.items:
+        if len(self.layout.demo_of):  # else no demonstration uses a tool that is there
             sets, groups = self._sets, self._groups
             if left_out is None:
                 used, maps = self._uses

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from typing import Any
 
 from toolret.calling.outcome import Outcome, Runner
 from toolret.calling.targets import TargetRunner
 from toolret.errors import CallError
 from toolret.jsonlines import parse_json, shown
-from toolret.names import ids_by_name
+from toolret.names import ids_by_name, wire_name
+from toolret.permissions import Allow, is_allowed
 from toolret.types import JsonObject, Tool
 
 __all__ = ["Toolbox"]
@@ -28,6 +30,8 @@ class Toolbox:
     Tools that were read from LangChain tools or Python functions run as they are; others need a
     runner: ``HttpRunner`` for API operations, ``McpServers`` for tools of MCP servers.
 
+    It runs whatever it holds. ``allowed`` gives the part of it that a caller may use.
+
     Args:
         tools: What may be run: what ``load_tools`` gave, or the tools of an index. Those of an
             index no longer know the functions that they were made of: give what was loaded.
@@ -38,25 +42,46 @@ class Toolbox:
         self._runners: tuple[Runner, ...] = (TargetRunner(), *runners)
         self._tools = {tool.id: tool for tool in tools}
         self._names = ids_by_name(self._tools)
+        self._allows: tuple[Allow, ...] = ()
 
     def __iter__(self) -> Iterator[Tool]:
-        return iter(self._tools.values())
+        return filter(self._may_run, self._tools.values())
 
     def __len__(self) -> int:
-        return len(self._tools)
+        return sum(1 for _ in self) if self._allows else len(self._tools)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names or name in self._tools
+        tool = self._find(name)
+        return tool is not None and self._may_run(tool)
+
+    def allowed(self, allow: Allow) -> Toolbox:
+        """The same toolbox for a caller who may use a part of it, and learns of no other.
+
+        Made at once, however many tools there are; each is checked when it is called. What is
+        forbidden here stays so in what is made of it.
+
+        Args:
+            allow: What the caller may use, as for ``ToolRetriever.select``.
+        """
+        view = copy(self)
+        view._allows = (*self._allows, allow)
+        return view
 
     def tool(self, name: str) -> Tool:
         """The tool that a model calls by this name, or that has this id.
 
         Raises:
-            CallError: If there is none.
+            CallError: If there is none that the caller may use, or the name of one is the id of
+                another.
         """
-        tool = self._tools.get(self._names.get(name, name))
-        if tool is None:
+        tool = self._find(name)
+        if tool is None or not self._may_run(tool):
             raise CallError(f"there is no tool {shown(name)}")
+        if tool.id != name and name in self._tools:
+            raise CallError(
+                f"{shown(name)} is one tool's id and the name of another, {tool.id!r}: call the "
+                f"first by its name, {wire_name(name)!r}"
+            )
         return tool
 
     def call(self, name: str, arguments: JsonObject | str) -> Outcome:
@@ -79,6 +104,14 @@ class Toolbox:
             return await self._runner(tool).acall(tool, _arguments(arguments))
         except Exception as error:  # noqa: BLE001 - as above
             return _failed(name, error)
+
+    def _find(self, name: object) -> Tool | None:
+        if not isinstance(name, str):
+            return None
+        return self._tools.get(self._names.get(name, name))
+
+    def _may_run(self, tool: Tool) -> bool:
+        return all(is_allowed(tool, allow) for allow in self._allows)
 
     def _runner(self, tool: Tool) -> Runner:
         for runner in self._runners:
