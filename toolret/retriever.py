@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from toolret.prompt import Format, pack
 from toolret.queries import Conversation, GeneratedQueries, as_generator, as_request, search_texts
 from toolret.ranking import Comparisons
 from toolret.reader import Ranking, Reader
+from toolret.recording import Recorded, Redact, record
 from toolret.reranking import Reranker, Reranking, reorder
 from toolret.selection import Selection
 from toolret.tokens import TokenCounter, token_counter
@@ -193,6 +195,65 @@ class ToolRetriever:
         found = self._find(request, generated, allow, most=k, depth=depth, started=started)
         ranking = self._reranked(found).ranking
         return ranking.hits[:k] if keep_all or ranking.needed else ()
+
+    def record(
+        self,
+        messages: Iterable[Any],
+        *,
+        success: bool = True,
+        allow: Allow = None,
+        private_to: Collection[str] = (),
+        redact: Redact | None = None,
+    ) -> Recorded:
+        """Learn from a finished conversation; the next request that is like it profits.
+
+        Each of the user's turns that led to calls becomes a demonstration: request, calls with
+        arguments and shortened results, answer. Calls that failed, were refused or had no result
+        are left out, and so are those of tools that the index does not hold. The same request
+        with the same tools stands once, as it was last recorded. Nothing is recorded but here.
+
+        Args:
+            messages: Of Chat Completions, items or replies of Responses, or LangChain's; dicts or
+                objects.
+            success: Whether it went as the user wanted. If not, what recording it gave is removed.
+            allow: What the caller may use; calls of other tools are left out.
+            private_to: Permissions without which nobody is shown the demonstrations; by default
+                all who may use their tools are.
+            redact: What sees each demonstration before anything of it is stored, and gives what
+                may be; see ``toolret.recording.redacting`` for a function of texts.
+
+        Raises:
+            DemoError: If the redaction fails; nothing is recorded.
+            EmbedderError: If the embedder fails; nothing is recorded.
+            StoreError: If the index cannot be written; it is as it was.
+        """
+        return record(
+            self.index,
+            messages,
+            success=success,
+            allow=allow,
+            private_to=private_to,
+            redact=redact,
+        )
+
+    async def arecord(
+        self,
+        messages: Iterable[Any],
+        *,
+        success: bool = True,
+        allow: Allow = None,
+        private_to: Collection[str] = (),
+        redact: Redact | None = None,
+    ) -> Recorded:
+        """``record`` for event loops: in a worker thread."""
+        return await asyncio.to_thread(
+            self.record,
+            messages,
+            success=success,
+            allow=allow,
+            private_to=private_to,
+            redact=redact,
+        )
 
     def _find(
         self,
