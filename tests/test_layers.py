@@ -17,7 +17,7 @@ LAYERS = [
     ["errors"],
     ["types", "tokens", "names", "model_files", "records", "tracing"],
     ["jsonlines", "texts", "permissions"],
-    ["offers", "rows", "lexical", "embedders", "vectors", "calling"],
+    ["offers", "rows", "turns", "lexical", "embedders", "vectors", "calling"],
     ["catalogs", "store", "clauses"],
     ["index"],
     ["llm"],

@@ -254,9 +254,9 @@ def test_the_same_request_and_tools_stand_once_as_last_recorded(index: ToolIndex
     first = retriever.record(chat(CANCEL))
     again = retriever.record(chat((*CANCEL[:1], '{"order": 8}', "ok"), asked=ASKED.upper()))
     assert first.ids == again.ids
-    assert [d.calls[0].arguments for d in index.demos] == [{"order": 8}]
+    assert [each.calls[0].arguments for each in index.demos] == [{"order": 8}]
     other = retriever.record(chat(CANCEL, REFUND))
-    assert {d.id for d in index.demos} == {*first.ids, *other.ids}
+    assert {each.id for each in index.demos} == {*first.ids, *other.ids}
 
 
 def test_what_a_curated_demonstration_says_is_not_recorded_again(index: ToolIndex) -> None:
@@ -275,7 +275,7 @@ def test_what_went_wrong_is_taken_back(index: ToolIndex) -> None:
     retriever.record(chat(REFUND))
     retriever.record(chat(CANCEL))
     retriever.record(chat(CANCEL), success=False)
-    assert [d.tools for d in index.demos] == [("pay.refund",)]
+    assert [each.tools for each in index.demos] == [("pay.refund",)]
 
 
 def test_it_is_shown_to_those_who_may_use_its_tools_and_see_it(index: ToolIndex) -> None:
@@ -331,7 +331,7 @@ def test_a_redaction_that_fails_or_widens_records_nothing(index: ToolIndex) -> N
     with pytest.raises(DemoError, match="the redaction hook raised KeyError; nothing") as caught:
         retriever.record(chat(CANCEL), redact=fails)
     assert ASKED not in str(caught.value)
-    wrong = [
+    wrong: list[Any] = [
         lambda demo: replace(demo, text=" "),
         lambda demo: replace(demo, calls=(Call("admin.drop"),)),
         lambda demo: demo.text,
@@ -455,7 +455,7 @@ def test_no_conversation_breaks_it(messages: list[Any], odd: str) -> None:
 
         _INDEX.append(ToolIndex(mkdtemp(), embedder=HashedWordsEmbedder()))
         _INDEX[0].sync_tools(TOOLS)
-    call = ("pay__refund", json.dumps({"note": odd}), f"paid {odd}")
+    call = ("pay__refund", "{}", f"paid {odd}")
     found = demonstrations([*messages, *chat(call, asked=f"money {odd} back")], _INDEX[0])
     assert found.demos
     for each in found.demos:

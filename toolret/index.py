@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,8 +32,6 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 _Item = TypeVar("_Item", Tool, Demo)
 
 _log = logging.getLogger(__name__)
-
-_FIT_FILE = "fit.json"
 
 _EMBED_BATCH = 512
 """Texts embedded between two writes: enough to write at little cost, few to do again."""
@@ -166,6 +165,7 @@ class ToolIndex:
         self.path = Path(path)
         self._store = ChromaStore(self.path, lock_timeout=lock_timeout)
         self._progress = progress
+        self._refreshing = threading.Lock()
         self._check_folder(create=create)
         self.embedder = resolve_embedder(embedder, instructions=instructions)
         self._store.heal()
@@ -177,7 +177,7 @@ class ToolIndex:
     @property
     def fit_path(self) -> Path:
         """Where what was learnt from the demonstrations is kept."""
-        return self.path / _FIT_FILE
+        return self.path / "fit.json"
 
     @property
     def snapshot(self) -> Snapshot:
@@ -270,7 +270,8 @@ class ToolIndex:
 
     def refresh(self) -> None:
         """See what other processes have written since."""
-        self._snapshot = Snapshot(tools=self._shelf(_TOOLS), demos=self._shelf(_DEMOS))
+        with self._refreshing:  # else the slower of two threads would put back what it read first
+            self._snapshot = Snapshot(tools=self._shelf(_TOOLS), demos=self._shelf(_DEMOS))
 
     def _change(
         self, form: _Form[_Item], items: Iterable[_Item], *, drop: Callable[[str], bool]

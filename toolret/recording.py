@@ -9,19 +9,19 @@ before.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, TypeAlias
 
 from toolret.errors import DemoError
 from toolret.index import ToolIndex
-from toolret.jsonlines import parse_json, shown
+from toolret.jsonlines import shown
 from toolret.lexical import words
 from toolret.names import wire_name
 from toolret.permissions import Allow, is_allowed
 from toolret.trimming import shortened
+from toolret.turns import Turn, arguments_of, clean, mapped, turns, value_of
 from toolret.types import Call, Demo, Permissions, Tool
 
 __all__ = ["Recorded", "Redact", "demonstrations", "record", "redacting"]
@@ -42,9 +42,6 @@ _FEWEST_WORDS = 2
 _LONGEST_TEXT, _LONGEST_ANSWER, _LONGEST_VALUE = 1_000, 500, 300
 """Characters that are kept of a request, of the answer, and of a result or an argument's text."""
 
-_FAILED = re.compile(r"\s*(error|exception|traceback|http [45]\d\d)\b", re.IGNORECASE)
-"""How results begin that say that a call failed: toolret's own, LangChain's, and Python's."""
-
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
@@ -62,26 +59,6 @@ class Recorded:
     def ids(self) -> tuple[str, ...]:
         """Ids of the demonstrations, for ``ToolIndex.remove_demos``."""
         return tuple(demo.id for demo in self.demos)
-
-
-@dataclass(slots=True)
-class _Asked:
-    """One call, and what came of it; None while nothing has."""
-
-    id: Any
-    name: str
-    arguments: Any
-    result: str | None = None
-    failed: bool = False
-
-
-@dataclass(slots=True)
-class _Turn:
-    """What the user said, what was called for it, and what was answered at last."""
-
-    said: list[str] = field(default_factory=list)
-    calls: list[_Asked] = field(default_factory=list)
-    answer: str = ""
 
 
 def record(
@@ -123,7 +100,7 @@ def demonstrations(
     demos: dict[str, Demo] = {}
     left_out: list[str] = []
     text = ""
-    for turn in _turns(messages):
+    for turn in turns(messages):
         own = "\n".join(turn.said[-_MOST_SAID:])
         text = f"{text}\n{own}".strip() if len(words(own)) < _FEWEST_WORDS else own
         calls = list(_evidence(turn, find, allow, left_out))
@@ -165,7 +142,7 @@ def redacting(scrub: Callable[[str], str]) -> Redact:
 
     def redact(demo: Demo) -> Demo:
         calls = tuple(
-            Call(c.tool, _mapped(c.arguments, scrub_all), _mapped(c.result, scrub_all))
+            Call(c.tool, mapped(c.arguments, scrub_all), mapped(c.result, scrub_all))
             for c in demo.calls
         )
         return replace(demo, text=scrub(demo.text), answer=scrub(demo.answer), calls=calls)
@@ -173,7 +150,7 @@ def redacting(scrub: Callable[[str], str]) -> Redact:
     return redact
 
 
-def _evidence(turn: _Turn, find: _Finder, allow: Allow, left_out: list[str]) -> Iterator[Call]:
+def _evidence(turn: Turn, find: _Finder, allow: Allow, left_out: list[str]) -> Iterator[Call]:
     """The calls that did what was asked, each once."""
     seen = set()
     for asked in turn.calls:
@@ -187,14 +164,14 @@ def _evidence(turn: _Turn, find: _Finder, allow: Allow, left_out: list[str]) -> 
         elif asked.failed:
             left_out.append(f"{tool.id!r}: the call failed")
         else:
-            arguments = _arguments(asked.arguments)
+            arguments = arguments_of(asked.arguments)
             if arguments is None:
                 left_out.append(f"{tool.id!r}: the arguments are no JSON object")
                 continue
             key = (tool.id, json.dumps(arguments, sort_keys=True))
             if key not in seen:
                 seen.add(key)
-                yield Call(tool.id, arguments, _value(asked.result))
+                yield Call(tool.id, arguments, value_of(asked.result))
 
 
 class _Finder:
@@ -250,15 +227,15 @@ def _stored(demo: Demo) -> Demo:
     calls = tuple(
         Call(
             call.tool,
-            _mapped(call.arguments, _short_value),
+            mapped(call.arguments, _short_value),
             _short_result(call.result),
         )
         for call in demo.calls
     )
     short = replace(
         demo,
-        text=shortened(_clean(demo.text).strip(), _LONGEST_TEXT),
-        answer=shortened(_clean(demo.answer).strip(), _LONGEST_ANSWER),
+        text=shortened(clean(demo.text).strip(), _LONGEST_TEXT),
+        answer=shortened(clean(demo.answer).strip(), _LONGEST_ANSWER),
         calls=calls,
     )
     digest = sha256(json.dumps(_said(short)).encode()).hexdigest()
@@ -287,137 +264,3 @@ def _short_value(value: Any) -> Any:
 def _short_result(result: Any) -> Any:
     text = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
     return result if len(text) <= _LONGEST_VALUE else shortened(text, _LONGEST_VALUE)
-
-
-def _turns(messages: Iterable[Any]) -> list[_Turn]:
-    turns = [_Turn()]
-    for message in _flat(messages):
-        role, turn = _role(message), turns[-1]
-        if role == "user":
-            if turn.calls:
-                turn = _Turn()
-                turns.append(turn)
-            if said := _clean(_text(_field(message, "content"))).strip():
-                turn.said.append(said)
-        elif role == "call":
-            turn.calls.append(_responses_call(message))
-            turn.answer = ""
-        elif role == "result":
-            _put_result(turn, message)
-        elif role == "assistant":
-            turn.answer = _clean(_text(_field(message, "content")))
-            for call in _field(message, "tool_calls") or ():
-                turn.calls.append(_chat_call(call))
-                turn.answer = ""
-    return turns
-
-
-def _flat(messages: Iterable[Any]) -> Iterator[Any]:
-    """The messages, with those within whole replies of the ``openai`` package."""
-    for message in messages:
-        output, choices = _field(message, "output"), _field(message, "choices")
-        if _field(message, "object") == "response" and isinstance(output, Sequence):
-            yield from output
-        elif isinstance(choices, Sequence) and choices:
-            yield _field(choices[0], "message")
-        else:
-            yield message
-
-
-_ROLES = {
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "ai": "assistant",
-    "tool": "result",
-    "function_call": "call",
-    "function_call_output": "result",
-}
-"""OpenAI's roles, LangChain's types of messages, and the types of Responses' items."""
-
-
-def _role(message: Any) -> str:
-    role = _field(message, "role") or _field(message, "type")
-    return _ROLES.get(role, "") if isinstance(role, str) else ""
-
-
-def _chat_call(call: Any) -> _Asked:
-    """Of Chat Completions, or LangChain's."""
-    function = _field(call, "function") or call
-    arguments = _field(function, "arguments")
-    if arguments is None:
-        arguments = _field(function, "args")
-    return _Asked(_field(call, "id"), str(_field(function, "name")), arguments)
-
-
-def _responses_call(item: Any) -> _Asked:
-    return _Asked(_field(item, "call_id"), str(_field(item, "name")), _field(item, "arguments"))
-
-
-def _put_result(turn: _Turn, message: Any) -> None:
-    """To the last call of its id: some models use ids again."""
-    id_ = _field(message, "tool_call_id") or _field(message, "call_id")
-    content = _field(message, "content")
-    text = _clean(_text(_field(message, "output") if content is None else content))
-    for call in reversed(turn.calls):
-        if call.id == id_ and call.result is None:
-            call.result = text
-            call.failed = _field(message, "status") == "error" or _says_failed(text)
-            return
-
-
-def _says_failed(text: str) -> bool:
-    if _FAILED.match(text):
-        return True
-    value = _value(text)
-    return isinstance(value, Mapping) and any(
-        value.get(key) for key in ("error", "isError", "is_error")
-    )
-
-
-def _arguments(arguments: Any) -> dict[str, Any] | None:
-    try:
-        text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
-        value = _mapped(parse_json(text or "{}"), _clean_value)
-    except (RecursionError, TypeError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _value(text: str) -> Any:
-    """JSON if it is that, else the text."""
-    try:
-        return _mapped(parse_json(text), _clean_value)
-    except (RecursionError, ValueError):
-        return text
-
-
-def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
-    """JSON with all its texts and numbers changed, keys too."""
-    if isinstance(value, Mapping):
-        return {change(key): _mapped(inner, change) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_mapped(inner, change) for inner in value]
-    return value if value is None or isinstance(value, bool) else change(value)
-
-
-def _clean(text: str) -> str:
-    """Without halves of surrogate pairs, which cannot be stored."""
-    return text.encode("utf-8", "ignore").decode()
-
-
-def _clean_value(value: Any) -> Any:
-    return _clean(value) if isinstance(value, str) else value
-
-
-def _text(content: Any) -> str:
-    """The text of a message's content; images and the like have none."""
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, Sequence) else ()
-    texts = (part if isinstance(part, str) else _field(part, "text") for part in parts)
-    return "\n".join(text for text in texts if isinstance(text, str))
-
-
-def _field(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)

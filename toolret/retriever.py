@@ -18,11 +18,14 @@ from toolret.ranking import Comparisons
 from toolret.reader import Ranking, Reader
 from toolret.recording import Recorded, Redact, record
 from toolret.reranking import Reranker, Reranking, reorder
-from toolret.selection import Selection
+from toolret.selection import Selection, trace
 from toolret.tokens import TokenCounter, token_counter
+from toolret.tracing import span
 from toolret.types import Hit, Request, Tool
 
 __all__ = ["Allow", "ToolRetriever"]
+
+_SPAN = "toolret.select"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +145,14 @@ class ToolRetriever:
             BudgetError: If the budget is too small for even one tool.
             EmbedderError: If the embedder fails.
         """
-        started = time.perf_counter()
-        request = as_request(conversation)
-        generated = self.generator.generate(request)
-        most = self.max_tools if max_tools is None else max_tools
-        found = self._find(request, generated, allow, most=most, depth=depth, started=started)
-        return self._choose(self._reranked(found), allow, most=most, budget=token_budget)
+        with span(_SPAN, "retrieval") as current:
+            started = time.perf_counter()
+            request = as_request(conversation)
+            generated = self.generator.generate(request)
+            most = self.max_tools if max_tools is None else max_tools
+            found = self._find(request, generated, allow, most=most, depth=depth, started=started)
+            chosen = self._choose(self._reranked(found), allow, most=most, budget=token_budget)
+            return trace(current, chosen, self._models(generated))
 
     async def aselect(
         self,
@@ -159,18 +164,22 @@ class ToolRetriever:
         depth: int = 0,
     ) -> Selection:
         """``select`` for event loops: models are awaited, the rest runs in a worker thread."""
-        started = time.perf_counter()
-        request = as_request(conversation)
-        generated = await self.generator.agenerate(request)
-        most = self.max_tools if max_tools is None else max_tools
-        found = await asyncio.to_thread(
-            self._find, request, generated, allow, most=most, depth=depth, started=started
-        )
-        if self.reranker and found.candidates:
-            asked_at = time.perf_counter()
-            reranking = await self.reranker.ascore(request, found.candidates)
-            found = found.reranked(reranking, time.perf_counter() - asked_at)
-        return await asyncio.to_thread(self._choose, found, allow, most=most, budget=token_budget)
+        with span(_SPAN, "retrieval") as current:
+            started = time.perf_counter()
+            request = as_request(conversation)
+            generated = await self.generator.agenerate(request)
+            most = self.max_tools if max_tools is None else max_tools
+            found = await asyncio.to_thread(
+                self._find, request, generated, allow, most=most, depth=depth, started=started
+            )
+            if self.reranker and found.candidates:
+                asked_at = time.perf_counter()
+                reranking = await self.reranker.ascore(request, found.candidates)
+                found = found.reranked(reranking, time.perf_counter() - asked_at)
+            chosen = await asyncio.to_thread(
+                self._choose, found, allow, most=most, budget=token_budget
+            )
+            return trace(current, chosen, self._models(generated))
 
     def search(
         self,
@@ -328,6 +337,10 @@ class ToolRetriever:
             packed=packed,
             seconds=found.seconds | {"rank": rank, "pack": time.perf_counter() - chosen_at},
         )
+
+    def _models(self, generated: GeneratedQueries) -> dict[str, str]:
+        """The models that a selection asked, by stage."""
+        return {"queries": generated.model, "embed": self.index.embedder.id}
 
     def _current(self) -> Reader:
         """The reader of the index's latest snapshot; made anew after a sync, by one thread."""

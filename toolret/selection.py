@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,9 +12,10 @@ from typing import Any
 from toolret.names import ids_by_name
 from toolret.prompt import Dropped, Format, Packed, pack
 from toolret.tokens import TokenCounter
+from toolret.tracing import Span, note, stages
 from toolret.types import DemoHit, Hit, Query
 
-__all__ = ["Selection"]
+__all__ = ["Selection", "trace"]
 
 
 @dataclass(frozen=True)
@@ -110,3 +113,45 @@ class Selection:
         return pack(
             self.tools, self.demos, budget=self.token_budget, form=form, counter=self.counter
         )
+
+
+def trace(current: Span, selection: Selection, models: Mapping[str, str]) -> Selection:
+    """Say on a span what was selected, with a span below it for each stage.
+
+    Args:
+        current: The span of the selection, which is the current one.
+        selection: What was just selected.
+        models: The models asked, by stage; empty where there was none.
+
+    Returns:
+        The selection.
+    """
+    packed = selection.packed
+    note(
+        current,
+        {
+            "toolret.queries.count": len(selection.queries),
+            "toolret.tools.offered": len(packed.tools),
+            "toolret.demos.shown": len(packed.demos),
+            "toolret.need": selection.need,
+            "toolret.tokens": selection.tokens,
+            "toolret.token_budget": selection.token_budget,
+            "toolret.dropped.count": len(selection.dropped),
+            "toolret.degraded": bool(selection.note),
+        },
+        content=lambda: {
+            "gen_ai.retrieval.query.text": selection.request,
+            "gen_ai.retrieval.documents": json.dumps(
+                [{"id": hit.tool.id, "score": hit.score} for hit in selection.tools]
+            ),
+            "toolret.note": selection.note,
+            "toolret.queries": [query.text for query in selection.queries],
+            "toolret.demos": [hit.demo.id for hit in selection.demos],
+        },
+    )
+    notes: dict[str, dict[str, Any]] = {
+        stage: {"gen_ai.request.model": model} for stage, model in models.items() if model
+    }
+    notes["embed"] = notes.get("embed", {}) | {"gen_ai.operation.name": "embeddings"}
+    stages(selection.seconds, notes, ended=time.time_ns())
+    return selection

@@ -9,7 +9,6 @@ environment variable ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT``.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -17,12 +16,14 @@ from typing import Any, TypeAlias
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
-__all__ = ["CAPTURE_CONTENT", "captures_content", "note", "span", "stage"]
+__all__ = ["CAPTURE_CONTENT", "Span", "captures_content", "failed", "note", "span", "stages"]
 
 CAPTURE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 """The environment variable that has content recorded; ``true`` for yes."""
 
 _ON = frozenset({"1", "true", "span_only", "span_and_event"})
+
+_NANOSECONDS = 1_000_000_000
 
 _tracer = trace.get_tracer("toolret")
 
@@ -53,13 +54,24 @@ def span(name: str, operation: str = "", **attributes: Any) -> Iterator[Span]:
             raise
 
 
-@contextmanager
-def stage(name: str, seconds: dict[str, float]) -> Iterator[Span]:
-    """A span ``toolret.NAME`` around a block, whose time is written to ``seconds`` under the name."""
-    started = time.perf_counter()
-    with span(f"toolret.{name}") as current:
-        yield current
-    seconds[name] = time.perf_counter() - started
+def stages(seconds: Mapping[str, float], notes: Mapping[str, Attributes], *, ended: int) -> None:
+    """A span ``toolret.NAME`` for each of some stages that followed each other, under the current.
+
+    Args:
+        seconds: How long each took, in order; one that took no time was not gone through.
+        notes: Attributes of stages, by their names.
+        ended: When the last ended, in nanoseconds since 1970.
+    """
+    if not trace.get_current_span().is_recording():
+        return
+    start = ended - int(sum(seconds.values()) * _NANOSECONDS)
+    for name, duration in seconds.items():
+        end = start + int(duration * _NANOSECONDS)
+        if duration:
+            current = _tracer.start_span(f"toolret.{name}", start_time=start)
+            note(current, notes.get(name, {}))
+            current.end(end)
+        start = end
 
 
 def note(

@@ -8,17 +8,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any
 
-from toolret.calling.outcome import Outcome, Runner
+from toolret.calling.outcome import Outcome, Runner, outcome_text
 from toolret.calling.targets import TargetRunner
 from toolret.errors import CallError
 from toolret.jsonlines import parse_json, shown
 from toolret.names import ids_by_name, wire_name
 from toolret.permissions import Allow, is_allowed
+from toolret.tracing import Span, failed, note, span
 from toolret.types import JsonObject, Tool
 
 __all__ = ["Toolbox"]
 
 _log = logging.getLogger(__name__)
+
+_SPAN = "execute_tool"
+"""OpenTelemetry's name of the operation, and of its span before the tool is known."""
 
 _MAX_REASON = 500
 """Characters of a foreign error's message that a model is told."""
@@ -91,19 +95,35 @@ class Toolbox:
             name: As the model sees it, or a tool's id.
             arguments: The arguments, or their JSON as models write it.
         """
-        try:
-            tool = self.tool(name)
-            return self._runner(tool).call(tool, _arguments(arguments))
-        except Exception as error:  # noqa: BLE001 - a tool is anybody's code; the agent goes on
-            return _failed(name, error)
+        with span(_SPAN, _SPAN) as current:
+            try:
+                tool = self._traced(current, name)
+                outcome = self._runner(tool).call(tool, _arguments(arguments))
+            except Exception as error:  # noqa: BLE001 - a tool is anybody's code; the agent goes on
+                outcome = _failed(name, error)
+                failed(current, type(error).__qualname__)
+                return outcome
+            return _noted(current, arguments, outcome)
 
     async def acall(self, name: str, arguments: JsonObject | str) -> Outcome:
         """``call`` for event loops."""
-        try:
-            tool = self.tool(name)
-            return await self._runner(tool).acall(tool, _arguments(arguments))
-        except Exception as error:  # noqa: BLE001 - as above
-            return _failed(name, error)
+        with span(_SPAN, _SPAN) as current:
+            try:
+                tool = self._traced(current, name)
+                outcome = await self._runner(tool).acall(tool, _arguments(arguments))
+            except Exception as error:  # noqa: BLE001 - as above
+                outcome = _failed(name, error)
+                failed(current, type(error).__qualname__)
+                return outcome
+            return _noted(current, arguments, outcome)
+
+    def _traced(self, current: Span, name: str) -> Tool:
+        """``tool``, named on a span once it is known: a name that a model made up is not."""
+        tool = self.tool(name)
+        if current.is_recording():
+            current.update_name(f"{_SPAN} {tool.id}")
+            note(current, {"gen_ai.tool.name": tool.id, "gen_ai.tool.type": "function"})
+        return tool
 
     def _find(self, name: object) -> Tool | None:
         if not isinstance(name, str):
@@ -132,6 +152,23 @@ def _arguments(arguments: JsonObject | str) -> JsonObject:
     if not isinstance(parsed, Mapping):
         raise CallError(f"the arguments are no JSON object, but {shown(parsed)}")
     return parsed
+
+
+def _noted(current: Span, arguments: JsonObject | str, outcome: Outcome) -> Outcome:
+    """The outcome, said on a span."""
+    if outcome.status:
+        note(current, {"http.response.status_code": outcome.status})
+    if not outcome.ok and current.is_recording():
+        failed(current, str(outcome.status or "tool_error"))
+    note(
+        current,
+        {},
+        content=lambda: {
+            "gen_ai.tool.call.arguments": outcome_text(arguments),
+            "gen_ai.tool.call.result": outcome.text,
+        },
+    )
+    return outcome
 
 
 def _failed(name: str, error: Exception) -> Outcome:
