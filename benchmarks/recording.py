@@ -2,8 +2,7 @@
 
     python benchmarks/recording.py --tools 2000 --demos 1000 4000
 
-CPU seconds of this process, with an embedder of hashed words, so that the model's own time is none of
-them.
+CPU seconds of this process, with an embedder of hashed words: the model's own time is not in them.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from toolret.index import ToolIndex
 from toolret.retriever import ToolRetriever
@@ -44,9 +44,9 @@ def _conversation(number: int) -> list[dict[str, object]]:
     ]
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _seconds(work: Callable[[Any], object], given: Any) -> float:
     started = time.process_time()
-    work()
+    work(given)
     return time.process_time() - started
 
 
@@ -61,12 +61,12 @@ def main() -> None:
             index = _index(folder, given.tools, demos)
             retriever = ToolRetriever(index)
             retriever.select("please handle case 3")
-            warm = min(_seconds(lambda: retriever.select("please handle case 5")) for _ in range(3))
+            warm = min(_seconds(retriever.select, "please handle case 5") for _ in range(3))
             fit = index.fit_path.stat().st_mtime_ns
             costs = [
                 (
-                    _seconds(lambda n=n: retriever.record(_conversation(n))),  # type: ignore[misc]
-                    _seconds(lambda: retriever.select("please handle case 7")),
+                    _seconds(retriever.record, _conversation(n)),
+                    _seconds(retriever.select, "please handle case 7"),
                 )
                 for n in range(3)
             ]
