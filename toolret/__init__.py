@@ -5,6 +5,7 @@ Public names are loaded when they are first used, so that ``import toolret`` cos
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,9 @@ if TYPE_CHECKING:
     from toolret.types import Call, Demo, DemoHit, Evidence, Hit, Query, Request, Tool
 
 __version__ = "0.1.0"
+
+# What is logged is for those who set logging up; to the others a library says nothing.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
     "calling": ("HttpRunner", "Outcome", "SecurityScheme", "Toolbox"),

@@ -300,12 +300,20 @@ class RoleEmbedder:
         if isinstance(self.embedder, SentenceTransformerEmbedder):
             return self.embedder.encode(texts, prompt=instruction)
         prompted = [instruction + text for text in texts]
-        if documents:
-            rows = self.embedder.embed_documents(prompted)
-        elif isinstance(self.embedder, BatchEmbedder):
-            rows = self.embedder.embed_queries(prompted)
-        else:
-            rows = [self.embedder.embed_query(text) for text in prompted]
+        try:
+            if documents:
+                rows = self.embedder.embed_documents(prompted)
+            elif isinstance(self.embedder, BatchEmbedder):
+                rows = self.embedder.embed_queries(prompted)
+            else:
+                rows = [self.embedder.embed_query(text) for text in prompted]
+        except EmbedderError:
+            raise
+        except Exception as error:
+            # Anybody's code, on anybody's network.
+            raise EmbedderError(
+                f"the embedder {self.id!r} failed: {type(error).__name__}: {error}"
+            ) from error
         return _unit_rows(rows, expected=len(texts), embedder=self.id)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -161,6 +162,7 @@ class ToolIndex:
         self.path = Path(path)
         self._store = ChromaStore(self.path, lock_timeout=lock_timeout)
         self._progress = progress
+        self._refreshing = threading.Lock()
         self._check_folder(create=create)
         self.embedder = resolve_embedder(embedder, instructions=instructions)
         self._store.heal()
@@ -270,7 +272,8 @@ class ToolIndex:
 
     def refresh(self) -> None:
         """See what other processes have written since."""
-        self._snapshot = Snapshot(tools=self._shelf(_TOOLS), demos=self._shelf(_DEMOS))
+        with self._refreshing:  # else the slower of two threads would put back what it read first
+            self._snapshot = Snapshot(tools=self._shelf(_TOOLS), demos=self._shelf(_DEMOS))
 
     def _change(
         self, form: _Form[_Item], items: Iterable[_Item], *, drop: Callable[[str], bool]

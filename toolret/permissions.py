@@ -1,31 +1,76 @@
-"""Who may use what, as an array: permissions are applied before anything is ranked."""
+"""Who may use what, as an array: permissions are applied before anything is ranked.
+
+What cannot be read as a clear yes is a no, or an error; it is never "all tools".
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolret.types import Permissions, Tool
+from toolret.errors import InputError
+from toolret.types import Demo, Permissions, Tool
 
-__all__ = ["Allow", "allowed_tools"]
+__all__ = ["Allow", "allowed_tools", "is_allowed", "may_see"]
 
 Allow: TypeAlias = Collection[str] | Callable[[Tool], bool] | None
 """The permissions that the caller holds, or a test of each tool; None means all are allowed."""
 
 
 def allowed_tools(tools: Sequence[Tool], allow: Allow) -> NDArray[np.bool_] | None:
-    """Which tools the caller may use: shape ``(tools,)``; None if it may use all."""
+    """Which tools the caller may use: shape ``(tools,)``; None if it may use all.
+
+    Raises:
+        InputError: If ``allow`` is a text, or a test that gives no verdict but a coroutine.
+    """
     if allow is None:
         return None
     if callable(allow):
-        return np.array([bool(allow(tool)) for tool in tools], dtype=np.bool_)
-    granted = frozenset(allow)
+        return np.array([_verdict(allow(tool)) for tool in tools], dtype=np.bool_)
+    granted = _granted(allow)
     # Many tools need the same few permissions.
     verdicts: dict[Permissions, bool] = {}
     for tool in tools:
         if tool.permissions not in verdicts:
             verdicts[tool.permissions] = tool.permitted(granted)
     return np.array([verdicts[tool.permissions] for tool in tools], dtype=np.bool_)
+
+
+def is_allowed(tool: Tool, allow: Allow) -> bool:
+    """Whether the caller may use a tool; raises as ``allowed_tools`` does."""
+    if allow is None:
+        return True
+    if callable(allow):
+        return _verdict(allow(tool))
+    return tool.permitted(_granted(allow))
+
+
+def may_see(demo: Demo, allow: Allow) -> bool:
+    """Whether a demonstration's own permissions let the caller see it, whatever its tools.
+
+    A test of tools says nothing of demonstrations: to its caller none is shown that needs
+    permissions.
+    """
+    if allow is None or not demo.permissions:
+        return True
+    return not callable(allow) and demo.permitted(_granted(allow))
+
+
+def _granted(allow: Collection[str]) -> frozenset[str]:
+    if isinstance(allow, str):
+        # A collection of letters, to Python.
+        raise InputError(f"allow is the text {allow!r}: give a collection of permissions instead")
+    return frozenset(allow)
+
+
+def _verdict(answer: Any) -> bool:
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        # Whatever it would come to, it is true to Python.
+        raise InputError("allow is asynchronous: give a function that returns True or False")
+    return bool(answer)

@@ -15,7 +15,7 @@ from toolret.index import ToolIndex
 from toolret.learning import fit_index
 from toolret.names import said_names, wire_name
 from toolret.need import need_inputs
-from toolret.permissions import Allow, allowed_tools
+from toolret.permissions import Allow, allowed_tools, may_see
 from toolret.ranking import FEATURES, SIGNALS, gather
 from toolret.recent import Recent
 from toolret.searcher import Searcher
@@ -215,7 +215,9 @@ class Reader:
 
         def shown(demo: Demo) -> bool:
             places = map(positions.get, demo.tools)
-            return all(place is not None and bool(allowed[place]) for place in places)
+            return may_see(demo, allow) and all(
+                place is not None and bool(allowed[place]) for place in places
+            )
 
         return shown
 

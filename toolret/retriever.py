@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -25,15 +25,19 @@ from toolret.queries import (
     as_request,
     sought,
 )
+from toolret.recording import Recorded, Redact, record
 from toolret.reranking import Reranker
-from toolret.selection import Selection
+from toolret.selection import Selection, trace
 from toolret.tokens import TokenCounter, token_counter
+from toolret.tracing import span
 from toolret.types import Hit, Request
 from toolret.viewing import IndexView
 
 __all__ = ["Allow", "ToolRetriever"]
 
 _REPLIES = "replies.sqlite3"
+
+_SPAN = "toolret.select"
 
 _TOGETHER = 256
 """Conversations that are embedded together: more gain nothing, and the embedder remembers the
@@ -139,11 +143,13 @@ class ToolRetriever:
             BudgetError: If the budget is too small for even one tool.
             EmbedderError: If the embedder fails.
         """
-        started = time.perf_counter()
-        request = as_request(conversation)
-        generated = self.generator.write_queries(request, self._view(allow))
-        limits = self._limits(max_tools, token_budget, depth)
-        return self._select(request, generated, allow, limits, started)
+        with span(_SPAN, "retrieval") as current:
+            started = time.perf_counter()
+            request = as_request(conversation)
+            generated = self.generator.write_queries(request, self._view(allow))
+            limits = self._limits(max_tools, token_budget, depth)
+            selection = self._select(request, generated, allow, limits, started)
+            return trace(current, selection, self.index.embedder.id)
 
     def select_many(
         self,
@@ -170,8 +176,10 @@ class ToolRetriever:
                 queries = [query for each in written for query in sought(each.queries)]
                 self._latest().embed(queries)
                 for request, generated in zip(some, written, strict=True):
-                    started = time.perf_counter()
-                    selections.append(self._select(request, generated, allow, limits, started))
+                    with span(_SPAN, "retrieval") as current:
+                        started = time.perf_counter()
+                        selection = self._select(request, generated, allow, limits, started)
+                        selections.append(trace(current, selection, self.index.embedder.id))
         return selections
 
     async def aselect(
@@ -184,18 +192,13 @@ class ToolRetriever:
         depth: int = 0,
     ) -> Selection:
         """``select`` for event loops: models are awaited, the rest runs in a worker thread."""
-        started = time.perf_counter()
-        request = await asyncio.to_thread(as_request, conversation)
-        generated = await self.generator.awrite_queries(request, self._view(allow))
-        limits = self._limits(max_tools, token_budget, depth)
-        if not self.reranker:
-            return await asyncio.to_thread(self._select, request, generated, allow, limits, started)
-        found = await asyncio.to_thread(self._find, request, generated, allow, limits, started)
-        if found.candidates:
-            asked_at = time.perf_counter()
-            reranking = await self.reranker.ascore(request, found.candidates)
-            found = found.reranked(reranking, time.perf_counter() - asked_at)
-        return await asyncio.to_thread(choose, found, limits, self.counter)
+        with span(_SPAN, "retrieval") as current:
+            started = time.perf_counter()
+            request = await asyncio.to_thread(as_request, conversation)
+            generated = await self.generator.awrite_queries(request, self._view(allow))
+            limits = self._limits(max_tools, token_budget, depth)
+            selection = await self._aselect(request, generated, allow, limits, started)
+            return trace(current, selection, self.index.embedder.id)
 
     def search(
         self,
@@ -220,6 +223,65 @@ class ToolRetriever:
         found = self._find(request, generated, allow, limits, started)
         ranking = self._reranked(found).ranking
         return ranking.hits[:k] if keep_all or ranking.needed else ()
+
+    def record(
+        self,
+        messages: Iterable[Any],
+        *,
+        success: bool = True,
+        allow: Allow = None,
+        private_to: Collection[str] = (),
+        redact: Redact | None = None,
+    ) -> Recorded:
+        """Learn from a finished conversation; the next request that is like it profits.
+
+        Each of the user's turns that led to calls becomes a demonstration: request, calls with
+        arguments and shortened results, answer. Calls that failed, were refused or had no result
+        are left out, and so are those of tools that the index does not hold. The same request
+        with the same tools stands once, as it was last recorded. Nothing is recorded but here.
+
+        Args:
+            messages: Of Chat Completions, items or replies of Responses, or LangChain's; dicts or
+                objects.
+            success: Whether it went as the user wanted. If not, what recording it gave is removed.
+            allow: What the caller may use; calls of other tools are left out.
+            private_to: Permissions without which nobody is shown the demonstrations; by default
+                all who may use their tools are.
+            redact: What sees each demonstration before anything of it is stored, and gives what
+                may be; see ``toolret.recording.redacting`` for a function of texts.
+
+        Raises:
+            DemoError: If the redaction fails; nothing is recorded.
+            EmbedderError: If the embedder fails; nothing is recorded.
+            StoreError: If the index cannot be written; it is as it was.
+        """
+        return record(
+            self.index,
+            messages,
+            success=success,
+            allow=allow,
+            private_to=private_to,
+            redact=redact,
+        )
+
+    async def arecord(
+        self,
+        messages: Iterable[Any],
+        *,
+        success: bool = True,
+        allow: Allow = None,
+        private_to: Collection[str] = (),
+        redact: Redact | None = None,
+    ) -> Recorded:
+        """``record`` for event loops: in a worker thread."""
+        return await asyncio.to_thread(
+            self.record,
+            messages,
+            success=success,
+            allow=allow,
+            private_to=private_to,
+            redact=redact,
+        )
 
     def _view(self, allow: Allow) -> IndexView:
         return IndexView(self._latest, allow)
@@ -260,6 +322,23 @@ class ToolRetriever:
         if key:
             found.reader.answers.put(key, selection)
         return selection
+
+    async def _aselect(
+        self,
+        request: Request,
+        generated: GeneratedQueries,
+        allow: Allow,
+        limits: Limits,
+        started: float,
+    ) -> Selection:
+        if not self.reranker:
+            return await asyncio.to_thread(self._select, request, generated, allow, limits, started)
+        found = await asyncio.to_thread(self._find, request, generated, allow, limits, started)
+        if found.candidates:
+            asked_at = time.perf_counter()
+            reranking = await self.reranker.ascore(request, found.candidates)
+            found = found.reranked(reranking, time.perf_counter() - asked_at)
+        return await asyncio.to_thread(choose, found, limits, self.counter)
 
     def _find(
         self,

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     StringConstraints,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
 from toolret.errors import CatalogError, DemoError, InputError
 from toolret.jsonlines import read_rows, shown
-from toolret.types import Call, Demo, JsonObject, Message, Tool
+from toolret.types import Call, Demo, JsonObject, Message, Permissions, Tool
 
 __all__ = [
     "LabelledRequest",
@@ -74,6 +74,16 @@ class _Row(BaseModel):
         return {key: value for key, value in row.items() if value is not None}
 
 
+def _alternatives(value: list[Any]) -> list[frozenset[str]]:
+    alternatives = value if value and all(isinstance(v, list) for v in value) else [value]
+    if not all(isinstance(name, str) for names in alternatives for name in names):
+        raise ValueError("must be a list of strings, or a list of such lists")
+    return [frozenset(names) for names in alternatives] if value else []
+
+
+_Permissions = Annotated[list[Any], AfterValidator(_alternatives)]
+
+
 class _ToolRow(_Row):
     id: _Name | None = None
     name: str
@@ -81,16 +91,8 @@ class _ToolRow(_Row):
     description: str = ""
     parameters: dict[str, Any] | None = None
     tags: list[str] = []
-    permissions: list[Any] = []
+    permissions: _Permissions = []
     metadata: dict[str, Any] = {}
-
-    @field_validator("permissions")
-    @classmethod
-    def _alternatives(cls, value: list[Any]) -> list[frozenset[str]]:
-        alternatives = value if value and all(isinstance(v, list) for v in value) else [value]
-        if not all(isinstance(name, str) for names in alternatives for name in names):
-            raise ValueError("must be a list of strings, or a list of such lists")
-        return [frozenset(names) for names in alternatives] if value else []
 
     @model_validator(mode="after")
     def _named(self) -> Self:
@@ -113,6 +115,7 @@ class _DemoRow(_Row):
     calls: list[_CallRow] | None = None
     tools: list[_Name] | None = None
     answer: str = ""
+    permissions: _Permissions = []
 
 
 class _RequestRow(_Row):
@@ -202,7 +205,7 @@ def tool_to_row(tool: Tool) -> dict[str, Any]:
     if tool.tags:
         row["tags"] = list(tool.tags)
     if tool.permissions:
-        row["permissions"] = [sorted(names) for names in tool.permissions]
+        row["permissions"] = _permissions_to_row(tool.permissions)
     if tool.metadata:
         row["metadata"] = tool.metadata
     return row
@@ -212,7 +215,8 @@ def demo_from_row(row: JsonObject, *, file: str | Path | None = None, place: str
     """Make a demonstration of a row.
 
     Its tools are those of ``calls`` in order, then those that ``tools`` names besides; one of the
-    two fields is enough. Without an ``id`` its content gives it one.
+    two fields is enough. Without an ``id`` its content gives it one. ``permissions`` are written as
+    those of tools.
 
     Args:
         row: The row, as ``json.loads`` gives it.
@@ -240,6 +244,7 @@ def demo_from_row(row: JsonObject, *, file: str | Path | None = None, place: str
         calls=calls,
         tools=tuple(dict.fromkeys([call.tool for call in calls] + (known.tools or []))),
         answer=known.answer,
+        permissions=tuple(known.permissions),
         origin=_origin(file, place),
     )
     if demo.id:
@@ -259,6 +264,8 @@ def demo_to_row(demo: Demo) -> dict[str, Any]:
     row["tools"] = list(demo.tools)
     if demo.answer:
         row["answer"] = demo.answer
+    if demo.permissions:
+        row["permissions"] = _permissions_to_row(demo.permissions)
     return row
 
 
@@ -335,6 +342,10 @@ def _problem(exc: ValidationError) -> str:
 
 def _origin(file: str | Path | None, place: str) -> str:
     return ": ".join(part for part in ("" if file is None else str(file), place) if part)
+
+
+def _permissions_to_row(permissions: Permissions) -> list[list[str]]:
+    return [sorted(names) for names in permissions]
 
 
 def _call_to_row(call: Call) -> dict[str, Any]:

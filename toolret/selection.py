@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,9 +13,10 @@ from toolret.names import ids_by_name
 from toolret.prompt import Dropped, Format, Packed, pack
 from toolret.queries import Usage
 from toolret.tokens import TokenCounter
+from toolret.tracing import Span, note, stages
 from toolret.types import DemoHit, Hit, Query
 
-__all__ = ["Selection"]
+__all__ = ["Selection", "trace"]
 
 
 @dataclass(frozen=True)
@@ -117,3 +120,52 @@ class Selection:
         return pack(
             self.tools, self.demos, budget=self.token_budget, form=form, counter=self.counter
         )
+
+
+def trace(current: Span, selection: Selection, embedder: str) -> Selection:
+    """Say on a span what was selected, with a span below it for each stage.
+
+    Args:
+        current: The span of the selection, which is the current one.
+        selection: What was just selected.
+        embedder: The id of what embedded the queries.
+
+    Returns:
+        The selection.
+    """
+    packed, usage = selection.packed, selection.usage
+    note(
+        current,
+        {
+            "toolret.queries.count": len(selection.queries),
+            "toolret.tools.offered": len(packed.tools),
+            "toolret.demos.shown": len(packed.demos),
+            "toolret.need": selection.need,
+            "toolret.tokens": selection.tokens,
+            "toolret.token_budget": selection.token_budget,
+            "toolret.dropped.count": len(selection.dropped),
+            "toolret.degraded": bool(selection.note),
+        },
+        content=lambda: {
+            "gen_ai.retrieval.query.text": selection.request,
+            "gen_ai.retrieval.documents": json.dumps(
+                [{"id": hit.tool.id, "score": hit.score} for hit in selection.tools]
+            ),
+            "toolret.note": selection.note,
+            "toolret.queries": [query.text for query in selection.queries],
+            "toolret.demos": [hit.demo.id for hit in selection.demos],
+        },
+    )
+    notes: dict[str, dict[str, Any]] = {
+        "queries": {
+            "gen_ai.request.model": usage.model or None,
+            "gen_ai.usage.input_tokens": usage.input_tokens if usage.model else None,
+            "gen_ai.usage.output_tokens": usage.output_tokens if usage.model else None,
+            "toolret.queries.strategy": usage.strategy or None,
+            "toolret.queries.calls": usage.calls,
+            "toolret.queries.cached": usage.cached,
+        },
+        "embed": {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": embedder},
+    }
+    stages(selection.seconds, notes, ended=time.time_ns())
+    return selection

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["ChromaStore", "Writer"]
 
 _T = TypeVar("_T")
+
+_clients = threading.RLock()
+"""Chroma keeps one system a folder for all clients of a process: to open or close one while
+another is at work breaks both, so threads take turns."""
 
 _FORMAT = 1
 """Version of what stands in the records; another version is refused."""
@@ -179,11 +184,12 @@ class ChromaStore:
             is_persistent=True, persist_directory=str(self._chroma), anonymized_telemetry=False
         )
         try:
-            client = Client(settings=settings)
-            try:
-                yield client
-            finally:
-                client.close()
+            with _clients:
+                client = Client(settings=settings)
+                try:
+                    yield client
+                finally:
+                    client.close()
         except ChromaError as error:
             raise StoreError(f"{self._folder}: Chroma failed: {error}") from error
 

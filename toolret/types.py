@@ -61,10 +61,7 @@ class Tool:
 
     def permitted(self, granted: Collection[str] | None) -> bool:
         """Whether a caller holding ``granted`` may use this tool; None means no check is wanted."""
-        if granted is None or not self.permissions:
-            return True
-        held = frozenset(granted)
-        return any(needed <= held for needed in self.permissions)
+        return _holds(granted, self.permissions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +83,7 @@ class Demo:
         calls: What was called, in order; may be empty for a request that is only labelled.
         tools: Ids of the tools that answer the request, in order of first use, each once.
         answer: The final reply; may be empty.
+        permissions: What a caller must hold to be shown it, besides the use of its tools.
         origin: The file and place it was read from, for messages; no part of what it is.
     """
 
@@ -94,7 +92,19 @@ class Demo:
     calls: tuple[Call, ...] = ()
     tools: tuple[str, ...] = ()
     answer: str = ""
+    permissions: Permissions = ()
     origin: str = field(default="", compare=False)
+
+    def permitted(self, granted: Collection[str] | None) -> bool:
+        """Whether a caller holding ``granted`` may be shown it; None means no check is wanted."""
+        return _holds(granted, self.permissions)
+
+
+def _holds(granted: Collection[str] | None, permissions: Permissions) -> bool:
+    if granted is None or not permissions:
+        return True
+    held = frozenset(granted)
+    return any(needed <= held for needed in permissions)
 
 
 @dataclass(frozen=True, slots=True)

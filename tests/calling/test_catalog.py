@@ -34,6 +34,9 @@ def server() -> Iterator[str]:
         yield url
 
 
+SERVER = "https://api.fernhill.example"
+
+
 def _token(scheme: SecurityScheme) -> str:
     return TOKEN
 
@@ -128,12 +131,11 @@ def test_reading_a_catalog_and_making_tools_calls_nothing(
         raise AssertionError("something was sent")
 
     monkeypatch.setattr("socket.socket.connect", refuse)
-    toolbox = Toolbox(load_tools(ROOT / "tool_catalogs"), HttpRunner(credentials=_token))
+    runner = HttpRunner(credentials=_token, origins=[SERVER])
+    toolbox = Toolbox(load_tools(ROOT / "tool_catalogs"), runner)
     assert len(langchain_tools(toolbox, toolbox)) == len(tools)
-    request = HttpRunner(credentials=_token).request(
-        toolbox.tool("orders.getOrder"), {"orderId": "48731"}
-    )
-    assert request.url == "https://api.fernhill.example/orders/v1/orders/48731"
+    request = runner.request(toolbox.tool("orders.getOrder"), {"orderId": "48731"})
+    assert request.url == f"{SERVER}/orders/v1/orders/48731"
     assert request.headers == (("Authorization", f"Bearer {TOKEN}"),)
 
 

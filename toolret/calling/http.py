@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -16,6 +15,7 @@ from toolret.calling.outcome import Outcome
 from toolret.calling.requests import HttpRequest, build_request, server_url
 from toolret.calling.security import Credentials, placed_credentials
 from toolret.errors import CallError
+from toolret.jsonlines import shown
 from toolret.types import JsonObject, Tool
 
 __all__ = ["HttpRunner"]
@@ -36,10 +36,16 @@ class HttpRunner:
             would be sent. Without one nothing is added, and the client's own ``auth`` counts.
         base_url: Instead of scheme and host of the servers that the documents name; their paths
             are put behind it.
+        origins: Servers that may be called, such as ``https://api.example.com``; None for any. A
+            document names its server itself, so name them if ``client`` has credentials of its own.
         client: What sends ``call``s; by default a new client for each, which waits for 30 seconds
             and follows no redirects.
         async_client: What sends ``acall``s.
         max_bytes: The most of a response that is read; the text says so if there was more.
+
+    Raises:
+        ValueError: If there are ``credentials``, and neither ``base_url`` nor ``origins`` to say
+            where they may go.
     """
 
     def __init__(
@@ -47,11 +53,18 @@ class HttpRunner:
         *,
         credentials: Credentials | None = None,
         base_url: str | None = None,
+        origins: Collection[str] | None = None,
         client: httpx.Client | None = None,
         async_client: httpx.AsyncClient | None = None,
         max_bytes: int = 1_000_000,
     ) -> None:
+        if credentials is not None and base_url is None and origins is None:
+            raise ValueError(
+                "credentials need base_url or origins: a document names its server itself, so say "
+                "where secrets may go"
+            )
         self.credentials = credentials
+        self.origins = None if origins is None else frozenset(map(_origin, origins))
         self.base_url = base_url
         self.client = client
         self.async_client = async_client
@@ -65,11 +78,17 @@ class HttpRunner:
         """What ``call`` would send, credentials and all; nothing is sent.
 
         Raises:
-            CallError: If the arguments do not do, or credentials are missing.
+            CallError: If the server is none of the origins, the arguments do not do, or credentials
+                are missing.
         """
         server = server_url(tool, self.base_url)
-        parts = urlsplit(server)
-        placed = placed_credentials(tool, f"{parts.scheme}://{parts.netloc}", self.credentials)
+        origin = _origin(server)
+        if self.origins is not None and origin not in self.origins:
+            raise CallError(
+                f"{tool.id!r} is of the server {shown(origin)}, which may not be called: it is "
+                "none of the HttpRunner's origins"
+            )
+        placed = placed_credentials(tool, origin, self.credentials)
         return build_request(tool, arguments, server=server, placed=placed)
 
     def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
@@ -135,6 +154,19 @@ class HttpRunner:
                 about += f", which leads to {response.headers['location']}"
             text = f"{about}: {text}" if data else about
         return Outcome(text=text, value=value, ok=ok, status=status)
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port in one spelling, as the client that sends the request reads them.
+
+    Raises:
+        CallError: If that client cannot read the URL.
+    """
+    try:
+        read = httpx.URL(url)
+    except httpx.InvalidURL as exc:
+        raise CallError(f"the server {shown(url)} is no URL: {exc}") from exc
+    return f"{read.scheme}://{read.netloc.decode('ascii')}"
 
 
 def _read(chunks: Iterator[bytes], most: int) -> bytes:

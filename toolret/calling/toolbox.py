@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from typing import Any
 
-from toolret.calling.outcome import Outcome, Runner
+from toolret.calling.outcome import Outcome, Runner, outcome_text
 from toolret.calling.targets import TargetRunner
 from toolret.errors import CallError
 from toolret.jsonlines import parse_json, shown
-from toolret.names import ids_by_name
+from toolret.names import ids_by_name, wire_name
+from toolret.permissions import Allow, is_allowed
+from toolret.tracing import Span, failed, note, span
 from toolret.types import JsonObject, Tool
 
 __all__ = ["Toolbox"]
 
 _log = logging.getLogger(__name__)
+
+_SPAN = "execute_tool"
+"""OpenTelemetry's name of the operation, and of its span before the tool is known."""
 
 _MAX_REASON = 500
 """Characters of a foreign error's message that a model is told."""
@@ -28,6 +34,8 @@ class Toolbox:
     Tools that were read from LangChain tools or Python functions run as they are; others need a
     runner: ``HttpRunner`` for API operations, ``McpServers`` for tools of MCP servers.
 
+    It runs whatever it holds. ``allowed`` gives the part of it that a caller may use.
+
     Args:
         tools: What may be run: what ``load_tools`` gave, or the tools of an index. Those of an
             index no longer know the functions that they were made of: give what was loaded.
@@ -38,25 +46,46 @@ class Toolbox:
         self._runners: tuple[Runner, ...] = (TargetRunner(), *runners)
         self._tools = {tool.id: tool for tool in tools}
         self._names = ids_by_name(self._tools)
+        self._allows: tuple[Allow, ...] = ()
 
     def __iter__(self) -> Iterator[Tool]:
-        return iter(self._tools.values())
+        return filter(self._may_run, self._tools.values())
 
     def __len__(self) -> int:
-        return len(self._tools)
+        return sum(1 for _ in self) if self._allows else len(self._tools)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names or name in self._tools
+        tool = self._find(name)
+        return tool is not None and self._may_run(tool)
+
+    def allowed(self, allow: Allow) -> Toolbox:
+        """The same toolbox for a caller who may use a part of it, and learns of no other.
+
+        Made at once, however many tools there are; each is checked when it is called. What is
+        forbidden here stays so in what is made of it.
+
+        Args:
+            allow: What the caller may use, as for ``ToolRetriever.select``.
+        """
+        view = copy(self)
+        view._allows = (*self._allows, allow)
+        return view
 
     def tool(self, name: str) -> Tool:
         """The tool that a model calls by this name, or that has this id.
 
         Raises:
-            CallError: If there is none.
+            CallError: If there is none that the caller may use, or the name of one is the id of
+                another.
         """
-        tool = self._tools.get(self._names.get(name, name))
-        if tool is None:
+        tool = self._find(name)
+        if tool is None or not self._may_run(tool):
             raise CallError(f"there is no tool {shown(name)}")
+        if tool.id != name and name in self._tools:
+            raise CallError(
+                f"{shown(name)} is one tool's id and the name of another, {tool.id!r}: call the "
+                f"first by its name, {wire_name(name)!r}"
+            )
         return tool
 
     def call(self, name: str, arguments: JsonObject | str) -> Outcome:
@@ -66,19 +95,43 @@ class Toolbox:
             name: As the model sees it, or a tool's id.
             arguments: The arguments, or their JSON as models write it.
         """
-        try:
-            tool = self.tool(name)
-            return self._runner(tool).call(tool, _arguments(arguments))
-        except Exception as error:  # noqa: BLE001 - a tool is anybody's code; the agent goes on
-            return _failed(name, error)
+        with span(_SPAN, _SPAN) as current:
+            try:
+                tool = self._traced(current, name)
+                outcome = self._runner(tool).call(tool, _arguments(arguments))
+            except Exception as error:  # noqa: BLE001 - a tool is anybody's code; the agent goes on
+                outcome = _failed(name, error)
+                failed(current, type(error).__qualname__)
+                return outcome
+            return _noted(current, arguments, outcome)
 
     async def acall(self, name: str, arguments: JsonObject | str) -> Outcome:
         """``call`` for event loops."""
-        try:
-            tool = self.tool(name)
-            return await self._runner(tool).acall(tool, _arguments(arguments))
-        except Exception as error:  # noqa: BLE001 - as above
-            return _failed(name, error)
+        with span(_SPAN, _SPAN) as current:
+            try:
+                tool = self._traced(current, name)
+                outcome = await self._runner(tool).acall(tool, _arguments(arguments))
+            except Exception as error:  # noqa: BLE001 - as above
+                outcome = _failed(name, error)
+                failed(current, type(error).__qualname__)
+                return outcome
+            return _noted(current, arguments, outcome)
+
+    def _traced(self, current: Span, name: str) -> Tool:
+        """``tool``, named on a span once it is known: a name that a model made up is not."""
+        tool = self.tool(name)
+        if current.is_recording():
+            current.update_name(f"{_SPAN} {tool.id}")
+            note(current, {"gen_ai.tool.name": tool.id, "gen_ai.tool.type": "function"})
+        return tool
+
+    def _find(self, name: object) -> Tool | None:
+        if not isinstance(name, str):
+            return None
+        return self._tools.get(self._names.get(name, name))
+
+    def _may_run(self, tool: Tool) -> bool:
+        return all(is_allowed(tool, allow) for allow in self._allows)
 
     def _runner(self, tool: Tool) -> Runner:
         for runner in self._runners:
@@ -99,6 +152,23 @@ def _arguments(arguments: JsonObject | str) -> JsonObject:
     if not isinstance(parsed, Mapping):
         raise CallError(f"the arguments are no JSON object, but {shown(parsed)}")
     return parsed
+
+
+def _noted(current: Span, arguments: JsonObject | str, outcome: Outcome) -> Outcome:
+    """The outcome, said on a span."""
+    if outcome.status:
+        note(current, {"http.response.status_code": outcome.status})
+    if not outcome.ok and current.is_recording():
+        failed(current, str(outcome.status or "tool_error"))
+    note(
+        current,
+        {},
+        content=lambda: {
+            "gen_ai.tool.call.arguments": outcome_text(arguments),
+            "gen_ai.tool.call.result": outcome.text,
+        },
+    )
+    return outcome
 
 
 def _failed(name: str, error: Exception) -> Outcome:

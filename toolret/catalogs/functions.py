@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from toolret.catalogs.claims import without_claims
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
 from toolret.jsonlines import shown
@@ -119,7 +120,8 @@ def schema_tool(
     """The tool of a named and described schema.
 
     Args:
-        fields: Its ``name``, ``description`` and schema; all others become metadata.
+        fields: Its ``name``, ``description`` and schema; all others become metadata, but for
+            what says how it is run.
         document: Where it stands, for messages.
         schema: The field of the schema.
         namespace: What the tool belongs to.
@@ -140,7 +142,8 @@ def schema_tool(
         key: value for key, value in fields.items() if key not in ("name", "description", schema)
     }
     row |= {"parameters": parameters, "namespace": namespace or "", "tags": list(tags)}
-    return tool_from_row(row | {"metadata": others}, file=document.file, place=document.at)
+    tool = tool_from_row(row | {"metadata": others}, file=document.file, place=document.at)
+    return without_claims(tool)
 
 
 def _form(content: dict[str, Any]) -> str:

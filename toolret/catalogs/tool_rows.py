@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from toolret.catalogs.claims import without_claims
 from toolret.catalogs.source import Document
 from toolret.rows import tool_from_row
 from toolret.types import Tool
@@ -35,10 +36,12 @@ class ToolRows:
     def tools(self, document: Document, *, namespace: str | None) -> Iterator[Tool]:
         """The tool of a row, in the namespace given if the row names none.
 
+        What it says of how it is run is left out.
+
         Raises:
             CatalogError: If the row cannot be used.
         """
         row = document.content
         if namespace and not row.get("namespace"):
             row = {**row, "namespace": namespace}
-        yield tool_from_row(row, file=document.file, place=document.at)
+        yield without_claims(tool_from_row(row, file=document.file, place=document.at))

@@ -129,8 +129,13 @@ class McpServers:
             await news.wait()
 
     def runs(self, tool: Tool) -> bool:
-        """Whether the tool was read from one of the servers."""
-        return tool.metadata.get("mcp_server") in self._servers
+        """Whether the tool was read from one of the servers.
+
+        Its id must say so too: a tool of any other origin that calls itself one of a server's
+        would reach more than the name under which it was allowed.
+        """
+        server = tool.metadata.get("mcp_server")
+        return server in self._servers and tool.id == f"{server}.{tool.name}"
 
     def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
         """``acall`` from another thread than that of the event loop.

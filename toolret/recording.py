@@ -1,0 +1,266 @@
+"""Learning from use: a finished conversation becomes demonstrations.
+
+One for each turn of the user's that led to calls which did what was asked. Its request is what the
+user said since calls last answered; so an answer to a question of the assistant's stands with what
+the question was about. A turn that says next to nothing by itself ("do it") stands with the turn
+before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, TypeAlias
+
+from toolret.errors import DemoError
+from toolret.index import ToolIndex
+from toolret.jsonlines import shown
+from toolret.lexical import words
+from toolret.names import wire_name
+from toolret.permissions import Allow, is_allowed
+from toolret.trimming import shortened
+from toolret.turns import Turn, arguments_of, clean, mapped, turns, value_of
+from toolret.types import Call, Demo, Permissions, Tool
+
+__all__ = ["Recorded", "Redact", "demonstrations", "record", "redacting"]
+
+Redact: TypeAlias = Callable[[Demo], Demo | None]
+"""Sees each demonstration whole before it is shortened or stored, and gives what may be stored of
+it; None for nothing."""
+
+_RECORDED = "recorded-"
+"""Ids of recorded demonstrations begin so."""
+
+_MOST_SAID = 3
+"""The latest messages of a turn's user that make its request: what came before was other talk."""
+
+_FEWEST_WORDS = 2
+"""Content words below which a request says nothing without the one before it."""
+
+_LONGEST_TEXT, _LONGEST_ANSWER, _LONGEST_VALUE = 1_000, 500, 300
+"""Characters that are kept of a request, of the answer, and of a result or an argument's text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a conversation taught.
+
+    Attributes:
+        demos: The demonstrations that it came to, as they are stored.
+        left_out: What was no evidence and why, one line each, without what was said.
+    """
+
+    demos: tuple[Demo, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the demonstrations, for ``ToolIndex.remove_demos``."""
+        return tuple(demo.id for demo in self.demos)
+
+
+def record(
+    index: ToolIndex,
+    messages: Iterable[Any],
+    *,
+    success: bool,
+    allow: Allow,
+    private_to: Collection[str],
+    redact: Redact | None,
+) -> Recorded:
+    """``ToolRetriever.record``, for an index."""
+    recorded = demonstrations(messages, index, allow=allow, private_to=private_to, redact=redact)
+    if not recorded.demos:
+        return recorded
+    if success:
+        index.add_demos(recorded.demos)
+    else:
+        index.remove_demos(recorded.ids)
+    return recorded
+
+
+def demonstrations(
+    messages: Iterable[Any],
+    index: ToolIndex,
+    *,
+    allow: Allow = None,
+    private_to: Collection[str] = (),
+    redact: Redact | None = None,
+) -> Recorded:
+    """The demonstrations that a finished conversation comes to; nothing is stored.
+
+    The arguments are those of ``ToolRetriever.record``, and so is what is raised.
+    """
+    if isinstance(private_to, str):
+        raise DemoError(f"private_to is the text {private_to!r}: give a collection of permissions")
+    permissions: Permissions = (frozenset(private_to),) if private_to else ()
+    find = _Finder(index)
+    demos: dict[str, Demo] = {}
+    left_out: list[str] = []
+    text = ""
+    for turn in turns(messages):
+        own = "\n".join(turn.said[-_MOST_SAID:])
+        text = f"{text}\n{own}".strip() if len(words(own)) < _FEWEST_WORDS else own
+        calls = list(_evidence(turn, find, allow, left_out))
+        if not calls or not text:
+            continue
+        demo = Demo(
+            id="",
+            text=text,
+            calls=tuple(calls),
+            tools=tuple(dict.fromkeys(call.tool for call in calls)),
+            answer=turn.answer,
+            permissions=permissions,
+        )
+        kept = demo if redact is None else _redacted(demo, redact)
+        if kept is None:
+            left_out.append("a turn: the redaction hook gave nothing of it")
+            continue
+        stored = _stored(kept)
+        known = _curated(stored, index)
+        if known is not None:
+            left_out.append(f"a turn: the demonstration {known.id!r} says the same")
+            continue
+        demos[stored.id] = stored
+    return Recorded(tuple(demos.values()), tuple(dict.fromkeys(left_out)))
+
+
+def redacting(scrub: Callable[[str], str]) -> Redact:
+    """A ``Redact`` of a function of texts, for everything in a demonstration but ids of tools.
+
+    It sees the request, the answer, and every key, text and number of arguments and results; a
+    number that it changes becomes the text that it gives.
+    """
+
+    def scrub_all(value: Any) -> Any:
+        if isinstance(value, str):
+            return scrub(value)
+        said = str(value)
+        return value if (kept := scrub(said)) == said else kept
+
+    def redact(demo: Demo) -> Demo:
+        calls = tuple(
+            Call(c.tool, mapped(c.arguments, scrub_all), mapped(c.result, scrub_all))
+            for c in demo.calls
+        )
+        return replace(demo, text=scrub(demo.text), answer=scrub(demo.answer), calls=calls)
+
+    return redact
+
+
+def _evidence(turn: Turn, find: _Finder, allow: Allow, left_out: list[str]) -> Iterator[Call]:
+    """The calls that did what was asked, each once."""
+    seen = set()
+    for asked in turn.calls:
+        tool = find(asked.name)
+        if tool is None:
+            left_out.append(f"{shown(asked.name)}: the index holds no such tool")
+        elif not is_allowed(tool, allow):
+            left_out.append(f"{tool.id!r}: the caller may not use it")
+        elif asked.result is None:
+            left_out.append(f"{tool.id!r}: the call has no result")
+        elif asked.failed:
+            left_out.append(f"{tool.id!r}: the call failed")
+        else:
+            arguments = arguments_of(asked.arguments)
+            if arguments is None:
+                left_out.append(f"{tool.id!r}: the arguments are no JSON object")
+                continue
+            key = (tool.id, json.dumps(arguments, sort_keys=True))
+            if key not in seen:
+                seen.add(key)
+                yield Call(tool.id, arguments, value_of(asked.result))
+
+
+class _Finder:
+    """The tool of a name on the wire, of an id, or of a name that no other tool has."""
+
+    def __init__(self, index: ToolIndex) -> None:
+        self._index = index
+        self._found: dict[str, Tool | None] = {}
+
+    def __call__(self, name: str) -> Tool | None:
+        if name not in self._found:
+            self._found[name] = self._find(name)
+        return self._found[name]
+
+    def _find(self, name: str) -> Tool | None:
+        plain = name.replace("__", ".")  # undone, where the id did not have to be changed
+        for id_ in ([plain] if wire_name(plain) == name else []) + [name]:
+            if id_ in self._index:
+                return self._index.get(id_)
+        for tool in self._index:
+            if wire_name(tool.id) == name:
+                return tool
+        named = [tool for tool in self._index if tool.name == name]
+        return named[0] if len(named) == 1 else None
+
+
+def _redacted(demo: Demo, redact: Redact) -> Demo | None:
+    try:
+        kept = redact(demo)
+    except Exception as exc:
+        # Its message may hold what was to be redacted.
+        raise DemoError(
+            f"the redaction hook raised {type(exc).__name__}; nothing was recorded"
+        ) from exc
+    if kept is None:
+        return None
+    calls = getattr(kept, "calls", ())
+    tools = {call.tool for call in calls}
+    if not isinstance(kept, Demo) or not kept.text.strip() or not tools <= set(demo.tools):
+        raise DemoError(
+            "the redaction hook must give a demonstration with a text and no other tools, or "
+            "None; nothing was recorded"
+        )
+    if not calls:
+        return None
+    return replace(
+        kept, tools=tuple(dict.fromkeys(call.tool for call in calls)), permissions=demo.permissions
+    )
+
+
+def _stored(demo: Demo) -> Demo:
+    """Shortened, and with the id that its request, tools and permissions give it."""
+    calls = tuple(
+        Call(
+            call.tool,
+            mapped(call.arguments, _short_value),
+            _short_result(call.result),
+        )
+        for call in demo.calls
+    )
+    short = replace(
+        demo,
+        text=shortened(clean(demo.text).strip(), _LONGEST_TEXT),
+        answer=shortened(clean(demo.answer).strip(), _LONGEST_ANSWER),
+        calls=calls,
+    )
+    digest = sha256(json.dumps(_said(short)).encode()).hexdigest()
+    return replace(short, id=f"{_RECORDED}{digest[:16]}")
+
+
+def _said(demo: Demo) -> list[Any]:
+    """What makes two demonstrations the same: the words of the request, and the tools."""
+    text = " ".join(demo.text.casefold().split())
+    return [text, sorted(set(demo.tools)), sorted(sorted(names) for names in demo.permissions)]
+
+
+def _curated(demo: Demo, index: ToolIndex) -> Demo | None:
+    """One of the index that says the same, and was not recorded."""
+    tools, said = set(demo.tools), _said(demo)
+    for other in index.demos:
+        if set(other.tools) == tools and _said(other) == said and other.id != demo.id:
+            return other
+    return None
+
+
+def _short_value(value: Any) -> Any:
+    return shortened(value, _LONGEST_VALUE) if isinstance(value, str) else value
+
+
+def _short_result(result: Any) -> Any:
+    text = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+    return result if len(text) <= _LONGEST_VALUE else shortened(text, _LONGEST_VALUE)

@@ -1,0 +1,103 @@
+"""Spans of OpenTelemetry: what was selected and called, and how long each stage took.
+
+Without an SDK they are spans that record nothing. Names and attributes follow OpenTelemetry's
+semantic conventions for generative AI where they have one; the others begin with ``toolret.``.
+What people or tools said is left out, unless the conventions' own switch asks for it: the
+environment variable ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+
+__all__ = ["CAPTURE_CONTENT", "Span", "captures_content", "failed", "note", "span", "stages"]
+
+CAPTURE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+"""The environment variable that has content recorded; ``true`` for yes."""
+
+_ON = frozenset({"1", "true", "span_only", "span_and_event"})
+
+_NANOSECONDS = 1_000_000_000
+
+_tracer = trace.get_tracer("toolret")
+
+Attributes: TypeAlias = Mapping[str, Any]
+"""Numbers, texts, truth values and lists of them; None for one that is not known."""
+
+
+@contextmanager
+def span(name: str, operation: str = "", **attributes: Any) -> Iterator[Span]:
+    """A span around a block; an error that leaves the block is noted by its type alone.
+
+    Args:
+        name: What happens.
+        operation: Its ``gen_ai.operation.name``, where the conventions have one.
+        attributes: As ``note`` takes them, with two underscores for a dot.
+    """
+    with _tracer.start_as_current_span(
+        name, kind=SpanKind.INTERNAL, record_exception=False, set_status_on_exception=False
+    ) as current:
+        if operation:
+            current.set_attribute("gen_ai.operation.name", operation)
+        note(current, {key.replace("__", "."): value for key, value in attributes.items()})
+        try:
+            yield current
+        except BaseException as error:
+            # Its message may hold what was said.
+            failed(current, type(error).__qualname__)
+            raise
+
+
+def stages(seconds: Mapping[str, float], notes: Mapping[str, Attributes], *, ended: int) -> None:
+    """A span ``toolret.NAME`` for each of some stages that followed each other, under the current.
+
+    Args:
+        seconds: How long each took, in order; one that took no time was not gone through.
+        notes: Attributes of stages, by their names.
+        ended: When the last ended, in nanoseconds since 1970.
+    """
+    if not trace.get_current_span().is_recording():
+        return
+    start = ended - int(sum(seconds.values()) * _NANOSECONDS)
+    for name, duration in seconds.items():
+        end = start + int(duration * _NANOSECONDS)
+        if duration:
+            current = _tracer.start_span(f"toolret.{name}", start_time=start)
+            note(current, notes.get(name, {}))
+            current.end(end)
+        start = end
+
+
+def note(
+    current: Span, attributes: Attributes, *, content: Callable[[], Attributes] | None = None
+) -> None:
+    """Put attributes on a span, if anybody listens; those that are None are left out.
+
+    Args:
+        current: The span.
+        attributes: By their names.
+        content: Gives those that tell what was said; asked only if they are wanted.
+    """
+    if not current.is_recording():
+        return
+    wanted = dict(attributes)
+    if content is not None and captures_content():
+        wanted |= content()
+    current.set_attributes({key: value for key, value in wanted.items() if value is not None})
+
+
+def failed(current: Span, error_type: str) -> None:
+    """Mark a span as failed, by the kind of failure."""
+    current.set_status(Status(StatusCode.ERROR))
+    current.set_attribute("error.type", error_type)
+
+
+def captures_content() -> bool:
+    """Whether spans may hold what was said; read anew each time."""
+    return os.environ.get(CAPTURE_CONTENT, "").strip().lower() in _ON
