@@ -116,7 +116,7 @@ class Planner:
             return dict(options)
 
     def _selected(self, draft: _Draft) -> tuple[Selection | None, bool]:
-        """What is selected for a call, if there is a text to select for; and whether that failed."""
+        """What is selected for a call that has a text to select for; and whether that failed."""
         if draft.request is None:
             return None, False
         try:
@@ -195,7 +195,7 @@ class Planner:
             remember = []  # Nobody has said anything: what all conversations have in common.
         return _Draft(options, asked, request, remember)
 
-    def _write(self, draft: _Draft, selection: Selection | None, *, failed: bool) -> dict[str, Any]:
+    def _write(self, draft: _Draft, selection: Selection | None, failed: bool) -> dict[str, Any]:
         planned = plan(draft.asked, selection, failed=failed)
         for key in draft.remember:
             self._memory.keep(key, planned.state)
