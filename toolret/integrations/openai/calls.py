@@ -37,10 +37,10 @@ class _Call:
             return {"role": "tool", "tool_call_id": self.id, "content": text}
         return {"type": "function_call_output", "call_id": self.id, "output": text}
 
-    def found(self, selection: Selection | None) -> dict[str, Any]:
+    def found(self, selection: Selection | None, known: Offered) -> dict[str, Any]:
         if self.kind == "search":
-            return search_output(self.id, selection)
-        return self.answer(found_text(selection))
+            return search_output(self.id, selection, known)
+        return self.answer(found_text(selection, known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,8 @@ def run_calls(
     for call in _calls(reply):
         step = _step(call, toolbox, offered, allow)
         if isinstance(step, _Search):
-            messages.append(call.found(step.offered.finder.find(step.query)))
+            found = step.offered.finder.find(step.query)
+            messages.append(call.found(found, step.offered))
         elif isinstance(step, _Run):
             messages.append(call.answer(toolbox.call(step.tool, step.arguments).text))
         elif step:
@@ -102,7 +103,8 @@ async def arun_calls(
     for call in _calls(reply):
         step = _step(call, toolbox, offered, allow)
         if isinstance(step, _Search):
-            messages.append(call.found(await step.offered.finder.afind(step.query)))
+            found = await step.offered.finder.afind(step.query)
+            messages.append(call.found(found, step.offered))
         elif isinstance(step, _Run):
             outcome = await toolbox.acall(step.tool, step.arguments)
             messages.append(call.answer(outcome.text))

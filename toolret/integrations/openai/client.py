@@ -12,6 +12,7 @@ from toolret.integrations.openai.forms import CHAT, RESPONSES, Form
 from toolret.integrations.openai.offered import Offered
 from toolret.integrations.openai.planner import Planner, listed
 from toolret.integrations.openai.planning import Mode
+from toolret.offers import PROVIDER_LIMIT
 from toolret.permissions import Allow
 from toolret.retriever import ToolRetriever
 
@@ -36,7 +37,7 @@ def wrap(
     *,
     mode: Mode = "grow",
     allow: Allow = None,
-    most: int = 40,
+    most: int = PROVIDER_LIMIT,
 ) -> _Client:
     """A client that offers the model what the retriever chooses, and else works as before.
 

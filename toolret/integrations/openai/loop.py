@@ -137,7 +137,7 @@ class _Loop:
         api: Api,
     ) -> _Loop:
         form: Form = CHAT if api == "chat" else RESPONSES
-        toolbox = tools if isinstance(tools, Toolbox) else Toolbox(load_tools(list(tools)))
+        toolbox = tools if isinstance(tools, Toolbox) else Toolbox(load_tools(*tools))
         own = [tool for tool in toolbox if tool.id not in retriever.index]
         verdicts = allowed_tools(own, allow)
         may = [True] * len(own) if verdicts is None else verdicts.tolist()

@@ -113,7 +113,9 @@ def _offered(
 ) -> tuple[str, ...]:
     """The names of the tools that come and go, by the mode."""
     before = asked.state.offered if asked.state else ()
-    if asked.mode == "proxy" or (asked.mode == "search" and asked.state):
+    if asked.mode == "proxy":
+        before, selected = (), ()
+    elif asked.mode == "search" and asked.state:
         selected = ()
     elif asked.mode == "replace":
         before = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from toolret.integrations.openai.forms import RESPONSES, Form
@@ -52,9 +52,19 @@ def search_tool() -> JsonObject:
     }
 
 
-def search_output(call_id: str, selection: Selection | None) -> dict[str, Any]:
-    """What answers a ``tool_search_call``: the tools that were found, loaded from here on."""
-    tools = selection.packed_as("openai").tools if selection else ()
+def search_output(
+    call_id: str, selection: Selection | None, known: Collection[str]
+) -> dict[str, Any]:
+    """What answers a ``tool_search_call``: the tools that were found, loaded from here on.
+
+    Args:
+        call_id: Of the call.
+        selection: What was found; None if the search failed.
+        known: Names of the tools that the model has; of these it gets the best one at most again,
+            so that an answer is not empty for that alone.
+    """
+    packed = selection.packed_as("openai").tools if selection else ()
+    tools = [tool for rank, tool in enumerate(packed) if not rank or tool.name not in known]
     return {
         "type": "tool_search_output",
         "call_id": call_id,
@@ -82,8 +92,13 @@ def proxy_tools(form: Form) -> tuple[JsonObject, ...]:
     return tuple(form.function(tool) for tool in tools)
 
 
-def found_text(selection: Selection | None) -> str:
-    """What answers a call of ``discover_tools``: tools with their schemas, and worked examples."""
+def found_text(selection: Selection | None, known: Collection[str]) -> str:
+    """What answers a call of ``discover_tools``: tools with their schemas, and worked examples.
+
+    Args:
+        selection: What was found; None if the search failed.
+        known: Names of the tools that were found before, whose schemas the conversation holds.
+    """
     if selection is None:
         return _FAILED
     packed = selection.packed_as("openai")
@@ -92,9 +107,13 @@ def found_text(selection: Selection | None) -> str:
     tools = [
         {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
         for tool in packed.tools
+        if tool.name not in known
     ]
-    examples = packed.examples()
-    found = {"tools": tools} | ({"examples": examples} if examples else {})
+    found: dict[str, Any] = {"tools": tools}
+    if before := [tool.name for tool in packed.tools if tool.name in known]:
+        found["found before"] = before
+    if examples := packed.examples():
+        found["examples"] = examples
     return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
 
