@@ -16,7 +16,7 @@ from toolret.integrations.openai.searching import (
     search_output,
 )
 from toolret.jsonlines import parse_json
-from toolret.offers import refusal
+from toolret.offers import closed, refusal
 from toolret.permissions import Allow, allowed_tools
 from toolret.selection import Selection
 
@@ -141,12 +141,12 @@ def _step(
 ) -> _Search | _Run | str:
     """What is to be done for a call, or what the model is told; empty if it is not ours."""
     name, arguments = call.name, call.arguments
-    limits = [allow]
+    limits = [closed(allow)]
     if isinstance(offered, Offered):
         limits.append(offered.finder.allow)
-        if call.kind == "search" or name == DISCOVER:
+        if call.kind == "search" or (offered.proxy and name == DISCOVER):
             return _Search(offered, query_of(arguments))
-        if name == CALL:
+        if offered.proxy and name == CALL:
             try:
                 name, arguments = _within(arguments)
             except (KeyError, TypeError, ValueError):

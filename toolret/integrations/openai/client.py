@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_args
 
 from openai import AsyncOpenAI, OpenAI
 
@@ -18,7 +18,7 @@ from toolret.retriever import ToolRetriever
 
 __all__ = ["offered", "wrap"]
 
-_Client = TypeVar("_Client", OpenAI, AsyncOpenAI)
+_Client = TypeVar("_Client", bound=OpenAI | AsyncOpenAI)
 
 _PLANNER = "_toolret_planner"
 """The attribute of a wrapped client that plans its requests."""
@@ -66,8 +66,14 @@ def wrap(
             ``()`` if every request must.
         most: The most tools of the index to offer at once; a list that would grow beyond that is
             begun anew, with what the conversation calls and what was chosen.
+
+    Raises:
+        ValueError: If there is no such mode.
+        TypeError: If ``allow`` is a text.
     """
-    wrapped = client.copy()
+    if mode not in get_args(Mode):
+        raise ValueError(f"mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
+    wrapped = cast("_Client", client.copy())
     kind: Any = type(client)
     if _PLANNER not in client.__dict__:
         wrapped.__class__ = _wrapped_class(kind)

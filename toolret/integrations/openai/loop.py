@@ -13,8 +13,8 @@ from toolret.catalogs import Given, load_tools
 from toolret.integrations.openai.calls import arun_calls, run_calls
 from toolret.integrations.openai.client import offered, wrap
 from toolret.integrations.openai.forms import CHAT, RESPONSES, Form
-from toolret.integrations.openai.offered import Offered
 from toolret.integrations.openai.planning import Mode
+from toolret.offers import closed
 from toolret.permissions import Allow, allowed_tools
 from toolret.prompt import packed_tool
 from toolret.retriever import ToolRetriever
@@ -83,7 +83,7 @@ def run(
     create = wrapped.chat.completions.create if api == "chat" else wrapped.responses.create
     for turn in range(1, max_turns + 1):
         called = loop.heard(create(model=model, **loop.arguments, **options))
-        answers = run_calls(called, loop.toolbox, offered=loop.offered(wrapped), allow=allow)
+        answers = run_calls(called, loop.toolbox, offered=offered(wrapped, loop.messages))
         if not answers:
             return Run(loop.text, loop.messages, turn, finished=True)
         loop.messages += answers
@@ -109,7 +109,7 @@ async def arun(
     create = wrapped.chat.completions.create if api == "chat" else wrapped.responses.create
     for turn in range(1, max_turns + 1):
         called = loop.heard(await create(model=model, **loop.arguments, **options))
-        answers = await arun_calls(called, loop.toolbox, offered=loop.offered(wrapped), allow=allow)
+        answers = await arun_calls(called, loop.toolbox, offered=offered(wrapped, loop.messages))
         if not answers:
             return Run(loop.text, loop.messages, turn, finished=True)
         loop.messages += answers
@@ -139,17 +139,16 @@ class _Loop:
         form: Form = CHAT if api == "chat" else RESPONSES
         toolbox = tools if isinstance(tools, Toolbox) else Toolbox(load_tools(*tools))
         own = [tool for tool in toolbox if tool.id not in retriever.index]
-        verdicts = allowed_tools(own, allow)
-        may = [True] * len(own) if verdicts is None else verdicts.tolist()
+        permitted = closed(allow)
 
         def runnable(tool: Tool) -> bool:
-            verdict = allowed_tools([tool], allow)
+            verdict = allowed_tools([tool], permitted)
             return tool.id in toolbox and (verdict is None or bool(verdict[0]))
 
         return cls(
             form,
             toolbox,
-            [form.function(packed_tool(tool)) for tool, it in zip(own, may, strict=True) if it],
+            [form.function(packed_tool(tool)) for tool in own if runnable(tool)],
             runnable,
             [{"role": "user", "content": messages}]
             if isinstance(messages, str)
@@ -172,7 +171,3 @@ class _Loop:
         self.text = message.content or ""
         self.messages.append(message)
         return message
-
-    def offered(self, client: OpenAI | AsyncOpenAI) -> Offered:
-        """What the model may have called."""
-        return offered(client, self.messages)

@@ -10,7 +10,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from toolret.trimming import PackedTool
@@ -55,6 +55,10 @@ class State:
     tools: Mapping[str, PackedTool] = field(default_factory=dict)
     examples: tuple[Shown, ...] = ()
     callable: Mapping[str, str] = field(default_factory=dict)
+
+    def carried(self) -> State:
+        """The same for a request that holds only what is new, the rest being at the provider."""
+        return replace(self, examples=())
 
 
 class Memory:

@@ -51,11 +51,13 @@ class Offered(Mapping[str, str]):
     Args:
         names: The names.
         finder: What answers the model's own searches.
+        proxy: Whether the model calls what it found by ``call_tool``.
     """
 
-    def __init__(self, names: Mapping[str, str], finder: Finder) -> None:
+    def __init__(self, names: Mapping[str, str], finder: Finder, *, proxy: bool) -> None:
         self._names = dict(names)
         self.finder = finder
+        self.proxy = proxy
 
     def __getitem__(self, name: str) -> str:
         return self._names[name]

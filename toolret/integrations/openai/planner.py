@@ -16,14 +16,14 @@ from toolret.integrations.openai.forms import CHAT, RESPONSES, Form, as_items, p
 from toolret.integrations.openai.memory import Memory, Shown, State, keys
 from toolret.integrations.openai.offered import Finder, Offered
 from toolret.integrations.openai.planning import Asked, Mode, Plan, plan
-from toolret.integrations.openai.searching import found_names
+from toolret.integrations.openai.searching import DISCOVER, found_names
 from toolret.integrations.openai.view import Names, View, told_apart
-from toolret.offers import PROVIDER_LIMIT
-from toolret.permissions import Allow, allowed_tools
+from toolret.offers import PROVIDER_LIMIT, closed
+from toolret.permissions import Allow
 from toolret.queries import as_request
 from toolret.retriever import ToolRetriever
 from toolret.selection import Selection
-from toolret.types import Request, Tool
+from toolret.types import Request
 
 __all__ = ["Planner", "listed", "permitting"]
 
@@ -56,7 +56,7 @@ def permitting(allow: Allow) -> Iterator[None]:
     Args:
         allow: The permissions that the user holds, or a test of each tool.
     """
-    token = _allowed.set((_checked(allow),))
+    token = _allowed.set((closed(allow),))
     try:
         yield
     finally:
@@ -70,7 +70,7 @@ class _Draft:
     options: Mapping[str, Any]
     asked: Asked
     request: Request | None
-    remember: Sequence[str]
+    beginnings: Sequence[str]
 
     @property
     def how(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class Planner:
     def __init__(self, retriever: ToolRetriever, *, mode: Mode, allow: Allow, most: int) -> None:
         self._retriever = retriever
         self._mode = mode
-        self._allow = _checked(allow)
+        self._allow = closed(allow)
         self._most = most
         self._memory = _memory(retriever)
         self._names = Names(retriever.index.snapshot)
@@ -142,8 +142,7 @@ class Planner:
             _, beginnings = _read(options.get("input"), view, self._mode, _earlier(options))
             state = self._memory.recall(beginnings)
             if state:
-                carried = State(state.offered, state.tools, callable=state.callable)
-                self._memory.keep(_read((), view, self._mode, reply_id)[1][0], carried)
+                self._memory.keep(_read((), view, self._mode, reply_id)[1][0], state.carried())
         except Exception as error:  # noqa: BLE001 - the reply is there, and the caller's
             _warn(error)
 
@@ -152,15 +151,19 @@ class Planner:
         view = self._view()
         items, beginnings = _read(messages, view, self._mode, continued or "")
         state = self._memory.recall(beginnings) or State()
-        loaded = [*RESPONSES.loaded(items), *found_names(RESPONSES.messages(items))]
-        found = {name: id_ for name in loaded if (id_ := view.names.ids.get(name))}
+        searches = self._mode in ("proxy", "search")
+        proxy = searches and DISCOVER in state.callable
+        found: tuple[str, ...] = ()
+        if searches:
+            found = found_names(RESPONSES.messages(items)) if proxy else RESPONSES.loaded(items)
+        ids = {name: id_ for name in found if (id_ := view.names.ids.get(name))}
         positions = view.names.snapshot.tools.positions
         callable_now = {
             name: id_
-            for name, id_ in {**state.callable, **found}.items()
+            for name, id_ in {**state.callable, **ids}.items()
             if id_ not in positions or view.tool(id_)
         }
-        return Offered(callable_now, Finder(self._retriever, view.allow))
+        return Offered(callable_now, Finder(self._retriever, view.allow), proxy=proxy)
 
     def _draft(self, form: Form, options: Mapping[str, Any]) -> _Draft | None:
         """A call as it is to be planned; None if it is none that tools can be added to."""
@@ -188,17 +191,17 @@ class Planner:
             view,
             self._memory.recall(beginnings),
         )
-        remember = [beginnings[-1]]
-        if options.get("conversation"):
-            remember.append(beginnings[0])
-        elif beginnings[-1] == beginnings[0]:
-            remember = []  # Nobody has said anything: what all conversations have in common.
-        return _Draft(options, asked, request, remember)
+        return _Draft(options, asked, request, beginnings)
 
     def _write(self, draft: _Draft, selection: Selection | None, failed: bool) -> dict[str, Any]:
         planned = plan(draft.asked, selection, failed=failed)
-        for key in draft.remember:
-            self._memory.keep(key, planned.state)
+        start, latest = draft.beginnings[0], draft.beginnings[-1]
+        if latest != start:
+            # Else nobody has said anything, which all conversations have in common.
+            self._memory.keep(latest, planned.state)
+        if _given(draft.options.get("conversation")) is not None:
+            # The next request holds what is new, and this id.
+            self._memory.keep(start, planned.state.carried())
         return _written(draft, planned)
 
     def _view(self) -> View:
@@ -213,28 +216,6 @@ def _memory(retriever: ToolRetriever) -> Memory:
     """One for all clients of a retriever, of which each request may have its own."""
     with _remembering:
         return _memories.setdefault(retriever, Memory())
-
-
-def _checked(allow: Allow) -> Allow:
-    """Permissions, of which a test that fails forbids the tool.
-
-    Raises:
-        TypeError: If they are a text, which Python takes for a collection of letters.
-    """
-    if isinstance(allow, str):
-        raise TypeError(f"allow is the text {allow!r}: give a collection of permissions")
-    if not callable(allow):
-        return allow
-
-    def test(tool: Tool) -> bool:
-        try:
-            verdict = allowed_tools([tool], allow)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is no yes
-            _log.warning("the test of %r failed, so it is forbidden: %r", tool.id, error)
-            return False
-        return verdict is None or bool(verdict[0])
-
-    return test
 
 
 def _read(

@@ -31,6 +31,11 @@ _BY_WORDS = 32
 turns' worth of what it may have."""
 
 
+_FIXED = 96
+"""How many tools of a larger catalog the mode *allowed* begins with: three quarters of what a
+request may have, the rest being for what later turns choose beyond them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request as the caller made it.
@@ -209,7 +214,7 @@ class _Naming:
         """The fixed list of the mode *allowed*: the whole catalog, or what is likeliest of it."""
         tools = self._asked.view.tools()
         if len(tools) + len(self._asked.given.own) > room and selection:
-            return tuple(self.of(hit.tool.id) for hit in selection.ranked[:room])
+            return tuple(self.of(hit.tool.id) for hit in selection.ranked[: min(room, _FIXED)])
         return tuple(self.of(tool.id) for tool in tools[:room])
 
     def known(self, *names: str) -> set[str]:

@@ -48,7 +48,8 @@ class Names:
         name, description = tool_name(given), str(function.get("description") or "")
         if name in self.snapshot.tools.positions:
             return name
-        return self.ids.get(name) or self._by_source.get((name, description.strip()))
+        same = (name, description.strip())
+        return self.ids.get(name) or (self._by_source.get(same) if all(same) else None)
 
 
 @dataclass(frozen=True)
