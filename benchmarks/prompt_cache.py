@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +65,21 @@ FEW = ("billing", "orders", "shipping", "support")
 """APIs whose tools are few enough for one request: what *allowed* is made for."""
 
 
+LINES = [
+    {"line": number, "article": f"A-{number * 7919 % 10_000:04}", "count": number % 4 + 1}
+    for number in range(40)
+]
+"""What each tool gives besides: some 800 tokens, as the documents that APIs answer with."""
+
+
 class EchoRunner:
-    """Runs all tools: each says what it was called with."""
+    """Runs all tools: each gives a document that says which it was."""
 
     def runs(self, tool: Tool) -> bool:  # noqa: ARG002 - part of the protocol
         return True
 
     def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
-        return Outcome(json.dumps({"done": tool.id, "with": dict(arguments)}))
+        return Outcome(json.dumps({"done": tool.id, "with": dict(arguments), "lines": LINES}))
 
     async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
         return self.call(tool, arguments)
@@ -121,7 +128,11 @@ def rendered(request: Mapping[str, Any]) -> str:
 
 def beginning(one: str, other: str) -> str:
     """What two texts have in common from the first character on."""
-    return "".join(takewhile(bool, map(lambda a, b: a * (a == b), one, other)))
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[:middle] == other[:middle] else (low, middle - 1)
+    return one[:low]
 
 
 @dataclass(frozen=True)
@@ -136,6 +147,7 @@ class Figures:
         tools: How many tools the last request offered.
         tokens: Of all prompts.
         reused: Share of them that an earlier prompt began with, 0 to 1.
+        anew: Tokens that had to be read, not being reused.
         extended: Of the prompts after the first, the share that the one before is the beginning of.
     """
 
@@ -146,6 +158,7 @@ class Figures:
     tools: int
     tokens: int
     reused: float
+    anew: int
     extended: float
 
 
@@ -159,6 +172,7 @@ def figures(
         max((beginning(prompt, earlier) for earlier in prompts[:turn]), key=len, default="")
         for turn, prompt in enumerate(prompts)
     ]
+    total, reused = sum(sizes), sum(map(counter.count, common))
     done = {name for name in CONVERSATION.values() if f'\\"done\\": \\"{name}\\"' in prompts[-1]}
     return Figures(
         mode,
@@ -166,8 +180,9 @@ def figures(
         requests=len(requests),
         called=len(done - {""}),
         tools=len(requests[-1].get("tools", ())),
-        tokens=sum(sizes),
-        reused=sum(map(counter.count, common)) / sum(sizes),
+        tokens=total,
+        reused=reused / total,
+        anew=total - reused,
         extended=sum(b.startswith(a) for a, b in pairwise(prompts)) / (len(prompts) - 1),
     )
 
@@ -220,13 +235,13 @@ def table(rows: Sequence[Figures], *, exact: bool) -> str:
     """The figures as Markdown."""
     lines = [
         "| mode | API | requests | needed tools called | tools at the end | prompt tokens "
-        "| reused | prompts that extend the one before |",
-        "|---|---|---|---|---|---|---|---|",
+        "| reused | read anew | extended |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     needed = sum(map(bool, CONVERSATION.values()))
     lines += [
         f"| {row.mode} | {row.api} | {row.requests} | {row.called} of {needed} | {row.tools} | "
-        f"{row.tokens:,} | {row.reused:.0%} | {row.extended:.0%} |"
+        f"{row.tokens:,} | {row.reused:.0%} | {row.anew:,} | {row.extended:.0%} |"
         for row in rows
     ]
     return "\n".join([*lines, "" if exact else "\n(Tokens are estimates that err high.)"])

@@ -47,6 +47,7 @@ def test_a_page(
         scope: dict[str, Any] = {}
         for block in blocks(page):
             exec(compile(block.source, page, "exec"), scope)
+        scope["client"].close()
     assert "Here it is." in capsys.readouterr().out
     assert [r for r in caplog.records if r.name.startswith("toolret.integrations")] == []
     if page == "openai.md":

@@ -261,6 +261,8 @@ def test_the_client_that_was_given_is_as_it_was(
     assert server.requests[1]["messages"] == ASK
     with pytest.raises(TypeError, match="the client was not wrapped"):
         offered(client, ASK)
+    with pytest.raises(ValueError, match="mode is one of grow, replace, allowed, search, proxy"):
+        wrap(client, shop, mode="grown")  # type: ignore[arg-type]
 
 
 def test_copies_and_other_ways_to_the_resources(

@@ -76,17 +76,20 @@ async def test_the_loop_of_event_loops(shop: ToolRetriever) -> None:
 
 
 def test_a_model_that_calls_for_ever_is_stopped(shop: ToolRetriever) -> None:
-    with OpenAIServer(Reply(tool_calls=[("add", {"a": 1, "b": 1})])) as server:
-        went = run(_client(server), shop, "add", model="m", tools=[add], max_turns=3)
+    with (
+        OpenAIServer(Reply(tool_calls=[("add", {"a": 1, "b": 1})])) as server,
+        _client(server) as client,
+    ):
+        went = run(client, shop, "add", model="m", tools=[add], max_turns=3)
     assert (went.turns, went.finished, len(server.requests)) == (3, False, 3)
     assert "2" in str(went.messages[-1])
 
 
 def test_what_cannot_be_run_is_not_offered(shop: ToolRetriever) -> None:
     toolbox = Toolbox([tool for tool in SHOP if tool.name != "cancel_order"], Runner())
-    with OpenAIServer(obedient) as server:
-        run(_client(server), shop, "cancel the order", model="m", tools=toolbox)
-        run(_client(server), shop, "cancel the order", model="m")
+    with OpenAIServer(obedient) as server, _client(server) as client:
+        run(client, shop, "cancel the order", model="m", tools=toolbox)
+        run(client, shop, "cancel the order", model="m")
     assert "shop__cancel_order" not in names(server.requests[0])
     assert "tools" not in server.requests[1]
 
@@ -105,9 +108,9 @@ def test_what_the_user_may_not_use_is_not_run(shop: ToolRetriever, mode: Any, ap
     for allow, ran in (((), []), ({"admin"}, ["shop.delete_customer"])):
         runner = Runner()
         toolbox = Toolbox(SHOP, runner)
-        with OpenAIServer(*replies) as server:
+        with OpenAIServer(*replies) as server, _client(server) as client:
             run(
-                _client(server),
+                client,
                 shop,
                 "delete the customer Bob",
                 model="m",
@@ -134,8 +137,8 @@ def test_the_proxy_runs_only_what_it_found(shop: ToolRetriever) -> None:
         Reply("ok"),
     ]
     runner = Runner()
-    with OpenAIServer(*replies) as server:
-        run(_client(server), shop, "hm", model="m", tools=Toolbox(SHOP, runner), mode="proxy")
+    with OpenAIServer(*replies) as server, _client(server) as client:
+        run(client, shop, "hm", model="m", tools=Toolbox(SHOP, runner), mode="proxy")
     answers = [item["content"] for item in _items(server) if item["role"] == "tool"]
     assert "'shop__track_parcel' is not available now" in answers[0]
     assert answers[1].startswith("Error: call_tool takes the name of a tool")
@@ -147,6 +150,20 @@ def test_the_proxy_runs_only_what_it_found(shop: ToolRetriever) -> None:
     assert json.loads(answers[4])["found before"] == ["shop__track_parcel"]
 
 
+def test_a_tool_of_the_users_may_be_called_as_those_of_the_proxy(shop: ToolRetriever) -> None:
+    mine = [Tool(name, name, description="Mine.") for name in ("call_tool", "discover_tools")]
+    tools: Any = [{"type": "function", "function": {"name": tool.name}} for tool in mine]
+    arguments = {"name": "shop__track_parcel", "arguments": {}, "query": "x"}
+    reply = Reply(tool_calls=[(tool.name, arguments) for tool in mine])
+    ask: Any = [{"role": "user", "content": "hm"}]
+    with OpenAIServer(reply) as server, _client(server) as client:
+        wrapped = wrap(client, shop)
+        said = wrapped.chat.completions.create(model="m", messages=ask, tools=tools)
+    box, names = Toolbox(mine, Runner()), offered(wrapped, ask)
+    answers = run_calls(said.choices[0].message, box, offered=names)
+    assert [answer["content"] for answer in answers] == ["call_tool ran", "discover_tools ran"]
+
+
 def test_a_search_that_fails_is_said_to(
     shop: ToolRetriever, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -155,8 +172,8 @@ def test_a_search_that_fails_is_said_to(
 
     monkeypatch.setattr(shop, "select", broken)
     replies = [Reply(tool_calls=[("discover_tools", {"query": "x"})]), Reply("ok")]
-    with OpenAIServer(*replies) as server:
-        went = run(_client(server), shop, "hm", model="m", tools=[add], mode="proxy")
+    with OpenAIServer(*replies) as server, _client(server) as client:
+        went = run(client, shop, "hm", model="m", tools=[add], mode="proxy")
     assert went.finished
     assert _items(server)[-1]["content"].startswith("Error: the search of the catalog failed")
     assert "a search of the model's failed: RuntimeError" in caplog.text
@@ -180,8 +197,8 @@ def test_a_hand_written_loop_with_streams(shop: ToolRetriever) -> None:
 
 
 def test_tools_that_cannot_be_read(shop: ToolRetriever) -> None:
-    with OpenAIServer() as server, pytest.raises(CatalogError):
-        run(_client(server), shop, "x", model="m", tools=[{"no": "tool"}])
+    with OpenAIServer() as server, _client(server) as client, pytest.raises(CatalogError):
+        run(client, shop, "x", model="m", tools=[{"no": "tool"}])
 
 
 def test_fifty_conversations_at_once(tmp_path: Path) -> None:
