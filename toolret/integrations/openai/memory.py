@@ -68,7 +68,7 @@ class Memory:
         most: How many requests to remember.
     """
 
-    def __init__(self, most: int = 10_000) -> None:
+    def __init__(self, most: int = 5_000) -> None:
         self._most = most
         self._lock = threading.Lock()
         self._states: OrderedDict[str, State] = OrderedDict()

@@ -30,7 +30,6 @@ _BY_WORDS = 32
 """How many of the caller's own tools a turn adds where they are too many for a request: some four
 turns' worth of what it may have."""
 
-
 _FIXED = 96
 """How many tools of a larger catalog the mode *allowed* begins with: three quarters of what a
 request may have, the rest being for what later turns choose beyond them."""
