@@ -24,6 +24,7 @@ LAYERS = [
         "derived",
         "recent",
         "tracing",
+        "scripted",
     ],
     ["jsonlines", "texts", "permissions", "onnx_models"],
     ["onnx_export"],

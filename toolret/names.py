@@ -43,6 +43,7 @@ RESERVED = frozenset(
         "tool_search_tool_regex",
         "web_fetch",
         # toolret's own
+        "call_tool",
         "discover_tools",
     }
 )

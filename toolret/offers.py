@@ -6,12 +6,20 @@ the same order, and what is new goes to the end.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from toolret.jsonlines import shown
+from toolret.permissions import Allow, allowed_tools
+from toolret.types import Tool
 
-__all__ = ["called_names", "grown", "refusal"]
+__all__ = ["PROVIDER_LIMIT", "bounded", "called_names", "closed", "grown", "refusal"]
+
+_log = logging.getLogger(__name__)
+
+PROVIDER_LIMIT = 128
+"""Tools that OpenAI takes with a request."""
 
 
 def called_names(messages: Iterable[Any]) -> tuple[str, ...]:
@@ -44,6 +52,53 @@ def grown(
         known: What there is and the caller may use; the rest is left out.
     """
     return tuple(n for n in dict.fromkeys([*offered, *called, *selected]) if n in known)
+
+
+def bounded(
+    offered: Sequence[str],
+    called: Sequence[str],
+    selected: Sequence[str],
+    known: Collection[str],
+    *,
+    most: int,
+) -> tuple[str, ...]:
+    """``grown``, begun anew when it would hold more than ``most``.
+
+    Then what was offered before stays only if it is called or selected now, so that the prompt's
+    beginning changes once and not with every turn that follows.
+    """
+    names = grown(offered, called, selected, known)
+    if len(names) <= most:
+        return names
+    wanted = {*called, *selected}
+    names = grown([name for name in offered if name in wanted], called, selected, known)
+    if len(names) <= most:
+        return names
+    # What the conversation calls stays before what is merely selected.
+    kept = {*grown((), called, selected, known)[:most]}
+    return tuple(name for name in names if name in kept)
+
+
+def closed(allow: Allow) -> Allow:
+    """Permissions, of which a test that fails forbids the tool.
+
+    Raises:
+        TypeError: If they are a text, which Python takes for a collection of letters.
+    """
+    if isinstance(allow, str):
+        raise TypeError(f"allow is the text {allow!r}: give a collection of permissions")
+    if not callable(allow):
+        return allow
+
+    def test(tool: Tool) -> bool:
+        try:
+            verdict = allowed_tools([tool], allow)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is no yes
+            _log.warning("the test of %r failed, so it is forbidden: %r", tool.id, error)
+            return False
+        return verdict is None or bool(verdict[0])
+
+    return test
 
 
 def refusal(name: str, offered: Collection[str]) -> str:

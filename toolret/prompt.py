@@ -18,7 +18,7 @@ from toolret.tokens import TokenCounter
 from toolret.trimming import DEMO_STEPS, TOOL_STEPS, PackedDemo, PackedTool
 from toolret.types import Demo, DemoHit, Hit, Tool
 
-__all__ = ["Dropped", "Format", "Packed", "catalog_tokens", "pack"]
+__all__ = ["Dropped", "Format", "Packed", "catalog_tokens", "pack", "packed_tool"]
 
 Format: TypeAlias = Literal["openai", "anthropic", "text"]
 
@@ -111,11 +111,16 @@ class Packed:
         tools = "Tools:\n\n" + "\n\n".join(blocks) if blocks else ""
         return "\n\n".join(part for part in (tools, self.examples()) if part)
 
-    def examples(self) -> str:
-        """The worked examples as text; empty if there are none."""
+    def examples(self, names: Mapping[str, str] | None = None) -> str:
+        """The worked examples as text; empty if there are none.
+
+        Args:
+            names: What tools are called instead, by their names here.
+        """
         if not self.demos:
             return ""
-        return "\n\n".join([_EXAMPLES_HEAD, *map(_example, self.demos)])
+        texts = [_example(demo, names or {}) for demo in self.demos]
+        return "\n\n".join([_EXAMPLES_HEAD, *texts])
 
     def serialized(self) -> str:
         """What the tokens are counted of; nothing if there is nothing to hand over."""
@@ -153,7 +158,7 @@ def pack(
     """
     full = Packed(
         form,
-        tuple(_packed_tool(hit.tool) for hit in hits),
+        tuple(packed_tool(hit.tool) for hit in hits),
         tuple(_packed_demo(hit.demo) for hit in demos),
     )
     full = _without_orphans(full)
@@ -166,7 +171,7 @@ def pack(
 
 def catalog_tokens(tools: Sequence[Tool], *, counter: TokenCounter) -> int:
     """Tokens of a whole catalog in OpenAI's form, untrimmed."""
-    packed = Packed("openai", tuple(map(_packed_tool, tools)), ())
+    packed = Packed("openai", tuple(map(packed_tool, tools)), ())
     return counter.count(packed.serialized())
 
 
@@ -276,7 +281,7 @@ def _left_out(
 def _size(item: PackedTool | PackedDemo, counter: TokenCounter) -> int:
     """Tokens of an item by itself, without what stands around it."""
     if isinstance(item, PackedDemo):
-        return counter.count(_compact(_example(item)))
+        return counter.count(_compact(_example(item, {})))
     return counter.count(_compact([item.name, item.description, item.parameters]))
 
 
@@ -297,7 +302,8 @@ def _without_orphans(packed: Packed) -> Packed:
     return replace(packed, demos=tuple(demos))
 
 
-def _packed_tool(tool: Tool) -> PackedTool:
+def packed_tool(tool: Tool) -> PackedTool:
+    """A tool in full."""
     parameters = tool.parameters or _NO_PARAMETERS
     if "type" not in parameters:
         parameters = {"type": "object", **parameters}
@@ -309,14 +315,15 @@ def _packed_demo(demo: Demo) -> PackedDemo:
     return PackedDemo(demo.id, demo.tools, demo.text, calls, demo.answer)
 
 
-def _example(demo: PackedDemo) -> str:
+def _example(demo: PackedDemo, names: Mapping[str, str]) -> str:
     lines = [f"Request: {demo.text}"]
     for name, arguments, result in demo.calls:
-        lines.append(f"Call: {name}({_compact(arguments)})")
+        lines.append(f"Call: {names.get(name, name)}({_compact(arguments)})")
         if result is not None:
             lines.append(f"Result: {_compact(result)}")
     if not demo.calls:
-        lines.append(f"Tools: {', '.join(wire_name(tool) for tool in demo.tools)}")
+        called = (wire_name(tool) for tool in demo.tools)
+        lines.append(f"Tools: {', '.join(names.get(name, name) for name in called)}")
     if demo.partial:
         lines.append("(Calls of tools that are not available now are left out.)")
     if demo.answer:

@@ -77,15 +77,15 @@ class Selection:
 
         The messages hold the worked examples; the conversation follows them.
         """
-        return self._pack("openai").to_openai()
+        return self.packed_as("openai").to_openai()
 
     def to_anthropic(self) -> dict[str, Any]:
         """``{"tools": [...], "system": "..."}`` for Anthropic's Messages."""
-        return self._pack("anthropic").to_anthropic()
+        return self.packed_as("anthropic").to_anthropic()
 
     def to_text(self) -> str:
         """Tools and worked examples as plain text, for any model."""
-        return self._pack("text").to_text()
+        return self.packed_as("text").to_text()
 
     def explain(self) -> str:
         """Why these tools and demonstrations, for people."""
@@ -114,7 +114,8 @@ class Selection:
             lines.append(f"cut: {step}, of {len(cuts)} {kind}s (-{saved} tokens)")
         return "\n".join(lines)
 
-    def _pack(self, form: Format) -> Packed:
+    def packed_as(self, form: Format) -> Packed:
+        """The prompt in a form, within the budget."""
         if form == self.packed.form:
             return self.packed
         return pack(

@@ -1,0 +1,454 @@
+"""The real client, wrapped: what is sent, what comes back, and that nothing else changes."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import (
+    APIConnectionError,
+    AsyncAzureOpenAI,
+    AsyncOpenAI,
+    AzureOpenAI,
+    InternalServerError,
+    OpenAI,
+    RateLimitError,
+    pydantic_function_tool,
+)
+from pydantic import BaseModel
+
+from tests.integrations.openai.conftest import SHOP, names, obedient, parameters, retriever_of
+from toolret import ToolRetriever
+from toolret.calling import Toolbox
+from toolret.integrations.openai import offered, permitting, run_calls, wrap
+from toolret.testing import OpenAIServer, Reply
+from toolret.types import JsonObject, Tool
+
+ASK: Any = [{"role": "user", "content": "cancel the order"}]
+
+
+def function(name: str, description: str = "", **more: Any) -> dict[str, Any]:
+    inner = {"name": name, "description": description, "parameters": parameters("x"), **more}
+    return {"type": "function", "function": inner}
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    with OpenAIServer(obedient) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: OpenAIServer) -> Iterator[OpenAI]:
+    with OpenAI(base_url=server.base_url, api_key="k", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Nothing went wrong unseen."""
+    yield
+    assert [r for r in caplog.records if r.name.startswith("toolret")] == []
+
+
+class Echo:
+    def runs(self, tool: Tool) -> bool:
+        return True
+
+    def call(self, tool: Tool, arguments: JsonObject) -> Any:
+        raise AssertionError(f"{tool.id} ran")
+
+    async def acall(self, tool: Tool, arguments: JsonObject) -> Any:
+        raise AssertionError(f"{tool.id} ran")
+
+
+@pytest.mark.usefixtures("quiet")
+def test_tools_and_examples_enter_and_calls_come_back(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever
+) -> None:
+    wrapped = wrap(client, shop)
+    ask: Any = [{"role": "user", "content": "cancel the order: shop__cancel_order"}]
+    reply = wrapped.chat.completions.create(model="m", messages=ask)
+    (sent,) = server.requests
+    assert names(sent) == ["shop__cancel_order"]
+    assert [message["role"] for message in sent["messages"]] == ["system", "user"]
+    assert "Request: please cancel my purchase" in sent["messages"][0]["content"]
+    calls: Any = reply.choices[0].message.tool_calls
+    assert calls[0].function.name == "shop__cancel_order"
+    assert dict(offered(wrapped, ask)) == {"shop__cancel_order": "shop.cancel_order"}
+    assert ask == [{"role": "user", "content": "cancel the order: shop__cancel_order"}]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_the_callers_tools_stay_first_and_as_they_are(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever
+) -> None:
+    mine: Any = [function("mine", "Mine.", strict=True), function("cancel_order", "Cancel it.")]
+    wrap(client, shop).chat.completions.create(model="m", messages=ASK, tools=mine)
+    # Another tool of this name does not make it the index's.
+    assert server.requests[0]["tools"][:2] == mine
+    assert names(server.requests[0])[2:] == ["shop__cancel_order"]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_tool_that_the_index_holds_keeps_the_callers_name(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever
+) -> None:
+    mine: Any = [function("cancel_order", SHOP[0].description), function("own")]
+    wrapped = wrap(client, shop)
+    wrapped.chat.completions.create(model="m", messages=ASK, tools=mine)
+    assert server.requests[0]["tools"] == mine
+    assert "Call: cancel_order({})" in server.requests[0]["messages"][0]["content"]
+    assert dict(offered(wrapped, ASK)) == {"cancel_order": "shop.cancel_order", "own": "own"}
+
+
+def test_the_same_is_sent_by_every_method(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever
+) -> None:
+    completions = wrap(client, shop).chat.completions
+    completions.create(model="m", messages=ASK)
+    assert "".join(
+        chunk.choices[0].delta.content or ""
+        for chunk in completions.create(model="m", messages=ASK, stream=True)
+    )
+    with completions.stream(model="m", messages=ASK) as stream:
+        assert stream.get_final_completion().choices[0].message.content == "Hello!"
+    assert completions.parse(model="m", messages=ASK).choices[0].message.content == "Hello!"
+    raw = completions.with_raw_response.create(model="m", messages=ASK)
+    assert raw.parse().choices[0].message.content == "Hello!"
+    with completions.with_streaming_response.create(model="m", messages=ASK) as streamed:
+        assert b"Hello!" in streamed.read()
+    sent = [{k: v for k, v in r.items() if not k.startswith("stream")} for r in server.requests]
+    assert len(sent) == 6
+    assert all(names(request) == ["shop__cancel_order"] for request in sent)
+    assert all(request == sent[0] for request in sent)
+
+
+def test_the_same_is_sent_by_every_method_of_responses(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever
+) -> None:
+    responses = wrap(client, shop).responses
+    assert responses.create(model="m", input="cancel the order").output_text == "Hello!"
+    events = list(responses.create(model="m", input="cancel the order", stream=True))
+    assert events[-1].type == "response.completed"
+    with responses.stream(model="m", input="cancel the order") as stream:
+        assert stream.get_final_response().output_text == "Hello!"
+    assert responses.parse(model="m", input="cancel the order").output_text == "Hello!"
+    raw = responses.with_raw_response.create(model="m", input="cancel the order")
+    assert raw.parse().output_text == "Hello!"
+    sent = [{k: v for k, v in r.items() if k in ("tools", "input")} for r in server.requests]
+    assert len(sent) == 5
+    assert all(request == sent[0] for request in sent)
+    (tool,) = sent[0]["tools"]
+    assert (tool["name"], tool["strict"]) == ("shop__cancel_order", False)
+    assert [item["role"] for item in sent[0]["input"]] == ["system", "user"]
+
+
+async def test_the_same_is_sent_in_event_loops(server: OpenAIServer, shop: ToolRetriever) -> None:
+    async with AsyncOpenAI(base_url=server.base_url, api_key="k") as bare:
+        completions, responses = (w := wrap(bare, shop)).chat.completions, w.responses
+        await completions.create(model="m", messages=ASK)
+        async for _ in await completions.create(model="m", messages=ASK, stream=True):
+            pass
+        async with completions.stream(model="m", messages=ASK) as stream:
+            await stream.get_final_completion()
+        await completions.parse(model="m", messages=ASK)
+        await completions.with_raw_response.create(model="m", messages=ASK)
+        async with completions.with_streaming_response.create(model="m", messages=ASK) as streamed:
+            await streamed.read()
+        chat = len(server.requests)
+        await responses.create(model="m", input=ASK)
+        async for _ in await responses.create(model="m", input=ASK, stream=True):
+            pass
+        async with responses.stream(model="m", input=ASK) as events:
+            assert (await events.get_final_response()).output_text == "Hello!"
+        await responses.parse(model="m", input=ASK)
+    assert (chat, len(server.requests)) == (6, 10)
+    assert {tuple(names(request)) for request in server.requests} == {("shop__cancel_order",)}
+
+
+class Mine(BaseModel):
+    """Mine."""
+
+    x: int
+
+
+@pytest.mark.usefixtures("quiet")
+def test_parse_reads_the_calls_of_the_callers_tools(
+    client: OpenAI, server: OpenAIServer, shop: ToolRetriever
+) -> None:
+    ask: Any = [{"role": "user", "content": "cancel the order: Mine"}]
+    with OpenAIServer(Reply(tool_calls=[("Mine", {"x": 1}), ("shop__cancel_order", {})])) as server:
+        wrapped = wrap(client.with_options(base_url=server.base_url), shop)
+        reply = wrapped.chat.completions.parse(
+            model="m", messages=ask, tools=[pydantic_function_tool(Mine)], extra_body={"seed": 7}
+        )
+        with wrapped.chat.completions.stream(
+            model="m", messages=ask, tools=[pydantic_function_tool(Mine)]
+        ) as stream:
+            streamed = stream.get_final_completion()
+    for each in (reply, streamed):
+        calls: Any = each.choices[0].message.tool_calls
+        assert calls[0].function.parsed_arguments == Mine(x=1)
+        assert calls[1].function.name == "shop__cancel_order"
+    assert server.requests[0]["seed"] == 7
+    assert names(server.requests[0]) == names(server.requests[1]) == ["Mine", "shop__cancel_order"]
+
+
+def test_streamed_chunks_carry_the_same_names(client: OpenAI, shop: ToolRetriever) -> None:
+    wrapped = wrap(client, shop)
+    ask: Any = [{"role": "user", "content": "cancel the order: shop__cancel_order"}]
+    chunks = wrapped.chat.completions.create(model="m", messages=ask, stream=True)
+    called = [c.function.name for k in chunks for c in k.choices[0].delta.tool_calls or ()]  # type: ignore[union-attr]
+    assert [name for name in called if name] == ["shop__cancel_order"]
+    assert offered(wrapped, ask)["shop__cancel_order"] == "shop.cancel_order"
+
+
+def public(value: Any) -> dict[str, Any]:
+    found = {}
+    for name in dir(value):
+        if not name.startswith("_"):
+            try:
+                found[name] = getattr(value, name)
+            except Exception as error:  # noqa: BLE001 - then it must fail alike
+                found[name] = type(error)
+    return found
+
+
+@pytest.mark.parametrize("kind", [OpenAI, AsyncOpenAI, AzureOpenAI, AsyncAzureOpenAI])
+def test_nothing_else_of_the_client_changes(kind: Any, shop: ToolRetriever) -> None:
+    azure = (
+        {"azure_endpoint": "http://127.0.0.1:9", "api_version": "1"}
+        if "Azure" in kind.__name__
+        else {}
+    )
+    bare = kind(api_key="k", **azure)
+    wrapped = wrap(bare, shop)
+    assert isinstance(wrapped, kind)
+    assert type(wrapped).__name__ == kind.__name__
+    seen = 0
+    todo = [("client", bare, wrapped, 0)]
+    while todo:
+        path, before, after, depth = todo.pop()
+        one, other = public(before), public(after)
+        assert one.keys() == other.keys(), path
+        for name in one:
+            a, b, where = one[name], other[name], f"{path}.{name}"
+            seen += 1
+            if inspect.ismethod(a) or inspect.isfunction(a):
+                assert inspect.signature(a) == inspect.signature(b), where
+                assert a.__doc__ == b.__doc__, where
+            elif type(a).__module__.startswith("openai") and depth < 3:
+                assert type(a) is type(b), where
+                todo.append((where, a, b, depth + 1))
+            elif isinstance(a, str | int | float | bool | None):
+                assert a == b, where
+            else:
+                assert type(a) is type(b), where
+    assert seen > 500
+
+
+def test_the_client_that_was_given_is_as_it_was(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever
+) -> None:
+    wrap(client, shop).chat.completions.create(model="m", messages=ASK)
+    client.chat.completions.create(model="m", messages=ASK)
+    assert "tools" not in server.requests[1]
+    assert server.requests[1]["messages"] == ASK
+    with pytest.raises(TypeError, match="the client was not wrapped"):
+        offered(client, ASK)
+    with pytest.raises(ValueError, match="mode is one of grow, replace, allowed, search, proxy"):
+        wrap(client, shop, mode="grown")  # type: ignore[arg-type]
+
+
+def test_copies_and_other_ways_to_the_resources(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever
+) -> None:
+    wrapped = wrap(client, shop)
+    wrapped.with_options(timeout=9).chat.completions.create(model="m", messages=ASK)
+    wrapped.copy(max_retries=1).responses.create(model="m", input=ASK)
+    wrapped.with_raw_response.chat.completions.create(model="m", messages=ASK)
+    wrapped.chat.with_raw_response.completions.create(model="m", messages=ASK)
+    wrapped.beta.chat.completions.create(model="m", messages=ASK)
+    wrapped.beta.responses.create(model="m", input=ASK)
+    wrap(wrapped, shop, mode="replace").chat.completions.create(model="m", messages=ASK)
+    assert [names(request) for request in server.requests] == [["shop__cancel_order"]] * 7
+
+
+def test_what_the_model_names_of_what_is_forbidden_is_refused(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever
+) -> None:
+    ask: Any = [{"role": "user", "content": "delete the customer Bob, cancel his order"}]
+    wrapped = wrap(client, shop, allow=())
+    wrapped.chat.completions.create(model="m", messages=ask)
+    with permitting({"admin"}):
+        wrapped.chat.completions.create(model="m", messages=ask)
+        assert "shop__delete_customer" in offered(wrapped, ask)
+    wrapped.chat.completions.create(model="m", messages=ask)
+    for request, may in zip(server.requests, (False, True, False), strict=True):
+        assert ("delete_customer" in json.dumps(request)) == may
+    call = {"id": "1", "function": {"name": "shop__delete_customer", "arguments": "{}"}}
+    message = {"role": "assistant", "tool_calls": [call]}
+    toolbox = Toolbox(SHOP, Echo())
+    (answer,) = run_calls(message, toolbox, offered=offered(wrapped, ask))
+    assert "is not available now" in answer["content"]
+    # Offered or not, what the user may not use does not run.
+    names = {"shop__delete_customer": "shop.delete_customer"}
+    (answer,) = run_calls(message, toolbox, offered=names, allow=())
+    assert answer["content"].endswith("is not available now. Available: none")
+
+
+@pytest.mark.parametrize("mode", ["grow", "replace", "allowed", "proxy"])
+def test_the_callers_own_forbidden_tools_are_not_offered(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever, mode: Any
+) -> None:
+    mine: Any = [function("shop__delete_customer"), function("own")]
+    wrapped = wrap(client, shop, allow=(), mode=mode)
+    wrapped.chat.completions.create(model="m", messages=ASK, tools=mine)
+    assert names(server.requests[0])[0] == "own"
+    assert "delete_customer" not in json.dumps(server.requests)
+
+
+def test_a_test_of_tools_that_fails_forbids(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(tool: Tool) -> bool:
+        raise KeyError("no such user")
+
+    mine: Any = [function("shop__cancel_order"), function("own")]
+    wrap(client, shop, allow=broken).chat.completions.create(model="m", messages=ASK, tools=mine)
+    assert names(server.requests[0]) == ["own"]
+    assert "failed, so it is forbidden" in caplog.text
+    with pytest.raises(TypeError, match="allow is the text 'admin'"):
+        wrap(client, shop, allow="admin")
+    with pytest.raises(TypeError, match="allow is the text 'admin'"), permitting("admin"):
+        pass
+
+
+def test_a_fault_of_the_retrieval_does_not_stop_the_call(
+    server: OpenAIServer,
+    client: OpenAI,
+    shop: ToolRetriever,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*args: Any, **options: Any) -> None:
+        raise RuntimeError("the model is gone")
+
+    monkeypatch.setattr(shop, "select", broken)
+    mine: Any = [function("own"), function("shop__track_parcel")]
+    wrap(client, shop).chat.completions.create(model="m", messages=ASK, tools=mine)
+    assert server.requests[0]["tools"] == mine
+    assert server.requests[0]["messages"] == ASK
+    assert "the caller's own: RuntimeError: the model is gone" in caplog.text
+    # Nor does one of the wrapper itself.
+    monkeypatch.setattr("toolret.integrations.openai.planner.plan", broken)
+    wrap(client, shop).responses.create(model="m", input=ASK)
+    assert "tools" not in server.requests[1]
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (Reply(status=429), RateLimitError),
+        (Reply(status=500), InternalServerError),
+        (Reply(drop=True), APIConnectionError),
+    ],
+)
+def test_the_clients_own_errors_and_retries_stay(
+    shop: ToolRetriever, reply: Reply, error: type[Exception]
+) -> None:
+    with (
+        OpenAIServer(reply, Reply("well")) as server,
+        OpenAI(base_url=server.base_url, api_key="k", max_retries=0) as client,
+    ):
+        with pytest.raises(error):
+            wrap(client, shop).chat.completions.create(model="m", messages=ASK)
+        again = wrap(client, shop).with_options(max_retries=1)
+        assert again.chat.completions.create(model="m", messages=ASK).choices[0].message.content
+    with OpenAIServer(reply, Reply("well")) as server:
+        with OpenAI(base_url=server.base_url, api_key="k", max_retries=1) as client:
+            wrap(client, shop).chat.completions.create(model="m", messages=ASK)
+        assert server.requests[0] == server.requests[1]
+
+
+def test_without_any_tool_nothing_is_said_of_tools(
+    server: OpenAIServer, client: OpenAI, tmp_path: Path
+) -> None:
+    empty = wrap(client, retriever_of([], tmp_path))
+    empty.chat.completions.create(
+        model="m", messages=ASK, tool_choice="auto", parallel_tool_calls=False
+    )
+    assert server.requests[0].keys() == {"model", "messages"}
+
+
+def test_requests_that_are_not_planned(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever
+) -> None:
+    wrapped = wrap(client, shop)
+    functions: Any = [function("mine")["function"]]
+    wrapped.chat.completions.create(model="m", messages=ASK, functions=functions)
+    image: Any = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]
+    wrapped.chat.completions.create(model="m", messages=[{"role": "system", "content": ""}])
+    assert all("tools" not in request for request in server.requests)
+    wrapped.chat.completions.create(model="m", messages=image)
+    with pytest.raises(TypeError, match="Missing required arguments"):
+        wrapped.chat.completions.create(model="m")  # type: ignore[call-overload]
+
+
+def test_iterators_are_read_once(server: OpenAIServer, client: OpenAI, shop: ToolRetriever) -> None:
+    wrapped: Any = wrap(client, shop)
+    wrapped.responses.create(model="m", input=iter(ASK), tools=iter([{"type": "web_search"}]))
+    assert names(server.requests[0]) == ["web_search", "shop__cancel_order"]
+
+
+def many(count: int, **more: Any) -> list[Any]:
+    return [function(f"tool_{n}", f"Handles case {n} of area{n}.", **more) for n in range(count)]
+
+
+def test_more_of_the_callers_tools_than_a_request_may_have(
+    server: OpenAIServer, client: OpenAI, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tools: Any = many(300)
+    ask: Any = [
+        {"role": "user", "content": "first"},
+        {"role": "assistant", "tool_calls": [{"id": "1", **function("tool_7")}]},
+        {"role": "tool", "tool_call_id": "1", "content": "x"},
+        {"role": "user", "content": "handle area299"},
+    ]
+    chosen: Any = {"type": "function", "function": {"name": "tool_123"}}
+    own = [tool("other", "Something else.")]
+    wrapped = wrap(client, retriever_of(own, tmp_path / "unknown"))
+    wrapped.chat.completions.create(model="m", messages=ask, tools=tools, tool_choice=chosen)
+    known = retriever_of(
+        [tool(t["function"]["name"], t["function"]["description"]) for t in tools],
+        tmp_path / "known",
+    )
+    wrap(client, known).chat.completions.create(
+        model="m", messages=ask, tools=tools, tool_choice=chosen
+    )
+    for request in server.requests:
+        assert {"tool_7", "tool_123", "tool_299"} <= set(names(request))
+        assert len(request["tools"]) <= 128
+        assert all(
+            each in [*tools] for each in request["tools"] if each["function"]["name"] != "other"
+        )
+    assert len(server.requests[1]["tools"]) < 20
+
+
+def test_after_a_fault_many_tools_are_cut_to_what_a_request_may_have(
+    server: OpenAIServer, client: OpenAI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools: Any = many(300)
+    known = retriever_of([tool(t["function"]["name"], "x") for t in tools], tmp_path)
+    monkeypatch.setattr(known, "select", None)
+    wrap(client, known).chat.completions.create(model="m", messages=ASK, tools=tools)
+    assert server.requests[0]["tools"] == tools[:128]
+
+
+def tool(name: str, description: str, **more: Any) -> Tool:
+    return Tool(id=name, name=name, description=description, **more)

@@ -1,0 +1,260 @@
+"""The loop that comes with it, and what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI, OpenAI
+
+from tests.integrations.openai.conftest import SHOP, names, obedient, retriever_of
+from toolret import CatalogError, Outcome, Toolbox, ToolRetriever, load_tools
+from toolret.integrations.openai import Api, arun, offered, permitting, run, run_calls, wrap
+from toolret.testing import OpenAIServer, Reply
+from toolret.types import JsonObject, Tool
+
+
+class Runner:
+    """Says what ran."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+
+    def runs(self, tool: Tool) -> bool:
+        return True
+
+    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+        self.ran.append(tool.id)
+        return Outcome(f"{tool.id} ran")
+
+    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+        return self.call(tool, arguments)
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_functions_and_tools_of_the_index_run(shop: ToolRetriever, api: Api) -> None:
+    replies = [
+        Reply(tool_calls=[("add", {"a": 1, "b": 2}), ("shop__track_parcel", {}), ("nope", {})]),
+        Reply("There it is."),
+    ]
+    runner = Runner()
+    toolbox = Toolbox([*load_tools([add]), *SHOP], runner)
+    with OpenAIServer(*replies) as server, _client(server) as client:
+        went = run(client, shop, "where is the parcel", model="m", tools=toolbox, api=api)
+    assert (went.text, went.turns, went.finished) == ("There it is.", 2, True)
+    assert names(server.requests[0]) == ["add", "shop__track_parcel"]
+    answers = [item.get("content") or item.get("output") for item in _items(server)[-3:]]
+    assert answers == [
+        "3",
+        "shop.track_parcel ran",
+        "Error: the tool 'nope' is not available now. Available: add, shop__track_parcel",
+    ]
+    assert runner.ran == ["shop.track_parcel"]
+
+
+async def test_the_loop_of_event_loops(shop: ToolRetriever) -> None:
+    async def double(n: int) -> int:
+        """Double a number."""
+        return 2 * n
+
+    replies = [Reply(tool_calls=[("double", {"n": 4})]), Reply("8")]
+    for api in ("chat", "responses"):
+        with OpenAIServer(*replies) as server:
+            async with AsyncOpenAI(base_url=server.base_url, api_key="k") as client:
+                went = await arun(client, shop, "double 4", model="m", tools=[double], api=api)
+        assert (went.text, went.turns) == ("8", 2)
+        assert (_items(server)[-1].get("content") or _items(server)[-1]["output"]) == "8"
+
+
+def test_a_model_that_calls_for_ever_is_stopped(shop: ToolRetriever) -> None:
+    with (
+        OpenAIServer(Reply(tool_calls=[("add", {"a": 1, "b": 1})])) as server,
+        _client(server) as client,
+    ):
+        went = run(client, shop, "add", model="m", tools=[add], max_turns=3)
+    assert (went.turns, went.finished, len(server.requests)) == (3, False, 3)
+    assert "2" in str(went.messages[-1])
+
+
+def test_what_cannot_be_run_is_not_offered(shop: ToolRetriever) -> None:
+    toolbox = Toolbox([tool for tool in SHOP if tool.name != "cancel_order"], Runner())
+    with OpenAIServer(obedient) as server, _client(server) as client:
+        run(client, shop, "cancel the order", model="m", tools=toolbox)
+        run(client, shop, "cancel the order", model="m")
+    assert "shop__cancel_order" not in names(server.requests[0])
+    assert "tools" not in server.requests[1]
+
+
+@pytest.mark.parametrize("mode", ["grow", "replace", "allowed", "search", "proxy"])
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_what_the_user_may_not_use_is_not_run(shop: ToolRetriever, mode: Any, api: Api) -> None:
+    wanted: tuple[str, dict[str, Any]] = ("shop__delete_customer", {})
+    through = ("call_tool", {"name": "shop__delete_customer", "arguments": {}})
+    find = {"query": "delete the customer Bob"}
+    replies = [
+        Reply(tool_calls=[("discover_tools", find), ("tool_search", find)]),
+        Reply(tool_calls=[wanted, through]),
+        Reply("ok"),
+    ]
+    for allow, ran in (((), []), ({"admin"}, ["shop.delete_customer"])):
+        runner = Runner()
+        toolbox = Toolbox(SHOP, runner)
+        with OpenAIServer(*replies) as server, _client(server) as client:
+            run(
+                client,
+                shop,
+                "delete the customer Bob",
+                model="m",
+                tools=toolbox,
+                allow=allow,
+                mode=mode,
+                api=api,
+            )
+        assert set(runner.ran) == set(ran)
+        if not ran:
+            asked = json.dumps([[r.get("tools"), _system(r)] for r in server.requests])
+            assert "delete_customer" not in asked
+
+
+def test_the_proxy_runs_only_what_it_found(shop: ToolRetriever) -> None:
+    def call(name: str) -> tuple[str, dict[str, Any]]:
+        return "call_tool", {"name": name, "arguments": {}}
+
+    replies = [
+        Reply(tool_calls=[call("shop__track_parcel"), ("call_tool", {"name": "x"})]),
+        Reply(tool_calls=[("discover_tools", {"query": "track the parcel"})]),
+        Reply(tool_calls=[call("shop__track_parcel")]),
+        Reply(tool_calls=[("discover_tools", {"query": "where is the parcel"})]),
+        Reply("ok"),
+    ]
+    runner = Runner()
+    with OpenAIServer(*replies) as server, _client(server) as client:
+        run(client, shop, "hm", model="m", tools=Toolbox(SHOP, runner), mode="proxy")
+    answers = [item["content"] for item in _items(server) if item["role"] == "tool"]
+    assert "'shop__track_parcel' is not available now" in answers[0]
+    assert answers[1].startswith("Error: call_tool takes the name of a tool")
+    found = json.loads(answers[2])
+    assert [tool["name"] for tool in found["tools"]] == ["shop__track_parcel"]
+    assert "Request: where is the parcel of Alice" in found["examples"]
+    assert answers[3] == "shop.track_parcel ran"
+    assert json.loads(answers[4])["tools"] == []
+    assert json.loads(answers[4])["found before"] == ["shop__track_parcel"]
+
+
+def test_a_tool_of_the_users_may_be_called_as_those_of_the_proxy(shop: ToolRetriever) -> None:
+    mine = [Tool(name, name, description="Mine.") for name in ("call_tool", "discover_tools")]
+    tools: Any = [{"type": "function", "function": {"name": tool.name}} for tool in mine]
+    arguments = {"name": "shop__track_parcel", "arguments": {}, "query": "x"}
+    reply = Reply(tool_calls=[(tool.name, arguments) for tool in mine])
+    ask: Any = [{"role": "user", "content": "hm"}]
+    with OpenAIServer(reply) as server, _client(server) as client:
+        wrapped = wrap(client, shop)
+        said = wrapped.chat.completions.create(model="m", messages=ask, tools=tools)
+    box, names = Toolbox(mine, Runner()), offered(wrapped, ask)
+    answers = run_calls(said.choices[0].message, box, offered=names)
+    assert [answer["content"] for answer in answers] == ["call_tool ran", "discover_tools ran"]
+
+
+def test_a_search_that_fails_is_said_to(
+    shop: ToolRetriever, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*args: Any, **options: Any) -> None:
+        raise RuntimeError("the model is gone")
+
+    monkeypatch.setattr(shop, "select", broken)
+    replies = [Reply(tool_calls=[("discover_tools", {"query": "x"})]), Reply("ok")]
+    with OpenAIServer(*replies) as server, _client(server) as client:
+        went = run(client, shop, "hm", model="m", tools=[add], mode="proxy")
+    assert went.finished
+    assert _items(server)[-1]["content"].startswith("Error: the search of the catalog failed")
+    assert "a search of the model's failed: RuntimeError" in caplog.text
+
+
+def test_a_hand_written_loop_with_streams(shop: ToolRetriever) -> None:
+    runner = Runner()
+    toolbox = Toolbox(SHOP, runner)
+    with OpenAIServer(obedient) as server, _client(server) as client:
+        wrapped = wrap(client, shop)
+        messages: list[Any] = [{"role": "user", "content": "track the parcel: shop__track_parcel"}]
+        while True:
+            with wrapped.chat.completions.stream(model="m", messages=messages) as stream:
+                message = stream.get_final_completion().choices[0].message
+            messages.append(message)
+            answers = run_calls(message, toolbox, offered=offered(wrapped, messages))
+            if not answers:
+                break
+            messages += answers
+    assert message.content == "It says: shop.track_parcel ran"
+
+
+def test_tools_that_cannot_be_read(shop: ToolRetriever) -> None:
+    with OpenAIServer() as server, _client(server) as client, pytest.raises(CatalogError):
+        run(client, shop, "x", model="m", tools=[{"no": "tool"}])
+
+
+def test_fifty_conversations_at_once(tmp_path: Path) -> None:
+    tools = [Tool(f"t.n{n}", f"n{n}", description=f"Handle topic{n}.") for n in range(50)]
+    retriever = retriever_of(tools, tmp_path, max_tools=1)
+
+    def talk(client: OpenAI, number: int) -> list[Any]:
+        runner = Runner()
+        messages: Any = []
+        for turn in range(3):
+            wanted = (number + turn) % 50
+            messages.append({"role": "user", "content": f"handle topic{wanted}: t__n{wanted}"})
+            box = Toolbox(tools, runner)
+            messages = run(client, retriever, messages, model="m", tools=box).messages
+        return runner.ran
+
+    with (
+        OpenAIServer(obedient) as server,
+        _client(server) as client,
+        ThreadPoolExecutor(50) as pool,
+    ):
+        ran = list(pool.map(lambda number: talk(client, number), range(50)))
+    assert ran == [[f"t.n{(n + turn) % 50}" for turn in range(3)] for n in range(50)]
+    # No conversation was offered what another asked for.
+    for request in server.requests:
+        asked = [m["content"].split()[-1] for m in request["messages"] if m["role"] == "user"]
+        assert names(request) == asked
+
+
+async def test_permissions_do_not_mix_between_tasks(shop: ToolRetriever) -> None:
+    ask: Any = [{"role": "user", "content": "delete the customer Bob"}]
+    with OpenAIServer(obedient) as server:
+        async with AsyncOpenAI(base_url=server.base_url, api_key="k") as client:
+            wrapped = wrap(client, shop, allow=())
+
+            async def user(number: int) -> bool:
+                with permitting({"admin"} if number % 2 else set()):
+                    await wrapped.chat.completions.create(model=f"user-{number}", messages=ask)
+                    return "shop__delete_customer" in offered(wrapped, ask)
+
+            may = await asyncio.gather(*map(user, range(20)))
+    assert may == [bool(number % 2) for number in range(20)]
+    for request in server.requests:
+        admin = int(request["model"].split("-")[1]) % 2
+        assert ("delete_customer" in json.dumps(request)) == bool(admin)
+
+
+def _client(server: OpenAIServer) -> OpenAI:
+    return OpenAI(base_url=server.base_url, api_key="k")
+
+
+def _items(server: OpenAIServer) -> list[dict[str, Any]]:
+    request = server.requests[-1]
+    items: list[dict[str, Any]] = request.get("messages") or request["input"]
+    return items
+
+
+def _system(request: dict[str, Any]) -> list[Any]:
+    return [m for m in request.get("messages") or request["input"] if m.get("role") == "system"]

@@ -1,0 +1,172 @@
+"""What each mode keeps of a prompt's beginning, byte for byte, over the ten turns of a talk."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from openai import OpenAI
+
+from benchmarks.prompt_cache import (
+    CONVERSATION,
+    FEW,
+    callable_names,
+    conversation,
+    figures,
+    rendered,
+    scripted,
+)
+from tests.integrations.openai.conftest import names, retriever_of
+from toolret import ToolRetriever
+from toolret.integrations.openai import Api, wrap
+from toolret.names import wire_name
+from toolret.testing import OpenAIServer
+from toolret.tokens import token_counter
+from toolret.types import Tool
+
+
+def listed(request: dict[str, Any]) -> list[str]:
+    return [json.dumps(tool) for tool in request["tools"]]
+
+
+def begins(after: list[str], before: list[str]) -> bool:
+    return after[: len(before)] == before
+
+
+def said(request: dict[str, Any]) -> list[str]:
+    return [json.dumps(item) for item in request.get("messages") or request["input"]]
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_grow_only_appends(shipped: ToolRetriever, api: Api) -> None:
+    requests = conversation(shipped, "grow", api)
+    assert len(CONVERSATION) == 10
+    assert sum(item["role"] == "user" for item in requests[-1].get("messages", ())) in (0, 10)
+    for before, after in pairwise(requests):
+        assert begins(listed(after), listed(before))
+        assert begins(said(after), said(before))
+    assert len(requests[-1]["tools"]) > len(requests[0]["tools"])
+    examples = [item for item in said(requests[-1]) if "Worked examples" in item]
+    assert len(examples) > 1
+
+
+def test_replace_offers_what_the_turn_needs_and_what_was_called(shipped: ToolRetriever) -> None:
+    requests = conversation(shipped, "replace", "chat")
+    grown = conversation(shipped, "grow", "chat")
+    assert len(requests[-1]["tools"]) < len(grown[-1]["tools"])
+    called: set[str] = set()
+    for request in requests:
+        for message in request["messages"]:
+            called |= {call["function"]["name"] for call in message.get("tool_calls", ())}
+        assert called <= set(names(request))
+        assert sum("Worked examples" in item for item in said(request)) <= 1
+
+
+def test_allowed_changes_nothing_but_the_choice(shipped: ToolRetriever) -> None:
+    requests = conversation(shipped, "allowed", "chat", lambda tool: tool.namespace in FEW)
+    ids = [tool.id for tool in shipped.index if tool.namespace in FEW]
+    assert names(requests[0]) == [wire_name(id_) for id_ in ids]
+    for before, after in pairwise(requests):
+        assert rendered(after).startswith(rendered(before).rsplit("\n{", 1)[0])
+        assert listed(after) == listed(before)
+        assert begins(said(after), said(before))
+    choices = {json.dumps(request.get("tool_choice")) for request in requests}
+    assert len(choices) > 2
+    assert all(len(callable_names(request)) < len(ids) for request in requests)
+
+
+def test_allowed_of_more_than_a_request_may_have(shipped: ToolRetriever) -> None:
+    requests = conversation(shipped, "allowed", "chat")
+    for request in requests:
+        assert len(request["tools"]) <= 128
+        assert callable_names(request) <= set(names(request))
+
+
+@pytest.mark.parametrize(
+    ("mode", "api"), [("proxy", "chat"), ("proxy", "responses"), ("search", "responses")]
+)
+def test_a_search_leaves_the_whole_prompt_as_it_was(
+    shipped: ToolRetriever, mode: Any, api: Api
+) -> None:
+    requests = conversation(shipped, mode, api)
+    for before, after in pairwise(requests):
+        assert listed(after) == listed(before)
+        assert rendered(after).startswith(rendered(before))
+    counted = figures(mode, api, requests, token_counter())
+    assert counted.extended == 1
+    assert counted.called >= 6
+    if mode == "proxy":
+        assert names(requests[0]) == ["discover_tools", "call_tool"]
+        return
+    (search,) = [tool for tool in requests[0]["tools"] if tool["type"] == "tool_search"]
+    assert search["execution"] == "client"
+    outputs = [i for i in requests[-1]["input"] if i.get("type") == "tool_search_output"]
+    assert outputs
+    for output in outputs:
+        assert output.keys() == {"type", "call_id", "execution", "status", "tools"}
+        assert all(tool["defer_loading"] for tool in output["tools"])
+
+
+def test_search_of_chat_completions_is_by_proxy(shipped: ToolRetriever) -> None:
+    requests = conversation(shipped, "search", "chat")
+    assert names(requests[0]) == ["discover_tools", "call_tool"]
+
+
+def test_a_list_that_is_full_is_begun_anew(shipped: ToolRetriever) -> None:
+    kept: list[Any] = []
+    with OpenAIServer(scripted) as server, OpenAI(base_url=server.base_url, api_key="k") as client:
+        wrapped = wrap(client, shipped, most=12)
+        for text in CONVERSATION:
+            kept.append({"role": "user", "content": text})
+            reply = wrapped.chat.completions.create(model="m", messages=kept)
+            kept.append({"role": "assistant", "content": reply.choices[0].message.content or "-"})
+    assert all(len(request["tools"]) <= 12 for request in server.requests)
+    appended = [begins(listed(b), listed(a)) for a, b in pairwise(server.requests)]
+    assert True in appended and False in appended
+
+
+def test_the_same_talk_of_another_process_begins_anew_with_what_was_called(
+    shipped: ToolRetriever,
+) -> None:
+    first = conversation(shipped, "grow", "chat")
+    restarted = ToolRetriever(shipped.index)
+    messages = [m for m in first[-1]["messages"] if "Worked examples" not in str(m.get("content"))]
+    with OpenAIServer(scripted) as server, OpenAI(base_url=server.base_url, api_key="k") as client:
+        for _ in range(2):
+            wrap(client, restarted).chat.completions.create(model="m", messages=messages)
+    called = {c["function"]["name"] for m in messages for c in m.get("tool_calls", ())}
+    assert called
+    assert set(names(server.requests[0])) >= called
+    assert len(server.requests[0]["tools"]) < len(first[-1]["tools"])
+    assert server.requests[0] == server.requests[1]
+
+
+def test_dropped_examples_and_tools_of_the_index_are_not_resent(tmp_path: Any) -> None:
+    tools = [Tool("a", "a", description="cancel the order"), Tool("b", "b", description="track")]
+    retriever = retriever_of(tools, tmp_path)
+    ask: Any = [{"role": "user", "content": "cancel the order"}]
+    more = [*ask, {"role": "assistant", "content": "ok"}, {"role": "user", "content": "track"}]
+    with OpenAIServer() as server, OpenAI(base_url=server.base_url, api_key="k") as client:
+        wrapped = wrap(client, retriever)
+        wrapped.chat.completions.create(model="m", messages=ask)
+        retriever.index.sync_tools(tools[1:])
+        wrapped.chat.completions.create(model="m", messages=more)
+    assert "a" in names(server.requests[0])
+    assert names(server.requests[1]) == ["b"]
+
+
+def test_responses_go_on_by_the_id_of_the_one_before(shipped: ToolRetriever) -> None:
+    with OpenAIServer(scripted) as server, OpenAI(base_url=server.base_url, api_key="k") as client:
+        wrapped = wrap(client, shipped)
+        texts = list(CONVERSATION)
+        first = wrapped.responses.create(model="m", input=texts[0])
+        wrapped.responses.create(model="m", input=texts[8], previous_response_id=first.id)
+        for text in (texts[0], texts[8]):
+            wrapped.responses.create(model="m", input=text, conversation="conv_1")
+    one, two, three, four = map(listed, server.requests)
+    assert begins(two, one)
+    assert len(two) > len(one)
+    assert begins(four, three)
+    assert len(four) > len(three)

@@ -1,0 +1,54 @@
+"""The code of docs/openai.md and docs/caching.md runs, as it stands there and in its order."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_examples import find_examples
+
+from tests.conftest import ROOT
+from tests.test_cli import WordsModel
+from toolret.testing import OpenAIServer, Reply
+
+
+def blocks(page: str) -> list[Any]:
+    return [b for b in find_examples(ROOT / "docs" / page) if b.prefix == "python"]
+
+
+def reply(request: dict[str, Any]) -> Reply:
+    """Calls the user's function once, if it is offered."""
+    items = request.get("messages") or request["input"]
+    tools = [t.get("function", t).get("name") for t in request.get("tools", ())]
+    if "convert_currency" in tools and items[-1]["role"] == "user":
+        return Reply(tool_calls=[("convert_currency", {"amount": 20, "currency": "NOK"})])
+    return Reply("Here it is.")
+
+
+@pytest.mark.parametrize(("page", "count"), [("openai.md", 3), ("caching.md", 2)])
+def test_a_page(
+    page: str,
+    count: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("tool_catalogs", "demos"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("toolret.embedders.SentenceTransformerEmbedder", WordsModel)
+    assert len(blocks(page)) == count
+    with OpenAIServer(reply) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "key")
+        scope: dict[str, Any] = {}
+        for block in blocks(page):
+            exec(compile(block.source, page, "exec"), scope)
+        scope["client"].close()
+    assert "Here it is." in capsys.readouterr().out
+    assert [r for r in caplog.records if r.name.startswith("toolret.integrations")] == []
+    if page == "openai.md":
+        assert any("1,234 NOK" in str(request["messages"]) for request in server.requests)

@@ -1,0 +1,25 @@
+"""The scripts in ``examples/`` run as they stand, but for the embedder."""
+
+from __future__ import annotations
+
+import pytest
+
+from examples import openai_loop, openapi_catalog
+from toolret.testing import HashedWordsEmbedder
+
+
+def test_the_openai_loop(capsys: pytest.CaptureFixture[str]) -> None:
+    openai_loop.main(HashedWordsEmbedder())
+    out = capsys.readouterr().out
+    assert out.startswith("Your order 48812 is being packed.\n")
+    assert "of 308 tools:\n  order_status\n" in out
+    assert "result: order 48812 is being packed" in out
+    assert "result: Error: the tool 'orders__explode' is not available now." in out
+
+
+def test_the_openapi_catalog(capsys: pytest.CaptureFixture[str]) -> None:
+    openapi_catalog.main(HashedWordsEmbedder())
+    out = capsys.readouterr().out
+    assert "orders.getOrder" in out
+    assert "The API was asked: GET /orders/v1/orders/48812" in out
+    assert out.endswith("Answer after 2 turns: Order 48812 has shipped.\n")

@@ -1,0 +1,180 @@
+"""The calls of an OpenAI model, run: for hand-written loops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from toolret.calling import Toolbox
+from toolret.integrations.openai.offered import Offered
+from toolret.integrations.openai.searching import (
+    CALL,
+    DISCOVER,
+    found_text,
+    query_of,
+    search_output,
+)
+from toolret.jsonlines import parse_json
+from toolret.offers import closed, refusal
+from toolret.permissions import Allow, allowed_tools
+from toolret.selection import Selection
+
+__all__ = ["arun_calls", "run_calls"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call of a reply, and in which form it is answered."""
+
+    id: str
+    name: str
+    arguments: Any
+    kind: Literal["chat", "responses", "search"]
+
+    def answer(self, text: str) -> dict[str, Any]:
+        if self.kind == "chat":
+            return {"role": "tool", "tool_call_id": self.id, "content": text}
+        return {"type": "function_call_output", "call_id": self.id, "output": text}
+
+    def found(self, selection: Selection | None, known: Offered) -> dict[str, Any]:
+        if self.kind == "search":
+            return search_output(self.id, selection, known)
+        return self.answer(found_text(selection, known))
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    offered: Offered
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    tool: str
+    arguments: Any
+
+
+def run_calls(
+    reply: Any,
+    toolbox: Toolbox,
+    *,
+    offered: Mapping[str, str] | None = None,
+    allow: Allow = None,
+) -> list[dict[str, Any]]:
+    """Run the tool calls of a reply, one after the other.
+
+    Args:
+        reply: A message of Chat Completions, or a response of Responses or its ``output``;
+            objects of the ``openai`` package, or dicts.
+        toolbox: What runs them.
+        offered: The tools' ids by the names that the model may call: ``selection.names``, or for a
+            client of ``wrap`` what ``offered`` gives, with which the model's own searches are
+            answered too. A call of another is not run, and the model is told so. None: all of the
+            toolbox.
+        allow: What the user may use, besides.
+
+    Returns:
+        One message (or item, for Responses) for each call, in order, to put behind the reply;
+        empty if it calls nothing.
+    """
+    messages = []
+    for call in _calls(reply):
+        step = _step(call, toolbox, offered, allow)
+        if isinstance(step, _Search):
+            found = step.offered.finder.find(step.query)
+            messages.append(call.found(found, step.offered))
+        elif isinstance(step, _Run):
+            messages.append(call.answer(toolbox.call(step.tool, step.arguments).text))
+        elif step:
+            messages.append(call.answer(step))
+    return messages
+
+
+async def arun_calls(
+    reply: Any,
+    toolbox: Toolbox,
+    *,
+    offered: Mapping[str, str] | None = None,
+    allow: Allow = None,
+) -> list[dict[str, Any]]:
+    """``run_calls`` for event loops."""
+    messages = []
+    for call in _calls(reply):
+        step = _step(call, toolbox, offered, allow)
+        if isinstance(step, _Search):
+            found = await step.offered.finder.afind(step.query)
+            messages.append(call.found(found, step.offered))
+        elif isinstance(step, _Run):
+            outcome = await toolbox.acall(step.tool, step.arguments)
+            messages.append(call.answer(outcome.text))
+        elif step:
+            messages.append(call.answer(step))
+    return messages
+
+
+def _calls(reply: Any) -> Iterator[_Call]:
+    """The calls of a reply in either form that are the client's to answer."""
+    for item in _listed(reply if isinstance(reply, list) else _field(reply, "output")):
+        kind, call_id = _field(item, "type"), _field(item, "call_id")
+        if kind == "function_call":
+            yield _Call(call_id, _field(item, "name"), _field(item, "arguments"), "responses")
+        elif kind == "tool_search_call" and _field(item, "execution") == "client":
+            yield _Call(call_id, "", _field(item, "arguments"), "search")
+    for item in _listed(None if isinstance(reply, list) else _field(reply, "tool_calls")):
+        function = _field(item, "function")
+        if function is not None:
+            name, arguments = _field(function, "name"), _field(function, "arguments")
+            yield _Call(_field(item, "id"), name, arguments, "chat")
+
+
+def _field(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _step(
+    call: _Call, toolbox: Toolbox, offered: Mapping[str, str] | None, allow: Allow
+) -> _Search | _Run | str:
+    """What is to be done for a call, or what the model is told; empty if it is not ours."""
+    name, arguments = call.name, call.arguments
+    limits = [closed(allow)]
+    if isinstance(offered, Offered):
+        limits.append(offered.finder.allow)
+        if call.kind == "search" or (offered.proxy and name == DISCOVER):
+            return _Search(offered, query_of(arguments))
+        if offered.proxy and name == CALL:
+            try:
+                name, arguments = _within(arguments)
+            except (KeyError, TypeError, ValueError):
+                return f"Error: {CALL} takes the name of a tool, and an object of its arguments"
+    elif call.kind == "search":
+        return ""
+    names = {} if offered is None else offered
+    tool = names.get(name, name)
+    if (offered is not None and name not in offered) or not _may(toolbox, tool, limits):
+        return refusal(name, [each for each in names if _may(toolbox, names[each], limits)])
+    return _Run(tool, arguments)
+
+
+def _within(arguments: Any) -> tuple[str, Any]:
+    """The name and the arguments that ``call_tool`` was called with.
+
+    Raises:
+        KeyError: If one is missing.
+        TypeError: If they are no object.
+        ValueError: If they are no JSON.
+    """
+    call = parse_json(arguments) if isinstance(arguments, str) else arguments
+    return str(call["name"]), call["arguments"]
+
+
+def _may(toolbox: Toolbox, name: str, limits: Sequence[Allow]) -> bool:
+    """Whether the user may run a tool; what the toolbox does not hold it refuses itself."""
+    if name not in toolbox:
+        return True
+    verdicts = (allowed_tools([toolbox.tool(name)], allow) for allow in limits)
+    return all(verdict is None or bool(verdict[0]) for verdict in verdicts)

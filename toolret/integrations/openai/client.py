@@ -1,0 +1,191 @@
+"""``wrap``: a client of the ``openai`` package whose requests offer the right tools."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast, get_args
+
+from openai import AsyncOpenAI, OpenAI
+
+from toolret.integrations.openai.forms import CHAT, RESPONSES, Form
+from toolret.integrations.openai.offered import Offered
+from toolret.integrations.openai.planner import Planner, listed
+from toolret.integrations.openai.planning import Mode
+from toolret.offers import PROVIDER_LIMIT
+from toolret.permissions import Allow
+from toolret.retriever import ToolRetriever
+
+__all__ = ["offered", "wrap"]
+
+_Client = TypeVar("_Client", bound=OpenAI | AsyncOpenAI)
+
+_PLANNER = "_toolret_planner"
+"""The attribute of a wrapped client that plans its requests."""
+
+_REQUESTS: Mapping[str, Mapping[str, Form]] = {
+    "beta": {"chat.completions": CHAT, "responses": RESPONSES},
+    "chat": {"completions": CHAT},
+    "responses": {"": RESPONSES},
+}
+"""Where the planned requests are: resources of a client, what is within them, and their form."""
+
+
+def wrap(
+    client: _Client,
+    retriever: ToolRetriever,
+    *,
+    mode: Mode = "grow",
+    allow: Allow = None,
+    most: int = PROVIDER_LIMIT,
+) -> _Client:
+    """A client that offers the model what the retriever chooses, and else works as before.
+
+    Changed are the requests of ``chat.completions`` and ``responses``: ``create``, ``parse``,
+    ``stream``, raw and streamed responses, sync or async. Replies are not touched. Tools that the
+    caller gives keep the caller's names; those of the index have the names of ``Selection.names``.
+    A fault of the retrieval is logged, and the request goes out with the caller's own tools.
+
+    The modes differ in how later requests of a conversation differ from its first, and so in what
+    a provider's prompt cache still holds:
+
+    - *grow*: tools once offered stay, and new ones follow them.
+    - *replace*: each request has the tools chosen for it.
+    - *allowed*: all requests have the same tools, and ``tool_choice`` says which may be called.
+    - *search*: the first request's tools stay, and the model searches for others by Responses'
+      ``tool_search``, which ``run_calls`` answers. Chat Completions has none, and uses *proxy*.
+    - *proxy*: the model has two tools, one that searches and one that calls what was found; both
+      are answered by ``run_calls``.
+
+    Args:
+        client: An ``OpenAI`` or ``AsyncOpenAI``, or what is derived from them. It stays as it is;
+            the two share their connections.
+        retriever: What chooses.
+        mode: See above.
+        allow: What the user may use, wherever ``permitting`` does not say so for a request. Give
+            ``()`` if every request must.
+        most: The most tools of the index to offer at once; a list that would grow beyond that is
+            begun anew, with what the conversation calls and what was chosen.
+
+    Raises:
+        ValueError: If there is no such mode.
+        TypeError: If ``allow`` is a text.
+    """
+    if mode not in get_args(Mode):
+        raise ValueError(f"mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
+    wrapped = cast("_Client", client.copy())
+    kind: Any = type(client)
+    if _PLANNER not in client.__dict__:
+        wrapped.__class__ = _wrapped_class(kind)
+    wrapped.__dict__[_PLANNER] = Planner(retriever, mode=mode, allow=allow, most=most)
+    return wrapped
+
+
+def offered(
+    client: OpenAI | AsyncOpenAI, messages: str | Sequence[Any], *, continued: str | None = None
+) -> Offered:
+    """What the latest request of a conversation offered: for ``run_calls``.
+
+    Args:
+        client: What ``wrap`` gave.
+        messages: The conversation, or Responses' ``input``; with or without what came of it.
+        continued: The response or the conversation that the request named by its id, if it did.
+
+    Returns:
+        Ids by names; none for a conversation that the client does not know, or of a user who may
+        use something else (see ``permitting``).
+
+    Raises:
+        TypeError: If the client was not wrapped.
+    """
+    return _planner(client).offered(messages, continued)
+
+
+@functools.cache
+def _wrapped_class(kind: Any) -> Any:
+    """A client's class with other resources; these are loaded when they are used, as before."""
+
+    def copy(self: Any, **options: Any) -> Any:
+        copied = kind.copy(self, **options)
+        copied.__dict__[_PLANNER] = _planner(self)
+        return copied
+
+    def planned(name: str) -> functools.cached_property[Any]:
+        def resource(self: Any) -> Any:
+            found = getattr(super(wrapped, self), name)
+            for path, form in _REQUESTS[name].items():
+                _plan_requests(found, path, form, _planner(self), issubclass(kind, AsyncOpenAI))
+            return found
+
+        return functools.cached_property(resource)
+
+    members: dict[str, Any] = {name: planned(name) for name in _REQUESTS}
+    copy = functools.update_wrapper(copy, kind.copy)
+    members |= {"copy": copy, "with_options": copy, "__doc__": kind.__doc__}
+    wrapped = type(kind.__name__, (kind,), members)
+    return wrapped
+
+
+def _planner(client: Any) -> Planner:
+    planner = client.__dict__.get(_PLANNER)
+    if not isinstance(planner, Planner):
+        raise TypeError(
+            "the client was not wrapped: give what toolret's wrap(client, ...) returned"
+        )
+    return planner
+
+
+def _plan_requests(resource: Any, path: str, form: Form, planner: Planner, is_async: bool) -> None:
+    """Have the requests of a resource, or of one within it, planned.
+
+    ``stream``, raw and streamed responses call ``create``, so they need nothing of their own.
+    """
+    for name in filter(None, path.split(".")):
+        resource = getattr(resource, name, None)
+    for name in ("create", "parse"):
+        send = getattr(resource, name, None)
+        if send is not None:
+            sender = _asender if is_async else _sender
+            setattr(resource, name, sender(send, form, planner, parses=name == "parse"))
+
+
+def _sender(
+    send: Callable[..., Any], form: Form, planner: Planner, *, parses: bool
+) -> Callable[..., Any]:
+    @functools.wraps(send)
+    def sent(*args: Any, **options: Any) -> Any:
+        options = listed(form, options)
+        planned = planner.prepare(form, options)
+        reply = send(*args, **(_for_parse(options, planned) if parses else planned))
+        planner.answered(form, options, reply)
+        return reply
+
+    return sent
+
+
+def _asender(
+    send: Callable[..., Any], form: Form, planner: Planner, *, parses: bool
+) -> Callable[..., Any]:
+    @functools.wraps(send)
+    async def sent(*args: Any, **options: Any) -> Any:
+        options = listed(form, options)
+        planned = await planner.aprepare(form, options)
+        reply = await send(*args, **(_for_parse(options, planned) if parses else planned))
+        planner.answered(form, options, reply)
+        return reply
+
+    return sent
+
+
+def _for_parse(options: Mapping[str, Any], planned: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments for ``parse``, which takes strict tools only and reads the calls of those.
+
+    So the caller's tools stay its argument, and those that are sent take their place in the body.
+    """
+    tools = planned.get("tools")
+    if tools is None or tools == options.get("tools"):
+        return dict(planned)
+    arguments = {key: value for key, value in planned.items() if key != "tools"}
+    if "tools" in options:
+        arguments["tools"] = options["tools"]
+    return arguments | {"extra_body": {"tools": tools, **(options.get("extra_body") or {})}}

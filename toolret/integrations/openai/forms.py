@@ -1,0 +1,169 @@
+"""The two forms of OpenAI's requests, Chat Completions and Responses, read and written alike."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, TypeAlias
+
+from toolret.trimming import PackedTool
+from toolret.types import JsonObject
+
+__all__ = ["CHAT", "RESPONSES", "Chat", "Form", "Responses", "as_items", "plain", "tool_name"]
+
+_Dict: TypeAlias = dict[str, Any]
+
+
+class Form(ABC):
+    """How one of the APIs writes what both say.
+
+    Attributes:
+        items: The argument that holds the conversation.
+    """
+
+    items: ClassVar[str]
+
+    @abstractmethod
+    def function(self, tool: PackedTool) -> _Dict:
+        """A function tool."""
+
+    @abstractmethod
+    def choosable(self, tool: JsonObject) -> _Dict:
+        """How ``tool_choice`` refers to a tool."""
+
+    @abstractmethod
+    def allowed_tools(self, mode: str, tools: Sequence[JsonObject]) -> _Dict:
+        """The ``tool_choice`` that lets the model call these of the tools."""
+
+    @abstractmethod
+    def messages(self, items: Iterable[JsonObject]) -> list[_Dict]:
+        """A conversation in the form of Chat Completions, for the retriever."""
+
+    @abstractmethod
+    def loaded(self, items: Iterable[JsonObject]) -> tuple[str, ...]:
+        """Names of the tools that were loaded within the conversation, by a search."""
+
+
+class Chat(Form):
+    """Chat Completions."""
+
+    items = "messages"
+
+    def function(self, tool: PackedTool) -> _Dict:
+        """``{"type": "function", "function": {...}}``."""
+        return {"type": "function", "function": _function(tool)}
+
+    def choosable(self, tool: JsonObject) -> _Dict:
+        """``{"type": "function", "function": {"name": ...}}``, or the same of a custom tool."""
+        kind = tool["type"]
+        return {"type": kind, kind: {"name": tool_name(tool)}}
+
+    def allowed_tools(self, mode: str, tools: Sequence[JsonObject]) -> _Dict:
+        """``ChatCompletionAllowedToolChoiceParam``."""
+        allowed = {"mode": mode, "tools": [self.choosable(tool) for tool in tools]}
+        return {"type": "allowed_tools", "allowed_tools": allowed}
+
+    def messages(self, items: Iterable[JsonObject]) -> list[_Dict]:
+        """The messages as they are."""
+        return [dict(item) for item in items if "role" in item]
+
+    def loaded(self, items: Iterable[JsonObject]) -> tuple[str, ...]:  # noqa: ARG002 - see there
+        """None: Chat Completions have no search."""
+        return ()
+
+
+class Responses(Form):
+    """Responses."""
+
+    items = "input"
+
+    def function(self, tool: PackedTool) -> _Dict:
+        """``FunctionToolParam``; never strict, which the schemas of APIs are not written for."""
+        return {"type": "function", **_function(tool), "strict": False}
+
+    def choosable(self, tool: JsonObject) -> _Dict:
+        """``{"type": "function", "name": ...}``, or what tells a hosted tool from others."""
+        return {key: tool[key] for key in ("type", "name", "server_label") if key in tool}
+
+    def allowed_tools(self, mode: str, tools: Sequence[JsonObject]) -> _Dict:
+        """``ToolChoiceAllowedParam``."""
+        allowed = [self.choosable(tool) for tool in tools]
+        return {"type": "allowed_tools", "mode": mode, "tools": allowed}
+
+    def messages(self, items: Iterable[JsonObject]) -> list[_Dict]:
+        """Messages, calls as messages that call, and their outputs as messages of tools."""
+        return [message for item in items if (message := _message(item))]
+
+    def loaded(self, items: Iterable[JsonObject]) -> tuple[str, ...]:
+        """Those of ``tool_search_output`` items."""
+        outputs = (item for item in items if item.get("type") == "tool_search_output")
+        tools = [tool for output in outputs for tool in output.get("tools") or ()]
+        return tuple(name for tool in tools if (name := tool_name(tool)))
+
+
+CHAT = Chat()
+RESPONSES = Responses()
+
+
+def tool_name(tool: JsonObject) -> str:
+    """The name of a function or custom tool in either form; empty for all that have none."""
+    if tool.get("type") not in ("function", "custom"):
+        return ""
+    inner = tool.get(tool["type"])
+    name = (inner if isinstance(inner, Mapping) else tool).get("name")
+    return name if isinstance(name, str) else ""
+
+
+def as_items(conversation: Any) -> list[Any]:
+    """The items of a conversation; a text is what the user says, and what is left out is none."""
+    if isinstance(conversation, str):
+        return [{"role": "user", "content": conversation}]
+    return list(conversation) if isinstance(conversation, Iterable) else []
+
+
+def plain(item: Any) -> _Dict:
+    """An item of a conversation as JSON, without what is empty.
+
+    So an object of the ``openai`` package, its dump, and what a user kept of it are the same.
+    """
+    value = json.loads(json.dumps(item, default=_dump), object_hook=_without_empty)
+    return value if isinstance(value, dict) else {}
+
+
+def _function(tool: PackedTool) -> _Dict:
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+    }
+
+
+def _message(item: JsonObject) -> _Dict:
+    """A Responses item as a message of Chat Completions; empty if nobody says anything in it."""
+    kind = item.get("type", "message")
+    if kind == "message" and "role" in item:
+        return dict(item)
+    if kind == "function_call":
+        function = {"name": item.get("name"), "arguments": item.get("arguments", "")}
+        call = {"id": item.get("call_id"), "type": "function", "function": function}
+        return {"role": "assistant", "content": "", "tool_calls": [call]}
+    if kind == "function_call_output":
+        output = item.get("output", "")
+        return {"role": "tool", "tool_call_id": item.get("call_id"), "content": output}
+    return {}
+
+
+def _dump(value: Any) -> Any:
+    """What is no JSON: objects of the ``openai`` package, iterators, and whatever else by text."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", by_alias=True, exclude_none=True, warnings=False)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterable):
+        return list(value)
+    return str(value)
+
+
+def _without_empty(value: _Dict) -> _Dict:
+    return {key: each for key, each in value.items() if each not in (None, [], {})}

@@ -1,0 +1,76 @@
+"""What a conversation was offered, by which calls are judged and searches are answered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+
+from toolret.permissions import Allow
+from toolret.retriever import ToolRetriever
+from toolret.selection import Selection
+
+__all__ = ["Finder", "Offered"]
+
+_log = logging.getLogger(__name__)
+
+
+class Finder:
+    """Answers the searches of a model. Raises nothing.
+
+    Args:
+        retriever: What selects.
+        allow: What the user may use.
+    """
+
+    def __init__(self, retriever: ToolRetriever, allow: Allow) -> None:
+        self.allow: Allow = allow
+        self._retriever = retriever
+
+    def find(self, query: str) -> Selection | None:
+        """What is selected for a query; None if the search failed."""
+        try:
+            return self._retriever.select(query, allow=self.allow)
+        except Exception as error:  # noqa: BLE001 - the model is told, and the agent goes on
+            _warn(error)
+            return None
+
+    async def afind(self, query: str) -> Selection | None:
+        """``find`` for event loops."""
+        try:
+            return await self._retriever.aselect(query, allow=self.allow)
+        except Exception as error:  # noqa: BLE001 - as above
+            _warn(error)
+            return None
+
+
+class Offered(Mapping[str, str]):
+    """What the model may call: ids of tools by the names that it sees.
+
+    The caller's own tools, which the index does not hold, stand under their names for themselves.
+
+    Args:
+        names: The names.
+        finder: What answers the model's own searches.
+        proxy: Whether the model calls what it found by ``call_tool``.
+    """
+
+    def __init__(self, names: Mapping[str, str], finder: Finder, *, proxy: bool) -> None:
+        self._names = dict(names)
+        self.finder = finder
+        self.proxy = proxy
+
+    def __getitem__(self, name: str) -> str:
+        return self._names[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return f"Offered({self._names!r})"
+
+
+def _warn(error: Exception) -> None:
+    _log.warning("a search of the model's failed: %s: %s", type(error).__name__, error)

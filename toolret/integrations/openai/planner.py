@@ -1,0 +1,278 @@
+"""From the arguments of a call to those that are sent: read, select, plan, write."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from toolret.errors import InputError
+from toolret.integrations.openai.forms import CHAT, RESPONSES, Form, as_items, plain
+from toolret.integrations.openai.memory import Memory, Shown, State, keys
+from toolret.integrations.openai.offered import Finder, Offered
+from toolret.integrations.openai.planning import Asked, Mode, Plan, plan
+from toolret.integrations.openai.searching import DISCOVER, found_names
+from toolret.integrations.openai.view import Names, View, told_apart
+from toolret.offers import PROVIDER_LIMIT, closed
+from toolret.permissions import Allow
+from toolret.queries import as_request
+from toolret.retriever import ToolRetriever
+from toolret.selection import Selection
+from toolret.types import Request
+
+__all__ = ["Planner", "listed", "permitting"]
+
+_log = logging.getLogger(__name__)
+
+_allowed: ContextVar[tuple[Allow] | None] = ContextVar("toolret_allowed", default=None)
+
+_memories: WeakKeyDictionary[ToolRetriever, Memory] = WeakKeyDictionary()
+_remembering = Lock()
+
+_ONLY_WITH_TOOLS = ("parallel_tool_calls", "tool_choice", "tools")
+"""Arguments that OpenAI refuses in a request without tools."""
+
+
+def listed(form: Form, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments whose iterables can be read more than once."""
+    read = dict(options)
+    for name in (form.items, "tools"):
+        if isinstance(options.get(name), Iterator):
+            read[name] = list(options[name])
+    return read
+
+
+@contextmanager
+def permitting(allow: Allow) -> Iterator[None]:
+    """What the user of the requests within may use, instead of what ``wrap`` was given.
+
+    Other threads than those of ``asyncio`` do not take it over: there, ``wrap``'s counts.
+
+    Args:
+        allow: The permissions that the user holds, or a test of each tool.
+    """
+    token = _allowed.set((closed(allow),))
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A call that is being planned."""
+
+    options: Mapping[str, Any]
+    asked: Asked
+    request: Request | None
+    beginnings: Sequence[str]
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """How to select: as deep as all that may be offered, for the list of *allowed*."""
+        begins = self.asked.mode == "allowed" and not self.asked.state
+        return {"allow": self.asked.view.allow, "depth": PROVIDER_LIMIT if begins else 0}
+
+
+class Planner:
+    """Plans the requests of a client.
+
+    Args:
+        retriever: What selects.
+        mode: How later requests of a conversation differ from its first.
+        allow: What may be used where ``permitting`` says nothing.
+        most: The most tools of the index to offer at once.
+    """
+
+    def __init__(self, retriever: ToolRetriever, *, mode: Mode, allow: Allow, most: int) -> None:
+        self._retriever = retriever
+        self._mode = mode
+        self._allow = closed(allow)
+        self._most = most
+        self._memory = _memory(retriever)
+        self._names = Names(retriever.index.snapshot)
+
+    def prepare(self, form: Form, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments to send instead of a call's. Raises nothing."""
+        try:
+            draft = self._draft(form, options)
+            return self._write(draft, *self._selected(draft)) if draft else dict(options)
+        except Exception as error:  # noqa: BLE001 - the caller's call goes out all the same
+            _warn(error)
+            return dict(options)
+
+    async def aprepare(self, form: Form, options: Mapping[str, Any]) -> dict[str, Any]:
+        """``prepare`` for event loops."""
+        try:
+            draft = self._draft(form, options)
+            return self._write(draft, *await self._aselected(draft)) if draft else dict(options)
+        except Exception as error:  # noqa: BLE001 - as above
+            _warn(error)
+            return dict(options)
+
+    def _selected(self, draft: _Draft) -> tuple[Selection | None, bool]:
+        """What is selected for a call that has a text to select for; and whether that failed."""
+        if draft.request is None:
+            return None, False
+        try:
+            return self._retriever.select(draft.request, **draft.how), False
+        except Exception as error:  # noqa: BLE001 - as above
+            return None, _warn(error)
+
+    async def _aselected(self, draft: _Draft) -> tuple[Selection | None, bool]:
+        if draft.request is None:
+            return None, False
+        try:
+            return await self._retriever.aselect(draft.request, **draft.how), False
+        except Exception as error:  # noqa: BLE001 - as above
+            return None, _warn(error)
+
+    def answered(self, form: Form, options: Mapping[str, Any], reply: Any) -> None:
+        """Remember a response by its id, which the next request may name in place of its items."""
+        reply_id = getattr(reply, "id", None)
+        if form is not RESPONSES or not isinstance(reply_id, str):
+            return
+        try:
+            view = self._view()
+            _, beginnings = _read(options.get("input"), view, self._mode, _earlier(options))
+            state = self._memory.recall(beginnings)
+            if state:
+                self._memory.keep(_read((), view, self._mode, reply_id)[1][0], state.carried())
+        except Exception as error:  # noqa: BLE001 - the reply is there, and the caller's
+            _warn(error)
+
+    def offered(self, messages: str | Sequence[Any], continued: str | None) -> Offered:
+        """What the latest request of a conversation offered, as far as it is still allowed."""
+        view = self._view()
+        items, beginnings = _read(messages, view, self._mode, continued or "")
+        state = self._memory.recall(beginnings) or State()
+        searches = self._mode in ("proxy", "search")
+        proxy = searches and DISCOVER in state.callable
+        found: tuple[str, ...] = ()
+        if searches:
+            found = found_names(RESPONSES.messages(items)) if proxy else RESPONSES.loaded(items)
+        ids = {name: id_ for name in found if (id_ := view.names.ids.get(name))}
+        positions = view.names.snapshot.tools.positions
+        callable_now = {
+            name: id_
+            for name, id_ in {**state.callable, **ids}.items()
+            if id_ not in positions or view.tool(id_)
+        }
+        return Offered(callable_now, Finder(self._retriever, view.allow), proxy=proxy)
+
+    def _draft(self, form: Form, options: Mapping[str, Any]) -> _Draft | None:
+        """A call as it is to be planned; None if it is none that tools can be added to."""
+        if form.items not in options or options.get("functions"):
+            return None
+        mode = self._mode
+        if mode == "search" and form is CHAT:
+            mode = "proxy"
+        view = self._view()
+        given = [dict(tool) for tool in as_items(options.get("tools"))]
+        items, beginnings = _read(options[form.items], view, self._mode, _earlier(options))
+        retriever = self._retriever
+        try:
+            request = as_request(form.messages(items))
+        except InputError:
+            request = None
+        asked = Asked(
+            form,
+            mode,
+            self._most,
+            items,
+            request.text if request else "",
+            told_apart(given, view, budget=retriever.token_budget, counter=retriever.counter),
+            _given(options.get("tool_choice")),
+            view,
+            self._memory.recall(beginnings),
+        )
+        return _Draft(options, asked, request, beginnings)
+
+    def _write(self, draft: _Draft, selection: Selection | None, failed: bool) -> dict[str, Any]:
+        planned = plan(draft.asked, selection, failed=failed)
+        start, latest = draft.beginnings[0], draft.beginnings[-1]
+        if latest != start:
+            # Else nobody has said anything, which all conversations have in common.
+            self._memory.keep(latest, planned.state)
+        if _given(draft.options.get("conversation")) is not None:
+            # The next request holds what is new, and this id.
+            self._memory.keep(start, planned.state.carried())
+        return _written(draft, planned)
+
+    def _view(self) -> View:
+        snapshot = self._retriever.index.snapshot
+        if self._names.snapshot is not snapshot:
+            self._names = Names(snapshot)
+        here = _allowed.get()
+        return View(self._names, here[0] if here else self._allow)
+
+
+def _memory(retriever: ToolRetriever) -> Memory:
+    """One for all clients of a retriever, of which each request may have its own."""
+    with _remembering:
+        return _memories.setdefault(retriever, Memory())
+
+
+def _read(
+    conversation: Any, view: View, mode: Mode, earlier: str
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The items of a conversation as JSON, and the keys of its beginnings.
+
+    Args:
+        conversation: Messages, or ``input``.
+        view: What the user may use: states are no one's who may use something else.
+        mode: How the conversation is offered tools: nor of another mode.
+        earlier: The id of what it goes on with, at the provider; empty if of nothing.
+    """
+    items = [plain(item) for item in as_items(conversation)]
+    return items, keys(f"{mode}\0{view.fingerprint()}\0{earlier}", items)
+
+
+def _earlier(options: Mapping[str, Any]) -> str:
+    """The id of the conversation or response that a request goes on with; empty if of none."""
+    conversation = _given(options.get("conversation"))
+    if conversation is not None and not isinstance(conversation, str):
+        conversation = plain(conversation).get("id")
+    return str(conversation or _given(options.get("previous_response_id")) or "")
+
+
+def _written(draft: _Draft, planned: Plan) -> dict[str, Any]:
+    """The arguments to send, in which only what differs is another."""
+    form, options = draft.asked.form, dict(draft.options)
+    if planned.state.examples:
+        options[form.items] = _with_examples(draft, planned.state.examples)
+    if planned.tools:
+        options["tools"] = list(planned.tools)
+    else:
+        options = {key: each for key, each in options.items() if key not in _ONLY_WITH_TOOLS}
+    if planned.choice is not None and planned.tools:
+        options["tool_choice"] = planned.choice
+    return options
+
+
+def _with_examples(draft: _Draft, examples: Sequence[Shown]) -> list[Any]:
+    places = [place for place, item in enumerate(draft.asked.items) if item.get("role") == "user"]
+    items = as_items(draft.options[draft.asked.form.items])
+    for shown in reversed(examples):
+        if shown.before < len(places):
+            items.insert(places[shown.before], {"role": "system", "content": shown.text})
+    return items
+
+
+def _given(value: Any) -> Any:
+    """An argument; None for the objects by which ``openai`` says that it was left out."""
+    return value if isinstance(value, str | Mapping) or hasattr(value, "model_dump") else None
+
+
+def _warn(error: Exception) -> bool:
+    _log.warning(
+        "no tools could be selected, so the request goes out with the caller's own: %s: %s",
+        type(error).__name__,
+        error,
+    )
+    return True

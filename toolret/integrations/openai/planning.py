@@ -1,0 +1,257 @@
+"""What a request offers, by the mode that keeps its beginning the same: pure functions.
+
+Providers render a request as tools, then instructions, then the conversation, and cache it by its
+beginning. Each mode answers differently how the model gets other tools in later turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+from toolret.integrations.openai.forms import Form, tool_name
+from toolret.integrations.openai.memory import Shown, State
+from toolret.integrations.openai.searching import proxy_tools, search_tool
+from toolret.integrations.openai.view import Given, View, by_words
+from toolret.names import wire_name
+from toolret.offers import PROVIDER_LIMIT, bounded, called_names
+from toolret.prompt import Packed, packed_tool
+from toolret.selection import Selection
+from toolret.trimming import PackedTool
+from toolret.types import JsonObject
+
+__all__ = ["Asked", "Mode", "Plan", "plan"]
+
+Mode: TypeAlias = Literal["grow", "replace", "allowed", "search", "proxy"]
+"""How a conversation's later requests differ from its first; see ``wrap``."""
+
+_BY_WORDS = 32
+"""How many of the caller's own tools a turn adds where they are too many for a request: some four
+turns' worth of what it may have."""
+
+_FIXED = 96
+"""How many tools of a larger catalog the mode *allowed* begins with: three quarters of what a
+request may have, the rest being for what later turns choose beyond them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as the caller made it.
+
+    Attributes:
+        form: The API.
+        mode: How to offer.
+        most: The most tools of the index to offer at once.
+        items: The conversation as JSON.
+        text: The user's last words; empty if there are none.
+        given: The caller's tools.
+        choice: The caller's ``tool_choice``.
+        view: What of the index the caller may use.
+        state: What the conversation was offered before; None if it is not known.
+    """
+
+    form: Form
+    mode: Mode
+    most: int
+    items: Sequence[JsonObject]
+    text: str
+    given: Given
+    choice: Any
+    view: View
+    state: State | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is sent instead.
+
+    Attributes:
+        tools: All tools, in order.
+        choice: The ``tool_choice``, or None for the caller's.
+        state: What to remember.
+    """
+
+    tools: tuple[JsonObject, ...]
+    choice: Any
+    state: State
+
+
+def plan(asked: Asked, selection: Selection | None, *, failed: bool = False) -> Plan:
+    """What a request offers.
+
+    Args:
+        asked: The request.
+        selection: What was selected for it; None if nothing could be, for want of a text.
+        failed: Whether that is for a fault: then the caller's own tools are offered as they are.
+    """
+    packed = selection.packed_as("openai") if selection else None
+    names = _Naming(asked, packed)
+    extras = _extras(asked)
+    room = max(0, PROVIDER_LIMIT - len(asked.given.kept) - len(extras))
+    wanted = names.wanted()
+    selected = names.selected(failed=failed)
+    if not (failed or asked.given.own or asked.mode == "allowed"):
+        room = min(room, asked.most)
+    offered = _offered(asked, names, wanted, selected, room, selection)
+    tools = [*asked.given.kept, *(names.written(name) for name in offered), *extras]
+    choice = None
+    if asked.mode == "allowed":
+        choice = _narrowed(asked, names, {*wanted, *selected})
+    state = State(
+        offered=offered,
+        tools=names.kept(offered),
+        examples=_examples(asked, names, selection, packed),
+        callable={name: names.id_of(name) for tool in tools if (name := tool_name(tool))},
+    )
+    return Plan(tuple(tools), choice, state)
+
+
+def _offered(
+    asked: Asked,
+    names: _Naming,
+    wanted: Sequence[str],
+    selected: Sequence[str],
+    room: int,
+    selection: Selection | None,
+) -> tuple[str, ...]:
+    """The names of the tools that come and go, by the mode."""
+    before = asked.state.offered if asked.state else ()
+    if asked.mode == "proxy":
+        before, selected = (), ()
+    elif asked.mode == "search" and asked.state:
+        selected = ()
+    elif asked.mode == "replace":
+        before = ()
+    elif asked.mode == "allowed" and not asked.state:
+        before = names.base(selection, room)
+    known = names.known(*before, *wanted, *selected)
+    return bounded(before, wanted, selected, known, most=room)
+
+
+def _extras(asked: Asked) -> tuple[JsonObject, ...]:
+    if asked.mode == "search":
+        return (search_tool(),)
+    return proxy_tools(asked.form) if asked.mode == "proxy" else ()
+
+
+def _narrowed(asked: Asked, names: _Naming, chosen: Iterable[str]) -> Any:
+    """The ``tool_choice`` of the mode *allowed*; None where the caller has made its own."""
+    asked_for = asked.choice if isinstance(asked.choice, str) else ""
+    if asked.choice is not None and asked_for not in ("auto", "required"):
+        return None
+    callable_now = [names.written(name) for name in sorted(names.known(*chosen))]
+    allowed = [*asked.given.kept, *callable_now]
+    if not allowed:
+        return "none"
+    return asked.form.allowed_tools(asked_for or "auto", allowed)
+
+
+def _examples(
+    asked: Asked, names: _Naming, selection: Selection | None, packed: Packed | None
+) -> tuple[Shown, ...]:
+    """The worked examples of the conversation: those shown before where they were, then new ones.
+
+    In the mode *proxy* the search tells them.
+    """
+    if asked.mode == "proxy":
+        return ()
+    before = asked.state.examples if asked.state and asked.mode != "replace" else ()
+    shown = [each for each in before if all(asked.view.tool(tool) for tool in each.tools)]
+    latest = sum(item.get("role") == "user" for item in asked.items) - 1
+    if selection is None or packed is None or any(each.before >= latest for each in shown):
+        return tuple(shown)
+    known = frozenset[str]().union(*(each.demos for each in shown))
+    demos = tuple(demo for demo in packed.demos if demo.id not in known)
+    if latest >= 0 and demos:
+        ids = frozenset(demo.id for demo in demos)
+        tools = [hit.demo.tools for hit in selection.demos if hit.demo.id in ids]
+        text = replace(packed, demos=demos).examples(names.aliases)
+        shown.append(Shown(latest, text, ids, frozenset().union(*tools)))
+    return tuple(shown)
+
+
+class _Naming:
+    """The tools of one request by the names that the model sees."""
+
+    def __init__(self, asked: Asked, packed: Packed | None) -> None:
+        self._asked = asked
+        self._packed = {tool.id: tool for tool in packed.tools} if packed else {}
+        given = asked.given
+        self._name = {tool_id: name for name, tool_id in given.ids.items()}
+        self._kept = {tool_name(tool) for tool in given.kept}
+        self.aliases: Mapping[str, str] = {wire_name(id_): name for id_, name in self._name.items()}
+
+    def of(self, tool_id: str) -> str:
+        """The caller's name for a tool, else its name on the wire."""
+        return self._name.get(tool_id) or wire_name(tool_id)
+
+    def id_of(self, name: str) -> str:
+        """The id of a tool of the index; the name of one that it does not hold."""
+        given = self._asked.given
+        return given.ids.get(name) or self._asked.view.names.ids.get(name) or name
+
+    def selected(self, *, failed: bool) -> list[str]:
+        """The names of what was selected, best first; after a fault, of all that was given."""
+        given = self._asked.given
+        if failed:
+            return list(given.open)
+        names = [self.of(tool_id) for tool_id in self._packed]
+        if given.own:
+            own = {name: given.open[name] for name in given.own}
+            names += by_words(own, self._asked.text, most=_BY_WORDS)
+        return names
+
+    def wanted(self) -> list[str]:
+        """The names of what must not be missing: what the conversation calls, or was chosen."""
+        asked = self._asked
+        loaded = asked.form.loaded(asked.items)
+        names = [*called_names(asked.items), *_chosen(asked.choice)]
+        return [name for name in names if name not in loaded]
+
+    def base(self, selection: Selection | None, room: int) -> tuple[str, ...]:
+        """The fixed list of the mode *allowed*: the whole catalog, or what is likeliest of it."""
+        tools = self._asked.view.tools()
+        if len(tools) + len(self._asked.given.own) > room and selection:
+            return tuple(self.of(hit.tool.id) for hit in selection.ranked[: min(room, _FIXED)])
+        return tuple(self.of(tool.id) for tool in tools[:room])
+
+    def known(self, *names: str) -> set[str]:
+        """Those of the names that can be offered, and are not anyway."""
+        return {name for name in names if name not in self._kept and self._there(name)}
+
+    def written(self, name: str) -> JsonObject:
+        """The tool of a name that can be offered, as it is sent."""
+        given = self._asked.given.open.get(name)
+        return given if given is not None else self._asked.form.function(self._tool(name))
+
+    def kept(self, names: Sequence[str]) -> Mapping[str, PackedTool]:
+        """The index's tools of these names as they are written."""
+        before = self._asked.state.tools if self._asked.state else {}
+        if before.keys() == set(names):
+            return before
+        return {name: self._tool(name) for name in names if name not in self._asked.given.open}
+
+    def _there(self, name: str) -> bool:
+        if name in self._asked.given.open:
+            return True
+        tool_id = self._asked.view.names.ids.get(name)
+        return tool_id is not None and self._asked.view.tool(tool_id) is not None
+
+    def _tool(self, name: str) -> PackedTool:
+        before = self._asked.state.tools.get(name) if self._asked.state else None
+        if before:
+            return before
+        tool_id = self.id_of(name)
+        tool = self._asked.view.tool(tool_id)
+        assert tool is not None, "only what is known is written"  # noqa: S101
+        return self._packed.get(tool_id) or packed_tool(tool)
+
+
+def _chosen(choice: Any) -> tuple[str, ...]:
+    """The names of the tools that a ``tool_choice`` speaks of."""
+    if not isinstance(choice, Mapping):
+        return ()
+    inner = choice.get("allowed_tools", choice)
+    tools = inner.get("tools", [choice]) if isinstance(inner, Mapping) else [choice]
+    return tuple(name for tool in tools if isinstance(tool, Mapping) and (name := tool_name(tool)))

@@ -1,0 +1,156 @@
+"""Tools by which the model itself searches the index, and what it is answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from toolret.integrations.openai.forms import RESPONSES, Form
+from toolret.jsonlines import parse_json
+from toolret.selection import Selection
+from toolret.trimming import PackedTool
+from toolret.types import JsonObject
+
+__all__ = [
+    "CALL",
+    "DISCOVER",
+    "found_names",
+    "found_text",
+    "proxy_tools",
+    "query_of",
+    "search_output",
+    "search_tool",
+]
+
+DISCOVER = "discover_tools"
+CALL = "call_tool"
+"""The two tools of the mode *proxy*; ``names.RESERVED`` keeps their names from all others."""
+
+_SEARCH = (
+    "Searches the catalog for tools. Search when none of the tools at hand does what is needed, "
+    "once for each different thing to do."
+)
+_QUERY = "What is to be done, in a few words, such as: refund a payment"
+_PARAMETERS: JsonObject = {
+    "type": "object",
+    "properties": {"query": {"type": "string", "description": _QUERY}},
+    "required": ["query"],
+    "additionalProperties": False,
+}
+_NONE = "No tool of the catalog does that. Say so, or search for it in other words."
+_FAILED = "Error: the search of the catalog failed. Go on without it."
+
+
+def search_tool() -> JsonObject:
+    """Responses' ``tool_search`` for the client to run (``ToolSearchToolParam``)."""
+    return {
+        "type": "tool_search",
+        "execution": "client",
+        "description": _SEARCH,
+        "parameters": _PARAMETERS,
+    }
+
+
+def search_output(
+    call_id: str, selection: Selection | None, known: Collection[str]
+) -> dict[str, Any]:
+    """What answers a ``tool_search_call``: the tools that were found, loaded from here on.
+
+    Args:
+        call_id: Of the call.
+        selection: What was found; None if the search failed.
+        known: Names of the tools that the model has; of these it gets the best one at most again,
+            so that an answer is not empty for that alone.
+    """
+    packed = selection.packed_as("openai").tools if selection else ()
+    tools = [tool for rank, tool in enumerate(packed) if not rank or tool.name not in known]
+    return {
+        "type": "tool_search_output",
+        "call_id": call_id,
+        "execution": "client",
+        "status": "completed",
+        "tools": [{**RESPONSES.function(tool), "defer_loading": True} for tool in tools],
+    }
+
+
+def proxy_tools(form: Form) -> tuple[JsonObject, ...]:
+    """``discover_tools`` and ``call_tool``: all that a request ever offers in the mode *proxy*."""
+    call = {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "description": f"The tool's name, as {DISCOVER} gave it."},
+            "arguments": {"type": "object", "description": "Its arguments, by its parameters."},
+        },
+        "required": ["name", "arguments"],
+    }
+    about = f"Calls a tool that {DISCOVER} found."
+    tools = (
+        PackedTool(DISCOVER, DISCOVER, _SEARCH, _PARAMETERS),
+        PackedTool(CALL, CALL, about, call),
+    )
+    return tuple(form.function(tool) for tool in tools)
+
+
+def found_text(selection: Selection | None, known: Collection[str]) -> str:
+    """What answers a call of ``discover_tools``: tools with their schemas, and worked examples.
+
+    Args:
+        selection: What was found; None if the search failed.
+        known: Names of the tools that were found before, whose schemas the conversation holds.
+    """
+    if selection is None:
+        return _FAILED
+    packed = selection.packed_as("openai")
+    if not packed.tools:
+        return _NONE
+    tools = [
+        {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+        for tool in packed.tools
+        if tool.name not in known
+    ]
+    found: dict[str, Any] = {"tools": tools}
+    if before := [tool.name for tool in packed.tools if tool.name in known]:
+        found["found before"] = before
+    if examples := packed.examples():
+        found["examples"] = examples
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+
+
+def found_names(messages: Iterable[JsonObject]) -> tuple[str, ...]:
+    """Names of the tools that ``discover_tools`` found in a conversation.
+
+    Args:
+        messages: In the form of Chat Completions, as ``Form.messages`` gives them.
+    """
+    asked: set[str] = set()
+    names: list[str] = []
+    for message in messages:
+        for call in message.get("tool_calls") or ():
+            if call.get("function", {}).get("name") == DISCOVER:
+                asked.add(call.get("id", ""))
+        if message.get("role") == "tool" and message.get("tool_call_id") in asked:
+            names += _names(message.get("content"))
+    return tuple(dict.fromkeys(names))
+
+
+def query_of(arguments: Any) -> str:
+    """What a search is for: its ``query``, or whatever else the model wrote."""
+    if isinstance(arguments, str):
+        try:
+            arguments = parse_json(arguments)
+        except ValueError:
+            return str(arguments)
+    if isinstance(arguments, Mapping):
+        texts = [value for value in arguments.values() if isinstance(value, str)]
+        query = arguments.get("query")
+        return query if isinstance(query, str) else " ".join(texts)
+    return ""
+
+
+def _names(content: Any) -> list[str]:
+    try:
+        tools = parse_json(content)["tools"]
+        return [tool["name"] for tool in tools if isinstance(tool["name"], str)]
+    except (KeyError, TypeError, ValueError):  # The answer that nothing was found
+        return []
