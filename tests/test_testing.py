@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from openai import OpenAI
 
 from toolret.errors import QueryGenerationError
-from toolret.testing import HashedWordsEmbedder, OpenAIServer, ScriptedChatModel
+from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply, ScriptedChatModel
 
 
 def test_texts_that_share_words_are_near() -> None:
@@ -50,3 +52,37 @@ def _floats(embedding: object) -> list[float]:
         return [float(value) for value in np.frombuffer(base64.b64decode(embedding), "<f4")]
     assert isinstance(embedding, list)
     return embedding
+
+
+def test_a_reply_may_depend_on_the_request_and_call_tools() -> None:
+    def reply(request: dict[str, Any]) -> Reply:
+        return Reply(tool_calls=[(tool["function"]["name"], {"n": 1}) for tool in request["tools"]])
+
+    tools: Any = [{"type": "function", "function": {"name": name}} for name in "ab"]
+    with OpenAIServer(reply) as server, OpenAI(api_key="k", base_url=server.base_url) as client:
+        completion = client.chat.completions.create(model="m", messages=[], tools=tools)
+        with client.chat.completions.stream(model="m", messages=[], tools=tools) as stream:
+            streamed = stream.get_final_completion()
+    for choice in (completion.choices[0], streamed.choices[0]):
+        calls: Any = choice.message.tool_calls
+        assert [(c.function.name, c.function.arguments) for c in calls] == [
+            ("a", '{"n": 1}'),
+            ("b", '{"n": 1}'),
+        ]
+        assert choice.finish_reason == "tool_calls"
+        assert calls[0].id != calls[1].id
+
+
+def test_a_streamed_reply_comes_in_pieces() -> None:
+    with (
+        OpenAIServer(Reply("Here it is.")) as server,
+        OpenAI(api_key="k", base_url=server.base_url) as client,
+    ):
+        chunks = list(
+            client.chat.completions.create(
+                model="m", messages=[], stream=True, stream_options={"include_usage": True}
+            )
+        )
+    pieces = [c.choices[0].delta.content for c in chunks if c.choices]
+    assert [piece for piece in pieces if piece] == ["Here ", "it ", "is."]
+    assert chunks[-1].usage is not None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self, TypeAlias
+from uuid import uuid4
 
 import numpy as np
 
@@ -103,6 +105,7 @@ class Reply:
 
     Attributes:
         content: The text of the assistant's message.
+        tool_calls: Names and arguments of the tools that it calls, all at once.
         status: HTTP status; one of 400 on has an error instead of a message.
         body: The raw body, instead of a well-formed one.
         delay: Seconds before the answer.
@@ -112,6 +115,7 @@ class Reply:
     """
 
     content: str = ""
+    tool_calls: Sequence[tuple[str, Mapping[str, Any]]] = ()
     status: int = 200
     body: bytes | None = None
     delay: float = 0.0
@@ -123,17 +127,18 @@ class Reply:
 class OpenAIServer:
     """A real HTTP server on this machine that speaks OpenAI's protocol, as a context manager.
 
-    ``/v1/chat/completions`` gives the scripted replies, the last for ever; ``/v1/embeddings`` the
-    vectors of ``HashedWordsEmbedder``.
+    ``/v1/chat/completions`` gives the scripted replies, the last for ever, as a stream of events if
+    that is asked for; ``/v1/embeddings`` the vectors of ``HashedWordsEmbedder``.
 
     Args:
-        replies: What to do with the first request, the second, and so on.
+        replies: What to do with the first request, the second, and so on; or functions from a
+            request's body to that.
 
     Attributes:
         requests: The bodies of all requests to ``/v1/chat/completions``.
     """
 
-    def __init__(self, *replies: Reply) -> None:
+    def __init__(self, *replies: Reply | Callable[[dict[str, Any]], Reply]) -> None:
         self._replies = replies or (Reply(),)
         self._embedder = HashedWordsEmbedder()
         self._lock = threading.Lock()
@@ -181,16 +186,22 @@ class OpenAIServer:
             return
         with self._lock:
             self.requests.append(request)
-            reply = self._replies[min(len(self.requests), len(self._replies)) - 1]
+            scripted = self._replies[min(len(self.requests), len(self._replies)) - 1]
+        reply = scripted if isinstance(scripted, Reply) else scripted(request)
         self._closing.wait(reply.delay)
         if reply.drop:
             handler.close_connection = True
             return
         status = 400 if reply.refuse_schema and "response_format" in request else reply.status
+        headers = dict(reply.headers)
         body = reply.body
         if body is None:
-            body = json.dumps(_completion(request, reply.content, status)).encode()
-        _send(handler, status, body, reply.headers)
+            completion = _completion(request, reply, status)
+            body = json.dumps(completion).encode()
+            if request.get("stream") and status < 400:
+                headers["Content-Type"] = "text/event-stream"
+                body = _events(_chunks(request, completion))
+        _send(handler, status, body, headers)
 
     def _embeddings(self, request: dict[str, Any]) -> dict[str, Any]:
         texts = [request["input"]] if isinstance(request["input"], str) else request["input"]
@@ -210,9 +221,19 @@ class OpenAIServer:
         }
 
 
-def _completion(request: dict[str, Any], content: str, status: int) -> dict[str, Any]:
+def _completion(request: dict[str, Any], reply: Reply, status: int) -> dict[str, Any]:
     if status >= 400:
         return {"error": {"message": f"scripted {status}", "type": "scripted", "code": None}}
+    message: dict[str, Any] = {"role": "assistant", "content": reply.content}
+    if reply.tool_calls:
+        message["tool_calls"] = [
+            {
+                "id": f"call_{uuid4().hex}",
+                "type": "function",
+                "function": {"name": name, "arguments": json.dumps(arguments)},
+            }
+            for name, arguments in reply.tool_calls
+        ]
     return {
         "id": "chatcmpl-scripted",
         "object": "chat.completion",
@@ -221,12 +242,39 @@ def _completion(request: dict[str, Any], content: str, status: int) -> dict[str,
         "choices": [
             {
                 "index": 0,
-                "message": {"role": "assistant", "content": content},
-                "finish_reason": "stop",
+                "message": message,
+                "finish_reason": "tool_calls" if reply.tool_calls else "stop",
             }
         ],
         "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
     }
+
+
+def _chunks(request: dict[str, Any], completion: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A completion as its stream has it: words one by one, then each call in two pieces."""
+    head = {key: completion[key] for key in ("id", "created", "model")}
+    head["object"] = "chat.completion.chunk"
+    choice = completion["choices"][0]
+    message = choice["message"]
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": word} for word in re.findall(r"\S+\s*|\s+", message["content"])]
+    for index, call in enumerate(message.get("tool_calls", ())):
+        arguments = call["function"]["arguments"]
+        first, rest = arguments[: len(arguments) // 2], arguments[len(arguments) // 2 :]
+        begun = call | {"index": index, "function": call["function"] | {"arguments": first}}
+        deltas.append({"tool_calls": [begun]})
+        deltas.append({"tool_calls": [{"index": index, "function": {"arguments": rest}}]})
+    for delta in deltas:
+        yield head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    end = {"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}
+    yield head | {"choices": [end]}
+    if (request.get("stream_options") or {}).get("include_usage"):
+        yield head | {"choices": [], "usage": completion["usage"]}
+
+
+def _events(chunks: Iterable[Mapping[str, Any]]) -> bytes:
+    lines = [*map(json.dumps, chunks), "[DONE]"]
+    return "".join(f"data: {line}\n\n" for line in lines).encode()
 
 
 def _send(
@@ -234,9 +282,8 @@ def _send(
 ) -> None:
     try:
         handler.send_response(status)
-        handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", str(len(body)))
-        for name, value in headers.items():
+        for name, value in {"Content-Type": "application/json", **headers}.items():
             handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(body)
