@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -167,9 +168,15 @@ def as_generator(llm: Any, model: str | None = None) -> QueryGenerator:
     """
     if llm is None:
         return ClauseQueries()
-    if isinstance(llm, QueryGenerator):
+    if isinstance(llm, QueryGenerator) and not _is_langchain_model(llm):
         return llm
     return RewriteQueries(as_chat_model(llm, model))
+
+
+def _is_langchain_model(llm: Any) -> bool:
+    """LangChain's models have methods of a generator's names, which take something else."""
+    langchain = sys.modules.get("langchain_core.language_models")
+    return langchain is not None and isinstance(llm, langchain.BaseChatModel)
 
 
 class _Reply(BaseModel):
