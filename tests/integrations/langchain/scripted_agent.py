@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from langchain.agents import create_agent
 from langchain_openai import ChatOpenAI
 
 from toolret.calling import Outcome
@@ -73,6 +74,11 @@ def model(server: OpenAIServer, **options: Any) -> ChatOpenAI:
     return ChatOpenAI(
         model="gpt-5", base_url=server.base_url, api_key="key", max_retries=0, **options
     )
+
+
+def agent_of(server: OpenAIServer, *, streaming: bool = False, **options: Any) -> Any:
+    """The real agent of such a model."""
+    return create_agent(model(server, streaming=streaming), **options)
 
 
 def as_wanted(calls: Sequence[Call], names: Callable[[str], str]) -> list[tuple[str, JsonObject]]:

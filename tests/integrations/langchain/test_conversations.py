@@ -7,11 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from langchain.agents import create_agent
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
-from tests.integrations.langchain.scripted_agent import Echo, as_wanted, model, offered, wants
+from tests.integrations.langchain.scripted_agent import Echo, agent_of, as_wanted, offered, wants
 from toolret import Demo, Toolbox, ToolRetriever
 from toolret.integrations.langchain import ToolRetrieverMiddleware
 from toolret.names import wire_name
@@ -50,9 +49,7 @@ def test_ten_turns(
     turns = ten_turns(shipped)
     middleware = ToolRetrieverMiddleware(shipped, toolbox=toolbox)
     with OpenAIServer(wants(plans(turns))) as server:
-        agent = create_agent(
-            model(server), middleware=[middleware], system_prompt="Help.", checkpointer=saver
-        )
+        agent = agent_of(server, middleware=[middleware], system_prompt="Help.", checkpointer=saver)
         answers = [
             agent.invoke({"messages": [("user", turn.text)]}, THREAD)["messages"][-1].text
             for turn in turns
@@ -73,9 +70,7 @@ async def test_ten_turns_streamed_and_async(
     middleware = ToolRetrieverMiddleware(shipped, toolbox=toolbox, mode=mode)
     answers = []
     with OpenAIServer(wants(plans(turns))) as server:
-        agent = create_agent(
-            model(server, streaming=True), middleware=[middleware], checkpointer=saver
-        )
+        agent = agent_of(server, streaming=True, middleware=[middleware], checkpointer=saver)
         for turn in turns:
             words = [
                 chunk.text
@@ -110,7 +105,7 @@ def test_another_process_goes_on_where_the_thread_stopped(
     with OpenAIServer(wants(plans(turns))) as server:
         for turn in turns:
             middleware = ToolRetrieverMiddleware(ToolRetriever(shipped.index), toolbox=toolbox)
-            agent = create_agent(model(server), middleware=[middleware], checkpointer=saver)
+            agent = agent_of(server, middleware=[middleware], checkpointer=saver)
             agent.invoke({"messages": [("user", turn.text)]}, THREAD)
     assert_each_request_begins_with_the_one_before(server.requests)
     assert offered(server.requests[-1])[1:] == [
@@ -123,8 +118,8 @@ def test_a_thread_that_is_forked_has_what_it_had_been_offered_then(
 ) -> None:
     turns = ten_turns(shipped)[:3]
     with OpenAIServer(wants(plans(turns))) as server:
-        agent = create_agent(
-            model(server),
+        agent = agent_of(
+            server,
             middleware=[ToolRetrieverMiddleware(shipped, toolbox=toolbox)],
             checkpointer=saver,
         )
@@ -145,9 +140,7 @@ def test_an_agent_without_a_checkpointer_is_given_its_history_each_time(
     turns = ten_turns(shipped)[:4]
     messages: list[Any] = []
     with OpenAIServer(wants(plans(turns))) as server:
-        agent = create_agent(
-            model(server), middleware=[ToolRetrieverMiddleware(shipped, toolbox=toolbox)]
-        )
+        agent = agent_of(server, middleware=[ToolRetrieverMiddleware(shipped, toolbox=toolbox)])
         for turn in turns:
             messages = agent.invoke({"messages": [*messages, ("user", turn.text)]})["messages"]
             calls = [c["name"] for m in messages if isinstance(m, AIMessage) for c in m.tool_calls]

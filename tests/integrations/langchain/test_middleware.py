@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import BaseTool
@@ -20,7 +19,7 @@ from pydantic import BaseModel
 
 from tests.conftest import tool
 from tests.integrations.langchain.conftest import SOME_DEMOS, SOME_TOOLS, few_of
-from tests.integrations.langchain.scripted_agent import Echo, model, offered, wants
+from tests.integrations.langchain.scripted_agent import Echo, agent_of, model, offered, wants
 from toolret import Tool, Toolbox, ToolIndex, ToolRetriever, load_tools
 from toolret.integrations.langchain import ToolRetrieverMiddleware, langchain_tools
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
@@ -40,7 +39,7 @@ def ask(agent: Any, text: str, **options: Any) -> list[Any]:
     return messages
 
 
-def results(messages: list[Any]) -> list[tuple[str, str]]:
+def results(messages: list[Any]) -> list[tuple[str | None, str]]:
     return [(m.name, m.status) for m in messages if isinstance(m, ToolMessage)]
 
 
@@ -53,8 +52,8 @@ def own_tool() -> str:
 def test_one_line_narrows_an_agents_tools(few: ToolRetriever, echo: Echo) -> None:
     plan = {"cancel the order": [("cancel_order", {"id": "7"})]}
     with OpenAIServer(wants(plan)) as server:
-        agent = create_agent(
-            model(server),
+        agent = agent_of(
+            server,
             tools=[own_tool, *given(SOME_TOOLS, echo)],
             middleware=[ToolRetrieverMiddleware(few)],
         )
@@ -76,9 +75,7 @@ def test_a_given_tool_is_shown_as_it_is(few: ToolRetriever) -> None:
 
     plan = {"cancel the order": [("cancel_order", {"order": 7})]}
     with OpenAIServer(wants(plan)) as server:
-        agent = create_agent(
-            model(server), tools=[cancel_order], middleware=[ToolRetrieverMiddleware(few)]
-        )
+        agent = agent_of(server, tools=[cancel_order], middleware=[ToolRetrieverMiddleware(few)])
         messages = ask(agent, "cancel the order")
     (function,) = [t["function"] for t in server.requests[0]["tools"]]
     assert function["description"] == "The agent's own words."
@@ -92,10 +89,10 @@ def test_tools_of_a_namespace_keep_the_names_that_the_agent_has_for_them(
     agents = given(tools, echo)
     index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
     index.sync_tools(load_tools(agents, namespace="shop"))
-    plan = {"make the thing 3": [("make_3", {})]}
+    plan: Any = {"make the thing 3": [("make_3", {})]}
     with OpenAIServer(wants(plan)) as server:
-        agent = create_agent(
-            model(server),
+        agent = agent_of(
+            server,
             tools=agents,
             middleware=[ToolRetrieverMiddleware(ToolRetriever(index, max_tools=2))],
         )
@@ -111,7 +108,7 @@ def test_a_small_catalog_is_left_alone(few: ToolRetriever, echo: Echo) -> None:
     requests = []
     for middleware in ([], [ToolRetrieverMiddleware(few)]):
         with OpenAIServer(wants({"hello": []})) as server:
-            ask(create_agent(model(server), tools=tools, middleware=middleware), "hello")
+            ask(agent_of(server, tools=tools, middleware=middleware), "hello")
         requests += server.requests
     assert requests[0] == requests[1]
 
@@ -119,8 +116,8 @@ def test_a_small_catalog_is_left_alone(few: ToolRetriever, echo: Echo) -> None:
 def test_a_budget_makes_even_two_tools_too_many(few: ToolRetriever, echo: Echo) -> None:
     few.token_budget = 60
     with OpenAIServer(wants({"cancel the order": []})) as server:
-        agent = create_agent(
-            model(server),
+        agent = agent_of(
+            server,
             tools=given(SOME_TOOLS[:2], echo),
             middleware=[ToolRetrieverMiddleware(few)],
         )
@@ -141,8 +138,8 @@ def test_providers_own_tools_and_structured_replies_pass(few: ToolRetriever, ech
 
     hosted = {"type": "function", "function": {"name": "hosted", "description": "By dict."}}
     with OpenAIServer(reply) as server:
-        agent = create_agent(
-            model(server),
+        agent = agent_of(
+            server,
             tools=[*given(SOME_TOOLS, echo), hosted],
             middleware=[ToolRetrieverMiddleware(few)],
             response_format=ToolStrategy(Answer),
@@ -163,8 +160,8 @@ def test_a_tool_that_was_not_offered_is_refused_and_then_offered(
         Reply("Done."),
     ]
     with OpenAIServer(*replies) as server:
-        agent = create_agent(
-            model(server),
+        agent = agent_of(
+            server,
             tools=given(SOME_TOOLS, echo),
             middleware=[ToolRetrieverMiddleware(few)],
             checkpointer=saver,
@@ -188,8 +185,8 @@ def test_a_tool_that_does_not_exist_is_refused_without_naming_what_was_not_offer
 ) -> None:
     replies = [Reply(tool_calls=[("make_coffee", {})]), Reply("Sorry.")]
     with OpenAIServer(*replies) as server:
-        agent = create_agent(
-            model(server),
+        agent = agent_of(
+            server,
             tools=[own_tool, *given(SOME_TOOLS, echo)],
             middleware=[ToolRetrieverMiddleware(few)],
         )
@@ -210,9 +207,7 @@ async def test_the_model_asks_for_more(
         Reply("Done."),
     ]
     with OpenAIServer(*replies) as server:
-        agent = create_agent(
-            model(server), middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox)]
-        )
+        agent = agent_of(server, middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox)])
         ask_for: Any = {"messages": [("user", "cancel the order")]}
         answer = await agent.ainvoke(ask_for) if asynchronous else agent.invoke(ask_for)
     found = answer["messages"][2]
@@ -243,9 +238,7 @@ def test_asking_for_nothing_that_there_is(
     few.min_score = 0.5
     replies = [Reply(tool_calls=[("discover_tools", arguments)]), Reply("Sorry.")]
     with OpenAIServer(*replies) as server:
-        agent = create_agent(
-            model(server), middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox)]
-        )
+        agent = agent_of(server, middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox)])
         messages = ask(agent, "cancel the order")
     assert told in messages[2].text
 
@@ -259,8 +252,8 @@ def test_a_tool_of_the_agents_own_may_have_the_name(few: ToolRetriever, echo: Ec
     with OpenAIServer(
         Reply(tool_calls=[("discover_tools", {"query": "x"})]), Reply("Done.")
     ) as server:
-        agent = create_agent(
-            model(server),
+        agent = agent_of(
+            server,
             tools=[discover_tools, *given(SOME_TOOLS, echo)],
             middleware=[ToolRetrieverMiddleware(few)],
         )
@@ -280,8 +273,8 @@ def test_what_the_history_names_is_offered(few: ToolRetriever, few_toolbox: Tool
         HumanMessage("cancel the order"),
     ]
     with OpenAIServer(Reply("Done.")) as server:
-        agent = create_agent(
-            model(server),
+        agent = agent_of(
+            server,
             middleware=[
                 ToolRetrieverMiddleware(few, toolbox=few_toolbox, mode="replace"),
             ],
@@ -298,8 +291,8 @@ def test_a_tool_that_the_model_is_made_to_call_is_offered(
             return handler(request.override(tool_choice="list_invoice"))
 
     with OpenAIServer(Reply("Done.")) as server:
-        agent = create_agent(
-            model(server),
+        agent = agent_of(
+            server,
             middleware=[Forcing(), ToolRetrieverMiddleware(few, toolbox=few_toolbox)],
         )
         ask(agent, "cancel the order")
@@ -314,7 +307,7 @@ def test_a_list_that_grows_beyond_its_limit_begins_anew(
     plan: Any = {text: [(tool_.name, {})] for text, tool_ in zip(texts, SOME_TOOLS, strict=True)}
     middleware = ToolRetrieverMiddleware(few, toolbox=few_toolbox, max_offered=6)
     with OpenAIServer(wants(plan)) as server:
-        agent = create_agent(model(server), middleware=[middleware], checkpointer=saver)
+        agent = agent_of(server, middleware=[middleware], checkpointer=saver)
         for text in texts:
             assert ask(agent, text)[-1].text == f"Done: {text}"
     assert max(len(offered(request)) for request in server.requests) <= 7
@@ -324,8 +317,8 @@ def test_examples_stand_before_the_message_they_are_for(
     few: ToolRetriever, few_toolbox: Toolbox, saver: InMemorySaver
 ) -> None:
     with OpenAIServer(Reply("Done.")) as server:
-        agent = create_agent(
-            model(server),
+        agent = agent_of(
+            server,
             middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox)],
             checkpointer=saver,
         )
@@ -347,7 +340,7 @@ def test_examples_can_be_left_out(few: ToolRetriever, few_toolbox: Toolbox) -> N
         Reply("Done."),
     ]
     with OpenAIServer(*replies) as server:
-        ask(create_agent(model(server), middleware=[middleware]), "cancel the order")
+        ask(agent_of(server, middleware=[middleware]), "cancel the order")
     assert "Request:" not in json.dumps(server.requests)
 
 
@@ -378,8 +371,8 @@ async def test_an_agent_outlives_its_retriever(
         Reply("Done."),
     ]
     with OpenAIServer(*replies) as server:
-        agent = create_agent(
-            model(server),
+        agent = agent_of(
+            server,
             middleware=[ToolRetrieverMiddleware(retriever, toolbox=few_toolbox)],
             checkpointer=saver,
         )
@@ -403,9 +396,7 @@ async def test_an_agent_outlives_its_retriever(
 def test_a_message_without_text_is_no_fault(few: ToolRetriever, few_toolbox: Toolbox) -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}
     with OpenAIServer(Reply("A picture.")) as server:
-        agent = create_agent(
-            model(server), middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox)]
-        )
+        agent = agent_of(server, middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox)])
         agent.invoke({"messages": [HumanMessage([image])]})
     assert "discover_tools" in offered(server.requests[0])
 
@@ -414,9 +405,7 @@ def test_an_agent_whose_tools_are_not_in_the_index_is_left_alone(
     few: ToolRetriever, caplog: pytest.LogCaptureFixture
 ) -> None:
     with OpenAIServer(Reply("Done.")) as server, caplog.at_level(logging.WARNING):
-        agent = create_agent(
-            model(server), tools=[own_tool], middleware=[ToolRetrieverMiddleware(few)]
-        )
+        agent = agent_of(server, tools=[own_tool], middleware=[ToolRetrieverMiddleware(few)])
         ask(agent, "cancel the order")
     assert offered(server.requests[0]) == ["own_tool"]
     assert "none of the agent's tools is in the index" in caplog.text
@@ -430,8 +419,8 @@ def test_a_person_approves_a_call_and_the_thread_goes_on(
 
         def agent() -> Any:
             """As a new process makes it."""
-            return create_agent(
-                model(server),
+            return agent_of(
+                server,
                 tools=given(SOME_TOOLS, echo),
                 middleware=[
                     HumanInTheLoopMiddleware(interrupt_on={"cancel_order": True}),
@@ -443,7 +432,7 @@ def test_a_person_approves_a_call_and_the_thread_goes_on(
         paused = agent().invoke({"messages": [("user", "cancel the order")]}, THREAD)
         assert paused["__interrupt__"]
         assert echo.called == []
-        decision = Command(resume={"decisions": [{"type": "approve"}]})
+        decision: Any = Command(resume={"decisions": [{"type": "approve"}]})
         answer = agent().invoke(decision, THREAD)
     assert answer["messages"][-1].text == "Done: cancel the order"
     assert echo.called == [("cancel_order", {"id": "7"})]
@@ -455,8 +444,8 @@ async def test_a_thread_that_stops_before_its_tools_goes_on(
 ) -> None:
     plan = {"cancel the order": [("cancel_order", {"id": "7"})]}
     with OpenAIServer(wants(plan)) as server:
-        agent = create_agent(
-            model(server),
+        agent = agent_of(
+            server,
             middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox)],
             checkpointer=saver,
             interrupt_before=["tools"],
@@ -477,8 +466,9 @@ def test_the_words_of_the_retrievers_own_llm_do_not_reach_the_stream(
         OpenAIServer(wants(plan)) as server,
     ):
         retriever = ToolRetriever(few.index, llm=model(rewriter, streaming=True), max_tools=2)
-        agent = create_agent(
-            model(server, streaming=True),
+        agent = agent_of(
+            server,
+            streaming=True,
             middleware=[ToolRetrieverMiddleware(retriever, toolbox=few_toolbox)],
         )
         modes: Any = ["messages", "updates", "values", "custom"]
@@ -497,8 +487,8 @@ def test_an_index_that_changes_while_a_thread_goes_on(
     index.sync(SOME_TOOLS, SOME_DEMOS)
     replies = [Reply("Done."), Reply(tool_calls=[("cancel_order", {"id": "1"})]), Reply("Done.")]
     with OpenAIServer(*replies) as server:
-        agent = create_agent(
-            model(server),
+        agent = agent_of(
+            server,
             middleware=[ToolRetrieverMiddleware(few_of(index), toolbox=few_toolbox)],
             checkpointer=saver,
         )
