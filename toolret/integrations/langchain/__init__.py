@@ -49,7 +49,7 @@ def __getattr__(name: str) -> Any:
     try:
         module = import_module(f"{__name__}.{_HOMES[name]}")
     except ModuleNotFoundError as exc:
-        if exc.name not in ("langchain", "langgraph"):
+        if (exc.name or "").split(".")[0] not in ("langchain", "langgraph"):
             raise
         raise MissingExtraError(
             f"{name} needs the extra: pip install 'toolret[langchain]'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from toolret.permissions import Allow
@@ -39,10 +40,10 @@ def retrieve_tools_coroutine(
     retriever: ToolRetriever, *, limit: int = 2, allow: Allow = None
 ) -> Callable[[str], Awaitable[list[str]]]:
     """``retrieve_tools_function`` for ``retrieve_tools_coroutine=...``."""
+    search = retrieve_tools_function(retriever, limit=limit, allow=allow)
 
     async def retrieve_tools(query: str) -> list[str]:
-        selection = await retriever.aselect(query, allow=allow, max_tools=limit)
-        return [hit.tool.id for hit in selection.tools]
+        return await asyncio.to_thread(search, query)
 
     retrieve_tools.__doc__ = _DOCUMENTATION
     return retrieve_tools
