@@ -15,7 +15,7 @@ PACKAGE = Path(toolret.__file__).parent
 
 LAYERS = [
     ["errors"],
-    ["types", "tokens", "names", "model_files", "records"],
+    ["types", "tokens", "names", "model_files", "records", "scripted"],
     ["jsonlines", "texts", "permissions"],
     ["offers", "rows", "lexical", "embedders", "vectors", "calling"],
     ["catalogs", "store", "clauses"],

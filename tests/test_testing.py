@@ -86,3 +86,24 @@ def test_a_streamed_reply_comes_in_pieces() -> None:
     pieces = [c.choices[0].delta.content for c in chunks if c.choices]
     assert [piece for piece in pieces if piece] == ["Here ", "it ", "is."]
     assert chunks[-1].usage is not None
+
+
+def test_responses_come_whole_and_as_events() -> None:
+    reply = Reply("Two at once.", tool_calls=[("a", {"n": 1}), ("tool_search", {"query": "b"})])
+    tools: Any = [{"type": "tool_search", "execution": "client"}]
+    with OpenAIServer(reply) as server, OpenAI(api_key="k", base_url=server.base_url) as client:
+        whole = client.responses.create(model="m", input="hello", tools=tools)
+        with client.responses.stream(model="m", input="hello", tools=tools) as stream:
+            kinds = [event.type for event in stream]
+            streamed = stream.get_final_response()
+    for each in (whole, streamed):
+        assert [item.type for item in each.output] == [
+            "message",
+            "function_call",
+            "tool_search_call",
+        ]
+        assert each.output_text == "Two at once."
+        call: Any = each.output[1]
+        assert (call.name, call.arguments) == ("a", '{"n": 1}')
+    assert kinds.count("response.output_text.delta") == 3
+    assert kinds.count("response.function_call_arguments.delta") == 2

@@ -11,7 +11,10 @@ from typing import Any
 
 from toolret.jsonlines import shown
 
-__all__ = ["called_names", "grown", "refusal"]
+__all__ = ["PROVIDER_LIMIT", "bounded", "called_names", "grown", "refusal"]
+
+PROVIDER_LIMIT = 128
+"""Tools that OpenAI takes with a request."""
 
 
 def called_names(messages: Iterable[Any]) -> tuple[str, ...]:
@@ -44,6 +47,31 @@ def grown(
         known: What there is and the caller may use; the rest is left out.
     """
     return tuple(n for n in dict.fromkeys([*offered, *called, *selected]) if n in known)
+
+
+def bounded(
+    offered: Sequence[str],
+    called: Sequence[str],
+    selected: Sequence[str],
+    known: Collection[str],
+    *,
+    most: int,
+) -> tuple[str, ...]:
+    """``grown``, begun anew when it would hold more than ``most``.
+
+    Then what was offered before stays only if it is called or selected now, so that the prompt's
+    beginning changes once and not with every turn that follows.
+    """
+    names = grown(offered, called, selected, known)
+    if len(names) <= most:
+        return names
+    wanted = {*called, *selected}
+    names = grown([name for name in offered if name in wanted], called, selected, known)
+    if len(names) <= most:
+        return names
+    # What the conversation calls stays before what is merely selected.
+    kept = {*grown((), called, selected, known)[:most]}
+    return tuple(name for name in names if name in kept)
 
 
 def refusal(name: str, offered: Collection[str]) -> str:

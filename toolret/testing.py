@@ -19,6 +19,7 @@ import numpy as np
 
 from toolret.errors import QueryGenerationError
 from toolret.lexical import words
+from toolret.scripted import response, response_events
 
 __all__ = ["HashedWordsEmbedder", "OpenAIServer", "Reply", "ScriptedChatModel"]
 
@@ -127,15 +128,16 @@ class Reply:
 class OpenAIServer:
     """A real HTTP server on this machine that speaks OpenAI's protocol, as a context manager.
 
-    ``/v1/chat/completions`` gives the scripted replies, the last for ever, as a stream of events if
-    that is asked for; ``/v1/embeddings`` the vectors of ``HashedWordsEmbedder``.
+    ``/v1/chat/completions`` and ``/v1/responses`` give the scripted replies, the last for ever, as
+    a stream of events if that is asked for; ``/v1/embeddings`` the vectors of
+    ``HashedWordsEmbedder``.
 
     Args:
         replies: What to do with the first request, the second, and so on; or functions from a
             request's body to that.
 
     Attributes:
-        requests: The bodies of all requests to ``/v1/chat/completions``.
+        requests: The bodies of all requests but those for embeddings.
     """
 
     def __init__(self, *replies: Reply | Callable[[dict[str, Any]], Reply]) -> None:
@@ -195,11 +197,12 @@ class OpenAIServer:
         headers = dict(reply.headers)
         body = reply.body
         if body is None:
-            completion = _completion(request, reply, status)
-            body = json.dumps(completion).encode()
+            answers = _responses if handler.path.endswith("/responses") else _completions
+            whole, events = answers(request, reply, status)
+            body = json.dumps(whole).encode()
             if request.get("stream") and status < 400:
                 headers["Content-Type"] = "text/event-stream"
-                body = _events(_chunks(request, completion))
+                body = events()
         _send(handler, status, body, headers)
 
     def _embeddings(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -224,6 +227,22 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
     """Connections that may wait to be taken: a test may open many at once."""
+
+
+_Answer: TypeAlias = tuple[dict[str, Any], Callable[[], bytes]]
+"""A reply as a whole, and what makes a stream of it."""
+
+
+def _completions(request: dict[str, Any], reply: Reply, status: int) -> _Answer:
+    completion = _completion(request, reply, status)
+    return completion, lambda: _events(_chunks(request, completion))
+
+
+def _responses(request: dict[str, Any], reply: Reply, status: int) -> _Answer:
+    if status >= 400:
+        return _completion(request, reply, status), bytes
+    body = response(request, reply.content, reply.tool_calls)
+    return body, lambda: _named_events(response_events(body))
 
 
 def _completion(request: dict[str, Any], reply: Reply, status: int) -> dict[str, Any]:
@@ -280,6 +299,11 @@ def _chunks(request: dict[str, Any], completion: dict[str, Any]) -> Iterator[dic
 def _events(chunks: Iterable[Mapping[str, Any]]) -> bytes:
     lines = [*map(json.dumps, chunks), "[DONE]"]
     return "".join(f"data: {line}\n\n" for line in lines).encode()
+
+
+def _named_events(events: Iterable[Mapping[str, Any]]) -> bytes:
+    lines = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events]
+    return "".join(lines).encode()
 
 
 def _send(

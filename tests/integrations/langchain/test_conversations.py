@@ -10,8 +10,10 @@ import pytest
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
+from tests.calling.catalog_server import TOKEN, catalog_server
+from tests.conftest import ROOT
 from tests.integrations.langchain.scripted_agent import Echo, agent_of, as_wanted, offered, wants
-from toolret import Demo, Toolbox, ToolRetriever
+from toolret import Demo, HttpRunner, Toolbox, ToolRetriever
 from toolret.integrations.langchain import ToolRetrieverMiddleware
 from toolret.names import wire_name
 from toolret.prompt import catalog_tokens
@@ -146,3 +148,17 @@ def test_an_agent_without_a_checkpointer_is_given_its_history_each_time(
             calls = [c["name"] for m in messages if isinstance(m, AIMessage) for c in m.tool_calls]
             assert {*calls} <= {*offered(server.requests[-1])}
     assert_all_ran(turns, echo, [m.text for m in messages if m.type == "ai" and not m.tool_calls])
+
+
+async def test_an_agent_calls_a_real_api(shipped: ToolRetriever) -> None:
+    """All there is between a request's words and the company's server."""
+    text = "cancel order 48731, she wants nothing any more"
+    values = {"orderId": "48731", "reason": "customer_changed_mind", "notifyCustomer": True}
+    plan: Any = {text: [("orders__cancelOrder", values)]}
+    with catalog_server(ROOT / "tool_catalogs") as url, OpenAIServer(wants(plan)) as server:
+        runner = HttpRunner(base_url=url, credentials=lambda scheme: TOKEN)
+        toolbox = Toolbox(shipped.index, runner)
+        agent = agent_of(server, middleware=[ToolRetrieverMiddleware(shipped, toolbox=toolbox)])
+        answer = await agent.ainvoke({"messages": [("user", text)]})
+    assert answer["messages"][-1].text == f"Done: {text}"
+    assert json.loads(answer["messages"][2].text)["arguments"]["orderId"] == "48731"

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    HumanInTheLoopMiddleware,
+    SummarizationMiddleware,
+)
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as langchain_tool
@@ -409,6 +414,99 @@ def test_an_agent_whose_tools_are_not_in_the_index_is_left_alone(
         ask(agent, "cancel the order")
     assert offered(server.requests[0]) == ["own_tool"]
     assert "none of the agent's tools is in the index" in caplog.text
+
+
+def test_middleware_before_it_may_bring_tools_and_run_them(
+    few: ToolRetriever, few_toolbox: Toolbox
+) -> None:
+    class Bringing(AgentMiddleware[Any, Any, Any]):
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            return handler(request.override(tools=[*request.tools, own_tool]))
+
+        def wrap_tool_call(self, request: Any, handler: Any) -> Any:
+            mine = request.tool_call["name"] == "own_tool"
+            return handler(request.override(tool=own_tool) if mine else request)
+
+    replies = [Reply(tool_calls=[("own_tool", {}), ("cancel_order", {})]), Reply("Done.")]
+    with OpenAIServer(*replies) as server:
+        agent = agent_of(
+            server, middleware=[Bringing(), ToolRetrieverMiddleware(few, toolbox=few_toolbox)]
+        )
+        messages = ask(agent, "cancel the order")
+    assert results(messages) == [("own_tool", "success"), ("cancel_order", "success")]
+
+
+def test_a_summary_of_the_conversation_loses_no_tool(
+    few: ToolRetriever, few_toolbox: Toolbox, saver: InMemorySaver
+) -> None:
+    """Nor do examples stay whose message is gone."""
+    plan: Any = {
+        "cancel the order": [("cancel_order", {})],
+        "track the parcel": [("track_parcel", {})],
+        "list the invoice": [("list_invoice", {})],
+    }
+    with OpenAIServer(Reply("They cancelled.")) as summarizer, OpenAIServer(wants(plan)) as server:
+        summary = SummarizationMiddleware(
+            model(summarizer), trigger=("messages", 5), keep=("messages", 1)
+        )
+        agent = agent_of(
+            server,
+            middleware=[summary, ToolRetrieverMiddleware(few, toolbox=few_toolbox)],
+            checkpointer=saver,
+        )
+        for text in plan:
+            assert ask(agent, text)[-1].text == f"Done: {text}"
+    assert summarizer.requests
+    last = server.requests[-1]
+    assert "order of Alice" not in json.dumps(last["messages"])
+    assert {"cancel_order", "track_parcel", "list_invoice"} <= {*offered(last)}
+    names = [offered(request) for request in server.requests]
+    assert all(after[: len(before)] == before for before, after in pairwise(names))
+
+
+def test_the_state_is_plain_json(
+    few: ToolRetriever, few_toolbox: Toolbox, saver: InMemorySaver
+) -> None:
+    few.token_budget = 120
+    with OpenAIServer(Reply("Done.")) as server:
+        middleware = [ToolRetrieverMiddleware(few, toolbox=few_toolbox)]
+        agent = agent_of(server, middleware=middleware, checkpointer=saver)
+        ask(agent, "cancel the order")
+    state = agent.get_state(THREAD).values["toolret"]
+    assert state["offered"][0]["name"] == "cancel_order"
+    assert json.loads(json.dumps(state)) == state
+
+
+def test_a_tool_that_was_made_shorter_runs_whole(
+    tmp_path: Path, echo: Echo, saver: InMemorySaver
+) -> None:
+    """It is shown so in every turn, and what the model leaves out of sight still reaches it."""
+    long = {"type": "string", "description": "What the model can do without. " * 40}
+    parameters = {"type": "object", "properties": {"id": long, "note": long}, "required": ["id"]}
+    tools = [
+        tool(f"make_{name}", f"Make the {name}.", parameters=parameters)
+        for name in ("bread", "butter", "cheese")
+    ]
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync_tools(tools)
+    retriever = ToolRetriever(index, max_tools=2, token_budget=150, min_recall=1.0)
+    call = {"id": "1", "note": "soon"}
+    plan: Any = {"make the bread": [("make_bread", call)], "make the cheese": []}
+    with OpenAIServer(wants(plan)) as server:
+        agent = agent_of(
+            server,
+            tools=given(tools, echo),
+            middleware=[ToolRetrieverMiddleware(retriever)],
+            checkpointer=saver,
+        )
+        ask(agent, "make the bread")
+        retriever.token_budget = None
+        ask(agent, "make the cheese")
+    first = server.requests[0]["tools"][1]["function"]
+    assert first["name"] == "make_bread"
+    assert retriever.counter.count(json.dumps(first)) < 100
+    assert server.requests[-1]["tools"][1]["function"] == first
+    assert echo.called == [("make_bread", call)]
 
 
 def test_a_person_approves_a_call_and_the_thread_goes_on(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 from langchain_core.tools import BaseTool
 
@@ -16,10 +15,7 @@ from toolret.names import ids_by_name, wire_name
 from toolret.permissions import Allow
 from toolret.types import Tool
 
-__all__ = ["Available", "Catalog", "Entry", "Given"]
-
-Given: TypeAlias = BaseTool | dict[str, Any]
-"""A tool as an agent is given it; a provider's own tool is a dict."""
+__all__ = ["Available", "Catalog", "Entry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +95,18 @@ class Available:
         given: The agent's tools.
 
     Attributes:
-        fixed: The given tools that the index does not hold, as they are.
+        fixed: The given tools that the index does not hold.
         ids: Ids of what can be run; None if that is all of the index.
     """
 
-    def __init__(self, catalog: Catalog, given: Sequence[Given]) -> None:
+    def __init__(self, catalog: Catalog, given: Sequence[BaseTool]) -> None:
         self.catalog = catalog
         self.given = list(given)
-        self.fixed: list[Given] = []
+        self.fixed: list[BaseTool] = []
         self._entries: dict[str, Entry] = {}
         self._names: dict[str, str] = {}
         for tool in given:
-            entry = None if isinstance(tool, dict) else catalog.entry(tool.name, tool)
+            entry = catalog.entry(tool.name, tool)
             if entry is None:
                 self.fixed.append(tool)
                 continue
@@ -128,8 +124,8 @@ class Available:
 
     @property
     def fixed_names(self) -> list[str]:
-        """The names of the given tools that the index does not hold."""
-        return [tool.name for tool in self.fixed if not isinstance(tool, dict)]
+        """Their names."""
+        return [tool.name for tool in self.fixed]
 
     def __len__(self) -> int:
         """How many tools of the index can be run."""

@@ -14,14 +14,16 @@ from langchain.agents.middleware import (
     ExtendedModelResponse,
     ModelRequest,
     ModelResponse,
+    ToolCallRequest,
 )
-from langchain.agents.middleware.types import PrivateStateAttr, ToolCallRequest
+from langchain.agents.middleware.types import OmitFromSchema
 from langchain_core.messages import ToolMessage
+from langchain_core.tools import BaseTool
 from langgraph.types import Command
 
 from toolret.calling import Toolbox
 from toolret.integrations.langchain.access import AllowFor, Caller, allow_for
-from toolret.integrations.langchain.catalog import Available, Catalog, Given
+from toolret.integrations.langchain.catalog import Available, Catalog
 from toolret.integrations.langchain.discovery import DiscoverTool
 from toolret.integrations.langchain.offering import (
     DISCOVER,
@@ -46,9 +48,9 @@ _ToolResult: TypeAlias = ToolMessage | Command[Any]
 
 
 class ToolRetrieverState(AgentState[Any]):
-    """The graph's state, and in it what the thread has been offered."""
+    """The graph's state, and in it what the thread has been offered; no input or output."""
 
-    toolret: NotRequired[Annotated[Offers, PrivateStateAttr]]
+    toolret: NotRequired[Annotated[Offers, OmitFromSchema()]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,8 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         return routed if isinstance(routed, ToolMessage) else await handler(routed)
 
     def _turn(self, request: ModelRequest[Any]) -> _Turn:
-        available, small = self._available(request.tools)
+        given = [tool for tool in request.tools if not isinstance(tool, dict)]
+        available, small = self._available(given)
         offering = Offering(
             available,
             allow_for(self.allow, _caller(request)),
@@ -176,7 +179,8 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
     def _changed(self, turn: _Turn, offers: Offers) -> ModelRequest[Any]:
         """The request with what is offered; what is always there comes first: lists grow behind."""
         request, available = turn.request, turn.offering.available
-        tools = [*available.fixed]
+        dicts = [tool for tool in request.tools if isinstance(tool, dict)]
+        tools: list[BaseTool | dict[str, Any]] = [*available.fixed, *dicts]
         if not turn.small and self._discovers(available):
             tools.append(DiscoverTool())
         entries = ((available.entry(o["name"]), o["trimmed"]) for o in offers["offered"])
@@ -189,7 +193,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
     def _routed(self, request: ToolCallRequest) -> ToolMessage | ToolCallRequest:
         """The call with what runs it, or what the model is told instead."""
         name = request.tool_call["name"]
-        available = Available(self._catalog(), getattr(request.runtime, "tools", ()))
+        available, _ = self._available(request.runtime.tools)
         allow = allow_for(self.allow, _caller(request))
         if name == DISCOVER and self._discovers(available):
             search = Search(self.retriever, available, allow)
@@ -216,14 +220,14 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         """Whether the model can ask for more; a tool of that name may be the agent's own."""
         return self.discover and DISCOVER not in available.fixed_names
 
-    def _available(self, given: Sequence[Given]) -> tuple[Available, bool]:
+    def _available(self, given: Sequence[BaseTool]) -> tuple[Available, bool]:
         """What an agent with these tools can run, and whether that is little enough to offer all.
 
         Kept for the next call, which most often has the same tools and index. Threads may replace
         each other's, which costs time only.
         """
         catalog, latest = self._catalog(), self._latest
-        if latest and latest[0].catalog is catalog and latest[0].given == given:
+        if latest and latest[0].catalog is catalog and latest[0].given == list(given):
             return latest
         available = Available(catalog, given)
         if not len(available):

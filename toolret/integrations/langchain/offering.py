@@ -12,7 +12,7 @@ from langchain_core.utils.function_calling import convert_to_openai_function
 
 from toolret.integrations.langchain.access import permits
 from toolret.integrations.langchain.catalog import Available, Catalog, Entry
-from toolret.offers import called_names, grown
+from toolret.offers import bounded, called_names
 from toolret.permissions import Allow
 from toolret.prompt import Packed
 from toolret.selection import Selection
@@ -98,8 +98,7 @@ class Offering:
             selection: What was found; None if the search failed.
             mode: ``grow`` keeps what was offered, in its order; ``replace`` begins anew.
             examples: Whether to show demonstrations.
-            most: How many tools to offer at most. Where a list would grow beyond, it begins anew
-                with what was chosen and what the conversation called last.
+            most: How many tools to offer at most. Where a list would grow beyond, it begins anew.
         """
         before = self.before["offered"]
         found = self._discovered(since_user=mode == "replace")
@@ -108,13 +107,12 @@ class Offering:
         for offer in (*before, *found):
             forms.setdefault(offer["name"], offer["trimmed"])
         kept = [offer["name"] for offer in before] if mode == "grow" else []
-        called = [*_called(self.messages), *filter(None, [self.forced])]
-        new = [offer["name"] for offer in found]
+        new = list(dict.fromkeys(offer["name"] for offer in found))
+        # In a conversation of so many tools that not all can stay, the first it called go.
+        room = max(most - len(new), 0)
+        called = [*_called(self.messages), *filter(None, [self.forced])][-room:] if room else []
         known = set(self._known({*kept, *called, *new}))
-        names = grown(kept, called, new, known)
-        if len(names) > most:
-            room = max(most - len(set(new)), 0)
-            names = grown((), called[-room:] if room else (), new, known)[:most]
+        names = bounded(kept, called, new, known, most=most)
         return Offers(
             offered=[Offer(name=name, trimmed=forms.get(name, [])) for name in names],
             examples=self._examples(selection) if examples else [],
@@ -225,12 +223,14 @@ def with_examples(messages: Sequence[AnyMessage], examples: Iterable[Examples]) 
     return list(shown())
 
 
-def _called(messages: Sequence[AnyMessage]) -> Iterator[str]:
+def _called(messages: Sequence[AnyMessage]) -> list[str]:
     """What the conversation calls; calls that could not be parsed are sent back too."""
+    names: dict[str, None] = {}
     for message in messages:
         if isinstance(message, AIMessage):
-            yield from called_names([message])
-            yield from (call["name"] for call in message.invalid_tool_calls if call["name"])
+            names |= dict.fromkeys(called_names([message]))
+            names |= {call["name"]: None for call in message.invalid_tool_calls if call["name"]}
+    return list(names)
 
 
 def _last_human(messages: Sequence[Any]) -> int | None:
