@@ -267,6 +267,23 @@ def test_a_tool_of_the_agents_own_may_have_the_name(few: ToolRetriever, echo: Ec
     assert offered(server.requests[0]).count("discover_tools") == 1
 
 
+@pytest.mark.parametrize("artifact", [None, "text", [1], [{"name": 1}], {"name": "list_order"}])
+def test_messages_of_another_tool_of_that_name_offer_nothing(
+    few: ToolRetriever, few_toolbox: Toolbox, artifact: Any
+) -> None:
+    call = {"name": "discover_tools", "args": {}, "id": "c1", "type": "tool_call"}
+    history = [
+        HumanMessage("what is there"),
+        AIMessage("", tool_calls=[call]),
+        ToolMessage("mine", name="discover_tools", artifact=artifact, tool_call_id="c1"),
+        HumanMessage("cancel the order"),
+    ]
+    with OpenAIServer(Reply("Done.")) as server:
+        agent = agent_of(server, middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox)])
+        agent.invoke({"messages": history})
+    assert offered(server.requests[0])[:2] == ["discover_tools", "cancel_order"]
+
+
 def test_what_the_history_names_is_offered(few: ToolRetriever, few_toolbox: Toolbox) -> None:
     """A provider may refuse a conversation that calls what is not offered."""
     call = {"name": "list_invoice", "args": {}, "id": "c1", "type": "tool_call"}

@@ -97,12 +97,15 @@ class Available:
     Attributes:
         fixed: The given tools that the index does not hold.
         ids: Ids of what can be run; None if that is all of the index.
+        forms: Tools as a model was shown them, by name and the steps that made them shorter: kept,
+            since a thread shows the same ones in every call.
     """
 
     def __init__(self, catalog: Catalog, given: Sequence[BaseTool]) -> None:
         self.catalog = catalog
         self.given = list(given)
         self.fixed: list[BaseTool] = []
+        self.forms: dict[tuple[str, ...], BaseTool] = {}
         self._entries: dict[str, Entry] = {}
         self._names: dict[str, str] = {}
         for tool in given:

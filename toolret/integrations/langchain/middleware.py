@@ -183,8 +183,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         tools: list[BaseTool | dict[str, Any]] = [*available.fixed, *dicts]
         if not turn.small and self._discovers(available):
             tools.append(DiscoverTool())
-        entries = ((available.entry(o["name"]), o["trimmed"]) for o in offers["offered"])
-        tools += [rendered(entry, steps, available.catalog) for entry, steps in entries if entry]
+        tools += rendered(offers, available)
         if turn.small and len(tools) == len(request.tools):
             return request
         messages = with_examples(request.messages, offers["examples"])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_function
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from toolret.integrations.langchain.access import permits
-from toolret.integrations.langchain.catalog import Available, Catalog, Entry
+from toolret.integrations.langchain.catalog import Available
 from toolret.offers import bounded, called_names
 from toolret.permissions import Allow
 from toolret.prompt import Packed
@@ -62,6 +64,9 @@ class Offers(TypedDict):
 
     offered: list[Offer]
     examples: list[Examples]
+
+
+_OFFERS = TypeAdapter(list[Offer])
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +131,7 @@ class Offering:
     def _discovered(self, *, since_user: bool) -> list[Offer]:
         """What the model has asked for, in this conversation or since the user last spoke."""
         start = (_last_human(self.messages) or 0) if since_user else 0
-        return [
-            offer
-            for message in self.messages[start:]
-            if isinstance(message, ToolMessage) and message.name == DISCOVER
-            for offer in message.artifact or ()
-        ]
+        return [offer for message in self.messages[start:] for offer in _offers_with(message)]
 
     def _examples(self, selection: Selection | None) -> list[Examples]:
         """The examples that stay, and those that the user's new message is given.
@@ -192,16 +192,25 @@ def _renamed(demo: PackedDemo, names: Mapping[str, str]) -> PackedDemo:
     return replace(demo, calls=calls)
 
 
-def rendered(entry: Entry, trimmed: Sequence[str], catalog: Catalog) -> BaseTool:
-    """The tool that a model sees: the one that runs, or a copy of it that was made shorter."""
-    tool = catalog.runnable(entry)
-    if not trimmed:
+def rendered(offers: Offers, available: Available) -> list[BaseTool]:
+    """The tools that a model sees: those that run, or copies of them that were made shorter."""
+    shown = []
+    for offer in offers["offered"]:
+        form = (offer["name"], *offer["trimmed"])
+        if form not in available.forms and (entry := available.entry(offer["name"])):
+            tool = available.catalog.runnable(entry)
+            available.forms[form] = _shortened(tool, offer["trimmed"])
+        if form in available.forms:
+            shown.append(available.forms[form])
+    return shown
+
+
+def _shortened(tool: BaseTool, steps: Sequence[str]) -> BaseTool:
+    if not steps:
         return tool
     function = convert_to_openai_function(tool)
-    form = PackedTool(
-        entry.tools[0].id, tool.name, function["description"], function.get("parameters", {})
-    )
-    for step in trimmed:
+    form = PackedTool("", tool.name, function["description"], function.get("parameters", {}))
+    for step in steps:
         form = TOOL_STEPS[step](form) if step in TOOL_STEPS else form
     changes = {"description": form.description, "args_schema": dict(form.parameters)}
     return tool.model_copy(update=changes)
@@ -231,6 +240,19 @@ def _called(messages: Sequence[AnyMessage]) -> list[str]:
             names |= dict.fromkeys(called_names([message]))
             names |= {call["name"]: None for call in message.invalid_tool_calls if call["name"]}
     return list(names)
+
+
+def _offers_with(message: AnyMessage) -> list[Offer]:
+    """What came with a message of ``discover_tools``; nothing if the tool was another of that name.
+
+    Whether a caller may use it is seen to afterwards: messages can be anybody's.
+    """
+    if not isinstance(message, ToolMessage) or message.name != DISCOVER:
+        return []
+    try:
+        return _OFFERS.validate_python(message.artifact)
+    except ValidationError:
+        return []
 
 
 def _last_human(messages: Sequence[Any]) -> int | None:
