@@ -156,8 +156,7 @@ class OpenAIServer:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - inherited
                 """Say nothing."""
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
+        self._http = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
 
     @property
@@ -220,6 +219,12 @@ class OpenAIServer:
             ],
             "usage": {"prompt_tokens": 0, "total_tokens": 0},
         }
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    """Connections that may wait to be taken: a test may open many at once."""
 
 
 _Answer: TypeAlias = tuple[dict[str, Any], Callable[[], bytes]]

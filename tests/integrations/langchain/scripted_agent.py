@@ -1,0 +1,85 @@
+"""Agents whose model is scripted: it calls, by name, tools that it wants and is offered.
+
+The model is a real server that ``ChatOpenAI`` talks to. It knows of a conversation only what stands
+in the request, so one server serves many threads at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from langchain.agents import create_agent
+from langchain_openai import ChatOpenAI
+
+from toolret.calling import Outcome
+from toolret.testing import OpenAIServer, Reply
+from toolret.types import Call, JsonObject, Tool
+
+Wanted = Sequence[tuple[str, JsonObject]]
+
+DISCOVER = "discover_tools"
+
+
+class Echo:
+    """Runs every tool by saying what it was asked."""
+
+    def __init__(self) -> None:
+        self.called: list[tuple[str, JsonObject]] = []
+
+    def runs(self, tool: Tool) -> bool:
+        return True
+
+    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+        self.called.append((tool.id, arguments))
+        return Outcome(f"{tool.id} done", dict(arguments))
+
+    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+        return self.call(tool, arguments)
+
+
+def offered(request: Mapping[str, Any]) -> list[str]:
+    """The names of the functions that a request offers, in order."""
+    return [t["function"]["name"] for t in request.get("tools", ()) if t["type"] == "function"]
+
+
+def wants(plans: Mapping[str, Wanted]) -> Callable[[dict[str, Any]], Reply]:
+    """A model that answers each user's text by calls: all that it is offered at once, in parallel.
+
+    What it is not offered it asks for, once, in the user's words; then it gives up.
+    """
+
+    def reply(request: dict[str, Any]) -> Reply:
+        messages = request["messages"]
+        start = max(i for i, m in enumerate(messages) if m["role"] == "user")
+        text = messages[start]["content"]
+        called = [
+            call["function"]["name"]
+            for message in messages[start:]
+            for call in message.get("tool_calls") or ()
+        ]
+        missing = [(name, values) for name, values in plans[text] if name not in called]
+        now = [(name, values) for name, values in missing if name in offered(request)]
+        if now:
+            return Reply(tool_calls=now)
+        if missing and DISCOVER in offered(request) and DISCOVER not in called:
+            return Reply(tool_calls=[(DISCOVER, {"query": text})])
+        return Reply("Gave up." if missing else f"Done: {text}")
+
+    return reply
+
+
+def model(server: OpenAIServer, **options: Any) -> ChatOpenAI:
+    """The real model that talks to the server."""
+    return ChatOpenAI(
+        model="gpt-5", base_url=server.base_url, api_key="key", max_retries=0, **options
+    )
+
+
+def agent_of(server: OpenAIServer, *, streaming: bool = False, **options: Any) -> Any:
+    """The real agent of such a model."""
+    return create_agent(model(server, streaming=streaming), **options)
+
+
+def as_wanted(calls: Sequence[Call], names: Callable[[str], str]) -> list[tuple[str, JsonObject]]:
+    return [(names(call.tool), call.arguments) for call in calls]

@@ -1,0 +1,34 @@
+"""The seam of langgraph-bigtool, as its 0.0.3 uses it: a tool made of both functions, ids back."""
+
+from __future__ import annotations
+
+from langchain_core.tools import StructuredTool
+from langchain_core.utils.function_calling import convert_to_openai_function
+
+from toolret import ToolRetriever
+from toolret.integrations.langchain import retrieve_tools_coroutine, retrieve_tools_function
+
+
+async def test_the_two_functions_are_one_tool(few: ToolRetriever) -> None:
+    tool = StructuredTool.from_function(
+        func=retrieve_tools_function(few, limit=1),
+        coroutine=retrieve_tools_coroutine(few, limit=1),
+    )
+    assert convert_to_openai_function(tool) == {
+        "name": "retrieve_tools",
+        "description": "Retrieve tools to use, given what you want to do in one sentence.",
+        "parameters": {
+            "type": "object",
+            "properties": {"query": {"type": "string"}},
+            "required": ["query"],
+        },
+    }
+    for ids in (tool.invoke({"query": "track it"}), await tool.ainvoke({"query": "track it"})):
+        assert len(ids) == 1
+        assert ids[0].startswith("track")
+
+
+async def test_permissions(few: ToolRetriever) -> None:
+    ids = retrieve_tools_function(few, allow=["cancel"])("track the parcel")
+    assert all(id_.startswith("cancel") for id_ in ids)
+    assert await retrieve_tools_coroutine(few, allow=["cancel"])("track the parcel") == ids

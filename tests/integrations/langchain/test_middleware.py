@@ -1,0 +1,617 @@
+"""What the middleware does to an agent, seen in the requests that reach the model's server."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    HumanInTheLoopMiddleware,
+    SummarizationMiddleware,
+)
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.tools import BaseTool
+from langchain_core.tools import tool as langchain_tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+from pydantic import BaseModel
+
+from tests.conftest import tool
+from tests.integrations.langchain.conftest import SOME_DEMOS, SOME_TOOLS, few_of
+from tests.integrations.langchain.scripted_agent import Echo, agent_of, model, offered, wants
+from toolret import Tool, Toolbox, ToolIndex, ToolRetriever, load_tools
+from toolret.integrations.langchain import ToolRetrieverMiddleware, langchain_tools
+from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
+
+THREAD: Any = {"configurable": {"thread_id": "one"}}
+
+
+def given(tools: Sequence[Tool], echo: Echo) -> list[BaseTool]:
+    """The tools as an agent is given them."""
+    return langchain_tools(tools, Toolbox(tools, echo))
+
+
+def ask(agent: Any, text: str, **options: Any) -> list[Any]:
+    messages: list[Any] = agent.invoke({"messages": [("user", text)]}, THREAD, **options)[
+        "messages"
+    ]
+    return messages
+
+
+def results(messages: list[Any]) -> list[tuple[str | None, str]]:
+    return [(m.name, m.status) for m in messages if isinstance(m, ToolMessage)]
+
+
+@langchain_tool
+def own_tool() -> str:
+    """Something that the index knows nothing of."""
+    return "own"
+
+
+def test_one_line_narrows_an_agents_tools(few: ToolRetriever, echo: Echo) -> None:
+    plan = {"cancel the order": [("cancel_order", {"id": "7"})]}
+    with OpenAIServer(wants(plan)) as server:
+        agent = agent_of(
+            server,
+            tools=[own_tool, *given(SOME_TOOLS, echo)],
+            middleware=[ToolRetrieverMiddleware(few)],
+        )
+        messages = ask(agent, "cancel the order")
+    names = offered(server.requests[0])
+    assert names[:3] == ["own_tool", "discover_tools", "cancel_order"]
+    assert len(names) <= 4
+    assert results(messages) == [("cancel_order", "success")]
+    assert echo.called == [("cancel_order", {"id": "7"})]
+
+
+def test_a_given_tool_is_shown_as_it_is(few: ToolRetriever) -> None:
+    """What the agent was given is what the model sees, though the index says it otherwise."""
+
+    @langchain_tool
+    def cancel_order(order: int) -> str:
+        """The agent's own words."""
+        return f"cancelled {order}"
+
+    plan = {"cancel the order": [("cancel_order", {"order": 7})]}
+    with OpenAIServer(wants(plan)) as server:
+        agent = agent_of(server, tools=[cancel_order], middleware=[ToolRetrieverMiddleware(few)])
+        messages = ask(agent, "cancel the order")
+    (function,) = [t["function"] for t in server.requests[0]["tools"]]
+    assert function["description"] == "The agent's own words."
+    assert messages[-2].content == "cancelled 7"
+
+
+def test_tools_of_a_namespace_keep_the_names_that_the_agent_has_for_them(
+    tmp_path: Path, echo: Echo
+) -> None:
+    tools = [tool(f"make_{i}", f"Make the thing {i}.") for i in range(6)]
+    agents = given(tools, echo)
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync_tools(load_tools(agents, namespace="shop"))
+    plan: Any = {"make the thing 3": [("make_3", {})]}
+    with OpenAIServer(wants(plan)) as server:
+        agent = agent_of(
+            server,
+            tools=agents,
+            middleware=[ToolRetrieverMiddleware(ToolRetriever(index, max_tools=2))],
+        )
+        messages = ask(agent, "make the thing 3")
+    assert "make_3" in offered(server.requests[0])
+    assert len(offered(server.requests[0])) <= 3
+    assert results(messages) == [("make_3", "success")]
+
+
+def test_a_small_catalog_is_left_alone(few: ToolRetriever, echo: Echo) -> None:
+    hosted = {"type": "function", "function": {"name": "hosted", "description": "By dict."}}
+    tools = [own_tool, *given(SOME_TOOLS[:2], echo), hosted]
+    requests = []
+    for middleware in ([], [ToolRetrieverMiddleware(few)]):
+        with OpenAIServer(wants({"hello": []})) as server:
+            ask(agent_of(server, tools=tools, middleware=middleware), "hello")
+        requests += server.requests
+    assert requests[0] == requests[1]
+
+
+def test_a_budget_makes_even_two_tools_too_many(few: ToolRetriever, echo: Echo) -> None:
+    few.token_budget = 60
+    with OpenAIServer(wants({"cancel the order": []})) as server:
+        agent = agent_of(
+            server,
+            tools=given(SOME_TOOLS[:2], echo),
+            middleware=[ToolRetrieverMiddleware(few)],
+        )
+        ask(agent, "cancel the order")
+    assert offered(server.requests[0]) == ["discover_tools", "cancel_order"]
+
+
+def test_providers_own_tools_and_structured_replies_pass(few: ToolRetriever, echo: Echo) -> None:
+    class Answer(BaseModel):
+        """The answer."""
+
+        text: str
+
+    def reply(request: dict[str, Any]) -> Reply:
+        return Reply(tool_calls=[("Answer", {"text": "done"})])
+
+    from langchain.agents.structured_output import ToolStrategy
+
+    hosted = {"type": "function", "function": {"name": "hosted", "description": "By dict."}}
+    with OpenAIServer(reply) as server:
+        agent = agent_of(
+            server,
+            tools=[*given(SOME_TOOLS, echo), hosted],
+            middleware=[ToolRetrieverMiddleware(few)],
+            response_format=ToolStrategy(Answer),
+        )
+        answer = agent.invoke({"messages": [("user", "cancel the order")]})
+    assert hosted in server.requests[0]["tools"]
+    assert answer["structured_response"] == Answer(text="done")
+    assert "toolret" not in answer
+
+
+def test_a_tool_that_was_not_offered_is_refused_and_then_offered(
+    few: ToolRetriever, echo: Echo, saver: InMemorySaver
+) -> None:
+    """In parallel with one that was; the model recovers by calling it again."""
+    replies = [
+        Reply(tool_calls=[("cancel_order", {"id": "1"}), ("track_parcel", {"id": "2"})]),
+        Reply(tool_calls=[("track_parcel", {"id": "2"})]),
+        Reply("Done."),
+    ]
+    with OpenAIServer(*replies) as server:
+        agent = agent_of(
+            server,
+            tools=given(SOME_TOOLS, echo),
+            middleware=[ToolRetrieverMiddleware(few)],
+            checkpointer=saver,
+        )
+        messages = ask(agent, "cancel the order")
+    assert results(messages) == [
+        ("cancel_order", "success"),
+        ("track_parcel", "error"),
+        ("track_parcel", "success"),
+    ]
+    refused = messages[3].content
+    assert "'track_parcel' is not available now" in refused
+    assert "cancel_order, discover_tools" in refused
+    assert "list_invoice" not in refused
+    assert offered(server.requests[1])[-1] == "track_parcel"
+    assert echo.called == [("cancel_order", {"id": "1"}), ("track_parcel", {"id": "2"})]
+
+
+def test_a_tool_that_does_not_exist_is_refused_without_naming_what_was_not_offered(
+    few: ToolRetriever, echo: Echo
+) -> None:
+    replies = [Reply(tool_calls=[("make_coffee", {})]), Reply("Sorry.")]
+    with OpenAIServer(*replies) as server:
+        agent = agent_of(
+            server,
+            tools=[own_tool, *given(SOME_TOOLS, echo)],
+            middleware=[ToolRetrieverMiddleware(few)],
+        )
+        messages = ask(agent, "cancel the order")
+    assert results(messages) == [("make_coffee", "error")]
+    assert "own_tool" in messages[2].content
+    assert "list_invoice" not in messages[2].content
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_the_model_asks_for_more(
+    few: ToolRetriever, few_toolbox: Toolbox, echo: Echo, asynchronous: bool
+) -> None:
+    """Of tools that the agent was never given."""
+    replies = [
+        Reply(tool_calls=[("discover_tools", {"query": "track the parcel"})]),
+        Reply(tool_calls=[("track_parcel", {"id": "2"})]),
+        Reply("Done."),
+    ]
+    with OpenAIServer(*replies) as server:
+        agent = agent_of(server, middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox)])
+        ask_for: Any = {"messages": [("user", "cancel the order")]}
+        answer = await agent.ainvoke(ask_for) if asynchronous else agent.invoke(ask_for)
+    found = answer["messages"][2]
+    assert isinstance(found, ToolMessage)
+    assert 'track_parcel: Track the parcel of a customer.\n  arguments: {"type":"object"' in (
+        found.text
+    )
+    assert "Request: track the parcel of Carol" in found.text
+    assert "track_parcel" not in offered(server.requests[0])
+    assert offered(server.requests[1])[: len(offered(server.requests[0]))] == offered(
+        server.requests[0]
+    )
+    assert "track_parcel" in offered(server.requests[1])
+    assert echo.called == [("track_parcel", {"id": "2"})]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"query": "zymurgy"}, "No tool fits that"),
+        ({"query": " "}, "say what you want to do"),
+        ({"q": 3}, "say what you want to do"),
+    ],
+)
+def test_asking_for_nothing_that_there_is(
+    few: ToolRetriever, few_toolbox: Toolbox, arguments: Any, told: str
+) -> None:
+    few.min_score = 0.5
+    replies = [Reply(tool_calls=[("discover_tools", arguments)]), Reply("Sorry.")]
+    with OpenAIServer(*replies) as server:
+        agent = agent_of(server, middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox)])
+        messages = ask(agent, "cancel the order")
+    assert told in messages[2].text
+
+
+def test_a_tool_of_the_agents_own_may_have_the_name(few: ToolRetriever, echo: Echo) -> None:
+    @langchain_tool
+    def discover_tools(query: str) -> str:
+        """Mine."""
+        return "mine"
+
+    with OpenAIServer(
+        Reply(tool_calls=[("discover_tools", {"query": "x"})]), Reply("Done.")
+    ) as server:
+        agent = agent_of(
+            server,
+            tools=[discover_tools, *given(SOME_TOOLS, echo)],
+            middleware=[ToolRetrieverMiddleware(few)],
+        )
+        messages = ask(agent, "cancel the order")
+    assert messages[2].content == "mine"
+    assert offered(server.requests[0]).count("discover_tools") == 1
+
+
+@pytest.mark.parametrize("artifact", [None, "text", [1], [{"name": 1}], {"name": "list_order"}])
+def test_messages_of_another_tool_of_that_name_offer_nothing(
+    few: ToolRetriever, few_toolbox: Toolbox, artifact: Any
+) -> None:
+    call = {"name": "discover_tools", "args": {}, "id": "c1", "type": "tool_call"}
+    history = [
+        HumanMessage("what is there"),
+        AIMessage("", tool_calls=[call]),
+        ToolMessage("mine", name="discover_tools", artifact=artifact, tool_call_id="c1"),
+        HumanMessage("cancel the order"),
+    ]
+    with OpenAIServer(Reply("Done.")) as server:
+        agent = agent_of(server, middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox)])
+        agent.invoke({"messages": history})
+    assert offered(server.requests[0])[:2] == ["discover_tools", "cancel_order"]
+
+
+def test_what_the_history_names_is_offered(few: ToolRetriever, few_toolbox: Toolbox) -> None:
+    """A provider may refuse a conversation that calls what is not offered."""
+    call = {"name": "list_invoice", "args": {}, "id": "c1", "type": "tool_call"}
+    bad = {"name": "list_order", "args": "{", "id": "c2", "error": None}
+    history = [
+        HumanMessage("my invoices"),
+        AIMessage("", tool_calls=[call], invalid_tool_calls=[bad | {"type": "invalid_tool_call"}]),
+        ToolMessage("none", tool_call_id="c1"),
+        HumanMessage("cancel the order"),
+    ]
+    with OpenAIServer(Reply("Done.")) as server:
+        agent = agent_of(
+            server,
+            middleware=[
+                ToolRetrieverMiddleware(few, toolbox=few_toolbox, mode="replace"),
+            ],
+        )
+        agent.invoke({"messages": history})
+    assert offered(server.requests[0])[:3] == ["discover_tools", "list_invoice", "list_order"]
+
+
+def test_a_tool_that_the_model_is_made_to_call_is_offered(
+    few: ToolRetriever, few_toolbox: Toolbox
+) -> None:
+    class Forcing(AgentMiddleware[Any, Any, Any]):
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            return handler(request.override(tool_choice="list_invoice"))
+
+    with OpenAIServer(Reply("Done.")) as server:
+        agent = agent_of(
+            server,
+            middleware=[Forcing(), ToolRetrieverMiddleware(few, toolbox=few_toolbox)],
+        )
+        ask(agent, "cancel the order")
+    assert "list_invoice" in offered(server.requests[0])
+    assert server.requests[0]["tool_choice"]["function"] == {"name": "list_invoice"}
+
+
+def test_a_list_that_grows_beyond_its_limit_begins_anew(
+    few: ToolRetriever, few_toolbox: Toolbox, saver: InMemorySaver
+) -> None:
+    texts = [f"{t.name.replace('_', ' the ')}" for t in SOME_TOOLS]
+    plan: Any = {text: [(tool_.name, {})] for text, tool_ in zip(texts, SOME_TOOLS, strict=True)}
+    middleware = ToolRetrieverMiddleware(few, toolbox=few_toolbox, max_offered=6)
+    with OpenAIServer(wants(plan)) as server:
+        agent = agent_of(server, middleware=[middleware], checkpointer=saver)
+        for text in texts:
+            assert ask(agent, text)[-1].text == f"Done: {text}"
+    assert max(len(offered(request)) for request in server.requests) <= 7
+
+
+def test_examples_stand_before_the_message_they_are_for(
+    few: ToolRetriever, few_toolbox: Toolbox, saver: InMemorySaver
+) -> None:
+    with OpenAIServer(Reply("Done.")) as server:
+        agent = agent_of(
+            server,
+            middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox)],
+            checkpointer=saver,
+        )
+        ask(agent, "cancel the order")
+        messages = ask(agent, "cancel the order, and track the parcel")
+    said = [m["content"] for m in server.requests[1]["messages"] if m["role"] == "user"]
+    assert "please cancel the order of Alice" in said[0]
+    assert said[1] == "cancel the order"
+    assert "track the parcel of Carol" in said[2]
+    assert "please cancel the order of Alice" not in said[2]  # shown already
+    assert said[3] == "cancel the order, and track the parcel"
+    assert [m.text for m in messages] == [said[1], "Done.", said[3], "Done."]
+
+
+def test_examples_can_be_left_out(few: ToolRetriever, few_toolbox: Toolbox) -> None:
+    middleware = ToolRetrieverMiddleware(few, toolbox=few_toolbox, examples=False)
+    replies = [
+        Reply(tool_calls=[("discover_tools", {"query": "track the parcel"})]),
+        Reply("Done."),
+    ]
+    with OpenAIServer(*replies) as server:
+        ask(agent_of(server, middleware=[middleware]), "cancel the order")
+    assert "Request:" not in json.dumps(server.requests)
+
+
+class _BrokenEmbedder(HashedWordsEmbedder):
+    broken = False
+
+    def embed_query(self, text: str) -> list[float]:
+        if self.broken:
+            raise RuntimeError("out of memory")
+        return super().embed_query(text)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_an_agent_outlives_its_retriever(
+    tmp_path: Path,
+    few_toolbox: Toolbox,
+    saver: InMemorySaver,
+    caplog: pytest.LogCaptureFixture,
+    asynchronous: bool,
+) -> None:
+    embedder = _BrokenEmbedder()
+    index = ToolIndex(tmp_path / "index", embedder=embedder)
+    index.sync_tools(SOME_TOOLS)
+    retriever = few_of(index)
+    replies = [
+        Reply("Done."),
+        Reply(tool_calls=[("discover_tools", {"query": "track"}), ("cancel_order", {"id": "1"})]),
+        Reply("Done."),
+    ]
+    with OpenAIServer(*replies) as server:
+        agent = agent_of(
+            server,
+            middleware=[ToolRetrieverMiddleware(retriever, toolbox=few_toolbox)],
+            checkpointer=saver,
+        )
+        ask(agent, "cancel the order")
+        embedder.broken = True
+        with caplog.at_level(logging.WARNING):
+            again: Any = {"messages": [("user", "track the parcel")]}
+            answer = (
+                await agent.ainvoke(again, THREAD) if asynchronous else agent.invoke(again, THREAD)
+            )
+    assert offered(server.requests[1]) == offered(server.requests[0])
+    assert results(answer["messages"]) == [
+        ("discover_tools", "success"),
+        ("cancel_order", "success"),
+    ]
+    assert "the search failed" in answer["messages"][-3].text
+    assert "the agent goes on with what it was offered before" in caplog.text
+    assert "out of memory" in caplog.text
+
+
+def test_a_message_without_text_is_no_fault(few: ToolRetriever, few_toolbox: Toolbox) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}
+    with OpenAIServer(Reply("A picture.")) as server:
+        agent = agent_of(server, middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox)])
+        agent.invoke({"messages": [HumanMessage([image])]})
+    assert "discover_tools" in offered(server.requests[0])
+
+
+def test_an_agent_whose_tools_are_not_in_the_index_is_left_alone(
+    few: ToolRetriever, caplog: pytest.LogCaptureFixture
+) -> None:
+    with OpenAIServer(Reply("Done.")) as server, caplog.at_level(logging.WARNING):
+        agent = agent_of(server, tools=[own_tool], middleware=[ToolRetrieverMiddleware(few)])
+        ask(agent, "cancel the order")
+    assert offered(server.requests[0]) == ["own_tool"]
+    assert "none of the agent's tools is in the index" in caplog.text
+
+
+def test_middleware_before_it_may_bring_tools_and_run_them(
+    few: ToolRetriever, few_toolbox: Toolbox
+) -> None:
+    class Bringing(AgentMiddleware[Any, Any, Any]):
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            return handler(request.override(tools=[*request.tools, own_tool]))
+
+        def wrap_tool_call(self, request: Any, handler: Any) -> Any:
+            mine = request.tool_call["name"] == "own_tool"
+            return handler(request.override(tool=own_tool) if mine else request)
+
+    replies = [Reply(tool_calls=[("own_tool", {}), ("cancel_order", {})]), Reply("Done.")]
+    with OpenAIServer(*replies) as server:
+        agent = agent_of(
+            server, middleware=[Bringing(), ToolRetrieverMiddleware(few, toolbox=few_toolbox)]
+        )
+        messages = ask(agent, "cancel the order")
+    assert results(messages) == [("own_tool", "success"), ("cancel_order", "success")]
+
+
+def test_a_summary_of_the_conversation_loses_no_tool(
+    few: ToolRetriever, few_toolbox: Toolbox, saver: InMemorySaver
+) -> None:
+    """Nor do examples stay whose message is gone."""
+    plan: Any = {
+        "cancel the order": [("cancel_order", {})],
+        "track the parcel": [("track_parcel", {})],
+        "list the invoice": [("list_invoice", {})],
+    }
+    with OpenAIServer(Reply("They cancelled.")) as summarizer, OpenAIServer(wants(plan)) as server:
+        summary = SummarizationMiddleware(
+            model(summarizer), trigger=("messages", 5), keep=("messages", 1)
+        )
+        agent = agent_of(
+            server,
+            middleware=[summary, ToolRetrieverMiddleware(few, toolbox=few_toolbox)],
+            checkpointer=saver,
+        )
+        for text in plan:
+            assert ask(agent, text)[-1].text == f"Done: {text}"
+    assert summarizer.requests
+    last = server.requests[-1]
+    assert "order of Alice" not in json.dumps(last["messages"])
+    assert {"cancel_order", "track_parcel", "list_invoice"} <= {*offered(last)}
+    names = [offered(request) for request in server.requests]
+    assert all(after[: len(before)] == before for before, after in pairwise(names))
+
+
+def test_the_state_is_plain_json(
+    few: ToolRetriever, few_toolbox: Toolbox, saver: InMemorySaver
+) -> None:
+    few.token_budget = 120
+    with OpenAIServer(Reply("Done.")) as server:
+        middleware = [ToolRetrieverMiddleware(few, toolbox=few_toolbox)]
+        agent = agent_of(server, middleware=middleware, checkpointer=saver)
+        ask(agent, "cancel the order")
+    state = agent.get_state(THREAD).values["toolret"]
+    assert state["offered"][0]["name"] == "cancel_order"
+    assert json.loads(json.dumps(state)) == state
+
+
+def test_a_tool_that_was_made_shorter_runs_whole(
+    tmp_path: Path, echo: Echo, saver: InMemorySaver
+) -> None:
+    """It is shown so in every turn, and what the model leaves out of sight still reaches it."""
+    long = {"type": "string", "description": "What the model can do without. " * 40}
+    parameters = {"type": "object", "properties": {"id": long, "note": long}, "required": ["id"]}
+    tools = [
+        tool(f"make_{name}", f"Make the {name}.", parameters=parameters)
+        for name in ("bread", "butter", "cheese")
+    ]
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync_tools(tools)
+    retriever = ToolRetriever(index, max_tools=2, token_budget=150, min_recall=1.0)
+    call = {"id": "1", "note": "soon"}
+    plan: Any = {"make the bread": [("make_bread", call)], "make the cheese": []}
+    with OpenAIServer(wants(plan)) as server:
+        agent = agent_of(
+            server,
+            tools=given(tools, echo),
+            middleware=[ToolRetrieverMiddleware(retriever)],
+            checkpointer=saver,
+        )
+        ask(agent, "make the bread")
+        retriever.token_budget = None
+        ask(agent, "make the cheese")
+    first = server.requests[0]["tools"][1]["function"]
+    assert first["name"] == "make_bread"
+    assert retriever.counter.count(json.dumps(first)) < 100
+    assert server.requests[-1]["tools"][1]["function"] == first
+    assert echo.called == [("make_bread", call)]
+
+
+def test_a_person_approves_a_call_and_the_thread_goes_on(
+    few: ToolRetriever, echo: Echo, saver: InMemorySaver
+) -> None:
+    plan = {"cancel the order": [("cancel_order", {"id": "7"})]}
+    with OpenAIServer(wants(plan)) as server:
+
+        def agent() -> Any:
+            """As a new process makes it."""
+            return agent_of(
+                server,
+                tools=given(SOME_TOOLS, echo),
+                middleware=[
+                    HumanInTheLoopMiddleware(interrupt_on={"cancel_order": True}),
+                    ToolRetrieverMiddleware(few),
+                ],
+                checkpointer=saver,
+            )
+
+        paused = agent().invoke({"messages": [("user", "cancel the order")]}, THREAD)
+        assert paused["__interrupt__"]
+        assert echo.called == []
+        decision: Any = Command(resume={"decisions": [{"type": "approve"}]})
+        answer = agent().invoke(decision, THREAD)
+    assert answer["messages"][-1].text == "Done: cancel the order"
+    assert echo.called == [("cancel_order", {"id": "7"})]
+    assert offered(server.requests[1]) == offered(server.requests[0])
+
+
+async def test_a_thread_that_stops_before_its_tools_goes_on(
+    few: ToolRetriever, few_toolbox: Toolbox, echo: Echo, saver: InMemorySaver
+) -> None:
+    plan = {"cancel the order": [("cancel_order", {"id": "7"})]}
+    with OpenAIServer(wants(plan)) as server:
+        agent = agent_of(
+            server,
+            middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox)],
+            checkpointer=saver,
+            interrupt_before=["tools"],
+        )
+        await agent.ainvoke({"messages": [("user", "cancel the order")]}, THREAD)
+        assert echo.called == []
+        answer = await agent.ainvoke(None, THREAD)
+    assert answer["messages"][-1].text == "Done: cancel the order"
+    assert echo.called == [("cancel_order", {"id": "7"})]
+
+
+def test_the_words_of_the_retrievers_own_llm_do_not_reach_the_stream(
+    few: ToolRetriever, few_toolbox: Toolbox
+) -> None:
+    plan = {"cancel the order": [("cancel_order", {"id": "7"})]}
+    with (
+        OpenAIServer(Reply(json.dumps({"queries": ["leaking words"]}))) as rewriter,
+        OpenAIServer(wants(plan)) as server,
+    ):
+        retriever = ToolRetriever(few.index, llm=model(rewriter, streaming=True), max_tools=2)
+        agent = agent_of(
+            server,
+            streaming=True,
+            middleware=[ToolRetrieverMiddleware(retriever, toolbox=few_toolbox)],
+        )
+        modes: Any = ["messages", "updates", "values", "custom"]
+        seen = repr(
+            list(agent.stream({"messages": [("user", "cancel the order")]}, stream_mode=modes))
+        )
+    assert len(rewriter.requests) == 2
+    assert "leaking" not in seen
+    assert "cancel_order" in seen
+
+
+def test_an_index_that_changes_while_a_thread_goes_on(
+    tmp_path: Path, few_toolbox: Toolbox, saver: InMemorySaver
+) -> None:
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync(SOME_TOOLS, SOME_DEMOS)
+    replies = [Reply("Done."), Reply(tool_calls=[("cancel_order", {"id": "1"})]), Reply("Done.")]
+    with OpenAIServer(*replies) as server:
+        agent = agent_of(
+            server,
+            middleware=[ToolRetrieverMiddleware(few_of(index), toolbox=few_toolbox)],
+            checkpointer=saver,
+        )
+        ask(agent, "cancel the order")
+        index.sync_demos([])
+        index.remove_tools(["cancel_order"])
+        messages = ask(agent, "cancel the payment")
+    assert "cancel_order" in offered(server.requests[0])
+    assert "cancel_order" not in offered(server.requests[1])
+    assert results(messages) == [("cancel_order", "error")]
+    assert "cancel the order of Alice" not in json.dumps(server.requests[1]["messages"])

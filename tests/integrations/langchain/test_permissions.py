@@ -1,0 +1,198 @@
+"""Permissions of each request reach the search, the offer, what is shown and what is run."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+
+from tests.integrations.langchain.conftest import SOME_TOOLS
+from tests.integrations.langchain.scripted_agent import Echo, agent_of, offered
+from toolret import Toolbox, ToolRetriever
+from toolret.integrations.langchain import Caller, ToolRetrieverMiddleware, langchain_tools
+from toolret.integrations.langchain.access import allow_for, permits
+from toolret.testing import OpenAIServer, Reply
+from toolret.types import Tool
+
+THREAD: Any = {"configurable": {"thread_id": "one"}}
+
+
+@dataclass
+class User:
+    scopes: Any
+
+
+def by_scopes(caller: Caller) -> Any:
+    return caller.context.scopes
+
+
+TRIES_ALL = [
+    Reply(tool_calls=[("discover_tools", {"query": "refund the payment of Bob"})]),
+    Reply(tool_calls=[("refund_payment", {"id": "1"}), ("cancel_order", {"id": "2"})]),
+    Reply(tool_calls=[("refund_payment", {"id": "1"})]),
+    Reply("Done."),
+]
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_what_is_forbidden_is_not_seen_and_not_run(
+    few: ToolRetriever, few_toolbox: Toolbox, echo: Echo, given: bool, asynchronous: bool
+) -> None:
+    middleware = ToolRetrieverMiddleware(few, toolbox=few_toolbox, allow=by_scopes)
+    tools = langchain_tools(SOME_TOOLS, few_toolbox) if given else []
+    text = "cancel the order and refund the payment"
+    with OpenAIServer(*TRIES_ALL) as server:
+        agent = agent_of(server, tools=tools, middleware=[middleware], context_schema=User)
+        ask: Any = {"messages": [("user", text)]}
+        user = User(["cancel", "track"])
+        if asynchronous:
+            answer = await agent.ainvoke(ask, context=user)
+        else:
+            answer = agent.invoke(ask, context=user)
+    assert echo.called == [("cancel_order", {"id": "2"})]
+    for request in server.requests:
+        assert all(n.startswith(("cancel", "track", "discover")) for n in offered(request))
+    said = [m for m in server.requests[-1]["messages"] if m["role"] != "assistant"]
+    told = json.dumps([m for m in said if m["content"] != text])
+    assert "Bob" not in told
+    assert "refund the payment" not in told
+    refused = [m for m in answer["messages"] if m.type == "tool" and m.status == "error"]
+    assert [m.name for m in refused] == ["refund_payment", "refund_payment"]
+    assert not any("refund" in m.text.split("Available")[1] for m in refused)
+
+
+def test_a_permission_that_is_taken_away_counts_at_once(
+    few: ToolRetriever, few_toolbox: Toolbox, echo: Echo, saver: InMemorySaver
+) -> None:
+    """The tool, the examples that showed it, and a call that the model makes from memory."""
+    replies = [
+        Reply(tool_calls=[("cancel_order", {"id": "1"})]),
+        Reply("Done."),
+        Reply(tool_calls=[("cancel_order", {"id": "2"})]),
+        Reply("Done."),
+    ]
+    with OpenAIServer(*replies) as server:
+        agent = agent_of(
+            server,
+            middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox, allow=by_scopes)],
+            context_schema=User,
+            checkpointer=saver,
+        )
+        for scopes in (["cancel"], ["track"]):
+            ask = {"messages": [("user", "cancel the order")]}
+            agent.invoke(ask, THREAD, context=User(scopes))
+    assert echo.called == [("cancel_order", {"id": "1"})]
+    assert "order of Alice" in json.dumps(server.requests[0]["messages"])
+    for request in server.requests[2:]:
+        assert all(name.startswith(("track", "discover")) for name in offered(request))
+        assert "order of Alice" not in json.dumps(request["messages"])
+
+
+def test_a_permission_that_is_taken_away_between_the_call_and_its_run(
+    few: ToolRetriever, few_toolbox: Toolbox, echo: Echo, saver: InMemorySaver
+) -> None:
+    replies = [Reply(tool_calls=[("cancel_order", {"id": "1"})]), Reply("Done.")]
+    with OpenAIServer(*replies) as server:
+        agent = agent_of(
+            server,
+            middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox, allow=by_scopes)],
+            context_schema=User,
+            checkpointer=saver,
+            interrupt_before=["tools"],
+        )
+        ask = {"messages": [("user", "cancel the order")]}
+        agent.invoke(ask, THREAD, context=User(["cancel"]))
+        answer = agent.invoke(None, THREAD, context=User(["track"]))
+    assert echo.called == []
+    assert "is not available now" in answer["messages"][2].text
+
+
+def test_permissions_may_come_from_the_state(few: ToolRetriever, few_toolbox: Toolbox) -> None:
+    from langchain.agents import AgentState
+
+    class WithScopes(AgentState[Any]):
+        scopes: list[str]
+
+    with OpenAIServer(Reply("Done.")) as server:
+        agent = agent_of(
+            server,
+            middleware=[
+                ToolRetrieverMiddleware(
+                    few, toolbox=few_toolbox, allow=lambda caller: caller.state["scopes"]
+                )
+            ],
+            state_schema=WithScopes,
+        )
+        agent.invoke({"messages": [("user", "cancel the order")], "scopes": ["track"]})
+    assert offered(server.requests[0])[1:] != []
+    assert all(name.startswith("track") for name in offered(server.requests[0])[1:])
+
+
+def test_a_small_catalog_is_cut_to_what_is_allowed(
+    few: ToolRetriever, few_toolbox: Toolbox
+) -> None:
+    given = langchain_tools([SOME_TOOLS[0], SOME_TOOLS[4]], few_toolbox)
+    replies = [Reply(tool_calls=[("refund_order", {})]), Reply("Done.")]
+    with OpenAIServer(*replies) as server:
+        agent = agent_of(
+            server,
+            tools=given,
+            middleware=[ToolRetrieverMiddleware(few, allow=["cancel"])],
+        )
+        answer = agent.invoke({"messages": [("user", "cancel the order")]})
+    assert offered(server.requests[0]) == ["cancel_order"]
+    assert answer["messages"][2].status == "error"
+
+
+def raises(_: Caller) -> Any:
+    raise KeyError("user")
+
+
+def refuses(_: Tool) -> bool:
+    raise KeyError("tool")
+
+
+@pytest.mark.parametrize(
+    "allow",
+    [
+        raises,
+        lambda _: None,
+        lambda _: "cancel",
+        lambda _: 3,
+        lambda _: iter(["cancel"]),
+        lambda _: refuses,
+    ],
+)
+def test_a_mistake_opens_nothing(
+    few: ToolRetriever,
+    few_toolbox: Toolbox,
+    echo: Echo,
+    caplog: pytest.LogCaptureFixture,
+    allow: Callable[[Caller], Any],
+) -> None:
+    with OpenAIServer(*TRIES_ALL) as server, caplog.at_level(logging.WARNING):
+        agent = agent_of(
+            server,
+            middleware=[ToolRetrieverMiddleware(few, toolbox=few_toolbox, allow=allow)],
+        )
+        answer = agent.invoke({"messages": [("user", "cancel the order")]})
+    assert answer["messages"][-1].text == "Done."
+    assert echo.called == []
+    assert {name for r in server.requests for name in offered(r)} == {"discover_tools"}
+    assert "`allow`" in caplog.text
+
+
+def test_what_a_caller_may_use() -> None:
+    cancel, refund = SOME_TOOLS[0], SOME_TOOLS[4]
+    alice = Caller(context=User(["cancel"]))
+    for allow in (by_scopes, ["cancel"], lambda _: lambda tool: tool.name == "cancel_order"):
+        granted = allow_for(allow, alice)
+        assert permits(granted, cancel)
+        assert not permits(granted, refund)
+    assert permits(allow_for(None, alice), refund)

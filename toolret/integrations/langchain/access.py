@@ -1,0 +1,75 @@
+"""Who is asking, and what they may use: permissions of one request, which fail closed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from toolret.permissions import Allow
+from toolret.types import Tool
+
+__all__ = ["AllowFor", "Caller", "allow_for", "permits"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What is known of who is asking, in one model call or tool call.
+
+    Attributes:
+        context: The run's context, as it was given to ``invoke(..., context=...)``.
+        state: The graph's state.
+        store: The agent's store, if it has one.
+    """
+
+    context: Any = None
+    state: Mapping[str, Any] = field(default_factory=dict)
+    store: Any = None
+
+
+AllowFor: TypeAlias = Callable[[Caller], Allow] | Collection[str] | None
+"""The permissions that all callers hold, or what gives those of one; None: all are allowed."""
+
+
+def allow_for(allow: AllowFor, caller: Caller) -> Allow:
+    """What the caller may use; nothing if that cannot be told.
+
+    A callable that fails, or gives None or a single text, has made a mistake, and a mistake must
+    not open anything.
+    """
+    if not callable(allow):
+        return None if allow is None else frozenset(allow)
+    try:
+        granted = allow(caller)
+    except Exception as error:  # noqa: BLE001 - anybody's code; the agent goes on without tools
+        _log.warning("`allow` failed, so no tool of the index is allowed: %r", error)
+        return _nothing
+    if callable(granted):
+        return _guarded(granted)
+    if isinstance(granted, Collection) and not isinstance(granted, str | bytes):
+        return frozenset(granted)
+    _log.warning("`allow` gave no permissions but %r, so no tool of the index is allowed", granted)
+    return _nothing
+
+
+def permits(allow: Allow, tool: Tool) -> bool:
+    """Whether the caller may use a tool."""
+    return allow(tool) if callable(allow) else tool.permitted(allow)
+
+
+def _nothing(_: Tool) -> bool:
+    return False
+
+
+def _guarded(test: Callable[[Tool], bool]) -> Callable[[Tool], bool]:
+    def allowed(tool: Tool) -> bool:
+        try:
+            return bool(test(tool))
+        except Exception as error:  # noqa: BLE001 - as above
+            _log.warning("`allow` failed at %r, so it is not allowed: %r", tool.id, error)
+            return False
+
+    return allowed

@@ -1,0 +1,147 @@
+"""Which tools of an index an agent can run, and by which names its model calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from langchain_core.tools import BaseTool
+
+from toolret.calling import Toolbox
+from toolret.index import Snapshot
+from toolret.integrations.langchain.access import permits
+from toolret.integrations.langchain.tools import langchain_tools
+from toolret.names import ids_by_name, wire_name
+from toolret.permissions import Allow
+from toolret.types import Tool
+
+__all__ = ["Available", "Catalog", "Entry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A tool of the index that the agent can run.
+
+    Attributes:
+        name: What the model calls it by.
+        tools: What the index holds under that name: one tool, or several that cannot be told apart.
+        given: The tool that the agent was given; None if the toolbox runs it.
+    """
+
+    name: str
+    tools: tuple[Tool, ...]
+    given: BaseTool | None = None
+
+    def permitted(self, allow: Allow) -> bool:
+        """Whether the caller may use it."""
+        return all(permits(allow, tool) for tool in self.tools)
+
+
+class Catalog:
+    """The tools of a snapshot by the names that agents have for them.
+
+    Args:
+        snapshot: The snapshot.
+        toolbox: What runs tools that the agent was not given.
+    """
+
+    def __init__(self, snapshot: Snapshot, toolbox: Toolbox | None) -> None:
+        self.snapshot = snapshot
+        self.toolbox = toolbox
+        tools = {tool.id: tool for tool in snapshot.tools.items}
+        self.tools: Mapping[str, Tool] = tools
+        self.in_toolbox = frozenset(tool.id for tool in toolbox or () if tool.id in tools)
+        self._by_wire_name = {name: tools[id_] for name, id_ in ids_by_name(tools).items()}
+        by_name: dict[str, list[Tool]] = {}
+        for tool in tools.values():
+            by_name.setdefault(tool.name, []).append(tool)
+        self._by_name = by_name
+
+    def matching(self, name: str) -> tuple[Tool, ...]:
+        """The tools that a tool of this name stands for: by the name on the wire, else by theirs.
+
+        Tools of several namespaces may share a name. A tool that was given under it then stands
+        for all of them, and needs the permissions of all.
+        """
+        tool = self._by_wire_name.get(name)
+        return (tool,) if tool else tuple(self._by_name.get(name, ()))
+
+    def entry(self, name: str, given: BaseTool | None) -> Entry | None:
+        """What the agent can run under a name, if it is of the index.
+
+        Args:
+            name: The name.
+            given: The tool of that name that the agent was given.
+        """
+        if given is not None:
+            tools = self.matching(name)
+            return Entry(name, tools, given) if tools else None
+        tool = self._by_wire_name.get(name)
+        return Entry(name, (tool,)) if tool and tool.id in self.in_toolbox else None
+
+    def runnable(self, entry: Entry) -> BaseTool:
+        """What runs an entry."""
+        if entry.given is not None:
+            return entry.given
+        assert self.toolbox is not None  # noqa: S101 - an entry that was not given is from it
+        return langchain_tools(entry.tools, self.toolbox)[0]
+
+
+class Available:
+    """A catalog beside the tools that one agent was given.
+
+    Args:
+        catalog: The catalog.
+        given: The agent's tools.
+
+    Attributes:
+        fixed: The given tools that the index does not hold.
+        ids: Ids of what can be run; None if that is all of the index.
+        forms: Tools as a model was shown them, by name and the steps that made them shorter: kept,
+            since a thread shows the same ones in every call.
+    """
+
+    def __init__(self, catalog: Catalog, given: Sequence[BaseTool]) -> None:
+        self.catalog = catalog
+        self.given = list(given)
+        self.fixed: list[BaseTool] = []
+        self.forms: dict[tuple[str, ...], BaseTool] = {}
+        self._entries: dict[str, Entry] = {}
+        self._names: dict[str, str] = {}
+        for tool in given:
+            entry = catalog.entry(tool.name, tool)
+            if entry is None:
+                self.fixed.append(tool)
+                continue
+            self._entries[entry.name] = entry
+            for found in entry.tools:
+                self._names.setdefault(found.id, entry.name)
+        ids = self._names.keys() | catalog.in_toolbox
+        self.ids = None if len(ids) == len(catalog.tools) else frozenset(ids)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all that can be run: the given tools in their order, then the toolbox's."""
+        rest = sorted(self.catalog.in_toolbox - self._names.keys())
+        return [*self._entries, *map(wire_name, rest)]
+
+    @property
+    def fixed_names(self) -> list[str]:
+        """Their names."""
+        return [tool.name for tool in self.fixed]
+
+    def __len__(self) -> int:
+        """How many tools of the index can be run."""
+        return len(self.catalog.tools if self.ids is None else self.ids)
+
+    def can_run(self, tool: Tool) -> bool:
+        """Whether a tool of the index can be run."""
+        return self.ids is None or tool.id in self.ids
+
+    def entry(self, name: str) -> Entry | None:
+        """What can be run under a name."""
+        return self._entries.get(name) or self.catalog.entry(name, None)
+
+    def name_of(self, tool_id: str) -> str:
+        """What the model calls a tool of the index by."""
+        return self._names.get(tool_id) or wire_name(tool_id)

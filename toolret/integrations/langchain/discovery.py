@@ -1,0 +1,76 @@
+"""``discover_tools``: the tool by which a model asks for tools that it was not offered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from langchain_core.tools import BaseTool
+from pydantic import Field
+
+from toolret.integrations.langchain.offering import DISCOVER, Offer, offers_of, packed_as_named
+from toolret.integrations.langchain.searching import Search
+from toolret.selection import Selection
+
+__all__ = ["DiscoverTool"]
+
+_DESCRIPTION = (
+    "Find more tools. There are many that are not listed here: call this before you say that "
+    "something cannot be done. What it finds can be called from the next turn on."
+)
+
+_QUERY = "What you want to do, in one sentence; ask once for each thing."
+
+_SCHEMA = {
+    "type": "object",
+    "properties": {"query": {"type": "string", "description": _QUERY}},
+    "required": ["query"],
+}
+
+_FOUND = "You can call these tools now:"
+_NOTHING = "No tool fits that. Ask in other words, or go on without."
+_FAILED = "Error: the search failed. Go on with the tools that you have."
+_NO_QUERY = 'Error: say what you want to do: {"query": "..."}'
+
+
+class DiscoverTool(BaseTool):
+    """Searches on behalf of a model; the artifact of its message is what was found, to be offered.
+
+    Without a ``search`` it is only shown.
+    """
+
+    name: str = DISCOVER
+    description: str = _DESCRIPTION
+    args_schema: Any = _SCHEMA
+    response_format: Any = "content_and_artifact"
+    search: Any = Field(default=None, exclude=True, repr=False)
+    examples: bool = True
+
+    def _run(self, /, **arguments: Any) -> tuple[str, list[Offer]]:
+        query = _query(arguments)
+        return self._answer(self._search.select(query)) if query else (_NO_QUERY, [])
+
+    async def _arun(self, /, **arguments: Any) -> tuple[str, list[Offer]]:
+        query = _query(arguments)
+        return self._answer(await self._search.aselect(query)) if query else (_NO_QUERY, [])
+
+    @property
+    def _search(self) -> Search:
+        assert isinstance(self.search, Search)  # noqa: S101 - only the middleware runs it
+        return self.search
+
+    def _answer(self, selection: Selection | None) -> tuple[str, list[Offer]]:
+        if selection is None:
+            return _FAILED, []
+        if not selection.packed.tools:
+            return _NOTHING, []
+        available = self._search.available
+        packed = packed_as_named(selection.packed, available)
+        if not self.examples:
+            packed = replace(packed, demos=())
+        return f"{_FOUND}\n\n{packed.to_text()}", offers_of(selection, available)
+
+
+def _query(arguments: dict[str, Any]) -> str:
+    query = arguments.get("query")
+    return query.strip() if isinstance(query, str) else ""

@@ -1,0 +1,282 @@
+"""``ToolRetrieverMiddleware``: agents of ``create_agent`` are offered the few tools they need."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, NotRequired, TypeAlias
+
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    AgentState,
+    ExtendedModelResponse,
+    ModelRequest,
+    ModelResponse,
+    ToolCallRequest,
+)
+from langchain.agents.middleware.types import OmitFromSchema
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import BaseTool
+from langgraph.types import Command
+
+from toolret.calling import Toolbox
+from toolret.integrations.langchain.access import AllowFor, Caller, allow_for
+from toolret.integrations.langchain.catalog import Available, Catalog
+from toolret.integrations.langchain.discovery import DiscoverTool
+from toolret.integrations.langchain.offering import (
+    DISCOVER,
+    Mode,
+    Offering,
+    Offers,
+    rendered,
+    with_examples,
+)
+from toolret.integrations.langchain.searching import Search
+from toolret.offers import refusal
+from toolret.prompt import catalog_tokens
+from toolret.retriever import ToolRetriever
+from toolret.selection import Selection
+
+__all__ = ["ToolRetrieverMiddleware", "ToolRetrieverState"]
+
+_log = logging.getLogger(__name__)
+
+_ModelResult: TypeAlias = ModelResponse[Any] | ExtendedModelResponse[Any]
+_ToolResult: TypeAlias = ToolMessage | Command[Any]
+
+
+class ToolRetrieverState(AgentState[Any]):
+    """The graph's state, and in it what the thread has been offered; no input or output."""
+
+    toolret: NotRequired[Annotated[Offers, OmitFromSchema()]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A model call before its tools are chosen."""
+
+    request: ModelRequest[Any]
+    offering: Offering
+    small: bool
+    """Whether the catalog needs no search."""
+
+
+class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
+    """Offers an agent the tools and worked examples that its conversation needs.
+
+    Tools that the agent was given and that the index holds, by the name on the wire or by their
+    own, are offered when they are needed; those that the index does not hold, and providers'
+    dicts, always. A catalog that fits the retriever's ``max_tools`` and ``token_budget`` is offered
+    whole. What a model calls without having been offered it is not run.
+
+    One object serves any number of agents, threads and event loops: what it knows of a
+    conversation is in the graph's state. Put it behind middleware that brings tools of its own.
+
+    Args:
+        retriever: What chooses.
+        toolbox: What runs tools of the index that the agent was not given.
+        allow: The permissions that all callers hold, or a function from a ``Caller`` to those of
+            one, such as ``lambda caller: caller.context.scopes``. What is not allowed is neither
+            found, offered, shown nor run. A function that fails allows nothing. None: no check.
+        mode: ``grow``: a thread's list of tools only grows, at its end, so that providers' prompt
+            caches hold. ``replace``: each call has what it needs and what the conversation calls.
+        discover: Whether the model may ask for more by ``discover_tools``.
+        examples: Whether demonstrations are shown: before the user's message that they are for,
+            where they stay.
+        max_offered: How many tools of the index to offer at most. A list that would grow beyond
+            begins anew, with what the conversation called last and what it needs now.
+    """
+
+    state_schema = ToolRetrieverState
+
+    def __init__(
+        self,
+        retriever: ToolRetriever,
+        *,
+        toolbox: Toolbox | None = None,
+        allow: AllowFor = None,
+        mode: Mode = "grow",
+        discover: bool = True,
+        examples: bool = True,
+        max_offered: int = 100,
+    ) -> None:
+        super().__init__()
+        self.tools = ()
+        self.retriever = retriever
+        self.toolbox = toolbox
+        self.allow = allow
+        self.mode: Mode = mode
+        self.discover = discover
+        self.examples = examples
+        self.max_offered = max_offered
+        self._latest: tuple[Available, bool] | None = None
+        self._latest_catalog: Catalog | None = None
+
+    def wrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
+    ) -> _ModelResult:
+        """Call the model with the tools and examples that it needs."""
+        turn = self._turn(request)
+        selection = None if turn.small else self._search(turn).select(request.messages)
+        offers = self._offers(turn, selection)
+        return _kept(turn, offers, handler(self._changed(turn, offers)))
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
+    ) -> _ModelResult:
+        """``wrap_model_call`` for event loops."""
+        await self._acatalog()
+        turn = self._turn(request)
+        selection = None if turn.small else await self._search(turn).aselect(request.messages)
+        offers = self._offers(turn, selection)
+        return _kept(turn, offers, await handler(self._changed(turn, offers)))
+
+    def wrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], _ToolResult]
+    ) -> _ToolResult:
+        """Run a tool that was offered; tell the model of any other that it cannot be called."""
+        routed = self._routed(request)
+        return routed if isinstance(routed, ToolMessage) else handler(routed)
+
+    async def awrap_tool_call(
+        self,
+        request: ToolCallRequest,
+        handler: Callable[[ToolCallRequest], Awaitable[_ToolResult]],
+    ) -> _ToolResult:
+        """``wrap_tool_call`` for event loops."""
+        await self._acatalog()
+        routed = self._routed(request)
+        return routed if isinstance(routed, ToolMessage) else await handler(routed)
+
+    def _turn(self, request: ModelRequest[Any]) -> _Turn:
+        given = [tool for tool in request.tools if not isinstance(tool, dict)]
+        available, small = self._available(given)
+        offering = Offering(
+            available,
+            allow_for(self.allow, _caller(request)),
+            _offers_in(request.state),
+            request.messages,
+            _forced(request.tool_choice),
+        )
+        return _Turn(request, offering, small)
+
+    def _search(self, turn: _Turn) -> Search:
+        return Search(self.retriever, turn.offering.available, turn.offering.allow)
+
+    def _offers(self, turn: _Turn, selection: Selection | None) -> Offers:
+        if turn.small:
+            return turn.offering.whole()
+        return turn.offering.chosen(
+            selection, mode=self.mode, examples=self.examples, most=self.max_offered
+        )
+
+    def _changed(self, turn: _Turn, offers: Offers) -> ModelRequest[Any]:
+        """The request with what is offered; what is always there comes first: lists grow behind."""
+        request, available = turn.request, turn.offering.available
+        dicts = [tool for tool in request.tools if isinstance(tool, dict)]
+        tools: list[BaseTool | dict[str, Any]] = [*available.fixed, *dicts]
+        if not turn.small and self._discovers(available):
+            tools.append(DiscoverTool())
+        tools += rendered(offers, available)
+        if turn.small and len(tools) == len(request.tools):
+            return request
+        messages = with_examples(request.messages, offers["examples"])
+        return request.override(tools=tools, messages=messages)
+
+    def _routed(self, request: ToolCallRequest) -> ToolMessage | ToolCallRequest:
+        """The call with what runs it, or what the model is told instead."""
+        name = request.tool_call["name"]
+        available, _ = self._available(request.runtime.tools)
+        allow = allow_for(self.allow, _caller(request))
+        if name == DISCOVER and self._discovers(available):
+            search = Search(self.retriever, available, allow)
+            return request.override(tool=DiscoverTool(search=search, examples=self.examples))
+        entry = available.catalog.entry(name, request.tool)
+        if entry is None and request.tool is not None:
+            return request
+        offered = {
+            offer["name"]
+            for offer in _offers_in(request.state)["offered"]
+            if (known := available.entry(offer["name"])) and known.permitted(allow)
+        }
+        if entry is not None and name in offered and entry.permitted(allow):
+            return request.override(tool=available.catalog.runnable(entry))
+        others = [*available.fixed_names, *([DISCOVER] if self._discovers(available) else ())]
+        return ToolMessage(
+            refusal(name, {*offered, *others}),
+            name=name,
+            tool_call_id=request.tool_call["id"],
+            status="error",
+        )
+
+    def _discovers(self, available: Available) -> bool:
+        """Whether the model can ask for more; a tool of that name may be the agent's own."""
+        return self.discover and DISCOVER not in available.fixed_names
+
+    def _available(self, given: Sequence[BaseTool]) -> tuple[Available, bool]:
+        """What an agent with these tools can run, and whether that is little enough to offer all.
+
+        Kept for the next call, which most often has the same tools and index. Threads may replace
+        each other's, which costs time only.
+        """
+        catalog, latest = self._catalog(), self._latest
+        if latest and latest[0].catalog is catalog and latest[0].given == list(given):
+            return latest
+        available = Available(catalog, given)
+        if not len(available):
+            _log.warning("none of the agent's tools is in the index, so none is chosen")
+        self._latest = latest = available, self._is_small(available)
+        return latest
+
+    def _is_small(self, available: Available) -> bool:
+        if len(available) > self.retriever.max_tools:
+            return False
+        budget = self.retriever.token_budget
+        tools = [tool for tool in available.catalog.tools.values() if available.can_run(tool)]
+        return budget is None or catalog_tokens(tools, counter=self.retriever.counter) <= budget
+
+    def _catalog(self) -> Catalog:
+        snapshot, latest = self.retriever.index.snapshot, self._latest_catalog
+        if latest is None or latest.snapshot is not snapshot:
+            self._latest_catalog = latest = Catalog(snapshot, self.toolbox)
+        return latest
+
+    async def _acatalog(self) -> None:
+        """Read a new snapshot in a worker: it may hold many thousands of tools."""
+        latest = self._latest_catalog
+        if latest is None or latest.snapshot is not self.retriever.index.snapshot:
+            await asyncio.to_thread(self._catalog)
+
+
+def _kept(turn: _Turn, offers: Offers, response: ModelResponse[Any]) -> _ModelResult:
+    """The response, with what was offered for the graph's state if that changed."""
+    if offers == turn.offering.before:
+        return response
+    return ExtendedModelResponse(response, Command(update={"toolret": offers}))
+
+
+def _offers_in(state: Any) -> Offers:
+    offers: Offers = state.get("toolret") or Offers(offered=[], examples=[])
+    return offers
+
+
+def _caller(request: ModelRequest[Any] | ToolCallRequest) -> Caller:
+    runtime = request.runtime
+    return Caller(
+        context=getattr(runtime, "context", None),
+        state=request.state,
+        store=getattr(runtime, "store", None),
+    )
+
+
+def _forced(tool_choice: Any) -> str:
+    """The name of the tool that the model is made to call; empty if it is free to choose."""
+    if isinstance(tool_choice, dict):
+        tool_choice = tool_choice.get("function", tool_choice).get("name")
+    return tool_choice if isinstance(tool_choice, str) else ""

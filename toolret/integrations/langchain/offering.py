@@ -1,0 +1,260 @@
+"""What a model is offered in one call, as pure functions over the thread's state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_function
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from toolret.integrations.langchain.access import permits
+from toolret.integrations.langchain.catalog import Available
+from toolret.offers import bounded, called_names
+from toolret.permissions import Allow
+from toolret.prompt import Packed
+from toolret.selection import Selection
+from toolret.trimming import TOOL_STEPS, PackedDemo, PackedTool
+
+__all__ = [
+    "DISCOVER",
+    "Examples",
+    "Mode",
+    "Offer",
+    "Offering",
+    "Offers",
+    "offers_of",
+    "packed_as_named",
+    "rendered",
+    "with_examples",
+]
+
+DISCOVER = "discover_tools"
+"""The name of the tool by which a model asks for more; no tool of an index has it."""
+
+Mode: TypeAlias = Literal["grow", "replace"]
+
+
+class Offer(TypedDict):
+    """A tool that is offered, and the steps of ``TOOL_STEPS`` by which it was made shorter.
+
+    The form in which a tool was first offered stays: a shorter or longer one in the next turn
+    would be another prompt to the provider's cache.
+    """
+
+    name: str
+    trimmed: list[str]
+
+
+class Examples(TypedDict):
+    """Worked examples that stand before a message, and what they show."""
+
+    before: str
+    demos: list[str]
+    tools: list[str]
+    text: str
+
+
+class Offers(TypedDict):
+    """What a thread has been offered; the middleware's part of the graph's state."""
+
+    offered: list[Offer]
+    examples: list[Examples]
+
+
+_OFFERS = TypeAdapter(list[Offer])
+
+
+@dataclass(frozen=True, slots=True)
+class Offering:
+    """The rules by which one model call is offered tools.
+
+    Attributes:
+        available: What there is.
+        allow: What the caller may use of it.
+        before: What the thread has been offered so far.
+        messages: The conversation.
+        forced: A tool that the model is made to call, or empty.
+    """
+
+    available: Available
+    allow: Allow
+    before: Offers
+    messages: Sequence[AnyMessage]
+    forced: str = ""
+
+    def whole(self) -> Offers:
+        """All that the caller may use, of a catalog that needs no search."""
+        return Offers(
+            offered=[Offer(name=n, trimmed=[]) for n in self._known(self.available.names)],
+            examples=[],
+        )
+
+    def chosen(
+        self, selection: Selection | None, *, mode: Mode, examples: bool, most: int
+    ) -> Offers:
+        """What to offer after a search.
+
+        Args:
+            selection: What was found; None if the search failed.
+            mode: ``grow`` keeps what was offered, in its order; ``replace`` begins anew.
+            examples: Whether to show demonstrations.
+            most: How many tools to offer at most. Where a list would grow beyond, it begins anew.
+        """
+        before = self.before["offered"]
+        found = self._discovered(since_user=mode == "replace")
+        found += offers_of(selection, self.available) if selection else []
+        forms: dict[str, list[str]] = {}
+        for offer in (*before, *found):
+            forms.setdefault(offer["name"], offer["trimmed"])
+        kept = [offer["name"] for offer in before] if mode == "grow" else []
+        new = list(dict.fromkeys(offer["name"] for offer in found))
+        # In a conversation of so many tools that not all can stay, the first it called go.
+        room = max(most - len(new), 0)
+        called = [*_called(self.messages), *filter(None, [self.forced])][-room:] if room else []
+        known = set(self._known({*kept, *called, *new}))
+        names = bounded(kept, called, new, known, most=most)
+        return Offers(
+            offered=[Offer(name=name, trimmed=forms.get(name, [])) for name in names],
+            examples=self._examples(selection) if examples else [],
+        )
+
+    def _known(self, names: Iterable[str]) -> list[str]:
+        """Those of these names that can be run, by this caller."""
+        entries = ((name, self.available.entry(name)) for name in names)
+        return [name for name, entry in entries if entry and entry.permitted(self.allow)]
+
+    def _discovered(self, *, since_user: bool) -> list[Offer]:
+        """What the model has asked for, in this conversation or since the user last spoke."""
+        start = (_last_human(self.messages) or 0) if since_user else 0
+        return [offer for message in self.messages[start:] for offer in _offers_with(message)]
+
+    def _examples(self, selection: Selection | None) -> list[Examples]:
+        """The examples that stay, and those that the user's new message is given.
+
+        Only a message that was not yet answered is given any: later ones would change what the
+        provider has read already.
+        """
+        there = {message.id for message in self.messages}
+        stay = [shown for shown in self.before["examples"] if self._may_stay(shown, there)]
+        last = self.messages[-1] if self.messages else None
+        if selection is None or not isinstance(last, HumanMessage) or last.id is None:
+            return stay
+        seen = {id_ for shown in stay for id_ in shown["demos"]}
+        packed = packed_as_named(selection.packed, self.available)
+        fresh = tuple(demo for demo in packed.demos if demo.id not in seen)
+        if not fresh or any(shown["before"] == last.id for shown in stay):
+            return stay
+        shown_ids = [demo.id for demo in fresh]
+        tools = [t for hit in selection.demos if hit.demo.id in shown_ids for t in hit.demo.tools]
+        text = replace(packed, demos=fresh).examples()
+        new = Examples(before=last.id, demos=shown_ids, tools=list(dict.fromkeys(tools)), text=text)
+        return [*stay, new]
+
+    def _may_stay(self, shown: Examples, there: set[str | None]) -> bool:
+        """Whether the message is still there, and all that the examples show still allowed."""
+        tools = [self.available.catalog.tools.get(id_) for id_ in shown["tools"]]
+        return shown["before"] in there and all(t and permits(self.allow, t) for t in tools)
+
+
+def offers_of(selection: Selection, available: Available) -> list[Offer]:
+    """The tools of a selection that fitted its budget, in the form that it needed."""
+    steps: dict[str, list[str]] = {}
+    for cut in selection.dropped:
+        if cut.kind == "tool":
+            steps.setdefault(cut.id, []).append(cut.step)
+    return [
+        Offer(name=available.name_of(tool.id), trimmed=steps.get(tool.id, []))
+        for tool in selection.packed.tools
+    ]
+
+
+def packed_as_named(packed: Packed, available: Available) -> Packed:
+    """A prompt with the names that this agent has for the tools.
+
+    A demonstration without calls names its tools by the names on the wire; where the agent has
+    others, it would teach names that do not exist and is left out.
+    """
+    names = {tool.name: available.name_of(tool.id) for tool in packed.tools}
+    if all(name == other for name, other in names.items()):
+        return packed
+    tools = tuple(replace(tool, name=names[tool.name]) for tool in packed.tools)
+    demos = tuple(_renamed(demo, names) for demo in packed.demos if demo.calls)
+    return replace(packed, tools=tools, demos=demos)
+
+
+def _renamed(demo: PackedDemo, names: Mapping[str, str]) -> PackedDemo:
+    calls = tuple((names.get(name, name), values, result) for name, values, result in demo.calls)
+    return replace(demo, calls=calls)
+
+
+def rendered(offers: Offers, available: Available) -> list[BaseTool]:
+    """The tools that a model sees: those that run, or copies of them that were made shorter."""
+    shown = []
+    for offer in offers["offered"]:
+        form = (offer["name"], *offer["trimmed"])
+        if form not in available.forms and (entry := available.entry(offer["name"])):
+            tool = available.catalog.runnable(entry)
+            available.forms[form] = _shortened(tool, offer["trimmed"])
+        if form in available.forms:
+            shown.append(available.forms[form])
+    return shown
+
+
+def _shortened(tool: BaseTool, steps: Sequence[str]) -> BaseTool:
+    if not steps:
+        return tool
+    function = convert_to_openai_function(tool)
+    form = PackedTool("", tool.name, function["description"], function.get("parameters", {}))
+    for step in steps:
+        form = TOOL_STEPS[step](form) if step in TOOL_STEPS else form
+    changes = {"description": form.description, "args_schema": dict(form.parameters)}
+    return tool.model_copy(update=changes)
+
+
+def with_examples(messages: Sequence[AnyMessage], examples: Iterable[Examples]) -> list[AnyMessage]:
+    """A conversation with each block of examples before its message.
+
+    They are user messages: several providers take system messages at the beginning only.
+    """
+    texts = {shown["before"]: shown["text"] for shown in examples}
+
+    def shown() -> Iterator[AnyMessage]:
+        for message in messages:
+            if message.id in texts:
+                yield HumanMessage(texts[message.id])
+            yield message
+
+    return list(shown())
+
+
+def _called(messages: Sequence[AnyMessage]) -> list[str]:
+    """What the conversation calls; calls that could not be parsed are sent back too."""
+    names: dict[str, None] = {}
+    for message in messages:
+        if isinstance(message, AIMessage):
+            names |= dict.fromkeys(called_names([message]))
+            names |= {call["name"]: None for call in message.invalid_tool_calls if call["name"]}
+    return list(names)
+
+
+def _offers_with(message: AnyMessage) -> list[Offer]:
+    """What came with a message of ``discover_tools``; nothing if the tool was another of that name.
+
+    Whether a caller may use it is seen to afterwards: messages can be anybody's.
+    """
+    if not isinstance(message, ToolMessage) or message.name != DISCOVER:
+        return []
+    try:
+        return _OFFERS.validate_python(message.artifact)
+    except ValidationError:
+        return []
+
+
+def _last_human(messages: Sequence[Any]) -> int | None:
+    places = [i for i, message in enumerate(messages) if isinstance(message, HumanMessage)]
+    return places[-1] if places else None

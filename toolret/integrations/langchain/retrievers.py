@@ -1,0 +1,91 @@
+"""A ``ToolRetriever`` as LangChain's ``BaseRetriever``: tools as documents."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForRetrieverRun,
+    CallbackManagerForRetrieverRun,
+)
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from pydantic import Field
+
+from toolret.names import wire_name
+from toolret.permissions import Allow
+from toolret.retriever import ToolRetriever
+from toolret.texts import tool_text
+from toolret.types import Hit
+
+__all__ = ["ToolDocumentRetriever", "as_retriever", "tool_document"]
+
+
+def as_retriever(
+    retriever: ToolRetriever, *, k: int | None = None, allow: Allow = None
+) -> ToolDocumentRetriever:
+    """A LangChain retriever whose documents are tools, most likely needed first.
+
+    Args:
+        retriever: What searches.
+        k: How many tools to give at most; by default the retriever's ``max_tools``.
+        allow: What the caller may use. ``invoke`` takes both for one request, too.
+    """
+    return ToolDocumentRetriever(
+        retriever=retriever, k=retriever.max_tools if k is None else k, allow=allow
+    )
+
+
+class ToolDocumentRetriever(BaseRetriever):
+    """Tools as documents; none where no tool is needed. ``as_retriever`` makes it."""
+
+    retriever: Any = Field(exclude=True, repr=False)
+    k: int = 8
+    allow: Any = Field(default=None, exclude=True, repr=False)
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002 - LangChain's signature
+        k: int | None = None,
+        allow: Allow = None,
+    ) -> list[Document]:
+        return self._documents(query, k, allow)
+
+    async def _aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,  # noqa: ARG002 - LangChain's signature
+        k: int | None = None,
+        allow: Allow = None,
+    ) -> list[Document]:
+        return await asyncio.to_thread(self._documents, query, k, allow)
+
+    def _documents(self, query: str, k: int | None, allow: Allow) -> list[Document]:
+        hits = self.retriever.search(
+            query,
+            k=self.k if k is None else k,
+            allow=self.allow if allow is None else allow,
+        )
+        return [tool_document(hit) for hit in hits]
+
+
+def tool_document(hit: Hit) -> Document:
+    """A tool that was found, with what a caller needs to offer it."""
+    tool = hit.tool
+    return Document(
+        id=tool.id,
+        page_content=tool_text(tool),
+        metadata={
+            "tool_id": tool.id,
+            "name": wire_name(tool.id),
+            "namespace": tool.namespace,
+            "description": tool.description,
+            "parameters": tool.parameters,
+            "tags": list(tool.tags),
+            "score": hit.score,
+        },
+    )

@@ -1,0 +1,116 @@
+"""The demonstrations of an index as LangChain's ``BaseExampleSelector``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.example_selectors import BaseExampleSelector
+
+from toolret.errors import DemoError
+from toolret.jsonlines import parse_json
+from toolret.names import ids_by_name, wire_name
+from toolret.permissions import Allow
+from toolret.retriever import ToolRetriever
+from toolret.rows import demo_from_row
+from toolret.selection import Selection
+from toolret.types import Demo
+
+__all__ = ["DemoSelector", "as_example_selector"]
+
+
+def as_example_selector(
+    retriever: ToolRetriever, *, input_key: str | None = None, allow: Allow = None
+) -> DemoSelector:
+    """An example selector over the demonstrations of the retriever's index.
+
+    Args:
+        retriever: What chooses.
+        input_key: The input variable that is the request; by default all of them are, in order of
+            their names.
+        allow: What the caller may use. An example that needs more is not shown.
+    """
+    return DemoSelector(retriever, input_key=input_key, allow=allow)
+
+
+class DemoSelector(BaseExampleSelector):
+    """Worked examples for a request; ``as_example_selector`` makes it.
+
+    An example has the texts ``input``, the request; ``output``, the calls as lines and the answer;
+    ``calls``, their JSON; ``tools``, the names with commas between; and ``answer``.
+    """
+
+    def __init__(
+        self, retriever: ToolRetriever, *, input_key: str | None = None, allow: Allow = None
+    ) -> None:
+        self._retriever = retriever
+        self._input_key = input_key
+        self._allow = allow
+
+    def select_examples(self, input_variables: dict[str, str]) -> list[dict[str, Any]]:
+        """The retriever's ``max_demos`` best examples at most, best first."""
+        return _examples(self._retriever.select(self._request(input_variables), allow=self._allow))
+
+    async def aselect_examples(self, input_variables: dict[str, str]) -> list[dict[str, Any]]:
+        """``select_examples`` for event loops."""
+        request = self._request(input_variables)
+        return _examples(await self._retriever.aselect(request, allow=self._allow))
+
+    def add_example(self, example: dict[str, str]) -> str:
+        """Add an example to the index.
+
+        Args:
+            example: ``input``, and ``calls`` or ``tools``, as ``select_examples`` gives them;
+                ``answer`` if there is one.
+
+        Returns:
+            The demonstration's id.
+
+        Raises:
+            DemoError: If it lacks a text, is malformed, or names a tool that the index lacks.
+        """
+        demo = _demo(example, ids_by_name(tool.id for tool in self._retriever.index))
+        self._retriever.index.add_demos([demo])
+        return demo.id
+
+    def _request(self, variables: Mapping[str, str]) -> str:
+        if self._input_key is not None:
+            return str(variables[self._input_key])
+        return " ".join(str(variables[key]) for key in sorted(variables))
+
+
+def _examples(selection: Selection) -> list[dict[str, Any]]:
+    return [_example(hit.demo) for hit in selection.demos]
+
+
+def _example(demo: Demo) -> dict[str, Any]:
+    calls = [{"tool": wire_name(c.tool), "arguments": dict(c.arguments)} for c in demo.calls]
+    lines = [f"{wire_name(c.tool)}({_json(c.arguments)})" for c in demo.calls]
+    names = ", ".join(wire_name(tool) for tool in demo.tools)
+    return {
+        "input": demo.text,
+        "output": "\n".join(filter(None, [*(lines or [names]), demo.answer])),
+        "calls": _json(calls),
+        "tools": names,
+        "answer": demo.answer,
+    }
+
+
+def _demo(example: Mapping[str, str], ids: Mapping[str, str]) -> Demo:
+    def id_of(name: Any) -> Any:
+        return ids.get(name, name) if isinstance(name, str) else name
+
+    try:
+        calls = parse_json(example.get("calls") or "[]")
+    except json.JSONDecodeError as exc:
+        raise DemoError(f"the field `calls` of an example is no JSON: {exc}") from exc
+    if isinstance(calls, list):
+        calls = [c | {"tool": id_of(c.get("tool"))} if isinstance(c, dict) else c for c in calls]
+    tools = [id_of(name.strip()) for name in example.get("tools", "").split(",") if name.strip()]
+    row = {"text": example.get("input"), "calls": calls or None, "tools": tools or None}
+    return demo_from_row(row | {"answer": example.get("answer", "")}, place="example")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
