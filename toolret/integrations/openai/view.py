@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from toolret.index import Snapshot
 from toolret.integrations.openai.forms import tool_name
-from toolret.lexical import LexicalIndex
+from toolret.lexical import bm25, words
 from toolret.names import ids_by_name
 from toolret.offers import PROVIDER_LIMIT
 from toolret.permissions import Allow, allowed_tools
@@ -144,8 +144,8 @@ def told_apart(
 def by_words(tools: Mapping[str, JsonObject], text: str, *, most: int) -> list[str]:
     """The names of the tools that share words with a text, best first: BM25."""
     names = list(tools)
-    texts = [json.dumps(tools[name], ensure_ascii=False) for name in names]
-    scores = LexicalIndex(texts).scores(text)
+    texts = [words(json.dumps(tools[name], ensure_ascii=False)) for name in names]
+    scores = bm25(texts).scores(words(text))
     best = sorted(range(len(names)), key=lambda position: -scores[position])
     return [names[position] for position in best[:most] if scores[position] > 0]
 
