@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai import OpenAI
 
 from tests.conftest import demo, tool
 from toolret.errors import BudgetError, InputError
@@ -16,7 +17,7 @@ from toolret.names import wire_name
 from toolret.queries import StrategyQueries
 from toolret.retriever import ToolRetriever
 from toolret.selection import Selection
-from toolret.testing import HashedWordsEmbedder, ScriptedChatModel
+from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply, ScriptedChatModel
 from toolret.tokens import TokenCounter, estimate_tokens
 from toolret.types import Demo, Tool
 
@@ -132,6 +133,27 @@ def test_a_callable_and_a_generator_are_taken_as_llm(index: ToolIndex) -> None:
     assert ids(called.select("hm"))[0] == "track_parcel"
     generator = StrategyQueries("clauses")
     assert ToolRetriever(index, llm=generator).generator is generator
+
+
+def test_a_question_is_asked_once_across_retrievers(index: ToolIndex, tmp_path: Path) -> None:
+    """Beside the index, in a file of the user's, or not at all."""
+    reply = Reply('{"queries": ["where a parcel is now"]}')
+    for cache, calls in ((True, 1), (tmp_path / "mine.sqlite3", 1), (False, 3)):
+        with OpenAIServer(reply) as server, OpenAI(api_key="k", base_url=server.base_url) as llm:
+            for _ in range(3):
+                retriever = ToolRetriever(index, llm=llm, model="m", cache=cache)
+                selection = retriever.select("so?")
+                assert (selection.note, len(selection.queries)) == ("", 2)
+        assert len(server.requests) == calls
+    assert (index.path / "replies.sqlite3").exists()
+    assert len(ToolIndex(index.path, embedder=index.embedder)) == len(index)
+
+
+def test_no_reply_is_kept_before_there_are_tools(tmp_path: Path) -> None:
+    empty = ToolIndex(tmp_path / "new", embedder=HashedWordsEmbedder())
+    with OpenAIServer(Reply("?")) as server, OpenAI(api_key="k", base_url=server.base_url) as llm:
+        ToolRetriever(empty, llm=llm, model="m").select("so?")
+    assert not (tmp_path / "new" / "replies.sqlite3").exists()
 
 
 async def test_aselect_gives_what_select_gives(index: ToolIndex) -> None:

@@ -12,7 +12,7 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import BaseModel, ValidationError
 
 from toolret.errors import EmbedderError, QueryGenerationError
-from toolret.llm import as_chat_model, json_object
+from toolret.llm import aask, as_chat_model, ask, json_object
 from toolret.model_files import find_model, no_bars
 from toolret.queries import conversation_lines, shortened
 from toolret.texts import tool_text
@@ -144,6 +144,7 @@ class LLMReranker:
         model: The model's name, which an ``openai`` client needs.
         depth: How many tools to show it.
         deadline: Seconds after which the order is left as it was.
+        cache: The file in which replies are kept; nowhere by default.
 
     Raises:
         QueryGenerationError: If it is no LLM, or the name is missing.
@@ -156,33 +157,33 @@ class LLMReranker:
         *,
         depth: int = _DEPTH,
         deadline: float = 8.0,
+        cache: str | Path | None = None,
     ) -> None:
         self.depth = depth
-        self._model = as_chat_model(llm, model)
+        self._model = as_chat_model(llm, model, cache=cache)
         self._deadline = deadline
 
     def score(self, request: Request, tools: Sequence[Tool]) -> Reranking:
         """One by the place that the LLM gave a tool, 0 for those that it left out."""
+        messages, parse = _messages(request, tools), partial(parse_order, count=len(tools))
         try:
-            reply = self._model.complete(
-                _messages(request, tools), order_schema(), timeout=self._deadline
-            )
-            return self._read(reply.text, len(tools))
+            answer = ask(self._model, messages, order_schema(), parse, deadline=self._deadline)
         except QueryGenerationError as error:
             return _unchanged(self._model.name, str(error))
+        return self._read(*answer.value, count=len(tools))
 
     async def ascore(self, request: Request, tools: Sequence[Tool]) -> Reranking:
         """``score`` for event loops."""
+        messages, parse = _messages(request, tools), partial(parse_order, count=len(tools))
         try:
-            reply = await self._model.acomplete(
-                _messages(request, tools), order_schema(), timeout=self._deadline
+            answer = await aask(
+                self._model, messages, order_schema(), parse, deadline=self._deadline
             )
-            return self._read(reply.text, len(tools))
         except QueryGenerationError as error:
             return _unchanged(self._model.name, str(error))
+        return self._read(*answer.value, count=len(tools))
 
-    def _read(self, reply: str, count: int) -> Reranking:
-        order, unknown = parse_order(reply, count)
+    def _read(self, order: Sequence[int], unknown: bool, *, count: int) -> Reranking:
         if not order:
             return _unchanged(self._model.name, "it named none of the tools")
         places = {tool: place for place, tool in enumerate(order, start=1)}

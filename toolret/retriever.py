@@ -6,15 +6,18 @@ import asyncio
 import threading
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from toolret.index import ToolIndex
+from toolret.llm import as_chat_model
 from toolret.names import ids_by_name
 from toolret.permissions import Allow
 from toolret.prompt import Format, pack
 from toolret.queries import (
     Conversation,
     GeneratedQueries,
+    QueryGenerator,
     Strategy,
     as_generator,
     as_request,
@@ -29,6 +32,8 @@ from toolret.types import Hit, Request, Tool
 from toolret.viewing import IndexView
 
 __all__ = ["Allow", "ToolRetriever"]
+
+_REPLIES = "replies.sqlite3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,10 @@ class ToolRetriever:
         strategy: How the queries are written: a name (``verbatim``, ``clauses``, ``rewrite``,
             ``think``, ``few-shot``, ``hypothesize``, ``refine``, or several joined by ``+``) or a
             ``Strategy``. By default ``rewrite`` with an LLM, ``clauses`` without.
+        cache: Where the LLM's replies are kept, so that the same question is asked once: a file's
+            path. By default in the index's folder, once it holds tools; False for nowhere. Only
+            what ``as_chat_model`` makes is cached; ``ChatModel`` and ``QueryGenerator`` are taken
+            as they are.
         reranker: What looks at the first tools of the ranking again; nothing by default.
         max_tools: How many tools to choose at most.
         max_demos: How many demonstrations to choose at most.
@@ -104,6 +113,7 @@ class ToolRetriever:
         llm: Any = None,
         model: str | None = None,
         strategy: str | Strategy | None = None,
+        cache: str | Path | bool = True,
         reranker: Reranker | None = None,
         max_tools: int = 8,
         max_demos: int = 3,
@@ -126,7 +136,8 @@ class ToolRetriever:
         self.min_precision = min_precision
         self.prompt_format = prompt_format
         self.counter = counter or token_counter()
-        self.generator = as_generator(llm, model, strategy)
+        cached = _cached(llm, model, _reply_file(index, cache))
+        self.generator = as_generator(cached, model, strategy)
         self.reranker = reranker
         self._reading = threading.Lock()
         self._reader = Reader(index)
@@ -288,3 +299,16 @@ class ToolRetriever:
             if self._reader.snapshot is not self.index.snapshot:
                 self._reader = Reader(self.index)
             return self._reader
+
+
+def _cached(llm: Any, model: str | None, file: Path | None) -> Any:
+    if llm is None or isinstance(llm, QueryGenerator):
+        return llm
+    return as_chat_model(llm, model, cache=file)
+
+
+def _reply_file(index: ToolIndex, cache: str | Path | bool) -> Path | None:
+    if not isinstance(cache, bool):
+        return Path(cache)
+    # A folder that holds anything before the tools would no longer pass for a new index.
+    return index.path / _REPLIES if cache and len(index) else None

@@ -77,9 +77,11 @@ class ScriptedChatModel:
         messages: Messages,
         schema: Schema,  # noqa: ARG002 - part of the protocol
         *,
-        timeout: float,  # noqa: ARG002 - part of the protocol
+        timeout: float,
     ) -> Completion:
         """The next reply."""
+        if timeout <= 0:
+            raise QueryGenerationError("no time is left")
         self.asked.append(messages)
         reply = self._replies[min(len(self.asked), len(self._replies)) - 1]
         if isinstance(reply, QueryGenerationError):

@@ -1,148 +1,157 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import json
+import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage
-from langchain_openai import ChatOpenAI
-from openai import AsyncOpenAI, OpenAI
-from pydantic import SecretStr
+from openai import OpenAI
 
+from tests.llm.ways import SCHEMA, Way, chat_openai, in_every_way, question
+from tests.llm.wire import completion
 from toolret.errors import QueryGenerationError
-from toolret.llm import as_chat_model
-from toolret.queries.replies import reply_schema
+from toolret.llm import ChatModel, Completion, as_chat_model
 from toolret.testing import OpenAIServer, Reply, ScriptedChatModel
 
-ASK = [{"role": "user", "content": "hello"}]
+
+@in_every_way
+async def test_a_reply_comes_with_its_name_and_tokens(way: Way) -> None:
+    body = json.dumps(completion("hi there")).encode()
+    with OpenAIServer(Reply(body=body)) as server:
+        async with way.model(server.base_url) as model:
+            assert model.name == "m"
+            assert await way.ask(model, timeout=5) == Completion("hi there", 11, 7)
+    [request] = server.requests
+    assert (request["model"], request["messages"]) == ("m", question())
+    assert request["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "reply", "strict": True, "schema": SCHEMA},
+    }
 
 
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer(Reply("first"), Reply("second")) as running:
-        yield running
+async def test_a_reply_without_usage_has_no_tokens() -> None:
+    body = json.dumps(completion("hi") | {"usage": None}).encode()
+    with OpenAIServer(Reply(body=body)) as server:
+        for way in (Way("OpenAI", "sync"), Way("ChatOpenAI", "sync")):
+            async with way.model(server.base_url) as model:
+                assert await way.ask(model, timeout=5) == Completion("hi")
 
 
-def client(server: OpenAIServer) -> OpenAI:
-    return OpenAI(api_key="k", base_url=server.base_url, max_retries=0)
+def test_without_a_schema_none_is_sent() -> None:
+    with OpenAIServer(Reply("hi")) as server, OpenAI(api_key="k", base_url=server.base_url) as c:
+        as_chat_model(c, "m").complete(question(), {}, timeout=5)
+    assert "response_format" not in server.requests[0]
 
 
-def async_client(server: OpenAIServer) -> AsyncOpenAI:
-    return AsyncOpenAI(api_key="k", base_url=server.base_url, max_retries=0)
+def test_a_refusal_says_so() -> None:
+    refusal = {"role": "assistant", "content": None, "refusal": "I will not help with this."}
+    whole = completion("")
+    whole["choices"][0]["message"] = refusal
+    with (
+        OpenAIServer(Reply(body=json.dumps(whole).encode())) as server,
+        OpenAI(api_key="k", base_url=server.base_url) as client,
+        pytest.raises(QueryGenerationError, match=r"^the model refused: I will not help"),
+    ):
+        as_chat_model(client, "m").complete(question(), {}, timeout=5)
 
 
-def test_a_sync_client_is_asked_with_a_schema(server: OpenAIServer) -> None:
-    with client(server) as openai:
-        model = as_chat_model(openai, "m1")
-        assert model.name == "m1"
-        assert model.complete(ASK, reply_schema(), timeout=5).text == "first"
-        assert asyncio.run(model.acomplete(ASK, reply_schema(), timeout=5)).text == "second"
-    request = server.requests[0]
-    assert (request["model"], request["messages"]) == ("m1", ASK)
-    assert request["response_format"]["json_schema"]["schema"] == reply_schema()
+def response(*content: dict[str, Any], **fields: Any) -> Reply:
+    """A response of the Responses API."""
+    message = {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "status": "completed",
+        "content": list(content),
+    }
+    reasoning = {"type": "reasoning", "id": "rs_1", "summary": []}
+    body = {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 0,
+        "status": "completed",
+        "model": "m",
+        "output": [reasoning, message],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": {
+            "input_tokens": 5,
+            "output_tokens": 3,
+            "total_tokens": 8,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens_details": {"reasoning_tokens": 0},
+        },
+    }
+    return Reply(body=json.dumps(body | fields).encode())
 
 
-def test_an_async_client_serves_sync_and_async_callers(server: OpenAIServer) -> None:
-    async def ask() -> str:
-        async with async_client(server) as openai:
-            model = as_chat_model(openai, "m")
-            return (await model.acomplete(ASK, reply_schema(), timeout=5)).text
-
-    assert asyncio.run(ask()) == "first"
-    openai = async_client(server)
-    for _ in range(2):
-        assert as_chat_model(openai, "m").complete(ASK, reply_schema(), timeout=5).text == "second"
-    asyncio.run(openai.close())
+def said(text: str) -> dict[str, Any]:
+    return {"type": "output_text", "text": text, "annotations": []}
 
 
-@pytest.mark.parametrize("is_async", [False, True])
-def test_a_server_without_schemas_is_asked_without_from_then_on(is_async: bool) -> None:
-    with OpenAIServer(Reply("plain", refuse_schema=True)) as server:
-        openai: Any = async_client(server) if is_async else client(server)
-        model = as_chat_model(openai, "m")
-        for _ in range(2):
-            assert model.complete(ASK, reply_schema(), timeout=5).text == "plain"
-        assert ["response_format" in request for request in server.requests] == [True, False, False]
-        asyncio.run(openai.close()) if is_async else openai.close()
+responses = pytest.mark.parametrize(
+    "way", [Way("OpenAI", "sync"), Way("AsyncOpenAI", "async")], ids=repr
+)
 
 
+@responses
+async def test_the_responses_api(way: Way) -> None:
+    with OpenAIServer(response(said("one "), said("two"))) as server:
+        async with way.model(server.base_url, api="responses") as model:
+            assert await way.ask(model, timeout=5) == Completion("one two", 5, 3)
+    [request] = server.requests
+    assert request == {
+        "model": "m",
+        "input": question(),
+        "store": False,
+        "text": {
+            "format": {"type": "json_schema", "name": "reply", "strict": True, "schema": SCHEMA}
+        },
+    }
+
+
+@responses
+async def test_a_responses_api_without_schemas(way: Way) -> None:
+    with OpenAIServer(Reply(status=400), response(said("plain"))) as server:
+        async with way.model(server.base_url, api="responses") as model:
+            calls = [(await way.ask(model, timeout=5)).calls for _ in range(2)]
+    assert calls == [2, 1]
+    assert ["text" in request for request in server.requests] == [True, False, False]
+
+
+async def test_a_langchain_model_may_use_the_responses_api() -> None:
+    with OpenAIServer(response(said("one"))) as server:
+        async with chat_openai(server.base_url, use_responses_api=True) as chat:
+            model = as_chat_model(chat)
+            for reply in (
+                await model.acomplete(question(), SCHEMA, timeout=5),
+                await asyncio.to_thread(model.complete, question(), SCHEMA, timeout=5),
+            ):
+                assert reply == Completion("one", 5, 3)
+    assert server.requests[0]["text"]["format"]["schema"] == SCHEMA
+
+
+@responses
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
-        (Reply(status=401), "AuthenticationError: .*scripted 401"),
-        (Reply(status=429, headers={"Retry-After": "60"}), "RateLimitError"),
-        (Reply(status=500), "InternalServerError"),
-        (Reply(body=b'{"choices": ['), "JSONDecodeError|APIResponseValidationError|APIError"),
-        (Reply(body=b"<html>gateway</html>"), "Error"),
-        (Reply(content=""), "empty reply"),
-        (Reply(drop=True), "APIConnectionError"),
-        (Reply(delay=30), "no reply within|APITimeoutError"),
+        (response({"type": "refusal", "refusal": "No."}), "the model refused: No"),
+        (response(), "empty reply"),
+        (response(output=None), "no response|Error"),
+        (Reply(body=b"<html>", headers={"Content-Type": "text/html"}), "no response|Error"),
+        (Reply(status=401), "401"),
     ],
+    ids=["refusal", "empty", "no output", "HTML", "401"],
 )
-def test_every_fault_becomes_one_error_in_time(reply: Reply, reason: str) -> None:
-    with OpenAIServer(reply) as server, client(server) as openai:
-        started = time.perf_counter()
-        with pytest.raises(QueryGenerationError, match=reason) as raised:
-            as_chat_model(openai, "m").complete(ASK, reply_schema(), timeout=1.0)
-        assert time.perf_counter() - started < 3
-        assert "\n" not in str(raised.value)
-
-
-def test_a_refused_connection_is_an_error() -> None:
-    with OpenAIServer() as server:
-        url = server.base_url
-    with (
-        OpenAI(api_key="k", base_url=url, max_retries=0) as openai,
-        pytest.raises(QueryGenerationError, match="APIConnectionError"),
-    ):
-        as_chat_model(openai, "m").complete(ASK, reply_schema(), timeout=5)
-
-
-def test_a_langchain_model_against_a_server(server: OpenAIServer) -> None:
-    with client(server) as sync:
-        chat = ChatOpenAI(
-            model="m2",
-            api_key=SecretStr("k"),
-            base_url=server.base_url,
-            client=sync.chat.completions,
-            root_client=sync,
-        )
-        model = as_chat_model(chat)
-        assert model.name == "m2"
-        assert model.complete(ASK, reply_schema(), timeout=5).text == "first"
-    assert server.requests[0]["messages"] == ASK
-
-
-class Recorder(BaseCallbackHandler):
-    def __init__(self) -> None:
-        self.runs: list[Any] = []
-
-    def on_chat_model_start(self, serialized: Any, messages: Any, **kwargs: Any) -> None:
-        self.runs.append(kwargs)
-
-
-def fake(*replies: str) -> GenericFakeChatModel:
-    return GenericFakeChatModel(messages=iter(AIMessage(reply) for reply in replies))
-
-
-async def test_a_langchain_model_is_kept_out_of_the_users_run() -> None:
-    from langchain_core.runnables import RunnableLambda
-
-    model = as_chat_model(fake("one", "two"))
-    recorder = Recorder()
-    answers = []
-
-    async def inside_the_users_chain(_: Any) -> None:
-        answers.append(await model.acomplete(ASK, {}, timeout=5))
-        answers.append(await asyncio.to_thread(model.complete, ASK, {}, timeout=5))
-
-    await RunnableLambda(inside_the_users_chain).ainvoke(None, {"callbacks": [recorder]})
-    assert [answer.text for answer in answers] == ["one", "two"]
-    assert recorder.runs == []
+async def test_faults_of_the_responses_api(way: Way, reply: Reply, reason: str) -> None:
+    with OpenAIServer(reply) as server:
+        async with way.model(server.base_url, api="responses") as model:
+            with pytest.raises(QueryGenerationError, match=reason):
+                await way.ask(model, timeout=5)
 
 
 async def test_functions_sync_and_async() -> None:
@@ -152,45 +161,80 @@ async def test_functions_sync_and_async() -> None:
     async def coroutine(messages: Any) -> str:
         return f"awaited {messages[0]['content']}"
 
+    class Both:
+        async def __call__(self, messages: Any) -> Completion:
+            return Completion("an object's", 1, 2)
+
     assert as_chat_model(plain).name == "plain"
-    for function, answer in ((plain, "heard hello"), (coroutine, "awaited hello")):
+    assert as_chat_model(Both()).name == "Both"
+    assert as_chat_model(plain, "mine").name == "mine"
+    for function, reply in (
+        (plain, Completion("heard hello")),
+        (coroutine, Completion("awaited hello")),
+        (Both(), Completion("an object's", 1, 2)),
+    ):
         model = as_chat_model(function)
-        assert (await model.acomplete(ASK, {}, timeout=5)).text == answer
-        assert (await asyncio.to_thread(model.complete, ASK, {}, timeout=5)).text == answer
+        assert await model.acomplete(question(), {}, timeout=5) == reply
+        assert await asyncio.to_thread(model.complete, question(), {}, timeout=5) == reply
 
 
-def test_a_function_may_raise_anything() -> None:
+@pytest.mark.parametrize("caller", ["sync", "async"])
+async def test_a_function_may_raise_anything(caller: str) -> None:
     def broken(_: Any) -> str:
         raise KeyError("secret\nof two lines")
 
-    with pytest.raises(QueryGenerationError, match=r"^KeyError: 'secret\\nof two lines'$"):
-        as_chat_model(broken).complete(ASK, {}, timeout=5)
+    def leaving(_: Any) -> str:
+        raise SystemExit(3)
 
-
-async def test_an_async_function_may_fail_or_hang() -> None:
-    async def broken(_: Any) -> str:
+    async def broken_async(_: Any) -> str:
         raise ValueError("no")
 
-    async def hung(_: Any) -> str:
+    for function, reason in (
+        (broken, r"^KeyError: 'secret\\nof two lines'$"),
+        (leaving, r"^SystemExit: 3$"),
+        (broken_async, r"^ValueError: no$"),
+    ):
+        with pytest.raises(QueryGenerationError, match=reason):
+            await Way("", caller).ask(as_chat_model(function), timeout=5)
+
+
+@pytest.mark.parametrize("caller", ["sync", "async"])
+async def test_a_function_may_hang(caller: str) -> None:
+    awake = threading.Event()
+
+    def hung(_: Any) -> str:
+        awake.wait(30)
+        return "late"
+
+    async def hung_async(_: Any) -> str:
         await asyncio.sleep(30)
         return "late"
 
-    with pytest.raises(QueryGenerationError, match="ValueError: no"):
-        await as_chat_model(broken).acomplete(ASK, {}, timeout=5)
-    with pytest.raises(QueryGenerationError, match=r"no reply within 0\.1 s"):
-        await as_chat_model(hung).acomplete(ASK, {}, timeout=0.1)
+    for function in (hung, hung_async):
+        with pytest.raises(QueryGenerationError, match=r"no reply within 0\.1 s"):
+            await Way("", caller).ask(as_chat_model(function), timeout=0.1)
+    awake.set()
 
 
-async def test_being_cancelled_goes_through() -> None:
-    async def hung(_: Any) -> str:
-        await asyncio.sleep(30)
-        return "late"
-
-    task = asyncio.create_task(as_chat_model(hung).acomplete(ASK, {}, timeout=60))
+async def test_hung_functions_do_not_keep_the_loops_threads() -> None:
+    """The loop's own pool has few threads, and all else that runs in them would wait."""
+    awake = threading.Event()
+    model = as_chat_model(lambda _: awake.wait(30))
+    tasks = [asyncio.create_task(model.acomplete(question(), {}, timeout=30)) for _ in range(100)]
     await asyncio.sleep(0.05)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    started = time.perf_counter()
+    await asyncio.gather(*(asyncio.to_thread(time.sleep, 0.001) for _ in range(10)))
+    assert time.perf_counter() - started < 5
+    awake.set()
+    assert [reply.text for reply in await asyncio.gather(*tasks)] == ["True"] * 100
+
+
+async def test_a_function_sees_the_callers_context() -> None:
+    place: contextvars.ContextVar[str] = contextvars.ContextVar("place")
+    place.set("in a span")
+    model = as_chat_model(lambda _: place.get())
+    assert (await model.acomplete(question(), {}, timeout=5)).text == "in a span"
+    assert model.complete(question(), {}, timeout=5).text == "in a span"
 
 
 def test_what_is_no_llm_is_refused() -> None:
@@ -204,5 +248,5 @@ def test_what_is_no_llm_is_refused() -> None:
 
 
 def test_a_chat_model_is_taken_as_it_is() -> None:
-    model = ScriptedChatModel("x")
+    model: ChatModel = ScriptedChatModel("x")
     assert as_chat_model(model) is model

@@ -122,15 +122,11 @@ class _Account:
         self._problem = ""
 
     def left(self) -> float:
-        """Seconds until the deadline.
+        """Seconds until the deadline, none if it has passed.
 
-        Raises:
-            QueryGenerationError: If it has passed.
+        The model is asked even then, and refuses, so that a recording holds that it was.
         """
-        left = self._started + self._deadline - time.monotonic()
-        if left <= 0:
-            raise QueryGenerationError(f"nothing usable within {self._deadline:.1f} s")
-        return left
+        return max(self._started + self._deadline - time.monotonic(), 0.0)
 
     def take(self, reply: Completion) -> Completion:
         """A reply, whose cost is counted whatever comes of it."""

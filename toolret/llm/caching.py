@@ -80,7 +80,7 @@ class ReplyCache:
 
     def get(self, key: str) -> str | None:
         """The reply that is kept under a key."""
-        return self._tried(lambda: self._get(key)) if self.path.exists() else None
+        return self._tried(lambda: self._get(key))
 
     def put(self, key: str, reply: str) -> None:
         """Keep a reply."""
@@ -90,15 +90,19 @@ class ReplyCache:
 
     def remove(self, key: str) -> None:
         """Keep nothing under a key any more."""
-        if self.path.exists():
-            self._tried(lambda: self._remove(key))
+        self._tried(lambda: self._remove(key))
 
     def _get(self, key: str) -> str | None:
+        if not self.path.exists():
+            return None
         with self._connection() as connection:
             row = connection.execute("SELECT reply FROM replies WHERE key = ?", [key]).fetchone()
             if row is None:
                 return None
-            connection.execute(f"UPDATE replies SET used = {_LATEST} WHERE key = ?", [key])  # noqa: S608 - a constant
+            # If another is writing just now, or this one may only read, the use goes unnoted.
+            connection.execute("PRAGMA busy_timeout = 0")
+            with suppress(sqlite3.OperationalError):
+                connection.execute(f"UPDATE replies SET used = {_LATEST} WHERE key = ?", [key])  # noqa: S608 - a constant
             return str(row[0])
 
     def _put(self, key: str, reply: str) -> None:
@@ -131,22 +135,26 @@ class ReplyCache:
         connection.executemany("DELETE FROM replies WHERE key = ?", gone)
 
     def _remove(self, key: str) -> None:
-        with self._connection() as connection:
-            connection.execute("DELETE FROM replies WHERE key = ?", [key])
+        if self.path.exists():
+            with self._connection() as connection:
+                connection.execute("DELETE FROM replies WHERE key = ?", [key])
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         # One for each piece of work: none outlives a fork or is shared by threads.
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
         with closing(connection):
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
+            if tables and version != _VERSION:
+                raise sqlite3.DatabaseError("holds something else, or is of another version")
+            if version != _VERSION:
                 with suppress(sqlite3.OperationalError):  # another process is just doing it
                     connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(_TABLES)
-            elif version != _VERSION:
-                raise sqlite3.DatabaseError(f"made by another version of toolret ({version})")
-            connection.execute("PRAGMA synchronous = NORMAL")
+            # A killed process loses nothing by it. A power cut may cost the file, which is only a
+            # cache; waiting for the disk would cost each reply, kept or new, some 25 ms.
+            connection.execute("PRAGMA synchronous = OFF")
             yield connection
 
     def _tried(self, work: Callable[[], _T]) -> _T | None:

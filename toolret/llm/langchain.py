@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 from toolret.llm.failures import ModelError
 from toolret.llm.model import Completion, Messages, Schema
+from toolret.llm.structured import StructuredOutput, response_format
 from toolret.llm.waiting import awaited, in_worker
 
 if TYPE_CHECKING:
@@ -23,8 +22,9 @@ _CONFIG: Any = {
     "metadata": {"lc_source": "toolret"},
     "callbacks": [],
 }
-"""LangGraph keeps what has the tag out of ``stream_mode="messages"``; ``lc_source`` tells those
-who read a trace whose call it is."""
+"""With callbacks of its own, none though they are, a call does not inherit those of the user's run,
+the streams' among them. LangGraph keeps what has the tag out of ``stream_mode="messages"`` besides,
+and ``lc_source`` tells those who read a trace whose call it is."""
 
 
 class LangChainModel:
@@ -33,8 +33,8 @@ class LangChainModel:
     It is called outside the user's run: neither its callbacks nor its streams hear of the call.
     Callbacks of the model itself do, so that they can count what it costs, but see no tokens.
 
-    No schema is handed on, for models differ too much in how they take one; the prompts say in
-    words what is wanted.
+    The models of ``langchain_openai`` get the schema; others differ too much in how they take one,
+    and the prompts say in words what is wanted.
 
     Args:
         model: The model.
@@ -43,51 +43,45 @@ class LangChainModel:
 
     def __init__(self, model: Runnable[Any, Any], name: str | None = None) -> None:
         self._model = _unstreamed(model)
-        self._takes_timeout = _is_of("langchain_openai.chat_models.base", "BaseChatOpenAI", model)
+        self._is_openai = _is_of("langchain_openai.chat_models.base", "BaseChatOpenAI", model)
+        self._structured = StructuredOutput()
         self.name = name or str(getattr(model, "model_name", None) or type(model).__name__)
         self.identity = _identity(model)
         # What is not set is set by the provider's client, which then retries as well.
         self.retries = getattr(model, "max_retries", 0) != 0
 
-    def complete(
-        self,
-        messages: Messages,
-        schema: Schema,  # noqa: ARG002 - as the class says
-        *,
-        timeout: float,
-    ) -> Completion:
-        """As ``ChatModel`` says."""
-        return in_worker(
-            lambda: _read(self._model.invoke(_turns(messages), _CONFIG, **self._options(timeout))),
-            timeout=timeout,
-            context=contextvars.Context(),
-        )
-
-    async def acomplete(
-        self,
-        messages: Messages,
-        schema: Schema,  # noqa: ARG002 - as the class says
-        *,
-        timeout: float,
-    ) -> Completion:
+    def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """As ``ChatModel`` says."""
 
-        async def ask() -> Completion:
-            reply = self._model.ainvoke(_turns(messages), _CONFIG, **self._options(timeout))
-            return _read(await reply)
+        def call(taken: Schema) -> Completion:
+            options = self._options(taken, timeout)
+            return _read(self._model.invoke(_turns(messages), _CONFIG, **options))
 
-        task = asyncio.get_running_loop().create_task(ask(), context=contextvars.Context())
-        return await awaited(task, timeout=timeout)
+        return in_worker(lambda: self._structured.ask(self._taken(schema), call), timeout=timeout)
 
-    def _options(self, timeout: float) -> dict[str, Any]:
-        return {"timeout": timeout} if self._takes_timeout else {}
+    async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
+        """As ``ChatModel`` says."""
+
+        async def call(taken: Schema) -> Completion:
+            options = self._options(taken, timeout)
+            return _read(await self._model.ainvoke(_turns(messages), _CONFIG, **options))
+
+        reply = self._structured.ask_async(self._taken(schema), call)
+        return await awaited(reply, timeout=timeout)
+
+    def _taken(self, schema: Schema) -> Schema:
+        return schema if self._is_openai else {}
+
+    def _options(self, schema: Schema, timeout: float) -> dict[str, Any]:
+        options: dict[str, Any] = {"timeout": timeout} if self._is_openai else {}
+        return options | ({"response_format": response_format(schema)} if schema else {})
 
 
 def _unstreamed(model: Any) -> Any:
     """The same model; one that was told to stream all it says, told not to."""
     if getattr(model, "streaming", None) is not True:
         return model
-    return model.model_copy(update={"disable_streaming": True})
+    return model.model_copy(update={"streaming": False, "disable_streaming": True})
 
 
 def _is_of(module: str, name: str, model: Any) -> bool:

@@ -53,7 +53,7 @@ class ChatModel(Protocol):
         Args:
             messages: The conversation with the model.
             schema: What the reply shall follow, for models that can be held to it.
-            timeout: Seconds after which the caller goes on without it.
+            timeout: Seconds after which the caller goes on without it; with 0, nobody is asked.
         """
         ...
 

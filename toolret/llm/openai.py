@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from toolret.llm.failures import ModelError
 from toolret.llm.model import Completion, Messages, Schema
+from toolret.llm.structured import StructuredOutput, response_format
 from toolret.llm.waiting import awaited, in_worker, in_worker_async
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ Api: TypeAlias = Literal["chat", "responses"]
 class OpenAIModel:
     """A model behind an ``openai`` client, whose pool of connections is used.
 
-    A server that refuses a request with a schema, and takes it without, is asked without from then
-    on. The client's own retries are switched off; ``SteadyModel``'s keep to the deadline.
+    The client's own retries are switched off; ``SteadyModel``'s keep to the deadline.
 
     Args:
         client: Sync or async. An async one opens connections of its own for a sync caller, since a
@@ -34,13 +34,12 @@ class OpenAIModel:
     """
 
     def __init__(self, client: OpenAI | AsyncOpenAI, model: str, api: Api = "chat") -> None:
-        from openai import AsyncOpenAI, BadRequestError, UnprocessableEntityError
+        from openai import AsyncOpenAI
 
         self._client: Any = client
         self._is_async = isinstance(client, AsyncOpenAI)
         self._api = _APIS[api]
-        self._refusals = (BadRequestError, UnprocessableEntityError)
-        self._structured = True
+        self._structured = StructuredOutput()
         self.name = model
         self.identity = f"{api} {client.base_url} {model}"
 
@@ -61,34 +60,27 @@ class OpenAIModel:
 
     def _ask(self, messages: Messages, schema: Schema, timeout: float) -> Completion:
         create = self._api.create(self._client.with_options(timeout=timeout, max_retries=0))
-        if not (schema and self._structured):
-            return self._api.read(create(**self._api.request(self.name, messages, {})))
-        try:
-            return self._api.read(create(**self._api.request(self.name, messages, schema)))
-        except self._refusals:
-            return self._unstructured(create(**self._api.request(self.name, messages, {})))
+
+        def call(taken: Schema) -> Completion:
+            return self._api.read(create(**self._api.request(self.name, messages, taken)))
+
+        return self._structured.ask(schema, call)
 
     async def _ask_async(
         self, client: AsyncOpenAI, messages: Messages, schema: Schema, timeout: float
     ) -> Completion:
         create = self._api.create(client.with_options(timeout=timeout, max_retries=0))
-        if not (schema and self._structured):
-            return self._api.read(await create(**self._api.request(self.name, messages, {})))
-        try:
-            return self._api.read(await create(**self._api.request(self.name, messages, schema)))
-        except self._refusals:
-            return self._unstructured(await create(**self._api.request(self.name, messages, {})))
+
+        async def call(taken: Schema) -> Completion:
+            return self._api.read(await create(**self._api.request(self.name, messages, taken)))
+
+        return await self._structured.ask_async(schema, call)
 
     async def _ask_alone(self, messages: Messages, schema: Schema, timeout: float) -> Completion:
         from openai import DefaultAsyncHttpxClient
 
         async with self._client.copy(http_client=DefaultAsyncHttpxClient()) as client:
             return await self._ask_async(client, messages, schema, timeout)
-
-    def _unstructured(self, answer: Any) -> Completion:
-        """A reply that came only without a schema: so it was the schema that was refused."""
-        self._structured = False
-        return replace(self._api.read(answer), calls=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +95,7 @@ class _Api:
 def _chat_request(model: str, messages: Messages, schema: Schema) -> dict[str, Any]:
     request: dict[str, Any] = {"model": model, "messages": list(messages)}
     if schema:
-        request["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": "reply", "strict": True, "schema": dict(schema)},
-        }
+        request["response_format"] = response_format(schema)
     return request
 
 

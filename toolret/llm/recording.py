@@ -37,7 +37,7 @@ class _Row(BaseModel):
 
     question: str
     text: str = ""
-    error: str = ""
+    error: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached: bool = False
@@ -153,7 +153,7 @@ class ReplayModel:
             ReplayError: If the question is not in the recording.
         """
         row = self._row(question_key(messages, schema))
-        if row.error:
+        if row.error is not None:
             failed = QueryGenerationError(row.error)
             failed.calls = row.calls
             raise failed

@@ -95,6 +95,8 @@ class _Tries:
     def __init__(self, patience: Patience, timeout: float) -> None:
         self._patience = patience
         self._timeout = timeout
+        if timeout <= 0:
+            raise QueryGenerationError("no time is left")
         self._end = time.monotonic() + timeout
         self._calls = 0
 

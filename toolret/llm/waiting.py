@@ -17,34 +17,25 @@ __all__ = ["awaited", "in_worker", "in_worker_async"]
 _T = TypeVar("_T")
 
 
-def in_worker(
-    ask: Callable[[], _T], *, timeout: float, context: contextvars.Context | None = None
-) -> _T:
-    """Run in a thread of its own, which is left behind on a time-out.
-
-    Args:
-        ask: What to run.
-        timeout: Seconds to wait for it.
-        context: What it runs in; a copy of the caller's if not given.
+def in_worker(ask: Callable[[], _T], *, timeout: float) -> _T:
+    """Run in a thread of its own, which is left behind if it takes more seconds than that.
 
     Raises:
         QueryGenerationError: For whatever it raises, and if it takes too long.
     """
     try:
-        return _started(ask, context).result(timeout)
+        return _started(ask).result(timeout)
     except TimeoutError as error:
         raise _late(timeout) from error
 
 
-async def in_worker_async(
-    ask: Callable[[], _T], *, timeout: float, context: contextvars.Context | None = None
-) -> _T:
+async def in_worker_async(ask: Callable[[], _T], *, timeout: float) -> _T:
     """``in_worker`` for event loops.
 
     The threads are not those of the loop's own pool, which are few: a model that hangs would keep
     all else that runs in them waiting.
     """
-    return await awaited(asyncio.wrap_future(_started(ask, context)), timeout=timeout)
+    return await awaited(asyncio.wrap_future(_started(ask)), timeout=timeout)
 
 
 async def awaited(reply: Awaitable[_T], *, timeout: float) -> _T:
@@ -63,7 +54,7 @@ async def awaited(reply: Awaitable[_T], *, timeout: float) -> _T:
         raise failure(error) from error
 
 
-def _started(ask: Callable[[], _T], context: contextvars.Context | None) -> Future[_T]:
+def _started(ask: Callable[[], _T]) -> Future[_T]:
     outcome: Future[_T] = Future()
 
     def work() -> None:
@@ -76,7 +67,7 @@ def _started(ask: Callable[[], _T], context: contextvars.Context | None) -> Futu
             except BaseException as error:  # noqa: BLE001 - as in ``awaited``
                 outcome.set_exception(failure(error))
 
-    run = (context or contextvars.copy_context()).run
+    run = contextvars.copy_context().run  # so that spans of a trace find their parent
     threading.Thread(target=run, args=(work,), name="toolret-llm", daemon=True).start()
     return outcome
 

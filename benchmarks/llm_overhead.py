@@ -1,0 +1,105 @@
+"""What a question to a model costs besides the call itself.
+
+    python -m benchmarks.llm_overhead
+
+A server in another process answers at once. The same client asks it bare, through ``ask`` with its
+deadline, retries and circuit, with a cache that misses, and out of a cache. Given are CPU and wall
+milliseconds a question, the median of the rounds, which take turns so that a busy machine troubles
+all alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from openai import OpenAI
+
+from toolret.llm import ChatModel, as_chat_model, ask
+from toolret.llm.structured import response_format
+from toolret.testing import OpenAIServer, Reply
+
+REPLY = '{"queries": ["update the address of a customer"]}'
+SCHEMA = {
+    "type": "object",
+    "properties": {"queries": {"type": "array", "items": {"type": "string"}}},
+    "required": ["queries"],
+    "additionalProperties": False,
+}
+PROMPT = "Write retrieval queries for this conversation. " * 40
+
+
+def question(number: int) -> list[dict[str, str]]:
+    """One that was not asked before."""
+    return [{"role": "user", "content": f"{PROMPT}{number}"}]
+
+
+def serve(pipe: Connection) -> None:
+    """Run a server until the other end is closed."""
+    with OpenAIServer(Reply(REPLY)) as server:
+        pipe.send(server.base_url)
+        pipe.recv()
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--questions", type=int, default=20, help="in a round")
+    options = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    server = context.Process(target=serve, args=(theirs,), daemon=True)
+    server.start()
+    with OpenAI(api_key="k", base_url=ours.recv()) as client, tempfile.TemporaryDirectory() as at:
+        measure(client, Path(at), rounds=options.rounds, questions=options.questions)
+    ours.send(None)
+    server.join()
+
+
+def measure(client: OpenAI, folder: Path, *, rounds: int, questions: int) -> None:
+    """Ask in all ways, round after round, and print what each took."""
+    steady = as_chat_model(client, "m")
+    cached = as_chat_model(client, "m", cache=folder / "replies.sqlite3")
+
+    create: Any = client.chat.completions.create  # its overloads are for literals
+
+    def bare(number: int) -> None:
+        create(model="m", messages=question(number), response_format=response_format(SCHEMA))
+
+    def asked(model: ChatModel, number: int) -> None:
+        ask(model, question(number), SCHEMA, str, deadline=30)
+
+    ways: dict[str, Callable[[int], None]] = {
+        "the client alone": bare,
+        "ask": partial(asked, steady),
+        "ask, cache misses": partial(asked, cached),
+        "ask, out of the cache": partial(asked, cached),
+    }
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    for turn in range(rounds + 1):
+        for name, way in ways.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            for number in range(questions):
+                way(turn * questions + number)
+            spent = time.process_time() - cpu, time.perf_counter() - wall
+            if turn:  # the first one warms up
+                took[name].append(spent)
+    print("| way | CPU ms | wall ms |\n|---|---|---|")
+    for name, times in took.items():
+        cpu, wall = (
+            statistics.median(column) / questions * 1000 for column in zip(*times, strict=True)
+        )
+        print(f"| {name} | {cpu:.2f} | {wall:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.llm.ways import SCHEMA, Way, in_every_way, question
+from toolret.errors import InputError, QueryGenerationError, ReplayError
+from toolret.llm import (
+    CachedModel,
+    Completion,
+    RecordingModel,
+    ReplayModel,
+    aask,
+    ask,
+    json_object,
+    question_key,
+)
+from toolret.testing import OpenAIServer, Reply, ScriptedChatModel
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "run.jsonl"
+
+
+def lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+
+
+@in_every_way
+async def test_a_run_is_repeated_without_its_server(way: Way, file: Path) -> None:
+    asked = ["one", "two", "one", "fails"]
+    with OpenAIServer(Reply("1"), Reply("2"), Reply("3"), Reply(status=401)) as server:
+        async with way.model(server.base_url) as model:
+            recording = RecordingModel(model, file)
+            first = [await outcome(way, recording, text) for text in asked]
+    replay = ReplayModel(file)
+    assert replay.name == model.name == "m"
+    assert [await outcome(way, replay, text) for text in asked] == first
+    assert [reply.text for reply in first[:3] if isinstance(reply, Completion)] == ["1", "2", "3"]
+    assert "401" in str(first[3])
+    assert await outcome(way, replay, "one") == first[2]  # from then on the last
+
+
+async def outcome(way: Way, model: Any, text: str) -> Completion | tuple[str, int]:
+    try:
+        return await way.ask(model, text, timeout=5)
+    except QueryGenerationError as error:
+        return str(error), error.calls
+
+
+def test_a_recording_holds_hashes_and_replies(file: Path) -> None:
+    model = RecordingModel(ScriptedChatModel("退款", ValueError("no")), file)
+    model.complete(question("a secret"), SCHEMA, timeout=5)
+    with pytest.raises(QueryGenerationError):
+        model.complete(question(), SCHEMA, timeout=5)
+    assert lines(file) == [
+        {"toolret_recording": 1, "model": "scripted"},
+        {
+            "question": question_key(question("a secret"), SCHEMA),
+            "text": "退款",
+            "input_tokens": None,
+            "output_tokens": None,
+            "cached": False,
+            "calls": 1,
+        },
+        {"question": question_key(question(), SCHEMA), "error": "ValueError: no", "calls": 0},
+    ]
+    assert "a secret" not in file.read_text("utf-8")
+
+
+@pytest.mark.parametrize("caller", ["sync", "async"])
+async def test_a_changed_prompt_fails_loudly(file: Path, caller: str) -> None:
+    await Way("", caller).ask(RecordingModel(ScriptedChatModel("1"), file), "old", timeout=5)
+    with pytest.raises(ReplayError) as raised:
+        await Way("", caller).ask(ReplayModel(file), "new", timeout=5)
+    assert str(raised.value).startswith(f"{file}: holds no reply to the question ")
+    assert "prompts, or the data that they are made of, have changed" in str(raised.value)
+
+
+def test_it_is_no_ordinary_failure(file: Path) -> None:
+    """What goes on after a failure of an LLM does not go on after this."""
+    assert issubclass(ReplayError, InputError)
+    assert not issubclass(ReplayError, QueryGenerationError)
+    RecordingModel(ScriptedChatModel("1"), file).complete(question("old"), {}, timeout=5)
+    replay = ReplayModel(file)
+    with pytest.raises(ReplayError):
+        ask(replay, question(), {}, str, deadline=5)
+    with pytest.raises(ReplayError):
+        asyncio.run(aask(replay, question(), {}, str, deadline=5))
+    with pytest.raises(ReplayError):
+        CachedModel(replay, file.with_name("c.sqlite3")).complete(question(), {}, timeout=5)
+
+
+def test_a_repair_is_repeated(file: Path) -> None:
+    def parse(reply: str) -> int:
+        number: int = json_object(reply, "number")["number"]
+        return number
+
+    recording = RecordingModel(ScriptedChatModel("seven", '{"number": 7}'), file)
+    first = ask(recording, question(), {}, parse, deadline=5)
+    again = ask(ReplayModel(file), question(), {}, parse, deadline=5)
+    assert (first.value, first.calls) == (again.value, again.calls) == (7, 2)
+
+
+def test_what_came_too_late_does_so_again(file: Path) -> None:
+    def slow(_: Any) -> str:
+        time.sleep(0.05)
+        return "seven"
+
+    recording = RecordingModel(ScriptedChatModel(slow), file)
+    for model, deadline in ((recording, 0.04), (None, 5)):
+        with pytest.raises(QueryGenerationError, match=r"no JSON.*asked again: no time is left"):
+            ask(model or ReplayModel(file), question(), {}, _refused, deadline=deadline)
+
+
+def _refused(reply: str) -> None:
+    raise QueryGenerationError(f"the reply is no JSON: {reply}")
+
+
+def test_it_goes_on_where_it_ended(file: Path) -> None:
+    for text in ("one", "two"):
+        RecordingModel(ScriptedChatModel(text), file).complete(question(text), {}, timeout=5)
+    assert len(lines(file)) == 3
+    replay = ReplayModel(file)
+    assert [replay.complete(question(t), {}, timeout=5).text for t in ("one", "two")] == [
+        "one", "two"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("torn", [b'{"toolret_rec', b'{"question": "abc", "te'])
+def test_a_torn_last_line_is_dropped(file: Path, torn: bytes) -> None:
+    begun = b"" if b"rec" in torn else b'{"toolret_recording": 1, "model": "scripted"}\n'
+    file.write_bytes(begun + torn)
+    if begun:
+        assert ReplayModel(file).name == "scripted"
+    RecordingModel(ScriptedChatModel("1"), file).complete(question(), {}, timeout=5)
+    assert len(lines(file)) == 2
+    assert ReplayModel(file).complete(question(), {}, timeout=5).text == "1"
+
+
+ENDLESS = """
+import itertools, sys
+from toolret.llm import RecordingModel
+from toolret.testing import ScriptedChatModel
+model = RecordingModel(ScriptedChatModel(lambda m: m[0]["content"] * 500), sys.argv[1])
+for number in itertools.count():
+    model.complete([{"role": "user", "content": str(number)}], {}, timeout=5)
+"""
+
+
+def test_a_killed_run_loses_nothing(file: Path) -> None:
+    run = subprocess.Popen([sys.executable, "-c", ENDLESS, str(file)])
+    while not (file.exists() and file.stat().st_size > 100_000):
+        time.sleep(0.02)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    replay = ReplayModel(file)
+    for number in range(30):
+        reply = replay.complete(question(str(number)), {}, timeout=5)
+        assert reply.text == str(number) * 500
+
+
+def test_it_may_be_gzipped(file: Path) -> None:
+    RecordingModel(ScriptedChatModel("1"), file).complete(question(), {}, timeout=5)
+    packed = file.with_suffix(".jsonl.gz")
+    packed.write_bytes(gzip.compress(file.read_bytes()))
+    assert ReplayModel(packed).complete(question(), {}, timeout=5).text == "1"
+
+
+HEAD = '{"toolret_recording": 1, "model": "m"}\n'
+
+
+@pytest.mark.parametrize("made", [ReplayModel, lambda f: RecordingModel(ScriptedChatModel("1"), f)])
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("my notes\n", "line 1: broken JSON"),
+        ('{"id": 1}\n', "line 1: is no recording of an LLM"),
+        ('{"toolret_recording": 2, "model": "m"}\n', "line 1: is no recording of an LLM"),
+        (HEAD + "{}\n", "line 2: is no recording of an LLM: Field required"),
+        (HEAD + '{"question": "a", "text": 1}\n', "line 2: is no recording of an LLM"),
+        (HEAD + "{\n{}\n", "line 2: broken JSON"),
+    ],
+)
+def test_what_is_no_recording_is_refused_and_kept(
+    file: Path, made: Callable[[Path], Any], content: str, problem: str
+) -> None:
+    file.write_text(content)
+    with pytest.raises(ReplayError, match=problem) as raised:
+        made(file)
+    assert raised.value.file == str(file)
+    assert file.read_text() == content
+
+
+def test_files_that_cannot_be_used(file: Path) -> None:
+    with pytest.raises(ReplayError, match=r"run\.jsonl"):
+        ReplayModel(file)
+    file.touch()
+    with pytest.raises(ReplayError, match="empty"):
+        ReplayModel(file)
+    for unwritable in (file.parent, file / "below", file.parent / "none" / "run.jsonl"):
+        with pytest.raises(ReplayError, match=r"cannot be (read|written)"):
+            RecordingModel(ScriptedChatModel("1"), unwritable)
+    file.write_text('{"toolret_recording": 1, "model": "other"}\n')
+    with pytest.raises(ReplayError, match="holds replies of 'other', not of 'scripted'"):
+        RecordingModel(ScriptedChatModel("1"), file)
