@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from toolret.index import ToolIndex
-from toolret.llm import as_chat_model, is_langchain
+from toolret.llm import as_chat_model
 from toolret.names import ids_by_name
 from toolret.permissions import Allow
 from toolret.prompt import Format, pack
@@ -302,8 +302,7 @@ class ToolRetriever:
 
 
 def _cached(llm: Any, model: str | None, file: Path | None) -> Any:
-    # A chat model of LangChain's has the methods of a ``QueryGenerator``, but is none.
-    if llm is None or (isinstance(llm, QueryGenerator) and not is_langchain(llm)):
+    if llm is None or isinstance(llm, QueryGenerator):
         return llm
     return as_chat_model(llm, model, cache=file)
 
