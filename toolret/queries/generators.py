@@ -196,7 +196,9 @@ class _Flow:
             input_tokens=_total(each.input_tokens for each in spent),
             output_tokens=_total(each.output_tokens for each in spent),
             calls=sum(each.calls for each in spent),
-            cached=bool(spent) and all(answer.cached for answer in self._answers),
+            cached=bool(spent)
+            and not self._failures
+            and all(answer.cached for answer in self._answers),
             seconds=time.perf_counter() - self._started,
             cut=self._cut,
         )
