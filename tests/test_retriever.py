@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from openai import OpenAI
 
 from tests.conftest import demo, tool
+from tests.llm.ways import chat_openai
 from toolret.errors import BudgetError, InputError
 from toolret.index import ToolIndex
 from toolret.names import wire_name
@@ -147,6 +148,19 @@ def test_a_question_is_asked_once_across_retrievers(index: ToolIndex, tmp_path: 
         assert len(server.requests) == calls
     assert (index.path / "replies.sqlite3").exists()
     assert len(ToolIndex(index.path, embedder=index.embedder)) == len(index)
+
+
+async def test_a_langchain_model_writes_queries(index: ToolIndex) -> None:
+    """Though it has the methods of a generator of queries."""
+    with OpenAIServer(Reply('{"queries": ["where a parcel is now"]}')) as server:
+        async with chat_openai(server.base_url) as chat:
+            retriever = ToolRetriever(index, llm=chat, cache=False)
+            for selection in (
+                await retriever.aselect("so?"),
+                await asyncio.to_thread(retriever.select, "so?"),
+            ):
+                assert selection.note == ""
+                assert ids(selection)[0] == "track_parcel"
 
 
 def test_no_reply_is_kept_before_there_are_tools(tmp_path: Path) -> None:

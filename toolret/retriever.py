@@ -56,13 +56,13 @@ class ToolRetriever:
             callable that takes messages and gives text, or a ``QueryGenerator``. Without one,
             the request and its clauses are the queries.
         model: The model's name, which an ``openai`` client needs.
+        strategy: How the queries are written: a name (``verbatim``, ``clauses``, ``rewrite``,
+            ``think``, ``few-shot``, ``hypothesize``, ``refine``, or several joined by ``+``) or a
+            ``Strategy``. By default ``rewrite`` with an LLM, ``clauses`` without.
         cache: Where the LLM's replies are kept, so that the same question is asked once: a file's
             path. By default in the index's folder, once it holds tools; False for nowhere. Only
             what ``as_chat_model`` makes is cached; ``ChatModel`` and ``QueryGenerator`` are taken
             as they are.
-        strategy: How the queries are written: a name (``verbatim``, ``clauses``, ``rewrite``,
-            ``think``, ``few-shot``, ``hypothesize``, ``refine``, or several joined by ``+``) or a
-            ``Strategy``. By default ``rewrite`` with an LLM, ``clauses`` without.
         reranker: What looks at the first tools of the ranking again; nothing by default.
         max_tools: How many tools to choose at most.
         max_demos: How many demonstrations to choose at most.
@@ -91,8 +91,8 @@ class ToolRetriever:
         *,
         llm: Any = None,
         model: str | None = None,
-        cache: str | Path | bool = True,
         strategy: str | Strategy | None = None,
+        cache: str | Path | bool = True,
         reranker: Reranker | None = None,
         max_tools: int = 8,
         max_demos: int = 3,

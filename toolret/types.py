@@ -126,12 +126,12 @@ class Request:
 class Query:
     """One retrieval query.
 
-    ``request`` is the user's own text, ``clause`` a part of it; ``need`` is what an LLM wrote, and
-    ``tool`` the text of a tool that it wishes for.
+    ``request`` is the user's own text, ``clause`` a part of it, ``turn`` it with what the user said
+    before; ``need`` is what an LLM wrote, and ``tool`` the text of a tool that it wishes for.
     """
 
     text: str
-    kind: Literal["request", "clause", "need", "tool"]
+    kind: Literal["request", "clause", "turn", "need", "tool"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,7 @@ async def test_functions_sync_and_async() -> None:
         (plain, Completion("heard hello")),
         (coroutine, Completion("awaited hello")),
         (Both(), Completion("an object's", 1, 2)),
+        (lambda messages: coroutine(messages), Completion("awaited hello")),
     ):
         model = as_chat_model(function)
         assert await model.acomplete(question(), {}, timeout=5) == reply
@@ -193,6 +194,7 @@ async def test_a_function_may_raise_anything(caller: str) -> None:
         (broken, r"^KeyError: 'secret\\nof two lines'$"),
         (leaving, r"^SystemExit: 3$"),
         (broken_async, r"^ValueError: no$"),
+        (len, r"^the function gave no text but 1$"),
     ):
         with pytest.raises(QueryGenerationError, match=reason):
             await Way("", caller).ask(as_chat_model(function), timeout=5)
@@ -219,7 +221,7 @@ async def test_a_function_may_hang(caller: str) -> None:
 async def test_hung_functions_do_not_keep_the_loops_threads() -> None:
     """The loop's own pool has few threads, and all else that runs in them would wait."""
     awake = threading.Event()
-    model = as_chat_model(lambda _: awake.wait(30))
+    model = as_chat_model(lambda _: str(awake.wait(30)))
     tasks = [asyncio.create_task(model.acomplete(question(), {}, timeout=30)) for _ in range(100)]
     await asyncio.sleep(0.05)
     started = time.perf_counter()

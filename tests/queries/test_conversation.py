@@ -151,7 +151,9 @@ _JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["type", "text", "role", "content", "image_url", "url", "name"]),
+            st.sampled_from(
+                ["type", "text", "role", "content", "tool_calls", "function", "image_url", "name"]
+            ),
             inner,
             max_size=4,
         )

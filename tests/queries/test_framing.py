@@ -84,7 +84,11 @@ def test_no_text_can_end_its_line(said: list[tuple[str, str]]) -> None:
     text=st.text() | st.sampled_from(["{conversation}", '"}\n\nConversation:\n', "{most}{tools}"])
 )
 def test_no_text_can_change_what_stands_around_the_data(name: str, text: str) -> None:
-    values = {"most": 8, "tools": '{"name": "t"}', "examples": '{"request": "r"}'}
+    values: dict[str, str | int] = {
+        "most": 8,
+        "tools": '{"name": "t"}',
+        "examples": '{"request": "r"}',
+    }
     prompt = shipped_prompt(name)
     outside = prompt.fill(**values, conversation="")
     lines = conversation_lines(as_request([user("before"), user(text + "!")]))

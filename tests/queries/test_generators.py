@@ -320,3 +320,27 @@ def test_what_is_needed_widens_the_whole_and_the_request_stays() -> None:
         request,
         *needs,
     ]
+
+
+async def test_what_the_user_said_before_is_one_more_query() -> None:
+    talk = [
+        {"role": "user", "content": "hello"},
+        {"role": "user", "content": "Where is my parcel? " + "x" * 600},
+        {"role": "assistant", "content": "On the road."},
+        {"role": "user", "content": "send it elsewhere"},
+    ]
+    request = as_request(talk)
+    for generator in (
+        StrategyQueries("clauses"),
+        StrategyQueries("rewrite", ScriptedChatModel(OSError("down"))),
+    ):
+        made = generator.write_queries(request)
+        before = ("Where is my parcel? " + "x" * 600)[:500]
+        assert made.queries == (
+            Query("send it elsewhere", "request"),
+            Query(f"send it elsewhere {before}", "turn"),
+        )
+    # With an LLM's queries, which were written with all of it in view, there is no need.
+    model = ScriptedChatModel(queries("redirect a parcel"))
+    made = StrategyQueries("rewrite", model).write_queries(request)
+    assert [query.kind for query in made.queries] == ["request", "need"]

@@ -5,6 +5,7 @@ from toolret.llm.asking import Answer, aask, ask
 from toolret.llm.caching import CachedModel, ReplyCache, question_key
 from toolret.llm.circuit import Circuit
 from toolret.llm.failures import ModelError
+from toolret.llm.kinds import is_langchain
 from toolret.llm.model import ChatModel, Completion, Messages, Schema
 from toolret.llm.openai import Api
 from toolret.llm.recording import RecordingModel, ReplayModel
@@ -29,6 +30,7 @@ __all__ = [
     "aask",
     "as_chat_model",
     "ask",
+    "is_langchain",
     "json_object",
     "question_key",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from toolret.errors import QueryGenerationError
 from toolret.llm.caching import CachedModel, ReplyCache
 from toolret.llm.functions import FunctionModel
+from toolret.llm.kinds import is_langchain, is_openai
 from toolret.llm.langchain import LangChainModel
 from toolret.llm.model import ChatModel
 from toolret.llm.openai import Api, OpenAIModel
@@ -54,15 +54,13 @@ def as_chat_model(
 
 
 def _adapter(llm: Any, model: str | None, api: Api) -> OpenAIModel | LangChainModel | FunctionModel:
-    openai = sys.modules.get("openai")
-    if openai and isinstance(llm, (openai.OpenAI, openai.AsyncOpenAI)):
+    if is_openai(llm):
         if not model:
             raise QueryGenerationError(
                 "an openai client serves many models: pass the name of one as model=..."
             )
         return OpenAIModel(llm, model, api)
-    runnables = sys.modules.get("langchain_core.runnables")
-    if runnables and isinstance(llm, runnables.Runnable):
+    if is_langchain(llm):
         return LangChainModel(llm, model)
     if callable(llm):
         return FunctionModel(llm, model)

@@ -20,7 +20,9 @@ _TOO_MANY, _SERVER = 429, 500
 _REQUEST_AT_FAULT = frozenset({400, 413, 422})
 """HTTP statuses of a server that works, but not on this: too long, or nothing it can read."""
 
-_CONNECTION_ERRORS = frozenset({"APIConnectionError", "ConnectionError", "TransportError"})
+_CONNECTION_ERRORS = frozenset(
+    {"APIConnectionError", "ConnectionError", "TimeoutError", "TransportError"}
+)
 """What ``openai`` and ``anthropic``, Python, and ``httpx`` call the roots of theirs. Compared by
 name, so that none of them is imported."""
 

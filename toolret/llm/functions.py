@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from toolret.llm.failures import ModelError
 from toolret.llm.model import Completion, Messages, Schema
 from toolret.llm.waiting import awaited, in_worker, in_worker_async
 
@@ -38,11 +39,7 @@ class FunctionModel:
         timeout: float,
     ) -> Completion:
         """As ``ChatModel`` says."""
-        if self._is_async:
-            return _read(
-                in_worker(lambda: asyncio.run(self._function(list(messages))), timeout=timeout)
-            )
-        return _read(in_worker(lambda: self._function(list(messages)), timeout=timeout))
+        return in_worker(lambda: self._call(messages), timeout=timeout)
 
     async def acomplete(
         self,
@@ -54,8 +51,20 @@ class FunctionModel:
         """As ``ChatModel`` says."""
         if self._is_async:
             return _read(await awaited(self._function(list(messages)), timeout=timeout))
-        return _read(await in_worker_async(lambda: self._function(list(messages)), timeout=timeout))
+        return await in_worker_async(lambda: self._call(messages), timeout=timeout)
+
+    def _call(self, messages: Messages) -> Completion:
+        reply = self._function(list(messages))
+        return _read(asyncio.run(_settled(reply)) if inspect.isawaitable(reply) else reply)
+
+
+async def _settled(reply: Awaitable[Any]) -> Any:
+    return await reply
 
 
 def _read(reply: Any) -> Completion:
-    return reply if isinstance(reply, Completion) else Completion(str(reply))
+    if isinstance(reply, Completion):
+        return reply
+    if not isinstance(reply, str):
+        raise ModelError(f"the function gave no text but {reply!r:.60}")
+    return Completion(reply)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 from toolret.llm.failures import ModelError
+from toolret.llm.kinds import is_of
 from toolret.llm.model import Completion, Messages, Schema
 from toolret.llm.structured import StructuredOutput, response_format
 from toolret.llm.waiting import awaited, in_worker
@@ -43,7 +43,7 @@ class LangChainModel:
 
     def __init__(self, model: Runnable[Any, Any], name: str | None = None) -> None:
         self._model = _unstreamed(model)
-        self._is_openai = _is_of("langchain_openai.chat_models.base", "BaseChatOpenAI", model)
+        self._is_openai = is_of(model, "langchain_openai.chat_models.base", "BaseChatOpenAI")
         self._structured = StructuredOutput()
         self.name = name or str(getattr(model, "model_name", None) or type(model).__name__)
         self.identity = _identity(model)
@@ -84,15 +84,9 @@ def _unstreamed(model: Any) -> Any:
     return model.model_copy(update={"streaming": False, "disable_streaming": True})
 
 
-def _is_of(module: str, name: str, model: Any) -> bool:
-    """Whether a model is of a class, whose module is not loaded if it is not."""
-    loaded = sys.modules.get(module)
-    return loaded is not None and isinstance(model, getattr(loaded, name))
-
-
 def _identity(model: Any) -> str | None:
     """The model with its settings, such as the temperature; None of what does not tell them."""
-    if not _is_of("langchain_core.language_models", "BaseChatModel", model):
+    if not is_of(model, "langchain_core.language_models", "BaseChatModel"):
         return None
     server = getattr(model, "openai_api_base", None)
     settings = json.dumps(model.asdict(), sort_keys=True, default=str)

@@ -119,14 +119,20 @@ def _turn(message: Message, longest: int) -> dict[str, Any]:
     most = min(longest, _LONGEST_RESULT) if role == "tool" else longest
     text = shortened(content_text(message.get("content")), most)
     turn: dict[str, Any] = {"role": role, "text": text}
-    if calls := message.get("tool_calls"):
+    calls = message.get("tool_calls")
+    if calls and isinstance(calls, Sequence):
         turn["called"] = [_call(call) for call in calls]
     return turn
 
 
 def _call(call: Any) -> str:
     """``name(arguments)`` of a call in OpenAI's form or LangChain's."""
-    function = call.get("function", call) if isinstance(call, Mapping) else {}
+    called = call if isinstance(call, Mapping) else {}
+    function = inner if isinstance(inner := called.get("function"), Mapping) else called
     arguments = function.get("args", function.get("arguments", ""))
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
+    text = (
+        arguments
+        if isinstance(arguments, str)
+        else json.dumps(arguments, default=str, skipkeys=True)
+    )
     return f"{function.get('name')}({shortened(text, _LONGEST_RESULT)})"

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from toolret.clauses import split_clauses
 from toolret.errors import InputError, QueryGenerationError
 from toolret.llm import Answer, ChatModel, aask, as_chat_model, ask
 from toolret.queries.framing import BUDGET, Framed, frame
@@ -19,7 +18,7 @@ from toolret.queries.generating import (
     Usage,
 )
 from toolret.queries.steps import Lookup, Question, Scene, Strategy
-from toolret.queries.strategies import as_strategy
+from toolret.queries.strategies import as_strategy, own_words
 from toolret.types import Query, Request
 
 __all__ = ["StrategyQueries", "as_generator"]
@@ -178,7 +177,7 @@ class _Flow:
         raw = Query(self._request.text, "request")
         found = self._queries
         if found is None:
-            found = tuple(Query(part, "clause") for part in split_clauses(raw.text))
+            found = own_words(self._request)
         rest = (query for query in found if query.text.split() != raw.text.split())
         return GeneratedQueries((raw, *dict.fromkeys(rest)), self._note(), self._usage())
 
@@ -197,7 +196,9 @@ class _Flow:
             input_tokens=_total(each.input_tokens for each in spent),
             output_tokens=_total(each.output_tokens for each in spent),
             calls=sum(each.calls for each in spent),
-            cached=bool(spent) and all(answer.cached for answer in self._answers),
+            cached=bool(spent)
+            and not self._failures
+            and all(answer.cached for answer in self._answers),
             seconds=time.perf_counter() - self._started,
             cut=self._cut,
         )

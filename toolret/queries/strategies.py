@@ -9,6 +9,7 @@ from typing import Any
 
 from toolret.clauses import split_clauses
 from toolret.errors import InputError, QueryGenerationError
+from toolret.queries.conversation import spoken_text
 from toolret.queries.framing import json_lines, shortened
 from toolret.queries.prompts import as_prompt
 from toolret.queries.replies import (
@@ -21,7 +22,7 @@ from toolret.queries.replies import (
     tools_schema,
 )
 from toolret.queries.steps import Question, Scene, Steps, Strategy
-from toolret.types import Demo, Query, Tool
+from toolret.types import Demo, Query, Request, Tool
 
 __all__ = [
     "Clauses",
@@ -33,6 +34,7 @@ __all__ = [
     "Together",
     "Verbatim",
     "as_strategy",
+    "own_words",
 ]
 
 _MOST_QUERIES = 8
@@ -49,6 +51,9 @@ _ROUNDS = 2
 
 _SHOWN = 12
 """Tools that are shown in a round."""
+
+_LONGEST_TURN = 500
+"""Characters of what the user said before, as it is searched for: pasted pages say little."""
 
 _LONGEST_DESCRIPTION = 200
 _LONGEST_EXAMPLE = 400
@@ -68,7 +73,11 @@ class Verbatim:
 
 
 class Clauses:
-    """The clauses of the request, if it has several."""
+    """The clauses of the request, if it has several, and it with what the user said before.
+
+    The latter is one query beside the request, never in its place: where the user goes on to
+    something else, it does no harm.
+    """
 
     name = "clauses"
     asks = False
@@ -76,7 +85,7 @@ class Clauses:
     def steps(self, scene: Scene) -> Steps:
         """No steps, only queries."""
         yield from ()
-        return tuple(Query(clause, "clause") for clause in split_clauses(scene.request.text))
+        return own_words(scene.request)
 
 
 class Rewrite:
@@ -331,6 +340,18 @@ def as_strategy(strategy: str | Strategy) -> Strategy:
         )
     made = [_BY_NAME[name]() for name in dict.fromkeys(names)]
     return made[0] if len(made) == 1 else Together(*made)
+
+
+def own_words(request: Request) -> tuple[Query, ...]:
+    """What can be searched besides the request without an LLM."""
+    clauses = [Query(clause, "clause") for clause in split_clauses(request.text)]
+    said = [
+        text
+        for message in request.messages
+        if message.get("role") == "user" and (text := spoken_text(message.get("content")))
+    ]
+    before = [Query(f"{request.text} {text[:_LONGEST_TURN]}", "turn") for text in said[-2:-1]]
+    return (*clauses, *before)
 
 
 def _as_needs(texts: Sequence[str]) -> tuple[Query, ...]:

@@ -1,0 +1,112 @@
+"""``toolret eval`` with an LLM: a real server, its recording, and what cannot be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.test_cli import WordsModel
+from toolret.cli import main
+from toolret.testing import OpenAIServer, Reply
+
+TOOLS = [
+    {"id": "cancel", "name": "cancel", "description": "Cancel an order."},
+    {"id": "refund", "name": "refund", "description": "Return money that was paid."},
+    {"id": "track", "name": "track", "description": "Where a parcel is now."},
+]
+ROWS = [
+    {"id": "q1", "text": "she wants it back", "tools": ["refund"]},
+    {
+        "id": "q2",
+        "messages": [
+            {"role": "user", "content": "order 7"},
+            {"role": "assistant", "content": "It is placed."},
+            {"role": "user", "content": "not any more"},
+        ],
+        "tools": ["cancel"],
+    },
+]
+REPLIES = (
+    Reply('{"queries": ["return money that was paid"]}'),
+    Reply('{"queries": ["cancel an order"]}'),
+)
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr("toolret.embedders.SentenceTransformerEmbedder", WordsModel)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    for name, rows in (("tools", TOOLS), ("queries", ROWS)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = [str(tmp_path / f"{name}.jsonl") for name in ("tools", "queries")]
+    return ["eval", "--tools", files[0], "--queries", files[1], "--keep-all"]
+
+
+def test_a_run_is_recorded_and_replayed_without_a_server(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording, reports = tmp_path / "replies.jsonl", [tmp_path / "a.json", tmp_path / "b.json"]
+    with OpenAIServer(*REPLIES) as server:
+        asked = ["--llm", server.base_url, "--model", "small", "--record", str(recording)]
+        assert main([*command, *asked, "--json", str(reports[0]), "--require", "R@1=100"]) == 0
+        prompts = [request["messages"][0]["content"] for request in server.requests]
+        assert [request["model"] for request in server.requests] == ["small", "small"]
+    assert '{"role": "user", "text": "order 7"}' in prompts[1]
+    assert "queries: rewrite by small: 2 calls, 2 tokens read" in capsys.readouterr().out
+
+    assert main([*command, "--replay", str(recording), "--json", str(reports[1])]) == 0
+    first, second = (json.loads(report.read_text()) for report in reports)
+    assert second["metrics"] == first["metrics"]
+    assert second["llm"] == first["llm"]
+    assert first["llm"] == {
+        "model": "small",
+        "strategy": "rewrite",
+        "calls": 2,
+        "input_tokens": 2,
+        "output_tokens": 2,
+        "failed": 0,
+    }
+
+    # Another strategy asks other questions.
+    assert main([*command, "--replay", str(recording), "--strategy", "think"]) == 1
+    assert "the prompts, or the data that they are made of, have changed" in capsys.readouterr().err
+
+
+def test_a_server_that_is_down_costs_the_queries_and_not_the_run(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--llm", "http://127.0.0.1:9/v1", "--model", "m", "--deadline", "1"]
+    assert main([*command, *asked]) == 0
+    assert "2 requests without some or all of them" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--strategy", "rewrite"], "the strategy 'rewrite' needs an LLM"),
+        (["--strategy", "guess"], "there is no strategy 'guess'"),
+        (["--llm", "http://127.0.0.1:9/v1"], "name one with --model"),
+        (["--model", "m"], "name it with --llm BASE_URL"),
+        (["--record", "x"], "name it with --llm BASE_URL"),
+        (["--replay", "none.jsonl"], "none.jsonl"),
+        (["--replay", "none.jsonl", "--model", "m"], "--replay asks no model"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(
+    command: list[str], options: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, *options]) == 1
+    printed = capsys.readouterr().err
+    assert problem in printed
+    assert printed.count("\n") == 1
+
+
+def test_rows_without_a_word_of_the_user_are_refused(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"id": "q", "messages": [{"role": "assistant", "content": "hello"}], "tools": []}
+    (tmp_path / "queries.jsonl").write_text(json.dumps(row) + "\n")
+    assert main(command) == 1
+    assert "neither a `text` nor `messages`" in capsys.readouterr().err
