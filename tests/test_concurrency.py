@@ -174,7 +174,7 @@ def large_index(folder: Path) -> ToolIndex:
         )
         for i in range(_TOOLS)
     )
-    demos = tuple(demo(f"d{i:04}", f"{nouns[i % 400]} please", f"t{i:05}") for i in range(2_000))
+    demos = tuple(demo(f"d{i:04}", f"{nouns[i % 400]} please", f"t{i:05}") for i in range(60))
 
     def shelf(items: Any, texts: tuple[str, ...]) -> Shelf[Any]:
         vectors = rng.normal(size=(len(items), 256)).astype(np.float32)
