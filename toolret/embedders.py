@@ -132,7 +132,7 @@ class SentenceTransformerEmbedder:
         self._folder = find_model(self._name)
         self._device = device
         self._batch_size = batch_size
-        self._runtime = runtime or (
+        self.runtime: Runtime = runtime or (
             "onnx" if self._name == DEFAULT_MODEL and device is None else "torch"
         )
         self._model: OnnxModel | SentenceTransformer | None = None
@@ -182,7 +182,7 @@ class SentenceTransformerEmbedder:
 
     def _load(self) -> OnnxModel | SentenceTransformer:
         with self._loading:
-            if self._model is None and self._runtime == "onnx":
+            if self._model is None and self.runtime == "onnx":
                 self._model = open_onnx(self._folder)
             if self._model is None:
                 from sentence_transformers import SentenceTransformer

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from toolret.ranking import FEATURES
 from toolret.signals import Floats
@@ -64,6 +63,8 @@ def fit_familiarity(
     """
     if not familiar or not strange:
         return None
+    from scipy.optimize import minimize  # half a second, which only a fit is worth
+
     rows = np.array([(*_inputs(each), 1.0) for each in (*familiar, *strange)])
     right = np.repeat([1.0, 0.0], [len(familiar), len(strange)])
     counts = np.repeat(

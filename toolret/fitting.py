@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from toolret.comparisons import Comparisons, Layout
 from toolret.cosines import DEFAULT_SCALE, CosineScale
@@ -228,6 +227,8 @@ def fit_weights(
         strength: How many examples' worth of loss one unit of distance costs.
         orphan_weight: What a right tool that no demonstration uses counts, 0 to 1.
     """
+    from scipy.optimize import minimize  # half a second, which only a fit is worth
+
     telling = [e for e in examples if e.right.any() and not e.right.all()]
     if not telling:
         return prior
@@ -248,6 +249,8 @@ def _calibrate(
     examples: Sequence[Example], weights: Weights, *, strength: float, orphan_weight: float
 ) -> Weights:
     """Turn the listwise scores into log-odds (Platt, 1999), held near what ``weights`` says."""
+    from scipy.optimize import minimize  # half a second, which only a fit is worth
+
     scores = [listwise_scores(example.features, weights) for example in examples]
     inputs = np.stack(
         [

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from toolret.comparisons import Comparisons, Layout
 from toolret.signals import Bools, Floats
@@ -115,6 +114,8 @@ def fit_need(needing: Sequence[Floats], idle: Sequence[Floats], prior: Need | No
     start = np.array([*prior.weights, prior.intercept])
     point = start
     if needing and idle:
+        from scipy.optimize import minimize  # half a second, which only a fit is worth
+
         rows = np.array([(*each, 1.0) for each in (*needing, *idle)])
         right = np.repeat([1.0, 0.0], [len(needing), len(idle)])
         # Both kinds count alike, whatever there are more of.

@@ -1,0 +1,215 @@
+"""Many callers on one retriever, while its index changes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from tests.conftest import demo, tool
+from toolret import retriever as retriever_module
+from toolret.embedders import RoleEmbedder
+from toolret.index import Shelf, Snapshot, ToolIndex
+from toolret.reader import Reader
+from toolret.recent import Recent
+from toolret.retriever import ToolRetriever
+from toolret.testing import HashedWordsEmbedder
+from toolret.types import Demo, Tool
+
+_LONGEST_LAG = 0.02
+"""Seconds that an event loop may be kept from other work."""
+
+_TOOLS = 20_000
+
+
+class Counting(HashedWordsEmbedder):
+    """Counts the requests that it is asked to embed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        self.asked += texts
+        return self.embed_documents(texts)
+
+
+@pytest.fixture
+def index(tmp_path: Path, tools: list[Tool], demos: list[Demo]) -> ToolIndex:
+    index = ToolIndex(tmp_path / "index", embedder=Counting())
+    index.sync(tools, demos)
+    return index
+
+
+def asked(index: ToolIndex) -> list[str]:
+    return cast("Counting", index.embedder.embedder).asked
+
+
+def test_many_conversations_are_embedded_together_and_answered_as_one_by_one(
+    index: ToolIndex,
+) -> None:
+    requests = ["cancel order", "refund payment and track parcel", "list invoices", "cancel order"]
+    one_by_one = [ToolRetriever(index).select(request) for request in requests]
+    fresh = ToolRetriever(index)
+    together = fresh.select_many(iter(requests))
+    assert [each.tools for each in together] == [each.tools for each in one_by_one]
+    assert [each.demos for each in together] == [each.demos for each in one_by_one]
+    assert fresh.select_many([]) == []
+
+
+def test_a_request_is_embedded_once(index: ToolIndex) -> None:
+    retriever = ToolRetriever(index)
+    before = len(asked(index))
+    for _ in range(3):
+        retriever.search("where is my parcel")
+    assert asked(index)[before:] == ["where is my parcel"]
+
+
+def test_a_repeated_request_is_looked_up_until_something_changes(index: ToolIndex) -> None:
+    retriever = ToolRetriever(index)
+    first = retriever.select("cancel order")
+    again = retriever.select("cancel order")
+    assert again.packed is first.packed  # the very same, not made again
+    assert again.seconds["rank"] == 0
+    assert retriever.select("cancel order", allow=set()).packed is not first.packed
+    assert retriever.select("cancel order", max_tools=1).packed is not first.packed
+    retriever.min_score = 0.9
+    assert retriever.select("cancel order").packed is not first.packed
+    index.remove_tools(["cancel_order"])
+    assert all(hit.tool.id != "cancel_order" for hit in retriever.select("cancel order").tools)
+
+
+def test_a_test_of_tools_is_asked_each_time(index: ToolIndex) -> None:
+    retriever = ToolRetriever(index)
+    verdict = True
+    assert retriever.select("cancel order", allow=lambda _: verdict).tools
+    verdict = False
+    assert not retriever.select("cancel order", allow=lambda _: verdict).tools
+
+
+def test_what_was_not_used_for_longest_is_forgotten() -> None:
+    recent: Recent[str, int] = Recent(2)
+    recent.put("a", 1)
+    recent.put("b", 2)
+    assert recent.get("a") == 1
+    recent.put("c", 3)
+    assert [recent.get(key) for key in "abc"] == [1, None, 3]
+
+
+def test_others_go_on_while_one_reads_a_new_snapshot(
+    index: ToolIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retriever = ToolRetriever(index)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(index: ToolIndex) -> Reader:
+        begun.set()
+        assert go_on.wait(30)
+        return Reader(index)
+
+    monkeypatch.setattr(retriever_module, "Reader", slow)
+    index.add_tools([tool("ping_host", "Ping a host of the network.")])
+    with ThreadPoolExecutor(1) as pool:
+        renewing = pool.submit(retriever.search, "ping a host")
+        assert begun.wait(30)
+        assert all(hit.tool.id != "ping_host" for hit in retriever.search("ping a host"))
+        go_on.set()
+        assert renewing.result(30)[0].tool.id == "ping_host"
+    assert retriever.search("ping a host")[0].tool.id == "ping_host"
+
+
+async def test_threads_and_coroutines_get_right_answers_while_a_sync_runs(
+    index: ToolIndex, tools: list[Tool]
+) -> None:
+    retriever = ToolRetriever(index)
+    expected = {
+        "cancel an order": "cancel_order",
+        "list the invoices": "list_invoices",
+        "track a parcel": "track_parcel",
+        "return money": "refund_payment",
+    }
+    requests = list(expected) * 50
+    done = threading.Event()
+
+    def sync() -> int:
+        rounds = 0
+        while not done.is_set():
+            index.sync_tools([*tools, tool(f"extra{rounds}", f"Water plant number {rounds}.")])
+            rounds += 1
+        return rounds
+
+    def first(number: int) -> str:
+        # Each with other words, so that it is no look-up.
+        request = requests[number % len(requests)]
+        return retriever.select(f"{request} no{number}").tools[0].tool.id
+
+    with ThreadPoolExecutor(65) as pool:
+        syncing = pool.submit(sync)
+        threads = [pool.submit(first, number) for number in range(64 * 3)]
+        selections = await asyncio.gather(*(retriever.aselect(request) for request in requests))
+        found = [await asyncio.wrap_future(thread) for thread in threads]
+        done.set()
+        assert await asyncio.wrap_future(syncing) > 0
+    assert [each.tools[0].tool.id for each in selections] == [expected[r] for r in requests]
+    assert found == [expected[requests[number % len(requests)]] for number in range(64 * 3)]
+
+
+def large_index(folder: Path) -> ToolIndex:
+    """What a retriever needs of an index of 20,000 tools, without writing it."""
+    rng = np.random.default_rng(0)
+    embedder = RoleEmbedder(HashedWordsEmbedder())
+    verbs, nouns = ("list", "create", "delete", "get", "cancel"), [f"thing{i}" for i in range(400)]
+    tools = tuple(
+        tool(
+            f"t{i:05}",
+            f"{verbs[i % 5]} {nouns[i % 400]} of {nouns[(i * 7) % 400]}",
+            permissions=(frozenset({f"p{i % 3}"}),),
+        )
+        for i in range(_TOOLS)
+    )
+    demos = tuple(demo(f"d{i:04}", f"{nouns[i % 400]} please", f"t{i:05}") for i in range(60))
+
+    def shelf(items: Any, texts: tuple[str, ...]) -> Shelf[Any]:
+        vectors = rng.normal(size=(len(items), 256)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return Shelf(items, texts, vectors, len(items))
+
+    snapshot = Snapshot(
+        tools=shelf(tools, tuple(each.description for each in tools)),
+        demos=shelf(demos, tuple(each.text for each in demos)),
+    )
+    return cast(
+        "ToolIndex",
+        SimpleNamespace(
+            snapshot=snapshot,
+            embedder=embedder,
+            fit_path=folder / "fit.json",
+            derived_path=folder / "derived.npz",
+        ),
+    )
+
+
+async def test_an_event_loop_is_not_kept_from_other_work(tmp_path: Path) -> None:
+    retriever = ToolRetriever(large_index(tmp_path))
+    worked: list[float] = []
+
+    async def probe() -> None:
+        # In CPU time of this thread: on a busy machine, others may take the time besides.
+        while True:
+            began = time.thread_time()
+            await asyncio.sleep(0.001)
+            worked.append(time.thread_time() - began)
+
+    probing = asyncio.create_task(probe())
+    requests = [f"list thing{i} and cancel thing{i + 1}" for i in range(40)]
+    await asyncio.gather(*(retriever.aselect(request, allow={"p1"}) for request in requests))
+    probing.cancel()
+    assert len(worked) > 20
+    assert max(worked) < _LONGEST_LAG
