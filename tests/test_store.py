@@ -196,7 +196,7 @@ def test_another_version_is_refused(store: FolderStore, tmp_path: Path) -> None:
 def test_the_first_format_is_refused(store: FolderStore, tmp_path: Path) -> None:
     (tmp_path / "chroma").mkdir()
     assert not store.exists()
-    with pytest.raises(StoreError, match="earlier version of toolret.*into a new folder"):
+    with pytest.raises(StoreError, match=r"earlier version of toolret.*into a new folder"):
         store.check_new()
 
 
@@ -224,7 +224,7 @@ def test_a_file_of_something_else_is_a_store_error(
     store: FolderStore, tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "index.sqlite3").write_bytes(content)
-    with pytest.raises(StoreError, match="is damaged .*delete the folder .*index the catalogs"):
+    with pytest.raises(StoreError, match=r"is damaged .*delete the folder .*index the catalogs"):
         store.load()
 
 

@@ -12,9 +12,9 @@ from toolret.embedders import Role, Vectors
 from toolret.errors import CatalogError, DemoError, InputError
 from toolret.lexical import LexicalIndex
 from toolret.records import Kind, Record, record_key
-from toolret.rows import demo_from_row, demo_to_row, tool_from_row, tool_to_row
+from toolret.rows import demo_to_row, tool_to_row
 from toolret.texts import tool_text
-from toolret.types import Demo, JsonObject, Tool
+from toolret.types import Call, Demo, JsonObject, Tool
 from toolret.vectors import vector_key
 
 __all__ = ["DEMOS", "TOOLS", "Form", "Item", "Shelf", "Snapshot"]
@@ -98,13 +98,38 @@ class Form(Generic[Item]):
         return Record(record_key(key, row), item.id, row, key), text
 
 
+def _tool(row: JsonObject) -> Tool:
+    """The inverse of ``tool_to_row``; stored rows have a digest and need no other check."""
+    return Tool(
+        id=row["id"],
+        name=row["name"],
+        namespace=row["namespace"],
+        description=row["description"],
+        parameters=row["parameters"],
+        tags=tuple(row.get("tags", ())),
+        permissions=tuple(frozenset(names) for names in row.get("permissions", ())),
+        metadata=row.get("metadata", {}),
+    )
+
+
+def _demo(row: JsonObject) -> Demo:
+    """The inverse of ``demo_to_row``."""
+    return Demo(
+        id=row["id"],
+        text=row["text"],
+        calls=tuple(Call(**call) for call in row.get("calls", ())),
+        tools=tuple(row["tools"]),
+        answer=row.get("answer", ""),
+    )
+
+
 TOOLS: Form[Tool] = Form(
     kind="tools",
     role="tool",
     error=CatalogError,
     text=tool_text,
     to_row=tool_to_row,
-    from_row=tool_from_row,
+    from_row=_tool,
 )
 DEMOS: Form[Demo] = Form(
     kind="demos",
@@ -112,5 +137,5 @@ DEMOS: Form[Demo] = Form(
     error=DemoError,
     text=lambda demo: demo.text,
     to_row=demo_to_row,
-    from_row=demo_from_row,
+    from_row=_demo,
 )

@@ -75,12 +75,10 @@ def stored_records(
         "SELECT born, key, id, row, vector_key FROM records WHERE +kind = ?",
         (kind,),
     )
-    for born, *fields in rows:
-        whole = all(isinstance(value, str) for value in fields)
-        record = Record(*fields) if whole else None
-        if record and record.key != record_key(record.vector_key, record.row):
-            record = None
-        yield record, born
+    for born, key, id_, row, vector in rows:
+        typed = isinstance(key, str) and isinstance(id_, str) and isinstance(row, str)
+        whole = typed and key == record_key(vector, row)
+        yield Record(key, id_, row, vector) if whole else None, born
 
 
 def read_contents(connection: sqlite3.Connection) -> Iterator[tuple[Kind, Contents | None]]:
@@ -92,7 +90,8 @@ def read_contents(connection: sqlite3.Connection) -> Iterator[tuple[Kind, Conten
     }
     for row in connection.execute("SELECT key, text, checksum, vector FROM vectors"):
         for shelf in shelves.values():
-            shelf.take(*row)
+            if row[0] in shelf.wanted:
+                shelf.take(*row)
     for kind, head in heads.items():
         yield kind, shelves[kind].contents(head) if kind in shelves else None
 
@@ -105,20 +104,17 @@ class _Shelf:
         self.texts: list[str | None] = [None] * len(records)
         self.vectors = np.empty((0, 0), dtype=np.float32)
         self._space = space
-        self._wanted: dict[str, list[int]] = {}
+        self.wanted: dict[str, list[int]] = {}
         for position, record in enumerate(records):
-            self._wanted.setdefault(record.vector_key, []).append(position)
+            self.wanted.setdefault(record.vector_key, []).append(position)
 
     def take(self, key: str, text: str, check: int, packed: bytes) -> None:
-        """Put a vector in its places, if it has any and is whole."""
-        positions = self._wanted.get(key)
-        if positions is None or not _vector_is_whole(key, check, packed):
-            return
-        if vector_key(self._space, text) != key:
+        """Put a vector in its places, if it is whole."""
+        if not _vector_is_whole(key, check, packed) or vector_key(self._space, text) != key:
             return
         if not self.vectors.size:
             self.vectors = np.zeros((len(self._records), len(packed) // 4), dtype=np.float32)
-        for position in positions:
+        for position in self.wanted[key]:
             self.vectors[position] = unpack(packed)
             self.texts[position] = text
 
