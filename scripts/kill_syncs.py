@@ -11,11 +11,11 @@ sync is left to complete. Prints the counts; stops at the first that is wrong.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +27,9 @@ import numpy as np
 from toolret.index import ToolIndex
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Demo, Tool
+
+_FORK = multiprocessing.get_context("fork")
+"""A forked process is killed in its sync, and not while it imports."""
 
 _TOOLS, _DEMOS = 700, 300
 
@@ -59,7 +62,6 @@ def catalog(number: int) -> tuple[list[Tool], list[Demo]]:
 def sync(folder: Path, number: int, log: Path) -> None:
     """What is killed."""
     index = ToolIndex(folder, embedder=_Logging(log))
-    log.with_suffix(".ready").touch()
     index.sync(*catalog(number))
 
 
@@ -106,18 +108,15 @@ def kill_rounds(folder: Path, rounds: int, seed: int) -> dict[str, int]:
     while counts["killed"] < rounds:
         let_be = in_a_row == _COMPLETE_EVERY
         log.unlink(missing_ok=True)
-        log.with_suffix(".ready").unlink(missing_ok=True)
         before = stored_texts(index)
-        process = subprocess.Popen(  # noqa: S603 - this file
-            [sys.executable, __file__, "--sync", str(index), str(number), str(log)]
-        )
-        while not log.with_suffix(".ready").exists() and process.poll() is None:
-            time.sleep(0.002)
+        process = _FORK.Process(target=sync, args=(index, number, log))
+        process.start()
         begun = time.monotonic()
         if not let_be:
             time.sleep(chance.uniform(0, longest))
-            process.send_signal(signal.SIGKILL)
-        code = process.wait()
+            process.kill()
+        process.join()
+        code = process.exitcode
         assert code in (0, -signal.SIGKILL), f"the sync ended with {code}"
         if code == 0:
             longest = 0.9 * longest + 0.1 * (time.monotonic() - begun)
@@ -138,10 +137,7 @@ def kill_rounds(folder: Path, rounds: int, seed: int) -> dict[str, int]:
 
 
 def main() -> None:
-    """Run as a script, or as the process that is killed."""
-    if sys.argv[1:2] == ["--sync"]:
-        sync(Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
-        return
+    """Run as a script."""
     kills = int(sys.argv[1]) if sys.argv[1:] else 200
     with tempfile.TemporaryDirectory() as scratch:
         print(kill_rounds(Path(scratch), kills, seed=os.getpid()))

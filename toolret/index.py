@@ -18,8 +18,6 @@ from toolret.types import Demo, Tool
 
 __all__ = ["Progress", "Shelf", "Snapshot", "SyncReport", "ToolIndex"]
 
-_FIT_FILE = "fit.json"
-
 _LOOK_EVERY = 0.5
 """Seconds between two looks for what other processes wrote."""
 
@@ -69,9 +67,9 @@ class ToolIndex:
         self._collections.check()
 
     @property
-    def fit_path(self) -> Path:
-        """Where what was learnt from the demonstrations is kept."""
-        return self.path / _FIT_FILE
+    def store(self) -> FolderStore:
+        """Where the index is kept."""
+        return self._store
 
     @property
     def snapshot(self) -> Snapshot:

@@ -8,10 +8,12 @@ changed nothing that readers see, and the next sync finds what was stored.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,7 @@ from toolret.tables import (
 __all__ = ["Change", "FolderStore", "Writer"]
 
 _DATABASE = "index.sqlite3"
+_FIT = "fit.json"
 _LOCK = "write.lock"
 
 _OLD_FOLDER = "chroma"
@@ -52,6 +55,7 @@ class FolderStore:
     def __init__(self, folder: Path, *, lock_timeout: float) -> None:
         self._folder = folder
         self._path = folder / _DATABASE
+        self._fit = folder / _FIT
         self._lock_timeout = lock_timeout
         self._thread_lock = threading.RLock()
         self._change: Change | None = None
@@ -76,7 +80,7 @@ class FolderStore:
                 f"{self._folder}: was written by an earlier version of toolret (format 1, this "
                 f"one reads {database.FORMAT}): index the catalogs again into a new folder"
             )
-        if (self._folder / "fit.json").exists():
+        if self._fit.exists():
             raise StoreError(
                 f"{self._folder}: {_DATABASE} is missing: put back a copy, or delete the folder "
                 "and index the catalogs again"
@@ -169,6 +173,38 @@ class FolderStore:
         """
         with self.together() as change, database.transaction(change.connection):
             put_vectors(change.connection, vectors)
+
+    def load_fit(self) -> bytes | None:
+        """What ``keep_fit`` kept last, or None.
+
+        Raises:
+            StoreError: If it cannot be read, or is not what was kept.
+        """
+        try:
+            kept = self._fit.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"{self._fit}: cannot be read: {error}") from error
+        fit, _, digest = kept.rstrip(b"\n").rpartition(b"\n")
+        if sha256(fit).hexdigest().encode() != digest:
+            raise StoreError(f"{self._fit}: is damaged: delete it, and it is made again")
+        return fit
+
+    def keep_fit(self, fit: bytes) -> None:
+        """Keep what was learnt from the demonstrations, whole or not at all, with its digest.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        fresh = self._fit.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
+        try:
+            fresh.write_bytes(fit + b"\n" + sha256(fit).hexdigest().encode() + b"\n")
+            fresh.replace(self._fit)
+        except OSError as error:
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            raise StoreError(f"{self._fit}: cannot be written: {error}") from error
 
     def _heads(self, timeout: float = database.BUSY_SECONDS) -> dict[Kind, Head]:
         if not self.exists():
