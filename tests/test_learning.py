@@ -106,7 +106,7 @@ def test_a_fit_that_cannot_be_kept_is_used(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with caplog.at_level(logging.WARNING):
         fit = fit_index(index, Searcher(index.snapshot, index.embedder))
     assert fit.own is not None

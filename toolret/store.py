@@ -289,9 +289,13 @@ class Change:
         unwanted = "FROM records WHERE kind = ? AND key NOT IN (SELECT key FROM keep)"
         connection.execute(f"INSERT OR IGNORE INTO gone SELECT vector_key {unwanted}", (kind,))
         connection.execute(f"DELETE {unwanted}", (kind,))
-        kept = connection.execute("SELECT key, id FROM records WHERE kind = ?", (kind,)).fetchall()
-        if len(kept) != len(keep):
-            raise StoreError(f"{len(keep) - len(kept)} of the {kind} were never stored")
+        counted = "SELECT count(*) FROM records WHERE kind = ?"
+        (kept,) = connection.execute(counted, (kind,)).fetchone()
+        if kept != len(keep):
+            raise StoreError(f"{len(keep) - kept} of the {kind} were never stored")
+        pairs = connection.execute(
+            "SELECT key, id FROM records WHERE kind = ? ORDER BY key", (kind,)
+        )
         head = Head(
             kind,
             generation=before.generation + 1,
@@ -304,7 +308,7 @@ class Change:
         )
         connection.execute(
             "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?)",
-            (kind, head.generation, head.changes, head.space, head.digest_of(kept)),
+            (kind, head.generation, head.changes, head.space, head.digest_of(pairs)),
         )
 
 
@@ -333,7 +337,7 @@ class Writer:
                 self.live[record.id] = record.key
             if record and record.vector_key in self.known:
                 self.stored.add(record.key)
-        digest = head.digest_of((key, id_) for id_, key in self.live.items())
+        digest = head.digest_of(sorted((key, id_) for id_, key in self.live.items()))
         self.whole = not head.generation or digest == head.digest
         if not self.whole:
             database.check_structure(change.connection)

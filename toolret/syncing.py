@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeAlias
@@ -83,12 +85,13 @@ class Collections:
             EmbedderMismatchError: If it was embedded by another embedder.
             StoreError: If it cannot be read.
         """
-        contents = self._store.load()
-        return Snapshot(
-            tools=self._shelf(TOOLS, contents["tools"], before and before.tools),
-            demos=self._shelf(DEMOS, contents["demos"], before and before.demos),
-            generations=tuple(contents[kind].generation for kind in KINDS),
-        )
+        with _without_collector():
+            contents = self._store.load()
+            return Snapshot(
+                tools=self._shelf(TOOLS, contents["tools"], before and before.tools),
+                demos=self._shelf(DEMOS, contents["demos"], before and before.demos),
+                generations=tuple(contents[kind].generation for kind in KINDS),
+            )
 
     def reembed(self) -> None:
         """Embed anew what another embedder had embedded."""
@@ -252,3 +255,15 @@ def _chunks(items: Iterable[Item], error: type[InputError]) -> Iterator[Iterable
         return
     while chunk := list(islice(items, _CHUNK)):
         yield chunk
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Python's garbage collector pauses: it would look at 100,000 new tools over and over."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,11 +51,13 @@ class Head:
         """What ``digest`` is to be.
 
         Args:
-            records: The live records' keys and ids, in any order.
+            records: The live records' keys and ids, in order of the keys.
         """
         head = f"{self.kind}\0{self.generation}\0{self.changes}\0{self.space}"
-        lines = chain([head], (f"{key}\0{id_}" for key, id_ in sorted(records)))
-        return sha256("\n".join(lines).encode()).hexdigest()
+        digest = sha256(head.encode())
+        for key, id_ in records:
+            digest.update(f"\n{key}\0{id_}".encode())
+        return digest.hexdigest()
 
 
 def read_heads(connection: sqlite3.Connection) -> dict[Kind, Head]:
@@ -136,7 +137,7 @@ def _live_records(connection: sqlite3.Connection, head: Head) -> list[Record] | 
     for record, born in stored_records(connection, head.kind):
         if record and born <= head.generation:
             live.append(record)
-    if head.generation and head.digest != head.digest_of((r.key, r.id) for r in live):
+    if head.generation and head.digest != head.digest_of(sorted((r.key, r.id) for r in live)):
         return None
     return sorted(live, key=lambda record: record.id)
 
