@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,11 @@ def generated_tools(count: int) -> Iterator[Tool]:
 class Cost:
     """Seconds of the processor and of the clock."""
 
-    cpu: float
-    wall: float
+    cpu: float = 0.0
+    wall: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.cpu + other.cpu, self.wall + other.wall)
 
 
 def cost(action: Callable[[], object]) -> Cost:
@@ -85,45 +89,43 @@ def cost(action: Callable[[], object]) -> Cost:
 def model_part(count: int, folder: Path) -> list[tuple[str, Cost]]:
     """Bare encoding and syncing by turns, so that both see the same machine."""
     embedder = SentenceTransformerEmbedder()
-    tools = list(generated_tools(count))
     embedder.encode(["loads the model"])
+    tools = list(generated_tools(count))
     quarter = max(1, count // 4)
-    encoding, syncing = Cost(0, 0), Cost(0, 0)
-    for number, start in enumerate(range(0, count, quarter)):
-        part = tools[start : start + quarter]
+    parts = [tools[start : start + quarter] for start in range(0, count, quarter)]
+    encoding, syncing, again = Cost(), Cost(), Cost()
+    for number, part in enumerate(parts):
         index = ToolIndex(folder / str(number), embedder=embedder)
-        for kind in ("encode", "sync") if number % 2 else ("sync", "encode"):
-            if kind == "encode":
-                once = cost(lambda part=part: embedder.encode([tool_text(tool) for tool in part]))
-                encoding = Cost(encoding.cpu + once.cpu, encoding.wall + once.wall)
-            else:
-                once = cost(lambda index=index, part=part: index.sync_tools(part))
-                syncing = Cost(syncing.cpu + once.cpu, syncing.wall + once.wall)
-    again = Cost(0, 0)
-    for number, start in enumerate(range(0, count, quarter)):
-        index = ToolIndex(folder / str(number), embedder=embedder)
-        once = cost(lambda i=index, s=start: i.sync_tools(tools[s : s + quarter]))
-        again = Cost(again.cpu + once.cpu, again.wall + once.wall)
+        encode = partial(embedder.encode, [tool_text(tool) for tool in part])
+        if number % 2:
+            encoding += cost(encode)
+            syncing += cost(partial(index.sync_tools, part))
+        else:
+            syncing += cost(partial(index.sync_tools, part))
+            encoding += cost(encode)
+        again += cost(partial(index.sync_tools, part))
     return [("bare encode", encoding), ("sync", syncing), ("sync again", again)]
 
 
-def store_part(count: int, folder: Path) -> dict[str, Any]:
+def most_memory() -> int:
+    """Of this process so far, in KB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def store_part(count: int, folder: Path) -> dict[str, float]:
     """One size, in this process."""
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    costs = {}
-    for name in ("build", "again"):
-        index = ToolIndex(folder, embedder=Costless())
-        costs[name] = cost(lambda index=index: index.sync_tools(generated_tools(count)))
-    indexing = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    base = most_memory()
     index = ToolIndex(folder, embedder=Costless())
-    costs["open"] = cost(lambda: index.snapshot)
+    build = cost(partial(index.sync_tools, generated_tools(count)))
+    again = cost(partial(index.sync_tools, generated_tools(count)))
+    indexing = most_memory()
+    opening = cost(index.refresh)
     return {
-        "tools": count,
-        "build": costs["build"].cpu,
-        "again": costs["again"].cpu,
-        "open": costs["open"].cpu,
+        "build": build.cpu,
+        "again": again.cpu,
+        "open": opening.cpu,
         "indexing_mb": (indexing - base) / 1024,
-        "opened_mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) / 1024,
+        "opened_mb": (most_memory() - base) / 1024,
         "disk_mb": (folder / "index.sqlite3").stat().st_size / 1e6,
     }
 

@@ -43,14 +43,14 @@ def catalog() -> tuple[list[Tool], list[Demo]]:
 def is_right(index: ToolIndex) -> bool:
     """Whether it holds the whole catalog, every vector in its place."""
     tools, demos = catalog()
-    shelves = (index.snapshot.tools, index.snapshot.demos)
-    for shelf, items in zip(shelves, (tools, demos), strict=True):
-        if sorted(items, key=lambda item: item.id) != list(shelf.items):
-            return False
-        vectors = HashedWordsEmbedder().embed_documents(list(shelf.texts))
-        if not np.allclose(shelf.vectors, vectors, atol=1e-6):
-            return False
-    return True
+    snapshot = index.snapshot
+    if list(snapshot.tools.items) != sorted(tools, key=lambda item: item.id):
+        return False
+    if list(snapshot.demos.items) != sorted(demos, key=lambda item: item.id):
+        return False
+    texts = [*snapshot.tools.texts, *snapshot.demos.texts]
+    vectors = np.concatenate([snapshot.tools.vectors, snapshot.demos.vectors])
+    return np.allclose(vectors, HashedWordsEmbedder().embed_documents(texts), atol=1e-6)
 
 
 @pytest.fixture(scope="module")

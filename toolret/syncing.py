@@ -88,8 +88,8 @@ class Collections:
         with _without_collector():
             contents = self._store.load()
             return Snapshot(
-                tools=self._shelf(TOOLS, contents["tools"], before and before.tools),
-                demos=self._shelf(DEMOS, contents["demos"], before and before.demos),
+                tools=self._shelf(TOOLS, contents["tools"], before.tools if before else None),
+                demos=self._shelf(DEMOS, contents["demos"], before.demos if before else None),
                 generations=tuple(contents[kind].generation for kind in KINDS),
             )
 
