@@ -62,7 +62,7 @@ def main() -> None:
             retriever = ToolRetriever(index)
             retriever.select("please handle case 3")
             warm = min(_seconds(retriever.select, "please handle case 5") for _ in range(3))
-            fit = index.fit_path.stat().st_mtime_ns
+            fit = index.store.load_fit()
             costs = [
                 (
                     _seconds(retriever.record, _conversation(n)),
@@ -71,7 +71,7 @@ def main() -> None:
                 for n in range(3)
             ]
             record, after = min(cost for cost, _ in costs), min(cost for _, cost in costs)
-            again = "fitted anew" if index.fit_path.stat().st_mtime_ns != fit else "fit kept"
+            again = "fitted anew" if index.store.load_fit() != fit else "fit kept"
             print(
                 f"{given.tools} tools, {demos} demonstrations: record {record:.2f} s, the next "
                 f"request {after:.2f} s, others {warm:.3f} s; {again}"

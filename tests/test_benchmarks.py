@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks import indexing
 from benchmarks.quality import Result, main, sample
 from benchmarks.systems import (
     SYSTEMS,
@@ -255,3 +256,11 @@ def test_a_peer_that_is_installed_answers(data: Data, key: str) -> None:
         assert system(data).rank(request) == Dense(data).rank(request)
     else:
         assert system(data).rank("where is the package of Alice")[0] == "track_parcel"
+
+
+def test_the_costs_of_indexing_are_a_table(capfd: pytest.CaptureFixture[str]) -> None:
+    indexing.main(["--texts", "0", "--tools", "300"])
+    *_, row = capfd.readouterr().out.splitlines()
+    count, build, *_ = (cell.strip() for cell in row.strip("|").split("|"))
+    assert count == "300"
+    assert float(build) > 0

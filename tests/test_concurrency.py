@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import demo, tool
-from toolret import retriever as retriever_module
+from toolret import latest
 from toolret.embedders import RoleEmbedder
 from toolret.index import Shelf, Snapshot, ToolIndex
 from toolret.reader import Reader
@@ -109,12 +109,12 @@ def test_others_go_on_while_one_reads_a_new_snapshot(
     retriever = ToolRetriever(index)
     begun, go_on = threading.Event(), threading.Event()
 
-    def slow(index: ToolIndex) -> Reader:
+    def slow(index: ToolIndex, snapshot: Snapshot) -> Reader:
         begun.set()
         assert go_on.wait(30)
-        return Reader(index)
+        return Reader(index, snapshot)
 
-    monkeypatch.setattr(retriever_module, "Reader", slow)
+    monkeypatch.setattr(latest, "Reader", slow)
     index.add_tools([tool("ping_host", "Ping a host of the network.")])
     with ThreadPoolExecutor(1) as pool:
         renewing = pool.submit(retriever.search, "ping a host")

@@ -1,4 +1,4 @@
-"""The code of docs/catalogs.md runs, as it stands there and in its order."""
+"""The code of the pages in docs/ runs, as it stands there and in its order."""
 
 from __future__ import annotations
 
@@ -76,3 +76,13 @@ def test_the_page_on_catalogs(
 
     ids = [tool.id for tool in asyncio.run(keep_synced_until_it_is())]
     assert ids[:2] == ["mine", "disk.read_file"]
+
+
+def test_the_page_on_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = [b for b in find_examples(ROOT / "docs" / "storage.md") if b.prefix == "python"]
+    assert len(blocks) == 3
+    shutil.copytree(ROOT / "tool_catalogs", tmp_path / "tool_catalogs")
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block.source, "storage.md", "exec"), scope)

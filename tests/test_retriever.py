@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -296,3 +297,19 @@ def _wide_retriever() -> ToolRetriever:
             )
         )
     return _WIDE[0]
+
+
+def test_what_another_process_synced_is_found_without_waiting(
+    tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
+) -> None:
+    own = ToolIndex(tmp_path, embedder=embedder)
+    own.sync(tools, demos)
+    retriever = ToolRetriever(own)
+    ToolIndex(tmp_path, embedder=embedder).add_tools([tool("water_plants", "Water the plants.")])
+    deadline = time.monotonic() + 30
+    found: set[str] = set()
+    while "water_plants" not in found and time.monotonic() < deadline:
+        found = {hit.tool.id for hit in retriever.search("water the plants", keep_all=True)}
+        time.sleep(0.05)
+    assert "water_plants" in found
+    assert "water_plants" in own

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Callable
 
-from toolret.index import ToolIndex
+from toolret.errors import ToolretError
+from toolret.index import Snapshot, ToolIndex
 from toolret.reader import Reader
 
 __all__ = ["LatestReader"]
+
+_log = logging.getLogger(__name__)
 
 
 class LatestReader:
     """Gives a reader, and makes it anew after a sync.
 
-    That takes seconds for a large index, so the first thread that needs it makes it, and the others
-    go on with the one before meanwhile.
+    That takes seconds for a large index, so it is made once, and requests go on with the one before
+    meanwhile. After a sync of this process the first request that comes makes it; what another
+    process synced is read by a thread beside the requests.
 
     Args:
         index: What is read.
@@ -23,16 +29,30 @@ class LatestReader:
     def __init__(self, index: ToolIndex) -> None:
         self._index = index
         self._renewing = threading.Lock()
-        self._reader = Reader(index)
+        self._reader = Reader(index, index.snapshot)
 
     def __call__(self) -> Reader:
-        """The latest reader."""
-        if self._reader.snapshot is self._index.snapshot:
-            return self._reader
+        """The latest reader that there is."""
+        if self._reader.snapshot is not self._index.snapshot:
+            self._renew(lambda: self._index.snapshot)
+        elif self._index.stale():
+            threading.Thread(target=self._follow, name="toolret-follow", daemon=True).start()
+        return self._reader
+
+    def _renew(self, read: Callable[[], Snapshot]) -> None:
+        """Make the reader anew, unless another thread is just doing it."""
         if self._renewing.acquire(blocking=False):
             try:
-                if self._reader.snapshot is not self._index.snapshot:
-                    self._reader = Reader(self._index)
+                snapshot = read()
+                if self._reader.snapshot is not snapshot:
+                    reader = Reader(self._index, snapshot)
+                    self._index.show(snapshot)
+                    self._reader = reader
             finally:
                 self._renewing.release()
-        return self._reader
+
+    def _follow(self) -> None:
+        try:
+            self._renew(self._index.read_latest)
+        except ToolretError as error:
+            _log.warning("what another process wrote cannot be used: %s", error)

@@ -11,7 +11,7 @@ from toolret.comparisons import Comparisons
 from toolret.embedders import Vectors
 from toolret.examples import CONFUSABLE, NEAR_COPY, choose_demos
 from toolret.fitting import Fit
-from toolret.index import ToolIndex
+from toolret.index import Snapshot, ToolIndex
 from toolret.learning import fit_index
 from toolret.names import said_names, wire_name
 from toolret.need import need_inputs
@@ -61,10 +61,11 @@ class Ranking:
 
 
 class Reader:
-    """Ranks the tools of the index's latest snapshot, and chooses demonstrations.
+    """Ranks the tools of a snapshot, and chooses demonstrations.
 
     Args:
-        index: Its snapshot is read once; syncs after that do not change it.
+        index: Whose embedder and fit are used.
+        snapshot: The index at one moment; syncs after that do not change it.
 
     Attributes:
         snapshot: What it reads.
@@ -73,8 +74,8 @@ class Reader:
         answers: The selections that were made of it last.
     """
 
-    def __init__(self, index: ToolIndex) -> None:
-        self.snapshot = index.snapshot
+    def __init__(self, index: ToolIndex, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
         self.searcher = Searcher(self.snapshot, index.embedder, kept=index.derived_path)
         self.fit: Fit = fit_index(index, self.searcher)
         names: dict[str, list[int]] = {}
