@@ -19,6 +19,7 @@ LAYERS = [
     ["jsonlines", "texts", "permissions"],
     ["offers", "rows", "lexical", "embedders", "vectors", "calling"],
     ["catalogs", "store", "clauses"],
+    ["stores"],
     ["index"],
     ["llm"],
     ["queries"],

@@ -1,4 +1,4 @@
-"""``ToolIndex``: tools and demonstrations with their vectors, in a folder."""
+"""``ToolIndex``: tools and demonstrations with their vectors, kept in a store."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import numpy as np
 from toolret.embedders import Embedder, Instructions, Role, RoleEmbedder, Vectors, resolve_embedder
 from toolret.errors import CatalogError, DemoError, EmbedderMismatchError, InputError, StoreError
 from toolret.lexical import LexicalIndex
-from toolret.records import Kind, Record
+from toolret.records import Kind, Record, Store, StoreWriter
 from toolret.rows import demo_from_row, demo_to_row, tool_from_row, tool_to_row, unique
-from toolret.store import ChromaStore, Writer
+from toolret.stores import store_at
 from toolret.texts import RENDERER_VERSION, tool_text
 from toolret.types import Demo, JsonObject, Tool
 from toolret.vectors import vector_key
@@ -31,8 +31,6 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 _Item = TypeVar("_Item", Tool, Demo)
 
 _log = logging.getLogger(__name__)
-
-_FIT_FILE = "fit.json"
 
 _EMBED_BATCH = 512
 """Texts embedded between two writes: enough to write at little cost, few to do again."""
@@ -132,18 +130,19 @@ _DEMOS: _Form[Demo] = _Form(
 
 
 class ToolIndex:
-    """Tools and demonstrations, embedded once and kept in a folder.
+    """Tools and demonstrations, embedded once and kept in a store.
 
     Iterating gives the tools in order of their ids; ``len`` is their number.
 
     Args:
-        path: The folder; made at the first sync.
+        place: A folder, made at the first sync; the URL of a Chroma server,
+            ``http://HOST:PORT/NAME``; or what ``toolret.stores`` makes.
         embedder: A sentence-transformers name or folder, ``openai:NAME``, or any object with
             LangChain's ``embed_documents`` and ``embed_query``. By default all-MiniLM-L6-v2.
         instructions: What to put before a text of each role.
         reembed: Embed everything again if the index was built with another embedder.
         create: Whether a new index may be made.
-        lock_timeout: Seconds to wait for another process that is writing.
+        lock_timeout: Seconds to wait for another process that is writing; for a folder or a URL.
         progress: Called while texts are embedded.
 
     Raises:
@@ -154,7 +153,7 @@ class ToolIndex:
 
     def __init__(
         self,
-        path: str | Path,
+        place: str | Path | Store,
         *,
         embedder: str | Path | Embedder | RoleEmbedder | None = None,
         instructions: Instructions | None = None,
@@ -163,10 +162,11 @@ class ToolIndex:
         lock_timeout: float = 60.0,
         progress: Progress | None = None,
     ) -> None:
-        self.path = Path(path)
-        self._store = ChromaStore(self.path, lock_timeout=lock_timeout)
+        self._store = (
+            store_at(place, lock_timeout=lock_timeout) if isinstance(place, str | Path) else place
+        )
         self._progress = progress
-        self._check_folder(create=create)
+        self._check_place(create=create)
         self.embedder = resolve_embedder(embedder, instructions=instructions)
         self._store.heal()
         if reembed:
@@ -175,9 +175,9 @@ class ToolIndex:
         self._snapshot = Snapshot(tools=self._shelf(_TOOLS), demos=self._shelf(_DEMOS))
 
     @property
-    def fit_path(self) -> Path:
-        """Where what was learnt from the demonstrations is kept."""
-        return self.path / _FIT_FILE
+    def store(self) -> Store:
+        """Where the index is kept."""
+        return self._store
 
     @property
     def snapshot(self) -> Snapshot:
@@ -299,7 +299,9 @@ class ToolIndex:
             embedded=embedded,
         )
 
-    def _store_records(self, form: _Form[_Item], writer: Writer, records: Sequence[Record]) -> int:
+    def _store_records(
+        self, form: _Form[_Item], writer: StoreWriter, records: Sequence[Record]
+    ) -> int:
         """Store those that are not yet there; the number of texts that had to be embedded."""
         missing = [record for record in records if record.key not in writer.stored]
         cached = self._store.vectors(form.kind).get([record.vector_key for record in missing])
@@ -341,8 +343,8 @@ class ToolIndex:
         contents = self._store.read(form.kind)
         if contents.records and contents.space != self._space(form):
             raise EmbedderMismatchError(
-                f"{self.path}: the {form.kind} were embedded with {contents.space!r}, not with "
-                f"{self._space(form)!r}: open it with that embedder, or pass reembed=True "
+                f"{self._store.place}: the {form.kind} were embedded with {contents.space!r}, not "
+                f"with {self._space(form)!r}: open it with that embedder, or pass reembed=True "
                 "(--reembed) to embed everything again"
             )
         records = sorted(contents.records.values(), key=lambda record: record.id)
@@ -362,7 +364,7 @@ class ToolIndex:
             if record.vector_key not in found
         }
         if lost:
-            _log.warning("%s: embedding %d lost vectors again", self.path, len(lost))
+            _log.warning("%s: embedding %d lost vectors again", self._store.place, len(lost))
             vectors = self.embedder.embed(list(lost.values()), form.role)
             again = dict(zip(lost, vectors, strict=True))
             cache.put(again)
@@ -374,15 +376,14 @@ class ToolIndex:
     def _space(self, form: _Form[Any]) -> str:
         return f"{self.embedder.space(form.role)}|{RENDERER_VERSION}"
 
-    def _check_folder(self, *, create: bool) -> None:
+    def _check_place(self, *, create: bool) -> None:
         if self._store.exists():
             return
         if not create:
-            raise StoreError(f"{self.path}: there is no index here; make one with toolret index")
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise StoreError(
-                f"{self.path}: holds something that is no index; name an empty or a new folder"
+                f"{self._store.place}: there is no index here; make one with toolret index"
             )
+        self._store.check_new()
 
 
 def _known(demos: Iterable[Demo], tool_ids: Collection[str]) -> list[Demo]:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from toolret.cosines import CosineScale, measure_cosines, rescale_need, rescale_weights
+from toolret.errors import StoreError
 from toolret.familiarity import Familiarity
 from toolret.fitting import Fit, Prior, fit
 from toolret.index import ToolIndex
 from toolret.need import Need
 from toolret.ranking import FEATURES
+from toolret.records import Store
 from toolret.searcher import Searcher
 from toolret.weighing import Weights, blend
 
@@ -103,7 +103,7 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
         EmbedderError: If the embedder fails.
     """
     demos = searcher.snapshot.demos
-    stored = _read(index.fit_path)
+    stored = _read(index.store)
     if stored and stored.embedder != index.embedder.id:
         stored = None
     cosines = stored.cosines if stored else measure_cosines(index.embedder)
@@ -127,7 +127,7 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
         familiarity=asdict(made.familiarity) if made.familiarity else None,
         related=made.related,
     )
-    _write(index.fit_path, stored)
+    _write(index.store, stored)
     # As it will be read: rounded for the file, so that the next process ranks alike.
     return _restored(stored, prior)
 
@@ -212,21 +212,18 @@ def need_from_json(data: dict[str, Any]) -> Need:
     )
 
 
-def _read(path: Path) -> _StoredFit | None:
+def _read(store: Store) -> _StoredFit | None:
     try:
-        return _StoredFit.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        _log.warning("%s cannot be read and is made again: %s", path, error)
+        kept = store.load_fit()
+        return None if kept is None else _StoredFit.model_validate_json(kept)
+    except (StoreError, ValidationError) as error:
+        _log.warning("%s: the fit cannot be read and is made again: %s", store.place, error)
         return None
 
 
-def _write(path: Path, stored: _StoredFit) -> None:
+def _write(store: Store, stored: _StoredFit) -> None:
     """Keep the fit if that can be done; without it, the next process fits again."""
-    fresh = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        fresh.write_text(stored.model_dump_json(), "utf-8")
-        fresh.replace(path)
-    except OSError as error:
-        _log.warning("%s cannot be kept: %s", path, error)
+        store.keep_fit(stored.model_dump_json().encode())
+    except StoreError as error:
+        _log.warning("the fit cannot be kept: %s", error)
