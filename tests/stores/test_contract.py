@@ -161,6 +161,8 @@ def test_all_machines_have_one_fit(place: Place, tools: list[Tool], demos: list[
 
 def test_writers_take_turns(place: Place) -> None:
     """Four machines add tools at once, twice each: all of them are there."""
+    if place.kind == "folder":
+        pytest.skip("writers of a folder are processes, which have their own tests")
     errors: list[BaseException] = []
 
     def add(machine: int) -> None:

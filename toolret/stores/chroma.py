@@ -26,7 +26,7 @@ from tenacity import (
 )
 
 from toolret.errors import StoreError
-from toolret.stores.engines import Document, Fields
+from toolret.stores.engines import Document, Fields, holds
 from toolret.stores.ledger import is_record
 
 __all__ = ["ChromaEngine"]
@@ -86,7 +86,7 @@ class ChromaEngine:
         base = f"{parts.scheme}://{parts.netloc}/api/v2/tenants/{quote(tenant, safe='')}"
         self._name = names[-1]
         self._client = httpx.Client(
-            base_url=f"{base}/databases/{quote(database, safe='')}/collections",
+            base_url=f"{base}/databases/{quote(database, safe='')}",
             headers=headers,
             timeout=timeout,
             verify=verify,
@@ -116,7 +116,7 @@ class ChromaEngine:
     def create(self, document: Document) -> bool:
         """Store a document under a new name: the server passes over what is there already."""
         self._store("add", [document])
-        return self.get([document.name]).get(document.name) == document.fields
+        return holds(self.get([document.name]), document)
 
     def delete(self, names: Sequence[str]) -> None:
         """Remove documents; names that are not there are passed over."""
@@ -150,12 +150,12 @@ class ChromaEngine:
             if name not in self._paths:
                 if create:
                     body = {"name": name, "get_or_create": True, "configuration": _CONFIGURATION}
-                    found = self._ask("", body)
+                    found = self._ask("/collections", body)
                 else:
-                    found = self._ask(f"/{quote(name, safe='')}", None)
+                    found = self._ask(f"/collections/{quote(name, safe='')}", None)
                     if found is None:
                         return None
-                self._paths[name] = f"/{found['id']}"
+                self._paths[name] = f"/collections/{found['id']}"
             return self._paths[name]
 
     def _ask(self, path: str, body: Mapping[str, Any] | None) -> Any:

@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Document", "Engine", "Fields"]
+__all__ = ["Document", "Engine", "Fields", "holds"]
 
 Fields: TypeAlias = Mapping[str, str]
 """What a document holds: flat, as every engine's metadata can be."""
@@ -63,3 +63,8 @@ class Engine(Protocol):
     def delete(self, names: Sequence[str], /) -> None:
         """Remove documents; names that are not there are passed over."""
         ...
+
+
+def holds(found: Mapping[str, Fields], document: Document) -> bool:
+    """Whether a document is among those found; engines may add fields of their own."""
+    return document.fields.items() <= found.get(document.name, {}).items()

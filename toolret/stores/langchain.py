@@ -19,7 +19,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from toolret.errors import StoreError
-from toolret.stores.engines import Document, Fields
+from toolret.stores.engines import Document, Fields, holds
 
 if TYPE_CHECKING:
     from langchain_core.vectorstores import VectorStore
@@ -126,7 +126,7 @@ class LangChainEngine:
         if document.name not in self.get([document.name]):
             self.put([document])
             time.sleep(self._settle)
-        return self.get([document.name]).get(document.name) == document.fields
+        return holds(self.get([document.name]), document)
 
     def delete(self, names: Sequence[str]) -> None:
         """Remove documents; names that are not there are passed over."""
