@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -90,9 +91,12 @@ def vector_store(kind: str) -> VectorStore:
 
 
 def _pgvector(vectors: KnownVectors) -> VectorStore:
-    postgres: Any = __import__("langchain_postgres")
+    from sqlalchemy import NullPool, create_engine
+
+    postgres: Any = import_module("langchain_postgres")
+    engine = create_engine(os.environ["TOOLRET_PGVECTOR"], poolclass=NullPool)
     store: VectorStore = postgres.PGVector(
-        vectors, connection=os.environ["TOOLRET_PGVECTOR"], collection_name=f"c{uuid4().hex}"
+        vectors, connection=engine, collection_name=f"c{uuid4().hex}"
     )
     return store
 
@@ -104,8 +108,9 @@ def make_place(kind: str, folder: Path, *, chroma: str = "", settle: float = 0.0
         url = f"{chroma}/i{uuid4().hex}"
         return Place(kind, lambda cache: chroma_store(url, cache=cache, lock_timeout=20), folder)
     engine = vector_store(kind)
+    name = uuid4().hex
 
     def open_(cache: Path) -> Store:
-        return langchain_store(engine, cache=cache, settle=settle, lock_timeout=20)
+        return langchain_store(engine, name, cache=cache, settle=settle, lock_timeout=20)
 
     return Place(kind, open_, folder)

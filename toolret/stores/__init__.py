@@ -56,8 +56,8 @@ def chroma_store(
 
 def langchain_store(
     vector_store: VectorStore,
+    name: str,
     *,
-    name: str = "tools",
     settle: float = 0.5,
     cache: str | Path,
     lock_timeout: float = 60.0,
@@ -67,7 +67,8 @@ def langchain_store(
     Args:
         vector_store: Implements ``add_texts`` with ids, ``get_by_ids`` and ``delete``. With
             ``KnownVectors`` as its embedding, nothing is embedded a second time.
-        name: Of the index; several may be in one vector store.
+        name: Of the index, and unique in the whole database: pgvector, for one, has the ids of
+            all its collections in one table.
         settle: Seconds within which any write of any machine is done, and seen by all others;
             that writers exclude each other rests on it.
         cache: A folder of this machine for what was fetched from this index.
@@ -76,7 +77,7 @@ def langchain_store(
     from toolret.stores.langchain import LangChainEngine
     from toolret.stores.remote import RemoteStore
 
-    engine = LangChainEngine(vector_store, name=name, settle=settle)
+    engine = LangChainEngine(vector_store, name, settle=settle)
     return RemoteStore(engine, cache=cache, lock_timeout=lock_timeout)
 
 

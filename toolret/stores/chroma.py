@@ -8,6 +8,7 @@ which other clients may search; ``NAME.ledger`` the bookkeeping.
 from __future__ import annotations
 
 import base64
+import re
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,6 +46,9 @@ _UNWELL = frozenset({429, 502, 503, 504})
 _SHOWN = 200
 """Characters of a refusal that are shown."""
 
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,498}[a-zA-Z0-9]")
+"""What Chroma takes as a name, less what is added for the second collection."""
+
 _CONFIGURATION = {"hnsw": {"space": "cosine"}}
 
 _NO_VECTOR = np.ones(1, np.float32)
@@ -80,6 +84,11 @@ class ChromaEngine:
             raise StoreError(
                 f"{url}: names no index: write http://HOST:PORT/NAME, or with a tenant "
                 "http://HOST:PORT/TENANT/DATABASE/NAME"
+            )
+        if not _NAME.fullmatch(names[-1]):
+            raise StoreError(
+                f"{url}: {names[-1]!r} cannot be an index's name: it needs 3 to 500 characters, "
+                "all a-z, A-Z, 0-9, dots, underscores or hyphens, the first and last a letter or digit"
             )
         self.place = url.rstrip("/")
         tenant, database = names[:2] if len(names) == 3 else _DEFAULTS

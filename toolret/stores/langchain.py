@@ -79,11 +79,12 @@ class LangChainEngine:
     Args:
         store: Implements ``add_texts`` with ids, ``get_by_ids`` and ``delete``. What else is in it
             is left alone.
-        name: Of the index; several may be in one vector store.
+        name: Of the index, and unique in the whole database: pgvector, for one, has the ids of
+            all its collections in one table.
         settle: Seconds within which any write of any machine is done, and seen by all others.
     """
 
-    def __init__(self, store: VectorStore, *, name: str = "tools", settle: float = 0.5) -> None:
+    def __init__(self, store: VectorStore, name: str, *, settle: float = 0.5) -> None:
         self.place = f"{type(store).__name__}/{name}"
         self._store = store
         self._name = name
@@ -126,7 +127,13 @@ class LangChainEngine:
         if document.name not in self.get([document.name]):
             self.put([document])
             time.sleep(self._settle)
-        return holds(self.get([document.name]), document)
+        found = self.get([document.name])
+        if document.name not in found:
+            raise StoreError(
+                f"{self.place}: what was written cannot be read back; if another collection of "
+                f"the same database holds an index named {self._name!r}, give this one another name"
+            )
+        return holds(found, document)
 
     def delete(self, names: Sequence[str]) -> None:
         """Remove documents; names that are not there are passed over."""
