@@ -88,7 +88,7 @@ class ChromaEngine:
         if not _NAME.fullmatch(names[-1]):
             raise StoreError(
                 f"{url}: {names[-1]!r} cannot be an index's name: it needs 3 to 500 characters, "
-                "all a-z, A-Z, 0-9, dots, underscores or hyphens, the first and last a letter or digit"
+                "letters, digits, dots, underscores and hyphens, a letter or digit first and last"
             )
         self.place = url.rstrip("/")
         tenant, database = names[:2] if len(names) == 3 else _DEFAULTS
