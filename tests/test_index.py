@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from toolret.errors import (
 )
 from toolret.index import SyncReport, ToolIndex
 from toolret.testing import HashedWordsEmbedder
+from toolret.texts import tool_text
 from toolret.types import Demo, Tool
 
 
@@ -140,7 +143,7 @@ def test_a_demonstration_of_an_unknown_tool_is_an_error_before_anything_is_writt
     with pytest.raises(DemoError, match=r"^demos\.jsonl: line 7: .*'no_such_tool'"):
         index.sync(tools, [lost])
     assert len(index) == 0
-    assert not (tmp_path / "chroma").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_sync_leaves_the_index_as_it_was_and_the_next_goes_on(tmp_path: Path) -> None:
@@ -180,13 +183,95 @@ def test_another_instruction_is_another_space(tmp_path: Path, tools: list[Tool])
 
 def test_lost_vectors_are_embedded_again(tmp_path: Path, tools: list[Tool]) -> None:
     ToolIndex(tmp_path, embedder=HashedWordsEmbedder()).sync_tools(tools)
-    (tmp_path / "tools.vectors.sqlite3").unlink()
+    with sqlite3.connect(tmp_path / "index.sqlite3") as connection:
+        connection.execute("DELETE FROM vectors WHERE number = 1")
+        connection.execute("UPDATE vectors SET vector = zeroblob(8) WHERE number = 2")
+        connection.execute("UPDATE vectors SET text = 'another' WHERE number = 3")
+    connection.close()
     embedder = CountingEmbedder()
     counted = RoleEmbedder(embedder, embedder_id=_id_of_hashed_words())
-    assert len(ToolIndex(tmp_path, embedder=counted)) == 4
-    assert embedder.embedded == 4
-    ToolIndex(tmp_path, embedder=counted)
-    assert embedder.embedded == 4
+    index = ToolIndex(tmp_path, embedder=counted)
+    expected = HashedWordsEmbedder().embed_documents([tool_text(found) for found in tools])
+    by_id = dict(zip((found.id for found in index), index.snapshot.tools.vectors, strict=True))
+    for found, vector in zip(tools, expected, strict=True):
+        assert np.allclose(by_id[found.id], vector, atol=1e-6)
+    assert embedder.embedded == 3
+    assert len(ToolIndex(tmp_path, embedder=counted).snapshot.tools.vectors) == 4
+    assert embedder.embedded == 3
+
+
+def test_what_is_not_in_the_snapshot_is_taken_from_it_again(
+    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
+) -> None:
+    index = ToolIndex(tmp_path, embedder=embedder)
+    index.sync_tools(tools)
+    before = index.snapshot.tools
+    index.add_tools([tool("another")])
+    known = {found.id: found for found in before.items}
+    assert all(known.get(found.id, found) is found for found in index)
+
+
+def test_tools_and_demonstrations_are_seen_in_one_step(
+    tmp_path: Path, tools: list[Tool], demos: list[Demo]
+) -> None:
+    """Whoever looks while demonstrations are embedded sees neither them nor the new tools."""
+    seen: list[tuple[int, int]] = []
+
+    class Looking(HashedWordsEmbedder):
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            other = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+            seen.append((len(other), len(other.demos)))
+            return super().embed_documents(texts)
+
+    ToolIndex(tmp_path, embedder=HashedWordsEmbedder()).sync(tools[:1], [])
+    looking = RoleEmbedder(Looking(), embedder_id=_id_of_hashed_words())
+    index = ToolIndex(tmp_path, embedder=looking)
+    index.sync(tools, demos)
+    assert seen == [(1, 0), (1, 0)]
+    assert (len(index), len(index.demos)) == (4, 4)
+
+
+def test_a_sync_without_changes_touches_nothing(
+    tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
+) -> None:
+    ToolIndex(tmp_path, embedder=embedder).sync(tools, demos)
+    path = tmp_path / "index.sqlite3"
+    before = (path.read_bytes(), path.stat().st_mtime_ns)
+    index = ToolIndex(tmp_path, embedder=embedder)
+    assert index.sync(tools, demos)["tools"] == SyncReport(kept=4)
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+def test_an_iterator_is_taken_as_it_comes(tmp_path: Path) -> None:
+    embedder = CountingEmbedder()
+    held: list[int] = []
+
+    def generated() -> Iterator[Tool]:
+        for number, item in enumerate(many_tools(5_000)):
+            held.append(number + 1 - embedder.embedded)
+            yield item
+
+    index = ToolIndex(tmp_path, embedder=embedder)
+    assert index.sync_tools(generated()) == SyncReport(added=5_000, embedded=5_000)
+    assert max(held) <= 4_096
+    with pytest.raises(CatalogError, match="'tool_1' already stands for something else"):
+        index.sync_tools(iter([*many_tools(3), tool("tool_1", "another")]))
+    assert len(index) == 5_000
+
+
+def test_an_index_that_was_embedded_again_elsewhere_is_not_mixed(
+    tmp_path: Path, tools: list[Tool]
+) -> None:
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder(dimensions=64))
+    index.sync_tools(tools)
+    assert len(index) == 4
+    ToolIndex(tmp_path, embedder=HashedWordsEmbedder(dimensions=32), reembed=True)
+    for change in (index.sync_tools, index.add_tools):
+        with pytest.raises(EmbedderMismatchError):
+            change([tool("new")])
+    with pytest.raises(EmbedderMismatchError):
+        index.refresh()
+    assert index.snapshot.tools.vectors.shape == (4, 64)
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
@@ -200,10 +285,16 @@ def test_progress_is_told(tmp_path: Path) -> None:
 
 def test_refresh_sees_what_another_object_wrote(tmp_path: Path, tools: list[Tool]) -> None:
     reader = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    assert len(reader) == 0
+    assert not reader.stale()
     ToolIndex(tmp_path, embedder=HashedWordsEmbedder()).sync_tools(tools)
     assert len(reader) == 0
+    reader._look_at = 0  # as if half a second had passed
+    assert reader.stale()
     reader.refresh()
     assert len(reader) == 4
+    reader._look_at = 0
+    assert not reader.stale()
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -252,11 +343,9 @@ def test_a_killed_sync_leaves_the_index_as_it_was_and_the_next_completes_it(
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL
-    assert (tmp_path / "writing").exists()
     embedder = CountingEmbedder()
     index = ToolIndex(tmp_path, embedder=embedder)
     assert len(index) == 20
-    assert not (tmp_path / "writing").exists()
     assert index.sync_tools(many_tools(1_200)).embedded == 1_200 - 20 - 512
     expected = HashedWordsEmbedder().embed_documents(list(index.snapshot.tools.texts))
     assert np.allclose(index.snapshot.tools.vectors, expected, atol=1e-6)

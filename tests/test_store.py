@@ -1,171 +1,270 @@
 from __future__ import annotations
 
+import sqlite3
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
-import chromadb
 import numpy as np
 import pytest
-from chromadb.api.client import Client
-from chromadb.config import Settings
+from filelock import FileLock
 
-from toolret.errors import StoreError
-from toolret.records import Record
-from toolret.store import ChromaStore
+from toolret.errors import StoreError, StoreLockedError
+from toolret.records import Record, record_key
+from toolret.store import FolderStore
+from toolret.vectors import vector_key
 
 
-def record(name: str) -> Record:
-    return Record(key=f"key-{name}", id=name, row=f'{{"id": "{name}"}}', vector_key=f"v-{name}")
+def record(name: str, space: str = "s") -> Record:
+    key, row = vector_key(space, name), f'{{"id": "{name}"}}'
+    return Record(record_key(key, row), name, row, key)
 
 
 def vector(name: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     return np.array([len(name), 1], np.float32) / np.float32(np.hypot(len(name), 1))
 
 
-def fill(store: ChromaStore, *names: str, space: str = "s") -> None:
-    with store.write("tools", space=space) as writer:
-        new = [record(name) for name in names if record(name).key not in writer.stored]
-        writer.add(new, [vector(item.id) for item in new])
-        writer.publish({record(name).key for name in names})
+def fill(store: FolderStore, *names: str, space: str = "s", anew: bool = True) -> None:
+    with store.write("tools", space=space, anew=anew) as writer:
+        new = [r for r in (record(n, space) for n in names) if r.key not in writer.stored]
+        writer.add(new, {r.vector_key: (r.id, vector(r.id)) for r in new})
+        writer.publish([record(name, space).key for name in names])
 
 
-def ids(store: ChromaStore) -> set[str]:
-    return {found.id for found in store.read("tools").records.values()}
+def ids(store: FolderStore) -> list[str]:
+    return [found.id for found in store.load()["tools"].records.values()]
 
 
-def collections(folder: Path) -> dict[str, int]:
-    settings = Settings(
-        is_persistent=True, persist_directory=str(folder / "chroma"), anonymized_telemetry=False
+def counts(folder: Path) -> tuple[int, int]:
+    connection = sqlite3.connect(folder / "index.sqlite3")
+    records, vectors = (
+        connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        for table in ("records", "vectors")
     )
-    client = Client(settings=settings)
-    try:
-        return {found.name: found.count() for found in client.list_collections()}
-    finally:
-        client.close()
+    connection.close()
+    return records, vectors
+
+
+def damage(folder: Path, statement: str) -> None:
+    with sqlite3.connect(folder / "index.sqlite3") as connection:
+        connection.execute(statement)
+    connection.close()
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ChromaStore:
-    return ChromaStore(tmp_path, lock_timeout=1)
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path, lock_timeout=1)
 
 
-def test_nothing_is_seen_before_it_is_published(store: ChromaStore) -> None:
+def test_nothing_is_seen_before_it_is_published(store: FolderStore) -> None:
     fill(store, "a")
     with store.write("tools", space="s") as writer:
-        writer.add([record("bb")], [vector("bb")])
-        assert ids(store) == {"a"}
-        writer.publish({"key-bb"})
-        assert ids(store) == {"bb"}
+        new = record("bb")
+        writer.add([new], {new.vector_key: ("bb", vector("bb"))})
+        writer.publish([new.key])
+        assert ids(store) == ["a"]
+    assert ids(store) == ["bb"]
 
 
-def test_records_of_the_past_are_deleted(store: ChromaStore, tmp_path: Path) -> None:
+def test_collections_that_are_written_together_are_seen_together(store: FolderStore) -> None:
+    with store.together():
+        fill(store, "a")
+        assert ids(store) == []
+        with store.write("demos", space="s") as writer:
+            new = record("d")
+            writer.add([new], {new.vector_key: ("d", vector("d"))})
+            writer.publish([new.key])
+    contents = store.load()
+    assert [len(contents[kind].records) for kind in ("tools", "demos")] == [1, 1]
+    assert store.generations() == (1, 1)
+
+
+def test_contents_are_in_order_of_ids_with_texts_and_vectors(store: FolderStore) -> None:
+    fill(store, "ccc", "a", "bb")
+    contents = store.load()["tools"]
+    assert ids(store) == list(contents.texts) == ["a", "bb", "ccc"]
+    assert np.array_equal(contents.vectors, [vector(name) for name in ("a", "bb", "ccc")])
+
+
+def test_what_is_gone_is_deleted_with_its_vectors(store: FolderStore, tmp_path: Path) -> None:
     fill(store, "a", "bb")
     fill(store, "bb")
-    assert collections(tmp_path) == {"tools-000001": 1}
-    assert set(store.vectors("tools").get(["v-a", "v-bb"])) == {"v-bb"}
+    assert counts(tmp_path) == (1, 1)
 
 
-def test_contents_count_syncs_and_changes(store: ChromaStore) -> None:
+def test_contents_count_syncs_and_changes(store: FolderStore) -> None:
     fill(store, "a", "bb")
     fill(store, "bb", "ccc")
-    contents = store.read("tools")
+    fill(store, "bb", "ccc")
+    contents = store.load()["tools"]
     assert (contents.generation, contents.changes, contents.space) == (2, 4, "s")
 
 
-def test_a_writer_that_fails_leaves_what_it_stored_for_the_next(store: ChromaStore) -> None:
+def test_a_writer_that_fails_leaves_what_it_stored_for_the_next(store: FolderStore) -> None:
     fill(store, "a")
+    new = record("bb")
     with pytest.raises(ZeroDivisionError), store.write("tools", space="s") as writer:
-        writer.add([record("bb")], [vector("bb")])
+        writer.add([new], {new.vector_key: ("bb", vector("bb"))})
+        writer.publish([new.key])
         raise ZeroDivisionError
-    assert ids(store) == {"a"}
+    assert ids(store) == ["a"]
     with store.write("tools", space="s") as writer:
-        assert writer.stored == {"key-a", "key-bb"}
+        assert writer.stored == {record("a").key, new.key}
+        assert writer.live == {"a": record("a").key}
         writer.publish(writer.stored)
-    assert ids(store) == {"a", "bb"}
+    assert ids(store) == ["a", "bb"]
 
 
-def test_a_failed_removal_is_forgotten(store: ChromaStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A writer that dies between marking and publishing has removed nothing."""
-    fill(store, "a", "bb")
-    modify = chromadb.Collection.modify
-    monkeypatch.setattr(chromadb.Collection, "modify", lambda *_, **__: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        fill(store, "bb")
-    monkeypatch.setattr(chromadb.Collection, "modify", modify)
-    assert ids(store) == {"a", "bb"}
-    fill(store, "a", "bb", "ccc")
-    assert ids(store) == {"a", "bb", "ccc"}
+def test_what_was_never_stored_cannot_be_published(store: FolderStore) -> None:
+    fill(store, "a")
+    with (
+        pytest.raises(StoreError, match="1 of the tools were never stored"),
+        store.write("tools", space="s") as writer,
+    ):
+        writer.publish([record("a").key, record("bb").key])
+    assert ids(store) == ["a"]
 
 
-def test_another_space_replaces_the_collection(store: ChromaStore, tmp_path: Path) -> None:
+def test_another_space_replaces_everything(store: FolderStore, tmp_path: Path) -> None:
     fill(store, "a")
     fill(store, "a", "bb", space="other")
-    assert store.read("tools").space == "other"
-    assert collections(tmp_path) == {"tools-000002": 2}
+    assert store.spaces() == {"tools": "other", "demos": ""}
+    assert counts(tmp_path) == (2, 2)
 
 
-def test_lost_vectors_are_restored_from_the_cache(store: ChromaStore, tmp_path: Path) -> None:
-    names = [f"t{i}" for i in range(1_200)]  # enough for Chroma to write its vector files
-    fill(store, *names)
-    (tmp_path / "writing").touch()
-    damaged = 0
-    for path in (tmp_path / "chroma").rglob("*.bin"):
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        damaged += 1
-    assert damaged
-    store.heal()
-    assert not (tmp_path / "writing").exists()
-    assert ids(store) == set(names)
-    assert list(collections(tmp_path)) == ["tools-000002"]
-    settings = Settings(
-        is_persistent=True, persist_directory=str(tmp_path / "chroma"), anonymized_telemetry=False
-    )
-    client = Client(settings=settings)
-    stored = client.get_collection("tools-000002", embedding_function=None).get(
-        include=["embeddings"]
-    )
-    assert stored["embeddings"] is not None and len(stored["embeddings"]) == 1_200
-    client.close()
+DAMAGES = [
+    "DELETE FROM records WHERE id = 'bb'",
+    "UPDATE records SET row = row || ' ' WHERE id = 'bb'",
+    "UPDATE records SET row = 7 WHERE id = 'bb'",
+    "UPDATE records SET id = 'b' WHERE id = 'bb'",
+    "UPDATE records SET key = 'k' WHERE id = 'bb'",
+    "UPDATE records SET kind = 'demos' WHERE id = 'bb'",
+    "UPDATE records SET born = 9 WHERE id = 'bb'",
+    "UPDATE records SET vector_key = 'v' WHERE id = 'bb'",
+    "UPDATE heads SET changes = 77",
+    "UPDATE heads SET generation = 77",
+    "UPDATE heads SET space = 'other'",
+    "UPDATE heads SET digest = ''",
+]
 
 
-def test_without_a_marker_nothing_is_healed(store: ChromaStore, tmp_path: Path) -> None:
-    fill(store, "a")
-    store.heal()
-    assert list(collections(tmp_path)) == ["tools-000001"]
-
-
-def test_a_writer_heals_before_it_writes(store: ChromaStore, tmp_path: Path) -> None:
-    fill(store, "a")
-    (tmp_path / "writing").touch()
-    fill(store, "a", "bb")
-    assert collections(tmp_path) == {"tools-000002": 2}
-    assert not (tmp_path / "writing").exists()
-
-
-def test_healing_waits_for_no_writer(store: ChromaStore, tmp_path: Path) -> None:
-    fill(store, "a")
-    with store.write("tools", space="s"):
-        ChromaStore(tmp_path, lock_timeout=60).heal()
-        assert (tmp_path / "writing").exists()
-
-
-def test_another_format_is_refused(
-    store: ChromaStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("statement", DAMAGES)
+def test_damaged_records_are_seen_and_repaired_by_the_next_sync(
+    store: FolderStore, tmp_path: Path, statement: str
 ) -> None:
-    monkeypatch.setattr("toolret.store._FORMAT", 99)
+    fill(store, "a", "bb", "ccc")
+    damage(tmp_path, statement)
+    with pytest.raises(StoreError, match="the tools are not those of the last sync"):
+        store.load()
+    with pytest.raises(StoreError, match="sync all of them again"):
+        fill(store, "a", "dddd", anew=False)
+    fill(store, "a", "bb", "ccc")
+    contents = store.load()["tools"]
+    assert ids(store) == ["a", "bb", "ccc"]
+    assert np.array_equal(contents.vectors, [vector(name) for name in ("a", "bb", "ccc")])
+
+
+@pytest.mark.parametrize(
+    "change", ["vector = zeroblob(8)", "vector = 'x'", "checksum = 0", "text = 'b'", "key = 'k'"]
+)
+def test_damaged_vectors_count_as_lost(store: FolderStore, tmp_path: Path, change: str) -> None:
+    fill(store, "a", "bb")
+    damage(tmp_path, f"UPDATE vectors SET {change} WHERE text = 'bb'")
+    contents = store.load()["tools"]
+    assert contents.texts == ["a", None]
+    assert np.array_equal(contents.vectors[0], vector("a"))
+    store.keep({record("bb").vector_key: ("bb", vector("bb"))})
+    assert store.load()["tools"].texts == ["a", "bb"]
+
+
+def test_a_lost_vector_of_a_live_record_is_stored_again(store: FolderStore, tmp_path: Path) -> None:
+    fill(store, "a", "bb")
+    damage(tmp_path, "DELETE FROM vectors WHERE text = 'bb'")
+    with store.write("tools", space="s") as writer:
+        assert writer.stored == {record("a").key}
+        writer.add([record("bb")], {record("bb").vector_key: ("bb", vector("bb"))})
+        assert store.load()["tools"].texts == ["a", "bb"]  # and readers never lose the record
+
+
+def test_another_version_is_refused(store: FolderStore, tmp_path: Path) -> None:
     fill(store, "a")
-    monkeypatch.undo()
-    with pytest.raises(StoreError, match="format 99, this one reads 1"):
-        ChromaStore(tmp_path, lock_timeout=1).read("tools")
+    damage(tmp_path, "PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match="format 99, this one reads 2"):
+        store.load()
 
 
-def test_a_damaged_database_is_a_store_error(store: ChromaStore, tmp_path: Path) -> None:
+def test_the_first_format_is_refused(store: FolderStore, tmp_path: Path) -> None:
     (tmp_path / "chroma").mkdir()
-    (tmp_path / "chroma" / "chroma.sqlite3").write_bytes(b"no database" * 1_000)
-    with pytest.raises(StoreError, match="Chroma failed"):
-        store.read("tools")
+    assert not store.exists()
+    with pytest.raises(StoreError, match=r"earlier version of toolret.*into a new folder"):
+        store.check_new()
+
+
+def test_a_missing_database_beside_a_fit_is_no_new_index(
+    store: FolderStore, tmp_path: Path
+) -> None:
+    (tmp_path / "fit.json").touch()
+    with pytest.raises(StoreError, match="is missing: put back a copy, or delete"):
+        fill(store, "a")
+
+
+def test_what_a_writer_left_that_was_killed_at_once_is_no_index(
+    store: FolderStore, tmp_path: Path
+) -> None:
+    (tmp_path / "write.lock").touch()
+    (tmp_path / "index.sqlite3.new").write_bytes(b"half")
+    (tmp_path / "index.sqlite3.new-journal").write_bytes(b"half")
+    fill(store, "a")
+    assert ids(store) == ["a"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.sqlite3", "write.lock"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no database" * 1_000, b"SQLite format 3\0" * 100])
+def test_a_file_of_something_else_is_a_store_error(
+    store: FolderStore, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "index.sqlite3").write_bytes(content)
+    with pytest.raises(StoreError, match=r"is damaged .*delete the folder .*index the catalogs"):
+        store.load()
 
 
 def test_a_folder_that_cannot_be_made_is_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot be written"):
-        fill(ChromaStore(tmp_path / "file" / "index", lock_timeout=1), "a")
+        fill(FolderStore(tmp_path / "file" / "index", lock_timeout=1), "a")
+    with pytest.raises(StoreError, match="is a file"):
+        FolderStore(tmp_path / "file", lock_timeout=1).check_new()
+
+
+def test_a_writer_waits_and_then_says_so(store: FolderStore, tmp_path: Path) -> None:
+    waiting = FolderStore(tmp_path, lock_timeout=0.1)
+    with (
+        FileLock(tmp_path / "write.lock"),
+        pytest.raises(StoreLockedError, match=r"more than 0\.1 s; wait for it, or raise"),
+    ):
+        fill(waiting, "a")
+    fill(waiting, "a")
+
+
+def test_threads_write_one_after_the_other(store: FolderStore, tmp_path: Path) -> None:
+    failures: list[Exception] = []
+
+    def add(names: Sequence[str]) -> None:
+        try:
+            for name in names:
+                with store.write("tools", space="s") as writer:
+                    new = record(name)
+                    writer.add([new], {new.vector_key: (name, vector(name))})
+                    writer.publish([*writer.live.values(), new.key])
+        except Exception as error:  # noqa: BLE001 - told to the test
+            failures.append(error)
+
+    names = [[f"{thread}-{number}" for number in range(5)] for thread in range(8)]
+    threads = [threading.Thread(target=add, args=(some,)) for some in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert ids(store) == sorted(name for some in names for name in some)
+    assert store.generations() == (40, 0)

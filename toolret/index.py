@@ -2,131 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from hashlib import sha256
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Generic, TypeAlias, TypeVar
 
-import numpy as np
-
-from toolret.embedders import Embedder, Instructions, Role, RoleEmbedder, Vectors, resolve_embedder
-from toolret.errors import CatalogError, DemoError, EmbedderMismatchError, InputError, StoreError
-from toolret.lexical import LexicalIndex
-from toolret.records import Kind, Record, Store, StoreWriter
-from toolret.rows import demo_from_row, demo_to_row, tool_from_row, tool_to_row, unique
+from toolret.embedders import Embedder, Instructions, RoleEmbedder, resolve_embedder
+from toolret.errors import CatalogError, DemoError, StoreError
+from toolret.records import Kind, Store
+from toolret.rows import unique
+from toolret.shelves import DEMOS, TOOLS, Form, Item, Shelf, Snapshot
 from toolret.stores import store_at
-from toolret.texts import RENDERER_VERSION, tool_text
-from toolret.types import Demo, JsonObject, Tool
-from toolret.vectors import vector_key
+from toolret.syncing import Collections, Progress, SyncReport
+from toolret.types import Demo, Tool
 
 __all__ = ["Progress", "Shelf", "Snapshot", "SyncReport", "ToolIndex"]
 
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being embedded (``tools`` or ``demos``), how many are done, of how many."""
-
-_Item = TypeVar("_Item", Tool, Demo)
-
-_log = logging.getLogger(__name__)
-
-_EMBED_BATCH = 512
-"""Texts embedded between two writes: enough to write at little cost, few to do again."""
-
-
-@dataclass(frozen=True, slots=True)
-class SyncReport:
-    """What a change of the index did, in numbers of items.
-
-    Attributes:
-        added: New ids.
-        changed: Known ids with another content.
-        removed: Ids that are gone.
-        kept: Ids that are as they were.
-        embedded: Texts that had to be embedded.
-    """
-
-    added: int = 0
-    changed: int = 0
-    removed: int = 0
-    kept: int = 0
-    embedded: int = 0
-
-
-@dataclass(frozen=True)
-class Shelf(Generic[_Item]):
-    """One collection in memory, in order of ids.
-
-    Attributes:
-        items: The tools or demonstrations.
-        texts: What was embedded of each.
-        vectors: Unit vectors, shape ``(items, dimensions)``.
-        changes: How many items were ever added or removed.
-    """
-
-    items: tuple[_Item, ...]
-    texts: tuple[str, ...]
-    vectors: Vectors
-    changes: int
-
-    @cached_property
-    def positions(self) -> Mapping[str, int]:
-        """Where each id stands."""
-        return {item.id: position for position, item in enumerate(self.items)}
-
-    @cached_property
-    def lexical(self) -> LexicalIndex:
-        """The words of the texts."""
-        return LexicalIndex(self.texts)
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """An index at one moment: what a retrieval reads while syncs may run beside it."""
-
-    tools: Shelf[Tool]
-    demos: Shelf[Demo]
-
-
-@dataclass(frozen=True, slots=True)
-class _Form(Generic[_Item]):
-    """How items of one kind are stored."""
-
-    kind: Kind
-    role: Role
-    error: type[InputError]
-    text: Callable[[_Item], str]
-    to_row: Callable[[_Item], JsonObject]
-    from_row: Callable[[JsonObject], _Item]
-
-    def load(self, row: str) -> _Item:
-        return self.from_row(json.loads(row))
-
-    def record(self, item: _Item, space: str) -> Record:
-        row = json.dumps(self.to_row(item), ensure_ascii=False, separators=(",", ":"))
-        key = vector_key(space, self.text(item))
-        digest = sha256(f"{key}\0{row}".encode()).hexdigest()
-        return Record(key=digest, id=item.id, row=row, vector_key=key)
-
-
-_TOOLS: _Form[Tool] = _Form(
-    kind="tools",
-    role="tool",
-    error=CatalogError,
-    text=tool_text,
-    to_row=tool_to_row,
-    from_row=tool_from_row,
-)
-_DEMOS: _Form[Demo] = _Form(
-    kind="demos",
-    role="demo",
-    error=DemoError,
-    text=lambda demo: demo.text,
-    to_row=demo_to_row,
-    from_row=demo_from_row,
-)
+_LOOK_EVERY = 0.5
+"""Seconds between two looks for what other processes wrote."""
 
 
 class ToolIndex:
@@ -165,14 +58,15 @@ class ToolIndex:
         self._store = (
             store_at(place, lock_timeout=lock_timeout) if isinstance(place, str | Path) else place
         )
-        self._progress = progress
+        self._snapshot: Snapshot | None = None
+        self._showing = threading.Lock()
+        self._look_at = 0.0
         self._check_place(create=create)
         self.embedder = resolve_embedder(embedder, instructions=instructions)
-        self._store.heal()
+        self._collections = Collections(self._store, self.embedder, progress)
         if reembed:
-            self._reembed(_TOOLS)
-            self._reembed(_DEMOS)
-        self._snapshot = Snapshot(tools=self._shelf(_TOOLS), demos=self._shelf(_DEMOS))
+            self._collections.reembed()
+        self._collections.check()
 
     @property
     def store(self) -> Store:
@@ -181,47 +75,52 @@ class ToolIndex:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The index as this object last saw it."""
-        return self._snapshot
+        """The index as this object last saw it; read when it is first asked for.
+
+        Raises what ``refresh`` raises.
+        """
+        return self._snapshot or self.show(self.read_latest())
 
     @property
     def demos(self) -> tuple[Demo, ...]:
         """All demonstrations, in order of their ids."""
-        return self._snapshot.demos.items
+        return self.snapshot.demos.items
 
     def __iter__(self) -> Iterator[Tool]:
-        return iter(self._snapshot.tools.items)
+        return iter(self.snapshot.tools.items)
 
     def __len__(self) -> int:
-        return len(self._snapshot.tools.items)
+        return len(self.snapshot.tools.items)
 
     def __contains__(self, tool_id: object) -> bool:
-        return tool_id in self._snapshot.tools.positions
+        return tool_id in self.snapshot.tools.positions
 
     def get(self, tool_id: str) -> Tool | None:
         """The tool with this id, or None."""
-        position = self._snapshot.tools.positions.get(tool_id)
-        return None if position is None else self._snapshot.tools.items[position]
+        position = self.snapshot.tools.positions.get(tool_id)
+        return None if position is None else self.snapshot.tools.items[position]
 
     def get_demo(self, demo_id: str) -> Demo | None:
         """The demonstration with this id, or None."""
-        position = self._snapshot.demos.positions.get(demo_id)
-        return None if position is None else self._snapshot.demos.items[position]
+        position = self.snapshot.demos.positions.get(demo_id)
+        return None if position is None else self.snapshot.demos.items[position]
 
     def sync(
         self, tools: Iterable[Tool], demos: Iterable[Demo] | None = None
     ) -> dict[Kind, SyncReport]:
-        """``sync_tools``, then ``sync_demos`` unless ``demos`` is None.
+        """``sync_tools`` and, unless ``demos`` is None, ``sync_demos``, seen in one step.
 
         All of it is checked before any of it is written. Raises what the two raise.
         """
         checked = unique(tools, error=CatalogError)
-        reports: dict[Kind, SyncReport] = {}
         if demos is not None:
             demos = _known(demos, {tool.id for tool in checked})
-        reports["tools"] = self.sync_tools(checked)
-        if demos is not None:
-            reports["demos"] = self.sync_demos(demos)
+        reports: dict[Kind, SyncReport] = {}
+        with self._store.together():
+            reports["tools"] = self._collections.write(TOOLS, checked)
+            if demos is not None:
+                reports["demos"] = self._collections.write(DEMOS, demos)
+        self._see_own()
         return reports
 
     def sync_tools(self, tools: Iterable[Tool]) -> SyncReport:
@@ -235,15 +134,16 @@ class ToolIndex:
             EmbedderError: If the embedder fails.
             StoreError: If the index cannot be written.
         """
-        return self._change(_TOOLS, tools, drop=lambda _: True)
+        return self._change(TOOLS, tools)
 
     def add_tools(self, tools: Iterable[Tool]) -> SyncReport:
         """Add tools, or replace those with the same ids; raises as ``sync_tools`` does."""
-        return self._change(_TOOLS, tools, drop=lambda _: False)
+        return self._change(TOOLS, tools, keep=lambda _: True)
 
     def remove_tools(self, tool_ids: Iterable[str]) -> SyncReport:
         """Remove tools; ids that are not there are passed over."""
-        return self._change(_TOOLS, (), drop=frozenset(tool_ids).__contains__)
+        unwanted = frozenset(tool_ids)
+        return self._change(TOOLS, (), keep=lambda id_: id_ not in unwanted)
 
     def sync_demos(self, demos: Iterable[Demo]) -> SyncReport:
         """Make these the demonstrations of the index, as ``sync_tools`` does for tools.
@@ -254,136 +154,81 @@ class ToolIndex:
             EmbedderError: If the embedder fails.
             StoreError: If the index cannot be written.
         """
-        return self._change(
-            _DEMOS, _known(demos, self._snapshot.tools.positions), drop=lambda _: True
-        )
+        return self._change(DEMOS, _known(demos, self.snapshot.tools.positions))
 
     def add_demos(self, demos: Iterable[Demo]) -> SyncReport:
         """Add demonstrations, or replace those with the same ids; raises as ``sync_demos``."""
-        return self._change(
-            _DEMOS, _known(demos, self._snapshot.tools.positions), drop=lambda _: False
-        )
+        checked = _known(demos, self.snapshot.tools.positions)
+        return self._change(DEMOS, checked, keep=lambda _: True)
 
     def remove_demos(self, demo_ids: Iterable[str]) -> SyncReport:
         """Remove demonstrations; ids that are not there are passed over."""
-        return self._change(_DEMOS, (), drop=frozenset(demo_ids).__contains__)
+        unwanted = frozenset(demo_ids)
+        return self._change(DEMOS, (), keep=lambda id_: id_ not in unwanted)
 
     def refresh(self) -> None:
-        """See what other processes have written since."""
-        self._snapshot = Snapshot(tools=self._shelf(_TOOLS), demos=self._shelf(_DEMOS))
+        """See what other processes have written since.
+
+        Raises:
+            EmbedderMismatchError: If it was embedded with another embedder.
+            StoreError: If the index cannot be read.
+        """
+        self.show(self.read_latest())
+
+    def stale(self) -> bool:
+        """Whether there is something newer to be seen; looks for it twice a second at most.
+
+        Costs next to nothing, and is False where it cannot be told.
+        """
+        now = time.monotonic()
+        if self._snapshot is None or now < self._look_at:
+            return False
+        self._look_at = now + _LOOK_EVERY
+        try:
+            latest = self._store.generations(timeout=0)
+        except StoreError:
+            return False  # somebody is committing, or what there is cannot be read
+        return latest != self._snapshot.generations
+
+    def read_latest(self) -> Snapshot:
+        """The index as it is now, which ``show`` makes ``snapshot``.
+
+        Raises what ``refresh`` raises.
+        """
+        return self._collections.read(self._snapshot)
+
+    def show(self, snapshot: Snapshot) -> Snapshot:
+        """Make this the ``snapshot``, unless there is a newer one by now; the one that it is."""
+        with self._showing:
+            shown = self._snapshot
+            if shown is None or shown.generations <= snapshot.generations:
+                self._snapshot = shown = snapshot
+            return shown
+
+    def _see_own(self) -> None:
+        """After a change: a snapshot that was never asked for need not be made."""
+        if self._snapshot is not None:
+            self.refresh()
 
     def _change(
-        self, form: _Form[_Item], items: Iterable[_Item], *, drop: Callable[[str], bool]
+        self,
+        form: Form[Item],
+        items: Iterable[Item],
+        *,
+        keep: Callable[[str], bool] | None = None,
     ) -> SyncReport:
-        report = self._write(form, items, drop=drop)
-        self.refresh()
+        report = self._collections.write(form, items, keep=keep)
+        self._see_own()
         return report
-
-    def _write(
-        self, form: _Form[_Item], items: Iterable[_Item], *, drop: Callable[[str], bool]
-    ) -> SyncReport:
-        """Store ``items``, and drop what else is there and ``drop`` says of its id."""
-        given = unique(items, error=form.error)
-        space = self._space(form)
-        new = {record.id: record for record in (form.record(item, space) for item in given)}
-        with self._store.write(form.kind, space=space) as writer:
-            old = {record.id: record for record in writer.live.values()}
-            wanted = {id_: record for id_, record in old.items() if not drop(id_)} | new
-            embedded = self._store_records(form, writer, list(wanted.values()))
-            writer.publish({record.key for record in wanted.values()})
-        return SyncReport(
-            added=len(wanted.keys() - old.keys()),
-            changed=sum(old[i].key != wanted[i].key for i in wanted.keys() & old.keys()),
-            removed=len(old.keys() - wanted.keys()),
-            kept=sum(old[i].key == wanted[i].key for i in wanted.keys() & old.keys()),
-            embedded=embedded,
-        )
-
-    def _store_records(
-        self, form: _Form[_Item], writer: StoreWriter, records: Sequence[Record]
-    ) -> int:
-        """Store those that are not yet there; the number of texts that had to be embedded."""
-        missing = [record for record in records if record.key not in writer.stored]
-        cached = self._store.vectors(form.kind).get([record.vector_key for record in missing])
-        at_hand = [record for record in missing if record.vector_key in cached]
-        writer.add(at_hand, [cached[record.vector_key] for record in at_hand])
-
-        texts = {
-            record.vector_key: form.text(form.load(record.row))
-            for record in missing
-            if record.vector_key not in cached
-        }
-        by_vector: dict[str, list[Record]] = {key: [] for key in texts}
-        for record in missing:
-            if record.vector_key in by_vector:
-                by_vector[record.vector_key].append(record)
-        # Longest first, so that texts of one length are padded to each other, and the
-        # first report of progress is the slowest.
-        keys = sorted(texts, key=lambda key: len(texts[key]), reverse=True)
-        for start in range(0, len(keys), _EMBED_BATCH):
-            batch = keys[start : start + _EMBED_BATCH]
-            vectors = self.embedder.embed([texts[key] for key in batch], form.role)
-            pairs = [
-                (record, vector)
-                for key, vector in zip(batch, vectors, strict=True)
-                for record in by_vector[key]
-            ]
-            writer.add([record for record, _ in pairs], [vector for _, vector in pairs])
-            if self._progress:
-                self._progress(form.kind, start + len(batch), len(keys))
-        return len(keys)
-
-    def _reembed(self, form: _Form[_Item]) -> None:
-        contents = self._store.read(form.kind)
-        if contents.space not in ("", self._space(form)):
-            items = [form.load(record.row) for record in contents.records.values()]
-            self._write(form, items, drop=lambda _: False)
-
-    def _shelf(self, form: _Form[_Item]) -> Shelf[_Item]:
-        contents = self._store.read(form.kind)
-        if contents.records and contents.space != self._space(form):
-            raise EmbedderMismatchError(
-                f"{self._store.place}: the {form.kind} were embedded with {contents.space!r}, not "
-                f"with {self._space(form)!r}: open it with that embedder, or pass reembed=True "
-                "(--reembed) to embed everything again"
-            )
-        records = sorted(contents.records.values(), key=lambda record: record.id)
-        items = tuple(form.load(record.row) for record in records)
-        texts = tuple(form.text(item) for item in items)
-        return Shelf(items, texts, self._vectors(form, records, texts), contents.changes)
-
-    def _vectors(
-        self, form: _Form[_Item], records: Sequence[Record], texts: Sequence[str]
-    ) -> Vectors:
-        """The records' vectors, in order; any that are lost are embedded again."""
-        cache = self._store.vectors(form.kind)
-        found = dict(cache.get([record.vector_key for record in records]))
-        lost = {
-            record.vector_key: text
-            for record, text in zip(records, texts, strict=True)
-            if record.vector_key not in found
-        }
-        if lost:
-            _log.warning("%s: embedding %d lost vectors again", self._store.place, len(lost))
-            vectors = self.embedder.embed(list(lost.values()), form.role)
-            again = dict(zip(lost, vectors, strict=True))
-            cache.put(again)
-            found |= again
-        if not records:
-            return np.empty((0, 0), dtype=np.float32)
-        return np.stack([found[record.vector_key] for record in records])
-
-    def _space(self, form: _Form[Any]) -> str:
-        return f"{self.embedder.space(form.role)}|{RENDERER_VERSION}"
 
     def _check_place(self, *, create: bool) -> None:
         if self._store.exists():
             return
+        self._store.check_new()
         if not create:
             raise StoreError(
                 f"{self._store.place}: there is no index here; make one with toolret index"
             )
-        self._store.check_new()
 
 
 def _known(demos: Iterable[Demo], tool_ids: Collection[str]) -> list[Demo]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from toolret.examples import CONFUSABLE, NEAR_COPY, choose_demos
 from toolret.fitting import Fit
-from toolret.index import ToolIndex
+from toolret.index import Snapshot, ToolIndex
 from toolret.learning import fit_index
 from toolret.names import said_names, wire_name
 from toolret.need import need_inputs
@@ -53,14 +53,15 @@ class Ranking:
 
 
 class Reader:
-    """Ranks the tools of the index's latest snapshot, and chooses demonstrations.
+    """Ranks the tools of a snapshot, and chooses demonstrations.
 
     Args:
-        index: Its snapshot is read once; syncs after that do not change it.
+        index: Whose embedder and fit are used.
+        snapshot: The index at one moment; syncs after that do not change it.
     """
 
-    def __init__(self, index: ToolIndex) -> None:
-        self.snapshot = index.snapshot
+    def __init__(self, index: ToolIndex, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
         self.searcher = Searcher(self.snapshot, index.embedder)
         self.fit: Fit = fit_index(index, self.searcher)
         names: dict[str, list[int]] = {}

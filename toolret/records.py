@@ -9,15 +9,28 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Contents", "KeptVectors", "Kind", "Record", "Store", "StoreWriter"]
+__all__ = [
+    "KINDS",
+    "Contents",
+    "Kind",
+    "Record",
+    "Store",
+    "StoreWriter",
+    "TextVectors",
+    "record_key",
+]
 
 Kind: TypeAlias = Literal["tools", "demos"]
 """The two collections of an index."""
+
+KINDS: Final[tuple[Kind, ...]] = ("tools", "demos")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,41 +50,55 @@ class Record:
     vector_key: str
 
 
+def record_key(vector_key: str, row: str) -> str:
+    """The key of a record: a digest of all that it depends on."""
+    return sha256(f"{vector_key}\0{row}".encode()).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Contents:
     """One collection as of its latest complete sync.
 
     Attributes:
-        generation: How many syncs were completed; 0 for a collection that has had none.
+        generation: How many syncs changed it; 0 for a collection that has had none.
         changes: How many records all of them together added or removed.
         space: The identity of its vectors; empty where there are none.
-        records: By key.
+        records: By key, in order of their ids.
+        texts: What was embedded of each record, in their order; None where it is lost.
+        vectors: Its vectors, shape ``(records, dimensions)``; zeros where the text is lost,
+            empty where all are.
     """
 
     generation: int = 0
     changes: int = 0
     space: str = ""
     records: Mapping[str, Record] = field(default_factory=dict)
+    texts: Sequence[str | None] = ()
+    vectors: NDArray[np.float32] = field(
+        default_factory=lambda: np.empty((0, 0), dtype=np.float32), compare=False
+    )
 
 
-class KeptVectors(Protocol):
-    """Vectors on this machine, by the identity of what they are vectors of."""
-
-    def get(self, keys: Sequence[str], /) -> Mapping[str, NDArray[np.float32]]:
-        """The vectors that are there, by key; each of shape ``(dimensions,)``."""
-        ...
-
-    def put(self, vectors: Mapping[str, NDArray[np.float32]], /) -> None:
-        """Keep vectors; after this returns they survive a kill."""
-        ...
+TextVectors: TypeAlias = Mapping[str, tuple[str, NDArray[np.float32]]]
+"""Texts with their vectors, shape ``(dimensions,)``, by the vectors' keys."""
 
 
 class StoreWriter(Protocol):
     """One change of one collection."""
 
     @property
-    def live(self) -> Mapping[str, Record]:
-        """What readers see, by key."""
+    def space(self) -> str:
+        """The identity of the vectors that are added."""
+        ...
+
+    @property
+    def live(self) -> Mapping[str, str]:
+        """What readers see: keys of records by their ids."""
+        ...
+
+    @property
+    def live_space(self) -> str:
+        """The identity of the vectors that readers see; empty where there are none."""
         ...
 
     @property
@@ -79,20 +106,25 @@ class StoreWriter(Protocol):
         """Keys of records that need not be added."""
         ...
 
-    def add(self, records: Sequence[Record], vectors: Sequence[NDArray[np.float32]], /) -> None:
-        """Store records, unseen until ``publish``."""
+    @property
+    def known(self) -> Collection[str]:
+        """Keys of vectors that need not be made."""
+        ...
+
+    def add(self, records: Sequence[Record], vectors: TextVectors, /) -> None:
+        """Store records, and the vectors that were not known; unseen until ``publish``."""
         ...
 
     def publish(self, keep: Collection[str], /) -> None:
-        """Make exactly the records with these keys what readers see, in one step."""
+        """Make exactly the records with these keys what readers see, at the end of the change."""
         ...
 
 
 class Store(Protocol):
     """Where an index is kept.
 
-    All methods raise ``StoreError`` where the place cannot be read or written. They may be called
-    from several threads.
+    All methods raise ``StoreError`` where the place cannot be read or written. Several threads
+    may use it.
     """
 
     @property
@@ -100,32 +132,53 @@ class Store(Protocol):
         """The folder or address, for messages; no secrets."""
         ...
 
+    @property
+    def folder(self) -> Path:
+        """A folder of this machine for what is derived from the index."""
+        ...
+
     def exists(self) -> bool:
         """Whether an index was ever written here."""
         ...
 
     def check_new(self) -> None:
-        """Raise ``StoreError`` if there is no index, and none should be made here."""
+        """Raise ``StoreError`` if a new index should not be made here."""
         ...
 
-    def heal(self) -> None:
-        """Put in order what a killed writer left, if that has to be done before reading."""
+    def generations(self, *, timeout: float = ...) -> tuple[int, ...]:
+        """The number of each collection's last change; with no time to spare, as last heard."""
         ...
 
-    def vectors(self, kind: Kind, /) -> KeptVectors:
-        """The vectors of a collection, as far as they are on this machine."""
+    def spaces(self) -> Mapping[Kind, str]:
+        """The identity of each collection's vectors; empty where there are none."""
         ...
 
-    def read(self, kind: Kind, /) -> Contents:
-        """A collection as of its latest complete sync; the same object while that is the latest."""
+    def load(self) -> Mapping[Kind, Contents]:
+        """Both collections as of the latest complete sync."""
         ...
 
-    def write(self, kind: Kind, /, *, space: str) -> AbstractContextManager[StoreWriter]:
-        """Change a collection; nothing is visible to readers before ``StoreWriter.publish``.
+    def together(self) -> AbstractContextManager[object]:
+        """All that is published inside becomes visible in one step, at its end.
 
         Raises:
-            StoreLockedError: If another writer kept the collection for too long, or was faster.
+            StoreLockedError: If another writer kept the index for too long, or was faster.
         """
+        ...
+
+    def write(
+        self, kind: Kind, /, *, space: str, anew: bool = False
+    ) -> AbstractContextManager[StoreWriter]:
+        """Change a collection; raises what ``together`` raises.
+
+        Args:
+            kind: Which one.
+            space: The identity of the vectors that will be added.
+            anew: Whether everything that is to be seen will be given: then it may be damaged.
+        """
+        ...
+
+    def keep(self, vectors: TextVectors, /) -> None:
+        """Put vectors that were lost in their places."""
         ...
 
     def load_fit(self) -> bytes | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+from toolret.errors import ToolretError
 from toolret.index import ToolIndex
 from toolret.names import ids_by_name
 from toolret.permissions import Allow
@@ -21,6 +23,8 @@ from toolret.tokens import TokenCounter, token_counter
 from toolret.types import Hit, Request, Tool
 
 __all__ = ["Allow", "ToolRetriever"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,8 @@ class ToolRetriever:
         self.generator = as_generator(llm, model)
         self.reranker = reranker
         self._reading = threading.Lock()
-        self._reader = Reader(index)
+        self._following = False
+        self._reader = Reader(index, index.snapshot)
 
     def select(
         self,
@@ -269,8 +274,26 @@ class ToolRetriever:
         )
 
     def _current(self) -> Reader:
-        """The reader of the index's latest snapshot; made anew after a sync, by one thread."""
+        """The reader of the index's latest snapshot; made anew after a sync, by one thread.
+
+        A sync of this process is waited for. What another process wrote is read beside the
+        requests, which go on with what there is.
+        """
         with self._reading:
             if self._reader.snapshot is not self.index.snapshot:
-                self._reader = Reader(self.index)
+                self._reader = Reader(self.index, self.index.snapshot)
+            elif not self._following and self.index.stale():
+                self._following = True
+                threading.Thread(target=self._follow, daemon=True).start()
             return self._reader
+
+    def _follow(self) -> None:
+        try:
+            reader = Reader(self.index, self.index.read_latest())
+            with self._reading:
+                if self.index.show(reader.snapshot) is reader.snapshot:
+                    self._reader = reader
+        except ToolretError as error:
+            _log.warning("what another process wrote cannot be used: %s", error)
+        finally:
+            self._following = False

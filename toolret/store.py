@@ -1,55 +1,48 @@
-"""Records on disk: Chroma's, made whole.
+"""Records in a folder: one SQLite file, in which each sync is visible whole or not at all.
 
-What of embedded Chroma can be trusted is its records (ids and metadata, in SQLite); its vector
-files lose vectors when a writer is killed, or when two long-lived clients take turns. So
-
-- a client is opened for each piece of work and closed after it, and writers take turns;
-- every record says in which generation it was born and in which it died, and its collection's
-  metadata says which generation is current: one small atomic write makes a whole sync visible;
-- a marker stands while a writer works. Who finds it without a writer removes Chroma's vector
-  files (reading damaged ones can end the process) and writes the collections anew, from their
-  records and the vectors kept beside them.
+Every record says in which generation it was born, and a head says which one is current. A sync
+stores its records under the next generation, in as many transactions as it likes; one last
+transaction makes them current, for tools and demonstrations together. Killed before that, it has
+changed nothing that readers see, and the next sync finds what was stored.
 """
 
 from __future__ import annotations
 
-import re
-import shutil
+import sqlite3
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolret import database
 from toolret.errors import StoreError, StoreLockedError
-from toolret.records import Contents, Kind, Record
-from toolret.vectors import VectorCache
+from toolret.records import KINDS, Contents, Kind, Record
+from toolret.tables import (
+    Head,
+    put_records,
+    put_vectors,
+    read_contents,
+    read_heads,
+    stored_records,
+    whole_vectors,
+)
 
-if TYPE_CHECKING:
-    import chromadb
-    from chromadb.api.client import Client
+__all__ = ["Change", "FolderStore", "Writer"]
 
-__all__ = ["ChromaStore", "Writer"]
+_DATABASE = "index.sqlite3"
+_LOCK = "write.lock"
 
-_T = TypeVar("_T")
-
-_FORMAT = 1
-"""Version of what stands in the records; another version is refused."""
-
-_ALIVE = 0
-"""``died`` of a record that no sync has removed: generations count from one."""
-
-_BATCH = 1_000
-"""Records in one call of Chroma, below the limit of every SQLite that it is built with."""
-
-_READ_TRIES = 5
-"""A commit during a read makes the reader start again; five in a row are no coincidence."""
+_OLD_FOLDER = "chroma"
+"""What an index of format 1 has."""
 
 
-class ChromaStore:
-    """The records of an index in a folder, through embedded Chroma.
+class FolderStore:
+    """The records of an index in a folder.
+
+    Several threads and processes may use it; writers take turns.
 
     Args:
         folder: Made at the first write.
@@ -58,109 +51,145 @@ class ChromaStore:
 
     def __init__(self, folder: Path, *, lock_timeout: float) -> None:
         self._folder = folder
-        self._chroma = folder / "chroma"
-        self._marker = folder / "writing"
+        self._path = folder / _DATABASE
         self._lock_timeout = lock_timeout
+        self._thread_lock = threading.RLock()
+        self._change: Change | None = None
+
+    @property
+    def place(self) -> str:
+        """The folder."""
+        return str(self._folder)
 
     def exists(self) -> bool:
         """Whether an index was ever written here."""
-        return self._chroma.is_dir()
+        return self._path.exists()
 
-    def vectors(self, kind: Kind) -> VectorCache:
-        """The vectors of a collection."""
-        return VectorCache(self._folder / f"{kind}.vectors.sqlite3")
+    def check_new(self) -> None:
+        """Raise ``StoreError`` if the folder holds something that a new index must not join."""
+        if not self._folder.exists():
+            return
+        if not self._folder.is_dir():
+            raise StoreError(f"{self._folder}: is a file; name an empty or a new folder")
+        if (self._folder / _OLD_FOLDER).is_dir():
+            raise StoreError(
+                f"{self._folder}: was written by an earlier version of toolret (format 1, this "
+                f"one reads {database.FORMAT}): index the catalogs again into a new folder"
+            )
+        if (self._folder / "fit.json").exists():
+            raise StoreError(
+                f"{self._folder}: {_DATABASE} is missing: put back a copy, or delete the folder "
+                "and index the catalogs again"
+            )
+        own = (_LOCK, f"{_DATABASE}.new")  # what is left of a writer that was killed at once
+        if any(not path.name.startswith(own) for path in self._folder.iterdir()):
+            raise StoreError(
+                f"{self._folder}: holds something that is no index; name an empty or a new folder"
+            )
 
-    def read(self, kind: Kind) -> Contents:
-        """A collection as of its latest complete sync.
+    def generations(self, *, timeout: float = database.BUSY_SECONDS) -> tuple[int, ...]:
+        """The number of each collection's last change; reads one page of the file.
+
+        Args:
+            timeout: Seconds to wait while another process commits.
 
         Raises:
-            StoreError: If the files cannot be read, or are of another version of toolret.
+            StoreError: If the file cannot be read.
+        """
+        return tuple(head.generation for head in self._heads(timeout).values())
+
+    def spaces(self) -> dict[Kind, str]:
+        """The identity of each collection's vectors; empty where there are none."""
+        return {kind: head.space for kind, head in self._heads().items()}
+
+    def load(self) -> dict[Kind, Contents]:
+        """Both collections as of the latest complete sync.
+
+        Raises:
+            StoreError: If the file cannot be read, is damaged, or of another version of toolret.
         """
         if not self.exists():
-            return Contents()
-        with self._client() as client:
-            for _ in range(_READ_TRIES):
-                collection = _current(client, kind)
-                if collection is None:
-                    return Contents()
-                contents = _contents(collection)
-                again = _current(client, kind)
-                if again and again.id == collection.id and again.metadata == collection.metadata:
-                    return contents
-        raise StoreError(f"{self._folder}: is being written too fast to be read")
+            return {kind: Contents() for kind in KINDS}
+        loaded: dict[Kind, Contents] = {}
+        with database.reading(self._path) as connection:
+            for kind, contents in read_contents(connection):
+                if contents is None:
+                    raise self._damaged(kind)
+                loaded[kind] = contents
+        return loaded
 
     @contextmanager
-    def write(self, kind: Kind, *, space: str) -> Iterator[Writer]:
-        """Change a collection; nothing is visible to readers before ``Writer.publish``.
-
-        A collection whose vectors are of another space is written anew.
+    def together(self) -> Iterator[Change]:
+        """All that is published inside becomes visible in one step, at its end.
 
         Raises:
-            StoreLockedError: If another process kept writing for longer than the time-out.
-            StoreError: If the files cannot be read or written.
+            StoreLockedError: If another writer kept writing for longer than the time-out.
+            StoreError: If the file cannot be read or written.
         """
-        with self._locked(self._lock_timeout):
-            self._restore()
-            with self._marked(), self._client() as client:
-                yield Writer(client, kind, space=space, vectors=self.vectors(kind))
-
-    def heal(self) -> None:
-        """After a killed writer: put Chroma's vectors in order, if no writer is at work.
-
-        What the killed sync had embedded is left for the next sync to use.
-        """
-        if not self._marker.exists():
-            return
-        try:
-            with self._locked(timeout=0):
-                self._restore()
-        except StoreLockedError:
-            return  # a writer is at work: the marker is its own
-
-    def _restore(self) -> None:
-        if not self._marker.exists():
-            return
-        for folder in self._chroma.glob("*/"):
-            shutil.rmtree(folder)
-        kinds: tuple[Kind, ...] = ("tools", "demos")
-        with self._marked(), self._client() as client:
-            for kind in kinds:
-                self._rewrite(client, kind)
-
-    def _rewrite(self, client: Client, kind: Kind) -> None:
-        current = _current(client, kind)
-        if current is None:
-            return
-        contents = _contents(current)
-        cache = self.vectors(kind)
-        vectors = cache.get([record.vector_key for record in contents.records.values()])
-        kept = [r for r in contents.records.values() if r.vector_key in vectors]
-        writer = Writer(client, kind, space=contents.space, vectors=cache, anew=True)
-        writer.add(kept, [vectors[record.vector_key] for record in kept])
-        writer.publish([record.key for record in kept], prune=False)
+        with self._thread_lock:
+            if self._change is not None:
+                yield self._change
+                return
+            with self._locked():
+                if not self.exists():
+                    self.check_new()
+                    database.create(self._path)
+                with database.writing(self._path) as connection:
+                    self._change = change = Change(connection)
+                    try:
+                        yield change
+                        change.publish()
+                    finally:
+                        self._change = None
 
     @contextmanager
-    def _marked(self) -> Iterator[None]:
-        """The marker stays behind if the process is killed, or if Chroma fails."""
-        self._marker.touch()
-        try:
-            yield
-        except StoreError:
-            raise
-        except BaseException:
-            self._marker.unlink()
-            raise
-        self._marker.unlink()
+    def write(self, kind: Kind, *, space: str, anew: bool = False) -> Iterator[Writer]:
+        """Change a collection; nothing is visible to readers before ``Writer.publish``.
+
+        Args:
+            kind: Which one.
+            space: The identity of the vectors that will be added.
+            anew: Whether everything that is to be seen will be given: then it may be damaged.
+
+        Raises what ``together`` raises.
+        """
+        with self.together() as change:
+            writer = Writer(change, kind, space=space)
+            if not (writer.whole or anew):
+                raise self._damaged(kind)
+            yield writer
+
+    def keep(self, vectors: Mapping[str, tuple[str, NDArray[np.float32]]]) -> None:
+        """Put vectors that were lost in their places.
+
+        Args:
+            vectors: The text and its vector, by key.
+
+        Raises what ``together`` raises.
+        """
+        with self.together() as change, database.transaction(change.connection):
+            put_vectors(change.connection, vectors)
+
+    def _heads(self, timeout: float = database.BUSY_SECONDS) -> dict[Kind, Head]:
+        if not self.exists():
+            return {kind: Head(kind) for kind in KINDS}
+        with database.reading(self._path, timeout=timeout) as connection:
+            return read_heads(connection)
+
+    def _damaged(self, kind: Kind) -> StoreError:
+        return StoreError(
+            f"{self._path}: is damaged (the {kind} are not those of the last sync): sync all of "
+            "them again, which repairs it, or put back a copy"
+        )
 
     @contextmanager
-    def _locked(self, timeout: float) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         from filelock import FileLock, Timeout
 
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self._folder / "write.lock")
-            with lock.acquire(timeout=timeout):
-                yield
+            lock = FileLock(self._folder / _LOCK, timeout=self._lock_timeout)
+            lock.acquire()
         except Timeout as error:
             raise StoreLockedError(
                 f"{self._folder}: another process has been writing for more than "
@@ -168,193 +197,135 @@ class ChromaStore:
             ) from error
         except OSError as error:
             raise StoreError(f"{self._folder}: cannot be written: {error}") from error
-
-    @contextmanager
-    def _client(self) -> Iterator[Client]:
-        from chromadb.api.client import Client
-        from chromadb.config import Settings
-        from chromadb.errors import ChromaError
-
-        settings = Settings(
-            is_persistent=True, persist_directory=str(self._chroma), anonymized_telemetry=False
-        )
         try:
-            client = Client(settings=settings)
-            try:
-                yield client
-            finally:
-                client.close()
-        except ChromaError as error:
-            raise StoreError(f"{self._folder}: Chroma failed: {error}") from error
+            yield
+        finally:
+            lock.release()
+
+
+class Change:
+    """What one holder of the write lock does to the file.
+
+    Attributes:
+        connection: Without a transaction.
+        heads: As they were before.
+        known: Keys of the vectors that are there.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.heads = read_heads(connection)
+        self.known = whole_vectors(connection)
+        self._published: list[tuple[Writer, frozenset[str]]] = []
+
+    def publish_later(self, writer: Writer, keep: Collection[str]) -> None:
+        """Note what is to be seen once the change is complete."""
+        self._published.append((writer, frozenset(keep)))
+
+    def publish(self) -> None:
+        """Make all that was noted visible, in one transaction; in none if nothing changes."""
+        changes = [
+            (writer, keep)
+            for writer, keep in self._published
+            if not writer.whole
+            or keep != frozenset(writer.live.values())
+            or writer.space != self.heads[writer.kind].space
+        ]
+        if not changes:
+            return
+        connection = self.connection
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("CREATE TEMP TABLE keep (key TEXT PRIMARY KEY) WITHOUT ROWID")
+        connection.execute("CREATE TEMP TABLE gone (key TEXT PRIMARY KEY) WITHOUT ROWID")
+        with database.transaction(connection):
+            for writer, keep in changes:
+                self._publish(writer, keep)
+            if connection.execute("SELECT 1 FROM gone").fetchone():
+                connection.execute(
+                    "DELETE FROM vectors WHERE key IN (SELECT key FROM gone) "
+                    "AND key NOT IN (SELECT vector_key FROM records)"
+                )
+
+    def _publish(self, writer: Writer, keep: frozenset[str]) -> None:
+        connection, kind, before = self.connection, writer.kind, self.heads[writer.kind]
+        connection.execute("DELETE FROM keep")
+        connection.executemany("INSERT INTO keep VALUES (?)", ((key,) for key in keep))
+        unwanted = "FROM records WHERE kind = ? AND key NOT IN (SELECT key FROM keep)"
+        connection.execute(f"INSERT OR IGNORE INTO gone SELECT vector_key {unwanted}", (kind,))
+        connection.execute(f"DELETE {unwanted}", (kind,))
+        kept = connection.execute("SELECT key, id FROM records WHERE kind = ?", (kind,)).fetchall()
+        if len(kept) != len(keep):
+            raise StoreError(f"{len(keep) - len(kept)} of the {kind} were never stored")
+        head = Head(
+            kind,
+            generation=before.generation + 1,
+            changes=before.changes + len(keep.symmetric_difference(writer.live.values())),
+            space=writer.space,
+        )
+        connection.execute(  # in case that damage had made it look younger than it is
+            "UPDATE records SET born = ? WHERE kind = ? AND born > ?",
+            (head.generation, kind, head.generation),
+        )
+        connection.execute(
+            "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?)",
+            (kind, head.generation, head.changes, head.space, head.digest_of(kept)),
+        )
 
 
 class Writer:
     """One change of one collection.
 
     Attributes:
-        live: What readers see, by key.
+        kind: Which one.
+        space: The identity of the vectors that are added.
+        live: What readers see: keys of records by their ids.
         stored: Keys that need not be added: what is live, and what an interrupted sync left.
+        whole: Whether all that readers should see is there, as it was written.
+        known: Keys of vectors that need not be made.
     """
 
-    def __init__(
+    def __init__(self, change: Change, kind: Kind, *, space: str) -> None:
+        self.kind = kind
+        self.space = space
+        self._change = change
+        head = change.heads[kind]
+        self.known = change.known
+        self.live: dict[str, str] = {}
+        self.stored: set[str] = set()
+        for record, born in stored_records(change.connection, kind):
+            if record and born <= head.generation:
+                self.live[record.id] = record.key
+            if record and record.vector_key in self.known:
+                self.stored.add(record.key)
+        digest = head.digest_of((key, id_) for id_, key in self.live.items())
+        self.whole = not head.generation or digest == head.digest
+        if not self.whole:
+            database.check_structure(change.connection)
+            self.stored.clear()  # all is written again; what is whole needs no embedding
+
+    @property
+    def live_space(self) -> str:
+        """The identity of the vectors that readers see; empty where there are none."""
+        return self._change.heads[self.kind].space if self.live else ""
+
+    def add(
         self,
-        client: Client,
-        kind: Kind,
-        *,
-        space: str,
-        vectors: VectorCache,
-        anew: bool = False,
+        records: Sequence[Record],
+        vectors: Mapping[str, tuple[str, NDArray[np.float32]]],
     ) -> None:
-        self._client = client
-        self._kind = kind
-        self._space = space
-        self._vectors = vectors
-        current = _current(client, kind)
-        before = _contents(current) if current else Contents()
-        self._generation = before.generation + 1
-        self._changes = before.changes
-        self.live = before.records
-        if current is None or anew or before.space not in ("", space):
-            self._collection = _create(client, kind)
-        else:
-            self._collection = current
-        self.stored = frozenset(self._collection.get(include=[])["ids"])
-
-    def add(self, records: Sequence[Record], vectors: Sequence[NDArray[np.float32]]) -> None:
-        """Store records, unseen until ``publish``; the vectors are kept first."""
-        pairs = list(zip(records, vectors, strict=True))
-        self._vectors.put({record.vector_key: vector for record, vector in pairs})
-        for some in _batches(pairs):
-            self._collection.upsert(
-                ids=[record.key for record, _ in some],
-                embeddings=np.stack([vector for _, vector in some]),
-                metadatas=[
-                    {
-                        "id": record.id,
-                        "row": record.row,
-                        "vector": record.vector_key,
-                        "born": self._generation,
-                        "died": _ALIVE,
-                    }
-                    for record, _ in some
-                ],
-            )
-
-    def publish(self, keep: Collection[str], *, prune: bool = True) -> None:
-        """Make exactly the records with these keys what readers see, in one step.
+        """Store records, unseen until ``publish``; after this they survive a kill.
 
         Args:
-            keep: Keys.
-            prune: Whether to forget vectors that no record has.
+            records: Some of one embedding: a transaction is made of them.
+            vectors: The texts and vectors that are not yet known, by key.
         """
-        wanted = frozenset(keep)
-        found = _records(self._collection)
-        live = {key for key, data in found.items() if _is_live(data, self._generation - 1)}
-        _delete(self._collection, found.keys() - live - wanted)
-        # What a sync that was interrupted here had marked, this one may see otherwise.
-        spared = {key for key in live & wanted if found[key]["died"] != _ALIVE}
-        returning = {key for key in found.keys() & wanted - live if found[key]["died"] != _ALIVE}
-        _update(self._collection, spared, {"died": _ALIVE})
-        _update(self._collection, returning, {"died": _ALIVE, "born": self._generation})
-        _update(self._collection, live - wanted, {"died": self._generation})
-        self._collection.modify(
-            metadata=_metadata(
-                generation=self._generation,
-                changes=self._changes + len(self.live.keys() ^ wanted),
-                space=self._space,
-                complete=True,
-            )
-        )
-        _delete(self._collection, live - wanted)
-        for other in _collections(self._client, self._kind):
-            if other.id != self._collection.id:
-                self._client.delete_collection(other.name)
-        if prune:
-            self._vectors.keep_only(found[key]["vector"] for key in wanted)
+        born = self._change.heads[self.kind].generation + 1
+        with database.transaction(self._change.connection):
+            put_vectors(self._change.connection, vectors)
+            put_records(self._change.connection, self.kind, born, records)
+        self.known |= vectors.keys()
+        self.stored |= {record.key for record in records}
 
-
-def _metadata(
-    *, generation: int = 0, changes: int = 0, space: str = "", complete: bool
-) -> dict[str, Any]:
-    return {
-        "format": _FORMAT,
-        "generation": generation,
-        "changes": changes,
-        "space": space,
-        "complete": complete,
-    }
-
-
-def _collections(client: Client, kind: Kind) -> list[chromadb.Collection]:
-    """The collections of one kind, oldest first: more than one while one is written anew."""
-    named = [c for c in client.list_collections() if re.fullmatch(rf"{kind}-\d+", c.name)]
-    return sorted(named, key=_number)
-
-
-def _number(collection: chromadb.Collection) -> int:
-    return int(collection.name.rpartition("-")[2])
-
-
-def _current(client: Client, kind: Kind) -> chromadb.Collection | None:
-    complete = [c for c in _collections(client, kind) if c.metadata["complete"]]
-    if not complete:
-        return None
-    if complete[-1].metadata["format"] != _FORMAT:
-        raise StoreError(
-            "the index was written by another version of toolret "
-            f"(format {complete[-1].metadata['format']}, this one reads {_FORMAT}): "
-            "build it again in a new folder"
-        )
-    return complete[-1]
-
-
-def _create(client: Client, kind: Kind) -> chromadb.Collection:
-    existing = _collections(client, kind)
-    for collection in existing:
-        if not collection.metadata["complete"]:
-            client.delete_collection(collection.name)
-    number = _number(existing[-1]) + 1 if existing else 1
-    return client.create_collection(
-        f"{kind}-{number:06d}",
-        metadata=_metadata(complete=False),
-        configuration={"hnsw": {"space": "cosine"}},
-        embedding_function=None,
-    )
-
-
-def _records(collection: chromadb.Collection) -> dict[str, Mapping[str, Any]]:
-    stored = collection.get(include=["metadatas"])
-    return dict(zip(stored["ids"], stored["metadatas"] or (), strict=True))
-
-
-def _is_live(data: Mapping[str, Any], generation: int) -> bool:
-    return data["born"] <= generation and not _ALIVE < data["died"] <= generation
-
-
-def _contents(collection: chromadb.Collection) -> Contents:
-    metadata = collection.metadata
-    return Contents(
-        generation=metadata["generation"],
-        changes=metadata["changes"],
-        space=metadata["space"],
-        records={
-            key: Record(key=key, id=data["id"], row=data["row"], vector_key=data["vector"])
-            for key, data in _records(collection).items()
-            if _is_live(data, metadata["generation"])
-        },
-    )
-
-
-def _delete(collection: chromadb.Collection, keys: Collection[str]) -> None:
-    for some in _batches(sorted(keys)):
-        collection.delete(ids=some)
-
-
-def _update(collection: chromadb.Collection, keys: Collection[str], data: dict[str, Any]) -> None:
-    for some in _batches(sorted(keys)):
-        collection.update(ids=some, metadatas=[data] * len(some))
-
-
-def _batches(items: list[_T]) -> Iterator[list[_T]]:
-    for start in range(0, len(items), _BATCH):
-        yield items[start : start + _BATCH]
+    def publish(self, keep: Collection[str]) -> None:
+        """Make exactly the records with these keys what readers see, at the end of the change."""
+        self._change.publish_later(self, keep)

@@ -42,7 +42,9 @@ def many_tools(count: int, start: int = 0) -> list[Tool]:
 
 def opened(place: Place, most: int = 1 << 30) -> tuple[ToolIndex, Counting]:
     counting = Counting(most)
-    return ToolIndex(place.machine(), embedder=counting), counting
+    index = ToolIndex(place.machine(), embedder=counting)
+    assert index.snapshot  # it is read when it is first asked for
+    return index, counting
 
 
 def ids(index: ToolIndex) -> set[str]:
@@ -103,7 +105,7 @@ def test_what_is_unchanged_is_read_as_the_same(place: Place, tools: list[Tool]) 
         pytest.skip("a folder is read anew")
     opened(place)[0].sync_tools(tools)
     store = place.machine()
-    assert store.read("tools") is store.read("tools")
+    assert store.load()["tools"] is store.load()["tools"]
 
 
 def test_items_may_be_added_removed_and_come_back(place: Place, tools: list[Tool]) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from langchain_core.documents import Document as LangChainDocument
 from langchain_core.embeddings import Embeddings
@@ -107,9 +108,9 @@ def test_a_sync_that_stops_at_any_write_is_seen_whole_or_not_at_all(
         index.sync_tools(after)
         reader.refresh()
         assert ids(reader) == ids(opened(place)[0]) == {t.id for t in after}
-        heads = [name for name in everything(place) if "/head/" in name]
+        heads = [name for name in everything(place) if name.startswith("head/")]
         index.sync_tools([])  # whatever the broken one left is gone, but for the old heads
-        left = {n for n in everything(place) if "/head/" not in n and "/latest" not in n}
+        left = {n for n in everything(place) if not n.startswith("head/") and n != "latest"}
         assert left == set(), writes
         assert heads
         if synced and broken.engine.left > 0:
@@ -138,10 +139,10 @@ def test_a_writer_that_was_taken_for_dead_changes_nothing(remote: Place) -> None
     first.lease = 1_000.0  # gives no sign of life
     with (
         pytest.raises(StoreLockedError, match=r"took this one for dead|meanwhile"),
-        first.write("tools", space=slow._space(_form())) as writer,
+        first.write("tools", space=_space(slow)) as writer,
     ):
         ToolIndex(second, embedder=embedder()).sync_tools(many_tools(5))
-        writer.publish(writer.stored)
+        writer.publish([])
     assert len(opened(remote)[0]) == 5
     slow.sync_tools(many_tools(7))
     assert len(opened(remote)[0]) == 7
@@ -155,7 +156,7 @@ def test_only_one_of_two_heads_is_created(remote: Place) -> None:
 
     def create(name: str) -> None:
         barrier.wait()
-        results.append(store.engine.create(Document("tools/head/9", {"body": name})))
+        results.append(store.engine.create(Document("head/9", {"body": name})))
 
     if remote.kind != "chroma":
         cast("LangChainEngine", store.engine)._settle = 0.5
@@ -193,15 +194,12 @@ def test_records_that_somebody_deleted_are_missed_and_restored(tmp_path: Path) -
     engine.delete([name for name in everything(place) if name.startswith("records/")][:2])
     index.refresh()
     assert len(index) == 5  # what was read stays right
-    repairing = remote_store(place)
-    with pytest.raises(StoreError, match="sync the index from this machine"):
-        ToolIndex(repairing, embedder=embedder())
-    with repairing.write("tools", space=index._space(_form())) as writer:
-        assert len(writer.live) == 3
-        lost = [r for k, r in index.store.read("tools").records.items() if k not in writer.stored]
-        vectors = index.store.vectors("tools").get([record.vector_key for record in lost])
-        writer.add(lost, [vectors[record.vector_key] for record in lost])
-        writer.publish([*writer.stored, *(record.key for record in lost)])
+    repairing = ToolIndex(remote_store(place), embedder=embedder())
+    with pytest.raises(StoreError, match="sync all tools and demonstrations again"):
+        len(repairing)
+    with pytest.raises(StoreError, match="sync all tools and demonstrations again"):
+        repairing.add_tools(many_tools(1, start=9))
+    assert repairing.sync_tools(many_tools(5)).added == 2
     assert len(opened(place)[0]) == 5
 
 
@@ -310,19 +308,19 @@ def test_what_is_refused_is_said_without_the_secret(tmp_path: Path) -> None:
     with answering(403, b'{"error": "Forbidden"}') as (url, seen):
         store = chroma_store(f"{url}/acme", headers={"x-chroma-token": "s3cret"}, cache=tmp_path)
         with pytest.raises(StoreError, match=r"answers 403.*give `headers`") as caught:
-            store.read("tools")
+            store.load()
     assert seen[0]["x-chroma-token"] == "s3cret"
     assert "s3cret" not in str(caught.value)
 
 
 def test_another_server_is_no_chroma_server(tmp_path: Path) -> None:
     with answering(200, b"<html>") as (url, _), pytest.raises(StoreError, match="no Chroma server"):
-        chroma_store(f"{url}/acme", cache=tmp_path).read("tools")
+        chroma_store(f"{url}/acme", cache=tmp_path).load()
 
 
 def test_a_server_that_is_unwell_is_asked_again(tmp_path: Path) -> None:
     with answering(503, b"") as (url, seen), pytest.raises(StoreError, match="it answers 503"):
-        chroma_store(f"{url}/acme", cache=tmp_path).read("tools")
+        chroma_store(f"{url}/acme", cache=tmp_path).load()
     assert len(seen) == 4
 
 
@@ -330,7 +328,7 @@ def test_a_server_that_is_silent_is_given_up(tmp_path: Path) -> None:
     started = time.monotonic()
     with answering(200, b"{}", delay=2) as (url, _):
         with pytest.raises(StoreError, match="timed out"):
-            chroma_store(f"{url}/acme", cache=tmp_path, timeout=0.2).read("tools")
+            chroma_store(f"{url}/acme", cache=tmp_path, timeout=0.2).load()
         assert time.monotonic() - started < 2
 
 
@@ -376,25 +374,19 @@ async def test_many_threads_and_coroutines_share_one_store(chroma: str, tmp_path
     await sync
 
 
-def _form() -> Any:
-    from toolret.index import _TOOLS
-
-    return _TOOLS
+def _space(index: ToolIndex) -> str:
+    return index.store.spaces()["tools"]
 
 
 def test_records_keep_their_vectors_together(tmp_path: Path) -> None:
     """A cached record without its vector counts as not there."""
     store = remote_store(make_place("memory", tmp_path))
-    cache = store.vectors("tools")
+    cache = store.cache
     record = Record(key="k", id="i", row="{}", vector_key="v")
-    cache.put_records([record], [many_vectors()[0]])
+    cache.put_records([record], {})
+    assert cache.records(["k"]) == {}
+    cache.put({"v": ("text", np.ones(3, np.float32))})
     assert cache.records(["k", "other"]) == {"k": record}
     cache.keep_only([])
     assert cache.records(["k"]) == {}
     assert cache.get(["v"]) == {}
-
-
-def many_vectors() -> Any:
-    import numpy as np
-
-    return np.eye(3, dtype=np.float32)

@@ -20,9 +20,9 @@ def store_at(place: str | Path, *, lock_timeout: float) -> Store:
     """The store that a place names: a Chroma server by its URL, otherwise a folder."""
     if str(place).startswith(("http://", "https://")):
         return chroma_store(str(place), lock_timeout=lock_timeout)
-    from toolret.stores.folder import FolderStore
+    from toolret.stores.folder import LocalStore
 
-    return FolderStore(Path(place), lock_timeout=lock_timeout)
+    return LocalStore(Path(place), lock_timeout=lock_timeout)
 
 
 def chroma_store(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolret.errors import StoreError
-from toolret.records import Record
+from toolret.records import Record, TextVectors
 
 __all__ = ["RecordCache", "cache_folder"]
 
@@ -26,7 +26,9 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (
     key TEXT PRIMARY KEY, id TEXT NOT NULL, row TEXT NOT NULL, vector_key TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS vectors (
+    key TEXT PRIMARY KEY, text TEXT NOT NULL, vector BLOB NOT NULL
+) WITHOUT ROWID;
 CREATE TEMP TABLE wanted (key TEXT PRIMARY KEY);
 """
 
@@ -41,7 +43,7 @@ def cache_folder(place: str) -> Path:
 
 
 class RecordCache:
-    """Records and vectors of one collection, in one SQLite file.
+    """Records, texts and vectors of one index, in one SQLite file.
 
     Args:
         path: The file; it and its folder are made when first used.
@@ -50,14 +52,21 @@ class RecordCache:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def get(self, keys: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """The vectors that are there, by vector key; each of shape ``(dimensions,)``."""
+    def get(self, keys: Collection[str]) -> dict[str, tuple[str, NDArray[np.float32]]]:
+        """The texts and vectors that are there, by the vectors' keys."""
         with self._wanting(keys) as connection:
-            rows = connection.execute("SELECT key, vector FROM vectors JOIN wanted USING (key)")
-            return {key: np.frombuffer(blob, dtype="<f4") for key, blob in rows}
+            rows = connection.execute(
+                "SELECT key, text, vector FROM vectors JOIN wanted USING (key)"
+            )
+            return {key: (text, np.frombuffer(blob, dtype="<f4")) for key, text, blob in rows}
 
-    def put(self, vectors: Mapping[str, NDArray[np.float32]]) -> None:
-        """Keep vectors; after this returns they survive a kill."""
+    def known(self) -> set[str]:
+        """The keys of all vectors that are there."""
+        with self._connection() as connection:
+            return {key for (key,) in connection.execute("SELECT key FROM vectors")}
+
+    def put(self, vectors: TextVectors) -> None:
+        """Keep texts and vectors; after this returns they survive a kill."""
         with self._connection() as connection:
             _put_vectors(connection, vectors)
 
@@ -70,14 +79,11 @@ class RecordCache:
             )
             return {key: Record(key, id_, row, vector) for key, id_, row, vector in rows}
 
-    def put_records(
-        self, records: Sequence[Record], vectors: Sequence[NDArray[np.float32]]
-    ) -> None:
+    def put_records(self, records: Sequence[Record], vectors: TextVectors) -> None:
         """Keep records with their vectors."""
         rows = [(record.key, record.id, record.row, record.vector_key) for record in records]
-        keys = [record.vector_key for record in records]
         with self._connection() as connection:
-            _put_vectors(connection, dict(zip(keys, vectors, strict=True)))
+            _put_vectors(connection, vectors)
             connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", rows)
 
     def keep_only(self, keys: Collection[str]) -> None:
@@ -115,8 +121,6 @@ class RecordCache:
             ) from error
 
 
-def _put_vectors(
-    connection: sqlite3.Connection, vectors: Mapping[str, NDArray[np.float32]]
-) -> None:
-    rows = [(key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()]
-    connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+def _put_vectors(connection: sqlite3.Connection, vectors: TextVectors) -> None:
+    rows = [(key, text, vector.astype("<f4").tobytes()) for key, (text, vector) in vectors.items()]
+    connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)

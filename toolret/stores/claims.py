@@ -1,4 +1,4 @@
-"""Writers of one collection wait for each other: claims on the number of the next head.
+"""Writers of one index wait for each other: claims on the number of the next head.
 
 That two do not disturb each other does not rest on this, but on the head, which only one can
 create. It spares them the work of embedding and storing what would then be refused.
@@ -16,7 +16,6 @@ from dataclasses import replace
 from typing import Self
 
 from toolret.errors import StoreError, StoreLockedError
-from toolret.records import Kind
 from toolret.stores.engines import Engine
 from toolret.stores.ledger import Claim
 
@@ -30,17 +29,15 @@ _POLL = 0.25
 
 def claim_next(
     engine: Engine,
-    kind: Kind,
     next_number: Callable[[], int],
     *,
     lock_timeout: float,
     lease: float,
 ) -> Claim:
-    """The claim on the next head of a collection, new or taken over from a writer that stopped.
+    """The claim on the next head, new or taken over from a writer that stopped.
 
     Args:
         engine: Where the claims are.
-        kind: The collection.
         next_number: What the next head is to be numbered.
         lock_timeout: Seconds to wait for another writer.
         lease: Seconds without a sign of life after which another writer is taken for dead.
@@ -54,9 +51,9 @@ def claim_next(
     seen_at = 0.0
     while True:
         claim = Claim(next_number(), author)
-        if engine.create(claim.document(kind)):
+        if engine.create(claim.document()):
             return claim
-        name = Claim.name(kind, claim.number)
+        name = Claim.name(claim.number)
         found = engine.get([name])
         if name not in found:
             continue  # it was done in this moment
@@ -66,7 +63,7 @@ def claim_next(
         if other.given_up or now - seen_at > lease:
             _log.info("%s: taking over from a writer that stopped", engine.place)
             claim = replace(claim, drafts=other.drafts)
-            engine.put([claim.document(kind)])
+            engine.put([claim.document()])
             return claim
         if now > deadline:
             raise StoreLockedError(
@@ -81,7 +78,6 @@ class Beating:
 
     Args:
         engine: Where the claim is.
-        kind: The collection.
         claim: As it was made.
         every: Seconds between two signs of life.
 
@@ -89,10 +85,9 @@ class Beating:
         claim: As it was told last.
     """
 
-    def __init__(self, engine: Engine, kind: Kind, claim: Claim, *, every: float) -> None:
+    def __init__(self, engine: Engine, claim: Claim, *, every: float) -> None:
         self.claim = claim
         self._engine = engine
-        self._kind = kind
         self._every = every
         self._changing = threading.Lock()
         self._over = threading.Event()
@@ -114,6 +109,11 @@ class Beating:
         self._over.set()
         self._thread.join()
 
+    def give_up(self) -> None:
+        """Leave the claim, and what was stored under it, to the next writer."""
+        with self._changing, suppress(StoreError):  # it finds out by itself, but later
+            self._tell(replace(self.claim, given_up=True))
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -121,8 +121,7 @@ class Beating:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.stop()
         if kind is not None:
-            with suppress(StoreError):  # the next writer finds out by itself, but later
-                self._tell(replace(self.claim, given_up=True))
+            self.give_up()
 
     def _beat(self) -> None:
         while not self._over.wait(self._every):
@@ -130,7 +129,7 @@ class Beating:
                 self._tell(self.claim)
 
     def _tell(self, claim: Claim) -> None:
-        name = Claim.name(self._kind, claim.number)
+        name = Claim.name(claim.number)
         found = self._engine.get([name]).get(name)
         if found is None or Claim.of(found).author != claim.author:
             raise StoreLockedError(
@@ -138,5 +137,5 @@ class Beating:
                 "changed; sync again, which embeds nothing again"
             )
         claim = claim.beating()
-        self._engine.put([claim.document(self._kind)])
+        self._engine.put([claim.document()])
         self.claim = claim

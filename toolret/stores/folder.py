@@ -1,4 +1,4 @@
-"""A folder as a store: embedded Chroma, and the fit beside it."""
+"""A folder as a store: one SQLite file, and the fit beside it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 from toolret.errors import StoreError
-from toolret.store import ChromaStore
+from toolret.store import FolderStore
 
-__all__ = ["FolderStore"]
+__all__ = ["LocalStore"]
 
 
-class FolderStore(ChromaStore):
+class LocalStore(FolderStore):
     """An index in a folder of this machine.
 
     Args:
@@ -22,18 +22,6 @@ class FolderStore(ChromaStore):
     def __init__(self, folder: Path, *, lock_timeout: float) -> None:
         super().__init__(folder, lock_timeout=lock_timeout)
         self.folder = folder
-
-    @property
-    def place(self) -> str:
-        """The folder."""
-        return str(self.folder)
-
-    def check_new(self) -> None:
-        """Raise ``StoreError`` if the folder holds something else."""
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            raise StoreError(
-                f"{self.folder}: holds something that is no index; name an empty or a new folder"
-            )
 
     def load_fit(self) -> bytes | None:
         """The content of ``fit.json``."""

@@ -100,16 +100,16 @@ class LangChainEngine:
                 if _MARK in fields:
                     name = fields.pop(_MARK)
                     if "key" in fields:
-                        fields["row"] = document.page_content
+                        fields["text"] = document.page_content
                     found[name] = fields
         return found
 
     def put(self, documents: Sequence[Document]) -> None:
         """Store documents; one of a known name takes its place."""
         for some in _batches(list({d.name: d for d in documents}.values())):
-            texts = [document.fields.get("row", _MARK) for document in some]
+            texts = [document.fields.get("text", _MARK) for document in some]
             metadatas = [
-                {key: value for key, value in document.fields.items() if key != "row"}
+                {key: value for key, value in document.fields.items() if key != "text"}
                 | {_MARK: document.name}
                 for document in some
             ]

@@ -22,12 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolret.errors import StoreError
-from toolret.records import Kind, Record
+from toolret.records import KINDS, Kind, Record
 from toolret.stores.engines import Document, Fields
 
 __all__ = [
     "Claim",
     "Head",
+    "Part",
     "is_record",
     "page_of",
     "page_text",
@@ -52,31 +53,49 @@ _KEY_BITS = 32
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One collection, as a head has it.
+
+    Attributes:
+        generation: How many syncs changed it.
+        changes: How many records all of them together added or removed.
+        space: The identity of its vectors; empty where there are none.
+        pages: Names of its pages, in order of the keys.
+    """
+
+    generation: int = 0
+    changes: int = 0
+    space: str = ""
+    pages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
-    """A collection after one complete sync.
+    """An index after one complete sync.
 
     Attributes:
         number: 1 for the first sync.
         author: Who wrote it; unique to the sync.
-        space: The identity of the vectors.
-        changes: How many records all syncs together added or removed.
-        pages: Names of the pages, in order of the keys.
+        parts: Both collections.
     """
 
     number: int = 0
     author: str = ""
-    space: str = ""
-    changes: int = 0
-    pages: tuple[str, ...] = ()
+    parts: Mapping[Kind, Part] = field(default_factory=lambda: {kind: Part() for kind in KINDS})
+
+    @property
+    def pages(self) -> set[str]:
+        """Names of the pages of both collections."""
+        return {name for part in self.parts.values() for name in part.pages}
 
     @staticmethod
-    def name(kind: Kind, number: int) -> str:
+    def name(number: int) -> str:
         """The name of its document."""
-        return f"{kind}/head/{number}"
+        return f"head/{number}"
 
-    def document(self, kind: Kind) -> Document:
+    def document(self) -> Document:
         """It, as a document."""
-        return Document(Head.name(kind, self.number), _fields(self))
+        return Document(Head.name(self.number), _fields(self))
 
     @classmethod
     def of(cls, fields: Fields, *, place: str) -> Self:
@@ -91,7 +110,11 @@ class Head:
                 f"{fields.get('format')}, this one reads {_FORMAT}): build it again elsewhere"
             )
         data = json.loads(fields["body"])
-        return cls(**data | {"pages": tuple(data["pages"])})
+        parts = {
+            kind: Part(**part | {"pages": tuple(part["pages"])})
+            for kind, part in data["parts"].items()
+        }
+        return cls(data["number"], data["author"], parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +137,13 @@ class Claim:
     given_up: bool = False
 
     @staticmethod
-    def name(kind: Kind, number: int) -> str:
+    def name(number: int) -> str:
         """The name of its document."""
-        return f"{kind}/claim/{number}"
+        return f"claim/{number}"
 
-    def document(self, kind: Kind) -> Document:
+    def document(self) -> Document:
         """It, as a document."""
-        return Document(Claim.name(kind, self.number), _fields(self))
+        return Document(Claim.name(self.number), _fields(self))
 
     @classmethod
     def of(cls, fields: Fields) -> Self:
@@ -145,14 +168,14 @@ class Claim:
         ]
 
 
-def records_stem(kind: Kind, author: str) -> str:
+def records_stem(author: str) -> str:
     """What the names of an author's records begin with; a number follows."""
-    return f"records/{kind}/{author}"
+    return f"records/{author}"
 
 
-def pages_stem(kind: Kind, author: str) -> str:
+def pages_stem(author: str) -> str:
     """What the names of an author's pages begin with; a number follows."""
-    return f"pages/{kind}/{author}"
+    return f"pages/{author}"
 
 
 def is_record(name: str) -> bool:
@@ -190,23 +213,24 @@ def read_page(text: str) -> dict[str, str]:
     return names
 
 
-def record_document(name: str, record: Record, vector: NDArray[np.float32]) -> Document:
+def record_document(name: str, record: Record, text: str, vector: NDArray[np.float32]) -> Document:
     """A record with its vector: exact as text, for engines normalise what they are given."""
     fields = {
         "key": record.key,
         "id": record.id,
         "row": record.row,
+        "text": text,
         "vector_key": record.vector_key,
         "vector": base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii"),
     }
     return Document(name, fields, vector)
 
 
-def read_record(fields: Fields) -> tuple[Record, NDArray[np.float32]]:
-    """The inverse of ``record_document``; the vector of shape ``(dimensions,)``."""
+def read_record(fields: Fields) -> tuple[Record, str, NDArray[np.float32]]:
+    """The inverse of ``record_document``: a record, its text and its vector."""
     vector = np.frombuffer(base64.b64decode(fields["vector"]), dtype="<f4")
     record = Record(fields["key"], fields["id"], fields["row"], fields["vector_key"])
-    return record, vector
+    return record, fields["text"], vector
 
 
 def _fields(value: Head | Claim) -> dict[str, str]:

@@ -1,0 +1,151 @@
+"""Kill a syncing process at random moments and see what it leaves behind.
+
+    nice python scripts/kill_syncs.py [KILLS]
+
+Each round begins a sync of other tools and demonstrations than the index holds, as a new process
+that is killed (SIGKILL) after a random time. Then the index must open, hold one of the syncs that
+were begun since the last one known to be complete (that one at least), and find every record by
+its own vector. No text may have been embedded whose vector was stored before. Every few rounds a
+sync is left to complete. Prints the counts; stops at the first that is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from toolret.index import ToolIndex
+from toolret.testing import HashedWordsEmbedder
+from toolret.types import Demo, Tool
+
+_TOOLS, _DEMOS = 700, 300
+
+_COMPLETE_EVERY = 7
+"""So many rounds after one another are killed at most."""
+
+
+class _Logging(HashedWordsEmbedder):
+    """Writes every text to a file before it is embedded."""
+
+    def __init__(self, log: Path) -> None:
+        super().__init__()
+        self._log = log
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        with self._log.open("a", encoding="utf-8") as file:
+            file.writelines(f"{text}\n" for text in texts)
+        return super().embed_documents(texts)
+
+
+def catalog(number: int) -> tuple[list[Tool], list[Demo]]:
+    """Tools and demonstrations of a sync; two in a row share about half."""
+    ids = [f"tool_{i}_{number // 2 if i % 2 else (number + 1) // 2}" for i in range(_TOOLS)]
+    tools = [Tool(id=id_, name=id_, description=f"does {id_}") for id_ in ids]
+    tools.append(Tool(id="number", name="number", metadata={"number": number}))
+    demos = [Demo(id=f"d{i}", text=f"please {id_}", tools=(id_,)) for i, id_ in enumerate(ids)]
+    return tools, demos[:_DEMOS]
+
+
+def sync(folder: Path, number: int, log: Path) -> None:
+    """What is killed."""
+    index = ToolIndex(folder, embedder=_Logging(log))
+    log.with_suffix(".ready").touch()
+    index.sync(*catalog(number))
+
+
+def check(folder: Path, expected: Sequence[int]) -> int:
+    """Which sync the index holds, after looking at all of it.
+
+    Raises:
+        AssertionError: If it holds none of those expected, or anything is not in its place.
+    """
+    index = ToolIndex(folder, embedder=HashedWordsEmbedder())
+    marker = index.get("number")
+    held = 0 if marker is None else int(marker.metadata["number"])
+    assert held in expected, f"holds the sync {held}, not one of {expected}"
+    tools, demos = catalog(held) if held else ([], [])
+    for shelf, items in ((index.snapshot.tools, tools), (index.snapshot.demos, demos)):
+        assert list(shelf.items) == sorted(items, key=lambda item: item.id)
+        if items:
+            asked = np.array(HashedWordsEmbedder().embed_documents(list(shelf.texts)), np.float32)
+            own = np.einsum("ij,ij->i", shelf.vectors, asked)
+            assert (own > 0.9999).all(), "a vector is not in its place"
+            assert ((shelf.vectors @ asked.T).max(axis=0) < 1.0001).all()
+    return held
+
+
+def stored_texts(folder: Path) -> set[str]:
+    """The texts whose vectors are stored."""
+    path = folder / "index.sqlite3"
+    if not path.exists():
+        return set()
+    connection = sqlite3.connect(path)
+    try:
+        return {text for (text,) in connection.execute("SELECT text FROM vectors")}
+    finally:
+        connection.close()
+
+
+def kill_rounds(folder: Path, rounds: int, seed: int) -> dict[str, int]:
+    """Kill so many syncs; the counts of what was seen."""
+    chance = random.Random(seed)  # noqa: S311 - moments, not secrets
+    log = folder.parent / "embedded.log"
+    index, complete, number, in_a_row = folder / "index", 0, 1, 0
+    counts = dict.fromkeys(("killed", "published before the kill", "completed", "embedded"), 0)
+    longest = 1.0
+    while counts["killed"] < rounds:
+        let_be = in_a_row == _COMPLETE_EVERY
+        log.unlink(missing_ok=True)
+        log.with_suffix(".ready").unlink(missing_ok=True)
+        before = stored_texts(index)
+        process = subprocess.Popen(  # noqa: S603 - this file
+            [sys.executable, __file__, "--sync", str(index), str(number), str(log)]
+        )
+        while not log.with_suffix(".ready").exists() and process.poll() is None:
+            time.sleep(0.002)
+        begun = time.monotonic()
+        if not let_be:
+            time.sleep(chance.uniform(0, longest))
+            process.send_signal(signal.SIGKILL)
+        code = process.wait()
+        assert code in (0, -signal.SIGKILL), f"the sync ended with {code}"
+        if code == 0:
+            longest = 0.9 * longest + 0.1 * (time.monotonic() - begun)
+        again = before & set(log.read_text("utf-8").splitlines()) if log.exists() else set()
+        assert not again, f"embedded although it was stored: {sorted(again)[:3]}"
+        held = check(index, [number] if code == 0 else [complete, number])
+        counts["killed"] += code != 0
+        counts["published before the kill"] += code != 0 and held == number
+        counts["completed"] += code == 0
+        counts["embedded"] += len(log.read_text("utf-8").splitlines()) if log.exists() else 0
+        in_a_row = 0 if let_be else in_a_row + 1
+        complete = held
+        if held == number:  # otherwise the same sync is tried again, and goes on
+            number += 1
+        if counts["killed"] % 20 == 0:
+            print(counts, flush=True)
+    return counts
+
+
+def main() -> None:
+    """Run as a script, or as the process that is killed."""
+    if sys.argv[1:2] == ["--sync"]:
+        sync(Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+        return
+    kills = int(sys.argv[1]) if sys.argv[1:] else 200
+    with tempfile.TemporaryDirectory() as scratch:
+        print(kill_rounds(Path(scratch), kills, seed=os.getpid()))
+
+
+if __name__ == "__main__":
+    main()

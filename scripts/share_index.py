@@ -1,0 +1,161 @@
+"""Several processes on one index: what readers see while others write.
+
+    nice python scripts/share_index.py [SECONDS] [PROCESSES]
+
+Half of the processes write. Each in turn syncs all tools and demonstrations of one index, marked
+as of one sync, and adds a tool of its own to another. The others read both: of the first, every
+snapshot must be of one sync, tools and demonstrations together, with every vector in its place; of
+neither may a snapshot be older than the one before. In the end the second index must hold all that
+was added. Prints the counts, and how long after a sync had returned readers had seen it.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolret.index import Snapshot, ToolIndex
+from toolret.testing import HashedWordsEmbedder
+from toolret.types import Demo, Tool
+
+_ITEMS = 200
+"""Tools, and demonstrations, of a sync."""
+
+_LOOK_EVERY = 0.05
+"""Seconds between two requests of a reader."""
+
+
+def marked(mark: str) -> tuple[list[Tool], list[Demo]]:
+    """All tools and demonstrations of a sync."""
+    tools = [
+        Tool(id=f"tool {i}", name=f"tool {i}", metadata={"mark": mark}, description=f"{mark} {i}")
+        for i in range(_ITEMS)
+    ]
+    demos = [
+        Demo(id=f"demo {i}", text=f"please {mark} {i}", tools=(f"tool {i}",), answer=mark)
+        for i in range(_ITEMS)
+    ]
+    return tools, demos
+
+
+def check(snapshot: Snapshot) -> None:
+    """Raise ``AssertionError`` unless the snapshot is one sync, whole."""
+    tools, demos = snapshot.tools, snapshot.demos
+    marks = {tool.metadata["mark"] for tool in tools.items} | {d.answer for d in demos.items}
+    assert len(marks) == 1, f"half-seen: {marks}"
+    assert len(tools.items) == len(demos.items) == _ITEMS
+    for shelf in (tools, demos):
+        own = HashedWordsEmbedder().embed_documents(list(shelf.texts))
+        assert np.allclose(shelf.vectors, own, atol=1e-6), "a vector is not in its place"
+
+
+def write(folder: Path, worker: int, end: float) -> dict[str, Any]:
+    """Sync and add until the time is over; what was acknowledged, and when."""
+    synced = ToolIndex(folder / "synced", embedder=HashedWordsEmbedder())
+    grown = ToolIndex(folder / "grown", embedder=HashedWordsEmbedder())
+    acknowledged: dict[str, list[Any]] = {"syncs": [], "added": []}
+    number = 0
+    while time.time() < end:
+        mark = f"{worker}x{number}"
+        synced.sync(*marked(mark))
+        acknowledged["syncs"].append((mark, time.time()))
+        grown.add_tools([Tool(id=mark, name=mark)])
+        acknowledged["added"].append(mark)
+        number += 1
+    return acknowledged
+
+
+def read(folder: Path, end: float) -> dict[str, Any]:
+    """Look at both until the time is over; when each sync was first seen."""
+    synced = ToolIndex(folder / "synced", embedder=HashedWordsEmbedder())
+    grown = ToolIndex(folder / "grown", embedder=HashedWordsEmbedder())
+    seen: dict[str, float] = {}
+    requests = 0
+    while time.time() < end:
+        for index in (synced, grown):
+            before = index.snapshot
+            if index.stale():
+                index.refresh()
+            assert index.snapshot.generations >= before.generations, "went back"
+        snapshot = synced.snapshot
+        mark = snapshot.tools.items[0].metadata["mark"]
+        if mark not in seen:
+            seen[mark] = time.time()
+            check(snapshot)
+        requests += 1
+        time.sleep(_LOOK_EVERY)
+    return {"seen": seen, "requests": requests}
+
+
+def _work(results: Any, role: str, folder: Path, worker: int, end: float) -> None:
+    try:
+        found = write(folder, worker, end) if role == "writer" else read(folder, end)
+        results.put((role, found, ""))
+    except Exception as error:  # noqa: BLE001 - told to the parent, which fails with it
+        results.put((role, {}, f"{type(error).__name__}: {error}"))
+
+
+def share(folder: Path, seconds: float, processes: int) -> dict[str, float]:
+    """Let so many processes share two indexes; the counts.
+
+    Raises:
+        AssertionError: If anything went wrong in any of them.
+    """
+    ToolIndex(folder / "synced", embedder=HashedWordsEmbedder()).sync(*marked("first"))
+    ToolIndex(folder / "grown", embedder=HashedWordsEmbedder()).sync_tools([])
+    spawn = multiprocessing.get_context("spawn")
+    results = spawn.Queue()
+    end = time.time() + seconds
+    workers = [
+        spawn.Process(target=_work, args=(results, ("writer", "reader")[i % 2], folder, i, end))
+        for i in range(processes)
+    ]
+    for worker in workers:
+        worker.start()
+    found = [results.get() for _ in workers]
+    for worker in workers:
+        worker.join()
+    problems = [problem for _, _, problem in found if problem]
+    assert not problems, problems
+    written = [result for role, result, _ in found if role == "writer"]
+    readers = [result for role, result, _ in found if role == "reader"]
+    added = {mark for result in written for mark in result["added"]}
+    final = ToolIndex(folder / "grown", embedder=HashedWordsEmbedder())
+    assert {tool.id for tool in final} == added, "records are lost"
+    check(ToolIndex(folder / "synced", embedder=HashedWordsEmbedder()).snapshot)
+    returned = dict(pair for result in written for pair in result["syncs"])
+    late = [
+        result["seen"][mark] - moment
+        for result in readers
+        for mark, moment in returned.items()
+        if mark in result["seen"]
+    ]
+    return {
+        "writers": len(written),
+        "readers": len(readers),
+        "syncs": len(returned),
+        "additions": len(added),
+        "requests": sum(result["requests"] for result in readers),
+        "snapshots checked": sum(len(result["seen"]) for result in readers),
+        "seconds until seen, median": round(float(np.median(late)), 3) if late else 0.0,
+        "seconds until seen, most": round(max(late), 3) if late else 0.0,
+    }
+
+
+def main() -> None:
+    """Run as a script."""
+    seconds = float(sys.argv[1]) if sys.argv[1:] else 120.0
+    processes = int(sys.argv[2]) if sys.argv[2:] else 8
+    with tempfile.TemporaryDirectory() as scratch:
+        print(json.dumps(share(Path(scratch), seconds, processes), indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""The SQLite file of an index: how it is made, opened, and told from a file of something else."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from toolret.errors import StoreError
+
+__all__ = [
+    "BUSY_SECONDS",
+    "FORMAT",
+    "check_structure",
+    "create",
+    "reading",
+    "transaction",
+    "writing",
+]
+
+FORMAT = 2
+"""Version of the tables; another version is refused."""
+
+_APPLICATION = 0x746F6F6C
+"""SQLite's ``application_id``: ``tool`` in ASCII."""
+
+BUSY_SECONDS = 30.0
+"""How long one process waits for another one's transaction, which lasts milliseconds."""
+
+_PAGE = 16_384
+"""Bytes: a page holds several vectors, so that little of it is wasted."""
+
+_SCHEMA = f"""
+PRAGMA page_size = {_PAGE};
+PRAGMA application_id = {_APPLICATION};
+PRAGMA user_version = {FORMAT};
+CREATE TABLE heads (
+    kind TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    changes INTEGER NOT NULL,
+    space TEXT NOT NULL,
+    digest TEXT NOT NULL
+);
+CREATE TABLE records (
+    number INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    id TEXT NOT NULL,
+    vector_key TEXT NOT NULL,
+    born INTEGER NOT NULL,
+    row TEXT NOT NULL,
+    UNIQUE (kind, key)
+);
+CREATE TABLE vectors (
+    number INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    text TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
+    vector BLOB NOT NULL
+);
+"""
+
+
+def create(path: Path) -> None:
+    """Make an empty database, whole or not at all; for whoever holds the write lock.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    fresh = path.with_name(f"{path.name}.new")
+    with _mapped(path):
+        for left in (fresh, fresh.with_name(f"{fresh.name}-journal")):
+            left.unlink(missing_ok=True)
+        connection = sqlite3.connect(fresh)
+        try:
+            connection.executescript(_SCHEMA)
+        finally:
+            connection.close()
+        fresh.replace(path)
+        _sync_folder(path.parent)
+
+
+@contextmanager
+def reading(path: Path, *, timeout: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
+    """The database at one moment: all that is read inside is of the same state.
+
+    Args:
+        path: The file.
+        timeout: Seconds to wait for another process' transaction.
+
+    Raises:
+        StoreError: If the file is none of ours, of another version, damaged, or cannot be read.
+    """
+    with _opened(path, timeout) as connection:
+        connection.execute("BEGIN")
+        yield connection
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[sqlite3.Connection]:
+    """The database for a writer, without a transaction.
+
+    Raises:
+        StoreError: As for ``reading``, and if the disk is full or must not be written.
+    """
+    with _opened(path, BUSY_SECONDS) as connection:
+        # Readers are kept out only while a transaction is committed, however large it is.
+        connection.execute("PRAGMA cache_spill = OFF")
+        yield connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is written inside, or nothing; after it, it survives a kill and a power cut."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # SQLite has rolled back itself after some errors
+            connection.execute("ROLLBACK")
+        raise
+
+
+def check_structure(connection: sqlite3.Connection) -> None:
+    """Raise ``sqlite3.DatabaseError`` if the file's pages do not hang together."""
+    (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(" ".join(verdict.split()))
+
+
+@contextmanager
+def _opened(path: Path, timeout: float) -> Iterator[sqlite3.Connection]:
+    with _mapped(path):
+        # A file that must not be written is opened for reading by SQLite itself.
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        connection = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
+        try:
+            # A damaged file is data too: it must not make SQLite run anything.
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA cell_size_check = ON")
+            _check(connection, path)
+            yield connection
+        finally:
+            connection.close()
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != _APPLICATION:
+        raise _damaged(path, "it does not begin as an index does")
+    if version != FORMAT:
+        raise StoreError(
+            f"{path}: was written by another version of toolret (format {version}, this one "
+            f"reads {FORMAT}): index the catalogs again into a new folder"
+        )
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[None]:
+    """Errors of SQLite and the disk as ours, with the file and the way out."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        name = getattr(error, "sqlite_errorname", "")
+        if name == "SQLITE_FULL":
+            raise StoreError(
+                f"{path}: the disk is full; the index is as it was before: make room, then sync "
+                "again, which embeds nothing twice"
+            ) from error
+        if name in ("", "SQLITE_ERROR"):  # no text, or no table of ours: we never ask for others
+            raise _damaged(path, str(error)) from error
+        raise StoreError(f"{path}: cannot be used: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise _damaged(path, str(error)) from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be used: {error.strerror or error}") from error
+
+
+def _damaged(path: Path, problem: str) -> StoreError:
+    return StoreError(
+        f"{path}: is damaged ({problem}): put back a copy, or delete the folder "
+        f"{path.parent.name!r} and index the catalogs again"
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new name survives a power cut only if its folder was written."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

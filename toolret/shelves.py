@@ -1,0 +1,141 @@
+"""Tools and demonstrations in memory, and how either kind is stored and read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Generic, TypeVar
+
+from toolret.embedders import Role, Vectors
+from toolret.errors import CatalogError, DemoError, InputError
+from toolret.lexical import LexicalIndex
+from toolret.records import Kind, Record, record_key
+from toolret.rows import demo_to_row, tool_to_row
+from toolret.texts import tool_text
+from toolret.types import Call, Demo, JsonObject, Tool
+from toolret.vectors import vector_key
+
+__all__ = ["DEMOS", "TOOLS", "Form", "Item", "Shelf", "Snapshot"]
+
+Item = TypeVar("Item", Tool, Demo)
+
+
+@dataclass(frozen=True)
+class Shelf(Generic[Item]):
+    """One collection in memory, in order of ids.
+
+    Attributes:
+        items: The tools or demonstrations.
+        texts: What was embedded of each.
+        vectors: Unit vectors, shape ``(items, dimensions)``.
+        changes: How many items were ever added or removed.
+        keys: Digests of all that each item is.
+    """
+
+    items: tuple[Item, ...]
+    texts: tuple[str, ...]
+    vectors: Vectors
+    changes: int
+    keys: tuple[str, ...] = ()
+
+    @cached_property
+    def positions(self) -> Mapping[str, int]:
+        """Where each id stands."""
+        return {item.id: position for position, item in enumerate(self.items)}
+
+    @cached_property
+    def lexical(self) -> LexicalIndex:
+        """The words of the texts."""
+        return LexicalIndex(self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An index at one moment: what a retrieval reads while syncs may run beside it.
+
+    Attributes:
+        tools: The tools.
+        demos: The demonstrations.
+        generations: The number of each one's last change.
+    """
+
+    tools: Shelf[Tool]
+    demos: Shelf[Demo]
+    generations: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Form(Generic[Item]):
+    """How items of one kind are stored.
+
+    Attributes:
+        kind: Their collection.
+        role: What their texts are to the embedder.
+        error: What is raised for a wrong one.
+        text: What is embedded of an item.
+        to_row: An item as a JSON object.
+        from_row: The inverse of ``to_row``.
+    """
+
+    kind: Kind
+    role: Role
+    error: type[InputError]
+    text: Callable[[Item], str]
+    to_row: Callable[[Item], JsonObject]
+    from_row: Callable[[JsonObject], Item]
+
+    def load(self, row: str) -> Item:
+        """The item of a record's row."""
+        return self.from_row(json.loads(row))
+
+    def record(self, item: Item, space: str) -> tuple[Record, str]:
+        """The record of an item, and the text that is embedded of it."""
+        row = json.dumps(self.to_row(item), ensure_ascii=False, separators=(",", ":"))
+        text = self.text(item)
+        key = vector_key(space, text)
+        return Record(record_key(key, row), item.id, row, key), text
+
+
+def _tool(row: JsonObject) -> Tool:
+    """The inverse of ``tool_to_row``; stored rows have a digest and need no other check."""
+    return Tool(
+        id=row["id"],
+        name=row["name"],
+        namespace=row["namespace"],
+        description=row["description"],
+        parameters=row["parameters"],
+        tags=tuple(row.get("tags", ())),
+        permissions=tuple(frozenset(names) for names in row.get("permissions", ())),
+        metadata=row.get("metadata", {}),
+    )
+
+
+def _demo(row: JsonObject) -> Demo:
+    """The inverse of ``demo_to_row``."""
+    return Demo(
+        id=row["id"],
+        text=row["text"],
+        calls=tuple(Call(**call) for call in row.get("calls", ())),
+        tools=tuple(row["tools"]),
+        answer=row.get("answer", ""),
+    )
+
+
+TOOLS: Form[Tool] = Form(
+    kind="tools",
+    role="tool",
+    error=CatalogError,
+    text=tool_text,
+    to_row=tool_to_row,
+    from_row=_tool,
+)
+DEMOS: Form[Demo] = Form(
+    kind="demos",
+    role="demo",
+    error=DemoError,
+    text=lambda demo: demo.text,
+    to_row=demo_to_row,
+    from_row=_demo,
+)

@@ -1,0 +1,251 @@
+"""The collections of a store as one embedder writes and reads them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from toolret.embedders import RoleEmbedder, Vectors
+from toolret.errors import EmbedderMismatchError, InputError, StoreError
+from toolret.records import KINDS, Contents, Store, StoreWriter
+from toolret.rows import unique
+from toolret.shelves import DEMOS, TOOLS, Form, Item, Shelf, Snapshot
+from toolret.texts import RENDERER_VERSION
+
+__all__ = ["Collections", "Progress", "SyncReport"]
+
+_log = logging.getLogger(__name__)
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with what is being embedded (``tools`` or ``demos``), how many are done, of how many."""
+
+_EMBED_BATCH = 512
+"""Texts embedded between two writes: enough to write at little cost, few to do again."""
+
+_CHUNK = 8 * _EMBED_BATCH
+"""Items of an iterator that are held at a time: enough to embed texts of one length together."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What a change of the index did, in numbers of items.
+
+    Attributes:
+        added: New ids.
+        changed: Known ids with another content.
+        removed: Ids that are gone.
+        kept: Ids that are as they were.
+        embedded: Texts that had to be embedded.
+    """
+
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    kept: int = 0
+    embedded: int = 0
+
+
+class Collections:
+    """Tools and demonstrations in a store, embedded by one embedder.
+
+    Args:
+        store: Where they are.
+        embedder: What made their vectors, and makes those that are missing.
+        progress: Called while texts are embedded.
+    """
+
+    def __init__(self, store: Store, embedder: RoleEmbedder, progress: Progress | None) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._progress = progress
+
+    def check(self) -> None:
+        """Raise ``EmbedderMismatchError`` if they were embedded by another embedder."""
+        spaces = self._store.spaces()
+        for form in (TOOLS, DEMOS):
+            self._check_space(form, spaces[form.kind])
+
+    def read(self, before: Snapshot | None) -> Snapshot:
+        """The latest complete sync; vectors that are lost are embedded again.
+
+        Args:
+            before: What was read last: what has not changed since is taken from it.
+
+        Raises:
+            EmbedderMismatchError: If it was embedded by another embedder.
+            StoreError: If it cannot be read.
+        """
+        contents = self._store.load()
+        return Snapshot(
+            tools=self._shelf(TOOLS, contents["tools"], before and before.tools),
+            demos=self._shelf(DEMOS, contents["demos"], before and before.demos),
+            generations=tuple(contents[kind].generation for kind in KINDS),
+        )
+
+    def reembed(self) -> None:
+        """Embed anew what another embedder had embedded."""
+        contents = self._store.load()
+        with self._store.together():
+            self._reembed(TOOLS, contents["tools"])
+            self._reembed(DEMOS, contents["demos"])
+
+    def _reembed(self, form: Form[Item], stored: Contents) -> None:
+        if stored.records and stored.space != self._space(form):
+            items = [form.load(record.row) for record in stored.records.values()]
+            self.write(form, items, reembed=True)
+
+    def write(
+        self,
+        form: Form[Item],
+        items: Iterable[Item],
+        *,
+        keep: Callable[[str], bool] | None = None,
+        reembed: bool = False,
+    ) -> SyncReport:
+        """Make these the items of a collection.
+
+        Args:
+            form: What they are.
+            items: The items; of an iterator only some are held at a time.
+            keep: Says of the ids of other items whether they stay; none do if not given.
+            reembed: Whether vectors of another embedder may be replaced.
+
+        Raises:
+            InputError: If one id stands for two different items.
+            EmbedderMismatchError: If the collection was embedded by another embedder.
+            EmbedderError: If the embedder fails.
+            StoreError: If the store cannot be written.
+        """
+        anew = keep is None
+        with self._store.write(form.kind, space=self._space(form), anew=anew) as writer:
+            if not reembed:
+                self._check_space(form, writer.live_space)
+            old = writer.live
+            new: dict[str, str] = {}
+            embedded = sum(
+                self._store_items(form, writer, chunk, new) for chunk in _chunks(items, form.error)
+            )
+            wanted = {id_: key for id_, key in old.items() if keep and keep(id_)} | new
+            writer.publish(wanted.values())
+        same = sum(wanted.get(id_) == key for id_, key in old.items())
+        both = len(old.keys() & wanted.keys())
+        return SyncReport(
+            added=len(wanted) - both,
+            changed=both - same,
+            removed=len(old) - both,
+            kept=same,
+            embedded=embedded,
+        )
+
+    def _store_items(
+        self,
+        form: Form[Item],
+        writer: StoreWriter,
+        items: Iterable[Item],
+        keys: dict[str, str],
+    ) -> int:
+        """Store what is not yet there; the number of texts that had to be embedded.
+
+        Args:
+            form: What they are.
+            writer: Where to.
+            items: Tools or demonstrations.
+            keys: Takes the keys of their records, by their ids.
+        """
+        missing: dict[str, tuple[int, Item]] = {}
+        for item in items:
+            record, text = form.record(item, writer.space)
+            if keys.setdefault(item.id, record.key) != record.key:
+                raise form.error(
+                    f"the id {item.id!r} already stands for something else: give one of them "
+                    "another id",
+                    place=item.origin,
+                )
+            if record.key not in writer.stored:
+                missing[record.key] = (len(text), item)
+        # Longest first, so that texts of one length are padded to each other, and the
+        # first report of progress is the slowest.
+        queue = sorted(missing.values(), key=lambda pair: pair[0], reverse=True)
+        embedded = 0
+        for start in range(0, len(queue), _EMBED_BATCH):
+            batch = [form.record(item, writer.space) for _, item in queue[start:][:_EMBED_BATCH]]
+            texts = {r.vector_key: text for r, text in batch if r.vector_key not in writer.known}
+            vectors = self._embedder.embed(list(texts.values()), form.role)
+            found = {k: (texts[k], vector) for k, vector in zip(texts, vectors, strict=True)}
+            writer.add([record for record, _ in batch], found)
+            embedded += len(texts)
+            if self._progress:
+                self._progress(form.kind, start + len(batch), len(queue))
+        return embedded
+
+    def _shelf(
+        self, form: Form[Item], contents: Contents, before: Shelf[Item] | None
+    ) -> Shelf[Item]:
+        self._check_space(form, contents.space if contents.records else "")
+        known = dict(zip(before.keys, before.items, strict=True)) if before else {}
+        items = tuple(
+            known[key] if key in known else form.load(record.row)
+            for key, record in contents.records.items()
+        )
+        texts = tuple(
+            form.text(item) if text is None else text
+            for item, text in zip(items, contents.texts, strict=True)
+        )
+        return Shelf(
+            items,
+            texts,
+            self._with_lost(form, contents, texts),
+            contents.changes,
+            keys=tuple(contents.records),
+        )
+
+    def _with_lost(self, form: Form[Any], contents: Contents, texts: Sequence[str]) -> Vectors:
+        """The vectors, where those that are lost are embedded again."""
+        lost = {
+            record.vector_key: position
+            for position, (record, text) in enumerate(
+                zip(contents.records.values(), contents.texts, strict=True)
+            )
+            if text is None
+        }
+        if not lost:
+            return contents.vectors
+        _log.warning("%s: embedding %d lost vectors again", self._store.place, len(lost))
+        made = self._embedder.embed([texts[position] for position in lost.values()], form.role)
+        again = dict(zip(lost, made, strict=True))
+        vectors = np.zeros((len(texts), made.shape[1]), dtype=np.float32)
+        if contents.vectors.size:
+            vectors[:] = contents.vectors
+        for position, record in enumerate(contents.records.values()):
+            if record.vector_key in again:
+                vectors[position] = again[record.vector_key]
+        try:
+            self._store.keep({key: (texts[lost[key]], again[key]) for key in lost})
+        except StoreError as error:
+            _log.warning("%s: they cannot be kept: %s", self._store.place, error)
+        return vectors
+
+    def _check_space(self, form: Form[Any], stored: str) -> None:
+        if stored not in ("", self._space(form)):
+            raise EmbedderMismatchError(
+                f"{self._store.place}: the {form.kind} were embedded with {stored!r}, not with "
+                f"{self._space(form)!r}: open it with that embedder, or pass reembed=True "
+                "(--reembed) to embed everything again"
+            )
+
+    def _space(self, form: Form[Any]) -> str:
+        return f"{self._embedder.space(form.role)}|{RENDERER_VERSION}"
+
+
+def _chunks(items: Iterable[Item], error: type[InputError]) -> Iterator[Iterable[Item]]:
+    """Of an iterator some at a time, so that it need not fit into memory; else all, checked."""
+    if not isinstance(items, Iterator):
+        yield unique(items, error=error)
+        return
+    while chunk := list(islice(items, _CHUNK)):
+        yield chunk

@@ -1,0 +1,174 @@
+"""What stands in the tables of an index's file, and how it is checked when it is read.
+
+A record's key is a digest of its content. A head holds a digest of its records' keys and ids, so
+that none can be missing or too many. A vector has a checksum, and its key is a digest of its text.
+SQLite checks none of this, and a disk may give back something else than it was given.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolret.records import KINDS, Contents, Kind, Record, record_key
+from toolret.vectors import checksum, pack, unpack, vector_key
+
+__all__ = [
+    "Head",
+    "put_records",
+    "put_vectors",
+    "read_contents",
+    "read_heads",
+    "stored_records",
+    "whole_vectors",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is current of a collection.
+
+    Attributes:
+        kind: Which one.
+        generation: How many changes were published; records born later are not yet seen.
+        changes: How many records all of them together added or removed.
+        space: The identity of its vectors; empty where there are none.
+        digest: Of the head and of all its records' keys and ids.
+    """
+
+    kind: Kind
+    generation: int = 0
+    changes: int = 0
+    space: str = ""
+    digest: str = ""
+
+    def digest_of(self, records: Iterable[tuple[str, str]]) -> str:
+        """What ``digest`` is to be.
+
+        Args:
+            records: The live records' keys and ids, in any order.
+        """
+        head = f"{self.kind}\0{self.generation}\0{self.changes}\0{self.space}"
+        lines = chain([head], (f"{key}\0{id_}" for key, id_ in sorted(records)))
+        return sha256("\n".join(lines).encode()).hexdigest()
+
+
+def read_heads(connection: sqlite3.Connection) -> dict[Kind, Head]:
+    """Both heads; a collection that was never published has an empty one."""
+    rows = connection.execute("SELECT kind, generation, changes, space, digest FROM heads")
+    found = {row[0]: Head(*row) for row in rows}
+    return {kind: found.get(kind, Head(kind)) for kind in KINDS}
+
+
+def stored_records(
+    connection: sqlite3.Connection, kind: Kind
+) -> Iterator[tuple[Record | None, int]]:
+    """All records of a collection and when they were born; None for one that is damaged."""
+    rows = connection.execute(
+        # The plus keeps SQLite from the index, whose order would make it jump about the file.
+        "SELECT born, key, id, row, vector_key FROM records WHERE +kind = ?",
+        (kind,),
+    )
+    for born, key, id_, row, vector in rows:
+        typed = isinstance(key, str) and isinstance(id_, str) and isinstance(row, str)
+        whole = typed and key == record_key(vector, row)
+        yield Record(key, id_, row, vector) if whole else None, born
+
+
+def read_contents(connection: sqlite3.Connection) -> Iterator[tuple[Kind, Contents | None]]:
+    """Both collections with their vectors; None for one whose records are damaged."""
+    heads = read_heads(connection)
+    records = {kind: _live_records(connection, head) for kind, head in heads.items()}
+    shelves = {
+        kind: _Shelf(heads[kind].space, live) for kind, live in records.items() if live is not None
+    }
+    for row in connection.execute("SELECT key, text, checksum, vector FROM vectors"):
+        for shelf in shelves.values():
+            if row[0] in shelf.wanted:
+                shelf.take(*row)
+    for kind, head in heads.items():
+        yield kind, shelves[kind].contents(head) if kind in shelves else None
+
+
+class _Shelf:
+    """The live records of a collection, and what is found of their texts and vectors."""
+
+    def __init__(self, space: str, records: Sequence[Record]) -> None:
+        self._records = records
+        self.texts: list[str | None] = [None] * len(records)
+        self.vectors = np.empty((0, 0), dtype=np.float32)
+        self._space = space
+        self.wanted: dict[str, list[int]] = {}
+        for position, record in enumerate(records):
+            self.wanted.setdefault(record.vector_key, []).append(position)
+
+    def take(self, key: str, text: str, check: int, packed: bytes) -> None:
+        """Put a vector in its places, if it is whole."""
+        if not _vector_is_whole(key, check, packed) or vector_key(self._space, text) != key:
+            return
+        if not self.vectors.size:
+            self.vectors = np.zeros((len(self._records), len(packed) // 4), dtype=np.float32)
+        for position in self.wanted[key]:
+            self.vectors[position] = unpack(packed)
+            self.texts[position] = text
+
+    def contents(self, head: Head) -> Contents:
+        """All that was found."""
+        return Contents(
+            generation=head.generation,
+            changes=head.changes,
+            space=head.space,
+            records={record.key: record for record in self._records},
+            texts=self.texts,
+            vectors=self.vectors,
+        )
+
+
+def _live_records(connection: sqlite3.Connection, head: Head) -> list[Record] | None:
+    """In order of their ids; None if they are not those that were published."""
+    live: list[Record] = []
+    for record, born in stored_records(connection, head.kind):
+        if record and born <= head.generation:
+            live.append(record)
+    if head.generation and head.digest != head.digest_of((r.key, r.id) for r in live):
+        return None
+    return sorted(live, key=lambda record: record.id)
+
+
+def whole_vectors(connection: sqlite3.Connection) -> set[str]:
+    """The keys of all vectors that are as they were written."""
+    rows = connection.execute("SELECT key, checksum, vector FROM vectors")
+    return {key for key, check, packed in rows if _vector_is_whole(key, check, packed)}
+
+
+def _vector_is_whole(key: str, check: int, packed: bytes) -> bool:
+    return isinstance(packed, bytes) and isinstance(key, str) and checksum(key, packed) == check
+
+
+def put_vectors(
+    connection: sqlite3.Connection, vectors: Mapping[str, tuple[str, NDArray[np.float32]]]
+) -> None:
+    """Store texts and their vectors, by key."""
+    packed = ((key, text, pack(vector)) for key, (text, vector) in vectors.items())
+    connection.executemany(
+        "INSERT OR REPLACE INTO vectors (key, text, checksum, vector) VALUES (?, ?, ?, ?)",
+        ((key, text, checksum(key, data), data) for key, text, data in packed),
+    )
+
+
+def put_records(
+    connection: sqlite3.Connection, kind: Kind, born: int, records: Iterable[Record]
+) -> None:
+    """Store records; one that is there already stays as old as it was."""
+    connection.executemany(
+        "INSERT INTO records (kind, born, key, id, row, vector_key) VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (kind, key) DO UPDATE SET "
+        "id = excluded.id, row = excluded.row, vector_key = excluded.vector_key",
+        ((kind, born, r.key, r.id, r.row, r.vector_key) for r in records),
+    )
