@@ -172,7 +172,12 @@ def median(work: Callable[[], object], times: int = REQUESTS) -> float:
 
 def measure(open_: Open, ask: Callable[[], object], tools: Sequence[Tool], folder: Path) -> Any:
     """The figures of one place, in seconds."""
-    opened = partial(ToolIndex, embedder=RandomEmbedder())
+
+    def opened(store: Store) -> ToolIndex:
+        index = ToolIndex(store, embedder=RandomEmbedder())
+        assert index.snapshot  # it is read when it is first asked for
+        return index
+
     writer = opened(open_(folder / "writer"))
     row = {"build": seconds(lambda: writer.sync_tools(tools))}
     row["again"] = seconds(lambda: writer.sync_tools(tools))
