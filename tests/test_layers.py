@@ -32,6 +32,7 @@ LAYERS = [
     ["offers", "rows", "turns", "lexical", "embedders", "vectors", "calling"],
     ["catalogs", "database", "tables", "clauses"],
     ["store"],
+    ["stores"],
     ["shelves"],
     ["syncing"],
     ["index"],

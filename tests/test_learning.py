@@ -39,6 +39,10 @@ def index(tmp_path: Path) -> ToolIndex:
     return index
 
 
+def fit_path(index: ToolIndex) -> Path:
+    return Path(index.store.place) / "fit.json"
+
+
 def refit(index: ToolIndex) -> object:
     return fit_index(index, Searcher(index.snapshot, index.embedder))
 
@@ -63,13 +67,13 @@ def test_a_fit_is_deterministic_kept_and_read_again(index: ToolIndex) -> None:
     assert weights_to_json(fit.own) != weights_to_json(
         prior_for(CosineScale(0.0, 0.3)).demonstrated
     )
-    written = (Path(index.store.place) / "fit.json").read_text()
-    (Path(index.store.place) / "fit.json").unlink()
+    written = fit_path(index).read_text()
+    fit_path(index).unlink()
     refit(index)
-    assert (Path(index.store.place) / "fit.json").read_text() == written
-    stamp = (Path(index.store.place) / "fit.json").stat().st_mtime_ns
+    assert fit_path(index).read_text() == written
+    stamp = fit_path(index).stat().st_mtime_ns
     again = fit_index(index, Searcher(index.snapshot, index.embedder))
-    assert (Path(index.store.place) / "fit.json").stat().st_mtime_ns == stamp
+    assert fit_path(index).stat().st_mtime_ns == stamp
     assert again.own is not None
     for name in ("mean", "scale", "weight"):
         assert np.array_equal(getattr(again.own, name), getattr(fit.own, name))
@@ -78,13 +82,13 @@ def test_a_fit_is_deterministic_kept_and_read_again(index: ToolIndex) -> None:
 
 def test_it_is_fitted_again_when_a_tenth_of_the_demonstrations_changed(index: ToolIndex) -> None:
     refit(index)
-    first = (Path(index.store.place) / "fit.json").read_text()
+    first = fit_path(index).read_text()
     index.add_demos([demo("one", "cancel my order", "cancel_order")])
     refit(index)
-    assert (Path(index.store.place) / "fit.json").read_text() == first
+    assert fit_path(index).read_text() == first
     index.add_demos([demo(f"new-{i}", f"cancel order {i}", "cancel_order") for i in range(8)])
     refit(index)
-    assert (Path(index.store.place) / "fit.json").read_text() != first
+    assert fit_path(index).read_text() != first
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"features": 3}', b"\xff\xfe"])
@@ -92,12 +96,12 @@ def test_an_unreadable_fit_is_made_again(
     index: ToolIndex, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     refit(index)
-    good = (Path(index.store.place) / "fit.json").read_text()
-    (Path(index.store.place) / "fit.json").write_bytes(content)
+    good = fit_path(index).read_text()
+    fit_path(index).write_bytes(content)
     with caplog.at_level(logging.WARNING):
         refit(index)
     assert "made again" in caplog.text
-    assert (Path(index.store.place) / "fit.json").read_text() == good
+    assert fit_path(index).read_text() == good
 
 
 def test_a_fit_that_cannot_be_kept_is_used(

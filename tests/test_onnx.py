@@ -149,7 +149,7 @@ def test_a_search_by_the_command_line_does_not_import_torch(tmp_path: Path, kept
         " & sys.modules.keys())"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", code, "search", "--index", str(index.path), "cancel order"],
+        [sys.executable, "-c", code, "search", "--index", str(index.store.folder), "cancel order"],
         capture_output=True,
         text=True,
         check=False,

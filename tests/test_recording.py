@@ -318,7 +318,7 @@ def test_what_is_redacted_is_nowhere(index: ToolIndex) -> None:
     assert recorded.demos[0].calls[0].arguments["to"] == "[card]"
     assert recorded.demos[0].calls[0].arguments["[card]"] == ["[card]"]
     assert recorded.demos[0].answer == "Paid to [card]"
-    for file in index.path.rglob("*"):
+    for file in index.store.folder.rglob("*"):
         if file.is_file():
             assert CARD[:8].encode() not in file.read_bytes()
 
@@ -373,7 +373,7 @@ def test_an_embedder_or_a_disk_that_fails_is_a_clear_error_and_changes_nothing(
         def embed_documents(self, texts: list[str]) -> list[list[float]]:
             raise ConnectionError("refused")
 
-    broken = ToolRetriever(ToolIndex(index.path, embedder=Broken()))
+    broken = ToolRetriever(ToolIndex(index.store.folder, embedder=Broken()))
     with pytest.raises(EmbedderError, match="refused"):
         broken.record(chat(CANCEL, asked="something else"))
 
@@ -384,7 +384,7 @@ def test_an_embedder_or_a_disk_that_fails_is_a_clear_error_and_changes_nothing(
         patched.setattr(Path, "touch", full)
         with pytest.raises(StoreError, match=r"cannot be written: .*No space left"):
             retriever.record(chat(CANCEL))
-    again = ToolIndex(index.path, embedder=HashedWordsEmbedder())
+    again = ToolIndex(index.store.folder, embedder=HashedWordsEmbedder())
     assert again.demos == before
     assert retriever.record(chat(CANCEL)).demos
     assert len(index.demos) == 2
@@ -413,7 +413,7 @@ for number in range(3):
 def test_records_of_threads_and_processes_are_all_kept(index: ToolIndex) -> None:
     retriever = ToolRetriever(index)
     processes = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(index.path), str(number)])
+        subprocess.Popen([sys.executable, "-c", WRITER, str(index.store.folder), str(number)])
         for number in range(2)
     ]
 

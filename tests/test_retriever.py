@@ -147,8 +147,8 @@ def test_a_question_is_asked_once_across_retrievers(index: ToolIndex, tmp_path: 
                 selection = retriever.select("so?")
                 assert (selection.note, len(selection.queries)) == ("", 2)
         assert len(server.requests) == calls
-    assert (index.path / "replies.sqlite3").exists()
-    assert len(ToolIndex(index.path, embedder=index.embedder)) == len(index)
+    assert (index.store.folder / "replies.sqlite3").exists()
+    assert len(ToolIndex(index.store.folder, embedder=index.embedder)) == len(index)
 
 
 async def test_a_langchain_model_writes_queries(index: ToolIndex) -> None:

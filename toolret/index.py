@@ -1,4 +1,4 @@
-"""``ToolIndex``: tools and demonstrations with their vectors, in a folder."""
+"""``ToolIndex``: tools and demonstrations with their vectors, kept in a store."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 from toolret.embedders import Embedder, Instructions, RoleEmbedder, resolve_embedder
 from toolret.errors import CatalogError, DemoError, StoreError
-from toolret.records import Kind
+from toolret.records import Kind, Store
 from toolret.rows import unique
 from toolret.shelves import DEMOS, TOOLS, Form, Item, Shelf, Snapshot
-from toolret.store import FolderStore
+from toolret.stores import store_at
 from toolret.syncing import Collections, Progress, SyncReport
 from toolret.types import Demo, Tool
 
@@ -23,18 +23,19 @@ _LOOK_EVERY = 0.5
 
 
 class ToolIndex:
-    """Tools and demonstrations, embedded once and kept in a folder.
+    """Tools and demonstrations, embedded once and kept in a store.
 
     Iterating gives the tools in order of their ids; ``len`` is their number.
 
     Args:
-        path: The folder; made at the first sync.
+        place: A folder, made at the first sync; the URL of a Chroma server,
+            ``http://HOST:PORT/NAME``; or what ``toolret.stores`` makes.
         embedder: A sentence-transformers name or folder, ``openai:NAME``, or any object with
             LangChain's ``embed_documents`` and ``embed_query``. By default all-MiniLM-L6-v2.
         instructions: What to put before a text of each role.
         reembed: Embed everything again if the index was built with another embedder.
         create: Whether a new index may be made.
-        lock_timeout: Seconds to wait for another process that is writing.
+        lock_timeout: Seconds to wait for another process that is writing; for a folder or a URL.
         progress: Called while texts are embedded.
 
     Raises:
@@ -45,7 +46,7 @@ class ToolIndex:
 
     def __init__(
         self,
-        path: str | Path,
+        place: str | Path | Store,
         *,
         embedder: str | Path | Embedder | RoleEmbedder | None = None,
         instructions: Instructions | None = None,
@@ -54,8 +55,9 @@ class ToolIndex:
         lock_timeout: float = 60.0,
         progress: Progress | None = None,
     ) -> None:
-        self.path = Path(path)
-        self._store = FolderStore(self.path, lock_timeout=lock_timeout)
+        self._store = (
+            store_at(place, lock_timeout=lock_timeout) if isinstance(place, str | Path) else place
+        )
         self._snapshot: Snapshot | None = None
         self._showing = threading.Lock()
         self._look_at = 0.0
@@ -67,14 +69,14 @@ class ToolIndex:
         self._collections.check()
 
     @property
-    def store(self) -> FolderStore:
+    def store(self) -> Store:
         """Where the index is kept."""
         return self._store
 
     @property
     def derived_path(self) -> Path:
-        """Where what is derived from the index is kept, for the next process."""
-        return self.path / "derived.npz"
+        """Where what is derived from the index is kept, for the next process of this machine."""
+        return self._store.folder / "derived.npz"
 
     @property
     def snapshot(self) -> Snapshot:
@@ -229,7 +231,9 @@ class ToolIndex:
             return
         self._store.check_new()
         if not create:
-            raise StoreError(f"{self.path}: there is no index here; make one with toolret index")
+            raise StoreError(
+                f"{self._store.place}: there is no index here; make one with toolret index"
+            )
 
 
 def _known(demos: Iterable[Demo], tool_ids: Collection[str]) -> list[Demo]:

@@ -20,8 +20,8 @@ from toolret.fitting import Fit, Prior, fit
 from toolret.index import ToolIndex
 from toolret.need import Need
 from toolret.ranking import FEATURES
+from toolret.records import Store
 from toolret.searcher import Searcher
-from toolret.store import FolderStore
 from toolret.weighing import Weights, blend
 
 __all__ = [
@@ -127,7 +127,8 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
         familiarity=asdict(made.familiarity) if made.familiarity else None,
         related=made.related,
     )
-    _write(index.store, stored)
+    if index.store.exists():  # a fit alone would not pass for a new index
+        _write(index.store, stored)
     # As it will be read: rounded for the file, so that the next process ranks alike.
     return _restored(stored, prior)
 
@@ -212,7 +213,7 @@ def need_from_json(data: dict[str, Any]) -> Need:
     )
 
 
-def _read(store: FolderStore) -> _StoredFit | None:
+def _read(store: Store) -> _StoredFit | None:
     try:
         kept = store.load_fit()
         return None if kept is None else _StoredFit.model_validate_json(kept)
@@ -221,7 +222,7 @@ def _read(store: FolderStore) -> _StoredFit | None:
         return None
 
 
-def _write(store: FolderStore, stored: _StoredFit) -> None:
+def _write(store: Store, stored: _StoredFit) -> None:
     """Keep the fit if that can be done; without it, the next process fits again."""
     try:
         store.keep_fit(stored.model_dump_json().encode())

@@ -76,7 +76,9 @@ class Reader:
 
     def __init__(self, index: ToolIndex, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self.searcher = Searcher(self.snapshot, index.embedder, kept=index.derived_path)
+        # A folder that holds anything before the tools would not pass for a new index.
+        kept = index.derived_path if snapshot.tools.items else None
+        self.searcher = Searcher(snapshot, index.embedder, kept=kept)
         self.fit: Fit = fit_index(index, self.searcher)
         names: dict[str, list[int]] = {}
         for position, tool in enumerate(self.snapshot.tools.items):

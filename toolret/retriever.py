@@ -369,4 +369,4 @@ def _reply_file(index: ToolIndex, cache: str | Path | bool) -> Path | None:
     if not isinstance(cache, bool):
         return Path(cache)
     # A folder that holds anything before the tools would no longer pass for a new index.
-    return index.path / _REPLIES if cache and len(index) else None
+    return index.store.folder / _REPLIES if cache and len(index) else None

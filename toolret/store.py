@@ -53,7 +53,7 @@ class FolderStore:
     """
 
     def __init__(self, folder: Path, *, lock_timeout: float) -> None:
-        self._folder = folder
+        self.folder = folder
         self._path = folder / _DATABASE
         self._fit = folder / _FIT
         self._lock_timeout = lock_timeout
@@ -63,7 +63,7 @@ class FolderStore:
     @property
     def place(self) -> str:
         """The folder."""
-        return str(self._folder)
+        return str(self.folder)
 
     def exists(self) -> bool:
         """Whether an index was ever written here."""
@@ -71,24 +71,24 @@ class FolderStore:
 
     def check_new(self) -> None:
         """Raise ``StoreError`` if the folder holds something that a new index must not join."""
-        if not self._folder.exists():
+        if not self.folder.exists():
             return
-        if not self._folder.is_dir():
-            raise StoreError(f"{self._folder}: is a file; name an empty or a new folder")
-        if (self._folder / _OLD_FOLDER).is_dir():
+        if not self.folder.is_dir():
+            raise StoreError(f"{self.folder}: is a file; name an empty or a new folder")
+        if (self.folder / _OLD_FOLDER).is_dir():
             raise StoreError(
-                f"{self._folder}: was written by an earlier version of toolret (format 1, this "
+                f"{self.folder}: was written by an earlier version of toolret (format 1, this "
                 f"one reads {database.FORMAT}): index the catalogs again into a new folder"
             )
         if self._fit.exists():
             raise StoreError(
-                f"{self._folder}: {_DATABASE} is missing: put back a copy, or delete the folder "
+                f"{self.folder}: {_DATABASE} is missing: put back a copy, or delete the folder "
                 "and index the catalogs again"
             )
         own = (_LOCK, f"{_DATABASE}.new")  # what is left of a writer that was killed at once
-        if any(not path.name.startswith(own) for path in self._folder.iterdir()):
+        if any(not path.name.startswith(own) for path in self.folder.iterdir()):
             raise StoreError(
-                f"{self._folder}: holds something that is no index; name an empty or a new folder"
+                f"{self.folder}: holds something that is no index; name an empty or a new folder"
             )
 
     def generations(self, *, timeout: float = database.BUSY_SECONDS) -> tuple[int, ...]:
@@ -223,16 +223,16 @@ class FolderStore:
         from filelock import FileLock, Timeout
 
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self._folder / _LOCK, timeout=self._lock_timeout)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / _LOCK, timeout=self._lock_timeout)
             lock.acquire()
         except Timeout as error:
             raise StoreLockedError(
-                f"{self._folder}: another process has been writing for more than "
+                f"{self.folder}: another process has been writing for more than "
                 f"{self._lock_timeout:g} s; wait for it, or raise lock_timeout"
             ) from error
         except OSError as error:
-            raise StoreError(f"{self._folder}: cannot be written: {error}") from error
+            raise StoreError(f"{self.folder}: cannot be written: {error}") from error
         try:
             yield
         finally:

@@ -14,10 +14,9 @@ import numpy as np
 
 from toolret.embedders import RoleEmbedder, Vectors
 from toolret.errors import EmbedderMismatchError, InputError, StoreError
-from toolret.records import KINDS, Contents
+from toolret.records import KINDS, Contents, Store, StoreWriter
 from toolret.rows import unique
 from toolret.shelves import DEMOS, TOOLS, Form, Item, Shelf, Snapshot
-from toolret.store import FolderStore, Writer
 from toolret.texts import RENDERER_VERSION
 
 __all__ = ["Collections", "Progress", "SyncReport"]
@@ -62,9 +61,7 @@ class Collections:
         progress: Called while texts are embedded.
     """
 
-    def __init__(
-        self, store: FolderStore, embedder: RoleEmbedder, progress: Progress | None
-    ) -> None:
+    def __init__(self, store: Store, embedder: RoleEmbedder, progress: Progress | None) -> None:
         self._store = store
         self._embedder = embedder
         self._progress = progress
@@ -151,7 +148,7 @@ class Collections:
     def _store_items(
         self,
         form: Form[Item],
-        writer: Writer,
+        writer: StoreWriter,
         items: Iterable[Item],
         keys: dict[str, str],
     ) -> int:

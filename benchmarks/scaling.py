@@ -1,0 +1,294 @@
+"""What an index costs by the place where it is kept: ``python -m benchmarks.scaling``.
+
+Each figure is of one process, and the places take turns in it, so that ratios hold on a loaded
+machine. The embedder is a random projection that costs next to nothing: what is measured is the
+keeping. A server of Chroma is started on this machine; PostgreSQL with pgvector is measured if
+``TOOLRET_PGVECTOR`` is its SQLAlchemy URL.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from hashlib import blake2b
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import numpy as np
+
+from toolret.index import ToolIndex
+from toolret.records import Store
+from toolret.retriever import ToolRetriever
+from toolret.stores import KnownVectors, chroma_store, langchain_store, store_at
+from toolret.types import Tool
+
+DIMENSIONS = 384
+"""Of the default model."""
+
+REQUESTS = 20
+"""Of each kind that is timed; the median counts."""
+
+REFRESH = 1.0
+"""Seconds between two refreshes of a process that serves requests."""
+
+WORDS = [
+    f"{a}{b}{c}" for a in ("ta", "mi", "ro", "se") for b in "bdklmnprst" for c in ("er", "on", "um")
+]
+"""To make texts of."""
+
+Open = Callable[[Path], Store]
+"""Opens a place as another machine would, with a cache folder of its own."""
+
+
+class RandomEmbedder:
+    """A unit vector for each text, drawn by its digest."""
+
+    id = f"random:{DIMENSIONS}"
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """One vector a text."""
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        """The text's vector."""
+        seed = int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+        vector = np.random.default_rng(seed).normal(size=DIMENSIONS)
+        unit: list[float] = (vector / np.linalg.norm(vector)).tolist()
+        return unit
+
+
+def catalog(count: int) -> list[Tool]:
+    """Tools of the usual length: some 100 characters of description and four arguments."""
+    rng = np.random.default_rng(0)
+
+    def text(words: int) -> str:
+        return " ".join(rng.choice(WORDS, words))
+
+    return [
+        Tool(
+            id=f"tool_{i}",
+            name=f"tool_{i}",
+            namespace=f"server_{i % 50}",
+            description=text(18),
+            parameters={
+                "type": "object",
+                "properties": {
+                    f"{text(1)}_{j}": {"type": "string", "description": text(8)} for j in range(4)
+                },
+            },
+        )
+        for i in range(count)
+    ]
+
+
+@contextmanager
+def chroma(folder: Path) -> Iterator[str]:
+    """The URL of a server that runs meanwhile."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    program = Path(sys.executable).with_name("chroma")
+    command = [
+        str(program),
+        "run",
+        "--path",
+        str(folder),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            try:
+                httpx.get(f"{url}/api/v2/heartbeat")
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        yield url
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def places(folder: Path, url: str) -> dict[str, tuple[Open, Callable[[], object]]]:
+    """How to open each place, and how to ask its engine for the nearest 20 of a vector."""
+    name = f"bench-{uuid4().hex[:8]}"
+    known = KnownVectors(RandomEmbedder())
+    query = RandomEmbedder().embed_query("a request")
+
+    def asked_chroma() -> object:
+        base = f"{url}/api/v2/tenants/default_tenant/databases/default_database/collections"
+        found = httpx.get(f"{base}/{name}").json()["id"]
+        body = {"query_embeddings": [query], "n_results": 20, "include": ["metadatas"]}
+        return httpx.post(f"{base}/{found}/query", json=body, timeout=60).raise_for_status()
+
+    found: dict[str, tuple[Open, Callable[[], object]]] = {
+        "folder": (lambda _: store_at(folder / "index", lock_timeout=60), lambda: None),
+        "chroma": (lambda cache: chroma_store(f"{url}/{name}", cache=cache), asked_chroma),
+    }
+    if "TOOLRET_PGVECTOR" in os.environ:
+        postgres: Any = import_module("langchain_postgres")
+        store = postgres.PGVector(
+            known, connection=os.environ["TOOLRET_PGVECTOR"], collection_name=name
+        )
+        found["pgvector"] = (
+            partial(_over, store, name),
+            lambda: store.similarity_search_by_vector(query, k=20),
+        )
+    return found
+
+
+def _over(store: Any, name: str, cache: Path) -> Store:
+    return langchain_store(store, name, cache=cache)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long something takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def median(work: Callable[[], object], times: int = REQUESTS) -> float:
+    """How long something takes most times, the first time aside."""
+    work()
+    return float(np.median([seconds(work) for _ in range(times)]))
+
+
+def measure(open_: Open, ask: Callable[[], object], tools: Sequence[Tool], folder: Path) -> Any:
+    """The figures of one place, in seconds."""
+
+    def opened(store: Store) -> ToolIndex:
+        index = ToolIndex(store, embedder=RandomEmbedder())
+        assert index.snapshot  # it is read when it is first asked for
+        return index
+
+    writer = opened(open_(folder / "writer"))
+    row = {"build": seconds(lambda: writer.sync_tools(tools))}
+    row["again"] = seconds(lambda: writer.sync_tools(tools))
+    row["open, nothing cached"] = seconds(lambda: opened(open_(folder / "new")))
+    row["open"] = seconds(lambda: opened(open_(folder / "new")))
+    reader = opened(open_(folder / "new"))
+    row["refresh, nothing new"] = median(reader.refresh)
+    row["one tool added"] = seconds(lambda: writer.add_tools([Tool(id="new", name="new")]))
+    row["refresh, one tool new"] = seconds(reader.refresh)
+    retriever = ToolRetriever(reader)
+    row["search"] = median(lambda: retriever.search("a request for something", k=20))
+    row["the engine's own search"] = median(ask)
+    return row
+
+
+def memory(open_argument: str, cache: Path) -> float:
+    """Bytes a tool in a process that has opened an index for retrieval."""
+    code = (
+        "import os, sys\n"
+        "from benchmarks.scaling import *\n"
+        "def resident():\n"
+        "    pages = int(Path('/proc/self/statm').read_text().split()[1])\n"
+        "    return pages * os.sysconf('SC_PAGE_SIZE')\n"
+        "ToolRetriever(ToolIndex(store_at(sys.argv[2] + '/empty', lock_timeout=1), "
+        "embedder=RandomEmbedder()))\n"
+        "before = resident()\n"
+        "store = chroma_store(sys.argv[1], cache=sys.argv[2])\n"
+        "index = ToolIndex(store, embedder=RandomEmbedder())\n"
+        "retriever = ToolRetriever(index)\n"
+        "retriever.search('a request for something', k=20)\n"
+        "print((resident() - before) / len(index))\n"
+    )
+    command = [sys.executable, "-c", code, open_argument, str(cache)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def serve(url: str, cache: str, duration: float) -> None:
+    """A process that answers requests, and looks for a new sync every second."""
+    index = ToolIndex(chroma_store(url, cache=cache), embedder=RandomEmbedder())
+    retriever = ToolRetriever(index)
+    retriever.search("a request", k=20)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    served, end = 0, time.monotonic() + duration
+    refresh_at = time.monotonic() + REFRESH
+    while (now := time.monotonic()) < end:
+        if now >= refresh_at:
+            index.refresh()
+            refresh_at = now + REFRESH
+        retriever.search(f"a request for something {served}", k=20)
+        served += 1
+    print(served / duration)
+
+
+def served_by(processes: int, url: str, cache: Path, duration: float) -> float:
+    """Requests a second of several processes together."""
+    command = [sys.executable, "-m", "benchmarks.scaling", "--serve", url, str(cache)]
+    command += ["--seconds", str(duration)]
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(processes)
+    ]
+    for process in started:
+        assert process.stdout and process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return sum(float(process.communicate()[0]) for process in started)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the tables, and write them as JSON if that is wanted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", nargs="+", type=int, default=[1_000, 5_000, 20_000])
+    parser.add_argument("--processes", nargs="+", type=int, default=[1, 2, 4])
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.serve:
+        url, cache = options.serve
+        serve(url, cache, options.seconds)
+        return
+    results: dict[str, Any] = {"cores": os.cpu_count(), "seconds": {}, "requests a second": {}}
+    with tempfile.TemporaryDirectory() as scratch, chroma(Path(scratch) / "server") as url:
+        for size in options.sizes:
+            folder = Path(scratch) / str(size)
+            found = {
+                name: measure(*place, catalog(size), folder / name)
+                for name, place in places(folder, url).items()
+            }
+            results["seconds"][size] = found
+            print(f"\n{size} tools, milliseconds{''.join(f'{name:>12}' for name in found)}")
+            for row in found["folder"]:
+                cells = "".join(f"{1_000 * found[name][row]:12,.1f}" for name in found)
+                print(f"{row:<26}{cells}", flush=True)
+        size = options.sizes[-1]
+        place = f"{url}/serve"
+        store = chroma_store(place, cache=Path(scratch) / "serve")
+        ToolIndex(store, embedder=RandomEmbedder()).sync_tools(catalog(size))
+        results["bytes a tool"] = memory(place, Path(scratch) / "serve")
+        print(f"\n{results['bytes a tool']:,.0f} bytes of memory a tool and process")
+        print(f"{size} tools, requests a second on {os.cpu_count()} cores")
+        for count in options.processes:
+            served = served_by(count, place, Path(scratch) / "serve", options.seconds)
+            results["requests a second"][count] = served
+            print(f"{count:3} processes {served:10,.1f}", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

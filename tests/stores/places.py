@@ -1,0 +1,116 @@
+"""Places to keep an index in, of each kind, and machines that share one."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
+from langchain_qdrant import QdrantVectorStore
+from qdrant_client import QdrantClient
+from qdrant_client.models import Distance, VectorParams
+
+from toolret.records import Store
+from toolret.stores import chroma_store, langchain_store, store_at
+from toolret.stores.langchain import KnownVectors
+from toolret.testing import HashedWordsEmbedder
+
+DIMENSIONS = 64
+
+
+def embedder() -> HashedWordsEmbedder:
+    return HashedWordsEmbedder(DIMENSIONS)
+
+
+@dataclass
+class Place:
+    """One index; ``machine`` opens it as a process on another machine would."""
+
+    kind: str
+    open: Callable[[Path], Store]
+    folder: Path
+    machines: int = 0
+
+    def machine(self) -> Store:
+        self.machines += 1
+        return self.open(self.folder / f"machine-{self.machines}")
+
+
+@contextmanager
+def chroma_server(folder: Path) -> Iterator[str]:
+    """``chroma run`` on a free port of this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = start_chroma(folder, port)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def start_chroma(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    program = Path(sys.executable).with_name("chroma")
+    process = subprocess.Popen(
+        [program, "run", "--path", folder, "--host", "127.0.0.1", "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    for _ in range(600):
+        try:
+            httpx.get(f"http://127.0.0.1:{port}/api/v2/heartbeat")
+            return process
+        except httpx.TransportError:
+            time.sleep(0.1)
+    process.kill()
+    raise AssertionError("chroma run does not start")
+
+
+def vector_store(kind: str) -> VectorStore:
+    """A new vector store of one kind, empty."""
+    vectors = KnownVectors(embedder())
+    if kind == "memory":
+        return InMemoryVectorStore(vectors)
+    if kind == "qdrant":
+        client = QdrantClient(":memory:")
+        client.create_collection("all", VectorParams(size=DIMENSIONS, distance=Distance.COSINE))
+        return QdrantVectorStore(client, "all", embedding=vectors)
+    return _pgvector(vectors)
+
+
+def _pgvector(vectors: KnownVectors) -> VectorStore:
+    from sqlalchemy import NullPool, create_engine
+
+    postgres: Any = import_module("langchain_postgres")
+    engine = create_engine(os.environ["TOOLRET_PGVECTOR"], poolclass=NullPool)
+    store: VectorStore = postgres.PGVector(
+        vectors, connection=engine, collection_name=f"c{uuid4().hex}"
+    )
+    return store
+
+
+def make_place(kind: str, folder: Path, *, chroma: str = "", settle: float = 0.0) -> Place:
+    if kind == "folder":
+        return Place(kind, lambda _: store_at(folder / "index", lock_timeout=20), folder)
+    if kind == "chroma":
+        url = f"{chroma}/i{uuid4().hex}"
+        return Place(kind, lambda cache: chroma_store(url, cache=cache, lock_timeout=20), folder)
+    engine = vector_store(kind)
+    name = uuid4().hex
+
+    def open_(cache: Path) -> Store:
+        return langchain_store(engine, name, cache=cache, settle=settle, lock_timeout=20)
+
+    return Place(kind, open_, folder)

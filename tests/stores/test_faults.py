@@ -1,0 +1,392 @@
+"""What fails, fails at any step and harms nobody: writers, readers, other data, other machines."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from langchain_core.documents import Document as LangChainDocument
+from langchain_core.embeddings import Embeddings
+from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
+
+from tests.stores.places import DIMENSIONS, Place, chroma_server, embedder, make_place, start_chroma
+from tests.stores.test_contract import ids, many_tools, opened
+from toolret.errors import StoreError, StoreLockedError
+from toolret.index import ToolIndex
+from toolret.records import Record
+from toolret.retriever import ToolRetriever
+from toolret.stores import chroma_store, langchain_store
+from toolret.stores.engines import Document, Engine, Fields
+from toolret.stores.langchain import KnownVectors, LangChainEngine
+from toolret.stores.remote import RemoteStore
+
+
+class Failing:
+    """An engine that fails for good after so many writes; the last one may have been done.
+
+    As seen from the others it is a process that was killed, or that lost the network.
+    """
+
+    def __init__(self, engine: Engine, writes: int, *, done: bool) -> None:
+        self.engine = engine
+        self.left = writes
+        self.done = done
+        self.place = engine.place
+
+    def get(self, names: Sequence[str]) -> Any:
+        if self.left < 0:
+            raise StoreError("gone")
+        return self.engine.get(names)
+
+    def put(self, documents: Sequence[Document]) -> None:
+        self._write(lambda: self.engine.put(documents))
+
+    def create(self, document: Document) -> bool:
+        return bool(self._write(lambda: self.engine.create(document)))
+
+    def delete(self, names: Sequence[str]) -> None:
+        self._write(lambda: self.engine.delete(names))
+
+    def _write(self, write: Callable[[], object]) -> object:
+        self.left -= 1
+        if self.left >= 0:
+            return write()
+        if self.left == -1 and self.done:
+            write()
+        raise StoreError("gone")
+
+
+def remote_store(place: Place, **options: Any) -> RemoteStore:
+    store = cast("RemoteStore", place.machine())
+    for name, value in options.items():
+        setattr(store, name, value)
+    return store
+
+
+def everything(place: Place) -> dict[str, Fields]:
+    """All documents of an index in memory."""
+    engine = cast("LangChainEngine", remote_store(place).engine)
+    kept = cast("InMemoryVectorStore", engine._store).store.values()
+    return {entry["metadata"]["toolret"]: entry["metadata"] for entry in kept}
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["undone", "done"])
+def test_a_sync_that_stops_at_any_write_is_seen_whole_or_not_at_all(
+    tmp_path: Path, done: bool
+) -> None:
+    before, after = many_tools(300), many_tools(300, start=200)
+    failed = 0
+    for writes in range(100):
+        place = make_place("memory", tmp_path / str(writes))
+        opened(place)[0].sync_tools(before)
+        reader, _ = opened(place)
+        broken = remote_store(place)
+        index = ToolIndex(broken, embedder=embedder())
+        broken.engine = Failing(broken.engine, writes, done=done)
+        try:
+            index.sync_tools(after)
+            synced = True
+        except StoreError:
+            synced = False
+            failed += 1
+            reader.refresh()
+            assert ids(reader) in ({t.id for t in before}, {t.id for t in after})
+
+        # Another machine, which has cached nothing, goes on; for it the writer is dead.
+        next_ = remote_store(place, lease=0.0)
+        index = ToolIndex(next_, embedder=embedder())
+        if synced:
+            assert ids(index) == {t.id for t in after}
+        index.sync_tools(after)
+        reader.refresh()
+        assert ids(reader) == ids(opened(place)[0]) == {t.id for t in after}
+        heads = [name for name in everything(place) if name.startswith("head/")]
+        index.sync_tools([])  # whatever the broken one left is gone, but for the old heads
+        left = {n for n in everything(place) if not n.startswith("head/") and n != "latest"}
+        assert left == set(), writes
+        assert heads
+        if synced and broken.engine.left > 0:
+            break
+    assert failed > 5
+
+
+def test_nothing_that_was_stored_is_embedded_again(tmp_path: Path) -> None:
+    """Killed after two of three batches: another machine embeds the third."""
+    place = make_place("memory", tmp_path)
+    broken = remote_store(place)
+    index = ToolIndex(broken, embedder=embedder())
+    broken.engine = Failing(broken.engine, 7, done=False)  # claim, and (draft, store) three times
+    with pytest.raises(StoreError):
+        index.sync_tools(many_tools(1_500))
+    counting_index, counting = opened(place)
+    cast("RemoteStore", counting_index.store).lease = 0.3
+    counting_index.sync_tools(many_tools(1_500))
+    assert counting.embedded < 600
+
+
+def test_a_writer_that_was_taken_for_dead_changes_nothing(remote: Place) -> None:
+    first, second = remote_store(remote), remote_store(remote, lease=0.0)
+    opened(remote)[0].sync_tools(many_tools(3))
+    slow = ToolIndex(first, embedder=embedder())
+    first.lease = 1_000.0  # gives no sign of life
+    with (
+        pytest.raises(StoreLockedError, match=r"took this one for dead|meanwhile"),
+        first.write("tools", space=_space(slow)) as writer,
+    ):
+        ToolIndex(second, embedder=embedder()).sync_tools(many_tools(5))
+        writer.publish([])
+    assert len(opened(remote)[0]) == 5
+    slow.sync_tools(many_tools(7))
+    assert len(opened(remote)[0]) == 7
+
+
+def test_only_one_of_two_heads_is_created(remote: Place) -> None:
+    """Even where the claims fail altogether."""
+    store = remote_store(remote)
+    results: list[bool] = []
+    barrier = threading.Barrier(4)
+
+    def create(name: str) -> None:
+        barrier.wait()
+        results.append(store.engine.create(Document("head/9", {"body": name})))
+
+    if remote.kind != "chroma":
+        cast("LangChainEngine", store.engine)._settle = 0.5
+    threads = [threading.Thread(target=create, args=(f"writer {i}",)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == [False, False, False, True]
+
+
+def test_a_writer_waits_for_another_and_then_says_so(tmp_path: Path) -> None:
+    place = make_place("memory", tmp_path)
+    busy, waiting = remote_store(place), remote_store(place, lock_timeout=0.4)
+    with busy.write("tools", space="s"):
+        index = ToolIndex(waiting, embedder=embedder())
+        with pytest.raises(StoreLockedError, match=r"more than 0\.4 s"):
+            index.sync_tools(many_tools(1))
+
+
+def test_a_writer_that_fails_gives_up_its_claim(tmp_path: Path) -> None:
+    place = make_place("memory", tmp_path)
+    with pytest.raises(ZeroDivisionError), remote_store(place).write("tools", space="s"):
+        raise ZeroDivisionError
+    started = time.monotonic()
+    opened(place)[0].sync_tools(many_tools(2))
+    assert time.monotonic() - started < 5  # and not the ten seconds of a lease
+
+
+def test_records_that_somebody_deleted_are_missed_and_restored(tmp_path: Path) -> None:
+    place = make_place("memory", tmp_path)
+    index, _ = opened(place)
+    index.sync_tools(many_tools(5))
+    engine = cast("RemoteStore", index.store).engine
+    engine.delete([name for name in everything(place) if name.startswith("records/")][:2])
+    index.refresh()
+    assert len(index) == 5  # what was read stays right
+    repairing = ToolIndex(remote_store(place), embedder=embedder())
+    with pytest.raises(StoreError, match="sync all tools and demonstrations again"):
+        len(repairing)
+    with pytest.raises(StoreError, match="sync all tools and demonstrations again"):
+        repairing.add_tools(many_tools(1, start=9))
+    assert repairing.sync_tools(many_tools(5)).added == 2
+    assert len(opened(place)[0]) == 5
+
+
+def test_other_documents_and_indexes_are_left_alone(tmp_path: Path) -> None:
+    store = InMemoryVectorStore(KnownVectors(embedder()))
+    store.add_documents([LangChainDocument("mine", id="mine", metadata={"toolret": 3})])
+    for name in ("a", "b"):
+        place = langchain_store(store, name, cache=tmp_path / name, settle=0)
+        ToolIndex(place, embedder=embedder()).sync_tools(many_tools(3, start=ord(name)))
+    place = langchain_store(store, "a", cache=tmp_path / "a", settle=0)
+    ToolIndex(place, embedder=embedder()).sync_tools([])
+    place = langchain_store(store, "b", cache=tmp_path / "c", settle=0)
+    assert len(ToolIndex(place, embedder=embedder())) == 3
+    assert store.get_by_ids(["mine"])[0].page_content == "mine"
+
+
+def test_a_vector_store_embeds_nothing_that_the_index_has_embedded(tmp_path: Path) -> None:
+    _, counting = opened(make_place("memory", tmp_path))
+    store = InMemoryVectorStore(KnownVectors(counting))
+    place = langchain_store(store, "a", cache=tmp_path, settle=0)
+    ToolIndex(place, embedder=embedder()).sync_tools(many_tools(50))
+    assert counting.embedded < 10  # bookkeeping
+    found = store.similarity_search("does thing number 7 and 49", k=1)
+    assert found[0].metadata["id"] == "tool_7"
+
+
+def test_a_vector_store_with_an_embedding_of_its_own_will_do(tmp_path: Path) -> None:
+    store = InMemoryVectorStore(cast("Embeddings", embedder()))
+    for machine in ("one", "two"):
+        place = langchain_store(store, "a", cache=tmp_path / machine, settle=0)
+        index = ToolIndex(place, embedder=embedder())
+        index.sync_tools(many_tools(50))
+    assert len(index) == 50
+
+
+class Lacking(VectorStore):
+    """A vector store that cannot give what it holds."""
+
+    def similarity_search(self, query: str, k: int = 4, **_: Any) -> list[LangChainDocument]:
+        return []
+
+    @classmethod
+    def from_texts(cls, *_: Any, **__: Any) -> Lacking:
+        return cls()
+
+
+def test_a_vector_store_without_get_by_ids_is_refused(tmp_path: Path) -> None:
+    place = langchain_store(Lacking(), "a", cache=tmp_path)
+    with pytest.raises(StoreError, match=r"^Lacking/a: this vector store lacks `get_by_ids`"):
+        ToolIndex(place, embedder=embedder())
+
+
+def test_a_retriever_goes_on_while_the_server_is_down(tmp_path: Path) -> None:
+    with chroma_server(tmp_path / "server") as url:
+        place = Place("chroma", lambda cache: chroma_store(f"{url}/acme", cache=cache), tmp_path)
+        index, _ = opened(place)
+        index.sync_tools(many_tools(20))
+        retriever = ToolRetriever(index)
+    port = int(url.rpartition(":")[2])
+    with pytest.raises(
+        StoreError, match=rf"^http://127\.0\.0\.1:{port}/acme: .* cannot be reached"
+    ):
+        index.refresh()
+    with pytest.raises(StoreError, match="cannot be reached"):
+        index.sync_tools(many_tools(30))
+    assert retriever.search("thing number 7", k=1)[0].tool.id == "tool_7"
+    process = start_chroma(tmp_path / "server", port)
+    try:
+        index.refresh()
+        assert index.sync_tools(many_tools(30)).embedded <= 10
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def answering(status: int, body: bytes, delay: float = 0.0) -> Iterator[tuple[str, list[Any]]]:
+    """A server that answers everything alike, and the headers that it was sent."""
+    seen: list[Any] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers)
+            time.sleep(delay)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 - so the base class wants it
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", seen
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_what_is_refused_is_said_without_the_secret(tmp_path: Path) -> None:
+    with answering(403, b'{"error": "Forbidden"}') as (url, seen):
+        store = chroma_store(f"{url}/acme", headers={"x-chroma-token": "s3cret"}, cache=tmp_path)
+        with pytest.raises(StoreError, match=r"answers 403.*give `headers`") as caught:
+            store.load()
+    assert seen[0]["x-chroma-token"] == "s3cret"
+    assert "s3cret" not in str(caught.value)
+
+
+def test_another_server_is_no_chroma_server(tmp_path: Path) -> None:
+    with answering(200, b"<html>") as (url, _), pytest.raises(StoreError, match="no Chroma server"):
+        chroma_store(f"{url}/acme", cache=tmp_path).load()
+
+
+def test_a_server_that_is_unwell_is_asked_again(tmp_path: Path) -> None:
+    with answering(503, b"") as (url, seen), pytest.raises(StoreError, match="it answers 503"):
+        chroma_store(f"{url}/acme", cache=tmp_path).load()
+    assert len(seen) == 4
+
+
+def test_a_server_that_is_silent_is_given_up(tmp_path: Path) -> None:
+    started = time.monotonic()
+    with answering(200, b"{}", delay=2) as (url, _):
+        with pytest.raises(StoreError, match="timed out"):
+            chroma_store(f"{url}/acme", cache=tmp_path, timeout=0.2).load()
+        assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("http://host:8000", "names no index"),
+        ("http://host:8000/a/b", "names no index"),
+        ("http://host:8000/acme?x=1", "names no index"),
+        ("http://host:8000/a", "cannot be an index's name"),
+        ("http://me:secret@host:8000/acme", "holds no credentials"),
+    ],
+)
+def test_an_url_that_names_no_index_is_refused(url: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=message) as caught:
+        ToolIndex(url, embedder=embedder())
+    assert "secret" not in str(caught.value)
+
+
+def test_a_dimension_that_the_collection_does_not_take_is_said(chroma: str, tmp_path: Path) -> None:
+    place = make_place("chroma", tmp_path, chroma=chroma)
+    opened(place)[0].sync_tools(many_tools(3))
+    writer = place.machine()
+    with pytest.raises(StoreError, match="dimension"):
+        ToolIndex(writer, embedder=type(embedder())(DIMENSIONS // 2), reembed=True)
+    assert len(opened(place)[0]) == 3
+
+
+async def test_many_threads_and_coroutines_share_one_store(chroma: str, tmp_path: Path) -> None:
+    place = make_place("chroma", tmp_path, chroma=chroma)
+    index, _ = opened(place)
+    index.sync_tools(many_tools(40))
+    retriever = ToolRetriever(index)
+
+    async def ask(number: int) -> None:
+        if number % 10 == 0:
+            await asyncio.to_thread(index.refresh)
+        found = await retriever.aselect(f"thing number {number % 40} and {(number % 40) ** 2}")
+        assert found.tools[0].tool.id == f"tool_{number % 40}"
+
+    sync = asyncio.create_task(asyncio.to_thread(opened(place)[0].sync_tools, many_tools(60)))
+    await asyncio.gather(*(ask(number) for number in range(200)))
+    await sync
+
+
+def _space(index: ToolIndex) -> str:
+    return index.store.spaces()["tools"]
+
+
+def test_records_keep_their_vectors_together(tmp_path: Path) -> None:
+    """A cached record without its vector counts as not there."""
+    store = remote_store(make_place("memory", tmp_path))
+    cache = store.cache
+    record = Record(key="k", id="i", row="{}", vector_key="v")
+    cache.put_records([record], {})
+    assert cache.records(["k"]) == {}
+    cache.put({"v": ("text", np.ones(3, np.float32))})
+    assert cache.records(["k", "other"]) == {"k": record}
+    cache.keep_only([])
+    assert cache.records(["k"]) == {}
+    assert cache.get(["v"]) == {}

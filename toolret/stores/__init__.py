@@ -1,0 +1,88 @@
+"""Where an index may be kept: a folder, a Chroma server, any LangChain vector store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolret.records import Store
+from toolret.store import FolderStore
+
+if TYPE_CHECKING:
+    from langchain_core.vectorstores import VectorStore
+
+    from toolret.stores.langchain import KnownVectors
+
+__all__ = ["KnownVectors", "chroma_store", "langchain_store", "store_at"]
+
+
+def store_at(place: str | Path, *, lock_timeout: float) -> Store:
+    """The store that a place names: a Chroma server by its URL, otherwise a folder."""
+    if str(place).startswith(("http://", "https://")):
+        return chroma_store(str(place), lock_timeout=lock_timeout)
+    return FolderStore(Path(place), lock_timeout=lock_timeout)
+
+
+def chroma_store(
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    timeout: float = 30.0,
+    verify: Any = True,
+    cache: str | Path | None = None,
+    lock_timeout: float = 60.0,
+) -> Store:
+    """An index in a Chroma server, which any number of machines may read and write.
+
+    Args:
+        url: ``http://HOST:PORT/NAME`` or, with a tenant, ``https://HOST/TENANT/DATABASE/NAME``.
+        headers: To be sent with each request, such as a token; they are never shown or stored.
+        timeout: Seconds that one request may take.
+        verify: The certificates to trust, as ``httpx`` takes it, such as an ``ssl.SSLContext``.
+        cache: A folder of this machine for what was fetched; by default one in the user's cache.
+        lock_timeout: Seconds to wait for another process that is writing.
+
+    Raises:
+        StoreError: If the URL names no index, or holds credentials.
+    """
+    from toolret.stores.chroma import ChromaEngine
+    from toolret.stores.remote import RemoteStore
+
+    engine = ChromaEngine(url, headers=headers, timeout=timeout, verify=verify)
+    return RemoteStore(engine, cache=cache, lock_timeout=lock_timeout)
+
+
+def langchain_store(
+    vector_store: VectorStore,
+    name: str,
+    *,
+    settle: float = 0.5,
+    cache: str | Path,
+    lock_timeout: float = 60.0,
+) -> Store:
+    """An index in a LangChain vector store, beside whatever else is in it.
+
+    Args:
+        vector_store: Implements ``add_texts`` with ids, ``get_by_ids`` and ``delete``. With
+            ``KnownVectors`` as its embedding, nothing is embedded a second time.
+        name: Of the index, and unique in the whole database: pgvector, for one, has the ids of
+            all its collections in one table.
+        settle: Seconds within which any write of any machine is done, and seen by all others;
+            that writers exclude each other rests on it.
+        cache: A folder of this machine for what was fetched from this index.
+        lock_timeout: Seconds to wait for another process that is writing.
+    """
+    from toolret.stores.langchain import LangChainEngine
+    from toolret.stores.remote import RemoteStore
+
+    engine = LangChainEngine(vector_store, name, settle=settle)
+    return RemoteStore(engine, cache=cache, lock_timeout=lock_timeout)
+
+
+def __getattr__(name: str) -> object:
+    if name == "KnownVectors":  # langchain_core is loaded where it is needed
+        from toolret.stores.langchain import KnownVectors
+
+        return KnownVectors
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

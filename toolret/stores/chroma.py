@@ -1,0 +1,203 @@
+"""A Chroma server as an engine, by its documented HTTP interface (version 2).
+
+Chroma's own client knows no time-outs, and importing it takes longer than opening an index. Two
+collections belong to an index: ``NAME`` has one record a tool or demonstration with its vector,
+which other clients may search; ``NAME.ledger`` the bookkeeping.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from toolret.errors import StoreError
+from toolret.stores.engines import Document, Fields, holds
+from toolret.stores.ledger import is_record
+
+__all__ = ["ChromaEngine"]
+
+_BATCH = 1_000
+"""Documents in one request; servers take some 5,000."""
+
+_TRIES = 4
+"""Requests before a server counts as out of reach; all of them can be repeated without harm."""
+
+_DEFAULTS = ("default_tenant", "default_database")
+
+_UNWELL = frozenset({429, 502, 503, 504})
+"""Answers of a server, or of a proxy before it, that is starting, stopping or overloaded."""
+
+_SHOWN = 200
+"""Characters of a refusal that are shown."""
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,498}[a-zA-Z0-9]")
+"""What Chroma takes as a name, less what is added for the second collection."""
+
+_CONFIGURATION = {"hnsw": {"space": "cosine"}}
+
+_NO_VECTOR = np.ones(1, np.float32)
+"""What bookkeeping has for a vector, for Chroma wants one."""
+
+
+class ChromaEngine:
+    """An index in a Chroma server.
+
+    Args:
+        url: ``http://HOST:PORT/NAME`` or ``https://HOST/TENANT/DATABASE/NAME``.
+        headers: To be sent with each request, such as ``{"x-chroma-token": ...}``.
+        timeout: Seconds that one request may take.
+        verify: The certificates to trust, as ``httpx`` takes it, such as an ``ssl.SSLContext``.
+
+    Raises:
+        StoreError: If the URL names no index, or holds credentials.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+        verify: Any = True,
+    ) -> None:
+        parts = urlsplit(url)
+        names = [unquote(name) for name in parts.path.strip("/").split("/") if name]
+        if parts.username or parts.password:
+            raise StoreError("an index's URL holds no credentials: give them in `headers`")
+        if len(names) not in (1, 3) or not parts.hostname or parts.query or parts.fragment:
+            raise StoreError(
+                f"{url}: names no index: write http://HOST:PORT/NAME, or with a tenant "
+                "http://HOST:PORT/TENANT/DATABASE/NAME"
+            )
+        if not _NAME.fullmatch(names[-1]):
+            raise StoreError(
+                f"{url}: {names[-1]!r} cannot be an index's name: it needs 3 to 500 characters, "
+                "letters, digits, dots, underscores and hyphens, a letter or digit first and last"
+            )
+        self.place = url.rstrip("/")
+        tenant, database = names[:2] if len(names) == 3 else _DEFAULTS
+        base = f"{parts.scheme}://{parts.netloc}/api/v2/tenants/{quote(tenant, safe='')}"
+        self._name = names[-1]
+        self._client = httpx.Client(
+            base_url=f"{base}/databases/{quote(database, safe='')}",
+            headers=headers,
+            timeout=timeout,
+            verify=verify,
+        )
+        weakref.finalize(self, self._client.close)  # an index has no end but that of its object
+        self._patient = Retrying(
+            stop=stop_after_attempt(_TRIES) | stop_after_delay(timeout),
+            wait=wait_random_exponential(multiplier=0.1, max=2),
+            retry=retry_if_exception_type(httpx.TransportError),
+            reraise=True,
+        )
+        self._paths: dict[str, str] = {}
+        self._looking = threading.Lock()
+
+    def get(self, names: Sequence[str]) -> dict[str, Fields]:
+        """The documents that are there."""
+        found: dict[str, Fields] = {}
+        for collection, some in self._apart(names):
+            answer = self._ask(f"{collection}/get", {"ids": some, "include": ["metadatas"]})
+            found |= zip(answer["ids"], answer["metadatas"], strict=True)
+        return found
+
+    def put(self, documents: Sequence[Document]) -> None:
+        """Store documents; one of a known name takes its place."""
+        self._store("upsert", documents)
+
+    def create(self, document: Document) -> bool:
+        """Store a document under a new name: the server passes over what is there already."""
+        self._store("add", [document])
+        return holds(self.get([document.name]), document)
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Remove documents; names that are not there are passed over."""
+        for collection, some in self._apart(names):
+            self._ask(f"{collection}/delete", {"ids": some})
+
+    def _store(self, how: str, documents: Sequence[Document]) -> None:
+        by_name = {document.name: document for document in documents}
+        for collection, some in self._apart(list(by_name), create=True):
+            chosen = [by_name[name] for name in some]
+            vectors = [_NO_VECTOR if d.vector is None else d.vector for d in chosen]
+            body = {
+                "ids": some,
+                "embeddings": [_as_text(vector) for vector in vectors],
+                "metadatas": [document.fields for document in chosen],
+            }
+            self._ask(f"{collection}/{how}", body)
+
+    def _apart(
+        self, names: Sequence[str], *, create: bool = False
+    ) -> Iterator[tuple[str, list[str]]]:
+        """Names in batches, each with the path of its collection; none if there is none."""
+        for suffix, records in (("", True), (".ledger", False)):
+            some = [name for name in names if is_record(name) is records]
+            if some and (path := self._collection(self._name + suffix, create=create)):
+                for start in range(0, len(some), _BATCH):
+                    yield path, some[start : start + _BATCH]
+
+    def _collection(self, name: str, *, create: bool) -> str | None:
+        with self._looking:
+            if name not in self._paths:
+                if create:
+                    body = {"name": name, "get_or_create": True, "configuration": _CONFIGURATION}
+                    found = self._ask("/collections", body)
+                else:
+                    found = self._ask(f"/collections/{quote(name, safe='')}", None)
+                    if found is None:
+                        return None
+                self._paths[name] = f"/collections/{found['id']}"
+            return self._paths[name]
+
+    def _ask(self, path: str, body: Mapping[str, Any] | None) -> Any:
+        """The answer to a request, which is a GET without a body; None where nothing is there."""
+        try:
+            response = self._patient(self._request, path, body)
+        except httpx.HTTPError as error:
+            raise StoreError(
+                f"{self.place}: the Chroma server cannot be reached: "
+                f"{error or type(error).__name__}; see that it runs and that the address is right"
+            ) from error
+        if response.status_code == httpx.codes.NOT_FOUND:
+            self._paths.clear()  # of a collection that somebody deleted, the next one has another
+            if body is None:
+                return None
+        if response.is_error:
+            advice = "; give `headers` that it knows" if response.status_code in (401, 403) else ""
+            raise StoreError(
+                f"{self.place}: the Chroma server answers {response.status_code}: "
+                f"{response.text[:_SHOWN]}{advice}"
+            )
+        try:
+            return response.json()
+        except ValueError as error:
+            raise StoreError(f"{self.place}: what answers there is no Chroma server") from error
+
+    def _request(self, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
+        response = self._client.request("GET" if body is None else "POST", path, json=body)
+        if response.status_code in _UNWELL:
+            raise httpx.NetworkError(f"it answers {response.status_code}")
+        return response
+
+
+def _as_text(vector: NDArray[np.float32]) -> str:
+    """A vector as Chroma's interface takes it, at a fourth of the length of a list of numbers."""
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")

@@ -1,0 +1,328 @@
+"""A store beyond this machine: the place of record is an engine, reading is from memory.
+
+A sync stores records under names of its own, then the pages that changed, then creates the next
+head. Readers see the newest head, so they see a sync whole or not at all. Two writers wait for
+each other by a claim; should both go on (one was taken for dead), only one can create the head,
+and the other has changed nothing: that much rests on ``Engine.create`` alone, not on clocks.
+What a sync made superfluous is deleted after it, and again by the next one if that failed.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+from toolret.errors import StoreError, StoreLockedError
+from toolret.records import KINDS, Contents, Kind, Record, TextVectors
+from toolret.stores import ledger
+from toolret.stores.cache import RecordCache, cache_folder
+from toolret.stores.claims import Beating, claim_next
+from toolret.stores.engines import Document, Engine
+from toolret.stores.ledger import Claim, Head
+from toolret.stores.state import State
+from toolret.stores.writing import Change, RemoteWriter
+
+__all__ = ["RemoteStore"]
+
+_log = logging.getLogger(__name__)
+
+_BATCH = 500
+"""Records in one call of an engine: with their vectors some megabytes."""
+
+_READ_TRIES = 5
+"""A sync during a read may delete what is being read, and the reader starts again."""
+
+_LATEST = "latest"
+"""The document that tells where to look for the newest head; it may be behind."""
+
+_AHEAD = 16
+"""So many heads are kept, and looked for beyond the newest that is known."""
+
+_LEASE = 10.0
+"""Seconds without a sign of life, by this machine's clock, that make a writer dead to others."""
+
+
+class RemoteStore:
+    """An index in an engine that several machines reach.
+
+    Args:
+        engine: Where the records are.
+        cache: A folder of this machine for what was fetched; by default one in the user's cache.
+            Processes may share it. It may be deleted at any time.
+        lock_timeout: Seconds that a writer waits for another one.
+        lease: Seconds without a sign of life after which another writer is taken for dead.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        cache: str | Path | None = None,
+        lock_timeout: float = 60.0,
+        lease: float = _LEASE,
+    ) -> None:
+        self.folder = Path(cache) if cache else cache_folder(engine.place)
+        self.engine = engine
+        self.lock_timeout = lock_timeout
+        self.lease = lease
+        self.cache = RecordCache(self.folder / "records.sqlite3")
+        self._state = State()
+        self._reading = threading.Lock()
+        self._writing = threading.RLock()
+        self._change: Change | None = None
+        self._heard: tuple[int, ...] | None = None
+        self._listening = threading.Lock()
+
+    @property
+    def place(self) -> str:
+        """The engine's address."""
+        return self.engine.place
+
+    def exists(self) -> bool:
+        """Whether an index was ever written here."""
+        return self._newest().number > 0
+
+    def check_new(self) -> None:
+        """Other data in the same engine does not matter."""
+
+    def generations(self, *, timeout: float = math.inf) -> tuple[int, ...]:
+        """The number of each collection's last change.
+
+        Args:
+            timeout: Seconds to wait. With 0 it is what was heard last, and the engine is asked
+                beside the caller, so that no request waits for a network.
+        """
+        if timeout > 0:
+            return _generations(self._newest())
+        if self._listening.acquire(blocking=False):
+            threading.Thread(target=self._listen, daemon=True).start()
+        return self._heard or self._state.generations
+
+    def spaces(self) -> dict[Kind, str]:
+        """The identity of each collection's vectors; empty where there are none."""
+        parts = self._newest().parts
+        return {kind: parts[kind].space if parts[kind].pages else "" for kind in KINDS}
+
+    def load(self) -> Mapping[Kind, Contents]:
+        """Both collections as of the latest complete sync; the same object while it is that."""
+        return self.state().contents
+
+    def keep(self, vectors: TextVectors) -> None:
+        """Keep vectors on this machine."""
+        self.cache.put(vectors)
+
+    def load_fit(self) -> bytes | None:
+        """What some machine learnt last."""
+        found = self.engine.get(["fit"])
+        return found["fit"]["body"].encode() if found else None
+
+    def keep_fit(self, fit: bytes) -> None:
+        """Keep it for all machines, so that they rank alike."""
+        self.engine.put([Document("fit", {"body": fit.decode()})])
+
+    @contextmanager
+    def together(self) -> Iterator[Change]:
+        """All that is published inside becomes visible in one step, at its end.
+
+        Raises:
+            StoreLockedError: If another writer kept the index for too long, or was faster.
+            StoreError: If the engine fails.
+        """
+        with self._writing:
+            if self._change is not None:
+                yield self._change
+                return
+            state, claim = self._claimed()
+            with Beating(self.engine, claim, every=self.lease / 4) as beating:
+                self._clean(state)
+                self._adopt(claim)
+                self._change = change = Change(self.engine, self.cache, state, beating)
+                try:
+                    yield change
+                finally:
+                    self._change = None
+                made = change.published()
+                if made is None:
+                    beating.stop()
+                    beating.give_up()
+                else:
+                    self._publish(made, beating.claim)
+
+    @contextmanager
+    def write(self, kind: Kind, *, space: str, anew: bool = False) -> Iterator[RemoteWriter]:
+        """Change a collection; raises what ``together`` raises.
+
+        Args:
+            kind: Which one.
+            space: The identity of the vectors that will be added.
+            anew: Whether everything that is to be seen will be given: then some may be missing.
+        """
+        with self.together() as change:
+            if not (anew or change.state.whole(kind)):
+                raise self._incomplete()
+            yield RemoteWriter(change, kind, space=space)
+
+    def state(self, *, repairing: bool = False) -> State:
+        """What the newest head says, with its records.
+
+        Args:
+            repairing: Do without records that are not there, for a writer that will store them.
+        """
+        with self._reading:
+            for _ in range(_READ_TRIES):
+                known, head = self._state, self._newest()
+                if head == known.head:
+                    return known
+                read = self._read(head, known)
+                whole = all(read.whole(kind) for kind in KINDS)
+                if whole:
+                    self._state = read
+                    self._heard = read.generations
+                if whole or repairing:
+                    return read
+        raise self._incomplete()
+
+    def _incomplete(self) -> StoreError:
+        return StoreError(
+            f"{self.place}: records are missing, deleted by someone else or by syncs in too quick "
+            "a succession; if it stays so, sync all tools and demonstrations again"
+        )
+
+    def _listen(self) -> None:
+        try:
+            with suppress(StoreError):
+                self._heard = _generations(self._newest())
+        finally:
+            self._listening.release()
+
+    def _newest(self) -> Head:
+        start = self._state.head.number
+        while True:
+            names = [Head.name(start + i) for i in range(_AHEAD + 1)]
+            found = self.engine.get([_LATEST, *names])
+            heads = [Head.of(found[n], place=self.place) for n in names if n in found]
+            newest = max(heads, key=lambda head: head.number, default=Head())
+            latest = int(found[_LATEST]["number"]) if _LATEST in found else 0
+            following = max(newest.number, latest)
+            if following > start and not newest.number == following < start + _AHEAD:
+                start = following
+            elif latest and not newest.number:
+                raise self._incomplete()
+            else:
+                return newest
+
+    def _read(self, head: Head, known: State) -> State:
+        """The state of a head, less what is not there."""
+        pages = {name: known.pages[name] for name in head.pages if name in known.pages}
+        if fresh := sorted(head.pages - pages.keys()):
+            found = self.engine.get(fresh)
+            pages |= {n: ledger.read_page(fields["body"]) for n, fields in found.items()}
+        state = State(head, pages)
+        names = {kind: state.names(kind) for kind in KINDS}
+        everything = {key: name for some in names.values() for key, name in some.items()}
+        records = self.cache.records(everything)
+        missing = [key for key in everything if key not in records]
+        for start in range(0, len(missing), _BATCH):
+            found = self.engine.get([everything[key] for key in missing[start : start + _BATCH]])
+            got = [ledger.read_record(fields) for fields in found.values()]
+            vectors = {record.vector_key: (text, vector) for record, text, vector in got}
+            self.cache.put_records([record for record, _, _ in got], vectors)
+            records |= {record.key: record for record, _, _ in got}
+        self.cache.keep_only(everything)
+        contents = {
+            kind: known.contents[kind]
+            if head.parts[kind] == known.head.parts[kind]
+            else self._contents(head, kind, [records[k] for k in names[kind] if k in records])
+            for kind in KINDS
+        }
+        return State(head, pages, contents)
+
+    def _contents(self, head: Head, kind: Kind, records: Sequence[Record]) -> Contents:
+        part = head.parts[kind]
+        ordered = sorted(records, key=lambda record: record.id)
+        found = self.cache.get([record.vector_key for record in ordered])
+        kept = [record for record in ordered if record.vector_key in found]
+        vectors = [found[record.vector_key][1] for record in kept]
+        return Contents(
+            generation=part.generation,
+            changes=part.changes,
+            space=part.space if kept else "",
+            records={record.key: record for record in kept},
+            texts=[found[record.vector_key][0] for record in kept],
+            vectors=np.stack(vectors) if vectors else np.empty((0, 0), dtype=np.float32),
+        )
+
+    def _claimed(self) -> tuple[State, Claim]:
+        """The newest state, and the claim on what follows it."""
+        while True:
+            claim = claim_next(
+                self.engine,
+                lambda: self._newest().number + 1,
+                lock_timeout=self.lock_timeout,
+                lease=self.lease,
+            )
+            state = self.state(repairing=True)
+            if state.head.number < claim.number:
+                return state, claim
+
+    def _adopt(self, claim: Claim) -> None:
+        """Keep the vectors that writers before had stored, so that none is embedded again."""
+        names = claim.names(records_only=True)
+        for start in range(0, len(names), _BATCH):
+            found = self.engine.get(names[start : start + _BATCH])
+            got = [ledger.read_record(fields) for fields in found.values()]
+            self.cache.put({record.vector_key: (text, vector) for record, text, vector in got})
+
+    def _clean(self, state: State) -> None:
+        """Delete what the newest sync made superfluous, unless that was done.
+
+        Whoever stored it has a claim on a number that is taken, so no head will refer to it.
+        """
+        head = state.head
+        claim_name, before_name = Claim.name(head.number), Head.name(head.number - 1)
+        found = self.engine.get([claim_name, before_name]) if head.number else {}
+        if claim_name not in found:
+            return
+        claim = Claim.of(found[claim_name])
+        pages: set[str] = set()
+        if before_name in found:
+            pages = Head.of(found[before_name], place=self.place).pages - head.pages
+        listed = self.engine.get(sorted(pages)).values() if pages else ()
+        old = {name for fields in listed for name in ledger.read_page(fields["body"]).values()}
+        needed = head.pages.union(*(state.names(kind).values() for kind in KINDS))
+        self._delete({*claim.names(), *old} - needed)
+        self._delete(pages)  # After what only they name, and the claim last.
+        self._delete({claim_name, Head.name(head.number - _AHEAD)})
+
+    def _delete(self, names: Collection[str]) -> None:
+        if names:
+            self.engine.delete(sorted(names))
+
+    def _publish(self, made: State, claim: Claim) -> None:
+        """Make a state the newest one."""
+        head = made.head
+        if not self.engine.create(head.document()):
+            with suppress(StoreError):
+                self._delete(claim.names())
+            raise StoreLockedError(
+                f"{self.place}: another process has synced the index meanwhile, and nothing was "
+                "changed; sync again, which embeds nothing again"
+            )
+        # From here on the sync is done; what fails now, the next one makes good.
+        try:
+            found = self.engine.get([_LATEST]).get(_LATEST)
+            if found is None or int(found["number"]) < head.number:
+                self.engine.put([Document(_LATEST, {"number": str(head.number)})])
+            self._clean(made)
+        except StoreError as error:
+            _log.warning("%s: synced, but not tidied up: %s", self.place, error)
+
+
+def _generations(head: Head) -> tuple[int, ...]:
+    return tuple(head.parts[kind].generation for kind in KINDS)

@@ -1,0 +1,149 @@
+"""What a writer stores beyond this machine before its sync is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from toolret.records import Kind, Record, TextVectors
+from toolret.stores import ledger
+from toolret.stores.cache import RecordCache
+from toolret.stores.claims import Beating
+from toolret.stores.engines import Document, Engine
+from toolret.stores.ledger import Head, Part
+from toolret.stores.state import State
+
+__all__ = ["Change", "RemoteWriter"]
+
+_BATCH = 500
+"""Records in one call of an engine: with their vectors some megabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Published:
+    writer: RemoteWriter
+    keep: frozenset[str]
+
+
+class Change:
+    """What one holder of a claim does to an index.
+
+    Attributes:
+        state: As it was before.
+        known: Keys of the vectors that are on this machine.
+    """
+
+    def __init__(self, engine: Engine, cache: RecordCache, state: State, beating: Beating) -> None:
+        self.state = state
+        self.known = cache.known()
+        self._engine = engine
+        self._cache = cache
+        self._beating = beating
+        self._published: dict[Kind, _Published] = {}
+
+    def store(self, records: Sequence[Record], vectors: TextVectors) -> Iterator[tuple[str, str]]:
+        """Store records; gives the key of each and the name it is stored under.
+
+        This machine keeps the vectors first, so that they survive whatever comes.
+        """
+        self._cache.put(vectors)
+        self.known |= vectors.keys()
+        author = self._beating.claim.author
+        for start in range(0, len(records), _BATCH):
+            some = records[start : start + _BATCH]
+            found = self._cache.get([record.vector_key for record in some])
+            names = self._beating.draft(ledger.records_stem(author), len(some))
+            self._engine.put(
+                [
+                    ledger.record_document(name, record, *found[record.vector_key])
+                    for name, record in zip(names, some, strict=True)
+                ]
+            )
+            self._cache.put_records(some, {})
+            yield from ((record.key, name) for name, record in zip(names, some, strict=True))
+
+    def publish_later(self, writer: RemoteWriter, keep: frozenset[str]) -> None:
+        """Note what is to be seen once the change is complete."""
+        self._published[writer.kind] = _Published(writer, keep)
+
+    def published(self) -> State | None:
+        """The state that is to be seen, with its pages stored; None if nothing changes."""
+        before = self.state.head
+        parts, pages = dict(before.parts), dict(self.state.pages)
+        for kind, (writer, keep) in self._changes():
+            texts = {ledger.page_text(p): p for p in ledger.pages(writer.names_of(keep))}
+            named = {ledger.page_text(page): name for name, page in self.state.pages.items()}
+            named |= self._store_pages([text for text in texts if text not in named])
+            pages |= {named[text]: page for text, page in texts.items()}
+            part = before.parts[kind]
+            parts[kind] = Part(
+                generation=part.generation + 1,
+                changes=part.changes + len(keep.symmetric_difference(writer.live.values())),
+                space=writer.space,
+                pages=tuple(named[text] for text in texts),
+            )
+        if parts == before.parts:
+            return None
+        self._beating.stop()
+        head = Head(before.number + 1, self._beating.claim.author, parts)
+        return State(head, {name: pages[name] for name in head.pages if name in pages})
+
+    def _changes(self) -> Iterator[tuple[Kind, tuple[RemoteWriter, frozenset[str]]]]:
+        for kind, done in self._published.items():
+            same = done.keep == frozenset(done.writer.live.values())
+            if not (same and self.state.whole(kind)) or done.writer.space != (
+                self.state.head.parts[kind].space
+            ):
+                yield kind, (done.writer, done.keep)
+
+    def _store_pages(self, texts: Sequence[str]) -> dict[str, str]:
+        if not texts:
+            return {}
+        names = self._beating.draft(ledger.pages_stem(self._beating.claim.author), len(texts))
+        self._engine.put(
+            [Document(name, {"body": text}) for name, text in zip(names, texts, strict=True)]
+        )
+        return dict(zip(texts, names, strict=True))
+
+
+class RemoteWriter:
+    """One change of one collection.
+
+    Attributes:
+        kind: Which one.
+        space: The identity of the vectors that are added.
+        live: What readers see: keys of records by their ids.
+        stored: Keys of records that need not be added.
+        known: Keys of vectors that need not be made.
+    """
+
+    def __init__(self, change: Change, kind: Kind, *, space: str) -> None:
+        records = change.state.contents[kind].records
+        self.kind = kind
+        self.space = space
+        self.live = {record.id: record.key for record in records.values()}
+        self.live_space = change.state.contents[kind].space
+        self._change = change
+        self._names = {k: n for k, n in change.state.names(kind).items() if k in records}
+
+    @property
+    def stored(self) -> Collection[str]:
+        """Keys of records that need not be added."""
+        return self._names.keys()
+
+    @property
+    def known(self) -> Collection[str]:
+        """Keys of vectors that need not be made."""
+        return self._change.known
+
+    def add(self, records: Sequence[Record], vectors: TextVectors) -> None:
+        """Store records, and the vectors that were not known; unseen until ``publish``."""
+        self._names.update(self._change.store(records, vectors))
+
+    def publish(self, keep: Collection[str]) -> None:
+        """Make exactly the records with these keys what readers see, at the end of the change."""
+        self._change.publish_later(self, frozenset(keep))
+
+    def names_of(self, keys: Collection[str]) -> dict[str, str]:
+        """The names of the documents of records."""
+        return {key: self._names[key] for key in keys}
