@@ -18,7 +18,7 @@ __all__ = ["add_index_options", "learn", "opened", "positive", "progress", "writ
 
 def add_index_options(command: argparse.ArgumentParser, *, required: bool) -> None:
     """Add ``--index`` and ``--embedder``."""
-    command.add_argument("--index", metavar="DIR", type=Path, required=required)
+    command.add_argument("--index", metavar="DIR", required=required)
     command.add_argument(
         "--embedder", metavar="MODEL", help="a sentence-transformers model, or openai:NAME"
     )
