@@ -7,16 +7,13 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
 import pytest
 
 from tests.conftest import demo, tool
 from toolret import latest
-from toolret.embedders import RoleEmbedder
-from toolret.index import Shelf, Snapshot, ToolIndex
+from toolret.index import Snapshot, ToolIndex
 from toolret.reader import Reader
 from toolret.recent import Recent
 from toolret.retriever import ToolRetriever
@@ -162,38 +159,19 @@ async def test_threads_and_coroutines_get_right_answers_while_a_sync_runs(
 
 
 def large_index(folder: Path) -> ToolIndex:
-    """What a retriever needs of an index of 20,000 tools, without writing it."""
-    rng = np.random.default_rng(0)
-    embedder = RoleEmbedder(HashedWordsEmbedder())
     verbs, nouns = ("list", "create", "delete", "get", "cancel"), [f"thing{i}" for i in range(400)]
-    tools = tuple(
+    tools = [
         tool(
             f"t{i:05}",
             f"{verbs[i % 5]} {nouns[i % 400]} of {nouns[(i * 7) % 400]}",
             permissions=(frozenset({f"p{i % 3}"}),),
         )
         for i in range(_TOOLS)
-    )
-    demos = tuple(demo(f"d{i:04}", f"{nouns[i % 400]} please", f"t{i:05}") for i in range(60))
-
-    def shelf(items: Any, texts: tuple[str, ...]) -> Shelf[Any]:
-        vectors = rng.normal(size=(len(items), 256)).astype(np.float32)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        return Shelf(items, texts, vectors, len(items))
-
-    snapshot = Snapshot(
-        tools=shelf(tools, tuple(each.description for each in tools)),
-        demos=shelf(demos, tuple(each.text for each in demos)),
-    )
-    return cast(
-        "ToolIndex",
-        SimpleNamespace(
-            snapshot=snapshot,
-            embedder=embedder,
-            fit_path=folder / "fit.json",
-            derived_path=folder / "derived.npz",
-        ),
-    )
+    ]
+    demos = [demo(f"d{i:04}", f"{nouns[i % 400]} please", f"t{i:05}") for i in range(60)]
+    index = ToolIndex(folder / "large", embedder=HashedWordsEmbedder())
+    index.sync(tools, demos)
+    return index
 
 
 async def test_an_event_loop_is_not_kept_from_other_work(tmp_path: Path) -> None:

@@ -60,7 +60,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     index = ToolIndex(folder, embedder=HashedWordsEmbedder())
     index.sync(*catalog())
     ToolRetriever(index)
-    assert {path.name for path in folder.iterdir()} == {"index.sqlite3", "fit.json", "write.lock"}
+    files = {path.name for path in folder.iterdir()}
+    assert files == {"index.sqlite3", "fit.json", "derived.npz", "write.lock"}
     return folder
 
 
@@ -93,12 +94,12 @@ def test_threads_and_coroutines_read_while_syncs_run(tmp_path: Path) -> None:
         while not over.is_set():
             look(index)
             look(follower)
-            time.sleep(0.01)
+            time.sleep(0.05)
 
     async def awaits() -> None:
         while not over.is_set():
             look(follower)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
 
     async def many() -> None:
         await asyncio.gather(*(awaits() for _ in range(200)))

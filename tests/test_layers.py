@@ -20,6 +20,7 @@ LAYERS = [
         "tokens",
         "names",
         "model_files",
+        "instructions",
         "records",
         "derived",
         "recent",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ _OK, _FAILED, _INTERRUPTED = 0, 1, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(name)s: %(message)s")
     command: Callable[[argparse.Namespace], None] = options.command
     try:
         command(options)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolret.errors import EmbedderError
+from toolret.instructions import LLM_EMBEDDER, Instructions, Role, instructions_from
 from toolret.model_files import DEFAULT_MODEL, find_model, model_digest, no_bars
 from toolret.onnx_cache import open_onnx
 from toolret.onnx_models import OnnxModel
@@ -41,9 +41,6 @@ __all__ = [
     "Vectors",
     "resolve_embedder",
 ]
-
-Role: TypeAlias = Literal["tool", "demo", "tool_request", "demo_request"]
-"""What a text is: a tool, a demonstration, or a request in search of tools or demonstrations."""
 
 Runtime: TypeAlias = Literal["onnx", "torch"]
 """What runs a sentence-transformers model."""
@@ -76,29 +73,6 @@ class BatchEmbedder(Protocol):
     def embed_queries(self, texts: list[str]) -> list[list[float]]:
         """One vector a text that searches, all of one length."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Instructions:
-    """What is put before a text of each role, for models that were trained with instructions."""
-
-    tool: str = ""
-    demo: str = ""
-    tool_request: str = ""
-    demo_request: str = ""
-
-    def of(self, role: Role) -> str:
-        """The instruction of one role."""
-        return str(getattr(self, role))
-
-
-LLM_EMBEDDER = Instructions(
-    tool="Transform this tool description for retrieval: ",
-    demo="Convert this example into vector for retrieval: ",
-    tool_request="Transform this user request for fetching helpful tool descriptions: ",
-    demo_request="Convert this example into vector to look for useful examples: ",
-)
-"""The pairs that LLM-Embedder was trained with (Zhang et al., 2023, arXiv:2310.07554)."""
 
 
 class SentenceTransformerEmbedder:
@@ -387,21 +361,6 @@ def _identify(embedder: Embedder) -> str:
 
 
 def _own_instructions(embedder: Embedder) -> Instructions:
-    """The prompts that a sentence-transformers model carries, under our roles' names or its own.
-
-    A demonstration is a request that was asked before: models that tell queries from documents
-    read it as a query, so that it is compared with requests like with like.
-    """
-    if not isinstance(embedder, SentenceTransformerEmbedder):
-        return Instructions()
-    prompts = embedder.prompts
-
-    def first(*names: str) -> str:
-        return next((prompts[name] for name in names if name in prompts), "")
-
-    return Instructions(
-        tool=first("tool", "document", "passage"),
-        demo=first("demo", "query"),
-        tool_request=first("tool_request", "request", "query"),
-        demo_request=first("demo_request", "request", "query"),
-    )
+    if isinstance(embedder, SentenceTransformerEmbedder):
+        return instructions_from(embedder.prompts)
+    return Instructions()

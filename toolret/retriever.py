@@ -115,7 +115,8 @@ class ToolRetriever:
         self.min_precision = min_precision
         self.prompt_format = prompt_format
         self.counter = counter or token_counter()
-        llm = _cached(llm, model, _reply_file(index, cache))
+        if not (llm is None or isinstance(llm, QueryGenerator)):
+            llm = as_chat_model(llm, model, cache=_reply_file(index, cache))
         self.generator = as_generator(llm, model, strategy)
         self.reranker = reranker
         self._latest = LatestReader(index)
@@ -357,12 +358,6 @@ class ToolRetriever:
         asked_at = time.perf_counter()
         reranking = self.reranker.score(found.request, found.candidates)
         return found.reranked(reranking, time.perf_counter() - asked_at)
-
-
-def _cached(llm: Any, model: str | None, file: Path | None) -> Any:
-    if llm is None or isinstance(llm, QueryGenerator):
-        return llm
-    return as_chat_model(llm, model, cache=file)
 
 
 def _reply_file(index: ToolIndex, cache: str | Path | bool) -> Path | None:

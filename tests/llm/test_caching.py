@@ -244,8 +244,9 @@ def test_a_reply_is_given_though_its_use_cannot_be_noted(file: Path) -> None:
 
 
 FULL_DISK = """
-import resource, signal, sys
+import logging, resource, signal, sys
 from toolret.llm import ReplyCache
+logging.basicConfig()
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 cache = ReplyCache(sys.argv[1])
 cache.put("a", "before")

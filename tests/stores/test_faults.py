@@ -150,6 +150,8 @@ def test_a_writer_that_was_taken_for_dead_changes_nothing(remote: Place) -> None
 
 def test_only_one_of_two_heads_is_created(remote: Place) -> None:
     """Even where the claims fail altogether."""
+    if remote.kind == "qdrant":
+        pytest.skip("Qdrant's local mode is for one thread at a time")
     store = remote_store(remote)
     results: list[bool] = []
     barrier = threading.Barrier(4)

@@ -117,12 +117,12 @@ def test_search_of_chat_completions_is_by_proxy(shipped: ToolRetriever) -> None:
 def test_a_list_that_is_full_is_begun_anew(shipped: ToolRetriever) -> None:
     kept: list[Any] = []
     with OpenAIServer(scripted) as server, OpenAI(base_url=server.base_url, api_key="k") as client:
-        wrapped = wrap(client, shipped, most=12)
+        wrapped = wrap(client, shipped, most=16)
         for text in CONVERSATION:
             kept.append({"role": "user", "content": text})
             reply = wrapped.chat.completions.create(model="m", messages=kept)
             kept.append({"role": "assistant", "content": reply.choices[0].message.content or "-"})
-    assert all(len(request["tools"]) <= 12 for request in server.requests)
+    assert all(len(request["tools"]) <= 16 for request in server.requests)
     appended = [begins(listed(b), listed(a)) for a, b in pairwise(server.requests)]
     assert True in appended and False in appended
 

@@ -1,0 +1,53 @@
+"""What is put before a text, by what the text is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+__all__ = ["LLM_EMBEDDER", "Instructions", "Role", "instructions_from"]
+
+Role: TypeAlias = Literal["tool", "demo", "tool_request", "demo_request"]
+"""What a text is: a tool, a demonstration, or a request in search of tools or demonstrations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """What is put before a text of each role, for models that were trained with instructions."""
+
+    tool: str = ""
+    demo: str = ""
+    tool_request: str = ""
+    demo_request: str = ""
+
+    def of(self, role: Role) -> str:
+        """The instruction of one role."""
+        return str(getattr(self, role))
+
+
+LLM_EMBEDDER = Instructions(
+    tool="Transform this tool description for retrieval: ",
+    demo="Convert this example into vector for retrieval: ",
+    tool_request="Transform this user request for fetching helpful tool descriptions: ",
+    demo_request="Convert this example into vector to look for useful examples: ",
+)
+"""The pairs that LLM-Embedder was trained with (Zhang et al., 2023, arXiv:2310.07554)."""
+
+
+def instructions_from(prompts: Mapping[str, str]) -> Instructions:
+    """The prompts that a sentence-transformers model carries, under our roles' names or its own.
+
+    A demonstration is a request that was asked before: models that tell queries from documents
+    read it as a query, so that it is compared with requests like with like.
+    """
+
+    def first(*names: str) -> str:
+        return next((prompts[name] for name in names if name in prompts), "")
+
+    return Instructions(
+        tool=first("tool", "document", "passage"),
+        demo=first("demo", "query"),
+        tool_request=first("tool_request", "request", "query"),
+        demo_request=first("demo_request", "request", "query"),
+    )
