@@ -18,10 +18,11 @@ BLOCKS = [block for block in find_examples(*PAGES) if block.prefix == "python"]
 def test_the_readme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
     for name in ("tool_catalogs", "demos"):
         shutil.copytree(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "none is called")
     scope: dict[str, object] = {}
     for block in BLOCKS:
         exec(compile(block.source, str(block.path), "exec"), scope)
