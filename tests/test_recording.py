@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -378,11 +379,11 @@ def test_an_embedder_or_a_disk_that_fails_is_a_clear_error_and_changes_nothing(
         broken.record(chat(CANCEL, asked="something else"))
 
     def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "touch", full)
-        with pytest.raises(StoreError, match=r"cannot be written: .*No space left"):
+        patched.setattr("toolret.store.put_records", full)
+        with pytest.raises(StoreError, match=r"index\.sqlite3: .*disk is full"):
             retriever.record(chat(CANCEL))
     again = ToolIndex(index.store.folder, embedder=HashedWordsEmbedder())
     assert again.demos == before

@@ -106,7 +106,9 @@ def test_a_selection_is_a_span_with_its_stages(
         assert took == pytest.approx(selection.seconds[name] * 1e9, rel=0.01, abs=1_000)
         assert stage.start_time >= end
         end = stage.end_time
-    assert _attributes(found["toolret.queries"]) == {"gen_ai.request.model": "scripted"}
+    asked = _attributes(found["toolret.queries"])
+    assert asked["gen_ai.request.model"] == "scripted"
+    assert (asked["toolret.queries.calls"], asked["toolret.queries.cached"]) == (1, False)
     assert _attributes(found["toolret.embed"]) == {
         "gen_ai.operation.name": "embeddings",
         "gen_ai.request.model": "hashed-words:256",

@@ -59,8 +59,9 @@ def turns(messages: Iterable[Any]) -> list[Turn]:
             _put_result(turn, message)
         elif role == "assistant":
             turn.answer = clean(_text(_field(message, "content")))
-            for call in _field(message, "tool_calls") or ():
-                turn.calls.append(_chat_call(call))
+            calls = _field(message, "tool_calls")
+            if isinstance(calls, Sequence) and calls:
+                turn.calls += map(_chat_call, calls)
                 turn.answer = ""
     return found
 
