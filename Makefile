@@ -10,7 +10,7 @@ demo: $(INSTALLED)
 	@$(BIN)/python examples/quickstart.py
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest --cov --cov-report=term
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=term
 
 check: lint types test
 
