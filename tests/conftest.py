@@ -45,14 +45,15 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", local_only)
 
 
-@pytest.fixture(autouse=True)
-def _token_tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The tables that a package of the ``dev`` extra carries."""
+@pytest.fixture(autouse=True, scope="session")
+def _token_tables() -> Iterator[None]:
+    """The tables that a package of the ``dev`` extra carries; counters are made once a process."""
     spec = find_spec("llama_index.core")
     assert spec is not None and spec.origin is not None
     folder = Path(spec.origin).parent / "_static" / "tiktoken_cache"
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(folder))
-    yield
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TIKTOKEN_CACHE_DIR", str(folder))
+        yield
 
 
 @pytest.fixture

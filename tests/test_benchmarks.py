@@ -118,7 +118,8 @@ def test_a_sample_is_evenly_spaced() -> None:
 def test_the_table_and_the_figures(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "langgraph", None)
+    for module in ("langgraph", "langgraph.store.base", "langgraph.store.memory"):
+        monkeypatch.setitem(sys.modules, module, None)
     systems = ["bm25", "dense", "rrf", "langgraph", "objectindex", "votes"]
     figures = folder / "figures.json"
     assert measure(folder, "--systems", *systems, "--json", str(figures)) == 0

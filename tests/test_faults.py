@@ -81,14 +81,16 @@ def test_threads_and_coroutines_read_while_syncs_run(tmp_path: Path) -> None:
     follower = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
     over = threading.Event()
     checked: list[Snapshot] = []
+    checking = threading.Lock()  # each snapshot once: this is about reading, not about embedding
 
     def look(own: ToolIndex) -> None:
         if own.stale():
             own.refresh()
         snapshot = own.snapshot
-        if not any(snapshot is known for known in checked):
-            check(snapshot)
-            checked.append(snapshot)
+        with checking:
+            if not any(snapshot is known for known in checked):
+                check(snapshot)
+                checked.append(snapshot)
 
     def reads() -> None:
         while not over.is_set():
