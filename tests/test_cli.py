@@ -35,7 +35,7 @@ REQUESTS = [
 class WordsModel(SentenceTransformerEmbedder):
     """The hashed words in the place of a sentence-transformers model of any name."""
 
-    def __init__(self, model: str | Path) -> None:
+    def __init__(self, model: str | Path = "words") -> None:
         self.model = str(model)
 
     @property

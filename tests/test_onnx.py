@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from huggingface_hub import constants
+from pytest_examples import find_examples
 
 from tests.conftest import ROOT, SHARED
 from toolret import onnx_cache, onnx_export
@@ -157,3 +158,9 @@ def test_a_search_by_the_command_line_does_not_import_torch(tmp_path: Path, kept
         cwd=ROOT,
     )
     assert ran.stdout.splitlines()[-1].split() == ["0"], ran.stderr
+
+
+def test_the_page_on_speed(kept: Path) -> None:
+    blocks = [b for b in find_examples(ROOT / "docs" / "speed.md") if b.prefix == "python"]
+    assert len(blocks) == 1
+    exec(compile(blocks[0].source, "speed.md", "exec"), {})
