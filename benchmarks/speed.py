@@ -276,7 +276,10 @@ def table(rows: Sequence[Row]) -> str:
         "|---" * (len(names) + 2) + "|",
     ]
     for row in rows:
-        cells = ["{:.1f} / {:.1f}".format(*row.times.get(name, (np.nan, np.nan))) for name in names]
+        cells = [
+            "{:.1f} / {:.1f}".format(*row.times[name]) if name in row.times else "-"
+            for name in names
+        ]
         lines.append(f"| {row.tools:,} | {row.demos:,} | " + " | ".join(cells) + " |")
     lines += [
         "",
