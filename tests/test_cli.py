@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -92,8 +94,7 @@ def test_index_says_what_it_did_and_the_second_time_nothing(
 
 
 def _contents(folder: str) -> dict[Path, bytes]:
-    """The index's own files; Chroma writes to its files whenever they are opened."""
-    return {path: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
+    return {path: path.read_bytes() for path in Path(folder).iterdir()}
 
 
 def test_search_ranks_with_evidence(
@@ -293,3 +294,12 @@ def test_the_real_model_indexes_a_service_and_plans(
     capsys.readouterr()
     assert main(["search", "where is the parcel right now", *index, "--json", "-k", "5"]) == 0
     assert any(hit["id"].startswith("shipping.") for hit in json.loads(capsys.readouterr().out))
+
+
+@pytest.mark.model
+def test_nothing_of_other_libraries_is_printed(files: dict[str, str]) -> None:
+    """In a process of its own, for here pytest has set up the logging already."""
+    command = [sys.executable, "-c", "import sys; from toolret.cli import main; sys.exit(main())"]
+    command += ["index", files["tools"], "--demos", files["demos"], "--index", files["index"]]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == f"found {files['tools']}: 2 x tool row, 2 tools\n"

@@ -30,7 +30,8 @@ _OK, _FAILED, _INTERRUPTED = 0, 1, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(format="%(name)s: %(message)s")
+    if logging.lastResort:  # so that warnings are seen, and nothing of other libraries
+        logging.getLogger("toolret").addHandler(logging.lastResort)
     command: Callable[[argparse.Namespace], None] = options.command
     try:
         command(options)
