@@ -11,12 +11,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from toolret.jsonlines import shown
-from toolret.permissions import Allow, allowed_tools
+from toolret.permissions import Allow, is_allowed
 from toolret.types import Tool
 
-__all__ = ["PROVIDER_LIMIT", "bounded", "called_names", "closed", "grown", "refusal"]
+__all__ = ["DISCOVER", "PROVIDER_LIMIT", "bounded", "called_names", "closed", "grown", "refusal"]
 
 _log = logging.getLogger(__name__)
+
+DISCOVER = "discover_tools"
+"""The tool by which a model asks for more; ``names.RESERVED`` keeps its name from all others."""
 
 PROVIDER_LIMIT = 128
 """Tools that OpenAI takes with a request."""
@@ -92,11 +95,10 @@ def closed(allow: Allow) -> Allow:
 
     def test(tool: Tool) -> bool:
         try:
-            verdict = allowed_tools([tool], allow)
+            return is_allowed(tool, allow)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no yes
-            _log.warning("the test of %r failed, so it is forbidden: %r", tool.id, error)
+            _log.warning("`allow` failed at %r, so it is forbidden: %r", tool.id, error)
             return False
-        return verdict is None or bool(verdict[0])
 
     return test
 

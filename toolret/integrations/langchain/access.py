@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from toolret.offers import closed
 from toolret.permissions import Allow
 from toolret.types import Tool
 
-__all__ = ["AllowFor", "Caller", "allow_for", "permits"]
+__all__ = ["AllowFor", "Caller", "allow_for"]
 
 _log = logging.getLogger(__name__)
 
@@ -48,28 +49,12 @@ def allow_for(allow: AllowFor, caller: Caller) -> Allow:
         _log.warning("`allow` failed, so no tool of the index is allowed: %r", error)
         return _nothing
     if callable(granted):
-        return _guarded(granted)
+        return closed(granted)
     if isinstance(granted, Collection) and not isinstance(granted, str | bytes):
         return frozenset(granted)
     _log.warning("`allow` gave no permissions but %r, so no tool of the index is allowed", granted)
     return _nothing
 
 
-def permits(allow: Allow, tool: Tool) -> bool:
-    """Whether the caller may use a tool."""
-    return allow(tool) if callable(allow) else tool.permitted(allow)
-
-
 def _nothing(_: Tool) -> bool:
     return False
-
-
-def _guarded(test: Callable[[Tool], bool]) -> Callable[[Tool], bool]:
-    def allowed(tool: Tool) -> bool:
-        try:
-            return bool(test(tool))
-        except Exception as error:  # noqa: BLE001 - as above
-            _log.warning("`allow` failed at %r, so it is not allowed: %r", tool.id, error)
-            return False
-
-    return allowed

@@ -9,10 +9,9 @@ from langchain_core.tools import BaseTool
 
 from toolret.calling import Toolbox
 from toolret.index import Snapshot
-from toolret.integrations.langchain.access import permits
 from toolret.integrations.langchain.tools import langchain_tools
 from toolret.names import ids_by_name, wire_name
-from toolret.permissions import Allow
+from toolret.permissions import Allow, is_allowed
 from toolret.types import Tool
 
 __all__ = ["Available", "Catalog", "Entry"]
@@ -34,7 +33,7 @@ class Entry:
 
     def permitted(self, allow: Allow) -> bool:
         """Whether the caller may use it."""
-        return all(permits(allow, tool) for tool in self.tools)
+        return all(is_allowed(tool, allow) for tool in self.tools)
 
 
 class Catalog:

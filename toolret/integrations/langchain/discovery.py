@@ -8,8 +8,9 @@ from typing import Any
 from langchain_core.tools import BaseTool
 from pydantic import Field
 
-from toolret.integrations.langchain.offering import DISCOVER, Offer, offers_of, packed_as_named
+from toolret.integrations.langchain.offering import Offer, offers_of, packed_as_named
 from toolret.integrations.langchain.searching import Search
+from toolret.offers import DISCOVER
 from toolret.selection import Selection
 
 __all__ = ["DiscoverTool"]

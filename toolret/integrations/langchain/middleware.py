@@ -26,7 +26,6 @@ from toolret.integrations.langchain.access import AllowFor, Caller, allow_for
 from toolret.integrations.langchain.catalog import Available, Catalog
 from toolret.integrations.langchain.discovery import DiscoverTool
 from toolret.integrations.langchain.offering import (
-    DISCOVER,
     Mode,
     Offering,
     Offers,
@@ -34,7 +33,7 @@ from toolret.integrations.langchain.offering import (
     with_examples,
 )
 from toolret.integrations.langchain.searching import Search
-from toolret.offers import refusal
+from toolret.offers import DISCOVER, refusal
 from toolret.prompt import catalog_tokens
 from toolret.retriever import ToolRetriever
 from toolret.selection import Selection

@@ -12,16 +12,14 @@ from langchain_core.utils.function_calling import convert_to_openai_function
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from toolret.integrations.langchain.access import permits
 from toolret.integrations.langchain.catalog import Available
-from toolret.offers import bounded, called_names
-from toolret.permissions import Allow
+from toolret.offers import DISCOVER, bounded, called_names
+from toolret.permissions import Allow, is_allowed
 from toolret.prompt import Packed
 from toolret.selection import Selection
 from toolret.trimming import TOOL_STEPS, PackedDemo, PackedTool
 
 __all__ = [
-    "DISCOVER",
     "Examples",
     "Mode",
     "Offer",
@@ -32,9 +30,6 @@ __all__ = [
     "rendered",
     "with_examples",
 ]
-
-DISCOVER = "discover_tools"
-"""The name of the tool by which a model asks for more; no tool of an index has it."""
 
 Mode: TypeAlias = Literal["grow", "replace"]
 
@@ -158,7 +153,7 @@ class Offering:
     def _may_stay(self, shown: Examples, there: set[str | None]) -> bool:
         """Whether the message is still there, and all that the examples show still allowed."""
         tools = [self.available.catalog.tools.get(id_) for id_ in shown["tools"]]
-        return shown["before"] in there and all(t and permits(self.allow, t) for t in tools)
+        return shown["before"] in there and all(t and is_allowed(t, self.allow) for t in tools)
 
 
 def offers_of(selection: Selection, available: Available) -> list[Offer]:

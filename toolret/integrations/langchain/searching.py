@@ -10,10 +10,9 @@ from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.documents import Document
 from langchain_core.runnables import ensure_config
 
-from toolret.integrations.langchain.access import permits
 from toolret.integrations.langchain.catalog import Available
 from toolret.integrations.langchain.retrievers import tool_document
-from toolret.permissions import Allow
+from toolret.permissions import Allow, is_allowed
 from toolret.queries import Conversation, as_request
 from toolret.retriever import ToolRetriever
 from toolret.selection import Selection
@@ -78,7 +77,7 @@ class Search:
     def _allowed(self) -> Allow:
         if self.available.ids is None:
             return self.allow
-        return lambda tool: self.available.can_run(tool) and permits(self.allow, tool)
+        return lambda tool: self.available.can_run(tool) and is_allowed(tool, self.allow)
 
 
 def _callbacks() -> dict[str, Any]:

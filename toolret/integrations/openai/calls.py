@@ -10,14 +10,13 @@ from toolret.calling import Toolbox
 from toolret.integrations.openai.offered import Offered
 from toolret.integrations.openai.searching import (
     CALL,
-    DISCOVER,
     found_text,
     query_of,
     search_output,
 )
 from toolret.jsonlines import parse_json
-from toolret.offers import closed, refusal
-from toolret.permissions import Allow, allowed_tools
+from toolret.offers import DISCOVER, closed, refusal
+from toolret.permissions import Allow, is_allowed
 from toolret.selection import Selection
 
 __all__ = ["arun_calls", "run_calls"]
@@ -176,5 +175,4 @@ def _may(toolbox: Toolbox, name: str, limits: Sequence[Allow]) -> bool:
     """Whether the user may run a tool; what the toolbox does not hold it refuses itself."""
     if name not in toolbox:
         return True
-    verdicts = (allowed_tools([toolbox.tool(name)], allow) for allow in limits)
-    return all(verdict is None or bool(verdict[0]) for verdict in verdicts)
+    return all(is_allowed(toolbox.tool(name), allow) for allow in limits)

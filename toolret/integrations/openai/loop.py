@@ -15,7 +15,7 @@ from toolret.integrations.openai.client import offered, wrap
 from toolret.integrations.openai.forms import CHAT, RESPONSES, Form
 from toolret.integrations.openai.planning import Mode
 from toolret.offers import closed
-from toolret.permissions import Allow, allowed_tools
+from toolret.permissions import Allow, is_allowed
 from toolret.prompt import packed_tool
 from toolret.retriever import ToolRetriever
 from toolret.types import Tool
@@ -142,8 +142,7 @@ class _Loop:
         permitted = closed(allow)
 
         def runnable(tool: Tool) -> bool:
-            verdict = allowed_tools([tool], permitted)
-            return tool.id in toolbox and (verdict is None or bool(verdict[0]))
+            return tool.id in toolbox and is_allowed(tool, permitted)
 
         return cls(
             form,

@@ -7,12 +7,11 @@ the continuation of an earlier one by its beginning, and no session has to be ca
 from __future__ import annotations
 
 import json
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
+from toolret.recent import Recent
 from toolret.trimming import PackedTool
 from toolret.types import JsonObject
 
@@ -69,26 +68,16 @@ class Memory:
     """
 
     def __init__(self, most: int = 5_000) -> None:
-        self._most = most
-        self._lock = threading.Lock()
-        self._states: OrderedDict[str, State] = OrderedDict()
+        self._states: Recent[str, State] = Recent(most)
 
     def recall(self, beginnings: Sequence[str]) -> State | None:
         """The state of the longest beginning that is known, of those given shortest first."""
-        with self._lock:
-            for key in reversed(beginnings):
-                if key in self._states:
-                    self._states.move_to_end(key)
-                    return self._states[key]
-        return None
+        found = (self._states.get(key) for key in reversed(beginnings))
+        return next((state for state in found if state is not None), None)
 
     def keep(self, key: str, state: State) -> None:
         """Remember a state; the one that was not used for longest is forgotten for it."""
-        with self._lock:
-            self._states[key] = state
-            self._states.move_to_end(key)
-            if len(self._states) > self._most:
-                self._states.popitem(last=False)
+        self._states.put(key, state)
 
 
 def keys(seed: str, items: Sequence[JsonObject]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,9 +17,9 @@ from toolret.integrations.openai.forms import CHAT, RESPONSES, Form, as_items, p
 from toolret.integrations.openai.memory import Memory, Shown, State, keys
 from toolret.integrations.openai.offered import Finder, Offered
 from toolret.integrations.openai.planning import Asked, Mode, Plan, plan
-from toolret.integrations.openai.searching import DISCOVER, found_names
+from toolret.integrations.openai.searching import found_names
 from toolret.integrations.openai.view import Names, View, told_apart
-from toolret.offers import PROVIDER_LIMIT, closed
+from toolret.offers import DISCOVER, PROVIDER_LIMIT, closed
 from toolret.permissions import Allow
 from toolret.queries import as_request
 from toolret.retriever import ToolRetriever
@@ -109,8 +110,11 @@ class Planner:
     async def aprepare(self, form: Form, options: Mapping[str, Any]) -> dict[str, Any]:
         """``prepare`` for event loops."""
         try:
-            draft = self._draft(form, options)
-            return self._write(draft, *await self._aselected(draft)) if draft else dict(options)
+            # In a worker: a test of tools looks at all of them, and a conversation may be long.
+            draft = await asyncio.to_thread(self._draft, form, options)
+            if draft is None:
+                return dict(options)
+            return await asyncio.to_thread(self._write, draft, *await self._aselected(draft))
         except Exception as error:  # noqa: BLE001 - as above
             _warn(error)
             return dict(options)

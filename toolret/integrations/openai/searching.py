@@ -8,13 +8,13 @@ from typing import Any
 
 from toolret.integrations.openai.forms import RESPONSES, Form
 from toolret.jsonlines import parse_json
+from toolret.offers import DISCOVER
 from toolret.selection import Selection
 from toolret.trimming import PackedTool
 from toolret.types import JsonObject
 
 __all__ = [
     "CALL",
-    "DISCOVER",
     "found_names",
     "found_text",
     "proxy_tools",
@@ -23,9 +23,8 @@ __all__ = [
     "search_tool",
 ]
 
-DISCOVER = "discover_tools"
 CALL = "call_tool"
-"""The two tools of the mode *proxy*; ``names.RESERVED`` keeps their names from all others."""
+"""The other tool of the mode *proxy*, beside ``DISCOVER``; its name is reserved as well."""
 
 _SEARCH = (
     "Searches the catalog for tools. Search when none of the tools at hand does what is needed, "

@@ -13,7 +13,7 @@ from toolret.integrations.openai.forms import tool_name
 from toolret.lexical import bm25, words
 from toolret.names import ids_by_name
 from toolret.offers import PROVIDER_LIMIT
-from toolret.permissions import Allow, allowed_tools
+from toolret.permissions import Allow, allowed_tools, is_allowed
 from toolret.tokens import TokenCounter
 from toolret.types import JsonObject, Tool
 
@@ -71,8 +71,7 @@ class View:
         if position is None:
             return None
         tool = shelf.items[position]
-        allowed = allowed_tools([tool], self.allow)
-        return tool if allowed is None or allowed[0] else None
+        return tool if is_allowed(tool, self.allow) else None
 
     def tools(self) -> list[Tool]:
         """All that the caller may use, in order of their ids."""
