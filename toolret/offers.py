@@ -97,7 +97,7 @@ def closed(allow: Allow) -> Allow:
         try:
             return is_allowed(tool, allow)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no yes
-            _log.warning("`allow` failed at %r, so it is forbidden: %r", tool.id, error)
+            _log.warning("`allow`: the test of %r failed, so it is forbidden: %r", tool.id, error)
             return False
 
     return test
