@@ -205,9 +205,8 @@ def test_what_is_not_in_the_snapshot_is_taken_from_it_again(
 ) -> None:
     index = ToolIndex(tmp_path, embedder=embedder)
     index.sync_tools(tools)
-    before = index.snapshot.tools
+    known = {found.id: found for found in index}
     index.add_tools([tool("another")])
-    known = {found.id: found for found in before.items}
     assert all(known.get(found.id, found) is found for found in index)
 
 

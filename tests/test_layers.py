@@ -41,6 +41,7 @@ LAYERS = [
     ["queries"],
     ["signals"],
     ["comparisons"],
+    ["columns"],
     ["text_evidence", "demo_evidence"],
     ["ranking", "ridge", "discriminant"],
     ["weighing", "familiarity", "need"],

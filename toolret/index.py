@@ -89,7 +89,7 @@ class ToolIndex:
     @property
     def demos(self) -> tuple[Demo, ...]:
         """All demonstrations, in order of their ids."""
-        return self.snapshot.demos.items
+        return tuple(self.snapshot.demos.items)
 
     def __iter__(self) -> Iterator[Tool]:
         return iter(self.snapshot.tools.items)

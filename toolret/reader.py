@@ -13,7 +13,7 @@ from toolret.examples import CONFUSABLE, NEAR_COPY, choose_demos
 from toolret.fitting import Fit
 from toolret.index import Snapshot, ToolIndex
 from toolret.learning import fit_index
-from toolret.names import said_names, wire_name
+from toolret.names import said_names
 from toolret.need import need_inputs
 from toolret.permissions import Allow, allowed_tools, may_see
 from toolret.ranking import FEATURES, SIGNALS, gather
@@ -21,7 +21,7 @@ from toolret.recent import Recent
 from toolret.searcher import Searcher
 from toolret.selection import Selection
 from toolret.signals import Bools
-from toolret.types import Demo, DemoHit, Evidence, Hit, Permissions, Query, Request
+from toolret.types import Demo, DemoHit, Evidence, Hit, Query, Request
 from toolret.weighing import contributions, listwise_scores, log_shares, probabilities
 
 __all__ = ["Ranking", "Reader"]
@@ -80,18 +80,8 @@ class Reader:
         kept = index.derived_path if snapshot.tools.items else None
         self.searcher = Searcher(snapshot, index.embedder, kept=kept)
         self.fit: Fit = fit_index(index, self.searcher)
-        names: dict[str, list[int]] = {}
-        for position, tool in enumerate(self.snapshot.tools.items):
-            for name in {tool.id, tool.name, wire_name(tool.id)}:
-                names.setdefault(name.casefold(), []).append(position)
-        self._names = names
-        numbers: dict[Permissions, int] = {}
-        tools = self.snapshot.tools.items
-        self._permissions_of = np.array(
-            [numbers.setdefault(tool.permissions, len(numbers)) for tool in tools], dtype=np.intp
-        )
-        firsts = np.unique(self._permissions_of, return_index=True)[1]
-        self._each_permissions = [tools[first] for first in firsts.tolist()]
+        firsts = np.unique(self.searcher.columns.permissions, return_index=True)[1]
+        self._each_permissions = [snapshot.tools.items[first] for first in firsts.tolist()]
         self.answers: Recent[Hashable, Selection] = Recent(_ANSWERS_REMEMBERED)
 
     def allowed(self, allow: Allow) -> Bools | None:
@@ -100,7 +90,7 @@ class Reader:
             return allowed_tools(self.snapshot.tools.items, allow)
         # Many tools need the same few permissions.
         verdicts = allowed_tools(self._each_permissions, allow)
-        return None if verdicts is None else verdicts[self._permissions_of]
+        return None if verdicts is None else verdicts[self.searcher.columns.permissions]
 
     def embed(self, queries: Sequence[Query]) -> tuple[list[str], tuple[Vectors, Vectors]]:
         """The queries' texts, and their vectors, each in its role: what ``compare`` takes."""
@@ -137,7 +127,8 @@ class Reader:
         common = parts.mean(axis=0, keepdims=True) if len(parts) else parts
         rest = weights.share * log_shares(scores) + weights.intercept + common.sum()
         parts = parts - common
-        named = np.isin(evidence.tools, self._called_by_name(request.text))
+        called_by_name = self.searcher.columns.called(said_names(request.text))
+        named = np.isin(evidence.tools, called_by_name)
         exact = named * _EXACT_NAME_ODDS
         odds = (parts.sum(axis=1) + rest + exact).astype(np.float32)
         likely = probabilities(odds)
@@ -223,7 +214,3 @@ class Reader:
             )
 
         return shown
-
-    def _called_by_name(self, text: str) -> list[int]:
-        """Positions of the tools that the request calls by name."""
-        return [position for name in said_names(text) for position in self._names.get(name, ())]

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,8 @@ Kind: TypeAlias = Literal["tools", "demos"]
 KINDS: Final[tuple[Kind, ...]] = ("tools", "demos")
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One stored item.
+class Record(NamedTuple):
+    """One stored item; a tuple, for an index is opened by making one of each.
 
     Attributes:
         key: Digest of all that the record depends on; its id in the store.

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from toolret.clauses import split_clauses
-from toolret.comparisons import Comparisons, Layout
+from toolret.columns import Columns, columns_of
+from toolret.comparisons import Comparisons
 from toolret.demo_maps import DemoMaps, DemoModels, Said
 from toolret.derived import Arrays, nested, read_arrays, under, write_arrays
 from toolret.embedders import RoleEmbedder, Vectors
@@ -23,7 +24,7 @@ from toolret.signals import Floats, Ints
 
 __all__ = ["Searcher"]
 
-_FORMAT = 1
+_FORMAT = 2
 """Of what is kept in the file: raised when it is computed in another way."""
 
 _NEAR_COPY = 0.985
@@ -45,61 +46,45 @@ class Searcher:
     ) -> None:
         self.snapshot = snapshot
         self._embedder = embedder
-        tools, demos = snapshot.tools, snapshot.demos
-        names = sorted({tool.namespace for tool in tools.items})
-        numbers = {name: number for number, name in enumerate(names)}
-        # A tool that was removed after it was demonstrated is no evidence.
-        tools_of_demo = [
-            [tools.positions[tool] for tool in item.tools if tool in tools.positions]
-            for item in demos.items
-        ]
-        set_of_demo = [tuple(sorted(some)) for some in tools_of_demo]
-        sets = {some: i for i, some in enumerate(dict.fromkeys(set_of_demo))}
-        self.layout = Layout(
-            tool_vectors=tools.vectors,
-            namespaces=np.array([numbers[tool.namespace] for tool in tools.items], dtype=np.intp),
-            demo_of=np.repeat(np.arange(len(tools_of_demo)), [len(some) for some in tools_of_demo]),
-            tool_of=np.array([tool for some in tools_of_demo for tool in some], dtype=np.intp),
-            set_of=np.array([i for i, some in enumerate(sets) for _ in some], dtype=np.intp),
-            tool_of_set=np.array([tool for some in sets for tool in some], dtype=np.intp),
-        )
-        self._set_of_demo = np.array([sets[some] for some in set_of_demo], dtype=np.intp)
-        arrays = _derived(kept, self._digest, self._derive) if kept else self._derive()
+        arrays = _derived(kept, self._digest(), self._derive) if kept else self._derive()
+        self.columns = Columns(**under(arrays, "columns"))
+        self.layout = self.columns.layout(snapshot)
         self._words_of_tools = Postings.from_arrays(under(arrays, "tools"))
         self._words_of_demos = Postings.from_arrays(under(arrays, "demos"))
         self._names = Postings.from_arrays(under(arrays, "names"))
         self._namespaces = Postings.from_arrays(under(arrays, "namespaces"))
-        self._maps = DemoMaps.from_arrays(under(arrays, "maps")) if self._shows_tools else None
+        self._maps = (
+            DemoMaps.from_arrays(under(arrays, "maps")) if self.columns.shows_tools else None
+        )
 
     def _digest(self) -> str:
-        """Of all that is derived from."""
+        """Of all that is derived from: an item's key is a digest of all that it is."""
+        made = f"{_FORMAT}|{self._embedder.id}|{self._embedder.instructions}"
         tools, demos = self.snapshot.tools, self.snapshot.demos
-        digest = sha256(f"{_FORMAT}|{self._embedder.id}|{self._embedder.instructions}".encode())
-        for tool, text in zip(tools.items, tools.texts, strict=True):
-            digest.update(repr((tool.id, tool.name, tool.namespace, text)).encode())
-        for demo in demos.items:
-            digest.update(repr((demo.text, demo.tools)).encode())
-        return digest.hexdigest()
+        return sha256("\n".join([made, *tools.keys, "", *demos.keys]).encode()).hexdigest()
 
     def _derive(self) -> Arrays:
         tools, demos = self.snapshot.tools, self.snapshot.demos
         texts = [words(text) for text in tools.texts]
-        parts = {
+        columns = columns_of(self.snapshot)
+        parts: dict[str, Arrays] = {
+            "columns": columns.arrays(),
             "tools": bm25(texts).arrays(),
             "demos": bm25([words(text) for text in demos.texts]).arrays(),
             "names": name_shares([tool.name for tool in tools.items], texts).arrays(),
             "namespaces": name_shares([tool.namespace for tool in tools.items], texts).arrays(),
         }
-        return nested(**parts, maps=self._models.maps().arrays() if self._shows_tools else {})
-
-    @property
-    def _shows_tools(self) -> bool:
-        """Whether any demonstration uses a tool that is there."""
-        return len(self.layout.demo_of) > 0
+        if columns.shows_tools:
+            parts["maps"] = self._demo_models(columns).maps().arrays()
+        return nested(**parts)
 
     @cached_property
     def _models(self) -> DemoModels:
-        return DemoModels(self.layout, self.snapshot.demos.vectors, self._set_of_demo)
+        return self._demo_models(self.columns)
+
+    def _demo_models(self, columns: Columns) -> DemoModels:
+        layout = columns.layout(self.snapshot)
+        return DemoModels(layout, self.snapshot.demos.vectors, columns.set_of_demo)
 
     def compare(self, queries: Sequence[str], vectors: tuple[Vectors, Vectors]) -> Comparisons:
         """Compare a request with the index.
@@ -193,9 +178,8 @@ class Searcher:
         )
 
 
-def _derived(kept: Path, digest_of: Callable[[], str], derive: Callable[[], Arrays]) -> Arrays:
+def _derived(kept: Path, digest: str, derive: Callable[[], Arrays]) -> Arrays:
     """What the file keeps if it is of this content, else what is derived now and kept."""
-    digest = digest_of()
     arrays: Arrays | None = read_arrays(kept, digest)
     if arrays is None:
         arrays = derive()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, overload
 
 from toolret.embedders import Role, Vectors
 from toolret.errors import CatalogError, DemoError, InputError
@@ -16,9 +17,60 @@ from toolret.texts import tool_text
 from toolret.types import Call, Demo, JsonObject, Permissions, Tool
 from toolret.vectors import vector_key
 
-__all__ = ["DEMOS", "TOOLS", "Form", "Item", "Shelf", "Snapshot"]
+__all__ = ["DEMOS", "TOOLS", "Form", "Item", "Items", "Shelf", "Snapshot"]
 
 Item = TypeVar("Item", Tool, Demo)
+
+
+class Items(Sequence[Item]):
+    """Tools or demonstrations of which each is parsed when it is first looked at, and once.
+
+    A request looks at a few of 20,000, and parsing all would take longer than all else that has
+    to be done before it is answered.
+
+    Args:
+        cells: Rows as JSON, or items that were parsed before.
+        parse: Makes an item of a row.
+    """
+
+    def __init__(self, cells: Iterable[str | Item], parse: Callable[[str], Item]) -> None:
+        self._cells: list[str | Item] = list(cells)
+        self._parse: Callable[[str], Item] = parse
+        self._parsing = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    @overload
+    def __getitem__(self, place: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Item]: ...
+
+    def __getitem__(self, place: int | slice) -> Item | Sequence[Item]:
+        if isinstance(place, slice):
+            return [self._item(i) for i in range(*place.indices(len(self)))]
+        return self._item(place)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Items) and list(self) == list(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def parsed(self, keys: Sequence[str]) -> dict[str, Item]:
+        """The items that were looked at, by these keys of all."""
+        pairs = zip(keys, self._cells, strict=True)
+        return {key: cell for key, cell in pairs if not isinstance(cell, str)}
+
+    def _item(self, place: int) -> Item:
+        cell = self._cells[place]
+        if isinstance(cell, str):
+            with self._parsing:
+                cell = self._cells[place]
+                if isinstance(cell, str):
+                    cell = self._cells[place] = self._parse(cell)
+        return cell
 
 
 @dataclass(frozen=True)
@@ -26,23 +78,25 @@ class Shelf(Generic[Item]):
     """One collection in memory, in order of ids.
 
     Attributes:
-        items: The tools or demonstrations.
+        ids: Of the tools or demonstrations.
+        items: They themselves.
         texts: What was embedded of each.
         vectors: Unit vectors, shape ``(items, dimensions)``.
         changes: How many items were ever added or removed.
         keys: Digests of all that each item is.
     """
 
-    items: tuple[Item, ...]
+    ids: tuple[str, ...]
+    items: Items[Item]
     texts: tuple[str, ...]
     vectors: Vectors
     changes: int
-    keys: tuple[str, ...] = ()
+    keys: tuple[str, ...]
 
     @cached_property
     def positions(self) -> Mapping[str, int]:
         """Where each id stands."""
-        return {item.id: position for position, item in enumerate(self.items)}
+        return {id_: position for position, id_ in enumerate(self.ids)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from toolret.embedders import RoleEmbedder, Vectors
 from toolret.errors import EmbedderMismatchError, InputError, StoreError
 from toolret.records import KINDS, Contents, Store, StoreWriter
 from toolret.rows import unique
-from toolret.shelves import DEMOS, TOOLS, Form, Item, Shelf, Snapshot
+from toolret.shelves import DEMOS, TOOLS, Form, Item, Items, Shelf, Snapshot
 from toolret.texts import RENDERER_VERSION
 
 __all__ = ["Collections", "Progress", "SyncReport"]
@@ -190,16 +190,15 @@ class Collections:
         self, form: Form[Item], contents: Contents, before: Shelf[Item] | None
     ) -> Shelf[Item]:
         self._check_space(form, contents.space if contents.records else "")
-        known = dict(zip(before.keys, before.items, strict=True)) if before else {}
-        items = tuple(
-            known[key] if key in known else form.load(record.row)
-            for key, record in contents.records.items()
-        )
+        known = before.items.parsed(before.keys) if before else {}
+        records = contents.records.values()
+        items = Items((known.get(record.key, record.row) for record in records), form.load)
         texts = tuple(
-            form.text(item) if text is None else text
-            for item, text in zip(items, contents.texts, strict=True)
+            form.text(items[position]) if text is None else text
+            for position, text in enumerate(contents.texts)
         )
         return Shelf(
+            tuple(record.id for record in records),
             items,
             texts,
             self._with_lost(form, contents, texts),

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ __all__ = [
     "stored_records",
     "whole_vectors",
 ]
+
+_AT_A_TIME = 1_024
+"""Vectors that are read at a time: enough to unpack them at little cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,8 @@ class Head:
             records: The live records' keys and ids, in order of the keys.
         """
         head = f"{self.kind}\0{self.generation}\0{self.changes}\0{self.space}"
-        digest = sha256(head.encode())
-        for key, id_ in records:
-            digest.update(f"\n{key}\0{id_}".encode())
-        return digest.hexdigest()
+        lines = [f"\n{key}\0{id_}" for key, id_ in records]
+        return sha256("".join([head, *lines]).encode()).hexdigest()
 
 
 def read_heads(connection: sqlite3.Connection) -> dict[Kind, Head]:
@@ -89,10 +91,10 @@ def read_contents(connection: sqlite3.Connection) -> Iterator[tuple[Kind, Conten
     shelves = {
         kind: _Shelf(heads[kind].space, live) for kind, live in records.items() if live is not None
     }
-    for row in connection.execute("SELECT key, text, checksum, vector FROM vectors"):
+    rows = connection.execute("SELECT key, text, checksum, vector FROM vectors")
+    while some := rows.fetchmany(_AT_A_TIME):
         for shelf in shelves.values():
-            if row[0] in shelf.wanted:
-                shelf.take(*row)
+            shelf.take(some)
     for kind, head in heads.items():
         yield kind, shelves[kind].contents(head) if kind in shelves else None
 
@@ -109,15 +111,26 @@ class _Shelf:
         for position, record in enumerate(records):
             self.wanted.setdefault(record.vector_key, []).append(position)
 
-    def take(self, key: str, text: str, check: int, packed: bytes) -> None:
-        """Put a vector in its places, if it is whole."""
-        if not _vector_is_whole(key, check, packed) or vector_key(self._space, text) != key:
+    def take(self, rows: Iterable[tuple[str, str, int, bytes]]) -> None:
+        """Put the vectors in their places that are wanted and whole."""
+        places: list[int] = []
+        taken: list[bytes] = []
+        for key, text, check, packed in rows:
+            if (
+                (positions := self.wanted.get(key))
+                and _vector_is_whole(key, check, packed)
+                and vector_key(self._space, text) == key
+            ):
+                places += positions
+                taken += [packed] * len(positions)
+                for position in positions:
+                    self.texts[position] = text
+        if not taken:
             return
+        vectors = unpack(b"".join(taken)).reshape(len(taken), -1)
         if not self.vectors.size:
-            self.vectors = np.zeros((len(self._records), len(packed) // 4), dtype=np.float32)
-        for position in self.wanted[key]:
-            self.vectors[position] = unpack(packed)
-            self.texts[position] = text
+            self.vectors = np.zeros((len(self._records), vectors.shape[1]), dtype=np.float32)
+        self.vectors[places] = vectors
 
     def contents(self, head: Head) -> Contents:
         """All that was found."""
@@ -133,13 +146,12 @@ class _Shelf:
 
 def _live_records(connection: sqlite3.Connection, head: Head) -> list[Record] | None:
     """In order of their ids; None if they are not those that were published."""
-    live: list[Record] = []
-    for record, born in stored_records(connection, head.kind):
-        if record and born <= head.generation:
-            live.append(record)
-    if head.generation and head.digest != head.digest_of(sorted((r.key, r.id) for r in live)):
+    live = [r for r, born in stored_records(connection, head.kind) if r and born <= head.generation]
+    live.sort(key=attrgetter("key"))
+    if head.generation and head.digest != head.digest_of((r.key, r.id) for r in live):
         return None
-    return sorted(live, key=lambda record: record.id)
+    live.sort(key=attrgetter("id"))
+    return live
 
 
 def whole_vectors(connection: sqlite3.Connection) -> set[str]:

@@ -29,7 +29,7 @@ class Names:
     @cached_property
     def ids(self) -> Mapping[str, str]:
         """Ids by the names that they have on the wire."""
-        return ids_by_name(tool.id for tool in self.snapshot.tools.items)
+        return ids_by_name(self.snapshot.tools.ids)
 
     @cached_property
     def _by_source(self) -> Mapping[tuple[str, str], str]:
