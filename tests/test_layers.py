@@ -32,6 +32,7 @@ LAYERS = [
     ["onnx_cache"],
     ["offers", "rows", "turns", "lexical", "embedders", "vectors", "calling"],
     ["catalogs", "database", "tables", "clauses"],
+    ["checked"],
     ["store"],
     ["stores"],
     ["shelves"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -42,7 +43,7 @@ def read_arrays(path: Path, digest: str) -> dict[str, NDArray[Any]] | None:
 
 def write_arrays(path: Path, digest: str, arrays: Arrays) -> None:
     """Keep arrays if that can be done; without them, the next process makes them again."""
-    fresh = path.with_suffix(f".{os.getpid()}.tmp")
+    fresh = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with fresh.open("wb") as file:
             np.savez(file, allow_pickle=False, **{_DIGEST: np.array(digest), **arrays})

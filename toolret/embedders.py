@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from toolret.errors import EmbedderError
 from toolret.instructions import LLM_EMBEDDER, Instructions, Role, instructions_from
 from toolret.model_files import DEFAULT_MODEL, find_model, model_digest, no_bars
-from toolret.onnx_cache import open_onnx
+from toolret.onnx_cache import is_exported, open_onnx
 from toolret.onnx_models import OnnxModel
 from toolret.recent import Recent
 
@@ -154,6 +155,16 @@ class SentenceTransformerEmbedder:
         )
         return np.asarray(vectors, dtype=np.float32)
 
+    def prepare(self) -> None:
+        """Begin to load an exported model, beside whatever the caller does next."""
+        if self._model is None and self.runtime == "onnx":
+            threading.Thread(target=self._prepare, name="toolret-prepare").start()
+
+    def _prepare(self) -> None:
+        if is_exported(self._folder):
+            with suppress(EmbedderError):  # the first text raises it again
+                self._load()
+
     def _load(self) -> OnnxModel | SentenceTransformer:
         with self._loading:
             if self._model is None and self.runtime == "onnx":
@@ -244,6 +255,11 @@ class RoleEmbedder:
         self.id = embedder_id or _identify(embedder)
         self._asked: Recent[tuple[str, str], Vectors] = Recent(_REQUESTS_REMEMBERED)
         self.instructions = instructions or _own_instructions(embedder)
+
+    def prepare(self) -> None:
+        """Begin what the first text would have to wait for, where that takes little."""
+        if isinstance(self.embedder, SentenceTransformerEmbedder):
+            self.embedder.prepare()
 
     def space(self, role: Role) -> str:
         """The identity of vectors of this role: those of two spaces are never compared."""

@@ -15,7 +15,7 @@ from toolret.model_files import model_digest
 from toolret.onnx_export import export
 from toolret.onnx_models import OnnxModel
 
-__all__ = ["open_onnx"]
+__all__ = ["is_exported", "open_onnx"]
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +24,11 @@ _FORMAT = 1
 
 _CONFIGURATION = ("*.json", "*.txt", "*.model")
 """What besides the weights makes a model what it is: tokenizer, pooling, lengths."""
+
+
+def is_exported(folder: Path) -> bool:
+    """Whether the model of a sentence-transformers folder was exported before."""
+    return _kept_folder(folder).is_dir()
 
 
 def open_onnx(folder: Path) -> OnnxModel | None:

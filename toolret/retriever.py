@@ -106,6 +106,7 @@ class ToolRetriever:
         for name, share in (("min_recall", min_recall), ("min_precision", min_precision)):
             if share is not None and not 0 <= share <= 1:
                 raise ValueError(f"{name} is a share from 0 to 1, not {share}")
+        index.embedder.prepare()
         self.index = index
         self.max_tools = max_tools
         self.max_demos = max_demos

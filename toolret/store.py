@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolret import database
+from toolret.checked import keep_checked, read_checked
 from toolret.errors import StoreError, StoreLockedError
 from toolret.records import KINDS, Contents, Kind, Record
 from toolret.tables import (
@@ -36,6 +37,7 @@ __all__ = ["Change", "FolderStore", "Writer"]
 
 _DATABASE = "index.sqlite3"
 _FIT = "fit.json"
+_CHECKED = "checked.npz"
 _LOCK = "write.lock"
 
 _OLD_FOLDER = "chroma"
@@ -56,6 +58,7 @@ class FolderStore:
         self.folder = folder
         self._path = folder / _DATABASE
         self._fit = folder / _FIT
+        self._checked = folder / _CHECKED
         self._lock_timeout = lock_timeout
         self._thread_lock = threading.RLock()
         self._change: Change | None = None
@@ -116,10 +119,14 @@ class FolderStore:
             return {kind: Contents() for kind in KINDS}
         loaded: dict[Kind, Contents] = {}
         with database.reading(self._path) as connection:
-            for kind, contents in read_contents(connection):
+            heads = read_heads(connection)
+            if known := read_checked(connection, heads, self._checked):
+                return known
+            for kind, contents in read_contents(connection, heads):
                 if contents is None:
                     raise self._damaged(kind)
                 loaded[kind] = contents
+            keep_checked(connection, heads, loaded, self._checked)
         return loaded
 
     @contextmanager

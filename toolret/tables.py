@@ -84,9 +84,10 @@ def stored_records(
         yield Record(key, id_, row, vector) if whole else None, born
 
 
-def read_contents(connection: sqlite3.Connection) -> Iterator[tuple[Kind, Contents | None]]:
+def read_contents(
+    connection: sqlite3.Connection, heads: Mapping[Kind, Head]
+) -> Iterator[tuple[Kind, Contents | None]]:
     """Both collections with their vectors; None for one whose records are damaged."""
-    heads = read_heads(connection)
     records = {kind: _live_records(connection, head) for kind, head in heads.items()}
     shelves = {
         kind: _Shelf(heads[kind].space, live) for kind, live in records.items() if live is not None
