@@ -9,8 +9,8 @@ from pathlib import Path
 
 from toolret.embedders import Embedder, Instructions, RoleEmbedder, resolve_embedder
 from toolret.errors import CatalogError, DemoError, StoreError
+from toolret.plain_rows import unique
 from toolret.records import Kind, Store
-from toolret.rows import unique
 from toolret.shelves import DEMOS, TOOLS, Form, Item, Shelf, Snapshot
 from toolret.stores import store_at
 from toolret.syncing import Collections, Progress, SyncReport

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from toolret.cosines import CosineScale, measure_cosines, rescale_need, rescale_weights
 from toolret.errors import StoreError
@@ -52,10 +51,9 @@ _DRIFT = 0.1
 as evidence at once; it is only what evidence is worth that changes slowly."""
 
 
-class _StoredFit(BaseModel):
-    """``fit.json``."""
-
-    model_config = ConfigDict(extra="forbid")
+@dataclass(frozen=True, slots=True)
+class _StoredFit:
+    """``fit.json``, of which the store keeps a digest."""
 
     embedder: str
     cosines: CosineScale
@@ -216,15 +214,21 @@ def need_from_json(data: dict[str, Any]) -> Need:
 def _read(store: Store) -> _StoredFit | None:
     try:
         kept = store.load_fit()
-        return None if kept is None else _StoredFit.model_validate_json(kept)
-    except (StoreError, ValidationError) as error:
+        return None if kept is None else _from_json(json.loads(kept))
+    except (StoreError, ValueError, TypeError, KeyError) as error:
         _log.warning("%s: the fit cannot be read and is made again: %s", store.place, error)
         return None
+
+
+def _from_json(data: dict[str, Any]) -> _StoredFit:
+    """The inverse of ``dataclasses.asdict``, after JSON; of another version it raises."""
+    cosines, changes = CosineScale(**data["cosines"]), tuple(data["changes"])
+    return _StoredFit(**{**data, "cosines": cosines, "changes": changes})
 
 
 def _write(store: Store, stored: _StoredFit) -> None:
     """Keep the fit if that can be done; without it, the next process fits again."""
     try:
-        store.keep_fit(stored.model_dump_json().encode())
+        store.keep_fit(json.dumps(asdict(stored)).encode())
     except StoreError as error:
         _log.warning("the fit cannot be kept: %s", error)

@@ -17,8 +17,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import BaseModel, ValidationError
-
 from toolret.errors import EmbedderError, QueryGenerationError
 from toolret.llm import aask, as_chat_model, ask, json_object
 from toolret.model_files import find_model, no_bars
@@ -221,7 +219,8 @@ def _odds(hit: Hit) -> float:
     return math.fsum(item.contribution for item in hit.evidence)
 
 
-class _Reply(BaseModel):
+@dataclass
+class _Reply:
     """What the LLM is asked for."""
 
     order: list[int]
@@ -243,8 +242,11 @@ def parse_order(reply: str, count: int) -> tuple[tuple[int, ...], bool]:
     Raises:
         QueryGenerationError: If the reply holds no such JSON.
     """
+    # Loaded where there is something to validate: a search without an LLM starts sooner.
+    from pydantic import TypeAdapter, ValidationError
+
     try:
-        numbers = _Reply.model_validate(json_object(reply, "order")).order
+        numbers = TypeAdapter(_Reply).validate_python(json_object(reply, "order")).order
     except ValidationError as error:
         where = error.errors()[0]
         place = ".".join(map(str, where["loc"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +20,8 @@ from pydantic import (
 
 from toolret.errors import CatalogError, DemoError, InputError
 from toolret.jsonlines import read_rows, shown
-from toolret.types import Call, Demo, JsonObject, Message, Permissions, Tool
+from toolret.plain_rows import demo_to_row, tool_to_row, unique
+from toolret.types import Call, Demo, JsonObject, Message, Tool
 
 __all__ = [
     "LabelledRequest",
@@ -56,7 +57,6 @@ class LabelledRequest:
     messages: tuple[Message, ...] = ()
 
 
-_Item = TypeVar("_Item", Tool, Demo, LabelledRequest)
 _Model = TypeVar("_Model", bound="_Row")
 
 _Name = Annotated[str, StringConstraints(pattern=r"\S")]
@@ -193,24 +193,6 @@ def tool_from_row(row: JsonObject, *, file: str | Path | None = None, place: str
     )
 
 
-def tool_to_row(tool: Tool) -> dict[str, Any]:
-    """The row of a tool: ``tool_from_row`` gives an equal tool back."""
-    row: dict[str, Any] = {
-        "id": tool.id,
-        "name": tool.name,
-        "namespace": tool.namespace,
-        "description": tool.description,
-        "parameters": tool.parameters,
-    }
-    if tool.tags:
-        row["tags"] = list(tool.tags)
-    if tool.permissions:
-        row["permissions"] = _permissions_to_row(tool.permissions)
-    if tool.metadata:
-        row["metadata"] = tool.metadata
-    return row
-
-
 def demo_from_row(row: JsonObject, *, file: str | Path | None = None, place: str = "") -> Demo:
     """Make a demonstration of a row.
 
@@ -251,44 +233,6 @@ def demo_from_row(row: JsonObject, *, file: str | Path | None = None, place: str
         return demo
     content = json.dumps(demo_to_row(demo), sort_keys=True).encode()
     return replace(demo, id=sha256(content).hexdigest()[:_DEMO_ID_LENGTH])
-
-
-def demo_to_row(demo: Demo) -> dict[str, Any]:
-    """The row of a demonstration: ``demo_from_row`` gives an equal one back.
-
-    As ``Demo`` has it, the tools of the calls must stand first among its tools, in order.
-    """
-    row: dict[str, Any] = {"id": demo.id, "text": demo.text}
-    if demo.calls:
-        row["calls"] = [_call_to_row(call) for call in demo.calls]
-    row["tools"] = list(demo.tools)
-    if demo.answer:
-        row["answer"] = demo.answer
-    if demo.permissions:
-        row["permissions"] = _permissions_to_row(demo.permissions)
-    return row
-
-
-def unique(items: Iterable[_Item], *, error: type[InputError]) -> list[_Item]:
-    """The items, each id once.
-
-    Args:
-        items: Tools, demonstrations or requests.
-        error: What to raise.
-
-    Raises:
-        InputError: ``error``, if one id stands for two different items.
-    """
-    kept: dict[str, _Item] = {}
-    for item in items:
-        first = kept.setdefault(item.id, item)
-        if first != item:
-            raise error(
-                f"the id {item.id!r} already stands for something else, given at "
-                f"{first.origin or 'an unknown place'}: give one of them another id",
-                place=item.origin,
-            )
-    return list(kept.values())
 
 
 def _request_from_row(row: JsonObject, *, file: str | Path, place: str) -> LabelledRequest:
@@ -342,14 +286,3 @@ def _problem(exc: ValidationError) -> str:
 
 def _origin(file: str | Path | None, place: str) -> str:
     return ": ".join(part for part in ("" if file is None else str(file), place) if part)
-
-
-def _permissions_to_row(permissions: Permissions) -> list[list[str]]:
-    return [sorted(names) for names in permissions]
-
-
-def _call_to_row(call: Call) -> dict[str, Any]:
-    row: dict[str, Any] = {"tool": call.tool, "arguments": call.arguments}
-    if call.result is not None:
-        row["result"] = call.result
-    return row

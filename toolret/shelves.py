@@ -11,8 +11,8 @@ from typing import Generic, TypeVar, overload
 
 from toolret.embedders import Role, Vectors
 from toolret.errors import CatalogError, DemoError, InputError
+from toolret.plain_rows import demo_to_row, tool_to_row
 from toolret.records import Kind, Record, record_key
-from toolret.rows import demo_to_row, tool_to_row
 from toolret.texts import tool_text
 from toolret.types import Call, Demo, JsonObject, Permissions, Tool
 from toolret.vectors import vector_key

@@ -14,8 +14,8 @@ import numpy as np
 
 from toolret.embedders import RoleEmbedder, Vectors
 from toolret.errors import EmbedderMismatchError, InputError, StoreError
+from toolret.plain_rows import unique
 from toolret.records import KINDS, Contents, Store, StoreWriter
-from toolret.rows import unique
 from toolret.shelves import DEMOS, TOOLS, Form, Item, Items, Shelf, Snapshot
 from toolret.texts import RENDERER_VERSION
 

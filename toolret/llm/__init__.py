@@ -1,5 +1,7 @@
 """One adapter to all models: the rest of the code sees ``ChatModel``, and asks by ``ask``."""
 
+from typing import TYPE_CHECKING
+
 from toolret.llm.adapters import as_chat_model
 from toolret.llm.asking import Answer, aask, ask
 from toolret.llm.caching import CachedModel, ReplyCache, question_key
@@ -8,9 +10,11 @@ from toolret.llm.failures import ModelError
 from toolret.llm.kinds import is_langchain
 from toolret.llm.model import ChatModel, Completion, Messages, Schema
 from toolret.llm.openai import Api
-from toolret.llm.recording import RecordingModel, ReplayModel
 from toolret.llm.replies import json_object
 from toolret.llm.steady import Patience, SteadyModel
+
+if TYPE_CHECKING:
+    from toolret.llm.recording import RecordingModel, ReplayModel
 
 __all__ = [
     "Answer",
@@ -34,3 +38,11 @@ __all__ = [
     "json_object",
     "question_key",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("RecordingModel", "ReplayModel"):  # pydantic is loaded where it is needed
+        from toolret.llm import recording
+
+        return getattr(recording, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

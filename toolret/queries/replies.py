@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
 
 from toolret.errors import QueryGenerationError
 from toolret.llm import json_object
@@ -32,26 +31,31 @@ _MOST_PARAMETERS = 8
 """Of a tool that was wished for: more only dilute what it does."""
 
 
-class _Queries(BaseModel):
+@dataclass
+class _Queries:
     queries: list[str]
 
 
-class _Missing(BaseModel):
+@dataclass
+class _Missing:
     missing: list[str]
 
 
-class _Parameter(BaseModel):
+@dataclass
+class _Parameter:
     name: str
     description: str = ""
 
 
-class _Tool(BaseModel):
+@dataclass
+class _Tool:
     name: str
     description: str
-    parameters: list[_Parameter] = []
+    parameters: list[_Parameter] = field(default_factory=list)
 
 
-class _Tools(BaseModel):
+@dataclass
+class _Tools:
     tools: list[_Tool]
 
 
@@ -129,13 +133,16 @@ def _as_tool(tool: _Tool) -> Tool:
     return Tool(tool.name, tool.name, description=tool.description, parameters=schema)
 
 
-_Reply = TypeVar("_Reply", bound=BaseModel)
+_Reply = TypeVar("_Reply", _Queries, _Missing, _Tools)
 
 
 def _read(reply: str, kind: type[_Reply]) -> _Reply:
-    key = next(iter(kind.model_fields))
+    # Loaded where there is something to validate: a search without an LLM starts sooner.
+    from pydantic import TypeAdapter, ValidationError
+
+    key = fields(kind)[0].name
     try:
-        return kind.model_validate(json_object(reply, key))
+        return TypeAdapter(kind).validate_python(json_object(reply, key))
     except ValidationError as error:
         where = error.errors()[0]
         place = ".".join(map(str, where["loc"])) or "reply"
