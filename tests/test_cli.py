@@ -48,6 +48,9 @@ class WordsModel(SentenceTransformerEmbedder):
     def prompts(self) -> dict[str, str]:
         return {}
 
+    def prepare(self) -> None:
+        pass
+
     def encode(self, texts: Sequence[str], *, prompt: str = "") -> Vectors:
         words = HashedWordsEmbedder().embed_documents([prompt + text for text in texts])
         return np.asarray(words, dtype=np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -191,3 +192,30 @@ async def test_an_event_loop_is_not_kept_from_other_work(tmp_path: Path) -> None
     probing.cancel()
     assert len(worked) > 20
     assert max(worked) < _LONGEST_LAG
+
+
+def test_what_another_process_wrote_and_cannot_be_used_is_said_once(
+    index: ToolIndex, tools: list[Tool], caplog: pytest.LogCaptureFixture
+) -> None:
+    retriever = ToolRetriever(index)
+    other = ToolIndex(index.store.place, embedder=Counting())
+
+    def damage() -> None:
+        with sqlite3.connect(index.store.folder / "index.sqlite3") as connection:
+            connection.execute("UPDATE records SET row = '{}' WHERE kind = 'tools'")
+        connection.close()
+
+    def follow() -> int:
+        for _ in range(3):
+            retriever._latest._follow()
+        return sum(record.name == "toolret.latest" for record in caplog.records)
+
+    other.add_tools([tool("new")])
+    damage()
+    assert follow() == 1
+    assert "cannot be used" in caplog.text
+    other.sync_tools([*tools, tool("new")])
+    assert follow() == 1
+    assert retriever._latest().snapshot.tools.positions.keys() >= {"new"}
+    damage()
+    assert follow() == 2

@@ -53,6 +53,14 @@ def is_right(index: ToolIndex) -> bool:
     return np.allclose(vectors, HashedWordsEmbedder().embed_documents(texts), atol=1e-6)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _all_is_kept() -> Iterator[None]:
+    """Also what is only worth it for larger indexes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("toolret.checked._WORTH", 0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index with all files that one can have."""
@@ -61,7 +69,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     index.sync(*catalog())
     ToolRetriever(index)
     files = {path.name for path in folder.iterdir()}
-    assert files == {"index.sqlite3", "fit.json", "derived.npz", "write.lock"}
+    assert files == {"index.sqlite3", "fit.json", "checked.npz", "derived.npz", "write.lock"}
     return folder
 
 
@@ -149,7 +157,7 @@ def test_damage_to_any_file_is_an_error_or_does_no_harm(
     try:
         index = ToolIndex(folder, embedder=HashedWordsEmbedder())
         assert is_right(index)
-        if path.name == "fit.json":
+        if path.name in ("fit.json", "derived.npz"):
             unharmed = ToolIndex(whole, embedder=HashedWordsEmbedder())
             found, expected = (ToolRetriever(i).search("please 7") for i in (index, unharmed))
             assert [hit.score for hit in found] == [hit.score for hit in expected]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 from zipfile import BadZipFile
@@ -29,14 +30,19 @@ _log = logging.getLogger(__name__)
 def read_arrays(path: Path, digest: str) -> dict[str, NDArray[Any]] | None:
     """The arrays that were written under this digest; None if there are none to be trusted."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if str(stored[_DIGEST]) != digest:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            kept = str(stored[_DIGEST])
+            if not kept.startswith(f"{digest}|"):
                 return None
-            # Reading a member to its end compares its checksum.
-            return {name: stored[name] for name in stored.files if name != _DIGEST}
+            # Reading a member to its end compares its checksum; it may also be gone.
+            arrays = {name: stored[name] for name in stored.files if name != _DIGEST}
+            if kept != _identity(digest, arrays):
+                raise KeyError("some arrays are missing")
+            return arrays
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    # A RuntimeError if damage makes a member look encrypted, or compressed in an unknown way.
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile, zlib.error) as error:
         _log.warning("%s cannot be read and is made again: %s", path, error)
         return None
 
@@ -46,11 +52,16 @@ def write_arrays(path: Path, digest: str, arrays: Arrays) -> None:
     fresh = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with fresh.open("wb") as file:
-            np.savez(file, allow_pickle=False, **{_DIGEST: np.array(digest), **arrays})
+            identity = np.array(_identity(digest, arrays))
+            np.savez(file, allow_pickle=False, **{_DIGEST: identity, **arrays})
         fresh.replace(path)
     except OSError as error:
         fresh.unlink(missing_ok=True)
         _log.info("%s cannot be kept: %s", path, error)
+
+
+def _identity(digest: str, names: Iterable[str]) -> str:
+    return f"{digest}|{','.join(sorted(names))}"
 
 
 def nested(**parts: Arrays) -> dict[str, NDArray[Any]]:

@@ -29,6 +29,7 @@ class LatestReader:
     def __init__(self, index: ToolIndex) -> None:
         self._index = index
         self._renewing = threading.Lock()
+        self._said = ""
         self._reader = Reader(index, index.snapshot)
 
     def __call__(self) -> Reader:
@@ -39,20 +40,26 @@ class LatestReader:
             threading.Thread(target=self._follow, name="toolret-follow", daemon=True).start()
         return self._reader
 
-    def _renew(self, read: Callable[[], Snapshot]) -> None:
-        """Make the reader anew, unless another thread is just doing it."""
-        if self._renewing.acquire(blocking=False):
-            try:
-                snapshot = read()
-                if self._reader.snapshot is not snapshot:
-                    reader = Reader(self._index, snapshot)
-                    self._index.show(snapshot)
-                    self._reader = reader
-            finally:
-                self._renewing.release()
+    def _renew(self, read: Callable[[], Snapshot]) -> bool:
+        """Make the reader anew; False if another thread is just doing it."""
+        if not self._renewing.acquire(blocking=False):
+            return False
+        try:
+            snapshot = read()
+            if self._reader.snapshot is not snapshot:
+                reader = Reader(self._index, snapshot)
+                self._index.show(snapshot)
+                self._reader = reader
+        finally:
+            self._renewing.release()
+        return True
 
     def _follow(self) -> None:
         try:
-            self._renew(self._index.read_latest)
+            if self._renew(self._index.read_latest):
+                self._said = ""
         except ToolretError as error:
-            _log.warning("what another process wrote cannot be used: %s", error)
+            problem = str(error)
+            if problem != self._said:  # it is met twice a second
+                _log.warning("what another process wrote cannot be used: %s", problem)
+            self._said = problem

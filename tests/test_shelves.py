@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import tool
+from toolret.columns import columns_of
+from toolret.index import ToolIndex
+from toolret.retriever import ToolRetriever
+from toolret.shelves import Items
+from toolret.testing import HashedWordsEmbedder
+from toolret.types import Demo, Tool
+
+
+def test_an_item_is_parsed_once_when_it_is_looked_at() -> None:
+    parsed: list[str] = []
+
+    def parse(row: str) -> Tool:
+        parsed.append(row)
+        return tool(row)
+
+    items = Items(["a", "b", "c", tool("d")], parse)
+    assert len(items) == 4
+    assert parsed == []
+    assert items[1] is items[1]
+    assert items[-1] == tool("d")
+    assert parsed == ["b"]
+    assert items.parsed("ABCD") == {"B": tool("b"), "D": tool("d")}
+    assert items[:2] == [tool("a"), tool("b")]
+    assert list(items) == [tool(name) for name in "abcd"]
+    assert parsed == ["b", "a", "c"]
+    assert items == Items(["a", "b", "c", "d"], tool)
+    assert items != Items(["a", "b", "c"], tool)
+    with pytest.raises(IndexError):
+        items[4]
+
+
+def test_threads_get_the_same_item() -> None:
+    def parse(row: str) -> Tool:
+        time.sleep(0.001)
+        return tool(row)
+
+    items = Items([str(number) for number in range(50)], parse)
+    with ThreadPoolExecutor(8) as pool:
+        first, *others = pool.map(list, [items] * 8)
+    assert all(
+        mine is theirs for other in others for mine, theirs in zip(first, other, strict=True)
+    )
+
+
+def test_nothing_is_parsed_that_a_request_does_not_select(tmp_path: Path) -> None:
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    tools = [replace(tool(f"tool {i}"), permissions=(frozenset({"a"}),)) for i in range(300)]
+    index.sync(tools, [Demo(f"demo {i}", f"please {i}", tools=(f"tool {i}",)) for i in range(50)])
+    ToolRetriever(index)  # keeps what is derived
+    fresh = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    found = ToolRetriever(fresh, max_tools=5).search("tool 7", k=5, allow={"a"}, keep_all=True)
+    assert found[0].tool == tools[7]
+    snapshot = fresh.snapshot
+    assert len(snapshot.tools.items.parsed(snapshot.tools.keys)) <= 6
+    assert snapshot.demos.items.parsed(snapshot.demos.keys) == {}
+
+
+def test_tools_are_called_by_any_of_their_names(tmp_path: Path) -> None:
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync_tools(
+        [tool("Größe", id="a.b c"), tool("listInvoices", id="x.y"), tool("x.y", id="listinvoices")]
+    )
+    columns = columns_of(index.snapshot)
+    assert columns.called(["GRÖSSE".casefold()]) == [0]
+    assert columns.called(["größe".casefold(), "nothing"]) == [0]
+    assert sorted(columns.called(["listinvoices"])) == [1, 2]
+    assert sorted(columns.called(["x.y"])) == [1, 2]
+    assert columns.called(["x__y"]) == [2]
+    assert columns.called([]) == []
