@@ -197,3 +197,15 @@ def test_small_indexes_are_checked_anew(tmp_path: Path) -> None:
     index.sync_tools([Tool(id="a", name="a")])
     assert len(index) == 1
     assert not (tmp_path / "checked.npz").exists()
+
+
+def test_an_index_with_rows_too_long_to_be_joined_is_checked_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checked, "_WORTH", 0)
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync_tools([Tool(id="a", name="a"), Tool(id="b", name="b", description="x" * 200_000)])
+    assert len(index) == 2
+    assert not (tmp_path / "checked.npz").exists()
+    index.remove_tools(["b"])
+    assert (tmp_path / "checked.npz").exists()

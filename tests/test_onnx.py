@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from toolret.embedders import RoleEmbedder, SentenceTransformerEmbedder, resolve
 from toolret.index import ToolIndex
 from toolret.model_files import DEFAULT_MODEL, find_model
 from toolret.onnx_models import GRAPH, TOKENIZER, OnnxModel
+from toolret.retriever import ToolRetriever
 from toolret.texts import tool_text
 
 pytestmark = pytest.mark.model
@@ -80,6 +83,34 @@ def test_vectors_of_real_requests_are_those_of_sentence_transformers(kept: Path)
     found = SentenceTransformerEmbedder().encode(texts)
     wanted = SentenceTransformerEmbedder(runtime="torch").encode(texts)
     assert np.einsum("ij,ij->i", found, wanted).min() >= 0.9999
+
+
+def test_an_exported_model_is_loaded_beside_what_a_retriever_reads(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = SentenceTransformerEmbedder()
+    index = ToolIndex(tmp_path / "index", embedder=embedder)
+    loads: list[Path] = []
+
+    def noting(folder: Path) -> OnnxModel | None:
+        loads.append(folder)
+        return onnx_cache.open_onnx(folder)
+
+    monkeypatch.setattr("toolret.embedders.open_onnx", noting)
+    ToolRetriever(index).search("cancel my order")
+    ToolRetriever(index).search("cancel my order")
+    for thread in threading.enumerate():
+        if thread.name == "toolret-prepare":
+            thread.join()
+    assert loads == [find_model(DEFAULT_MODEL)]
+    shutil.rmtree(kept)  # nothing is exported for one who may never ask
+    other = SentenceTransformerEmbedder()
+    other.prepare()
+    for thread in threading.enumerate():
+        if thread.name == "toolret-prepare":
+            thread.join()
+    assert len(loads) == 1
+    assert onnx_cache.open_onnx(find_model(DEFAULT_MODEL))
 
 
 @pytest.mark.parametrize("name", [GRAPH, TOKENIZER])
@@ -146,8 +177,8 @@ def test_a_search_by_the_command_line_does_not_import_torch(tmp_path: Path, kept
     index.sync_tools(load_tools(next((ROOT / "tool_catalogs").glob("*.yaml"))))
     code = (
         "import sys; from toolret.cli import main; code = main(sys.argv[1:]); "
-        "print(code, *{'torch', 'transformers', 'sentence_transformers', 'sklearn'}"
-        " & sys.modules.keys())"
+        "print(code, *{'torch', 'transformers', 'sentence_transformers', 'sklearn', 'pydantic', "
+        "'rich'} & sys.modules.keys())"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code, "search", "--index", str(index.store.folder), "cancel order"],

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,9 @@ _KEY = 64
 
 _ROWS = 2_048
 """Rows of the file that are joined at a time: some megabytes."""
+
+_LONGEST = 100_000
+"""Characters: SQLite joins a gigabyte at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,9 @@ def keep_checked(
             return
     if sum(len(each.records) for each in contents.values()) < _WORTH:
         return
+    rows = (record.row for each in contents.values() for record in each.records.values())
+    if max(map(len, chain(rows, texts_of.values()))) > _LONGEST:
+        return
     digests: list[str] = []
     stored: list[str] = []
     (last,) = connection.execute("SELECT max(number) FROM vectors").fetchone()
@@ -215,6 +221,7 @@ def _joined(
             if column == "vector":
                 vectors = zlib.crc32(content)
             else:
+                texts.update(b"%d|" % len(content))
                 texts.update(content)
         yield _Joined(found, f"{texts.hexdigest()}{vectors:08x}")
 

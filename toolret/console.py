@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from toolret.errors import ToolretError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
     from toolret.index import Progress, ToolIndex
 
 __all__ = ["add_index_options", "learn", "opened", "positive", "progress", "write"]
@@ -58,14 +61,13 @@ def opened(options: argparse.Namespace, *, create: bool = True) -> Iterator[Tool
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Bars on the terminal, made when there is something to show; nothing into a file."""
-    from rich.console import Console
-    from rich.progress import Progress as Bars
-    from rich.progress import TaskID
-
-    bars = Bars(console=Console(stderr=True), transient=True)
+    made: list[Bars] = []
     tasks: dict[str, TaskID] = {}
 
     def show(kind: str, done: int, total: int) -> None:
+        if not made:
+            made.append(_bars())
+        (bars,) = made
         if not bars.console.is_terminal:
             return
         if kind not in tasks:
@@ -77,7 +79,14 @@ def progress() -> Iterator[Progress]:
         yield show
     finally:
         if tasks:
-            bars.stop()
+            made[0].stop()
+
+
+def _bars() -> Bars:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(console=Console(stderr=True), transient=True)
 
 
 def write(path: Path, text: str) -> None:

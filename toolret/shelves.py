@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar, overload
@@ -51,6 +51,10 @@ class Items(Sequence[Item]):
         if isinstance(place, slice):
             return [self._item(i) for i in range(*place.indices(len(self)))]
         return self._item(place)
+
+    def __iter__(self) -> Iterator[Item]:
+        for place, cell in enumerate(self._cells):
+            yield self._item(place) if isinstance(cell, str) else cell
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Items) and list(self) == list(other)
