@@ -28,6 +28,7 @@ class Columns:
     Attributes:
         namespaces: Number of each tool's namespace, shape ``(tools,)``, from 0 on.
         permissions: Number of each tool's permissions, shape ``(tools,)``, from 0 on.
+        permitting: For each of these numbers, the first tool that has it.
         names: Digests of all names of the tools, ascending: some tools have three.
         named: The tool that each of these is a name of.
         demo_of: As ``Layout`` has it.
@@ -39,6 +40,7 @@ class Columns:
 
     namespaces: Ints
     permissions: Ints
+    permitting: Ints
     names: Ints
     named: Ints
     demo_of: Ints
@@ -84,7 +86,10 @@ def columns_of(snapshot: Snapshot) -> Columns:
     namespaces = {
         name: number for number, name in enumerate(sorted({t.namespace for t in tools.items}))
     }
-    permissions: dict[Permissions, int] = {}
+    firsts: dict[Permissions, int] = {}
+    for place, tool in enumerate(tools.items):
+        firsts.setdefault(tool.permissions, place)
+    permissions = {some: number for number, some in enumerate(firsts)}
     # A tool that was removed after it was demonstrated is no evidence.
     tools_of_demo = [
         [tools.positions[tool] for tool in item.tools if tool in tools.positions]
@@ -101,10 +106,8 @@ def columns_of(snapshot: Snapshot) -> Columns:
     order = np.argsort(digests, kind="stable")
     return Columns(
         namespaces=np.array([namespaces[tool.namespace] for tool in tools.items], dtype=np.intp),
-        permissions=np.array(
-            [permissions.setdefault(t.permissions, len(permissions)) for t in tools.items],
-            dtype=np.intp,
-        ),
+        permissions=np.array([permissions[t.permissions] for t in tools.items], dtype=np.intp),
+        permitting=np.array(list(firsts.values()), dtype=np.intp),
         names=digests[order],
         named=np.array([place for _, place in named], dtype=np.intp)[order],
         demo_of=np.repeat(np.arange(len(tools_of_demo)), [len(some) for some in tools_of_demo]),

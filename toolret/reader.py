@@ -80,8 +80,8 @@ class Reader:
         kept = index.derived_path if snapshot.tools.items else None
         self.searcher = Searcher(snapshot, index.embedder, kept=kept)
         self.fit: Fit = fit_index(index, self.searcher)
-        firsts = np.unique(self.searcher.columns.permissions, return_index=True)[1]
-        self._each_permissions = [snapshot.tools.items[first] for first in firsts.tolist()]
+        firsts = self.searcher.columns.permitting.tolist()
+        self._each_permissions = [snapshot.tools.items[first] for first in firsts]
         self.answers: Recent[Hashable, Selection] = Recent(_ANSWERS_REMEMBERED)
 
     def allowed(self, allow: Allow) -> Bools | None:

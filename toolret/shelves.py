@@ -56,12 +56,6 @@ class Items(Sequence[Item]):
         for place, cell in enumerate(self._cells):
             yield self._item(place) if isinstance(cell, str) else cell
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Items) and list(self) == list(other)
-
-    def __hash__(self) -> int:
-        return hash(tuple(self))
-
     def parsed(self, keys: Sequence[str]) -> dict[str, Item]:
         """The items that were looked at, by these keys of all."""
         pairs = zip(keys, self._cells, strict=True)
