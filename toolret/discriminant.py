@@ -18,9 +18,11 @@ from toolret.signals import Bools, Floats, Ints, sums_of
 __all__ = [
     "Centroids",
     "Discriminant",
+    "Gaussians",
     "centroids",
     "discriminants",
     "fit_discriminant",
+    "gaussians",
     "without",
 ]
 
@@ -126,13 +128,56 @@ def discriminants(groups: Centroids, query: Floats) -> Floats:
         groups: The groups.
         query: Shape ``(dimensions,)``.
     """
-    fits = np.zeros(len(groups.filled), dtype=np.float32)
-    if groups.filled.any():
-        whitened = (query - groups.centre) @ groups.whitening
-        found = groups.means @ whitened - groups.halves
+    whitened = (query - groups.centre) @ groups.whitening
+    return _in_deviations(groups.means @ whitened - groups.halves, groups.filled)
+
+
+@dataclass(frozen=True, slots=True)
+class Gaussians:
+    """The groups without their members, to which a query is put instead.
+
+    A mean's product with a query is the sum of its members' products, so nothing as large as the
+    means has to be kept, nor read for each request.
+
+    Attributes:
+        centre: As in ``Discriminant``.
+        precision: Inverse of the covariance, shape ``(dimensions, dimensions)``.
+        counts: As in ``Discriminant``.
+        halves: As in ``Centroids``, but for all groups; 0 for an empty one.
+    """
+
+    centre: Floats
+    precision: Floats
+    counts: Floats
+    halves: Floats
+
+    def asked(self, query: Floats) -> Floats:
+        """What the members' vectors are multiplied with: shape ``(dimensions,)``."""
+        return np.asarray((query - self.centre) @ self.precision, dtype=np.float32)
+
+    def discriminants(self, asked: Floats, sums: Floats) -> Floats:
+        """As ``discriminants``, given the sums of each group's products with what was asked."""
+        filled = self.counts > 0
+        sums = (sums - self.counts * (self.centre @ asked))[filled]
+        means = sums / (self.counts[filled] + np.float32(_PRIOR_COUNT))
+        return _in_deviations(means - self.halves[filled], filled)
+
+
+def gaussians(model: Discriminant) -> Gaussians:
+    """The groups as a query is put to their members."""
+    some = centroids(model)
+    halves = np.zeros(len(model.counts), dtype=np.float32)
+    halves[some.filled] = some.halves
+    return Gaussians(model.centre, model.whitening @ model.whitening.T, model.counts, halves)
+
+
+def _in_deviations(found: Floats, filled: Bools) -> Floats:
+    """Of the groups that are filled, in units of their deviation; the others are like the worst."""
+    fits = np.zeros(len(filled), dtype=np.float32)
+    if len(found):
         found = (found - found.mean()) / (found.std() + 1e-6)
         fits[:] = found.min()
-        fits[groups.filled] = found
+        fits[filled] = found
     return fits
 
 

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 __all__ = [
     "Bools",
     "Floats",
+    "Grouping",
     "Ints",
     "Order",
     "best_of_group",
     "best_of_tool",
+    "products",
     "shares",
     "sums_of",
     "top",
@@ -37,7 +39,64 @@ _SURE = 3
 _GROUP = 64
 """Values of which only the largest is looked at first: a tenth of the time of sorting them all."""
 
+_AT_ONCE = 2**18
+"""Multiplications that OpenBLAS does in the thread that asks: more are shared out among threads,
+which is no faster where reading memory is what takes the time, costs twice the work, and has a
+request wait for a busy core."""
+
+_MOST_ROWS = 64
+"""Vectors in one such piece: more gain nothing."""
+
 _TINY = 1e-6
+
+
+class Grouping:
+    """Memberships in groups, in the order of the groups, so that those of a group are neighbours.
+
+    Adding or comparing neighbours is ten times as fast as doing so in the group's place.
+
+    Args:
+        member: For each membership, the member.
+        group: For the same, the group.
+        groups: How many groups there are; some may be empty.
+    """
+
+    def __init__(self, member: Ints, group: Ints, groups: int) -> None:
+        order = np.argsort(group, kind="stable")
+        ordered = group[order]
+        self._member = member[order]
+        self._starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        self._filled = ordered[self._starts]
+        self._groups = groups
+        self.counts: Ints = np.bincount(group, minlength=groups)
+
+    def sums(self, values: Floats) -> Floats:
+        """From each member's value to each group's sum, 0 if it is empty: ``(..., groups)``."""
+        return self._reduced(np.add, values)
+
+    def best(self, values: Floats) -> Floats:
+        """The largest of each group's members' values, at least 0: ``(..., groups)``."""
+        return self._reduced(np.maximum, values).clip(min=0)
+
+    def _reduced(self, reduce: np.ufunc, values: Floats) -> Floats:
+        found = np.zeros((*values.shape[:-1], self._groups), dtype=values.dtype)
+        if len(self._member):
+            of_members = np.take(values, self._member, axis=-1)
+            found[..., self._filled] = reduce.reduceat(of_members, self._starts, axis=-1)
+        return found
+
+
+def products(queries: Floats, vectors: Floats) -> Floats:
+    """The inner products of a few queries with many vectors: shape ``(queries, vectors)``."""
+    found = np.empty((len(queries), len(vectors)), dtype=np.float32)
+    if len(vectors) and len(queries):
+        rows = max(1, min(_MOST_ROWS, _AT_ONCE // queries.size))
+        even = len(vectors) // rows * rows
+        pieces = vectors[:even].reshape(-1, rows, vectors.shape[1]).transpose(0, 2, 1)
+        places = found[:, :even].reshape(len(queries), -1, rows).transpose(1, 0, 2)
+        np.matmul(queries, pieces, out=places)
+        np.matmul(queries, vectors[even:].T, out=found[:, even:])
+    return found
 
 
 class Order:
