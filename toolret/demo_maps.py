@@ -54,7 +54,8 @@ class DemoMaps:
     Attributes:
         set_of_demo: The set of tools that each uses, shape ``(demos,)``.
         moments: Of the ridge regression: shape ``(dimensions, dimensions)``.
-        shift: From a request to the tools that it needs: shape ``(dimensions, dimensions)``.
+        shift: From a request to the tools that it needs: shape ``(dimensions, dimensions)``, a row
+            for each dimension of what comes of it.
         sets: The sets of tools as groups.
         groups: The tools as groups.
     """
@@ -76,7 +77,7 @@ class DemoMaps:
         """
         whole, queries = as_demos[0], len(as_demos)
         to_sets, to_groups = self.sets.asked(whole), self.groups.asked(whole)
-        asked = np.concatenate([as_demos, [to_sets], as_demos @ self.moments, [to_groups]])
+        asked = np.concatenate([as_demos, [to_sets], products(as_demos, self.moments), [to_groups]])
         said = products(asked, vectors)
         of_sets = np.bincount(
             self.set_of_demo, weights=said[queries], minlength=len(self.sets.counts)
@@ -84,10 +85,10 @@ class DemoMaps:
         of_tools = layout.uses.sums(said[queries + 1 :])
         return Said(
             said[:queries].T,
-            of_tools[:queries].T,
-            _unit(as_tools + as_demos @ self.shift),
+            layout.uses.spread(of_tools[:queries]).T,
+            _unit(as_tools + products(as_demos, self.shift)),
             self.sets.discriminants(to_sets, of_sets.astype(np.float32)),
-            self.groups.discriminants(to_groups, of_tools[queries]),
+            self.groups.discriminants(to_groups, layout.uses.spread(of_tools[queries])),
         )
 
     def arrays(self) -> Arrays:
@@ -129,7 +130,7 @@ class DemoModels:
         return DemoMaps(
             set_of_demo=self._set_of_demo,
             moments=self._ridge.moments,
-            shift=np.asarray(self._ridge.solved.T @ self._to_tools, dtype=np.float32),
+            shift=np.asarray(self._to_tools.T @ self._ridge.solved, dtype=np.float32),
             sets=gaussians(self._sets),
             groups=gaussians(self._groups),
         )

@@ -9,11 +9,12 @@ means and the covariance are all there is.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from toolret.signals import Bools, Floats, Ints, sums_of
+from toolret.signals import Bools, Floats, Ints, products, sums_of
 
 __all__ = [
     "Centroids",
@@ -153,13 +154,13 @@ class Gaussians:
 
     def asked(self, query: Floats) -> Floats:
         """What the members' vectors are multiplied with: shape ``(dimensions,)``."""
-        return np.asarray((query - self.centre) @ self.precision, dtype=np.float32)
+        return np.asarray(products((query - self.centre)[None], self.precision)[0])
 
     def discriminants(self, asked: Floats, sums: Floats) -> Floats:
         """As ``discriminants``, given the sums of each group's products with what was asked."""
         filled = self.counts > 0
         sums = (sums - self.counts * (self.centre @ asked))[filled]
-        means = sums / (self.counts[filled] + np.float32(_PRIOR_COUNT))
+        means = sums / (self.counts[filled] + _PRIOR_COUNT)
         return _in_deviations(means - self.halves[filled], filled)
 
 
@@ -171,7 +172,7 @@ def gaussians(model: Discriminant) -> Gaussians:
     return Gaussians(model.centre, model.whitening @ model.whitening.T, model.counts, halves)
 
 
-def _in_deviations(found: Floats, filled: Bools) -> Floats:
+def _in_deviations(found: NDArray[Any], filled: Bools) -> Floats:
     """Of the groups that are filled, in units of their deviation; the others are like the worst."""
     fits = np.zeros(len(filled), dtype=np.float32)
     if len(found):

@@ -42,6 +42,8 @@ _SHOWN = {
 }
 """The feature whose value stands for a signal when it is explained."""
 
+_SHOWN_COLUMNS = [FEATURES.index(_SHOWN[signal]) for signal in SIGNALS]
+
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
@@ -137,30 +139,32 @@ class Reader:
         common = parts.mean(axis=0, keepdims=True) if len(parts) else parts
         rest = weights.share * log_shares(scores) + weights.intercept + common.sum()
         parts = parts - common
-        named = np.isin(evidence.tools, self._called_by_name(request.text))
+        called = self._called_by_name(request.text)
+        named = np.isin(evidence.tools, called) if called else np.zeros(len(scores), np.bool_)
         exact = named * _EXACT_NAME_ODDS
         odds = (parts.sum(axis=1) + rest + exact).astype(np.float32)
-        likely = probabilities(odds)
+        first = np.argsort(-odds, kind="stable")[:most]
+        values = evidence.features[first][:, _SHOWN_COLUMNS]
+        sums = np.stack([parts[first][:, some].sum(axis=1) for some in SIGNALS.values()], axis=1)
         hits = []
-        for row in np.argsort(-odds, kind="stable")[:most]:
-            found = [
-                Evidence(
-                    signal,
-                    value=float(evidence.features[row, FEATURES.index(_SHOWN[signal])]),
-                    contribution=float(parts[row, columns].sum()),
-                )
-                for signal, columns in SIGNALS.items()
-            ]
+        for row, chance, value, part in zip(
+            first.tolist(),
+            probabilities(odds[first]).tolist(),
+            values.tolist(),
+            sums.tolist(),
+            strict=True,
+        ):
+            found = list(map(Evidence, SIGNALS, value, part))
             found.append(Evidence("against the others", float(rest[row]), float(rest[row])))
             if named[row]:
                 found.append(Evidence("exact name", 1.0, _EXACT_NAME_ODDS))
             found.sort(key=lambda item: -abs(item.contribution))
-            hits.append(Hit(tools[evidence.tools[row]], float(likely[row]), tuple(found)))
+            hits.append(Hit(tools[evidence.tools[row]], chance, tuple(found)))
         inputs = need_inputs(self.searcher.layout, comparisons, allowed=allowed)
         need, least = self.fit.need(evidence.features, inputs, recall=recall, precision=precision)
         chance = float(probabilities(np.array(need, dtype=np.float32)))
-        called = int(named.sum())
-        return Ranking(tuple(hits), called, chance, called > 0 or need >= least)
+        by_name = int(named.sum())
+        return Ranking(tuple(hits), by_name, chance, by_name > 0 or need >= least)
 
     def choose_demos(
         self,
