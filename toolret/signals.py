@@ -170,7 +170,9 @@ class Order:
 def top(values: Floats, count: int) -> Ints:
     """Positions of the largest values, ties by position, best first."""
     if len(values) > count:
-        least = _reached(values, count)
+        least = values.min()
+        if np.count_nonzero(values > least) > count:
+            least = _reached(values, count)
         positions = np.flatnonzero(values > least)
         if (missing := count - len(positions)) > 0:
             level = np.flatnonzero(values == least)[:missing]
