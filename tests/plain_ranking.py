@@ -178,8 +178,9 @@ def _demo_features(
     lexical = np.where(heard, comparisons.demo_lexical, np.float32(0))
     lexical = (lexical / max(float(lexical.max()), _TINY)).astype(np.float32)
     ridge = comparisons.demo_ridge
-    set_shares = np.zeros(tools, dtype=np.float32)
-    np.add.at(set_shares, layout.tool_of_set, shares(comparisons.demo_sets)[layout.set_of])
+    set_shares = np.bincount(
+        layout.tool_of_set, weights=shares(comparisons.demo_sets)[layout.set_of], minlength=tools
+    )
     best = float(whole.max())
     features[:] = np.stack(
         [

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolret.comparisons import Comparisons, Layout
 from toolret.signals import Bools, Floats, Grouping, Ints, shares, top, vote_weights
@@ -76,7 +78,8 @@ class DemoEvidence:
         votes = uses.sums(np.stack(weights))
         self._votes, self._lexical_votes = votes[:-1], votes[-1]
         self._ridge = np.take(comparisons.demo_ridge.T, self._tools, axis=1)
-        set_shares = layout.sets.sums(shares(comparisons.demo_sets))
+        # Twice as exact: most are next to nothing, and their order says who is put forward.
+        set_shares = layout.sets.sums(shares(comparisons.demo_sets).astype(np.float64))
         self._set_shares = layout.sets.spread(set_shares)[self._tools]
         self._group_shares = shares(comparisons.demo_groups)[self._tools]
 
@@ -133,5 +136,5 @@ class DemoEvidence:
         return features
 
 
-def _logarithm(values: Floats) -> Floats:
+def _logarithm(values: NDArray[Any]) -> Floats:
     return np.asarray(np.log(values + _VOTE_FLOOR), dtype=np.float32)

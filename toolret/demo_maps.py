@@ -79,16 +79,16 @@ class DemoMaps:
         to_sets, to_groups = self.sets.asked(whole), self.groups.asked(whole)
         asked = np.concatenate([as_demos, [to_sets], products(as_demos, self.moments), [to_groups]])
         said = products(asked, vectors)
-        of_sets = np.bincount(
-            self.set_of_demo, weights=said[queries], minlength=len(self.sets.counts)
-        )
+        # Every set is one of a demonstration at least.
+        of_sets = np.bincount(self.set_of_demo, weights=said[queries]).astype(np.float32)
         of_tools = layout.uses.sums(said[queries + 1 :])
+        groups = self.groups.discriminants(to_groups, of_tools[queries])
         return Said(
             said[:queries].T,
             layout.uses.spread(of_tools[:queries]).T,
             _unit(as_tools + products(as_demos, self.shift)),
-            self.sets.discriminants(to_sets, of_sets.astype(np.float32)),
-            self.groups.discriminants(to_groups, layout.uses.spread(of_tools[queries])),
+            self.sets.discriminants(to_sets, of_sets),
+            layout.uses.spread(groups, empty=groups.min()),
         )
 
     def arrays(self) -> Arrays:

@@ -9,10 +9,9 @@ means and the covariance are all there is.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolret.signals import Bools, Floats, Ints, products, sums_of
 
@@ -129,8 +128,13 @@ def discriminants(groups: Centroids, query: Floats) -> Floats:
         groups: The groups.
         query: Shape ``(dimensions,)``.
     """
-    whitened = (query - groups.centre) @ groups.whitening
-    return _in_deviations(groups.means @ whitened - groups.halves, groups.filled)
+    fits = np.zeros(len(groups.filled), dtype=np.float32)
+    if groups.filled.any():
+        whitened = (query - groups.centre) @ groups.whitening
+        found = _in_deviations(groups.means @ whitened - groups.halves)
+        fits[:] = found.min()
+        fits[groups.filled] = found
+    return fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +147,8 @@ class Gaussians:
     Attributes:
         centre: As in ``Discriminant``.
         precision: Inverse of the covariance, shape ``(dimensions, dimensions)``.
-        counts: As in ``Discriminant``.
-        halves: As in ``Centroids``, but for all groups; 0 for an empty one.
+        counts: How many members each group has that is not empty, shape ``(filled,)``.
+        halves: As in ``Centroids``.
     """
 
     centre: Floats
@@ -157,29 +161,26 @@ class Gaussians:
         return np.asarray(products((query - self.centre)[None], self.precision)[0])
 
     def discriminants(self, asked: Floats, sums: Floats) -> Floats:
-        """As ``discriminants``, given the sums of each group's products with what was asked."""
-        filled = self.counts > 0
-        sums = (sums - self.counts * (self.centre @ asked))[filled]
-        means = sums / (self.counts[filled] + _PRIOR_COUNT)
-        return _in_deviations(means - self.halves[filled], filled)
+        """As ``discriminants`` of the groups that are not empty: shape ``(filled,)``.
+
+        Args:
+            asked: As ``asked`` gives it.
+            sums: Of each group's members' products with that, shape ``(filled,)``.
+        """
+        centred = sums - self.counts * (self.centre @ asked)
+        return _in_deviations(centred / (self.counts + np.float32(_PRIOR_COUNT)) - self.halves)
 
 
 def gaussians(model: Discriminant) -> Gaussians:
     """The groups as a query is put to their members."""
     some = centroids(model)
-    halves = np.zeros(len(model.counts), dtype=np.float32)
-    halves[some.filled] = some.halves
-    return Gaussians(model.centre, model.whitening @ model.whitening.T, model.counts, halves)
+    precision = model.whitening @ model.whitening.T
+    return Gaussians(model.centre, precision, model.counts[some.filled], some.halves)
 
 
-def _in_deviations(found: NDArray[Any], filled: Bools) -> Floats:
-    """Of the groups that are filled, in units of their deviation; the others are like the worst."""
-    fits = np.zeros(len(filled), dtype=np.float32)
-    if len(found):
-        found = (found - found.mean()) / (found.std() + 1e-6)
-        fits[:] = found.min()
-        fits[filled] = found
-    return fits
+def _in_deviations(found: Floats) -> Floats:
+    """Less their mean, in units of their deviation."""
+    return np.asarray((found - found.mean()) / (found.std() + 1e-6), dtype=np.float32)
 
 
 def without(model: Discriminant, left_out: Ints) -> Discriminant:

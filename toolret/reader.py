@@ -22,7 +22,7 @@ from toolret.searcher import Searcher
 from toolret.selection import Selection
 from toolret.signals import Bools
 from toolret.types import Demo, DemoHit, Evidence, Hit, Permissions, Query, Request
-from toolret.weighing import contributions, listwise_scores, log_shares, probabilities
+from toolret.weighing import contributions, log_shares, probabilities
 
 __all__ = ["Ranking", "Reader"]
 
@@ -133,8 +133,8 @@ class Reader:
         tools = self.snapshot.tools.items
         evidence = gather(self.searcher.layout, comparisons, allowed=allowed)
         weights = self.fit.weights(evidence.features)
-        scores = listwise_scores(evidence.features, weights)
-        parts = contributions(evidence.features, weights) * weights.slope
+        added = contributions(evidence.features, weights)
+        scores, parts = added.sum(axis=1), added * weights.slope
         # Explained against the average candidate: what all share tells none apart.
         common = parts.mean(axis=0, keepdims=True) if len(parts) else parts
         rest = weights.share * log_shares(scores) + weights.intercept + common.sum()
@@ -187,8 +187,6 @@ class Reader:
             return ()
         positions = [tools.positions[hit.tool.id] for hit in chosen]
         vectors = tools.vectors[positions]
-        layout = self.searcher.layout
-        uses_one = np.isin(layout.tool_of, positions)
         cosines = self.fit.prior.cosines
         return choose_demos(
             demos.items,
@@ -201,7 +199,7 @@ class Reader:
             near_copy=cosines.equivalent(NEAR_COPY),
             confusable=cosines.equivalent(CONFUSABLE),
             may_show=may_show,
-            among=np.unique(layout.demo_of[uses_one]),
+            among=self.searcher.layout.uses.members(np.array(positions)),
         )
 
     def may_show(self, allow: Allow, allowed: Bools | None) -> Callable[[Demo], bool] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ __all__ = [
 Floats = NDArray[np.float32]
 Ints = NDArray[np.intp]
 Bools = NDArray[np.bool_]
+
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 _RANK_OFFSET = 11
 """Of reciprocal ranks: small, so that the first few places differ (Cormack et al. use 60, which
@@ -66,14 +69,14 @@ class Grouping:
 
     def __init__(self, member: Ints, group: Ints, groups: int) -> None:
         order = np.argsort(group, kind="stable")
-        ordered = group[order]
         self._member = member[order]
-        self._starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        self._ordered = group[order]
+        self._starts = np.flatnonzero(np.diff(self._ordered, prepend=-1))
         self._groups = groups
-        self.filled: Ints = ordered[self._starts]
+        self.filled: Ints = self._ordered[self._starts]
         self.counts: Ints = np.diff(self._starts, append=len(order))
 
-    def sums(self, values: Floats) -> Floats:
+    def sums(self, values: NDArray[_Float]) -> NDArray[_Float]:
         """From the members' values to the sums of the filled groups: shape ``(..., filled)``."""
         return self._reduced(np.add, values)
 
@@ -81,17 +84,25 @@ class Grouping:
         """The same for the largest values, at least 0."""
         return self._reduced(np.maximum, values).clip(min=0)
 
-    def spread(self, of_filled: Floats) -> Floats:
-        """The same values for all groups, 0 for an empty one: shape ``(..., groups)``."""
-        found = np.zeros((*of_filled.shape[:-1], self._groups), dtype=np.float32)
+    def members(self, groups: Ints) -> Ints:
+        """Who is in any of some groups, of which there is one at least: ascending, each once."""
+        starts = np.searchsorted(self._ordered, groups)
+        ends = np.searchsorted(self._ordered, groups, side="right")
+        bounds = zip(starts.tolist(), ends.tolist(), strict=True)
+        return np.unique(np.concatenate([self._member[start:end] for start, end in bounds]))
+
+    def spread(self, of_filled: NDArray[_Float], empty: float = 0.0) -> NDArray[_Float]:
+        """The same values for all groups, and one for the empty ones: shape ``(..., groups)``."""
+        found = np.full((*of_filled.shape[:-1], self._groups), empty, dtype=of_filled.dtype)
         found[..., self.filled] = of_filled
         return found
 
-    def _reduced(self, reduce: np.ufunc, values: Floats) -> Floats:
+    def _reduced(self, reduce: np.ufunc, values: NDArray[_Float]) -> NDArray[_Float]:
         if not len(self.filled):
-            return np.empty((*values.shape[:-1], 0), dtype=np.float32)
+            return np.empty((*values.shape[:-1], 0), dtype=values.dtype)
         of_members = np.take(values, self._member, axis=-1)
-        return np.asarray(reduce.reduceat(of_members, self._starts, axis=-1), dtype=np.float32)
+        found: NDArray[_Float] = reduce.reduceat(of_members, self._starts, axis=-1)
+        return found
 
 
 def products(queries: Floats, vectors: Floats) -> Floats:
