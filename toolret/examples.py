@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from toolret.signals import products
 from toolret.types import Demo, DemoHit
 
 __all__ = ["CONFUSABLE", "NEAR_COPY", "choose_demos"]
@@ -92,7 +93,7 @@ def choose_demos(
         hits.append(DemoHit(demos[best], float(similarities[best]), _reason(new, rivals)))
         shown.update(demos[best].tools)
         chances[shows[row] > 0] = 0
-        redundancy = np.maximum(redundancy, near @ near[row])
+        redundancy = np.maximum(redundancy, products(near[row : row + 1], near)[0])
         kept = [r for r, i in enumerate(candidates) if i != best and redundancy[r] < near_copy]
         candidates = [candidates[r] for r in kept]
         near, shows, redundancy = near[kept], shows[kept], redundancy[kept]
