@@ -147,9 +147,10 @@ class Order:
     @cached_property
     def _few_above(self) -> tuple[Ints, Order] | None:
         """Where the values are above the lowest, if most are the lowest, such as no common word."""
-        above = np.flatnonzero(self.values > self.values.min())
-        if len(above) > len(self.values) / 2:
+        high = self.values > self.values.min()
+        if np.count_nonzero(high) > len(high) / 2:
             return None
+        above = np.flatnonzero(high)
         return above, Order(self.values[above])
 
     @cached_property
