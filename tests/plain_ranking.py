@@ -76,9 +76,8 @@ def votes(
     nearness = np.exp((values[voters] - values[voters[0]]) / temperature)
     weights = np.zeros(len(values), dtype=np.float32)
     weights[voters] = nearness / nearness.sum()
-    found = np.zeros(tools, dtype=np.float32)
-    np.add.at(found, tool_of, weights[demo_of])
-    return found
+    found = np.bincount(tool_of, weights=weights[demo_of], minlength=tools)
+    return found.astype(np.float32)
 
 
 def gather(
