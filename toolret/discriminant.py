@@ -9,9 +9,10 @@ means and the covariance are all there is.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolret.signals import Bools, Floats, Ints, products, sums_of
 
@@ -178,7 +179,7 @@ def gaussians(model: Discriminant) -> Gaussians:
     return Gaussians(model.centre, precision, model.counts[some.filled], some.halves)
 
 
-def _in_deviations(found: Floats) -> Floats:
+def _in_deviations(found: NDArray[Any]) -> Floats:
     """Less their mean, in units of their deviation."""
     return np.asarray((found - found.mean()) / (found.std() + 1e-6), dtype=np.float32)
 
