@@ -9,7 +9,7 @@ import numpy as np
 
 from toolret.comparisons import Comparisons, Layout
 from toolret.ranking import DEMO_FEATURES, FEATURES, TEXT_FEATURES, Evidence
-from toolret.signals import Bools, Floats, Ints, best_of_group, best_of_tool, shares, votes
+from toolret.signals import Bools, Floats, Ints, best_of_group, shares
 
 _DEPTH = 40
 
@@ -33,6 +33,8 @@ _PUT_FORWARD_BY_DEMOS = (
 _TEMPERATURE = 0.03
 
 _LEXICAL_TEMPERATURE = 0.1
+
+_VOTERS = 60
 
 _ABOUT = 20
 
@@ -59,6 +61,23 @@ def reciprocal_ranks(values: Floats) -> Floats:
 def best_reciprocal_ranks(values: Floats) -> Floats:
     ranks = np.max([reciprocal_ranks(column) for column in values.T], axis=0)
     return np.asarray(ranks, dtype=np.float32)
+
+
+def best_of_tool(values: Floats, demo_of: Ints, tool_of: Ints, tools: int) -> Floats:
+    best = np.zeros(tools, dtype=np.float32)
+    np.maximum.at(best, tool_of, values[demo_of])
+    return best
+
+
+def votes(
+    values: Floats, demo_of: Ints, tool_of: Ints, tools: int, *, temperature: float
+) -> Floats:
+    voters = top(values, _VOTERS)
+    nearness = np.exp((values[voters] - values[voters[0]]) / temperature)
+    weights = np.zeros(len(values), dtype=np.float32)
+    weights[voters] = nearness / nearness.sum()
+    found = np.bincount(tool_of, weights=weights[demo_of], minlength=tools)
+    return found.astype(np.float32)
 
 
 def gather(

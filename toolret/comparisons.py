@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from toolret.signals import Floats, Ints
+import numpy as np
+
+from toolret.signals import Bools, Floats, Grouping, Ints
 
 __all__ = ["Comparisons", "Layout"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """What does not change between requests.
 
@@ -29,6 +32,20 @@ class Layout:
     tool_of: Ints
     set_of: Ints
     tool_of_set: Ints
+
+    @cached_property
+    def uses(self) -> Grouping:
+        """The demonstrations by the tools that they use."""
+        return Grouping(self.demo_of, self.tool_of, len(self.tool_vectors))
+
+    @cached_property
+    def sets(self) -> Grouping:
+        """The sets by their tools."""
+        return Grouping(self.set_of, self.tool_of_set, len(self.tool_vectors))
+
+    def using(self, demos: int) -> Bools:
+        """Which of so many demonstrations use a tool."""
+        return np.bincount(self.demo_of, minlength=demos) > 0
 
 
 @dataclass(frozen=True, slots=True)

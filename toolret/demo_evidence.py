@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolret.comparisons import Comparisons, Layout
-from toolret.signals import Bools, Floats, Ints, best_of_tool, shares, top, votes
+from toolret.signals import Bools, Floats, Grouping, Ints, shares, top, vote_weights
 
 __all__ = ["DEMO_FEATURES", "DemoEvidence"]
 
@@ -47,7 +47,7 @@ _TINY = 1e-6
 
 
 class DemoEvidence:
-    """The features of the demonstrations, as columns over all tools or for a few of them.
+    """The features of the demonstrations, as columns over the tools that they use.
 
     Args:
         layout: What is indexed.
@@ -57,40 +57,46 @@ class DemoEvidence:
     """
 
     def __init__(self, layout: Layout, comparisons: Comparisons, heard: Bools) -> None:
-        self._tools = len(layout.tool_vectors)
-        self._layout = layout
-        self._comparisons = comparisons
-        uses = slice(None) if heard.all() else heard[layout.demo_of]
-        self._demo_of, self._tool_of = layout.demo_of[uses], layout.tool_of[uses]
-        self._count = np.bincount(self._tool_of, minlength=self._tools)
-        self.used = self._count > 0
-        """Which tools a heard demonstration uses, shape ``(tools,)``."""
-        dense = np.where(heard, comparisons.demo_dense.T, np.float32(-1))
-        self._dense = dense
-        lexical = np.where(heard, comparisons.demo_lexical, np.float32(0))
-        self._lexical = (lexical / max(float(lexical.max()), _TINY)).astype(np.float32)
+        uses, dense, lexical = layout.uses, comparisons.demo_dense.T, comparisons.demo_lexical
+        if not heard.all():
+            some = heard[layout.demo_of]
+            uses = Grouping(layout.demo_of[some], layout.tool_of[some], len(layout.tool_vectors))
+            dense = np.where(heard, dense, np.float32(-1))
+            lexical = np.where(heard, lexical, np.float32(0))
+        relative = lexical / max(float(lexical.max()), _TINY)
+        self._tools = uses.filled
+        self._counts = uses.counts
+        self._used = np.zeros(len(layout.tool_vectors), dtype=np.bool_)
+        self._used[self._tools] = True
         self._best = float(dense[0].max())
-        self._nearest = self._best_of_tool(dense[0])
-        self._votes = [self._votes_of(each, _TEMPERATURE) for each in dense]
-        self._set_shares = np.bincount(
-            layout.tool_of_set,
-            weights=shares(comparisons.demo_sets)[layout.set_of],
-            minlength=self._tools,
+        # Shape (..., used tools) from here on.
+        self._nearest, self._clause_nearest, self._lexical_nearest = uses.best(
+            np.stack([dense[0], dense.max(axis=0), relative])
         )
-        self._group_shares = shares(comparisons.demo_groups)
+        weights = [vote_weights(each, temperature=_TEMPERATURE) for each in dense]
+        weights.append(vote_weights(relative, temperature=_LEXICAL_TEMPERATURE))
+        votes = uses.sums(np.stack(weights))
+        self._votes, self._lexical_votes = votes[:-1], votes[-1]
+        self._ridge = np.take(comparisons.demo_ridge.T, self._tools, axis=1)
+        # Twice as exact: most are next to nothing, and their order says who is put forward.
+        set_shares = layout.sets.sums(shares(comparisons.demo_sets).astype(np.float64))
+        self._set_shares = layout.sets.spread(set_shares)[self._tools]
+        self._group_shares = shares(comparisons.demo_groups)[self._tools]
 
     def put_forward(self, depth: int, allowed: Bools | None) -> Iterator[Ints]:
         """The first tools of each signal, of those that may be found."""
-        used = np.flatnonzero(self.used if allowed is None else self.used & allowed)
+        rows = np.arange(len(self._tools))
+        if allowed is not None:
+            rows = np.flatnonzero(allowed[self._tools])
         for values in (
-            self._nearest[used],
-            _logarithm(self._votes[0][used]),
-            np.max([each[used] for each in self._votes], axis=0),
-            self._comparisons.demo_ridge[used, 0],
-            _logarithm(self._set_shares[used]),
-            _logarithm(self._group_shares[used]),
+            self._nearest,
+            _logarithm(self._votes[0]),
+            self._votes.max(axis=0),
+            self._ridge[0],
+            _logarithm(self._set_shares),
+            _logarithm(self._group_shares),
         ):
-            yield used[top(values, depth)]
+            yield self._tools[rows[top(values[rows], depth)]]
 
     def features(self, tools: Ints, about: Ints) -> Floats:
         """Shape ``(tools, len(DEMO_FEATURES))``; 0 for a tool that no heard demonstration uses.
@@ -100,42 +106,34 @@ class DemoEvidence:
             about: Those of the tools that the request is about as far as their texts tell.
         """
         features = np.zeros((len(tools), len(DEMO_FEATURES)), dtype=np.float32)
-        used = self.used[tools]
+        used = self._used[tools]
         if not used.any():
             return features
-        ridge = self._comparisons.demo_ridge
-        some = tools[used]
-        votes_of_queries = [each[some] for each in self._votes]
-        nearest = self._nearest[some]
+        some = np.searchsorted(self._tools, tools[used])
+        nearest, votes, ridge = self._nearest[some], self._votes[:, some], self._ridge[:, some]
         features[used] = np.stack(
             [
                 nearest,
                 nearest - self._best,
-                _logarithm(votes_of_queries[0]),
-                self._best_of_tool(self._dense.max(axis=0))[some],
-                np.mean(votes_of_queries, axis=0),
-                np.max(votes_of_queries, axis=0),
-                self._best_of_tool(self._lexical)[some],
-                self._votes_of(self._lexical, _LEXICAL_TEMPERATURE)[some],
-                ridge[some, 0],
-                ridge[some].max(axis=1),
-                ridge[some, 0] - ridge[self.used, 0].max(),
+                _logarithm(votes[0]),
+                self._clause_nearest[some],
+                votes.mean(axis=0),
+                votes.max(axis=0),
+                self._lexical_nearest[some],
+                self._lexical_votes[some],
+                ridge[0],
+                ridge.max(axis=0),
+                ridge[0] - self._ridge[0].max(),
                 _logarithm(self._set_shares[some]),
                 _logarithm(self._group_shares[some]),
-                np.log1p(self._count[some]),
+                np.log1p(self._counts[some]),
                 np.ones(len(some)),
                 np.full(len(some), self._best),
-                np.full(len(some), self.used[about].mean()),
+                np.full(len(some), self._used[about].mean()),
             ],
             axis=1,
         )
         return features
-
-    def _best_of_tool(self, values: Floats) -> Floats:
-        return best_of_tool(values, self._demo_of, self._tool_of, self._tools)
-
-    def _votes_of(self, values: Floats, temperature: float) -> Floats:
-        return votes(values, self._demo_of, self._tool_of, self._tools, temperature=temperature)
 
 
 def _logarithm(values: NDArray[Any]) -> Floats:

@@ -9,10 +9,17 @@ import numpy as np
 
 from toolret.comparisons import Layout
 from toolret.derived import Arrays, nested, under
-from toolret.discriminant import Centroids, Discriminant, centroids, discriminants, fit_discriminant
+from toolret.discriminant import (
+    Discriminant,
+    Gaussians,
+    centroids,
+    discriminants,
+    fit_discriminant,
+    gaussians,
+)
 from toolret.discriminant import without as members_without
 from toolret.ridge import Ridge, fit_ridge, ridge_weights, without
-from toolret.signals import Floats, Ints, sums_of
+from toolret.signals import Floats, Ints, products, sums_of
 
 __all__ = ["DemoMaps", "DemoModels", "Said"]
 
@@ -22,6 +29,7 @@ class Said:
     """What the demonstrations say of a request.
 
     Attributes:
+        cosines: Of each demonstration, shape ``(demos, queries)``.
         ridge: Of each tool, shape ``(tools, queries)``.
         aligned: The queries as the demonstrations' tools would have them: unit vectors, shape
             ``(queries, dimensions)``.
@@ -29,6 +37,7 @@ class Said:
         groups: Discriminants of the tools, shape ``(tools,)``.
     """
 
+    cosines: Floats
     ridge: Floats
     aligned: Floats
     sets: Floats
@@ -37,37 +46,58 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class DemoMaps:
-    """Linear maps that hold all demonstrations.
+    """Small maps of a request, so that one product with the demonstrations' vectors says all.
+
+    What takes time is to read those vectors; whatever else they are summed up to is linear in
+    them, and comes of the sums of their products.
 
     Attributes:
-        used: The demonstrated tools, ascending.
-        ridge: For each of them, the map from a request to its ridge regression: shape
-            ``(used, dimensions)``.
-        shift: From a request to the tools that it needs: shape ``(dimensions, dimensions)``.
+        set_of_demo: The set of tools that each uses, shape ``(demos,)``.
+        moments: Of the ridge regression: shape ``(dimensions, dimensions)``.
+        shift: From a request to the tools that it needs: shape ``(dimensions, dimensions)``, a row
+            for each dimension of what comes of it.
         sets: The sets of tools as groups.
         groups: The tools as groups.
     """
 
-    used: Ints
-    ridge: Floats
+    set_of_demo: Ints
+    moments: Floats
     shift: Floats
-    sets: Centroids
-    groups: Centroids
+    sets: Gaussians
+    groups: Gaussians
 
-    def say(self, as_tools: Floats, as_demos: Floats, tools: int) -> Said:
-        """Of a request, given the vectors of its queries in search of tools and demonstrations."""
-        ridge = np.zeros((tools, len(as_demos)), dtype=np.float32)
-        ridge[self.used] = self.ridge @ as_demos.T
+    def say(self, layout: Layout, vectors: Floats, as_tools: Floats, as_demos: Floats) -> Said:
+        """Of a request.
+
+        Args:
+            layout: What is indexed.
+            vectors: Of the demonstrations, shape ``(demos, dimensions)``.
+            as_tools: Vectors of the queries in search of tools.
+            as_demos: The same in search of demonstrations.
+        """
+        whole, queries = as_demos[0], len(as_demos)
+        to_sets, to_groups = self.sets.asked(whole), self.groups.asked(whole)
+        asked = np.concatenate([as_demos, [to_sets], products(as_demos, self.moments), [to_groups]])
+        said = products(asked, vectors)
+        # Every set is one of a demonstration at least.
+        of_sets = np.bincount(self.set_of_demo, weights=said[queries]).astype(np.float32)
+        of_tools = layout.uses.sums(said[queries + 1 :])
+        groups = self.groups.discriminants(to_groups, of_tools[queries])
         return Said(
-            ridge,
-            _unit(as_tools + as_demos @ self.shift),
-            discriminants(self.sets, as_demos[0]),
-            discriminants(self.groups, as_demos[0]),
+            said[:queries].T,
+            layout.uses.spread(of_tools[:queries]).T,
+            _unit(as_tools + products(as_demos, self.shift)),
+            self.sets.discriminants(to_sets, of_sets),
+            layout.uses.spread(groups, empty=groups.min()),
         )
 
     def arrays(self) -> Arrays:
         """The same as arrays, to be kept in a file."""
-        own: Arrays = {"used": self.used, "ridge": self.ridge, "shift": self.shift}
+        own: Arrays = {
+            "set_of_demo": self.set_of_demo,
+            "moments": self.moments,
+            "shift": self.shift,
+        }
         return nested(own=own, sets=asdict(self.sets), groups=asdict(self.groups))
 
     @classmethod
@@ -75,8 +105,8 @@ class DemoMaps:
         """The inverse of ``arrays``."""
         return cls(
             **under(arrays, "own"),
-            sets=Centroids(**under(arrays, "sets")),
-            groups=Centroids(**under(arrays, "groups")),
+            sets=Gaussians(**under(arrays, "sets")),
+            groups=Gaussians(**under(arrays, "groups")),
         )
 
 
@@ -97,14 +127,12 @@ class DemoModels:
 
     def maps(self) -> DemoMaps:
         """For requests to which all demonstrations speak."""
-        solved = self._ridge.solved
-        used, row = np.unique(self._layout.tool_of, return_inverse=True)
         return DemoMaps(
-            used=used,
-            ridge=sums_of(solved[self._layout.demo_of], row, len(used)),
-            shift=np.asarray(solved.T @ self._to_tools, dtype=np.float32),
-            sets=centroids(self._sets),
-            groups=centroids(self._groups),
+            set_of_demo=self._set_of_demo,
+            moments=self._ridge.moments,
+            shift=np.asarray(self._to_tools.T @ self._ridge.solved, dtype=np.float32),
+            sets=gaussians(self._sets),
+            groups=gaussians(self._groups),
         )
 
     def say_without(self, as_tools: Floats, as_demos: Floats, left_out: Ints) -> Said:
@@ -115,6 +143,7 @@ class DemoModels:
             return discriminants(centroids(members_without(model, left_out)), as_demos[0])
 
         return Said(
+            products(as_demos, self._vectors).T,
             sums_of(weights[self._layout.demo_of], self._layout.tool_of, self._tools),
             _unit(as_tools + weights.T @ self._to_tools),
             without_some(self._sets),

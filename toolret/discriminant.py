@@ -9,18 +9,21 @@ means and the covariance are all there is.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from toolret.signals import Bools, Floats, Ints, sums_of
+from toolret.signals import Bools, Floats, Ints, products, sums_of
 
 __all__ = [
     "Centroids",
     "Discriminant",
+    "Gaussians",
     "centroids",
     "discriminants",
     "fit_discriminant",
+    "gaussians",
     "without",
 ]
 
@@ -129,11 +132,56 @@ def discriminants(groups: Centroids, query: Floats) -> Floats:
     fits = np.zeros(len(groups.filled), dtype=np.float32)
     if groups.filled.any():
         whitened = (query - groups.centre) @ groups.whitening
-        found = groups.means @ whitened - groups.halves
-        found = (found - found.mean()) / (found.std() + 1e-6)
+        found = _in_deviations(groups.means @ whitened - groups.halves)
         fits[:] = found.min()
         fits[groups.filled] = found
     return fits
+
+
+@dataclass(frozen=True, slots=True)
+class Gaussians:
+    """The groups without their members, to which a query is put instead.
+
+    A mean's product with a query is the sum of its members' products, so nothing as large as the
+    means has to be kept, nor read for each request.
+
+    Attributes:
+        centre: As in ``Discriminant``.
+        precision: Inverse of the covariance, shape ``(dimensions, dimensions)``.
+        counts: How many members each group has that is not empty, shape ``(filled,)``.
+        halves: As in ``Centroids``.
+    """
+
+    centre: Floats
+    precision: Floats
+    counts: Floats
+    halves: Floats
+
+    def asked(self, query: Floats) -> Floats:
+        """What the members' vectors are multiplied with: shape ``(dimensions,)``."""
+        return np.asarray(products((query - self.centre)[None], self.precision)[0])
+
+    def discriminants(self, asked: Floats, sums: Floats) -> Floats:
+        """As ``discriminants`` of the groups that are not empty: shape ``(filled,)``.
+
+        Args:
+            asked: As ``asked`` gives it.
+            sums: Of each group's members' products with that, shape ``(filled,)``.
+        """
+        centred = sums - self.counts * (self.centre @ asked)
+        return _in_deviations(centred / (self.counts + np.float32(_PRIOR_COUNT)) - self.halves)
+
+
+def gaussians(model: Discriminant) -> Gaussians:
+    """The groups as a query is put to their members."""
+    some = centroids(model)
+    precision = model.whitening @ model.whitening.T
+    return Gaussians(model.centre, precision, model.counts[some.filled], some.halves)
+
+
+def _in_deviations(found: NDArray[Any]) -> Floats:
+    """Less their mean, in units of their deviation."""
+    return np.asarray((found - found.mean()) / (found.std() + 1e-6), dtype=np.float32)
 
 
 def without(model: Discriminant, left_out: Ints) -> Discriminant:

@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from toolret.signals import products
 from toolret.types import Demo, DemoHit
 
 __all__ = ["CONFUSABLE", "NEAR_COPY", "choose_demos"]
@@ -77,18 +78,13 @@ def choose_demos(
     showable: Iterable[int] = (i for i in using if may_show is None or may_show(demos[i]))
     candidates = list(islice(showable, _FIRST))
     near = vectors[candidates]
+    shows = _shows([demos[i].tools for i in candidates], list(likely))
+    chances = np.array(list(likely.values()), dtype=np.float64)
     redundancy = np.zeros(len(candidates), dtype=np.float32)
     shown: set[str] = set()
     hits: list[DemoHit] = []
     while candidates and len(hits) < most:
-        worth = np.array(
-            [
-                similarities[i]
-                + sum(likely.get(tool, 0.0) for tool in set(demos[i].tools) - shown)
-                / len(demos[i].tools)
-                for i in candidates
-            ]
-        )
+        worth = similarities[candidates] + (shows @ chances).astype(np.float32)
         row = int(np.argmax(worth - _REDUNDANCY_WEIGHT * redundancy))
         if worth[row] < related:
             break
@@ -96,11 +92,23 @@ def choose_demos(
         new = [tool for tool in demos[best].tools if tool in likely and tool not in shown]
         hits.append(DemoHit(demos[best], float(similarities[best]), _reason(new, rivals)))
         shown.update(demos[best].tools)
-        redundancy = np.maximum(redundancy, near @ near[row])
+        chances[shows[row] > 0] = 0
+        redundancy = np.maximum(redundancy, products(near[row : row + 1], near)[0])
         kept = [r for r, i in enumerate(candidates) if i != best and redundancy[r] < near_copy]
         candidates = [candidates[r] for r in kept]
-        near, redundancy = near[kept], redundancy[kept]
+        near, shows, redundancy = near[kept], shows[kept], redundancy[kept]
     return tuple(hits)
+
+
+def _shows(tools_of_demo: Sequence[Sequence[str]], offered: Sequence[str]) -> NDArray[np.float64]:
+    """Of each demonstration's tools, which share each offered one is: ``(demos, offered)``."""
+    columns = {tool: column for column, tool in enumerate(offered)}
+    found = np.zeros((len(tools_of_demo), len(offered)))
+    for row, tools in enumerate(tools_of_demo):
+        for tool in tools:
+            if tool in columns:
+                found[row, columns[tool]] = 1 / len(tools)
+    return found
 
 
 def _rivals(

@@ -81,7 +81,9 @@ class Postings:
             number = self.numbers.get(token)
             if number is not None:
                 some = slice(self.starts[number], self.starts[number + 1])
-                scores[self.positions[some]] += self.values[some]
+                # NumPy would widen them to this, once to read and once to write.
+                places = self.positions[some].astype(np.intp)
+                scores[places] += self.values[some]
         return scores
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
 
 __all__ = ["RESERVED", "ids_by_name", "said_names", "wire_name"]
@@ -79,6 +80,7 @@ def _is_identifier(word: str) -> bool:
     return any(mark in word for mark in "_.:/-") or (not rest.isupper() and rest != rest.lower())
 
 
+@lru_cache(maxsize=65_536)  # the same tools are offered again and again
 def wire_name(tool_id: str) -> str:
     """The function name that stands for a tool id, matching ``^[a-zA-Z][a-zA-Z0-9_-]{0,63}$``.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,15 +59,22 @@ class Need:
                 reach it, were both kinds equally frequent; the threshold is raised until it
                 holds, at the cost of recall.
         """
-        least = min(float(np.quantile(self.needing, 1 - recall)), 0.0) if recall < 1 else -np.inf
-        if precision is None:
-            return least
-        needing, idle = np.array(self.needing), np.array(self.idle)
-        for candidate in sorted({least, *(odds for odds in self.needing if odds > least)}):
-            right, wrong = (needing >= candidate).mean(), (idle >= candidate).mean()
-            if right >= precision * (right + wrong):
-                return candidate
-        return float(needing.max())
+        return _threshold(self.needing, self.idle, recall, precision)
+
+
+@lru_cache(maxsize=64)  # a retriever's targets seldom change, and sorting takes time
+def _threshold(
+    needing: tuple[float, ...], idle: tuple[float, ...], recall: float, precision: float | None
+) -> float:
+    least = min(float(np.quantile(needing, 1 - recall)), 0.0) if recall < 1 else -np.inf
+    if precision is None:
+        return least
+    needed, unneeded = np.array(needing), np.array(idle)
+    for candidate in sorted({least, *(odds for odds in needing if odds > least)}):
+        right, wrong = (needed >= candidate).mean(), (unneeded >= candidate).mean()
+        if right >= precision * (right + wrong):
+            return candidate
+    return float(needed.max())
 
 
 def need_inputs(
@@ -84,14 +92,15 @@ def need_inputs(
         allowed: Tools that may be found, shape ``(tools,)``.
         heard: Demonstrations that count, shape ``(demos,)``.
     """
-    dense = comparisons.dense if allowed is None else comparisons.dense[allowed]
+    dense = comparisons.dense.T
+    if allowed is not None:
+        dense = np.take(dense, np.flatnonzero(allowed), axis=1)
     demos = comparisons.demo_dense[:, 0] if len(comparisons.demo_dense) else np.empty(0)
     counts = np.ones(len(demos), dtype=np.bool_) if heard is None else heard
-    uses = np.zeros(len(demos), dtype=np.bool_)
-    uses[layout.demo_of] = True
+    uses = layout.using(len(demos))
     return np.array(
         [
-            dense[:, 0].max(initial=0),
+            dense[0].max(initial=0),
             dense.max(initial=0),
             demos[counts & uses].max(initial=0),
             demos[counts & ~uses].max(initial=0),

@@ -22,7 +22,7 @@ from toolret.searcher import Searcher
 from toolret.selection import Selection
 from toolret.signals import Bools
 from toolret.types import Demo, DemoHit, Evidence, Hit, Query, Request
-from toolret.weighing import contributions, listwise_scores, log_shares, probabilities
+from toolret.weighing import contributions, log_shares, probabilities
 
 __all__ = ["Ranking", "Reader"]
 
@@ -41,6 +41,8 @@ _SHOWN = {
     "demonstrations": "demo_clause_nearest",
 }
 """The feature whose value stands for a signal when it is explained."""
+
+_SHOWN_COLUMNS = [FEATURES.index(_SHOWN[signal]) for signal in SIGNALS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,37 +123,38 @@ class Reader:
         tools = self.snapshot.tools.items
         evidence = gather(self.searcher.layout, comparisons, allowed=allowed)
         weights = self.fit.weights(evidence.features)
-        scores = listwise_scores(evidence.features, weights)
-        parts = contributions(evidence.features, weights) * weights.slope
+        added = contributions(evidence.features, weights)
+        scores, parts = added.sum(axis=1), added * weights.slope
         # Explained against the average candidate: what all share tells none apart.
         common = parts.mean(axis=0, keepdims=True) if len(parts) else parts
         rest = weights.share * log_shares(scores) + weights.intercept + common.sum()
         parts = parts - common
-        called_by_name = self.searcher.columns.called(said_names(request.text))
-        named = np.isin(evidence.tools, called_by_name)
+        called = self.searcher.columns.called(said_names(request.text))
+        named = np.isin(evidence.tools, called) if called else np.zeros(len(scores), np.bool_)
         exact = named * _EXACT_NAME_ODDS
         odds = (parts.sum(axis=1) + rest + exact).astype(np.float32)
-        likely = probabilities(odds)
+        first = np.argsort(-odds, kind="stable")[:most]
+        values = evidence.features[first][:, _SHOWN_COLUMNS]
+        sums = np.stack([parts[first][:, some].sum(axis=1) for some in SIGNALS.values()], axis=1)
         hits = []
-        for row in np.argsort(-odds, kind="stable")[:most]:
-            found = [
-                Evidence(
-                    signal,
-                    value=float(evidence.features[row, FEATURES.index(_SHOWN[signal])]),
-                    contribution=float(parts[row, columns].sum()),
-                )
-                for signal, columns in SIGNALS.items()
-            ]
+        for row, chance, value, part in zip(
+            first.tolist(),
+            probabilities(odds[first]).tolist(),
+            values.tolist(),
+            sums.tolist(),
+            strict=True,
+        ):
+            found = list(map(Evidence, SIGNALS, value, part))
             found.append(Evidence("against the others", float(rest[row]), float(rest[row])))
             if named[row]:
                 found.append(Evidence("exact name", 1.0, _EXACT_NAME_ODDS))
             found.sort(key=lambda item: -abs(item.contribution))
-            hits.append(Hit(tools[evidence.tools[row]], float(likely[row]), tuple(found)))
+            hits.append(Hit(tools[evidence.tools[row]], chance, tuple(found)))
         inputs = need_inputs(self.searcher.layout, comparisons, allowed=allowed)
         need, least = self.fit.need(evidence.features, inputs, recall=recall, precision=precision)
         chance = float(probabilities(np.array(need, dtype=np.float32)))
-        called = int(named.sum())
-        return Ranking(tuple(hits), called, chance, called > 0 or need >= least)
+        by_name = int(named.sum())
+        return Ranking(tuple(hits), by_name, chance, by_name > 0 or need >= least)
 
     def choose_demos(
         self,
@@ -174,8 +177,6 @@ class Reader:
             return ()
         positions = [tools.positions[hit.tool.id] for hit in chosen]
         vectors = tools.vectors[positions]
-        layout = self.searcher.layout
-        uses_one = np.isin(layout.tool_of, positions)
         cosines = self.fit.prior.cosines
         return choose_demos(
             demos.items,
@@ -188,7 +189,7 @@ class Reader:
             near_copy=cosines.equivalent(NEAR_COPY),
             confusable=cosines.equivalent(CONFUSABLE),
             may_show=may_show,
-            among=np.unique(layout.demo_of[uses_one]),
+            among=self.searcher.layout.uses.members(np.array(positions)),
         )
 
     def may_show(self, allow: Allow, allowed: Bools | None) -> Callable[[Demo], bool] | None:

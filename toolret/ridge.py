@@ -27,10 +27,12 @@ class Ridge:
 
     Attributes:
         vectors: Of the demonstrations, shape ``(demos, dimensions)``.
-        solved: The vectors times the inverse of their penalised second moments, same shape.
+        moments: Inverse of their penalised second moments: shape ``(dimensions, dimensions)``.
+        solved: The vectors times that, same shape.
     """
 
     vectors: Floats
+    moments: Floats
     solved: Floats
 
 
@@ -38,7 +40,9 @@ def fit_ridge(vectors: Floats) -> Ridge:
     """The regression on demonstrations with these vectors."""
     moments = (vectors.T @ vectors).astype(np.float64)
     moments[np.diag_indices_from(moments)] += _PENALTY
-    return Ridge(vectors, np.asarray(vectors @ np.linalg.inv(moments), dtype=np.float32))
+    inverse = np.linalg.inv(moments)
+    solved = np.asarray(vectors @ inverse, dtype=np.float32)
+    return Ridge(vectors, inverse.astype(np.float32), solved)
 
 
 def ridge_weights(ridge: Ridge, queries: Floats) -> Floats:

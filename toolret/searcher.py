@@ -20,7 +20,7 @@ from toolret.fitting import Example, leave_out
 from toolret.index import Snapshot
 from toolret.lexical import Postings, bm25, name_shares, words
 from toolret.ranking import gather
-from toolret.signals import Floats, Ints
+from toolret.signals import Floats, Ints, products
 
 __all__ = ["Searcher"]
 
@@ -155,22 +155,22 @@ class Searcher:
         if self._maps is None:
             nothing = np.empty(0, dtype=np.float32)
             ridge = np.zeros((len(tools.items), len(queries)), dtype=np.float32)
-            said = Said(ridge, as_tools, nothing, nothing)
+            said = Said(products(as_demos, demos.vectors).T, ridge, as_tools, nothing, nothing)
         elif left_out is None:
-            said = self._maps.say(as_tools, as_demos, len(tools.items))
+            said = self._maps.say(self.layout, demos.vectors, as_tools, as_demos)
         else:
             said = self._models.say_without(as_tools, as_demos, left_out)
         tokens = [words(query) for query in queries]
         # Both in one product: what takes time is to read the tools' vectors.
-        products = _products(tools.vectors, np.concatenate([as_tools, said.aligned]))
+        cosines = products(np.concatenate([as_tools, said.aligned]), tools.vectors)
         once = dict.fromkeys(tokens[0])
         return Comparisons(
-            dense=products[:, : len(queries)],
-            aligned=products[:, len(queries) :],
+            dense=cosines[: len(queries)].T,
+            aligned=cosines[len(queries) :].T,
             lexical=np.stack([self._words_of_tools.scores(some) for some in tokens]).T,
             names=self._names.scores(once),
             namespace_names=self._namespaces.scores(once),
-            demo_dense=_products(demos.vectors, as_demos),
+            demo_dense=said.cosines,
             demo_ridge=said.ridge,
             demo_sets=said.sets,
             demo_groups=said.groups,
@@ -185,10 +185,3 @@ def _derived(kept: Path, digest: str, derive: Callable[[], Arrays]) -> Arrays:
         arrays = derive()
         write_arrays(kept, digest, arrays)
     return arrays
-
-
-def _products(vectors: Vectors, queries: Vectors) -> Floats:
-    """Shape ``(vectors, queries)``, with what is one query's lying together."""
-    if not len(vectors):
-        return np.empty((0, len(queries)), dtype=np.float32)
-    return np.asfortranarray(vectors @ queries.T)

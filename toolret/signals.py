@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,19 +11,22 @@ from numpy.typing import NDArray
 __all__ = [
     "Bools",
     "Floats",
+    "Grouping",
     "Ints",
     "Order",
     "best_of_group",
-    "best_of_tool",
+    "products",
     "shares",
     "sums_of",
     "top",
-    "votes",
+    "vote_weights",
 ]
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.intp]
 Bools = NDArray[np.bool_]
+
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 _RANK_OFFSET = 11
 """Of reciprocal ranks: small, so that the first few places differ (Cormack et al. use 60, which
@@ -37,7 +41,81 @@ _SURE = 3
 _GROUP = 64
 """Values of which only the largest is looked at first: a tenth of the time of sorting them all."""
 
+_AT_ONCE = 2**18
+"""Multiplications that OpenBLAS does in the thread that asks: more are shared out among threads,
+which is no faster where reading memory is what takes the time, costs twice the work, and has a
+request wait for a busy core."""
+
+_MOST_ROWS = 64
+"""Vectors in one such piece: more gain nothing."""
+
 _TINY = 1e-6
+
+
+class Grouping:
+    """Memberships in groups, in the order of the groups, so that those of a group are neighbours.
+
+    Adding or comparing neighbours is faster than doing so in the place of each one's group.
+
+    Args:
+        member: For each membership, the member.
+        group: For the same, the group.
+        groups: How many groups there are; some may be empty.
+
+    Attributes:
+        filled: The groups that are not empty, ascending.
+        counts: How many members each of these has.
+    """
+
+    def __init__(self, member: Ints, group: Ints, groups: int) -> None:
+        order = np.argsort(group, kind="stable")
+        self._member = member[order]
+        self._ordered = group[order]
+        self._starts = np.flatnonzero(np.diff(self._ordered, prepend=-1))
+        self._groups = groups
+        self.filled: Ints = self._ordered[self._starts]
+        self.counts: Ints = np.diff(self._starts, append=len(order))
+
+    def sums(self, values: NDArray[_Float]) -> NDArray[_Float]:
+        """From the members' values to the sums of the filled groups: shape ``(..., filled)``."""
+        return self._reduced(np.add, values)
+
+    def best(self, values: Floats) -> Floats:
+        """The same for the largest values, at least 0."""
+        return self._reduced(np.maximum, values).clip(min=0)
+
+    def members(self, groups: Ints) -> Ints:
+        """Who is in any of some groups, of which there is one at least: ascending, each once."""
+        starts = np.searchsorted(self._ordered, groups)
+        ends = np.searchsorted(self._ordered, groups, side="right")
+        bounds = zip(starts.tolist(), ends.tolist(), strict=True)
+        return np.unique(np.concatenate([self._member[start:end] for start, end in bounds]))
+
+    def spread(self, of_filled: NDArray[_Float], empty: float = 0.0) -> NDArray[_Float]:
+        """The same values for all groups, and one for the empty ones: shape ``(..., groups)``."""
+        found = np.full((*of_filled.shape[:-1], self._groups), empty, dtype=of_filled.dtype)
+        found[..., self.filled] = of_filled
+        return found
+
+    def _reduced(self, reduce: np.ufunc, values: NDArray[_Float]) -> NDArray[_Float]:
+        if not len(self.filled):
+            return np.empty((*values.shape[:-1], 0), dtype=values.dtype)
+        of_members = np.take(values, self._member, axis=-1)
+        found: NDArray[_Float] = reduce.reduceat(of_members, self._starts, axis=-1)
+        return found
+
+
+def products(queries: Floats, vectors: Floats) -> Floats:
+    """The inner products of a few queries with many vectors: shape ``(queries, vectors)``."""
+    found = np.empty((len(queries), len(vectors)), dtype=np.float32)
+    if len(vectors) and len(queries):
+        rows = max(1, min(_MOST_ROWS, _AT_ONCE // queries.size))
+        even = len(vectors) // rows * rows
+        pieces = vectors[:even].reshape(-1, rows, vectors.shape[1]).transpose(0, 2, 1)
+        places = found[:, :even].reshape(len(queries), -1, rows).transpose(1, 0, 2)
+        np.matmul(queries, pieces, out=places)
+        np.matmul(queries, vectors[even:].T, out=found[:, even:])
+    return found
 
 
 class Order:
@@ -52,44 +130,61 @@ class Order:
 
     def reciprocal_ranks(self, positions: Ints) -> Floats:
         """``1 / (11 + rank)`` at these positions, ranks from 0 on (after Cormack et al., 2009)."""
-        ranks = self._few_above
-        ranks = self._ranks(positions) if ranks is None else ranks[positions]
-        return np.asarray(1 / (_RANK_OFFSET + ranks.astype(np.float32)), dtype=np.float32)
-
-    @cached_property
-    def _few_above(self) -> Ints | None:
-        """The ranks of all, if most values are the same lowest one, such as no word in common."""
-        above = np.flatnonzero(self.values > self.values.min())
-        if len(above) > len(self.values) / 2:
-            return None
-        ranks = np.empty(len(self.values), dtype=np.intp)
-        level = np.ones(len(self.values), dtype=np.bool_)
-        level[above] = False
-        ranks[level] = np.arange(len(above), len(self.values))
-        ranks[above[np.argsort(-self.values[above], kind="stable")]] = np.arange(len(above))
-        return ranks
-
-    @cached_property
-    def _ascending(self) -> Floats:
-        return np.sort(self.values)
+        ranks = self._ranks(positions).astype(np.float32)
+        return np.asarray(1 / (_RANK_OFFSET + ranks), dtype=np.float32)
 
     def _ranks(self, positions: Ints) -> Ints:
-        # Values are sorted ten times as fast as their positions, and ties are rare here.
-        values = self.values[positions]
-        upper = np.searchsorted(self._ascending, values, side="right")
-        tied = upper - np.searchsorted(self._ascending, values, side="left") > 1
-        ranks = len(self.values) - upper
-        for value in np.unique(values[tied]):
-            level = np.flatnonzero(self.values == value)
-            rows = np.flatnonzero(tied & (values == value))
-            ranks[rows] += np.searchsorted(level, positions[rows])
-        return ranks
+        if self._few_above is None:
+            return self._ranks_by_level(positions)
+        above, order = self._few_above
+        places = np.searchsorted(above, positions)
+        ranks = len(above) + positions - places
+        high = self.values[positions] > self.values.min()
+        if high.any():
+            ranks[high] = order._ranks(places[high])
+        return np.asarray(ranks, dtype=np.intp)
+
+    @cached_property
+    def _few_above(self) -> tuple[Ints, Order] | None:
+        """Where the values are above the lowest, if most are the lowest, such as no common word."""
+        high = self.values > self.values.min()
+        if np.count_nonzero(high) > len(high) / 2:
+            return None
+        above = np.flatnonzero(high)
+        return above, Order(self.values[above])
+
+    @cached_property
+    def _levels(self) -> tuple[Ints, Ints]:
+        """Of each value its level, and of each level how many values are in it; level 0 is lowest.
+
+        There are half as many levels as values, evenly spaced: what is above a value is counted
+        level by level, and only values of its own level are sorted. That is a third of the time of
+        sorting them all.
+        """
+        least, most = self.values.min(), self.values.max()
+        last = max(1, len(self.values) // 2)
+        levels = ((self.values - least) * (last / (most - least))).astype(np.intp)
+        return levels, np.bincount(levels)
+
+    def _ranks_by_level(self, positions: Ints) -> Ints:
+        levels, counts = self._levels
+        looked_at = np.zeros(len(counts), dtype=np.bool_)
+        looked_at[levels[positions]] = True
+        some = np.flatnonzero(looked_at[levels])
+        some = some[np.argsort(-self.values[some], kind="stable")]
+        passed_over = np.where(looked_at, 0, counts)
+        above = passed_over.sum() - passed_over.cumsum()
+        ranks = np.empty(len(self.values), dtype=np.intp)
+        ranks[some] = above[levels[some]] + np.arange(len(some))
+        return ranks[positions]
 
 
 def top(values: Floats, count: int) -> Ints:
     """Positions of the largest values, ties by position, best first."""
     if len(values) > count:
-        least = _reached(values, count)
+        least = values.min()
+        if np.count_nonzero(values > least) > count:
+            least = _reached(values, count)
         positions = np.flatnonzero(values > least)
         if (missing := count - len(positions)) > 0:
             level = np.flatnonzero(values == least)[:missing]
@@ -121,13 +216,6 @@ def best_of_group(values: Floats, groups: Ints) -> Floats:
     return best[groups]
 
 
-def best_of_tool(values: Floats, demo_of: Ints, tool_of: Ints, tools: int) -> Floats:
-    """The largest value among each tool's demonstrations, at least 0: shape ``(tools,)``."""
-    best = np.zeros(tools, dtype=np.float32)
-    np.maximum.at(best, tool_of, values[demo_of].astype(np.float32))
-    return best
-
-
 def sums_of(rows: Floats, groups: Ints, count: int) -> Floats:
     """The sum of each group's rows: shape ``(count, dimensions)``; 0 for an empty group."""
     sums = np.zeros((count, rows.shape[1]), dtype=np.float32)
@@ -146,17 +234,13 @@ def shares(discriminants: Floats) -> Floats:
     return np.asarray(shares / max(float(shares.sum()), _TINY), dtype=np.float32)
 
 
-def votes(
-    values: Floats, demo_of: Ints, tool_of: Ints, tools: int, *, temperature: float
-) -> Floats:
-    """Nearest neighbours' votes for their tools, weighed by a softmax of their similarity.
+def vote_weights(values: Floats, *, temperature: float) -> Floats:
+    """What each demonstration's vote for its tools counts: a softmax of the nearest ones' values.
 
-    Each demonstration gives its whole weight to every tool that it uses, so a request's tools
-    can all come near 1.
+    It gives its whole weight to every tool that it uses, so a request's tools can all come near 1.
     """
     voters = top(values, _VOTERS)
-    weight = np.zeros(len(values), dtype=np.float64)
-    weight[voters] = np.exp((values[voters] - values[voters[0]]) / temperature)
-    weight /= weight.sum()
-    share = np.bincount(tool_of, weights=weight[demo_of], minlength=tools)
-    return np.asarray(share, dtype=np.float32)
+    weights = np.zeros(len(values), dtype=np.float32)
+    nearness = np.exp((values[voters] - values[voters[0]]) / temperature)
+    weights[voters] = nearness / nearness.sum()
+    return weights

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from toolret.comparisons import Comparisons, Layout
-from toolret.signals import Floats, Ints, Order, best_of_group, top
+from toolret.signals import Floats, Ints, Order, best_of_group, products, top
 
 __all__ = ["TEXT_FEATURES", "TextEvidence"]
 
@@ -146,7 +146,7 @@ class TextEvidence:
                 self._comparisons.namespace_names[tools],
                 best_of_group(every_whole, namespaces)[rows],
                 best_of_group(self._relative[0], namespaces)[rows],
-                self._layout.tool_vectors[tools] @ neighbourhood,
+                products(neighbourhood[None], self._layout.tool_vectors[tools])[0],
             ],
             axis=1,
         ).astype(np.float32)
