@@ -152,8 +152,8 @@ def test_a_selection_maps_hostile_names_back(tmp_path: Path) -> None:
 def test_of_two_tools_with_one_name_only_one_is_offered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Somebody who looks long enough finds an id with the digest of another."""
     for module in ("names", "prompt", "columns"):
-    for module in ("names", "prompt", "reader"):
         monkeypatch.setattr(f"toolret.{module}.wire_name", lambda tool_id: tool_id.lower())
     assert toolret.names.ids_by_name(["Pay", "pay", "x"]) == {"pay": "Pay", "x": "x"}
     index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
