@@ -2,9 +2,10 @@
 
     python scripts/fit_prior.py ../shared/data
 
-Each set gives requests with known tools in three ways: its labelled requests against its tools
-alone, the same with its demonstrations, and these asked again, singly and in pairs, with
-themselves left out. Requests of the other sets, asked of it, are requests that need none of its
+Each set gives requests with known tools in four ways: its labelled requests against its tools
+alone, the same with its demonstrations, these asked again, singly and in pairs, with
+themselves left out, and the requests with what an LLM once wrote of their needs, where the set
+has that. Requests of the other sets, asked of it, are requests that need none of its
 tools. Every set counts alike, so that a large one does not decide. With ``--without NAME`` a set
 and its siblings are left out, which is how the prior is tested on data it has not seen; nothing is
 written then but the figures.
@@ -28,9 +29,11 @@ from toolret.fitting import Example, fit_weights
 from toolret.index import ToolIndex
 from toolret.learning import evenly, pairs, weights_to_json
 from toolret.need import fit_need, need_inputs
+from toolret.queries import sought
 from toolret.ranking import FEATURES, gather
 from toolret.rows import LabelledRequest, load_demos, load_requests
 from toolret.searcher import Searcher
+from toolret.types import Query
 from toolret.weighing import Weights
 
 SETS = (
@@ -80,7 +83,6 @@ FROM_VECTORS = [
     for i, name in enumerate(FEATURES)
     if name == "demo_any_nearest"
     or not name.startswith(("lexical", "name", "demo_lexical", "demo_count", "demo_any"))
-    or name.endswith("_dense")
 ]
 """Columns that vectors decide."""
 
@@ -173,6 +175,8 @@ def examples_of(
         requests = evenly(requests_of(folder, file), REQUESTS_OF_A_SET)
         searcher = Searcher(index.snapshot, embedder)
         found = [asked(searcher, request) for request in requests]
+        needs = written_needs(folder / f"{file}.jsonl")
+        found += [asked(searcher, r, needs[r.id]) for r in requests if r.id in needs]
         strange = [asked(searcher, request) for request in strangers]
         demos = folder / "demos.jsonl"
         if demos.exists():
@@ -187,9 +191,21 @@ def examples_of(
         return found, strange
 
 
-def asked(searcher: Searcher, request: LabelledRequest) -> Example:
+def written_needs(file: Path) -> dict[str, list[str]]:
+    """What an LLM wrote of the needs of a file's requests, where the rows hold it."""
+    rows = map(json.loads, file.read_text("utf-8").splitlines())
+    return {
+        row["id"]: [need["tool_description"] for need in row["rewritten"]["tool_needs"]]
+        for row in rows
+        if "rewritten" in row
+    }
+
+
+def asked(searcher: Searcher, request: LabelledRequest, needs: Sequence[str] = ()) -> Example:
     """A request as the ranking sees it; one of another set needs none of the tools."""
-    queries = [request.text, *split_clauses(request.text)]
+    parts = [Query(need, "need") for need in needs]
+    parts = parts or [Query(clause, "clause") for clause in split_clauses(request.text)]
+    queries = [query.text for query in sought([Query(request.text, "request"), *parts])]
     comparisons = searcher.compare(queries, searcher.embed(queries))
     evidence = gather(searcher.layout, comparisons)
     positions = searcher.snapshot.tools.positions

@@ -8,27 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from toolret.comparisons import Comparisons, Layout
-from toolret.ranking import DEMO_FEATURES, FEATURES, TEXT_FEATURES, Evidence
-from toolret.signals import Bools, Floats, Ints, best_of_group, shares
+from toolret.ranking import DEMO_FEATURES, FEATURES, Evidence
+from toolret.signals import Bools, Floats, Ints, shares
 
 _DEPTH = 40
-
-_PUT_FORWARD_BY_TEXT = (
-    "dense",
-    "dense_clause",
-    "dense_aligned",
-    "dense_aligned_clause",
-    "lexical",
-    "lexical_clause",
-)
-_PUT_FORWARD_BY_DEMOS = (
-    "demo_nearest",
-    "demo_votes",
-    "demo_clause_votes_best",
-    "demo_ridge",
-    "demo_set_share",
-    "demo_group_share",
-)
 
 _TEMPERATURE = 0.03
 
@@ -44,22 +27,19 @@ _VOTE_FLOOR = 1e-3
 
 _TINY = 1e-6
 
-_DENSE_RANK = TEXT_FEATURES.index("dense_rank")
-_LEXICAL_RANK = TEXT_FEATURES.index("lexical_rank")
-
 
 def top(values: Floats, count: int) -> Ints:
     return np.argsort(-values, kind="stable")[:count]
 
 
-def reciprocal_ranks(values: Floats) -> Floats:
+def reciprocal_ranks(values: Floats, offset: int) -> Floats:
     ranks = np.empty(len(values), dtype=np.float32)
     ranks[np.argsort(-values, kind="stable")] = np.arange(len(values))
-    return np.asarray(1 / (11 + ranks), dtype=np.float32)
+    return np.asarray(1 / (offset + ranks), dtype=np.float32)
 
 
-def best_reciprocal_ranks(values: Floats) -> Floats:
-    ranks = np.max([reciprocal_ranks(column) for column in values.T], axis=0)
+def own_first(values: Floats) -> Floats:
+    ranks = np.max([reciprocal_ranks(column, 1) for column in values.T], axis=0)
     return np.asarray(ranks, dtype=np.float32)
 
 
@@ -98,58 +78,58 @@ def gather(
     tools = np.arange(len(layout.tool_vectors)) if allowed is None else np.flatnonzero(allowed)
     if len(tools) == 0:
         return Evidence(tools, np.empty((0, len(FEATURES)), dtype=np.float32))
-    text = _text_features(layout, comparisons, tools)
-    by_text = text[:, _DENSE_RANK] + text[:, _LEXICAL_RANK]
-    demo = _demo_features(layout, comparisons, heard, tools[top(by_text, _ABOUT)])[tools]
-    features = np.concatenate([text, demo], axis=1)
-    chosen = _candidates(features)
+    text, by_text = _text_features(layout, comparisons, tools)
+    dense, lexical = comparisons.dense[tools, 0], comparisons.lexical[tools, 0]
+    about = tools[top(reciprocal_ranks(dense, 11) + reciprocal_ranks(lexical, 11), _ABOUT)]
+    demo, by_demos = _demo_features(layout, comparisons, heard, about)
+    features = np.concatenate([text, demo[tools]], axis=1)
+    chosen = _candidates(features, by_text, [values[tools] for values in by_demos])
     return Evidence(tools[chosen], features[chosen])
 
 
-def _text_features(layout: Layout, comparisons: Comparisons, tools: Ints) -> Floats:
+def _text_features(
+    layout: Layout, comparisons: Comparisons, tools: Ints
+) -> tuple[Floats, list[Floats]]:
+    """The features, and the values of which the first are put forward."""
     dense = comparisons.dense[tools]
     aligned = comparisons.aligned[tools]
     lexical = comparisons.lexical[tools]
     whole, clause = dense[:, 0], dense.max(axis=1)
     words, clause_words = lexical[:, 0], lexical.max(axis=1)
     relative = lexical / np.maximum(lexical.max(axis=0), _TINY)
-    namespaces = layout.namespaces[tools]
     nearest = tools[top(whole, _NEIGHBOURS)]
     neighbourhood = layout.tool_vectors[nearest].mean(axis=0)
-    return np.stack(
+    features = np.stack(
         [
             whole,
             clause,
             whole - whole.max(),
             clause - clause.max(),
-            reciprocal_ranks(whole),
-            reciprocal_ranks(clause),
             (dense - dense.max(axis=0)).max(axis=1),
-            best_reciprocal_ranks(dense),
+            own_first(dense),
             aligned[:, 0],
             aligned.max(axis=1),
             aligned[:, 0] - aligned[:, 0].max(),
-            relative[:, 0],
-            relative.max(axis=1),
+            relative[:, 0] ** 2,
+            relative.max(axis=1) ** 2,
             np.log1p(words),
             np.log1p(clause_words),
-            reciprocal_ranks(words),
-            reciprocal_ranks(clause_words),
-            best_reciprocal_ranks(lexical),
+            own_first(lexical),
             comparisons.names[tools],
+            comparisons.names[tools] >= 1,
             comparisons.namespace_names[tools],
-            best_of_group(whole, namespaces),
-            best_of_group(relative[:, 0], namespaces),
             layout.tool_vectors[tools] @ neighbourhood,
         ],
         axis=1,
     ).astype(np.float32)
+    by_text = [whole, clause, aligned[:, 0], aligned.max(axis=1)]
+    return features, [*by_text, relative[:, 0], relative.max(axis=1)]
 
 
 def _demo_features(
     layout: Layout, comparisons: Comparisons, heard: Bools | None, about: Ints
-) -> Floats:
-    """For all tools; 0 in every column for a tool that no heard demonstration uses.
+) -> tuple[Floats, list[Floats]]:
+    """The same for all tools; 0 in every column for one that no heard demonstration uses.
 
     ``about`` are the tools that the request is about as far as their texts tell.
     """
@@ -159,7 +139,7 @@ def _demo_features(
     if heard is None:
         heard = np.ones(demos, dtype=np.bool_)
     if not heard.any():
-        return features
+        return features, []
     uses = heard[layout.demo_of]
     demo_of, tool_of = layout.demo_of[uses], layout.tool_of[uses]
     count = np.bincount(tool_of, minlength=tools)
@@ -181,21 +161,20 @@ def _demo_features(
         layout.tool_of_set, weights=shares(comparisons.demo_sets)[layout.set_of], minlength=tools
     )
     best = float(whole.max())
+    log_votes = np.log(whole_votes + _VOTE_FLOOR).astype(np.float32)
+    log_set_shares = np.log(set_shares + _VOTE_FLOOR).astype(np.float32)
+    log_group_shares = np.log(shares(comparisons.demo_groups) + _VOTE_FLOOR).astype(np.float32)
     features[:] = np.stack(
         [
             nearest,
-            nearest - best,
-            np.log(whole_votes + _VOTE_FLOOR),
+            log_votes,
             best_of_tool(dense.max(axis=1), demo_of, tool_of, tools),
-            np.mean(clause_votes, axis=0),
             np.max(clause_votes, axis=0),
             best_of_tool(lexical, demo_of, tool_of, tools),
             votes(lexical, demo_of, tool_of, tools, temperature=_LEXICAL_TEMPERATURE),
-            ridge[:, 0],
             ridge.max(axis=1),
-            ridge[:, 0] - ridge[used, 0].max(),
-            np.log(set_shares + _VOTE_FLOOR),
-            np.log(shares(comparisons.demo_groups) + _VOTE_FLOOR),
+            log_set_shares,
+            log_group_shares,
             np.log1p(count),
             np.ones(tools),
             np.full(tools, best),
@@ -204,17 +183,17 @@ def _demo_features(
         axis=1,
     )
     features[~used] = 0
-    return features
+    by_demos = [nearest, log_votes, np.max(clause_votes, axis=0), ridge[:, 0]]
+    return features, [*by_demos, log_set_shares, log_group_shares]
 
 
-def _candidates(features: Floats) -> Ints:
+def _candidates(features: Floats, by_text: list[Floats], by_demos: list[Floats]) -> Ints:
     """Rows that are among the first of any signal."""
     chosen: set[int] = set()
-    for name in _PUT_FORWARD_BY_TEXT:
-        chosen.update(top(features[:, FEATURES.index(name)], _DEPTH).tolist())
+    for values in by_text:
+        chosen.update(top(values, _DEPTH).tolist())
     used = np.flatnonzero(features[:, FEATURES.index("demo_any")])
-    for name in _PUT_FORWARD_BY_DEMOS:
-        rows = used[top(features[used, FEATURES.index(name)], _DEPTH)]
-        chosen.update(rows.tolist())
+    for values in by_demos:
+        chosen.update(used[top(values[used], _DEPTH)].tolist())
     chosen.update(np.flatnonzero(features[:, FEATURES.index("name")] >= 1).tolist())
     return np.array(sorted(chosen), dtype=np.intp)

@@ -24,7 +24,6 @@ def catalog(demos: int = 300) -> tuple[Layout, Floats, DemoModels]:
     sets = {some: i for i, some in enumerate(dict.fromkeys(map(tuple, uses)))}
     layout = Layout(
         tool_vectors=unit(40, 12, seed=1),
-        namespaces=np.zeros(40, dtype=np.intp),
         demo_of=np.repeat(np.arange(demos), [len(some) for some in uses]),
         tool_of=np.array([tool for some in uses for tool in some]),
         set_of=np.array([i for i, some in enumerate(sets) for _ in some]),

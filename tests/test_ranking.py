@@ -33,13 +33,12 @@ def column(features: Array, name: str) -> list[float]:
 
 LAYOUT = Layout(
     tool_vectors=np.eye(4, dtype=np.float32),
-    namespaces=np.array([0, 0, 1, 1]),
     demo_of=np.array([0, 1, 1, 2]),
     tool_of=np.array([0, 0, 1, 2]),
     set_of=np.array([0, 1, 1, 2]),
     tool_of_set=np.array([0, 0, 1, 2]),
 )
-"""Four tools in two namespaces; three demonstrations, the middle one with two tools."""
+"""Four tools; three demonstrations, the middle one with two tools."""
 
 REQUEST = Comparisons(
     dense=floats([0.1, 0.2], [0.4, 0.1], [0.3, 0.9], [0.0, 0.0]),
@@ -74,15 +73,14 @@ def test_text_features() -> None:
     assert column(features, "dense") == [0.1, 0.4, 0.3, 0.0]
     assert column(features, "dense_clause") == [0.2, 0.4, 0.9, 0.0]
     assert column(features, "dense_gap") == [-0.3, 0.0, -0.1, -0.4]
-    assert column(features, "lexical") == [0.0, 1.0, 0.5, 0.0]
-    assert column(features, "lexical_clause") == [0.0, 1.0, 1.0, 0.0]
-    assert column(features, "dense_rank") == [0.0769, 0.0909, 0.0833, 0.0714]
-    assert column(features, "namespace_dense") == [0.4, 0.4, 0.3, 0.3]
+    assert column(features, "lexical_share") == [0.0, 1.0, 0.25, 0.0]
+    assert column(features, "lexical_clause_share") == [0.0, 1.0, 1.0, 0.0]
     assert column(features, "name") == [0.0, 0.5, 0.0, 0.0]
+    assert column(features, "name_whole") == [0.0, 0.0, 0.0, 0.0]
     assert column(features, "dense_clause_own_gap") == [-0.3, 0.0, 0.0, -0.4]
-    assert column(features, "dense_clause_own_rank") == [0.0833, 0.0909, 0.0909, 0.0714]
+    assert column(features, "dense_clause_own_first") == [0.5, 1.0, 1.0, 0.25]
     assert column(features, "dense_aligned_clause") == [0.2, 0.5, 0.8, 0.0]
-    assert column(features, "lexical_clause_own_rank") == [0.0769, 0.0909, 0.0909, 0.0714]
+    assert column(features, "lexical_clause_own_first") == [0.3333, 1.0, 1.0, 0.25]
     assert column(features, "namespace_name") == [0.0, 0.0, 1.0, 1.0]
     assert column(features, "neighbours") == [0.3333, 0.3333, 0.3333, 0.0]
 
@@ -90,15 +88,12 @@ def test_text_features() -> None:
 def test_demonstration_features() -> None:
     features = gather(LAYOUT, REQUEST).features
     assert column(features, "demo_nearest") == [0.9, 0.6, 0.1, 0.0]
-    assert column(features, "demo_nearest_gap") == [0.0, -0.3, -0.8, 0.0]
     assert column(features, "demo_clause_nearest") == [0.9, 0.6, 0.8, 0.0]
     assert column(features, "demo_clause_votes_best") == [1.0, 0.0, 1.0, 0.0]
     # Shares of 1, e^-3 and e^-6, the first two of which both use the first tool.
     assert column(features, "demo_set_share") == [-0.0014, -3.03, -5.6971, 0.0]
     assert column(features, "demo_group_share") == [-0.2042, -1.7, -5.803, 0.0]
-    assert column(features, "demo_ridge") == [1.1, 0.3, -0.1, 0.0]
     assert column(features, "demo_ridge_clause") == [1.1, 0.3, 0.7, 0.0]
-    assert column(features, "demo_ridge_gap") == [0.0, -0.8, -1.2, 0.0]
     assert column(features, "demo_count") == [1.0986, 0.6931, 0.6931, 0.0]
     assert column(features, "demo_any_nearest") == [0.9, 0.9, 0.9, 0.0]
     assert column(features, "demo_covered") == [0.75, 0.75, 0.75, 0.0]
@@ -113,7 +108,7 @@ def test_a_tool_without_demonstrations_has_no_demonstration_features() -> None:
 def test_what_is_not_heard_is_as_if_it_were_not_there() -> None:
     heard = np.array([False, True, True])
     features = gather(LAYOUT, REQUEST, heard=heard).features
-    assert column(features, "demo_nearest") == [0.6, 0.6, 0.1, 0.0]
+    assert column(features, "demo_clause_nearest") == [0.6, 0.6, 0.8, 0.0]
     assert column(features, "demo_count") == [0.6931, 0.6931, 0.6931, 0.0]
     silent = gather(LAYOUT, REQUEST, heard=np.zeros(3, dtype=np.bool_)).features
     assert not silent[:, -len(DEMO_FEATURES) :].any()
@@ -123,7 +118,7 @@ def test_what_is_not_allowed_is_as_if_it_were_not_there() -> None:
     evidence = gather(LAYOUT, REQUEST, allowed=np.array([True, False, True, False]))
     assert evidence.tools.tolist() == [0, 2]
     assert column(evidence.features, "dense_gap") == [-0.2, 0.0]
-    assert column(evidence.features, "lexical") == [0.0, 1.0]
+    assert column(evidence.features, "lexical_share") == [0.0, 1.0]
 
 
 def test_nothing_allowed_finds_nothing() -> None:
@@ -132,14 +127,14 @@ def test_nothing_allowed_finds_nothing() -> None:
     assert listwise_scores(evidence.features, plain()).shape == (0,)
 
 
-def test_one_namespace_is_no_evidence() -> None:
-    layout = replace(LAYOUT, namespaces=np.zeros(4, dtype=np.intp))
-    assert column(gather(layout, REQUEST).features, "namespace_dense") == [0, 0, 0, 0]
+def test_a_name_that_is_said_in_full_counts_besides_its_share() -> None:
+    said = replace(REQUEST, names=floats(0.9, 1.0, 0.0, 0.0))
+    assert column(gather(LAYOUT, said).features, "name_whole") == [0.0, 1.0, 0.0, 0.0]
 
 
 def test_contributions_add_up_to_the_score() -> None:
     features = gather(LAYOUT, REQUEST).features
-    weights = plain(dense=2, demo_nearest=3, name=-1)
+    weights = plain(dense=2, demo_clause_nearest=3, name=-1)
     assert np.allclose(
         contributions(features, weights).sum(axis=1), listwise_scores(features, weights)
     )
@@ -187,7 +182,7 @@ def test_a_fit_is_deterministic() -> None:
 
 
 def test_no_examples_leave_the_prior_and_few_hardly_move_it() -> None:
-    prior = plain(lexical=2)
+    prior = plain(lexical_share=2)
     useless = Example(
         np.zeros((3, len(FEATURES)), np.float32), np.zeros(3, np.bool_), np.zeros(4, np.float32)
     )
@@ -215,10 +210,10 @@ def test_probabilities_are_calibrated() -> None:
 def test_demonstrations_are_asked_without_themselves_and_their_copies() -> None:
     example = leave_out(LAYOUT, REQUEST, np.array([0]), np.array([0, 1]))
     assert example.right.tolist() == [True, False, False, False]
-    assert column(example.features, "demo_nearest") == [0.0, 0.0, 0.1, 0.0]
+    assert column(example.features, "demo_clause_nearest") == [0.0, 0.0, 0.8, 0.0]
     pair = leave_out(LAYOUT, REQUEST, np.array([0, 2]), np.array([0, 2]))
     assert pair.right.tolist() == [True, False, True, False]
-    assert column(pair.features, "demo_nearest") == [0.6, 0.6, 0.0, 0.0]
+    assert column(pair.features, "demo_clause_nearest") == [0.6, 0.6, 0.0, 0.0]
 
 
 def request(nearest: float, covered: float) -> Array:

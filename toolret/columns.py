@@ -26,7 +26,6 @@ class Columns:
     """The tools and demonstrations of a snapshot, as far as a ranking reads all of them.
 
     Attributes:
-        namespaces: Number of each tool's namespace, shape ``(tools,)``, from 0 on.
         permissions: Number of each tool's permissions, shape ``(tools,)``, from 0 on.
         permitting: For each of these numbers, the first tool that has it.
         names: Digests of all names of the tools, ascending: some tools have three.
@@ -38,7 +37,6 @@ class Columns:
         set_of_demo: The set of tools that each demonstration uses, shape ``(demos,)``.
     """
 
-    namespaces: Ints
     permissions: Ints
     permitting: Ints
     names: Ints
@@ -62,7 +60,6 @@ class Columns:
         """What does not change between requests."""
         return Layout(
             tool_vectors=snapshot.tools.vectors,
-            namespaces=self.namespaces,
             demo_of=self.demo_of,
             tool_of=self.tool_of,
             set_of=self.set_of,
@@ -83,9 +80,6 @@ class Columns:
 def columns_of(snapshot: Snapshot) -> Columns:
     """The columns of a snapshot; parses all its items."""
     tools, demos = snapshot.tools, snapshot.demos
-    namespaces = {
-        name: number for number, name in enumerate(sorted({t.namespace for t in tools.items}))
-    }
     firsts: dict[Permissions, int] = {}
     for place, tool in enumerate(tools.items):
         firsts.setdefault(tool.permissions, place)
@@ -105,7 +99,6 @@ def columns_of(snapshot: Snapshot) -> Columns:
     digests = _digests(name for name, _ in named)
     order = np.argsort(digests, kind="stable")
     return Columns(
-        namespaces=np.array([namespaces[tool.namespace] for tool in tools.items], dtype=np.intp),
         permissions=np.array([permissions[t.permissions] for t in tools.items], dtype=np.intp),
         permitting=np.array(list(firsts.values()), dtype=np.intp),
         names=digests[order],

@@ -18,7 +18,6 @@ class Layout:
 
     Attributes:
         tool_vectors: Unit vectors, shape ``(tools, dimensions)``.
-        namespaces: Number of each tool's namespace, shape ``(tools,)``, from 0 on.
         demo_of: For each use of a tool in a demonstration, the demonstration; shape ``(uses,)``,
             ascending.
         tool_of: For the same uses, the tool; shape ``(uses,)``.
@@ -27,7 +26,6 @@ class Layout:
     """
 
     tool_vectors: Floats
-    namespaces: Ints
     demo_of: Ints
     tool_of: Ints
     set_of: Ints

@@ -64,7 +64,6 @@ _COSINES = (
     "dense_clause",
     "dense_aligned",
     "dense_aligned_clause",
-    "namespace_dense",
     "neighbours",
     "demo_nearest",
     "demo_clause_nearest",
@@ -75,7 +74,6 @@ _DIFFERENCES = (
     "dense_clause_gap",
     "dense_clause_own_gap",
     "dense_aligned_gap",
-    "demo_nearest_gap",
 )
 _LEAST_SPREAD = 0.05
 """Suited pairs that are nearer than others by less are no scale."""

@@ -15,16 +15,12 @@ __all__ = ["DEMO_FEATURES", "DemoEvidence"]
 
 DEMO_FEATURES = (
     "demo_nearest",
-    "demo_nearest_gap",
     "demo_votes",
     "demo_clause_nearest",
-    "demo_clause_votes",
     "demo_clause_votes_best",
     "demo_lexical_nearest",
     "demo_lexical_votes",
-    "demo_ridge",
     "demo_ridge_clause",
-    "demo_ridge_gap",
     "demo_set_share",
     "demo_group_share",
     "demo_count",
@@ -110,20 +106,15 @@ class DemoEvidence:
         if not used.any():
             return features
         some = np.searchsorted(self._tools, tools[used])
-        nearest, votes, ridge = self._nearest[some], self._votes[:, some], self._ridge[:, some]
         features[used] = np.stack(
             [
-                nearest,
-                nearest - self._best,
-                _logarithm(votes[0]),
+                self._nearest[some],
+                _logarithm(self._votes[0, some]),
                 self._clause_nearest[some],
-                votes.mean(axis=0),
-                votes.max(axis=0),
+                self._votes[:, some].max(axis=0),
                 self._lexical_nearest[some],
                 self._lexical_votes[some],
-                ridge[0],
-                ridge.max(axis=0),
-                ridge[0] - self._ridge[0].max(),
+                self._ridge[:, some].max(axis=0),
                 _logarithm(self._set_shares[some]),
                 _logarithm(self._group_shares[some]),
                 np.log1p(self._counts[some]),

@@ -31,7 +31,7 @@ __all__ = ["Example", "Fit", "Prior", "fit", "fit_weights", "leave_out"]
 _RELATED = 0.05
 """Quantile of the demonstrations' own nearness to each other, below which one is not shown."""
 
-_STRENGTH = 10.0
+_STRENGTH = 7.0
 """Examples' worth of loss that one unit of distance from the prior costs. With 5 a catalog whose
 demonstrations need one tool each learns that all requests do; with 40 one with many tools learns
 too little of itself. Each set was measured with a prior to which it had given nothing."""

@@ -35,7 +35,7 @@ well it fits, and of these more is never worse."""
 SIGNALS = {
     "dense": [i for i, name in enumerate(FEATURES) if name.startswith("dense")],
     "lexical": [i for i, name in enumerate(FEATURES) if name.startswith("lexical")],
-    "name": [FEATURES.index("name")],
+    "name": [FEATURES.index("name"), FEATURES.index("name_whole")],
     "namespace": [i for i, name in enumerate(FEATURES) if name.startswith("namespace")],
     "neighbours": [FEATURES.index("neighbours")],
     "demonstrations": [i for i, name in enumerate(FEATURES) if name.startswith("demo")],

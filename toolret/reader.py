@@ -34,9 +34,9 @@ _ANSWERS_REMEMBERED = 256
 
 _SHOWN = {
     "dense": "dense_clause",
-    "lexical": "lexical_clause",
+    "lexical": "lexical_clause_share",
     "name": "name",
-    "namespace": "namespace_dense",
+    "namespace": "namespace_name",
     "neighbours": "neighbours",
     "demonstrations": "demo_clause_nearest",
 }

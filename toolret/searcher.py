@@ -24,7 +24,7 @@ from toolret.signals import Floats, Ints, products
 
 __all__ = ["Searcher"]
 
-_FORMAT = 2
+_FORMAT = 3
 """Of what is kept in the file: raised when it is computed in another way."""
 
 _NEAR_COPY = 0.985

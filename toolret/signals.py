@@ -14,7 +14,6 @@ __all__ = [
     "Grouping",
     "Ints",
     "Order",
-    "best_of_group",
     "products",
     "shares",
     "sums_of",
@@ -27,10 +26,6 @@ Ints = NDArray[np.intp]
 Bools = NDArray[np.bool_]
 
 _Float = TypeVar("_Float", np.float32, np.float64)
-
-_RANK_OFFSET = 11
-"""Of reciprocal ranks: small, so that the first few places differ (Cormack et al. use 60, which
-serves to merge long lists)."""
 
 _VOTERS = 60
 """Demonstrations that vote; the softmax leaves those further away next to nothing."""
@@ -128,10 +123,10 @@ class Order:
     def __init__(self, values: Floats) -> None:
         self.values = values
 
-    def reciprocal_ranks(self, positions: Ints) -> Floats:
-        """``1 / (11 + rank)`` at these positions, ranks from 0 on (after Cormack et al., 2009)."""
+    def reciprocal_ranks(self, positions: Ints, *, offset: int) -> Floats:
+        """``1 / (offset + rank)`` at these positions, ranks from 0 on (Cormack et al., 2009)."""
         ranks = self._ranks(positions).astype(np.float32)
-        return np.asarray(1 / (_RANK_OFFSET + ranks), dtype=np.float32)
+        return np.asarray(1 / (offset + ranks), dtype=np.float32)
 
     def _ranks(self, positions: Ints) -> Ints:
         if self._few_above is None:
@@ -205,15 +200,6 @@ def _reached(values: Floats, count: int) -> np.float32:
         return np.float32(np.partition(values, -count)[-count])
     maxima = values[: groups * _GROUP].reshape(_GROUP, groups).max(axis=0)
     return np.float32(np.partition(maxima, -count)[-count])
-
-
-def best_of_group(values: Floats, groups: Ints) -> Floats:
-    """For each value, the largest in its group; 0 if there is one group only: no evidence."""
-    if len(groups) == 0 or (groups == groups[0]).all():
-        return np.zeros(len(values), dtype=np.float32)
-    best = np.full(int(groups.max()) + 1, -np.inf, dtype=np.float32)
-    np.maximum.at(best, groups, values)
-    return best[groups]
 
 
 def sums_of(rows: Floats, groups: Ints, count: int) -> Floats:

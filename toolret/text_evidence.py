@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
 
 from toolret.comparisons import Comparisons, Layout
-from toolret.signals import Floats, Ints, Order, best_of_group, products, top
+from toolret.signals import Floats, Ints, Order, products, top
 
 __all__ = ["TEXT_FEATURES", "TextEvidence"]
 
@@ -17,24 +17,19 @@ TEXT_FEATURES = (
     "dense_clause",
     "dense_gap",
     "dense_clause_gap",
-    "dense_rank",
-    "dense_clause_rank",
     "dense_clause_own_gap",
-    "dense_clause_own_rank",
+    "dense_clause_own_first",
     "dense_aligned",
     "dense_aligned_clause",
     "dense_aligned_gap",
-    "lexical",
-    "lexical_clause",
+    "lexical_share",
+    "lexical_clause_share",
     "lexical_log",
     "lexical_clause_log",
-    "lexical_rank",
-    "lexical_clause_rank",
-    "lexical_clause_own_rank",
+    "lexical_clause_own_first",
     "name",
+    "name_whole",
     "namespace_name",
-    "namespace_dense",
-    "namespace_lexical",
     "neighbours",
 )
 """What the tool's own text says: columns of the features, in this order."""
@@ -50,6 +45,14 @@ nearest has from one of them alone."""
 
 _NEIGHBOURS = 3
 """Of the tools most like the request, whose mean the ``neighbours`` feature compares with."""
+
+_FUSING = 11
+"""Offset of the ranks that are added up for that: small, so that the first few places differ
+(Cormack et al. use 60, which serves to merge long lists)."""
+
+_FIRST = 1
+"""Offset of the ranks that are features: to be the very first for a clause is worth far more than
+to be among the first, which the other features say."""
 
 _TINY = 1e-6
 
@@ -83,17 +86,13 @@ class TextEvidence:
         return Order(self._dense[0])
 
     @cached_property
-    def _clause(self) -> Order:
-        return self._whole if len(self._dense) == 1 else Order(self._dense.max(axis=0))
-
-    @cached_property
     def _words(self) -> Order:
         return Order(self._lexical[0])
 
     def put_forward(self, depth: int) -> Iterator[Ints]:
         """The first tools of each signal, as rows."""
         yield top(self._whole.values, depth)
-        yield top(self._clause.values, depth)
+        yield top(self._dense.max(axis=0), depth)
         yield top(self._aligned[0], depth)
         yield top(self._aligned.max(axis=0), depth)
         yield top(self._relative[0], depth)
@@ -104,7 +103,7 @@ class TextEvidence:
         """The tools that the request is about as far as their texts tell, as rows."""
         orders = (self._whole, self._words)
         first = np.union1d(*(top(order.values, _ABOUT_FIRST) for order in orders))
-        both = self._whole.reciprocal_ranks(first) + self._words.reciprocal_ranks(first)
+        both = np.sum([each.reciprocal_ranks(first, offset=_FUSING) for each in orders], axis=0)
         return first[top(both, _ABOUT)]
 
     def features(self, rows: Ints) -> Floats:
@@ -112,41 +111,36 @@ class TextEvidence:
         dense, aligned = self._dense[:, rows], self._aligned[:, rows]
         lexical, relative = self._lexical[:, rows], self._relative[:, rows]
         tools = self._tools[rows]
-        every_whole, every_clause = self._whole.values, self._clause.values
-        namespaces = self._layout.namespaces[self._tools]
+        best = self._dense.max(axis=1, keepdims=True)
         nearest = self._tools[top(self._whole.values, _NEIGHBOURS)]
         neighbourhood = self._layout.tool_vectors[nearest].mean(axis=0)
-        whole, clause = dense[0], dense.max(axis=0)
-        dense_ranks = [self._whole.reciprocal_ranks(rows)]
-        dense_ranks += [Order(each).reciprocal_ranks(rows) for each in self._dense[1:]]
-        word_ranks = [self._words.reciprocal_ranks(rows)]
-        word_ranks += [Order(each).reciprocal_ranks(rows) for each in self._lexical[1:]]
-        clause_words = self._words if len(self._lexical) == 1 else Order(self._lexical.max(axis=0))
+        names = self._comparisons.names[tools]
         return np.stack(
             [
-                whole,
-                clause,
-                whole - every_whole.max(),
-                clause - every_clause.max(),
-                dense_ranks[0],
-                self._clause.reciprocal_ranks(rows),
-                (dense - self._dense.max(axis=1, keepdims=True)).max(axis=0),
-                np.max(dense_ranks, axis=0),
+                dense[0],
+                dense.max(axis=0),
+                dense[0] - best[0],
+                dense.max(axis=0) - best.max(),
+                (dense - best).max(axis=0),
+                _own_first([self._whole, *map(Order, self._dense[1:])], rows),
                 aligned[0],
                 aligned.max(axis=0),
                 aligned[0] - self._aligned[0].max(),
-                relative[0],
-                relative.max(axis=0),
+                relative[0] ** 2,
+                relative.max(axis=0) ** 2,
                 np.log1p(lexical[0]),
                 np.log1p(lexical.max(axis=0)),
-                word_ranks[0],
-                clause_words.reciprocal_ranks(rows),
-                np.max(word_ranks, axis=0),
-                self._comparisons.names[tools],
+                _own_first([self._words, *map(Order, self._lexical[1:])], rows),
+                names,
+                names >= 1,
                 self._comparisons.namespace_names[tools],
-                best_of_group(every_whole, namespaces)[rows],
-                best_of_group(self._relative[0], namespaces)[rows],
                 products(neighbourhood[None], self._layout.tool_vectors[tools])[0],
             ],
             axis=1,
         ).astype(np.float32)
+
+
+def _own_first(orders: Sequence[Order], rows: Ints) -> Floats:
+    """How near each row comes to being the first for one of the queries."""
+    ranks = [order.reciprocal_ranks(rows, offset=_FIRST) for order in orders]
+    return np.asarray(np.max(ranks, axis=0), dtype=np.float32)
