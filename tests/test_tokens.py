@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import tiktoken
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.conftest import SHARED
@@ -54,6 +54,8 @@ def test_a_megabyte_without_a_space_takes_no_quadratic_time() -> None:
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=300))
+@example("\u0801" * 100)
+@example("\u0180" * 100)
 def test_estimates_are_never_far_below(text: str) -> None:
     exact = len(tiktoken.get_encoding("o200k_base").encode(text, disallowed_special=()))
     assert estimate_tokens(text) >= 0.6 * exact - 4

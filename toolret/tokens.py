@@ -104,8 +104,10 @@ def _estimate_piece(piece: str) -> float:
 
 def _estimate_character(character: str) -> float:
     code = ord(character)
-    if code < 0x2000:  # alphabets
-        return 1.1
+    if code < 0x800:  # alphabets of two bytes a letter
+        return 1.2
+    if code < 0x2000:  # of three, which rare scripts take a token each
+        return 1.8
     if 0x2E80 <= code < 0xA000:  # ideographs and kana
         return 2.4
     return 3
