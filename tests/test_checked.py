@@ -209,3 +209,13 @@ def test_an_index_with_rows_too_long_to_be_joined_is_checked_anew(
     assert not (tmp_path / "checked.npz").exists()
     index.remove_tools(["b"])
     assert (tmp_path / "checked.npz").exists()
+
+
+def test_an_emptied_index_is_checked_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checked, "_WORTH", 0)
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync_tools([Tool(id="a", name="a")])
+    index.sync_tools([])
+    (tmp_path / "checked.npz").unlink(missing_ok=True)
+    assert len(ToolIndex(tmp_path, embedder=HashedWordsEmbedder())) == 0
+    assert not (tmp_path / "checked.npz").exists()

@@ -28,10 +28,10 @@ def catalog(demos: int = 300) -> tuple[Layout, Floats, DemoModels]:
         tool_of=np.array([tool for some in uses for tool in some]),
         set_of=np.array([i for i, some in enumerate(sets) for _ in some]),
         tool_of_set=np.array([tool for some in sets for tool in some]),
+        set_of_demo=np.array([sets[tuple(some)] for some in uses]),
     )
     vectors = unit(demos, 12, seed=2)
-    set_of_demo = np.array([sets[tuple(some)] for some in uses])
-    return layout, vectors, DemoModels(layout, vectors, set_of_demo)
+    return layout, vectors, DemoModels(layout, vectors)
 
 
 def same(one: Said, other: Said) -> None:

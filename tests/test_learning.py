@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import demo, tool
+from toolret import learning
 from toolret.cosines import CosineScale, measure_cosines
 from toolret.index import ToolIndex
 from toolret.learning import fit_index, pairs, prior_for, weights_from_json, weights_to_json
@@ -89,6 +90,19 @@ def test_it_is_fitted_again_when_a_tenth_of_the_demonstrations_changed(index: To
     index.add_demos([demo(f"new-{i}", f"cancel order {i}", "cancel_order") for i in range(8)])
     refit(index)
     assert fit_path(index).read_text() != first
+
+
+def test_it_is_fitted_again_when_the_prior_changed(
+    index: ToolIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refit(index)
+    first = json.loads(fit_path(index).read_text())
+    prior = learning._prior_text() + b"\n"
+    monkeypatch.setattr(learning, "_prior_text", lambda: prior)
+    refit(index)
+    again = json.loads(fit_path(index).read_text())
+    assert again["prior"] != first["prior"]
+    assert again["own"] == first["own"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"features": 3}', b"\xff\xfe"])

@@ -27,13 +27,14 @@ def random_request(
 
     vectors = values(tools, 8)
     uses = rng.integers(0, tools, size=(demos, 2))
-    sets = np.unique(np.sort(uses, axis=1), axis=0)
+    sets, set_of_demo = np.unique(np.sort(uses, axis=1), axis=0, return_inverse=True)
     layout = Layout(
         tool_vectors=vectors,
         demo_of=np.repeat(np.arange(demos), 2),
         tool_of=uses.ravel(),
         set_of=np.repeat(np.arange(len(sets)), 2),
         tool_of_set=sets.ravel(),
+        set_of_demo=set_of_demo,
     )
     return layout, Comparisons(
         dense=values(tools, queries),

@@ -37,6 +37,7 @@ LAYOUT = Layout(
     tool_of=np.array([0, 0, 1, 2]),
     set_of=np.array([0, 1, 1, 2]),
     tool_of_set=np.array([0, 0, 1, 2]),
+    set_of_demo=np.array([0, 1, 2]),
 )
 """Four tools; three demonstrations, the middle one with two tools."""
 
@@ -73,8 +74,8 @@ def test_text_features() -> None:
     assert column(features, "dense") == [0.1, 0.4, 0.3, 0.0]
     assert column(features, "dense_clause") == [0.2, 0.4, 0.9, 0.0]
     assert column(features, "dense_gap") == [-0.3, 0.0, -0.1, -0.4]
-    assert column(features, "lexical_share") == [0.0, 1.0, 0.25, 0.0]
-    assert column(features, "lexical_clause_share") == [0.0, 1.0, 1.0, 0.0]
+    assert column(features, "lexical_squared") == [0.0, 1.0, 0.25, 0.0]
+    assert column(features, "lexical_clause_squared") == [0.0, 1.0, 1.0, 0.0]
     assert column(features, "name") == [0.0, 0.5, 0.0, 0.0]
     assert column(features, "name_whole") == [0.0, 0.0, 0.0, 0.0]
     assert column(features, "dense_clause_own_gap") == [-0.3, 0.0, 0.0, -0.4]
@@ -118,7 +119,7 @@ def test_what_is_not_allowed_is_as_if_it_were_not_there() -> None:
     evidence = gather(LAYOUT, REQUEST, allowed=np.array([True, False, True, False]))
     assert evidence.tools.tolist() == [0, 2]
     assert column(evidence.features, "dense_gap") == [-0.2, 0.0]
-    assert column(evidence.features, "lexical_share") == [0.0, 1.0]
+    assert column(evidence.features, "lexical_squared") == [0.0, 1.0]
 
 
 def test_nothing_allowed_finds_nothing() -> None:
@@ -182,7 +183,7 @@ def test_a_fit_is_deterministic() -> None:
 
 
 def test_no_examples_leave_the_prior_and_few_hardly_move_it() -> None:
-    prior = plain(lexical_share=2)
+    prior = plain(lexical_squared=2)
     useless = Example(
         np.zeros((3, len(FEATURES)), np.float32), np.zeros(3, np.bool_), np.zeros(4, np.float32)
     )

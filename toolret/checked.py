@@ -131,7 +131,7 @@ def keep_checked(
         texts_of |= {record.vector_key: text for record, text in pairs if text is not None}
         if any(text is None for text in each.texts):
             return
-    if sum(len(each.records) for each in contents.values()) < _WORTH:
+    if not texts_of or sum(len(each.records) for each in contents.values()) < _WORTH:
         return
     rows = (record.row for each in contents.values() for record in each.records.values())
     if max(map(len, chain(rows, texts_of.values()))) > _LONGEST:

@@ -34,7 +34,7 @@ class Columns:
         tool_of: As ``Layout`` has it.
         set_of: As ``Layout`` has it.
         tool_of_set: As ``Layout`` has it.
-        set_of_demo: The set of tools that each demonstration uses, shape ``(demos,)``.
+        set_of_demo: As ``Layout`` has it.
     """
 
     permissions: Ints
@@ -64,6 +64,7 @@ class Columns:
             tool_of=self.tool_of,
             set_of=self.set_of,
             tool_of_set=self.tool_of_set,
+            set_of_demo=self.set_of_demo,
         )
 
     def called(self, names: Iterable[str]) -> list[int]:

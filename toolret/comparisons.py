@@ -23,6 +23,7 @@ class Layout:
         tool_of: For the same uses, the tool; shape ``(uses,)``.
         set_of: For each tool in each distinct set of tools that a demonstration uses, the set.
         tool_of_set: For the same, the tool.
+        set_of_demo: The set of tools that each demonstration uses, shape ``(demos,)``.
     """
 
     tool_vectors: Floats
@@ -30,6 +31,7 @@ class Layout:
     tool_of: Ints
     set_of: Ints
     tool_of_set: Ints
+    set_of_demo: Ints
 
     @cached_property
     def uses(self) -> Grouping:

@@ -52,7 +52,6 @@ class DemoMaps:
     them, and comes of the sums of their products.
 
     Attributes:
-        set_of_demo: The set of tools that each uses, shape ``(demos,)``.
         moments: Of the ridge regression: shape ``(dimensions, dimensions)``.
         shift: From a request to the tools that it needs: shape ``(dimensions, dimensions)``, a row
             for each dimension of what comes of it.
@@ -60,7 +59,6 @@ class DemoMaps:
         groups: The tools as groups.
     """
 
-    set_of_demo: Ints
     moments: Floats
     shift: Floats
     sets: Gaussians
@@ -80,7 +78,7 @@ class DemoMaps:
         asked = np.concatenate([as_demos, [to_sets], products(as_demos, self.moments), [to_groups]])
         said = products(asked, vectors)
         # Every set is one of a demonstration at least.
-        of_sets = np.bincount(self.set_of_demo, weights=said[queries]).astype(np.float32)
+        of_sets = np.bincount(layout.set_of_demo, weights=said[queries]).astype(np.float32)
         of_tools = layout.uses.sums(said[queries + 1 :])
         groups = self.groups.discriminants(to_groups, of_tools[queries])
         return Said(
@@ -93,11 +91,7 @@ class DemoMaps:
 
     def arrays(self) -> Arrays:
         """The same as arrays, to be kept in a file."""
-        own: Arrays = {
-            "set_of_demo": self.set_of_demo,
-            "moments": self.moments,
-            "shift": self.shift,
-        }
+        own: Arrays = {"moments": self.moments, "shift": self.shift}
         return nested(own=own, sets=asdict(self.sets), groups=asdict(self.groups))
 
     @classmethod
@@ -116,19 +110,16 @@ class DemoModels:
     Args:
         layout: What is indexed.
         vectors: Of the demonstrations, shape ``(demos, dimensions)``; at least one.
-        set_of_demo: The set of tools that each uses, shape ``(demos,)``.
     """
 
-    def __init__(self, layout: Layout, vectors: Floats, set_of_demo: Ints) -> None:
+    def __init__(self, layout: Layout, vectors: Floats) -> None:
         self._layout = layout
         self._vectors = vectors
-        self._set_of_demo = set_of_demo
         self._tools = len(layout.tool_vectors)
 
     def maps(self) -> DemoMaps:
         """For requests to which all demonstrations speak."""
         return DemoMaps(
-            set_of_demo=self._set_of_demo,
             moments=self._ridge.moments,
             shift=np.asarray(self._to_tools.T @ self._ridge.solved, dtype=np.float32),
             sets=gaussians(self._sets),
@@ -156,9 +147,9 @@ class DemoModels:
 
     @cached_property
     def _sets(self) -> Discriminant:
-        demos = np.arange(len(self._set_of_demo))
-        sets = int(self._set_of_demo.max()) + 1
-        return fit_discriminant(self._vectors, demos, self._set_of_demo, sets, covariance="within")
+        of_demo = self._layout.set_of_demo
+        demos, sets = np.arange(len(of_demo)), int(of_demo.max()) + 1
+        return fit_discriminant(self._vectors, demos, of_demo, sets, covariance="within")
 
     @cached_property
     def _groups(self) -> Discriminant:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 from typing import Any, TypeVar
 
@@ -57,7 +58,7 @@ class _StoredFit:
 
     embedder: str
     cosines: CosineScale
-    features: list[str]
+    prior: str
     changes: tuple[int, int]
     own: dict[str, Any] | None
     own_need: dict[str, Any] | None
@@ -89,9 +90,19 @@ def prior_for(cosines: CosineScale) -> Prior:
 
 
 @cache
+def _prior_text() -> bytes:
+    return files("toolret").joinpath("prior.json").read_bytes()
+
+
+@cache
 def _public_prior() -> dict[str, Any]:
-    stored: dict[str, Any] = json.loads(files("toolret").joinpath("prior.json").read_text("utf-8"))
+    stored: dict[str, Any] = json.loads(_prior_text())
     return stored
+
+
+def _prior_digest() -> str:
+    """Of the prior, which names all features: a fit that started from another does not hold."""
+    return sha256(_prior_text()).hexdigest()
 
 
 def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
@@ -109,7 +120,7 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
     changes = (searcher.snapshot.tools.changes, demos.changes)
     if (
         stored
-        and stored.features == list(FEATURES)
+        and stored.prior == _prior_digest()
         and abs(changes[0] - stored.changes[0]) <= _DRIFT * len(searcher.snapshot.tools.items)
         and abs(changes[1] - stored.changes[1]) <= _DRIFT * len(demos.items)
     ):
@@ -118,7 +129,7 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
     stored = _StoredFit(
         embedder=index.embedder.id,
         cosines=cosines,
-        features=list(FEATURES),
+        prior=_prior_digest(),
         changes=changes,
         own=weights_to_json(made.own) if made.own else None,
         own_need=asdict(made.own_need) if made.own_need else None,

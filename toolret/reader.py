@@ -34,7 +34,7 @@ _ANSWERS_REMEMBERED = 256
 
 _SHOWN = {
     "dense": "dense_clause",
-    "lexical": "lexical_clause_share",
+    "lexical": "lexical_clause_squared",
     "name": "name",
     "namespace": "namespace_name",
     "neighbours": "neighbours",

@@ -24,7 +24,7 @@ from toolret.signals import Floats, Ints, products
 
 __all__ = ["Searcher"]
 
-_FORMAT = 3
+_FORMAT = 4
 """Of what is kept in the file: raised when it is computed in another way."""
 
 _NEAR_COPY = 0.985
@@ -75,16 +75,13 @@ class Searcher:
             "namespaces": name_shares([tool.namespace for tool in tools.items], texts).arrays(),
         }
         if columns.shows_tools:
-            parts["maps"] = self._demo_models(columns).maps().arrays()
+            models = DemoModels(columns.layout(self.snapshot), self.snapshot.demos.vectors)
+            parts["maps"] = models.maps().arrays()
         return nested(**parts)
 
     @cached_property
     def _models(self) -> DemoModels:
-        return self._demo_models(self.columns)
-
-    def _demo_models(self, columns: Columns) -> DemoModels:
-        layout = columns.layout(self.snapshot)
-        return DemoModels(layout, self.snapshot.demos.vectors, columns.set_of_demo)
+        return DemoModels(self.layout, self.snapshot.demos.vectors)
 
     def compare(self, queries: Sequence[str], vectors: tuple[Vectors, Vectors]) -> Comparisons:
         """Compare a request with the index.
