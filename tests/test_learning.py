@@ -96,11 +96,11 @@ def test_it_is_fitted_again_when_the_prior_changed(
     index: ToolIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refit(index)
-    first = json.loads(fit_path(index).read_text())
+    first = json.loads(index.store.load_fit() or b"")
     prior = learning._prior_text() + b"\n"
     monkeypatch.setattr(learning, "_prior_text", lambda: prior)
     refit(index)
-    again = json.loads(fit_path(index).read_text())
+    again = json.loads(index.store.load_fit() or b"")
     assert again["prior"] != first["prior"]
     assert again["own"] == first["own"]
 
