@@ -24,7 +24,9 @@ from pathlib import Path
 
 import numpy as np
 
+from toolret.embedders import RoleEmbedder
 from toolret.index import ToolIndex
+from toolret.shelves import DEMOS, TOOLS
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Demo, Tool
 
@@ -76,10 +78,12 @@ def check(folder: Path, expected: Sequence[int]) -> int:
     held = 0 if marker is None else int(marker.metadata["number"])
     assert held in expected, f"holds the sync {held}, not one of {expected}"
     tools, demos = catalog(held) if held else ([], [])
-    for shelf, items in ((index.snapshot.tools, tools), (index.snapshot.demos, demos)):
+    embedder = RoleEmbedder(HashedWordsEmbedder())
+    snapshot = index.snapshot
+    for form, shelf, items in ((TOOLS, snapshot.tools, tools), (DEMOS, snapshot.demos, demos)):
         assert list(shelf.items) == sorted(items, key=lambda item: item.id)
         if items:
-            asked = np.array(HashedWordsEmbedder().embed_documents(list(shelf.texts)), np.float32)
+            asked = form.embed(shelf.texts, embedder)
             own = np.einsum("ij,ij->i", shelf.vectors, asked)
             assert (own > 0.9999).all(), "a vector is not in its place"
             assert ((shelf.vectors @ asked.T).max(axis=0) < 1.0001).all()

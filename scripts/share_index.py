@@ -21,7 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from toolret.embedders import RoleEmbedder
 from toolret.index import Snapshot, ToolIndex
+from toolret.shelves import DEMOS, TOOLS
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Demo, Tool
 
@@ -51,8 +53,9 @@ def check(snapshot: Snapshot) -> None:
     marks = {tool.metadata["mark"] for tool in tools.items} | {d.answer for d in demos.items}
     assert len(marks) == 1, f"half-seen: {marks}"
     assert len(tools.items) == len(demos.items) == _ITEMS
-    for shelf in (tools, demos):
-        own = HashedWordsEmbedder().embed_documents(list(shelf.texts))
+    embedder = RoleEmbedder(HashedWordsEmbedder())
+    for form, shelf in ((TOOLS, tools), (DEMOS, demos)):
+        own = form.embed(shelf.texts, embedder)
         assert np.allclose(shelf.vectors, own, atol=1e-6), "a vector is not in its place"
 
 

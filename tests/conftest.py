@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from toolret.testing import HashedWordsEmbedder
+from toolret.texts import tool_views
 from toolret.types import Call, Demo, Tool
 
 # Other programs on the machine may make any example slow.
@@ -31,6 +32,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("shared") and not SHARED.is_dir():
             item.add_marker(absent)
+
+
+def views(*tools: Tool) -> int:
+    """How many texts are embedded of tools whose texts all differ."""
+    return sum(len(set(tool_views(tool).split("\n")) - {""}) for tool in tools)
 
 
 @pytest.fixture(autouse=True)

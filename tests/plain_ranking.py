@@ -38,9 +38,8 @@ def reciprocal_ranks(values: Floats, offset: int) -> Floats:
     return np.asarray(1 / (offset + ranks), dtype=np.float32)
 
 
-def own_first(values: Floats) -> Floats:
-    ranks = np.max([reciprocal_ranks(column, 1) for column in values.T], axis=0)
-    return np.asarray(ranks, dtype=np.float32)
+def firsts(values: Floats) -> Floats:
+    return np.stack([reciprocal_ranks(column, 1) for column in values.T], axis=1)
 
 
 def best_of_tool(values: Floats, demo_of: Ints, tool_of: Ints, tools: int) -> Floats:
@@ -97,6 +96,7 @@ def _text_features(
     whole, clause = dense[:, 0], dense.max(axis=1)
     words, clause_words = lexical[:, 0], lexical.max(axis=1)
     relative = lexical / np.maximum(lexical.max(axis=0), _TINY)
+    trust = lexical.max(axis=0) / np.maximum(comparisons.lexical_most, _TINY)
     nearest = tools[top(whole, _NEIGHBOURS)]
     neighbourhood = layout.tool_vectors[nearest].mean(axis=0)
     features = np.stack(
@@ -106,15 +106,16 @@ def _text_features(
             whole - whole.max(),
             clause - clause.max(),
             (dense - dense.max(axis=0)).max(axis=1),
-            own_first(dense),
+            firsts(dense).max(axis=1),
             aligned[:, 0],
             aligned.max(axis=1),
             aligned[:, 0] - aligned[:, 0].max(),
-            relative[:, 0] ** 2,
+            relative[:, 0] ** 2 * trust[0],
             relative.max(axis=1) ** 2,
             np.log1p(words),
             np.log1p(clause_words),
-            own_first(lexical),
+            firsts(lexical).max(axis=1),
+            (firsts(lexical) * trust).max(axis=1),
             comparisons.names[tools],
             comparisons.names[tools] >= 1,
             comparisons.namespace_names[tools],

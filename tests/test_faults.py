@@ -22,9 +22,11 @@ from hypothesis import strategies as st
 from scripts.kill_syncs import kill_rounds
 from scripts.share_index import check, marked, share
 from tests.conftest import ROOT
+from toolret.embedders import RoleEmbedder
 from toolret.errors import StoreError
 from toolret.index import Snapshot, ToolIndex
 from toolret.retriever import ToolRetriever
+from toolret.shelves import DEMOS, TOOLS
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Demo, Tool
 
@@ -48,9 +50,11 @@ def is_right(index: ToolIndex) -> bool:
         return False
     if list(snapshot.demos.items) != sorted(demos, key=lambda item: item.id):
         return False
-    texts = [*snapshot.tools.texts, *snapshot.demos.texts]
-    vectors = np.concatenate([snapshot.tools.vectors, snapshot.demos.vectors])
-    return np.allclose(vectors, HashedWordsEmbedder().embed_documents(texts), atol=1e-6)
+    embedder = RoleEmbedder(HashedWordsEmbedder())
+    return all(
+        np.allclose(shelf.vectors, form.embed(shelf.texts, embedder), atol=1e-6)
+        for form, shelf in ((TOOLS, snapshot.tools), (DEMOS, snapshot.demos))
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)

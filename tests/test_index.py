@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from tests.conftest import demo, tool
+from tests.conftest import demo, tool, views
 from toolret.embedders import Instructions, RoleEmbedder
 from toolret.errors import (
     CatalogError,
@@ -25,8 +25,9 @@ from toolret.errors import (
     StoreLockedError,
 )
 from toolret.index import SyncReport, ToolIndex
+from toolret.shelves import TOOLS
 from toolret.testing import HashedWordsEmbedder
-from toolret.texts import tool_text
+from toolret.texts import tool_views
 from toolret.types import Demo, Tool
 
 
@@ -66,7 +67,7 @@ def test_sync_reports_what_changed_and_embeds_only_that(tmp_path: Path, tools: l
     assert index.sync_tools(changed) == SyncReport(
         added=1, changed=1, removed=1, kept=2, embedded=2
     )
-    assert embedder.embedded == 6
+    assert embedder.embedded == views(*tools, changed[0], changed[-1])
     assert [found.id for found in index] == sorted(found.id for found in changed)
 
 
@@ -94,7 +95,7 @@ def test_reopening_finds_everything(tmp_path: Path, tools: list[Tool], demos: li
     assert index.get_demo("d1") == demos[0]
     assert "cancel_order" in index and "nothing" not in index
     assert embedder.embedded == 0
-    expected = HashedWordsEmbedder().embed_documents(list(index.snapshot.tools.texts))
+    expected = TOOLS.embed(index.snapshot.tools.texts, RoleEmbedder(HashedWordsEmbedder()))
     assert np.allclose(index.snapshot.tools.vectors, expected, atol=1e-6)
 
 
@@ -149,7 +150,7 @@ def test_a_demonstration_of_an_unknown_tool_is_an_error_before_anything_is_writt
 def test_a_failed_sync_leaves_the_index_as_it_was_and_the_next_goes_on(tmp_path: Path) -> None:
     before, after = many_tools(10), many_tools(1_500)
     ToolIndex(tmp_path, embedder=CountingEmbedder()).sync_tools(before)
-    failing = ToolIndex(tmp_path, embedder=CountingEmbedder(most=1_100))
+    failing = ToolIndex(tmp_path, embedder=CountingEmbedder(most=3_300))
     with pytest.raises(EmbedderError):
         failing.sync_tools(after[5:])
     assert {found.id for found in failing} == {found.id for found in before}
@@ -158,7 +159,8 @@ def test_a_failed_sync_leaves_the_index_as_it_was_and_the_next_goes_on(tmp_path:
     assert {found.id for found in index} == {found.id for found in before}
     report = index.sync_tools(after[5:])
     assert (report.added, report.removed, report.kept) == (1_490, 5, 5)
-    assert report.embedded == embedder.embedded == 1_490 - 1_024
+    assert report.embedded == 1_490 - 1_024
+    assert embedder.embedded == 3 * report.embedded
 
 
 def test_another_embedder_is_refused_or_embeds_again_when_asked(
@@ -191,13 +193,13 @@ def test_lost_vectors_are_embedded_again(tmp_path: Path, tools: list[Tool]) -> N
     embedder = CountingEmbedder()
     counted = RoleEmbedder(embedder, embedder_id=_id_of_hashed_words())
     index = ToolIndex(tmp_path, embedder=counted)
-    expected = HashedWordsEmbedder().embed_documents([tool_text(found) for found in tools])
+    expected = TOOLS.embed([*map(tool_views, tools)], RoleEmbedder(HashedWordsEmbedder()))
     by_id = dict(zip((found.id for found in index), index.snapshot.tools.vectors, strict=True))
     for found, vector in zip(tools, expected, strict=True):
         assert np.allclose(by_id[found.id], vector, atol=1e-6)
-    assert embedder.embedded == 3
+    assert embedder.embedded == 9  # three lost vectors, of three texts each
     assert len(ToolIndex(tmp_path, embedder=counted).snapshot.tools.vectors) == 4
-    assert embedder.embedded == 3
+    assert embedder.embedded == 9  # three lost vectors, of three texts each
 
 
 def test_what_is_not_in_the_snapshot_is_taken_from_it_again(
@@ -346,5 +348,5 @@ def test_a_killed_sync_leaves_the_index_as_it_was_and_the_next_completes_it(
     index = ToolIndex(tmp_path, embedder=embedder)
     assert len(index) == 20
     assert index.sync_tools(many_tools(1_200)).embedded == 1_200 - 20 - 512
-    expected = HashedWordsEmbedder().embed_documents(list(index.snapshot.tools.texts))
+    expected = TOOLS.embed(index.snapshot.tools.texts, RoleEmbedder(HashedWordsEmbedder()))
     assert np.allclose(index.snapshot.tools.vectors, expected, atol=1e-6)

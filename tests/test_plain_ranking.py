@@ -40,6 +40,7 @@ def random_request(
         dense=values(tools, queries),
         aligned=values(tools, queries),
         lexical=words(tools, queries),
+        lexical_most=rng.uniform(5, 30, queries).astype(np.float32),
         names=rng.choice(np.array([0, 0.5, 1], np.float32), tools, p=[0.9, 0.09, 0.01]),
         namespace_names=rng.random(tools, dtype=np.float32).round(1),
         demo_dense=values(demos, queries),

@@ -45,6 +45,7 @@ REQUEST = Comparisons(
     dense=floats([0.1, 0.2], [0.4, 0.1], [0.3, 0.9], [0.0, 0.0]),
     aligned=floats([0.1, 0.2], [0.5, 0.1], [0.3, 0.8], [0.0, 0.0]),
     lexical=floats([0.0, 0.0], [6.0, 1.0], [3.0, 2.0], [0.0, 0.0]),
+    lexical_most=floats(12.0, 8.0),
     names=floats(0.0, 0.5, 0.0, 0.0),
     namespace_names=floats(0.0, 0.0, 1.0, 1.0),
     demo_dense=floats([0.9, 0.2], [0.6, 0.1], [0.1, 0.8]),
@@ -74,7 +75,8 @@ def test_text_features() -> None:
     assert column(features, "dense") == [0.1, 0.4, 0.3, 0.0]
     assert column(features, "dense_clause") == [0.2, 0.4, 0.9, 0.0]
     assert column(features, "dense_gap") == [-0.3, 0.0, -0.1, -0.4]
-    assert column(features, "lexical_squared") == [0.0, 1.0, 0.25, 0.0]
+    # The first has half of what BM25 could give the request, and a quarter for the clause.
+    assert column(features, "lexical_trusted") == [0.0, 0.5, 0.125, 0.0]
     assert column(features, "lexical_clause_squared") == [0.0, 1.0, 1.0, 0.0]
     assert column(features, "name") == [0.0, 0.5, 0.0, 0.0]
     assert column(features, "name_whole") == [0.0, 0.0, 0.0, 0.0]
@@ -82,6 +84,7 @@ def test_text_features() -> None:
     assert column(features, "dense_clause_own_first") == [0.5, 1.0, 1.0, 0.25]
     assert column(features, "dense_aligned_clause") == [0.2, 0.5, 0.8, 0.0]
     assert column(features, "lexical_clause_own_first") == [0.3333, 1.0, 1.0, 0.25]
+    assert column(features, "lexical_clause_own_trusted") == [0.1667, 0.5, 0.25, 0.125]
     assert column(features, "namespace_name") == [0.0, 0.0, 1.0, 1.0]
     assert column(features, "neighbours") == [0.3333, 0.3333, 0.3333, 0.0]
 
@@ -119,7 +122,7 @@ def test_what_is_not_allowed_is_as_if_it_were_not_there() -> None:
     evidence = gather(LAYOUT, REQUEST, allowed=np.array([True, False, True, False]))
     assert evidence.tools.tolist() == [0, 2]
     assert column(evidence.features, "dense_gap") == [-0.2, 0.0]
-    assert column(evidence.features, "lexical_squared") == [0.0, 1.0]
+    assert column(evidence.features, "lexical_trusted") == [0.0, 0.25]
 
 
 def test_nothing_allowed_finds_nothing() -> None:
@@ -183,7 +186,7 @@ def test_a_fit_is_deterministic() -> None:
 
 
 def test_no_examples_leave_the_prior_and_few_hardly_move_it() -> None:
-    prior = plain(lexical_squared=2)
+    prior = plain(lexical_trusted=2)
     useless = Example(
         np.zeros((3, len(FEATURES)), np.float32), np.zeros(3, np.bool_), np.zeros(4, np.float32)
     )

@@ -5,14 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import tool
 from toolret.columns import columns_of
+from toolret.embedders import RoleEmbedder
 from toolret.index import ToolIndex
 from toolret.retriever import ToolRetriever
-from toolret.shelves import Items
+from toolret.shelves import DEMOS, TOOLS, Items
 from toolret.testing import HashedWordsEmbedder
+from toolret.texts import tool_views
 from toolret.types import Demo, Tool
 
 
@@ -73,3 +76,23 @@ def test_tools_are_called_by_any_of_their_names(tmp_path: Path) -> None:
     assert sorted(columns.called(["x.y"])) == [1, 2]
     assert columns.called(["x__y"]) == [2]
     assert columns.called([]) == []
+
+
+def test_a_tool_lies_where_its_views_do() -> None:
+    embedder = RoleEmbedder(HashedWordsEmbedder())
+    found = tool("cancel_order", "Stops an order before it is shipped.")
+    views = tool_views(found)
+    whole, does, name = embedder.embed(views.split("\n"), "tool")
+    mean = whole + does / 2 + name / 4
+    vectors = TOOLS.embed([views, tool_views(tool("ping")), views], embedder)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors[0], mean / np.linalg.norm(mean), atol=1e-6)
+    np.testing.assert_allclose(vectors[1], embedder.embed(["ping"], "tool")[0], atol=1e-6)
+    assert np.array_equal(vectors[2], vectors[0])
+    assert not TOOLS.embed([], embedder).size
+
+
+def test_a_demonstration_of_several_lines_is_one_text() -> None:
+    embedder = RoleEmbedder(HashedWordsEmbedder())
+    text = "my order is late\n\ncancel it"
+    assert np.array_equal(DEMOS.embed([text], embedder), embedder.embed([text], "demo"))

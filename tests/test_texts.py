@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import tool
-from toolret.texts import split_identifier, tool_text
+from toolret.texts import VIEW_WEIGHTS, split_identifier, tool_text, tool_views, whole
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,17 @@ def test_a_tool_reads_namespace_name_description_parameters() -> None:
 def test_what_is_missing_is_left_out() -> None:
     assert tool_text(tool("ping")) == "ping"
     assert tool_text(tool("ping", parameters={"properties": None})) == "ping"
+
+
+def test_the_views_of_a_tool_are_lines_and_the_first_is_the_whole() -> None:
+    parameters = {"properties": {"orderId": {"type": "string"}}}
+    shown = tool("cancelOrder", "Stops\nan  order.", namespace="shop", parameters=parameters)
+    views = tool_views(shown)
+    assert views.split("\n") == [
+        "shop. cancel Order. Stops an order. order Id",
+        "Stops an order.",
+        "shop cancel Order",
+    ]
+    assert whole(views) == views.split("\n")[0]
+    assert len(VIEW_WEIGHTS) == len(tool_views(tool("ping")).split("\n"))
+    assert tool_views(tool("ping")) == "ping\n\nping"

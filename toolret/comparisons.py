@@ -55,6 +55,7 @@ class Comparisons:
     Attributes:
         dense: Cosines, shape ``(tools, queries)``.
         lexical: BM25, shape ``(tools, queries)``.
+        lexical_most: What BM25 could give each query at most, shape ``(queries,)``.
         aligned: Cosines of the queries as the demonstrations' tools would have them: shape
             ``(tools, queries)``; without demonstrations the same as ``dense``.
         names: Share of the tool's name that the request says, shape ``(tools,)``, 0 to 1.
@@ -71,6 +72,7 @@ class Comparisons:
     dense: Floats
     aligned: Floats
     lexical: Floats
+    lexical_most: Floats
     names: Floats
     namespace_names: Floats
     demo_dense: Floats

@@ -86,6 +86,15 @@ class Postings:
                 scores[places] += self.values[some]
         return scores
 
+    def most(self, tokens: Iterable[str]) -> float:
+        """What BM25 comes near to in a text that says all these words over and over.
+
+        Words that are nowhere count too, as the rarest: much is missing where they are.
+        """
+        numbers = [self.numbers.get(token) for token in tokens]
+        found = [0 if n is None else self.starts[n + 1] - self.starts[n] for n in numbers]
+        return sum(math.log1p((self.count - texts + 0.5) / (texts + 0.5)) for texts in found)
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The same as arrays, to be kept in a file."""
         vocabulary = "\n".join(self.numbers).encode("utf-8", "surrogatepass")

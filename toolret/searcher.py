@@ -21,10 +21,11 @@ from toolret.index import Snapshot
 from toolret.lexical import Postings, bm25, name_shares, words
 from toolret.ranking import gather
 from toolret.signals import Floats, Ints, products
+from toolret.texts import whole
 
 __all__ = ["Searcher"]
 
-_FORMAT = 4
+_FORMAT = 5
 """Of what is kept in the file: raised when it is computed in another way."""
 
 _NEAR_COPY = 0.985
@@ -65,7 +66,7 @@ class Searcher:
 
     def _derive(self) -> Arrays:
         tools, demos = self.snapshot.tools, self.snapshot.demos
-        texts = [words(text) for text in tools.texts]
+        texts = [words(whole(text)) for text in tools.texts]
         columns = columns_of(self.snapshot)
         parts: dict[str, Arrays] = {
             "columns": columns.arrays(),
@@ -165,6 +166,7 @@ class Searcher:
             dense=cosines[: len(queries)].T,
             aligned=cosines[len(queries) :].T,
             lexical=np.stack([self._words_of_tools.scores(some) for some in tokens]).T,
+            lexical_most=np.array([self._words_of_tools.most(some) for some in tokens], np.float32),
             names=self._names.scores(once),
             namespace_names=self._namespaces.scores(once),
             demo_dense=said.cosines,

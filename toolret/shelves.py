@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar, overload
 
-from toolret.embedders import Role, Vectors
+import numpy as np
+
+from toolret.embedders import Role, RoleEmbedder, Vectors
 from toolret.errors import CatalogError, DemoError, InputError
 from toolret.plain_rows import demo_to_row, tool_to_row
 from toolret.records import Kind, Record, record_key
-from toolret.texts import tool_text
+from toolret.texts import VIEW_WEIGHTS, tool_views
 from toolret.types import Call, Demo, JsonObject, Permissions, Tool
 from toolret.vectors import vector_key
 
@@ -121,6 +123,7 @@ class Form(Generic[Item]):
         role: What their texts are to the embedder.
         error: What is raised for a wrong one.
         text: What is embedded of an item.
+        weights: What each line of that counts in its vector; None if it is embedded as it is.
         to_row: An item as a JSON object.
         from_row: The inverse of ``to_row``.
     """
@@ -129,6 +132,7 @@ class Form(Generic[Item]):
     role: Role
     error: type[InputError]
     text: Callable[[Item], str]
+    weights: Sequence[float] | None
     to_row: Callable[[Item], JsonObject]
     from_row: Callable[[JsonObject], Item]
 
@@ -142,6 +146,28 @@ class Form(Generic[Item]):
         text = self.text(item)
         key = vector_key(space, text)
         return Record(record_key(key, row), item.id, row, key), text
+
+    def embed(self, texts: Sequence[str], embedder: RoleEmbedder) -> Vectors:
+        """Unit vectors of such texts: shape ``(texts, dimensions)``, float32.
+
+        That of a text of several lines has the direction of the weighed sum of theirs; empty lines
+        say nothing.
+
+        Raises:
+            EmbedderError: As ``RoleEmbedder.embed`` does.
+        """
+        if self.weights is None or not texts:
+            return embedder.embed(texts, self.role)
+        lines = [text.split("\n") for text in texts]
+        distinct = list(dict.fromkeys(line for some in lines for line in some if line))
+        vectors = embedder.embed(distinct, self.role)
+        rows = {line: row for row, line in enumerate(distinct)}
+        places = np.array([[rows.get(line, 0) for line in some] for some in lines])
+        said = np.array([[line != "" for line in some] for some in lines])
+        counts = said * np.array(self.weights, dtype=np.float32)
+        sums = np.einsum("tv,tvd->td", counts, vectors[places])
+        unit: Vectors = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+        return unit
 
 
 def _tool(row: JsonObject) -> Tool:
@@ -178,7 +204,8 @@ TOOLS: Form[Tool] = Form(
     kind="tools",
     role="tool",
     error=CatalogError,
-    text=tool_text,
+    text=tool_views,
+    weights=VIEW_WEIGHTS,
     to_row=tool_to_row,
     from_row=_tool,
 )
@@ -187,6 +214,7 @@ DEMOS: Form[Demo] = Form(
     role="demo",
     error=DemoError,
     text=lambda demo: demo.text,
+    weights=None,
     to_row=demo_to_row,
     from_row=_demo,
 )

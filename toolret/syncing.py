@@ -178,7 +178,7 @@ class Collections:
         for start in range(0, len(queue), _EMBED_BATCH):
             batch = [form.record(item, writer.space) for _, item in queue[start:][:_EMBED_BATCH]]
             texts = {r.vector_key: text for r, text in batch if r.vector_key not in writer.known}
-            vectors = self._embedder.embed(list(texts.values()), form.role)
+            vectors = form.embed(list(texts.values()), self._embedder)
             found = {k: (texts[k], vector) for k, vector in zip(texts, vectors, strict=True)}
             writer.add([record for record, _ in batch], found)
             embedded += len(texts)
@@ -218,7 +218,7 @@ class Collections:
         if not lost:
             return contents.vectors
         _log.warning("%s: embedding %d lost vectors again", self._store.place, len(lost))
-        made = self._embedder.embed([texts[position] for position in lost.values()], form.role)
+        made = form.embed([texts[position] for position in lost.values()], self._embedder)
         again = dict(zip(lost, made, strict=True))
         vectors = np.zeros((len(texts), made.shape[1]), dtype=np.float32)
         if contents.vectors.size:

@@ -22,11 +22,12 @@ TEXT_FEATURES = (
     "dense_aligned",
     "dense_aligned_clause",
     "dense_aligned_gap",
-    "lexical_squared",
+    "lexical_trusted",
     "lexical_clause_squared",
     "lexical_log",
     "lexical_clause_log",
     "lexical_clause_own_first",
+    "lexical_clause_own_trusted",
     "name",
     "name_whole",
     "namespace_name",
@@ -79,7 +80,10 @@ class TextEvidence:
         self._dense = of_tools(comparisons.dense)
         self._aligned = of_tools(comparisons.aligned)
         self._lexical = of_tools(comparisons.lexical)
-        self._relative = self._lexical / np.maximum(self._lexical.max(axis=1, keepdims=True), _TINY)
+        best = self._lexical.max(axis=1, keepdims=True)
+        self._relative = self._lexical / np.maximum(best, _TINY)
+        # To be the first says little where even the first has next to none of the words.
+        self._trust = best / np.maximum(comparisons.lexical_most, _TINY)[:, None]
 
     @cached_property
     def _whole(self) -> Order:
@@ -115,6 +119,8 @@ class TextEvidence:
         nearest = self._tools[top(self._whole.values, _NEIGHBOURS)]
         neighbourhood = self._layout.tool_vectors[nearest].mean(axis=0)
         names = self._comparisons.names[tools]
+        by_meaning = _firsts([self._whole, *map(Order, self._dense[1:])], rows)
+        by_words = _firsts([self._words, *map(Order, self._lexical[1:])], rows)
         return np.stack(
             [
                 dense[0],
@@ -122,15 +128,16 @@ class TextEvidence:
                 dense[0] - best[0],
                 dense.max(axis=0) - best.max(),
                 (dense - best).max(axis=0),
-                _own_first([self._whole, *map(Order, self._dense[1:])], rows),
+                by_meaning.max(axis=0),
                 aligned[0],
                 aligned.max(axis=0),
                 aligned[0] - self._aligned[0].max(),
-                relative[0] ** 2,
+                relative[0] ** 2 * self._trust[0],
                 relative.max(axis=0) ** 2,
                 np.log1p(lexical[0]),
                 np.log1p(lexical.max(axis=0)),
-                _own_first([self._words, *map(Order, self._lexical[1:])], rows),
+                by_words.max(axis=0),
+                (by_words * self._trust).max(axis=0),
                 names,
                 names >= 1,
                 self._comparisons.namespace_names[tools],
@@ -140,7 +147,6 @@ class TextEvidence:
         ).astype(np.float32)
 
 
-def _own_first(orders: Sequence[Order], rows: Ints) -> Floats:
-    """How near each row comes to being the first for one of the queries."""
-    ranks = [order.reciprocal_ranks(rows, offset=_FIRST) for order in orders]
-    return np.asarray(np.max(ranks, axis=0), dtype=np.float32)
+def _firsts(orders: Sequence[Order], rows: Ints) -> Floats:
+    """How near each row comes to being the first for each query: shape ``(queries, rows)``."""
+    return np.stack([order.reciprocal_ranks(rows, offset=_FIRST) for order in orders])

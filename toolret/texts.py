@@ -8,10 +8,22 @@ from typing import Any
 
 from toolret.types import Tool
 
-__all__ = ["RENDERER_VERSION", "split_identifier", "tool_text"]
+__all__ = [
+    "RENDERER_VERSION",
+    "VIEW_WEIGHTS",
+    "split_identifier",
+    "tool_text",
+    "tool_views",
+    "whole",
+]
 
-RENDERER_VERSION = "1"
-"""Part of the identity of a vector: raise it when ``tool_text`` writes anything differently."""
+RENDERER_VERSION = "2"
+"""Part of the identity of a vector: raise it when ``tool_views`` writes anything differently, or
+when ``VIEW_WEIGHTS`` change."""
+
+VIEW_WEIGHTS = (1.0, 0.5, 0.25)
+"""What each view of a tool counts in its vector: all that is said of it, what it does, its name.
+Parameters blur what a tool does, and names say it in the fewest words."""
 
 _RUN = re.compile(r"[^\W\d_]+|\d+")
 """Letters of any script, or digits."""
@@ -43,6 +55,18 @@ def tool_text(tool: Tool) -> str:
     parts = [split_identifier(tool.namespace), split_identifier(tool.name), tool.description]
     parts += [f"{split_identifier(name)} {text}".strip() for name, text in _parameter_texts(tool)]
     return ". ".join(part.strip().rstrip(".") for part in parts if part.strip())
+
+
+def tool_views(tool: Tool) -> str:
+    """A tool as its embedding reads it: its views, each a line; empty without a description."""
+    names = [split_identifier(tool.namespace), split_identifier(tool.name)]
+    views = [tool_text(tool), tool.description, " ".join(names)]
+    return "\n".join(" ".join(view.split()) for view in views)
+
+
+def whole(views: str) -> str:
+    """Of a tool's views the first: ``tool_text``, as one line."""
+    return views.partition("\n")[0]
 
 
 def _parameter_texts(tool: Tool) -> Iterator[tuple[str, str]]:
