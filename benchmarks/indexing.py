@@ -36,7 +36,7 @@ _DIMENSIONS = 384
 
 
 class Costless:
-    """Vectors that take no time, for the texts of 512 tools at once: what is left is the store's."""
+    """Vectors that take no time: what is left is the store's."""
 
     id = "costless"
 
