@@ -30,7 +30,7 @@ from toolret.embedders import RoleEmbedder, SentenceTransformerEmbedder
 from toolret.index import ToolIndex
 from toolret.retriever import ToolRetriever
 from toolret.rows import load_demos
-from toolret.texts import tool_text
+from toolret.texts import tool_views
 from toolret.types import Demo, Tool
 
 SIZES = (1_000, 5_000, 20_000, 50_000, 200_000)
@@ -146,7 +146,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work.mkdir(parents=True, exist_ok=True)
     lookup = Lookup()
     real = real_tools(options.data)
-    lookup.learn([tool_text(tool) for tool in real], work / "tools.npz")
+    lookup.learn(
+        list(dict.fromkeys(line for tool in real for line in lines_of(tool))), work / "tools.npz"
+    )
     demos = real_demos(options.data, {tool.id for tool in real})
     lookup.learn([demo.text for demo in demos], work / "demos.npz")
     requests = [demo.text for demo in demos[:: max(1, len(demos) // options.requests)]]
@@ -249,6 +251,11 @@ def real_demos(data: Path, known: set[str]) -> list[Demo]:
     return sorted(usable, key=lambda demo: sha256(demo.id.encode()).digest())
 
 
+def lines_of(tool: Tool) -> list[str]:
+    """The texts that are embedded of a tool."""
+    return [line for line in tool_views(tool).split("\n") if line]
+
+
 def enlarged(real: Sequence[Tool], size: int, lookup: Lookup) -> list[Tool]:
     """So many tools: the first of the real ones, then all again, each a little changed."""
     tools = list(real[:size])
@@ -257,11 +264,16 @@ def enlarged(real: Sequence[Tool], size: int, lookup: Lookup) -> list[Tool]:
         part = real[: size - len(tools)]
         mark = f" ({len(tools)})"
         marked = [replace(t, id=t.id + mark, description=t.description + mark) for t in part]
-        vectors = np.array([lookup.vectors[tool_text(tool)] for tool in part], dtype=np.float32)
+        known = {
+            new: old
+            for tool, copy in zip(part, marked, strict=True)
+            for old, new in zip(lines_of(tool), lines_of(copy), strict=True)
+            if new not in lookup.vectors
+        }
+        vectors = np.array([lookup.vectors[old] for old in known.values()], dtype=np.float32)
         vectors += rng.normal(scale=_NOISE, size=vectors.shape).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        texts = [tool_text(tool) for tool in marked]
-        lookup.vectors |= dict(zip(texts, vectors, strict=True))
+        lookup.vectors |= dict(zip(known, vectors, strict=True))
         tools += marked
     return tools
 

@@ -21,6 +21,8 @@ _VOTERS = 60
 
 _ABOUT = 20
 
+_RANKED = 60
+
 _NEIGHBOURS = 3
 
 _VOTE_FLOOR = 1e-3
@@ -35,7 +37,8 @@ def top(values: Floats, count: int) -> Ints:
 def reciprocal_ranks(values: Floats, offset: int) -> Floats:
     ranks = np.empty(len(values), dtype=np.float32)
     ranks[np.argsort(-values, kind="stable")] = np.arange(len(values))
-    return np.asarray(1 / (offset + ranks), dtype=np.float32)
+    counts = (ranks < _RANKED) & (values > values.min())
+    return np.where(counts, 1 / (offset + ranks), 0).astype(np.float32)
 
 
 def firsts(values: Floats) -> Floats:

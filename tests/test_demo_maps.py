@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import astuple
+from functools import partial
 
 import numpy as np
 import pytest
 
 from toolret.comparisons import Layout
 from toolret.demo_maps import DemoMaps, DemoModels, Said
-from toolret.signals import Floats
+from toolret.signals import Floats, products
 
 
 def unit(*shape: int, seed: int) -> Floats:
@@ -44,7 +45,7 @@ def same(one: Said, other: Said) -> None:
 def test_the_maps_say_what_the_models_say_when_none_is_left_out(queries: int) -> None:
     layout, vectors, models = catalog()
     as_tools, as_demos = unit(queries, 12, seed=3), unit(queries, 12, seed=4)
-    said = models.maps().say(layout, vectors, as_tools, as_demos)
+    said = models.maps().say(layout, partial(products, vectors=vectors), as_tools, as_demos)
     same(said, models.say_without(as_tools, as_demos, np.empty(0, dtype=np.intp)))
     np.testing.assert_allclose(said.cosines, vectors @ as_demos.T, atol=1e-5)
     used = np.unique(layout.tool_of)
@@ -56,7 +57,8 @@ def test_the_maps_are_kept_as_arrays() -> None:
     layout, vectors, models = catalog()
     as_tools, as_demos = unit(2, 12, seed=3), unit(2, 12, seed=4)
     kept = DemoMaps.from_arrays(models.maps().arrays())
+    scan = partial(products, vectors=vectors)
     same(
-        kept.say(layout, vectors, as_tools, as_demos),
-        models.maps().say(layout, vectors, as_tools, as_demos),
+        kept.say(layout, scan, as_tools, as_demos),
+        models.maps().say(layout, scan, as_tools, as_demos),
     )

@@ -41,7 +41,7 @@ LAYERS = [
     ["llm"],
     ["queries"],
     ["signals"],
-    ["comparisons"],
+    ["comparisons", "scanning"],
     ["columns"],
     ["text_evidence", "demo_evidence"],
     ["ranking", "ridge", "discriminant"],

@@ -81,10 +81,11 @@ def test_text_features() -> None:
     assert column(features, "name") == [0.0, 0.5, 0.0, 0.0]
     assert column(features, "name_whole") == [0.0, 0.0, 0.0, 0.0]
     assert column(features, "dense_clause_own_gap") == [-0.3, 0.0, 0.0, -0.4]
-    assert column(features, "dense_clause_own_first") == [0.5, 1.0, 1.0, 0.25]
+    # Who is as far away as any is no one's fourth.
+    assert column(features, "dense_clause_own_first") == [0.5, 1.0, 1.0, 0.0]
     assert column(features, "dense_aligned_clause") == [0.2, 0.5, 0.8, 0.0]
-    assert column(features, "lexical_clause_own_first") == [0.3333, 1.0, 1.0, 0.25]
-    assert column(features, "lexical_clause_own_trusted") == [0.1667, 0.5, 0.25, 0.125]
+    assert column(features, "lexical_clause_own_first") == [0.0, 1.0, 1.0, 0.0]
+    assert column(features, "lexical_clause_own_trusted") == [0.0, 0.5, 0.25, 0.0]
     assert column(features, "namespace_name") == [0.0, 0.0, 1.0, 1.0]
     assert column(features, "neighbours") == [0.3333, 0.3333, 0.3333, 0.0]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
@@ -21,7 +23,10 @@ from toolret.discriminant import without as members_without
 from toolret.ridge import Ridge, fit_ridge, ridge_weights, without
 from toolret.signals import Floats, Ints, products, sums_of
 
-__all__ = ["DemoMaps", "DemoModels", "Said"]
+__all__ = ["DemoMaps", "DemoModels", "Products", "Said"]
+
+Products: TypeAlias = Callable[[Floats], Floats]
+"""From queries, shape ``(queries, dimensions)``, to inner products: ``(queries, vectors)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +69,19 @@ class DemoMaps:
     sets: Gaussians
     groups: Gaussians
 
-    def say(self, layout: Layout, vectors: Floats, as_tools: Floats, as_demos: Floats) -> Said:
+    def say(self, layout: Layout, scan: Products, as_tools: Floats, as_demos: Floats) -> Said:
         """Of a request.
 
         Args:
             layout: What is indexed.
-            vectors: Of the demonstrations, shape ``(demos, dimensions)``.
+            scan: From queries to their products with the demonstrations' vectors.
             as_tools: Vectors of the queries in search of tools.
             as_demos: The same in search of demonstrations.
         """
         whole, queries = as_demos[0], len(as_demos)
         to_sets, to_groups = self.sets.asked(whole), self.groups.asked(whole)
         asked = np.concatenate([as_demos, [to_sets], products(as_demos, self.moments), [to_groups]])
-        said = products(asked, vectors)
+        said = scan(asked)
         # Every set is one of a demonstration at least.
         of_sets = np.bincount(layout.set_of_demo, weights=said[queries]).astype(np.float32)
         of_tools = layout.uses.sums(said[queries + 1 :])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -13,13 +13,14 @@ import numpy as np
 from toolret.clauses import split_clauses
 from toolret.columns import Columns, columns_of
 from toolret.comparisons import Comparisons
-from toolret.demo_maps import DemoMaps, DemoModels, Said
+from toolret.demo_maps import DemoMaps, DemoModels, Products, Said
 from toolret.derived import Arrays, nested, read_arrays, under, write_arrays
 from toolret.embedders import RoleEmbedder, Vectors
 from toolret.fitting import Example, leave_out
 from toolret.index import Snapshot
 from toolret.lexical import Postings, bm25, name_shares, words
 from toolret.ranking import gather
+from toolret.scanning import Scan
 from toolret.signals import Floats, Ints, products
 from toolret.texts import whole
 
@@ -48,6 +49,10 @@ class Searcher:
         self.snapshot = snapshot
         self._embedder = embedder
         arrays = _derived(kept, self._digest(), self._derive) if kept else self._derive()
+        tools, demos = snapshot.tools.vectors, snapshot.demos.vectors
+        self._scans = (Scan(tools).products, Scan(demos).products)
+        # For the fit, which is to be the same whatever was asked before.
+        self._plain = (partial(products, vectors=tools), partial(products, vectors=demos))
         self.columns = Columns(**under(arrays, "columns"))
         self.layout = self.columns.layout(snapshot)
         self._words_of_tools = Postings.from_arrays(under(arrays, "tools"))
@@ -91,7 +96,7 @@ class Searcher:
             queries: Of which the first is the whole request.
             vectors: What ``embed`` gave for them.
         """
-        return self._compare(queries, *vectors)
+        return self._compare(queries, *vectors, self._scans)
 
     def examples(self, groups: Sequence[Sequence[int]]) -> list[Example]:
         """Demonstrations asked as requests, each group as one, with themselves left out.
@@ -110,7 +115,8 @@ class Searcher:
             likeness = (demos.vectors @ demos.vectors[asked].T).max(axis=1)
             likeness[asked] = 1
             left_out = np.flatnonzero(likeness >= _NEAR_COPY)
-            compared = self._compare(some, as_tools[start:end], as_demos[start:end], left_out)
+            vectors = (as_tools[start:end], as_demos[start:end])
+            compared = self._compare(some, *vectors, self._plain, left_out)
             examples.append(leave_out(self.layout, compared, asked, left_out))
         return examples
 
@@ -122,7 +128,7 @@ class Searcher:
         found = []
         for row, text in enumerate(texts):
             one = slice(row, row + 1)
-            compared = self._compare([text], as_tools[one], as_demos[one])
+            compared = self._compare([text], as_tools[one], as_demos[one], self._plain)
             found.append(gather(self.layout, compared).features)
         return found
 
@@ -147,20 +153,21 @@ class Searcher:
         queries: Sequence[str],
         as_tools: Vectors,
         as_demos: Vectors,
+        scans: tuple[Products, Products],
         left_out: Ints | None = None,
     ) -> Comparisons:
-        tools, demos = self.snapshot.tools, self.snapshot.demos
+        scan_tools, scan_demos = scans
         if self._maps is None:
             nothing = np.empty(0, dtype=np.float32)
-            ridge = np.zeros((len(tools.items), len(queries)), dtype=np.float32)
-            said = Said(products(as_demos, demos.vectors).T, ridge, as_tools, nothing, nothing)
+            ridge = np.zeros((len(self.layout.tool_vectors), len(queries)), dtype=np.float32)
+            said = Said(scan_demos(as_demos).T, ridge, as_tools, nothing, nothing)
         elif left_out is None:
-            said = self._maps.say(self.layout, demos.vectors, as_tools, as_demos)
+            said = self._maps.say(self.layout, scan_demos, as_tools, as_demos)
         else:
             said = self._models.say_without(as_tools, as_demos, left_out)
         tokens = [words(query) for query in queries]
         # Both in one product: what takes time is to read the tools' vectors.
-        cosines = products(np.concatenate([as_tools, said.aligned]), tools.vectors)
+        cosines = scan_tools(np.concatenate([as_tools, said.aligned]))
         once = dict.fromkeys(tokens[0])
         return Comparisons(
             dense=cosines[: len(queries)].T,

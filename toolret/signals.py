@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -13,7 +12,6 @@ __all__ = [
     "Floats",
     "Grouping",
     "Ints",
-    "Order",
     "products",
     "shares",
     "sums_of",
@@ -111,67 +109,6 @@ def products(queries: Floats, vectors: Floats) -> Floats:
         np.matmul(queries, pieces, out=places)
         np.matmul(queries, vectors[even:].T, out=found[:, even:])
     return found
-
-
-class Order:
-    """The ranks of some values, largest first and ties by position.
-
-    Args:
-        values: Shape ``(values,)``.
-    """
-
-    def __init__(self, values: Floats) -> None:
-        self.values = values
-
-    def reciprocal_ranks(self, positions: Ints, *, offset: int) -> Floats:
-        """``1 / (offset + rank)`` at these positions, ranks from 0 on (Cormack et al., 2009)."""
-        ranks = self._ranks(positions).astype(np.float32)
-        return np.asarray(1 / (offset + ranks), dtype=np.float32)
-
-    def _ranks(self, positions: Ints) -> Ints:
-        if self._few_above is None:
-            return self._ranks_by_level(positions)
-        above, order = self._few_above
-        places = np.searchsorted(above, positions)
-        ranks = len(above) + positions - places
-        high = self.values[positions] > self.values.min()
-        if high.any():
-            ranks[high] = order._ranks(places[high])
-        return np.asarray(ranks, dtype=np.intp)
-
-    @cached_property
-    def _few_above(self) -> tuple[Ints, Order] | None:
-        """Where the values are above the lowest, if most are the lowest, such as no common word."""
-        high = self.values > self.values.min()
-        if np.count_nonzero(high) > len(high) / 2:
-            return None
-        above = np.flatnonzero(high)
-        return above, Order(self.values[above])
-
-    @cached_property
-    def _levels(self) -> tuple[Ints, Ints]:
-        """Of each value its level, and of each level how many values are in it; level 0 is lowest.
-
-        There are half as many levels as values, evenly spaced: what is above a value is counted
-        level by level, and only values of its own level are sorted. That is a third of the time of
-        sorting them all.
-        """
-        least, most = self.values.min(), self.values.max()
-        last = max(1, len(self.values) // 2)
-        levels = ((self.values - least) * (last / (most - least))).astype(np.intp)
-        return levels, np.bincount(levels)
-
-    def _ranks_by_level(self, positions: Ints) -> Ints:
-        levels, counts = self._levels
-        looked_at = np.zeros(len(counts), dtype=np.bool_)
-        looked_at[levels[positions]] = True
-        some = np.flatnonzero(looked_at[levels])
-        some = some[np.argsort(-self.values[some], kind="stable")]
-        passed_over = np.where(looked_at, 0, counts)
-        above = passed_over.sum() - passed_over.cumsum()
-        ranks = np.empty(len(self.values), dtype=np.intp)
-        ranks[some] = above[levels[some]] + np.arange(len(some))
-        return ranks[positions]
 
 
 def top(values: Floats, count: int) -> Ints:

@@ -233,12 +233,19 @@ class Collections:
         return vectors
 
     def _check_space(self, form: Form[Any], stored: str) -> None:
-        if stored not in ("", self._space(form)):
+        space = self._space(form)
+        if stored in ("", space):
+            return
+        if stored.rpartition("|")[0] == space.rpartition("|")[0]:
             raise EmbedderMismatchError(
-                f"{self._store.place}: the {form.kind} were embedded with {stored!r}, not with "
-                f"{self._space(form)!r}: open it with that embedder, or pass reembed=True "
-                "(--reembed) to embed everything again"
+                f"{self._store.place}: the {form.kind} were embedded by another version of "
+                "toolret, from other texts: pass reembed=True (--reembed) to embed them again"
             )
+        raise EmbedderMismatchError(
+            f"{self._store.place}: the {form.kind} were embedded with {stored!r}, not with "
+            f"{space!r}: open it with that embedder, or pass reembed=True (--reembed) to embed "
+            "everything again"
+        )
 
     def _space(self, form: Form[Any]) -> str:
         return f"{self._embedder.space(form.role)}|{RENDERER_VERSION}"

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from toolret.comparisons import Comparisons, Layout
-from toolret.signals import Floats, Ints, Order, products, top
+from toolret.signals import Floats, Ints, products, top
 
 __all__ = ["TEXT_FEATURES", "TextEvidence"]
 
@@ -39,10 +39,8 @@ _ABOUT = 20
 """Of the tools that the request is about by their texts, whose share with demonstrations says how
 much demonstrations have to say of the request."""
 
-_ABOUT_FIRST = 60
-"""Who is not among so many of the nearest tools, nor of those that share most words, is not among
-the first 20 by both: two reciprocal ranks of 1/71 are less than the 1/30 that each of the 20
-nearest has from one of them alone."""
+_RANKED = 60
+"""From which rank on it does not matter how far behind a tool is."""
 
 _NEIGHBOURS = 3
 """Of the tools most like the request, whose mean the ``neighbours`` feature compares with."""
@@ -86,16 +84,18 @@ class TextEvidence:
         self._trust = best / np.maximum(comparisons.lexical_most, _TINY)[:, None]
 
     @cached_property
-    def _whole(self) -> Order:
-        return Order(self._dense[0])
+    def _nearest(self) -> list[Ints]:
+        """For each query the first tools by meaning."""
+        return [_first(values) for values in self._dense]
 
     @cached_property
-    def _words(self) -> Order:
-        return Order(self._lexical[0])
+    def _saying(self) -> list[Ints]:
+        """For each query the first tools by words."""
+        return [_first(values) for values in self._lexical]
 
     def put_forward(self, depth: int) -> Iterator[Ints]:
         """The first tools of each signal, as rows."""
-        yield top(self._whole.values, depth)
+        yield top(self._dense[0], depth)
         yield top(self._dense.max(axis=0), depth)
         yield top(self._aligned[0], depth)
         yield top(self._aligned.max(axis=0), depth)
@@ -105,10 +105,9 @@ class TextEvidence:
 
     def about(self) -> Ints:
         """The tools that the request is about as far as their texts tell, as rows."""
-        orders = (self._whole, self._words)
-        first = np.union1d(*(top(order.values, _ABOUT_FIRST) for order in orders))
-        both = np.sum([each.reciprocal_ranks(first, offset=_FUSING) for each in orders], axis=0)
-        return first[top(both, _ABOUT)]
+        both = [self._nearest[0], self._saying[0]]
+        every = np.arange(len(self._tools))
+        return top(_reciprocal_ranks(both, every, offset=_FUSING).sum(axis=0), _ABOUT)
 
     def features(self, rows: Ints) -> Floats:
         """Shape ``(rows, len(TEXT_FEATURES))``."""
@@ -116,11 +115,11 @@ class TextEvidence:
         lexical, relative = self._lexical[:, rows], self._relative[:, rows]
         tools = self._tools[rows]
         best = self._dense.max(axis=1, keepdims=True)
-        nearest = self._tools[top(self._whole.values, _NEIGHBOURS)]
+        nearest = self._tools[top(self._dense[0], _NEIGHBOURS)]
         neighbourhood = self._layout.tool_vectors[nearest].mean(axis=0)
         names = self._comparisons.names[tools]
-        by_meaning = _firsts([self._whole, *map(Order, self._dense[1:])], rows)
-        by_words = _firsts([self._words, *map(Order, self._lexical[1:])], rows)
+        by_meaning = _reciprocal_ranks(self._nearest, rows, offset=_FIRST)
+        by_words = _reciprocal_ranks(self._saying, rows, offset=_FIRST)
         return np.stack(
             [
                 dense[0],
@@ -147,6 +146,24 @@ class TextEvidence:
         ).astype(np.float32)
 
 
-def _firsts(orders: Sequence[Order], rows: Ints) -> Floats:
-    """How near each row comes to being the first for each query: shape ``(queries, rows)``."""
-    return np.stack([order.reciprocal_ranks(rows, offset=_FIRST) for order in orders])
+def _first(values: Floats) -> Ints:
+    """The first of one query; those that are as bad as any are none."""
+    first = top(values, _RANKED)
+    found: Ints = first[values[first] > values.min()]
+    return found
+
+
+def _reciprocal_ranks(firsts: Sequence[Ints], rows: Ints, *, offset: int) -> Floats:
+    """``1 / (offset + rank)`` for each query (Cormack et al., 2009): shape ``(queries, rows)``.
+
+    Args:
+        firsts: For each query the first rows; all others have 0.
+        rows: Ascending.
+        offset: Added to ranks, which are from 0 on.
+    """
+    found = np.zeros((len(firsts), len(rows)), dtype=np.float32)
+    for of_query, first in zip(found, firsts, strict=True):
+        places = np.searchsorted(rows, first)
+        there = rows[np.minimum(places, len(rows) - 1)] == first
+        of_query[places[there]] = 1 / (offset + np.flatnonzero(there))
+    return found
