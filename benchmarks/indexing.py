@@ -41,7 +41,7 @@ class Costless:
     id = "costless"
 
     def __init__(self) -> None:
-        self._vectors = np.random.default_rng(0).standard_normal((1_536, _DIMENSIONS))
+        self._vectors = np.random.default_rng(0).standard_normal((1_024, _DIMENSIONS))
 
     def embed_documents(self, texts: list[str]) -> Any:
         return self._vectors[: len(texts)]

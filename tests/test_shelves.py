@@ -82,8 +82,8 @@ def test_a_tool_lies_where_its_views_do() -> None:
     embedder = RoleEmbedder(HashedWordsEmbedder())
     found = tool("cancel_order", "Stops an order before it is shipped.")
     views = tool_views(found)
-    whole, does, name = embedder.embed(views.split("\n"), "tool")
-    mean = whole + does / 2 + name / 4
+    whole, does = embedder.embed(views.split("\n"), "tool")
+    mean = whole + np.float32(0.35) * does
     vectors = TOOLS.embed([views, tool_views(tool("ping")), views], embedder)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(vectors[0], mean / np.linalg.norm(mean), atol=1e-6)

@@ -50,8 +50,7 @@ def test_the_views_of_a_tool_are_lines_and_the_first_is_the_whole() -> None:
     assert views.split("\n") == [
         "shop. cancel Order. Stops an order. order Id",
         "Stops an order.",
-        "shop cancel Order",
     ]
     assert whole(views) == views.split("\n")[0]
     assert len(VIEW_WEIGHTS) == len(tool_views(tool("ping")).split("\n"))
-    assert tool_views(tool("ping")) == "ping\n\nping"
+    assert tool_views(tool("ping")) == "ping\n"

@@ -21,9 +21,9 @@ RENDERER_VERSION = "2"
 """Part of the identity of a vector: raise it when ``tool_views`` writes anything differently, or
 when ``VIEW_WEIGHTS`` change."""
 
-VIEW_WEIGHTS = (1.0, 0.5, 0.25)
-"""What each view of a tool counts in its vector: all that is said of it, what it does, its name.
-Parameters blur what a tool does, and names say it in the fewest words."""
+VIEW_WEIGHTS = (1.0, 0.35)
+"""What each view of a tool counts in its vector: all that is said of it, and what it does, which
+its name and parameters blur."""
 
 _RUN = re.compile(r"[^\W\d_]+|\d+")
 """Letters of any script, or digits."""
@@ -59,9 +59,7 @@ def tool_text(tool: Tool) -> str:
 
 def tool_views(tool: Tool) -> str:
     """A tool as its embedding reads it: its views, each a line; empty without a description."""
-    names = [split_identifier(tool.namespace), split_identifier(tool.name)]
-    views = [tool_text(tool), tool.description, " ".join(names)]
-    return "\n".join(" ".join(view.split()) for view in views)
+    return "\n".join(" ".join(view.split()) for view in (tool_text(tool), tool.description))
 
 
 def whole(views: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from toolret.index import SyncReport, ToolIndex
 from toolret.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Demo, Tool
+
+if TYPE_CHECKING:
+    from toolret.stores.remote import RemoteStore
 
 
 class Counting(HashedWordsEmbedder):
@@ -122,7 +126,7 @@ def test_items_may_be_added_removed_and_come_back(place: Place, tools: list[Tool
 def test_a_failed_sync_changes_nothing_and_another_machine_goes_on(place: Place) -> None:
     before, after = many_tools(10), many_tools(1_500)
     opened(place)[0].sync_tools(before)
-    failing, _ = opened(place, most=3_300)
+    failing, _ = opened(place, most=2_200)
     with pytest.raises(EmbedderError):
         failing.sync_tools(after[5:])
     index, counting = opened(place)
@@ -130,7 +134,7 @@ def test_a_failed_sync_changes_nothing_and_another_machine_goes_on(place: Place)
     report = index.sync_tools(after[5:])
     assert (report.added, report.removed, report.kept) == (1_490, 5, 5)
     assert report.embedded == 1_490 - 1_024
-    assert counting.embedded == 3 * report.embedded
+    assert counting.embedded == 2 * report.embedded
     assert ids(opened(place)[0]) == {t.id for t in after[5:]}
 
 
@@ -172,6 +176,8 @@ def test_writers_take_turns(place: Place) -> None:
         try:
             for turn in range(2):
                 index, _ = opened(place)
+                # However busy the machine that runs the tests is, no writer is taken for dead.
+                cast("RemoteStore", index.store).lease = 120
                 index.add_tools(many_tools(5, start=100 * machine + 10 * turn))
         except BaseException as error:  # noqa: BLE001 - shown by the test
             errors.append(error)

@@ -129,7 +129,7 @@ def test_nothing_that_was_stored_is_embedded_again(tmp_path: Path) -> None:
     counting_index, counting = opened(place)
     cast("RemoteStore", counting_index.store).lease = 0.3
     counting_index.sync_tools(many_tools(1_500))
-    assert counting.embedded < 3 * 600
+    assert counting.embedded < 2 * 600
 
 
 def test_a_writer_that_was_taken_for_dead_changes_nothing(remote: Place) -> None:
