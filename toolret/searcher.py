@@ -167,11 +167,12 @@ class Searcher:
             said = self._models.say_without(as_tools, as_demos, left_out)
         tokens = [words(query) for query in queries]
         # Both in one product: what takes time is to read the tools' vectors.
-        cosines = scan_tools(np.concatenate([as_tools, said.aligned]))
+        moved = [] if said.aligned is as_tools else [said.aligned]
+        cosines = scan_tools(np.concatenate([as_tools, *moved]))
         once = dict.fromkeys(tokens[0])
         return Comparisons(
             dense=cosines[: len(queries)].T,
-            aligned=cosines[len(queries) :].T,
+            aligned=cosines[-len(queries) :].T,
             lexical=np.stack([self._words_of_tools.scores(some) for some in tokens]).T,
             lexical_most=np.array([self._words_of_tools.most(some) for some in tokens], np.float32),
             names=self._names.scores(once),
