@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from toolret.index import ToolIndex
 from toolret.queries import sought
 from toolret.retriever import ToolRetriever
 from toolret.rows import load_demos
-from toolret.texts import tool_views
+from toolret.texts import tool_views, whole
 from toolret.types import Demo, Tool
 
 SIZES = (1_000, 5_000, 20_000, 50_000, 200_000)
@@ -268,7 +269,10 @@ def enlarged(real: Sequence[Tool], size: int, lookup: Lookup) -> list[Tool]:
         known = {
             new: old
             for tool, copy in zip(part, marked, strict=True)
-            for old, new in zip(lines_of(tool), lines_of(copy), strict=True)
+            # One without a description is given the mark for one.
+            for old, new in zip_longest(
+                lines_of(tool), lines_of(copy), fillvalue=whole(tool_views(tool))
+            )
             if new not in lookup.vectors
         }
         vectors = np.array([lookup.vectors[old] for old in known.values()], dtype=np.float32)
