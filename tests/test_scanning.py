@@ -54,7 +54,7 @@ def test_no_sum_overflows_where_all_digits_are_the_largest() -> None:
 
 
 def test_nothing_gives_nothing() -> None:
-    assert in_digits(unit(6, 8)).products(np.empty((1, 8), np.float32) * 0).tolist() == [[0] * 6]
+    assert in_digits(unit(6, 8)).products(np.zeros((1, 8), np.float32)).tolist() == [[0] * 6]
 
 
 def test_the_second_request_has_them_written(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,6 +74,19 @@ def test_few_vectors_are_never_written() -> None:
     for _ in range(3):
         scan.products(asked)
     assert not is_written(scan)
+
+
+def test_a_process_that_may_start_no_thread_multiplies_them_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(scanning, "_WORTH", 100)
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    scan, asked = Scan(unit(100, 16)), unit(2, 16, seed=1)
+    first = scan.products(asked)
+    assert np.array_equal(scan.products(asked), first)
 
 
 def test_where_they_cannot_be_multiplied_nothing_else_changes(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,8 @@ class Scan:
             self._asked += 1
             second = self._asked == 2
         if second and len(self._vectors) >= _WORTH and 2 * self._vectors.size < _MOST_BYTES:
-            threading.Thread(target=self._write, name="toolret-scan").start()
+            with suppress(RuntimeError):  # no more threads: then as they are
+                threading.Thread(target=self._write, name="toolret-scan").start()
         return products(queries, self._vectors)
 
     def _write(self) -> None:
