@@ -13,19 +13,13 @@ from toolret.signals import Bools, Floats, Ints, shares
 
 _DEPTH = 40
 
-_TEMPERATURE = 0.03
-
-_LEXICAL_TEMPERATURE = 0.1
-
-_VOTERS = 60
-
 _ABOUT = 20
 
 _RANKED = 60
 
 _NEIGHBOURS = 3
 
-_VOTE_FLOOR = 1e-3
+_FLOOR = 1e-3
 
 _TINY = 1e-6
 
@@ -49,17 +43,6 @@ def best_of_tool(values: Floats, demo_of: Ints, tool_of: Ints, tools: int) -> Fl
     best = np.zeros(tools, dtype=np.float32)
     np.maximum.at(best, tool_of, values[demo_of])
     return best
-
-
-def votes(
-    values: Floats, demo_of: Ints, tool_of: Ints, tools: int, *, temperature: float
-) -> Floats:
-    voters = top(values, _VOTERS)
-    nearness = np.exp((values[voters] - values[voters[0]]) / temperature)
-    weights = np.zeros(len(values), dtype=np.float32)
-    weights[voters] = nearness / nearness.sum()
-    found = np.bincount(tool_of, weights=weights[demo_of], minlength=tools)
-    return found.astype(np.float32)
 
 
 def gather(
@@ -97,7 +80,7 @@ def _text_features(
     aligned = comparisons.aligned[tools]
     lexical = comparisons.lexical[tools]
     whole, clause = dense[:, 0], dense.max(axis=1)
-    words, clause_words = lexical[:, 0], lexical.max(axis=1)
+    cosine = comparisons.lexical_cosine[tools]
     relative = lexical / np.maximum(lexical.max(axis=0), _TINY)
     trust = lexical.max(axis=0) / np.maximum(comparisons.lexical_most, _TINY)
     nearest = tools[top(whole, _NEIGHBOURS)]
@@ -115,8 +98,9 @@ def _text_features(
             aligned[:, 0] - aligned[:, 0].max(),
             relative[:, 0] ** 2 * trust[0],
             relative.max(axis=1) ** 2,
-            np.log1p(words),
-            np.log1p(clause_words),
+            cosine[:, 0],
+            cosine.max(axis=1),
+            np.log1p(lexical[:, 0]),
             firsts(lexical).max(axis=1),
             (firsts(lexical) * trust).max(axis=1),
             comparisons.names[tools],
@@ -127,7 +111,7 @@ def _text_features(
         axis=1,
     ).astype(np.float32)
     by_text = [whole, clause, aligned[:, 0], aligned.max(axis=1)]
-    return features, [*by_text, relative[:, 0], relative.max(axis=1)]
+    return features, [*by_text, relative[:, 0], relative.max(axis=1), cosine[:, 0]]
 
 
 def _demo_features(
@@ -151,44 +135,30 @@ def _demo_features(
     covered = used[about].mean()
 
     dense = np.where(heard[:, None], comparisons.demo_dense, np.float32(-1))
-    whole = dense[:, 0]
-    nearest = best_of_tool(whole, demo_of, tool_of, tools)
-    whole_votes = votes(whole, demo_of, tool_of, tools, temperature=_TEMPERATURE)
-    clause_votes = [whole_votes] + [
-        votes(dense[:, i], demo_of, tool_of, tools, temperature=_TEMPERATURE)
-        for i in range(1, dense.shape[1])
-    ]
+    nearest = best_of_tool(dense.max(axis=1), demo_of, tool_of, tools)
     lexical = np.where(heard, comparisons.demo_lexical, np.float32(0))
-    lexical = (lexical / max(float(lexical.max()), _TINY)).astype(np.float32)
-    ridge = comparisons.demo_ridge
+    kriged = comparisons.demo_kriged
     set_shares = np.bincount(
         layout.tool_of_set, weights=shares(comparisons.demo_sets)[layout.set_of], minlength=tools
     )
-    best = float(whole.max())
-    log_votes = np.log(whole_votes + _VOTE_FLOOR).astype(np.float32)
-    log_set_shares = np.log(set_shares + _VOTE_FLOOR).astype(np.float32)
-    log_group_shares = np.log(shares(comparisons.demo_groups) + _VOTE_FLOOR).astype(np.float32)
+    log_set_shares = np.log(set_shares + _FLOOR).astype(np.float32)
     features[:] = np.stack(
         [
             nearest,
-            log_votes,
-            best_of_tool(dense.max(axis=1), demo_of, tool_of, tools),
-            np.max(clause_votes, axis=0),
             best_of_tool(lexical, demo_of, tool_of, tools),
-            votes(lexical, demo_of, tool_of, tools, temperature=_LEXICAL_TEMPERATURE),
-            ridge.max(axis=1),
+            kriged[:, 0],
+            np.log(kriged[:, 0].clip(min=0) + _FLOOR),
+            kriged.max(axis=1),
             log_set_shares,
-            log_group_shares,
             np.log1p(count),
             np.ones(tools),
-            np.full(tools, best),
+            np.full(tools, dense[:, 0].max()),
             np.full(tools, covered),
         ],
         axis=1,
     )
     features[~used] = 0
-    by_demos = [nearest, log_votes, np.max(clause_votes, axis=0), ridge[:, 0]]
-    return features, [*by_demos, log_set_shares, log_group_shares]
+    return features, [nearest, kriged[:, 0], kriged.max(axis=1), log_set_shares]
 
 
 def _candidates(features: Floats, by_text: list[Floats], by_demos: list[Floats]) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from functools import partial
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from toolret.comparisons import Layout
 from toolret.demo_maps import DemoMaps, DemoModels, Said
 from toolret.signals import Floats, products
+from toolret.word_vectors import WordRows, WordVectors, tf_idf
 
 
 def unit(*shape: int, seed: int) -> Floats:
@@ -18,21 +19,28 @@ def unit(*shape: int, seed: int) -> Floats:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
 
-def catalog(demos: int = 300) -> tuple[Layout, Floats, DemoModels]:
+def catalog(demos: int = 300) -> tuple[Layout, DemoModels, WordVectors]:
     """Some demonstrations use one tool, some two, some none; some tools are used by none."""
     uses = [[i % 23] if i % 3 else sorted({i % 7, 10 + i % 5}) for i in range(demos)]
     uses[::10] = [[] for _ in uses[::10]]
     sets = {some: i for i, some in enumerate(dict.fromkeys(map(tuple, uses)))}
     layout = Layout(
         tool_vectors=unit(40, 12, seed=1),
+        demo_vectors=unit(demos, 12, seed=2),
         demo_of=np.repeat(np.arange(demos), [len(some) for some in uses]),
         tool_of=np.array([tool for some in uses for tool in some]),
         set_of=np.array([i for i, some in enumerate(sets) for _ in some]),
         tool_of_set=np.array([tool for some in sets for tool in some]),
         set_of_demo=np.array([sets[tuple(some)] for some in uses]),
     )
-    vectors = unit(demos, 12, seed=2)
-    return layout, vectors, DemoModels(layout, vectors)
+    words = tf_idf([[f"w{i % 11}", f"w{i % 13}"] for i in range(demos)])
+    return layout, DemoModels(layout), words
+
+
+def asked(words: WordVectors, queries: int) -> tuple[Floats, Floats, Floats, WordRows]:
+    """Some queries' vectors in search of tools and of demonstrations, and their words."""
+    of_words = np.stack([words.cosines([f"w{i}", "w12"]) for i in range(queries)])
+    return unit(queries, 12, seed=3), unit(queries, 12, seed=4), of_words, words.rows()
 
 
 def same(one: Said, other: Said) -> None:
@@ -42,23 +50,38 @@ def same(one: Said, other: Said) -> None:
 
 
 @pytest.mark.parametrize("queries", [1, 3])
-def test_the_maps_say_what_the_models_say_when_none_is_left_out(queries: int) -> None:
-    layout, vectors, models = catalog()
-    as_tools, as_demos = unit(queries, 12, seed=3), unit(queries, 12, seed=4)
-    said = models.maps().say(layout, partial(products, vectors=vectors), as_tools, as_demos)
-    same(said, models.say_without(as_tools, as_demos, np.empty(0, dtype=np.intp)))
-    np.testing.assert_allclose(said.cosines, vectors @ as_demos.T, atol=1e-5)
-    used = np.unique(layout.tool_of)
-    assert not np.delete(said.ridge, used, axis=0).any()
-    assert (np.delete(said.groups, used) == said.groups.min()).all()
+@pytest.mark.parametrize("demos", [2, 30, 300])
+def test_the_maps_say_what_the_models_say_when_none_is_left_out(queries: int, demos: int) -> None:
+    layout, models, words = catalog(demos)
+    request = asked(words, queries)
+    said = models.maps().say(layout, partial(products, vectors=layout.demo_vectors), *request)
+    same(said, models.say_without(*request, np.empty(0, dtype=np.intp)))
+    np.testing.assert_allclose(said.cosines, layout.demo_vectors @ request[1].T, atol=1e-5)
+    assert not np.delete(said.kriged, np.unique(layout.tool_of), axis=0).any()
+
+
+def test_what_is_left_out_says_nothing() -> None:
+    layout, models, words = catalog(300)
+    as_tools, as_demos, of_words, rows = asked(words, 2)
+    kept, gone = np.arange(240), np.arange(240, 300)  # whose sets are all among the others'
+    some = layout.demo_of < 240
+    less = replace(
+        layout,
+        demo_vectors=layout.demo_vectors[kept],
+        demo_of=layout.demo_of[some],
+        tool_of=layout.tool_of[some],
+        set_of_demo=layout.set_of_demo[kept],
+    )
+    scan = partial(products, vectors=less.demo_vectors)
+    found = models.say_without(as_tools, as_demos, of_words, rows, gone)
+    there = DemoModels(less).maps().say(less, scan, as_tools, as_demos, of_words[:, kept], rows)
+    np.testing.assert_allclose(found.kriged, there.kriged, atol=2e-4)
+    np.testing.assert_allclose(found.aligned, there.aligned, atol=2e-4)
 
 
 def test_the_maps_are_kept_as_arrays() -> None:
-    layout, vectors, models = catalog()
-    as_tools, as_demos = unit(2, 12, seed=3), unit(2, 12, seed=4)
+    layout, models, words = catalog()
+    request = asked(words, 2)
     kept = DemoMaps.from_arrays(models.maps().arrays())
-    scan = partial(products, vectors=vectors)
-    same(
-        kept.say(layout, scan, as_tools, as_demos),
-        models.maps().say(layout, scan, as_tools, as_demos),
-    )
+    scan = partial(products, vectors=layout.demo_vectors)
+    same(kept.say(layout, scan, *request), models.maps().say(layout, scan, *request))

@@ -30,6 +30,7 @@ def random_request(
     sets, set_of_demo = np.unique(np.sort(uses, axis=1), axis=0, return_inverse=True)
     layout = Layout(
         tool_vectors=vectors,
+        demo_vectors=values(demos, 8),
         demo_of=np.repeat(np.arange(demos), 2),
         tool_of=uses.ravel(),
         set_of=np.repeat(np.arange(len(sets)), 2),
@@ -40,13 +41,13 @@ def random_request(
         dense=values(tools, queries),
         aligned=values(tools, queries),
         lexical=words(tools, queries),
+        lexical_cosine=words(tools, queries),
         lexical_most=rng.uniform(5, 30, queries).astype(np.float32),
         names=rng.choice(np.array([0, 0.5, 1], np.float32), tools, p=[0.9, 0.09, 0.01]),
         namespace_names=rng.random(tools, dtype=np.float32).round(1),
         demo_dense=values(demos, queries),
-        demo_ridge=values(tools, queries),
+        demo_kriged=values(tools, queries),
         demo_sets=values(len(sets)),
-        demo_groups=values(tools),
         demo_lexical=words(demos),
     )
 

@@ -33,6 +33,7 @@ def column(features: Array, name: str) -> list[float]:
 
 LAYOUT = Layout(
     tool_vectors=np.eye(4, dtype=np.float32),
+    demo_vectors=np.eye(3, 4, dtype=np.float32),
     demo_of=np.array([0, 1, 1, 2]),
     tool_of=np.array([0, 0, 1, 2]),
     set_of=np.array([0, 1, 1, 2]),
@@ -45,14 +46,14 @@ REQUEST = Comparisons(
     dense=floats([0.1, 0.2], [0.4, 0.1], [0.3, 0.9], [0.0, 0.0]),
     aligned=floats([0.1, 0.2], [0.5, 0.1], [0.3, 0.8], [0.0, 0.0]),
     lexical=floats([0.0, 0.0], [6.0, 1.0], [3.0, 2.0], [0.0, 0.0]),
+    lexical_cosine=floats([0.0, 0.0], [0.6, 0.2], [0.3, 0.4], [0.0, 0.0]),
     lexical_most=floats(12.0, 8.0),
     names=floats(0.0, 0.5, 0.0, 0.0),
     namespace_names=floats(0.0, 0.0, 1.0, 1.0),
     demo_dense=floats([0.9, 0.2], [0.6, 0.1], [0.1, 0.8]),
-    demo_ridge=floats([1.1, -0.1], [0.3, -0.1], [-0.1, 0.7], [0.0, 0.0]),
+    demo_kriged=floats([1.1, -0.1], [0.3, -0.1], [-0.1, 0.7], [0.0, 0.0]),
     demo_sets=floats(1.0, 0.0, -1.0),
-    demo_groups=floats(1.0, 0.5, -1.0, -1.0),
-    demo_lexical=floats(4.0, 2.0, 0.0),
+    demo_lexical=floats(0.8, 0.4, 0.0),
 )
 
 
@@ -78,6 +79,8 @@ def test_text_features() -> None:
     # The first has half of what BM25 could give the request, and a quarter for the clause.
     assert column(features, "lexical_trusted") == [0.0, 0.5, 0.125, 0.0]
     assert column(features, "lexical_clause_squared") == [0.0, 1.0, 1.0, 0.0]
+    assert column(features, "lexical_cosine") == [0.0, 0.6, 0.3, 0.0]
+    assert column(features, "lexical_cosine_clause") == [0.0, 0.6, 0.4, 0.0]
     assert column(features, "name") == [0.0, 0.5, 0.0, 0.0]
     assert column(features, "name_whole") == [0.0, 0.0, 0.0, 0.0]
     assert column(features, "dense_clause_own_gap") == [-0.3, 0.0, 0.0, -0.4]
@@ -92,17 +95,17 @@ def test_text_features() -> None:
 
 def test_demonstration_features() -> None:
     features = gather(LAYOUT, REQUEST).features
-    assert column(features, "demo_nearest") == [0.9, 0.6, 0.1, 0.0]
     assert column(features, "demo_clause_nearest") == [0.9, 0.6, 0.8, 0.0]
-    assert column(features, "demo_clause_votes_best") == [1.0, 0.0, 1.0, 0.0]
     # Shares of 1, e^-3 and e^-6, the first two of which both use the first tool.
     assert column(features, "demo_set_share") == [-0.0014, -3.03, -5.6971, 0.0]
-    assert column(features, "demo_group_share") == [-0.2042, -1.7, -5.803, 0.0]
-    assert column(features, "demo_ridge_clause") == [1.1, 0.3, 0.7, 0.0]
+    assert column(features, "demo_kriged") == [1.1, 0.3, -0.1, 0.0]
+    # What is said against a tool is no more than nothing for it: the logarithm of a thousandth.
+    assert column(features, "demo_kriged_log") == [0.0962, -1.2006, -6.9078, 0.0]
+    assert column(features, "demo_kriged_clause") == [1.1, 0.3, 0.7, 0.0]
     assert column(features, "demo_count") == [1.0986, 0.6931, 0.6931, 0.0]
     assert column(features, "demo_any_nearest") == [0.9, 0.9, 0.9, 0.0]
     assert column(features, "demo_covered") == [0.75, 0.75, 0.75, 0.0]
-    assert column(features, "demo_lexical_nearest") == [1.0, 0.5, 0.0, 0.0]
+    assert column(features, "demo_lexical_nearest") == [0.8, 0.4, 0.0, 0.0]
 
 
 def test_a_tool_without_demonstrations_has_no_demonstration_features() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolret.signals import Grouping, products, vote_weights
+from toolret.signals import Grouping, products
 
 
 @pytest.mark.parametrize("vectors", [0, 1, 63, 64, 65, 1_000])
@@ -43,16 +43,3 @@ def test_groups_are_summed_and_compared(seed: int, memberships: int, groups: int
     assert made.spread(made.best(values)).tolist() == best.tolist()
     some = np.array([0, groups - 1])
     assert made.members(some).tolist() == sorted(set(member[np.isin(group, some)].tolist()))
-
-
-def test_an_empty_group_may_have_a_value_of_its_own() -> None:
-    made = Grouping(np.array([0, 1]), np.array([3, 1]), 4)
-    assert made.spread(np.array([5, 6], np.float32), empty=-1).tolist() == [-1, 5, -1, 6]
-
-
-def test_votes_are_of_the_nearest_and_add_up_to_one() -> None:
-    values = np.linspace(0, 1, 100, dtype=np.float32)
-    weights = vote_weights(values, temperature=0.1)
-    assert np.flatnonzero(weights).tolist() == list(range(40, 100))
-    assert weights.sum() == pytest.approx(1)
-    assert weights[99] / weights[98] == pytest.approx(np.exp((values[99] - values[98]) / 0.1))

@@ -60,6 +60,7 @@ class Columns:
         """What does not change between requests."""
         return Layout(
             tool_vectors=snapshot.tools.vectors,
+            demo_vectors=snapshot.demos.vectors,
             demo_of=self.demo_of,
             tool_of=self.tool_of,
             set_of=self.set_of,

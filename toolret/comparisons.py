@@ -18,6 +18,7 @@ class Layout:
 
     Attributes:
         tool_vectors: Unit vectors, shape ``(tools, dimensions)``.
+        demo_vectors: The same of the demonstrations, shape ``(demos, dimensions)``.
         demo_of: For each use of a tool in a demonstration, the demonstration; shape ``(uses,)``,
             ascending.
         tool_of: For the same uses, the tool; shape ``(uses,)``.
@@ -27,6 +28,7 @@ class Layout:
     """
 
     tool_vectors: Floats
+    demo_vectors: Floats
     demo_of: Ints
     tool_of: Ints
     set_of: Ints
@@ -55,28 +57,28 @@ class Comparisons:
     Attributes:
         dense: Cosines, shape ``(tools, queries)``.
         lexical: BM25, shape ``(tools, queries)``.
+        lexical_cosine: Cosines of the words, shape ``(tools, queries)``.
         lexical_most: What BM25 could give each query at most, shape ``(queries,)``.
         aligned: Cosines of the queries as the demonstrations' tools would have them: shape
             ``(tools, queries)``; without demonstrations the same as ``dense``.
         names: Share of the tool's name that the request says, shape ``(tools,)``, 0 to 1.
         namespace_names: The same of the namespace's name.
         demo_dense: Cosines, shape ``(demos, queries)``.
-        demo_ridge: What ridge regression on the demonstrations says of each tool, shape
-            ``(tools, queries)``.
+        demo_kriged: What regression on the demonstrations says of each tool, shape
+            ``(tools, queries)``: near 1 if the tool is needed, near 0 if not.
         demo_sets: How well the request itself fits the demonstrations that use each set of tools:
             discriminants, shape ``(sets,)``.
-        demo_groups: The same for those that use each tool, shape ``(tools,)``.
-        demo_lexical: BM25 of the request itself, shape ``(demos,)``.
+        demo_lexical: Cosines of the words of the request itself, shape ``(demos,)``.
     """
 
     dense: Floats
     aligned: Floats
     lexical: Floats
+    lexical_cosine: Floats
     lexical_most: Floats
     names: Floats
     namespace_names: Floats
     demo_dense: Floats
-    demo_ridge: Floats
+    demo_kriged: Floats
     demo_sets: Floats
-    demo_groups: Floats
     demo_lexical: Floats

@@ -65,7 +65,6 @@ _COSINES = (
     "dense_aligned",
     "dense_aligned_clause",
     "neighbours",
-    "demo_nearest",
     "demo_clause_nearest",
     "demo_any_nearest",
 )

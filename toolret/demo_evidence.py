@@ -9,20 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolret.comparisons import Comparisons, Layout
-from toolret.signals import Bools, Floats, Grouping, Ints, shares, top, vote_weights
+from toolret.signals import Bools, Floats, Grouping, Ints, shares, top
 
 __all__ = ["DEMO_FEATURES", "DemoEvidence"]
 
 DEMO_FEATURES = (
-    "demo_nearest",
-    "demo_votes",
     "demo_clause_nearest",
-    "demo_clause_votes_best",
     "demo_lexical_nearest",
-    "demo_lexical_votes",
-    "demo_ridge_clause",
+    "demo_kriged",
+    "demo_kriged_log",
+    "demo_kriged_clause",
     "demo_set_share",
-    "demo_group_share",
     "demo_count",
     "demo_any",
     "demo_any_nearest",
@@ -30,16 +27,8 @@ DEMO_FEATURES = (
 )
 """What the demonstrations that use the tool say: the columns after those of the text."""
 
-_TEMPERATURE = 0.03
-"""Of the votes, in cosine: a few near demonstrations decide."""
-
-_LEXICAL_TEMPERATURE = 0.1
-"""The same for BM25 as a share of the best demonstration's."""
-
-_VOTE_FLOOR = 1e-3
-"""Below this share of the votes, differences mean nothing."""
-
-_TINY = 1e-6
+_FLOOR = 1e-3
+"""Below this share, differences mean nothing."""
 
 
 class DemoEvidence:
@@ -59,25 +48,17 @@ class DemoEvidence:
             uses = Grouping(layout.demo_of[some], layout.tool_of[some], len(layout.tool_vectors))
             dense = np.where(heard, dense, np.float32(-1))
             lexical = np.where(heard, lexical, np.float32(0))
-        relative = lexical / max(float(lexical.max()), _TINY)
         self._tools = uses.filled
         self._counts = uses.counts
         self._used = np.zeros(len(layout.tool_vectors), dtype=np.bool_)
         self._used[self._tools] = True
         self._best = float(dense[0].max())
         # Shape (..., used tools) from here on.
-        self._nearest, self._clause_nearest, self._lexical_nearest = uses.best(
-            np.stack([dense[0], dense.max(axis=0), relative])
-        )
-        weights = [vote_weights(each, temperature=_TEMPERATURE) for each in dense]
-        weights.append(vote_weights(relative, temperature=_LEXICAL_TEMPERATURE))
-        votes = uses.sums(np.stack(weights))
-        self._votes, self._lexical_votes = votes[:-1], votes[-1]
-        self._ridge = np.take(comparisons.demo_ridge.T, self._tools, axis=1)
+        self._nearest, self._lexical_nearest = uses.best(np.stack([dense.max(axis=0), lexical]))
+        self._kriged = np.take(comparisons.demo_kriged.T, self._tools, axis=1)
         # Twice as exact: most are next to nothing, and their order says who is put forward.
         set_shares = layout.sets.sums(shares(comparisons.demo_sets).astype(np.float64))
         self._set_shares = layout.sets.spread(set_shares)[self._tools]
-        self._group_shares = shares(comparisons.demo_groups)[self._tools]
 
     def put_forward(self, depth: int, allowed: Bools | None) -> Iterator[Ints]:
         """The first tools of each signal, of those that may be found."""
@@ -86,11 +67,9 @@ class DemoEvidence:
             rows = np.flatnonzero(allowed[self._tools])
         for values in (
             self._nearest,
-            _logarithm(self._votes[0]),
-            self._votes.max(axis=0),
-            self._ridge[0],
+            self._kriged[0],
+            self._kriged.max(axis=0),
             _logarithm(self._set_shares),
-            _logarithm(self._group_shares),
         ):
             yield self._tools[rows[top(values[rows], depth)]]
 
@@ -109,14 +88,11 @@ class DemoEvidence:
         features[used] = np.stack(
             [
                 self._nearest[some],
-                _logarithm(self._votes[0, some]),
-                self._clause_nearest[some],
-                self._votes[:, some].max(axis=0),
                 self._lexical_nearest[some],
-                self._lexical_votes[some],
-                self._ridge[:, some].max(axis=0),
+                self._kriged[0, some],
+                _logarithm(self._kriged[0, some].clip(min=0)),
+                self._kriged[:, some].max(axis=0),
                 _logarithm(self._set_shares[some]),
-                _logarithm(self._group_shares[some]),
                 np.log1p(self._counts[some]),
                 np.ones(len(some)),
                 np.full(len(some), self._best),
@@ -128,4 +104,4 @@ class DemoEvidence:
 
 
 def _logarithm(values: NDArray[Any]) -> Floats:
-    return np.asarray(np.log(values + _VOTE_FLOOR), dtype=np.float32)
+    return np.asarray(np.log(values + _FLOOR), dtype=np.float32)

@@ -20,8 +20,10 @@ from toolret.discriminant import (
     gaussians,
 )
 from toolret.discriminant import without as members_without
+from toolret.kriging import krige
 from toolret.ridge import Ridge, fit_ridge, ridge_weights, without
 from toolret.signals import Floats, Ints, products, sums_of
+from toolret.word_vectors import WordRows
 
 __all__ = ["DemoMaps", "DemoModels", "Products", "Said"]
 
@@ -35,23 +37,21 @@ class Said:
 
     Attributes:
         cosines: Of each demonstration, shape ``(demos, queries)``.
-        ridge: Of each tool, shape ``(tools, queries)``.
+        kriged: Of each tool, shape ``(tools, queries)``.
         aligned: The queries as the demonstrations' tools would have them: unit vectors, shape
             ``(queries, dimensions)``.
         sets: Discriminants of the sets of tools, shape ``(sets,)``.
-        groups: Discriminants of the tools, shape ``(tools,)``.
     """
 
     cosines: Floats
-    ridge: Floats
+    kriged: Floats
     aligned: Floats
     sets: Floats
-    groups: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class DemoMaps:
-    """Small maps of a request, so that one product with the demonstrations' vectors says all.
+    """Small maps of a request, so that products with the demonstrations' vectors say all.
 
     What takes time is to read those vectors; whatever else they are summed up to is linear in
     them, and comes of the sums of their products.
@@ -61,15 +61,21 @@ class DemoMaps:
         shift: From a request to the tools that it needs: shape ``(dimensions, dimensions)``, a row
             for each dimension of what comes of it.
         sets: The sets of tools as groups.
-        groups: The tools as groups.
     """
 
     moments: Floats
     shift: Floats
     sets: Gaussians
-    groups: Gaussians
 
-    def say(self, layout: Layout, scan: Products, as_tools: Floats, as_demos: Floats) -> Said:
+    def say(
+        self,
+        layout: Layout,
+        scan: Products,
+        as_tools: Floats,
+        as_demos: Floats,
+        words: Floats,
+        rows: WordRows,
+    ) -> Said:
         """Of a request.
 
         Args:
@@ -77,97 +83,100 @@ class DemoMaps:
             scan: From queries to their products with the demonstrations' vectors.
             as_tools: Vectors of the queries in search of tools.
             as_demos: The same in search of demonstrations.
+            words: Cosines of the queries' words with the demonstrations', shape
+                ``(queries, demos)``.
+            rows: The demonstrations' words.
         """
-        whole, queries = as_demos[0], len(as_demos)
-        to_sets, to_groups = self.sets.asked(whole), self.groups.asked(whole)
-        asked = np.concatenate([as_demos, [to_sets], products(as_demos, self.moments), [to_groups]])
-        said = scan(asked)
+        to_sets = self.sets.asked(as_demos[0])
+        said = scan(np.concatenate([as_demos, [to_sets]]))
+        cosines = said[:-1]
         # Every set is one of a demonstration at least.
-        of_sets = np.bincount(layout.set_of_demo, weights=said[queries]).astype(np.float32)
-        of_tools = layout.uses.sums(said[queries + 1 :])
-        groups = self.groups.discriminants(to_groups, of_tools[queries])
+        of_sets = np.bincount(layout.set_of_demo, weights=said[-1]).astype(np.float32)
+        near = krige(cosines, words, layout.demo_vectors, rows)
+        rest = as_demos - near.means
+        weights = scan(products(rest, self.moments))
+        near.add_to(weights)
+        to_tools = _to_tools(layout, near.demos.ravel()).reshape(*near.demos.shape, -1)
+        moved = np.einsum("ij,ijk->ik", near.weights, to_tools)
         return Said(
-            said[:queries].T,
-            layout.uses.spread(of_tools[:queries]).T,
-            _unit(as_tools + products(as_demos, self.shift)),
+            cosines.T,
+            layout.uses.spread(layout.uses.sums(weights)).T,
+            _unit(as_tools + products(rest, self.shift) + moved),
             self.sets.discriminants(to_sets, of_sets),
-            layout.uses.spread(groups, empty=groups.min()),
         )
 
     def arrays(self) -> Arrays:
         """The same as arrays, to be kept in a file."""
         own: Arrays = {"moments": self.moments, "shift": self.shift}
-        return nested(own=own, sets=asdict(self.sets), groups=asdict(self.groups))
+        return nested(own=own, sets=asdict(self.sets))
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> DemoMaps:
         """The inverse of ``arrays``."""
-        return cls(
-            **under(arrays, "own"),
-            sets=Gaussians(**under(arrays, "sets")),
-            groups=Gaussians(**under(arrays, "groups")),
-        )
+        return cls(**under(arrays, "own"), sets=Gaussians(**under(arrays, "sets")))
 
 
 class DemoModels:
     """The models of which ``DemoMaps`` are made, and which can do without some demonstrations.
 
     Args:
-        layout: What is indexed.
-        vectors: Of the demonstrations, shape ``(demos, dimensions)``; at least one.
+        layout: What is indexed, with one demonstration at least.
     """
 
-    def __init__(self, layout: Layout, vectors: Floats) -> None:
+    def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._vectors = vectors
-        self._tools = len(layout.tool_vectors)
 
     def maps(self) -> DemoMaps:
         """For requests to which all demonstrations speak."""
         return DemoMaps(
             moments=self._ridge.moments,
-            shift=np.asarray(self._to_tools.T @ self._ridge.solved, dtype=np.float32),
+            shift=np.asarray(self._shifts.T @ self._ridge.solved, dtype=np.float32),
             sets=gaussians(self._sets),
-            groups=gaussians(self._groups),
         )
 
-    def say_without(self, as_tools: Floats, as_demos: Floats, left_out: Ints) -> Said:
+    def say_without(
+        self, as_tools: Floats, as_demos: Floats, words: Floats, rows: WordRows, left_out: Ints
+    ) -> Said:
         """As ``DemoMaps.say``, as if some demonstrations had not been there."""
-        weights = without(self._ridge, ridge_weights(self._ridge, as_demos), left_out)
-
-        def without_some(model: Discriminant) -> Floats:
-            return discriminants(centroids(members_without(model, left_out)), as_demos[0])
-
+        layout = self._layout
+        cosines = products(as_demos, layout.demo_vectors)
+        near = krige(cosines, words, layout.demo_vectors, rows, left_out)
+        rest = as_demos - near.means
+        weights = without(self._ridge, ridge_weights(self._ridge, rest), left_out)
+        near.add_to(weights.T)
+        sets = centroids(members_without(self._sets, left_out))
         return Said(
-            products(as_demos, self._vectors).T,
-            sums_of(weights[self._layout.demo_of], self._layout.tool_of, self._tools),
-            _unit(as_tools + weights.T @ self._to_tools),
-            without_some(self._sets),
-            without_some(self._groups),
+            cosines.T,
+            sums_of(weights[layout.demo_of], layout.tool_of, len(layout.tool_vectors)),
+            _unit(as_tools + weights.T @ self._shifts),
+            discriminants(sets, as_demos[0]),
         )
 
     @cached_property
     def _ridge(self) -> Ridge:
-        return fit_ridge(self._vectors)
+        return fit_ridge(self._layout.demo_vectors)
 
     @cached_property
     def _sets(self) -> Discriminant:
         of_demo = self._layout.set_of_demo
         demos, sets = np.arange(len(of_demo)), int(of_demo.max()) + 1
-        return fit_discriminant(self._vectors, demos, of_demo, sets, covariance="within")
+        return fit_discriminant(self._layout.demo_vectors, demos, of_demo, sets)
 
     @cached_property
-    def _groups(self) -> Discriminant:
-        uses = (self._layout.demo_of, self._layout.tool_of)
-        return fit_discriminant(self._vectors, *uses, self._tools, covariance="all")
+    def _shifts(self) -> Floats:
+        return _to_tools(self._layout, np.arange(len(self._layout.demo_vectors)))
 
-    @cached_property
-    def _to_tools(self) -> Floats:
-        """From each demonstration to the mean of its tools: shape ``(demos, dimensions)``."""
-        layout, demos = self._layout, self._vectors
-        sums = sums_of(layout.tool_vectors[layout.tool_of], layout.demo_of, len(demos))
-        uses = np.bincount(layout.demo_of, minlength=len(demos))[:, None]
-        return np.where(uses > 0, sums / np.maximum(uses, 1) - demos, 0).astype(np.float32)
+
+def _to_tools(layout: Layout, demos: Ints) -> Floats:
+    """From each of some demonstrations to the mean of its tools: shape ``(demos, dimensions)``."""
+    starts, ends = (np.searchsorted(layout.demo_of, demos, side) for side in ("left", "right"))
+    counts = ends - starts
+    which = np.repeat(np.arange(len(demos)), counts)
+    uses = np.arange(len(which)) + np.repeat(ends - np.cumsum(counts), counts)
+    sums = sums_of(layout.tool_vectors[layout.tool_of[uses]], which, len(demos))
+    means = sums / np.maximum(counts, 1)[:, None]
+    moved = np.where(counts[:, None] > 0, means - layout.demo_vectors[demos], 0)
+    return np.asarray(moved, dtype=np.float32)
 
 
 def _unit(vectors: Floats) -> Floats:

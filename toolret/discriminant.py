@@ -9,7 +9,7 @@ means and the covariance are all there is.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,9 +58,7 @@ class Discriminant:
     group: Ints
 
 
-def fit_discriminant(
-    vectors: Floats, member: Ints, group: Ints, groups: int, *, covariance: Literal["within", "all"]
-) -> Discriminant:
+def fit_discriminant(vectors: Floats, member: Ints, group: Ints, groups: int) -> Discriminant:
     """The groups of some demonstrations.
 
     Args:
@@ -68,19 +66,14 @@ def fit_discriminant(
         member: For each membership, the demonstration; one may be in several groups.
         group: For each membership, the group.
         groups: How many groups there are; some may be empty.
-        covariance: Of the demonstrations within their groups, which is Fisher's; or of all, where
-            groups overlap so much that nothing is within one alone.
     """
     dimensions = vectors.shape[1]
     centre = vectors.mean(axis=0)
     centred = vectors - centre
     counts = np.bincount(group, minlength=groups).astype(np.float32)
     sums = sums_of(centred[member], group, groups)
-    if covariance == "within":
-        spread = centred[member] - (sums / np.maximum(counts, 1)[:, None])[group]
-        freedom = len(member) - int(np.count_nonzero(counts))
-    else:
-        spread, freedom = centred, len(centred)
+    spread = centred[member] - (sums / np.maximum(counts, 1)[:, None])[group]
+    freedom = len(member) - int(np.count_nonzero(counts))
     scatter = (spread.T @ spread).astype(np.float64)
     sphere = np.trace(scatter) / max(freedom, 1) / dimensions or 1.0
     scatter[np.diag_indices_from(scatter)] += _SHRINKAGE * dimensions * sphere

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from toolret.texts import split_identifier
 
-__all__ = ["Postings", "bm25", "name_shares", "words"]
+__all__ = ["Floats", "Postings", "bm25", "name_shares", "words"]
 
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.integer[Any]]
@@ -74,16 +75,16 @@ class Postings:
     values: Floats
     count: int
 
-    def scores(self, tokens: Iterable[str]) -> Floats:
-        """The sum over the tokens of what they count in each text: shape ``(texts,)``."""
+    def scores(self, tokens: Iterable[str], weights: Iterable[float] = repeat(1.0)) -> Floats:
+        """The weighed sum over the tokens of what they count in each text: shape ``(texts,)``."""
         scores = np.zeros(self.count, dtype=np.float32)
-        for token in tokens:
+        for token, weight in zip(tokens, weights, strict=False):
             number = self.numbers.get(token)
             if number is not None:
                 some = slice(self.starts[number], self.starts[number + 1])
                 # NumPy would widen them to this, once to read and once to write.
                 places = self.positions[some].astype(np.intp)
-                scores[places] += self.values[some]
+                scores[places] += np.float32(weight) * self.values[some]
         return scores
 
     def most(self, tokens: Iterable[str]) -> float:

@@ -23,10 +23,11 @@ from toolret.ranking import gather
 from toolret.scanning import Scan
 from toolret.signals import Floats, Ints, products
 from toolret.texts import whole
+from toolret.word_vectors import WordRows, WordVectors, tf_idf
 
 __all__ = ["Searcher"]
 
-_FORMAT = 5
+_FORMAT = 6
 """Of what is kept in the file: raised when it is computed in another way."""
 
 _NEAR_COPY = 0.985
@@ -56,7 +57,9 @@ class Searcher:
         self.columns = Columns(**under(arrays, "columns"))
         self.layout = self.columns.layout(snapshot)
         self._words_of_tools = Postings.from_arrays(under(arrays, "tools"))
-        self._words_of_demos = Postings.from_arrays(under(arrays, "demos"))
+        self._cosines_of_tools = WordVectors.from_arrays(under(arrays, "tool_words"))
+        self._cosines_of_demos = WordVectors.from_arrays(under(arrays, "demo_words"))
+        self._rows_of_demos = WordRows(**under(arrays, "demo_rows"))
         self._names = Postings.from_arrays(under(arrays, "names"))
         self._namespaces = Postings.from_arrays(under(arrays, "namespaces"))
         self._maps = (
@@ -72,22 +75,24 @@ class Searcher:
     def _derive(self) -> Arrays:
         tools, demos = self.snapshot.tools, self.snapshot.demos
         texts = [words(whole(text)) for text in tools.texts]
+        demo_words = tf_idf([words(text) for text in demos.texts])
         columns = columns_of(self.snapshot)
         parts: dict[str, Arrays] = {
             "columns": columns.arrays(),
             "tools": bm25(texts).arrays(),
-            "demos": bm25([words(text) for text in demos.texts]).arrays(),
+            "tool_words": tf_idf(texts).arrays(),
+            "demo_words": demo_words.arrays(),
+            "demo_rows": demo_words.rows().arrays(),
             "names": name_shares([tool.name for tool in tools.items], texts).arrays(),
             "namespaces": name_shares([tool.namespace for tool in tools.items], texts).arrays(),
         }
         if columns.shows_tools:
-            models = DemoModels(columns.layout(self.snapshot), self.snapshot.demos.vectors)
-            parts["maps"] = models.maps().arrays()
+            parts["maps"] = DemoModels(columns.layout(self.snapshot)).maps().arrays()
         return nested(**parts)
 
     @cached_property
     def _models(self) -> DemoModels:
-        return DemoModels(self.layout, self.snapshot.demos.vectors)
+        return DemoModels(self.layout)
 
     def compare(self, queries: Sequence[str], vectors: tuple[Vectors, Vectors]) -> Comparisons:
         """Compare a request with the index.
@@ -157,15 +162,16 @@ class Searcher:
         left_out: Ints | None = None,
     ) -> Comparisons:
         scan_tools, scan_demos = scans
-        if self._maps is None:
-            nothing = np.empty(0, dtype=np.float32)
-            ridge = np.zeros((len(self.layout.tool_vectors), len(queries)), dtype=np.float32)
-            said = Said(scan_demos(as_demos).T, ridge, as_tools, nothing, nothing)
-        elif left_out is None:
-            said = self._maps.say(self.layout, scan_demos, as_tools, as_demos)
-        else:
-            said = self._models.say_without(as_tools, as_demos, left_out)
         tokens = [words(query) for query in queries]
+        demo_words = np.stack([self._cosines_of_demos.cosines(some) for some in tokens])
+        asked = (as_tools, as_demos, demo_words, self._rows_of_demos)
+        if self._maps is None:
+            kriged = np.zeros((len(self.layout.tool_vectors), len(queries)), dtype=np.float32)
+            said = Said(scan_demos(as_demos).T, kriged, as_tools, np.empty(0, dtype=np.float32))
+        elif left_out is None:
+            said = self._maps.say(self.layout, scan_demos, *asked)
+        else:
+            said = self._models.say_without(*asked, left_out)
         # Both in one product: what takes time is to read the tools' vectors.
         moved = [] if said.aligned is as_tools else [said.aligned]
         cosines = scan_tools(np.concatenate([as_tools, *moved]))
@@ -174,14 +180,14 @@ class Searcher:
             dense=cosines[: len(queries)].T,
             aligned=cosines[-len(queries) :].T,
             lexical=np.stack([self._words_of_tools.scores(some) for some in tokens]).T,
+            lexical_cosine=np.stack([self._cosines_of_tools.cosines(some) for some in tokens]).T,
             lexical_most=np.array([self._words_of_tools.most(some) for some in tokens], np.float32),
             names=self._names.scores(once),
             namespace_names=self._namespaces.scores(once),
             demo_dense=said.cosines,
-            demo_ridge=said.ridge,
+            demo_kriged=said.kriged,
             demo_sets=said.sets,
-            demo_groups=said.groups,
-            demo_lexical=self._words_of_demos.scores(tokens[0]),
+            demo_lexical=demo_words[0],
         )
 
 

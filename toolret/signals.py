@@ -16,7 +16,6 @@ __all__ = [
     "shares",
     "sums_of",
     "top",
-    "vote_weights",
 ]
 
 Floats = NDArray[np.float32]
@@ -24,9 +23,6 @@ Ints = NDArray[np.intp]
 Bools = NDArray[np.bool_]
 
 _Float = TypeVar("_Float", np.float32, np.float64)
-
-_VOTERS = 60
-"""Demonstrations that vote; the softmax leaves those further away next to nothing."""
 
 _SURE = 3
 """What discriminants are multiplied with before they become shares by a softmax."""
@@ -84,9 +80,9 @@ class Grouping:
         bounds = zip(starts.tolist(), ends.tolist(), strict=True)
         return np.unique(np.concatenate([self._member[start:end] for start, end in bounds]))
 
-    def spread(self, of_filled: NDArray[_Float], empty: float = 0.0) -> NDArray[_Float]:
-        """The same values for all groups, and one for the empty ones: shape ``(..., groups)``."""
-        found = np.full((*of_filled.shape[:-1], self._groups), empty, dtype=of_filled.dtype)
+    def spread(self, of_filled: NDArray[_Float]) -> NDArray[_Float]:
+        """The same values for all groups, 0 for the empty ones: shape ``(..., groups)``."""
+        found = np.zeros((*of_filled.shape[:-1], self._groups), dtype=of_filled.dtype)
         found[..., self.filled] = of_filled
         return found
 
@@ -155,15 +151,3 @@ def shares(discriminants: Floats) -> Floats:
     """The groups' posterior probabilities, as far as they can be trusted: shape ``(groups,)``."""
     shares = np.exp(_SURE * (discriminants - discriminants.max(initial=0)))
     return np.asarray(shares / max(float(shares.sum()), _TINY), dtype=np.float32)
-
-
-def vote_weights(values: Floats, *, temperature: float) -> Floats:
-    """What each demonstration's vote for its tools counts: a softmax of the nearest ones' values.
-
-    It gives its whole weight to every tool that it uses, so a request's tools can all come near 1.
-    """
-    voters = top(values, _VOTERS)
-    weights = np.zeros(len(values), dtype=np.float32)
-    nearness = np.exp((values[voters] - values[voters[0]]) / temperature)
-    weights[voters] = nearness / nearness.sum()
-    return weights

@@ -24,8 +24,9 @@ TEXT_FEATURES = (
     "dense_aligned_gap",
     "lexical_trusted",
     "lexical_clause_squared",
+    "lexical_cosine",
+    "lexical_cosine_clause",
     "lexical_log",
-    "lexical_clause_log",
     "lexical_clause_own_first",
     "lexical_clause_own_trusted",
     "name",
@@ -78,6 +79,7 @@ class TextEvidence:
         self._dense = of_tools(comparisons.dense)
         self._aligned = of_tools(comparisons.aligned)
         self._lexical = of_tools(comparisons.lexical)
+        self._cosine = of_tools(comparisons.lexical_cosine)
         best = self._lexical.max(axis=1, keepdims=True)
         self._relative = self._lexical / np.maximum(best, _TINY)
         # To be the first says little where even the first has next to none of the words.
@@ -101,6 +103,7 @@ class TextEvidence:
         yield top(self._aligned.max(axis=0), depth)
         yield top(self._relative[0], depth)
         yield top(self._relative.max(axis=0), depth)
+        yield top(self._cosine[0], depth)
         yield np.flatnonzero(self._comparisons.names[self._tools] >= 1)
 
     def about(self) -> Ints:
@@ -112,7 +115,7 @@ class TextEvidence:
     def features(self, rows: Ints) -> Floats:
         """Shape ``(rows, len(TEXT_FEATURES))``."""
         dense, aligned = self._dense[:, rows], self._aligned[:, rows]
-        lexical, relative = self._lexical[:, rows], self._relative[:, rows]
+        relative, cosine = self._relative[:, rows], self._cosine[:, rows]
         tools = self._tools[rows]
         best = self._dense.max(axis=1, keepdims=True)
         nearest = self._tools[top(self._dense[0], _NEIGHBOURS)]
@@ -133,8 +136,9 @@ class TextEvidence:
                 aligned[0] - self._aligned[0].max(),
                 relative[0] ** 2 * self._trust[0],
                 relative.max(axis=0) ** 2,
-                np.log1p(lexical[0]),
-                np.log1p(lexical.max(axis=0)),
+                cosine[0],
+                cosine.max(axis=0),
+                np.log1p(self._lexical[0, rows]),
                 by_words.max(axis=0),
                 (by_words * self._trust).max(axis=0),
                 names,
