@@ -96,8 +96,9 @@ class DemoMaps:
         rest = as_demos - near.means
         weights = scan(products(rest, self.moments))
         near.add_to(weights)
-        to_tools = _to_tools(layout, near.demos.ravel()).reshape(*near.demos.shape, -1)
-        moved = np.einsum("ij,ijk->ik", near.weights, to_tools)
+        moved = np.stack(
+            [_moved(layout, *one) for one in zip(near.demos, near.weights, strict=True)]
+        )
         return Said(
             cosines.T,
             layout.uses.spread(layout.uses.sums(weights)).T,
@@ -164,19 +165,26 @@ class DemoModels:
 
     @cached_property
     def _shifts(self) -> Floats:
-        return _to_tools(self._layout, np.arange(len(self._layout.demo_vectors)))
+        """From each demonstration to the mean of its tools: shape ``(demos, dimensions)``."""
+        layout, demos = self._layout, self._layout.demo_vectors
+        sums = sums_of(layout.tool_vectors[layout.tool_of], layout.demo_of, len(demos))
+        uses = np.bincount(layout.demo_of, minlength=len(demos))[:, None]
+        return np.where(uses > 0, sums / np.maximum(uses, 1) - demos, 0).astype(np.float32)
 
 
-def _to_tools(layout: Layout, demos: Ints) -> Floats:
-    """From each of some demonstrations to the mean of its tools: shape ``(demos, dimensions)``."""
+def _moved(layout: Layout, demos: Ints, weights: Floats) -> Floats:
+    """From some demonstrations to the means of their tools, weighed and added up.
+
+    One that uses no tool moves nothing.
+    """
     starts, ends = (np.searchsorted(layout.demo_of, demos, side) for side in ("left", "right"))
     counts = ends - starts
-    which = np.repeat(np.arange(len(demos)), counts)
-    uses = np.arange(len(which)) + np.repeat(ends - np.cumsum(counts), counts)
-    sums = sums_of(layout.tool_vectors[layout.tool_of[uses]], which, len(demos))
-    means = sums / np.maximum(counts, 1)[:, None]
-    moved = np.where(counts[:, None] > 0, means - layout.demo_vectors[demos], 0)
-    return np.asarray(moved, dtype=np.float32)
+    uses = np.arange(counts.sum()) + np.repeat(ends - np.cumsum(counts), counts)
+    of_uses = np.repeat(weights / np.maximum(counts, 1).astype(np.float32), counts)
+    of_demos = weights * (counts > 0)
+    tools = layout.tool_of[uses]
+    moved: Floats = of_uses @ layout.tool_vectors[tools] - of_demos @ layout.demo_vectors[demos]
+    return moved
 
 
 def _unit(vectors: Floats) -> Floats:

@@ -74,8 +74,9 @@ def choose_demos(
     }
     looked_at = np.arange(len(demos)) if among is None else among
     by_similarity = looked_at[np.argsort(-similarities[looked_at], kind="stable")]
-    using = (i for i in by_similarity.tolist() if not likely.keys().isdisjoint(demos[i].tools))
-    showable: Iterable[int] = (i for i in using if may_show is None or may_show(demos[i]))
+    each = ((i, demos[i]) for i in by_similarity.tolist())
+    using = ((i, demo) for i, demo in each if not likely.keys().isdisjoint(demo.tools))
+    showable: Iterable[int] = (i for i, demo in using if may_show is None or may_show(demo))
     candidates = list(islice(showable, _FIRST))
     near = vectors[candidates]
     shows = _shows([demos[i].tools for i in candidates], list(likely))
