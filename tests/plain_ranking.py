@@ -80,7 +80,7 @@ def _text_features(
     aligned = comparisons.aligned[tools]
     lexical = comparisons.lexical[tools]
     whole, clause = dense[:, 0], dense.max(axis=1)
-    cosine = comparisons.lexical_cosine[tools]
+    cosine = comparisons.lexical_cosine[tools].max(axis=1)
     relative = lexical / np.maximum(lexical.max(axis=0), _TINY)
     trust = lexical.max(axis=0) / np.maximum(comparisons.lexical_most, _TINY)
     nearest = tools[top(whole, _NEIGHBOURS)]
@@ -98,8 +98,7 @@ def _text_features(
             aligned[:, 0] - aligned[:, 0].max(),
             relative[:, 0] ** 2 * trust[0],
             relative.max(axis=1) ** 2,
-            cosine[:, 0],
-            cosine.max(axis=1),
+            cosine,
             np.log1p(lexical[:, 0]),
             firsts(lexical).max(axis=1),
             (firsts(lexical) * trust).max(axis=1),
@@ -111,7 +110,7 @@ def _text_features(
         axis=1,
     ).astype(np.float32)
     by_text = [whole, clause, aligned[:, 0], aligned.max(axis=1)]
-    return features, [*by_text, relative[:, 0], relative.max(axis=1), cosine[:, 0]]
+    return features, [*by_text, relative[:, 0], relative.max(axis=1), cosine]
 
 
 def _demo_features(

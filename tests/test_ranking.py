@@ -79,8 +79,7 @@ def test_text_features() -> None:
     # The first has half of what BM25 could give the request, and a quarter for the clause.
     assert column(features, "lexical_trusted") == [0.0, 0.5, 0.125, 0.0]
     assert column(features, "lexical_clause_squared") == [0.0, 1.0, 1.0, 0.0]
-    assert column(features, "lexical_cosine") == [0.0, 0.6, 0.3, 0.0]
-    assert column(features, "lexical_cosine_clause") == [0.0, 0.6, 0.4, 0.0]
+    assert column(features, "lexical_clause_cosine") == [0.0, 0.6, 0.4, 0.0]
     assert column(features, "name") == [0.0, 0.5, 0.0, 0.0]
     assert column(features, "name_whole") == [0.0, 0.0, 0.0, 0.0]
     assert column(features, "dense_clause_own_gap") == [-0.3, 0.0, 0.0, -0.4]

@@ -24,8 +24,7 @@ TEXT_FEATURES = (
     "dense_aligned_gap",
     "lexical_trusted",
     "lexical_clause_squared",
-    "lexical_cosine",
-    "lexical_cosine_clause",
+    "lexical_clause_cosine",
     "lexical_log",
     "lexical_clause_own_first",
     "lexical_clause_own_trusted",
@@ -103,7 +102,7 @@ class TextEvidence:
         yield top(self._aligned.max(axis=0), depth)
         yield top(self._relative[0], depth)
         yield top(self._relative.max(axis=0), depth)
-        yield top(self._cosine[0], depth)
+        yield top(self._cosine.max(axis=0), depth)
         yield np.flatnonzero(self._comparisons.names[self._tools] >= 1)
 
     def about(self) -> Ints:
@@ -115,7 +114,7 @@ class TextEvidence:
     def features(self, rows: Ints) -> Floats:
         """Shape ``(rows, len(TEXT_FEATURES))``."""
         dense, aligned = self._dense[:, rows], self._aligned[:, rows]
-        relative, cosine = self._relative[:, rows], self._cosine[:, rows]
+        relative = self._relative[:, rows]
         tools = self._tools[rows]
         best = self._dense.max(axis=1, keepdims=True)
         nearest = self._tools[top(self._dense[0], _NEIGHBOURS)]
@@ -136,8 +135,7 @@ class TextEvidence:
                 aligned[0] - self._aligned[0].max(),
                 relative[0] ** 2 * self._trust[0],
                 relative.max(axis=0) ** 2,
-                cosine[0],
-                cosine.max(axis=0),
+                self._cosine[:, rows].max(axis=0),
                 np.log1p(self._lexical[0, rows]),
                 by_words.max(axis=0),
                 (by_words * self._trust).max(axis=0),
