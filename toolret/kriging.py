@@ -24,8 +24,8 @@ _NEAREST = 64
 """Demonstrations that are looked at: twice as many are no better on most public sets."""
 
 _FALL = 1.5
-"""How fast the kernel of meanings falls off: by e at so large a part of the mean distance of the
-nearest, in reciprocal terms."""
+"""How often the kernel of meanings falls by e over the mean distance of the nearest, which is 1
+less their cosine."""
 
 _WORDS = 0.5
 """What the same words count, where the same meaning counts 1."""
