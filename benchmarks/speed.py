@@ -343,12 +343,17 @@ def plot(rows: Sequence[Row]) -> str:
     for row in rows:
         x, _ = place(row.tools, 10.0**bottom)
         parts.append(f'<text x="{x}" y="320" text-anchor="middle">{row.tools:,}</text>')
+    ends = []
     for name, colour in zip(names, colours, strict=False):
         points = [place(row.tools, row.times[name][0]) for row in rows if name in row.times]
         line = " ".join(f"{x},{y}" for x, y in points)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         x, y = points[-1]
-        parts.append(f'<text x="{x + 6}" y="{y + 4}" fill="{colour}">{name}</text>')
+        ends.append((y, x, name, colour))
+    lowest = 0.0
+    for y, x, name, colour in sorted(ends):
+        lowest = max(y, lowest + 13)  # so that no name lies on another
+        parts.append(f'<text x="{x + 6}" y="{lowest + 4}" fill="{colour}">{name}</text>')
     return "\n".join([*parts, "</svg>", ""])
 
 
