@@ -136,6 +136,16 @@ async def test_a_server_without_schemas_is_asked_without_from_then_on(way: Way) 
 
 
 @in_every_way
+async def test_a_server_may_refuse_schemas_as_if_the_fault_were_its_own(way: Way) -> None:
+    message = "1 validation error: {'loc': ('body', 'response_format', 'type')}"
+    refusal = Reply(status=500, body=json.dumps({"error": {"message": message}}).encode())
+    with OpenAIServer(lambda r: refusal if "response_format" in r else Reply("plain")) as server:
+        async with way.model(server.base_url) as model:
+            calls = [(await way.ask(model, timeout=5)).calls for _ in range(2)]
+        assert calls == [2, 1]
+
+
+@in_every_way
 async def test_a_400_that_is_not_of_the_schema_leaves_it_on(way: Way) -> None:
     with OpenAIServer(Reply(status=400), Reply(status=400), Reply("fine")) as server:
         async with way.model(server.base_url) as model:

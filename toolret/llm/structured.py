@@ -57,6 +57,11 @@ class StructuredOutput:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether it may be the schema that a server refuses; what a model refuses is the question."""
+    """Whether it may be the schema that a server refuses; what a model refuses is the question.
+
+    Some say so as a fault of their own: llama-cpp-python's answers 500 and names the argument.
+    """
     failed = failure(error)
-    return failed is not error and isinstance(failed, ModelError) and failed.blames_request
+    if failed is error or not isinstance(failed, ModelError):
+        return False
+    return failed.blames_request or "response_format" in str(failed)
