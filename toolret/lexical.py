@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from toolret.texts import split_identifier
 
-__all__ = ["Floats", "Postings", "bm25", "name_shares", "words"]
+__all__ = ["Postings", "bm25", "name_shares", "words"]
 
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.integer[Any]]
@@ -74,6 +74,23 @@ class Postings:
     positions: Ints
     values: Floats
     count: int
+
+    @classmethod
+    def of(
+        cls, numbers: Mapping[str, int], word: Ints, position: Ints, values: Floats, count: int
+    ) -> Postings:
+        """Postings from single entries.
+
+        Args:
+            numbers: Of each word, its number.
+            word: Of each entry, the word's number.
+            position: The text; ascending within a word.
+            values: What the word counts there.
+            count: How many texts there are.
+        """
+        order = np.argsort(word, kind="stable")
+        starts = np.searchsorted(word[order], np.arange(len(numbers) + 1))
+        return cls(numbers, starts, position[order].astype(np.int32), values[order], count)
 
     def scores(self, tokens: Iterable[str], weights: Iterable[float] = repeat(1.0)) -> Floats:
         """The weighed sum over the tokens of what they count in each text: shape ``(texts,)``."""
@@ -155,7 +172,7 @@ def name_shares(names: Sequence[str], texts: Sequence[Sequence[str]]) -> Posting
     split: dict[str, list[tuple[int, float]]] = {}
     numbers: dict[str, int] = {}
     entries: list[tuple[int, int, float]] = []
-    for position, name in enumerate(names):
+    for place, name in enumerate(names):
         if name not in split:
             rarity = {
                 word: math.log1p(len(texts) / (frequency[word] + 0.5)) for word in set(words(name))
@@ -165,16 +182,11 @@ def name_shares(names: Sequence[str], texts: Sequence[Sequence[str]]) -> Posting
                 (numbers.setdefault(word, len(numbers)), weight / total)
                 for word, weight in rarity.items()
             ]
-        entries += [(number, position, share) for number, share in split[name]]
+        entries += [(number, place, share) for number, share in split[name]]
     word = np.array([number for number, _, _ in entries], dtype=np.int64)
-    order = np.argsort(word, kind="stable")
-    return Postings(
-        numbers,
-        np.searchsorted(word[order], np.arange(len(numbers) + 1)),
-        np.array([position for _, position, _ in entries], dtype=np.int32)[order],
-        np.array([share for _, _, share in entries], dtype=np.float32)[order],
-        len(names),
-    )
+    position = np.array([position for _, position, _ in entries], dtype=np.int64)
+    shares = np.array([share for _, _, share in entries], dtype=np.float32)
+    return Postings.of(numbers, word, position, shares, len(names))
 
 
 def _stemmer() -> Stemmer.Stemmer:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolret.lexical import Floats, Postings
+from toolret.lexical import Postings
+from toolret.signals import Floats, Ints
 
 __all__ = ["WordRows", "WordVectors", "tf_idf"]
 
@@ -82,7 +83,7 @@ class WordRows:
     words: NDArray[np.int32]
     values: Floats
 
-    def likeness(self, texts: NDArray[np.intp]) -> Floats:
+    def likeness(self, texts: Ints) -> Floats:
         """The cosines of some texts with each other: shape ``(texts, texts)``."""
         if not len(texts):
             return np.empty((0, 0), dtype=np.float32)
@@ -118,15 +119,7 @@ def tf_idf(texts: Sequence[Sequence[str]]) -> WordVectors:
     values = _weights(count.astype(np.float32), rarity[word])
     lengths = np.sqrt(np.bincount(position, weights=values**2, minlength=len(texts)))
     values /= lengths[position].astype(np.float32)
-    order = np.argsort(word, kind="stable")
-    postings = Postings(
-        numbers,
-        np.searchsorted(word[order], np.arange(len(numbers) + 1)),
-        position[order].astype(np.int32),
-        values[order],
-        len(texts),
-    )
-    return WordVectors(postings, rarity)
+    return WordVectors(Postings.of(numbers, word, position, values, len(texts)), rarity)
 
 
 def _weights(counts: Floats, rarity: Floats) -> Floats:
