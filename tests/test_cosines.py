@@ -19,7 +19,7 @@ from toolret.cosines import (
 from toolret.embedders import resolve_embedder
 from toolret.index import ToolIndex
 from toolret.learning import prior_for
-from toolret.need import Need
+from toolret.need import COSINES, INPUTS, Need
 from toolret.ranking import FEATURES
 from toolret.retriever import ToolRetriever
 from toolret.weighing import contributions
@@ -70,9 +70,9 @@ def test_another_scale_gives_the_same_contributions() -> None:
     assert len(columns) >= 5
     there = contributions(stretched, rescale_weights(weights, here))
     assert np.allclose(there[:, columns], contributions(features, weights)[:, columns], atol=1e-4)
-    need = Need((1.0, 2.0, 3.0, 0.0), -1.0, (), ())
-    inputs = np.array([0.2, 0.3, 0.4, 0.5], dtype=np.float32)
-    other = here.equivalent(inputs)
+    need = Need((1.0, 2.0, 3.0, 0.0, 4.0, 5.0), -1.0, (), ())
+    inputs = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7], dtype=np.float32)
+    other = np.where(np.arange(INPUTS) < COSINES, here.equivalent(inputs), inputs)
     assert rescale_need(need, here).odds(other) == pytest.approx(need.odds(inputs), abs=1e-4)
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tests.test_ranking import LAYOUT, REQUEST
-from toolret.need import Need, fit_need, need_inputs
+from toolret.need import INPUTS, Need, fit_need, need_inputs
 from toolret.signals import Floats
 
 
 def inputs(rng: np.random.Generator, nearest: float, idle: float) -> Floats:
-    noise = rng.normal(scale=0.05, size=4)
-    return (np.array([0.5, 0.5, nearest, idle]) + noise).astype(np.float32)
+    noise = rng.normal(scale=0.05, size=INPUTS)
+    return (np.array([0.5, 0.5, nearest, idle, 0.4, 0.8]) + noise).astype(np.float32)
 
 
 def both_kinds(count: int, seed: int = 0) -> tuple[list[Floats], list[Floats]]:
@@ -21,16 +21,22 @@ def both_kinds(count: int, seed: int = 0) -> tuple[list[Floats], list[Floats]]:
     return needing, [inputs(rng, 0.5, 0.6) for _ in range(count)]
 
 
-def test_the_inputs_are_the_nearest_of_each_kind() -> None:
+def test_the_inputs_are_what_says_most_of_each_kind() -> None:
     found = need_inputs(LAYOUT, REQUEST)
     assert found[0] == REQUEST.dense[:, 0].max()
     assert found[1] == REQUEST.dense.max()
     uses = np.unique(LAYOUT.demo_of)
     assert found[2] == REQUEST.demo_dense[uses, 0].max()
+    # 12 is what the request's words could give, and log(10) another that none of four texts has.
+    assert found[4] == pytest.approx(6 / (12 + np.log(10)))
+    assert found[5] == REQUEST.demo_kriged[:, 0].max()
+    one_allowed = need_inputs(LAYOUT, REQUEST, allowed=np.array([False, False, True, False]))
+    assert one_allowed[[0, 1, 5]].tolist() == pytest.approx([0.3, 0.9, 0])
+    assert one_allowed[4] == found[4] / 2
     nothing_allowed = need_inputs(LAYOUT, REQUEST, allowed=np.zeros(4, np.bool_))
-    assert nothing_allowed[:2].tolist() == [0, 0]
+    assert nothing_allowed[[0, 1, 4, 5]].tolist() == [0, 0, 0, 0]
     unheard = need_inputs(LAYOUT, REQUEST, heard=np.zeros(len(REQUEST.demo_dense), np.bool_))
-    assert unheard[2:].tolist() == [0, 0]
+    assert unheard[2:4].tolist() == [0, 0]
 
 
 def test_it_learns_what_requests_without_a_tool_look_like() -> None:
@@ -42,7 +48,7 @@ def test_it_learns_what_requests_without_a_tool_look_like() -> None:
 
 
 def test_without_requests_of_both_kinds_the_prior_stays() -> None:
-    prior = Need((1.0, 2.0, 3.0, 0.0), -9.0, needing=(0.0, 1.0), idle=(-1.0, 0.5))
+    prior = Need((1.0, 2.0, 3.0, 0.0, 1.0, 1.0), -9.0, needing=(0.0, 1.0), idle=(-1.0, 0.5))
     assert fit_need([], [], prior) == prior
     needing, _ = both_kinds(50)
     learnt = fit_need(needing, [], prior)
@@ -55,7 +61,7 @@ def test_without_requests_of_both_kinds_the_prior_stays() -> None:
 
 def test_a_precision_target_raises_the_threshold_until_it_holds() -> None:
     need = Need(
-        (1.0, 0.0, 0.0, 0.0),
+        (1.0,) + (0.0,) * (INPUTS - 1),
         0.0,
         needing=tuple(np.linspace(-1, 0, 101).tolist()),
         idle=tuple(np.linspace(-1.5, -0.5, 101).tolist()),
@@ -70,7 +76,7 @@ def test_a_precision_target_raises_the_threshold_until_it_holds() -> None:
 
 def test_a_request_more_likely_in_need_than_not_is_refused_for_precision_only() -> None:
     need = Need(
-        (1.0, 0.0, 0.0, 0.0),
+        (1.0,) + (0.0,) * (INPUTS - 1),
         0.0,
         needing=tuple(np.linspace(2, 3, 101).tolist()),
         idle=tuple(np.linspace(0, 2.5, 101).tolist()),

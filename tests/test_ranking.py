@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from toolret.comparisons import Comparisons, Layout
 from toolret.familiarity import Familiarity, fit_familiarity
 from toolret.fitting import Example, Fit, Prior, fit, fit_weights, leave_out
-from toolret.need import Need
+from toolret.need import INPUTS, Need
 from toolret.ranking import DEMO_FEATURES, FEATURES, SIGNALS, gather
 from toolret.weighing import (
     Weights,
@@ -155,7 +155,7 @@ def test_log_odds_take_the_score_and_its_share() -> None:
     assert probabilities(floats(0.0, 100.0, -100.0)).tolist() == pytest.approx([0.5, 1, 0])
 
 
-NEED = Need((1.0, 0.0, 0.0, 0.0), 0.0, needing=(0.0, 1.0), idle=(-1.0, 0.5))
+NEED = Need((1.0,) + (0.0,) * (INPUTS - 1), 0.0, needing=(0.0, 1.0), idle=(-1.0, 0.5))
 
 
 def random_examples(count: int, seed: int = 0) -> list[Example]:
@@ -166,12 +166,12 @@ def random_examples(count: int, seed: int = 0) -> list[Example]:
         features = rng.normal(size=(20, len(FEATURES))).astype(np.float32)
         right = np.zeros(20, dtype=np.bool_)
         right[features[:, FEATURES.index("dense")].argmax()] = True
-        examples.append(Example(features, right, rng.normal(size=4).astype(np.float32)))
+        examples.append(Example(features, right, rng.normal(size=INPUTS).astype(np.float32)))
     return examples
 
 
 def test_a_fit_finds_the_signal_that_tells() -> None:
-    weights = fit_weights(random_examples(400), plain())
+    weights = fit_weights(random_examples(1000), plain())
     assert int(weights.weight.argmax()) == FEATURES.index("dense")
     fresh = random_examples(100, seed=1)
     right = [e.right[listwise_scores(e.features, weights).argmax()] for e in fresh]
@@ -191,7 +191,9 @@ def test_a_fit_is_deterministic() -> None:
 def test_no_examples_leave_the_prior_and_few_hardly_move_it() -> None:
     prior = plain(lexical_trusted=2)
     useless = Example(
-        np.zeros((3, len(FEATURES)), np.float32), np.zeros(3, np.bool_), np.zeros(4, np.float32)
+        np.zeros((3, len(FEATURES)), np.float32),
+        np.zeros(3, np.bool_),
+        np.zeros(INPUTS, np.float32),
     )
     assert fit_weights([], prior) is prior
     assert fit_weights([useless], prior) is prior

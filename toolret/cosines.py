@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from toolret.embedders import RoleEmbedder
-from toolret.need import Need
+from toolret.need import COSINES, Need
 from toolret.ranking import FEATURES
 from toolret.signals import Floats
 from toolret.weighing import Weights
@@ -142,10 +142,11 @@ def rescale_weights(weights: Weights, here: CosineScale) -> Weights:
 def rescale_need(need: Need, here: CosineScale) -> Need:
     """The model of need for another scale than the default embedder's."""
     shift = DEFAULT_SCALE.typical - here.typical / here.stretch
+    cosines, others = need.weights[:COSINES], need.weights[COSINES:]
     return replace(
         need,
-        weights=tuple(weight / here.stretch for weight in need.weights),
-        intercept=need.intercept + shift * sum(need.weights),
+        weights=(*(weight / here.stretch for weight in cosines), *others),
+        intercept=need.intercept + shift * sum(cosines),
     )
 
 

@@ -1,9 +1,11 @@
 """Whether a request needs any of the tools: no tool is an answer too.
 
 A logistic model of four cosines: of the nearest tool with the request and with its best clause, of
-the nearest demonstration that uses tools, and of the nearest that is labelled with none. From which
-log-odds on tools are given is a threshold for a target that the user sets: the share of requests
-needing tools that get some (recall), or of requests getting some that need them (precision).
+the nearest demonstration that uses tools, and of the nearest that is labelled with none; of how
+much of the request's words one tool's text says; and of what regression on the demonstrations says
+of the likeliest tool. From which log-odds on tools are given is a threshold for a target that the
+user sets: the share of requests needing tools that get some (recall), or of requests getting some
+that need them (precision).
 """
 
 from __future__ import annotations
@@ -18,7 +20,13 @@ from numpy.typing import NDArray
 from toolret.comparisons import Comparisons, Layout
 from toolret.signals import Bools, Floats
 
-__all__ = ["Need", "fit_need", "need_inputs"]
+__all__ = ["COSINES", "INPUTS", "Need", "fit_need", "need_inputs"]
+
+INPUTS = 6
+"""Of the model, of which the first are cosines."""
+
+COSINES = 4
+"""How many those are: what they mean depends on the embedder."""
 
 _STRENGTH = 0.02
 """Requests' worth of loss that one unit of distance from the prior costs: little, for cosines that
@@ -33,7 +41,7 @@ class Need:
     """The log-odds that a request needs a tool.
 
     Attributes:
-        weights: Of the four inputs.
+        weights: Of the inputs, shape ``(INPUTS,)``.
         intercept: Of a request for which all are 0.
         needing: Quantiles of the log-odds of known requests that need a tool, ascending.
         idle: The same of known requests that need none.
@@ -84,7 +92,7 @@ def need_inputs(
     allowed: Bools | None = None,
     heard: Bools | None = None,
 ) -> Floats:
-    """The four cosines, shape ``(4,)``; 0 for what there is none of.
+    """What the model reads, shape ``(INPUTS,)``; 0 for what there is none of.
 
     Args:
         layout: What is indexed.
@@ -92,18 +100,24 @@ def need_inputs(
         allowed: Tools that may be found, shape ``(tools,)``.
         heard: Demonstrations that count, shape ``(demos,)``.
     """
-    dense = comparisons.dense.T
+    dense, lexical = comparisons.dense.T, comparisons.lexical[:, 0]
+    kriged = comparisons.demo_kriged[:, 0]
     if allowed is not None:
-        dense = np.take(dense, np.flatnonzero(allowed), axis=1)
+        some = np.flatnonzero(allowed)
+        dense, lexical, kriged = np.take(dense, some, axis=1), lexical[some], kriged[some]
     demos = comparisons.demo_dense[:, 0] if len(comparisons.demo_dense) else np.empty(0)
     counts = np.ones(len(demos), dtype=np.bool_) if heard is None else heard
     uses = layout.using(len(demos))
+    rarest = np.log1p(2 * len(layout.tool_vectors) + 1)  # what BM25 gives such a word at most
     return np.array(
         [
             dense[0].max(initial=0),
             dense.max(initial=0),
             demos[counts & uses].max(initial=0),
             demos[counts & ~uses].max(initial=0),
+            # As if the request had one word more, which is nowhere: one word alone says little.
+            lexical.max(initial=0) / (comparisons.lexical_most[0] + rarest),
+            kriged.max(initial=0),
         ],
         dtype=np.float32,
     )
@@ -119,7 +133,7 @@ def fit_need(needing: Sequence[Floats], idle: Sequence[Floats], prior: Need | No
         prior: Where the weights start; needed unless there are requests of both kinds.
     """
     if prior is None:
-        prior = Need((0.0,) * 4, 0.0, (), ())
+        prior = Need((0.0,) * INPUTS, 0.0, (), ())
     start = np.array([*prior.weights, prior.intercept])
     point = start
     if needing and idle:
