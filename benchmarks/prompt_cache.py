@@ -254,7 +254,7 @@ def main(arguments: Sequence[str] | None = None, *, embedder: Embedder | None = 
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         index = ToolIndex(folder, embedder=embedder)
-        demos = load_demos(*sorted((ROOT / "demos").glob("*.jsonl")))
+        demos = load_demos(ROOT / "demos")
         index.sync(load_tools(ROOT / "tool_catalogs"), demos)
         retriever = ToolRetriever(index)
         counter = token_counter()

@@ -40,9 +40,7 @@ REQUESTS = {
 def main() -> None:
     """Index the catalog, make the agent, have a conversation with it."""
     index = ToolIndex(INDEX)
-    index.sync(
-        load_tools(ROOT / "tool_catalogs"), load_demos(*sorted((ROOT / "demos").glob("*.jsonl")))
-    )
+    index.sync(load_tools(ROOT / "tool_catalogs"), load_demos(ROOT / "demos"))
     retriever = ToolRetriever(index)
     toolbox = Toolbox(index, DryRun())  # HttpRunner() would call the company's servers
 

@@ -27,9 +27,7 @@ TOKEN_BUDGET = 1_500
 def main() -> None:
     """Index the catalog, select for each request, print what was chosen and why."""
     index = ToolIndex(INDEX)
-    reports = index.sync(
-        load_tools(ROOT / "tool_catalogs"), load_demos(*sorted((ROOT / "demos").glob("*.jsonl")))
-    )
+    reports = index.sync(load_tools(ROOT / "tool_catalogs"), load_demos(ROOT / "demos"))
     for kind, report in reports.items():
         print(f"{kind}: {report.added + report.changed} indexed, {report.kept} as they were")
     retriever = ToolRetriever(index, max_tools=5, token_budget=TOKEN_BUDGET)

@@ -27,7 +27,7 @@ LAYERS = [
         "tracing",
         "scripted",
     ],
-    ["jsonlines", "plain_rows", "texts", "permissions", "onnx_models"],
+    ["folders", "jsonlines", "plain_rows", "texts", "permissions", "onnx_models"],
     ["onnx_export"],
     ["onnx_cache"],
     ["offers", "rows", "turns", "lexical", "embedders", "vectors", "calling"],

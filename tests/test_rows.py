@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,31 @@ def test_demonstrations_of_several_files_are_read_in_order(tmp_path: Path) -> No
         Demo("2", "y", (Call("t", {"n": 1}, [2]),), ("t",)),
     ]
     assert demos[1].origin == f"{second}: line 1"
+
+
+def test_a_folder_gives_its_demonstrations_in_order(tmp_path: Path) -> None:
+    folder = tmp_path / "demos"
+    (folder / "below").mkdir(parents=True)
+    with pytest.raises(DemoError, match=r"demos: the folder holds no \.jsonl files$"):
+        load_demos(folder)
+    for name in ("b.jsonl", "a.jsonl", "below/c.jsonl", ".hidden.jsonl"):
+        _write(folder / name, {"id": name, "text": name, "tools": ["t"]})
+    (folder / "d.jsonl.gz").write_bytes(
+        gzip.compress(b'{"id": "d", "text": "d", "tools": ["t"]}\n')
+    )
+    (folder / "README.md").write_text("no rows")
+    assert [demo.id for demo in load_demos(folder)] == [
+        "a.jsonl",
+        "b.jsonl",
+        "below/c.jsonl",
+        "d",
+    ]
+    assert [request.id for request in load_requests(folder / "below")] == ["below/c.jsonl"]
+    (tmp_path / "elsewhere").mkdir()
+    outside = _write(tmp_path / "elsewhere" / "e.jsonl", {"id": "e", "text": "e", "tools": ["t"]})
+    (folder / "link.jsonl").symlink_to(outside)
+    with pytest.raises(DemoError, match=r"link\.jsonl: the link leads out of the folder"):
+        load_demos(folder)
 
 
 def test_one_id_for_two_demonstrations_is_an_error_that_names_both(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
     index = commands.add_parser("index", help="read catalogs and demonstrations into an index")
     index.add_argument("catalogs", nargs="+", metavar="CATALOG", type=Path)
-    index.add_argument("--demos", nargs="+", metavar="FILE", type=Path, default=[])
+    index.add_argument("--demos", nargs="+", metavar="PATH", type=Path, default=[])
     index.add_argument(
         "--reembed", action="store_true", help="if it has another embedder's vectors"
     )

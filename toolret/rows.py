@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from toolret.errors import CatalogError, DemoError, InputError
+from toolret.folders import files_of
 from toolret.jsonlines import read_rows, shown
 from toolret.plain_rows import demo_to_row, tool_to_row, unique
 from toolret.types import Call, Demo, JsonObject, Message, Tool
@@ -126,41 +127,43 @@ class _RequestRow(_Row):
 
 
 def load_demos(*paths: str | Path) -> list[Demo]:
-    """Read demonstrations from JSON Lines files, which may be gzipped.
+    """Read demonstrations from JSON Lines files, which may be gzipped, and from folders of them.
 
     Returns:
         The demonstrations in the order of the files; one that is given twice stands once.
 
     Raises:
-        DemoError: If a file or a row cannot be used, or one id stands for two demonstrations.
+        DemoError: If a file or a row cannot be used, one id stands for two demonstrations, or a
+            folder holds no ``.jsonl`` file.
     """
     return unique(
-        (
-            demo_from_row(row, file=path, place=place)
-            for path in paths
-            for place, row in read_rows(path, error=DemoError)
-        ),
+        (demo_from_row(row, file=file, place=place) for file, place, row in _rows(paths)),
         error=DemoError,
     )
 
 
 def load_requests(*paths: str | Path) -> list[LabelledRequest]:
-    """Read evaluation requests from JSON Lines files, which may be gzipped.
+    """Read evaluation requests from JSON Lines files and folders, as ``load_demos`` does.
 
     Returns:
         The requests in the order of the files; one that is given twice stands once.
 
     Raises:
-        DemoError: If a file or a row cannot be used, or one id stands for two requests.
+        DemoError: If a file or a row cannot be used, one id stands for two requests, or a folder
+            holds no ``.jsonl`` file.
     """
     return unique(
-        (
-            _request_from_row(row, file=path, place=place)
-            for path in paths
-            for place, row in read_rows(path, error=DemoError)
-        ),
+        (_request_from_row(row, file=file, place=place) for file, place, row in _rows(paths)),
         error=DemoError,
     )
+
+
+def _rows(paths: Iterable[str | Path]) -> Iterator[tuple[Path, str, JsonObject]]:
+    """The rows of files and folders, each with its file and place."""
+    for path in paths:
+        for file, _ in files_of(path, {".jsonl"}, error=DemoError):
+            for place, row in read_rows(file, error=DemoError):
+                yield file, place, row
 
 
 def tool_from_row(row: JsonObject, *, file: str | Path | None = None, place: str = "") -> Tool:

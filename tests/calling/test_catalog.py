@@ -18,9 +18,7 @@ from toolret.names import wire_name
 from toolret.rows import load_demos
 from toolret.types import Call, Tool
 
-CALLS = [
-    call for demo in load_demos(*sorted((ROOT / "demos").glob("*.jsonl"))) for call in demo.calls
-]
+CALLS = [call for demo in load_demos(ROOT / "demos") for call in demo.calls]
 
 
 @pytest.fixture(scope="module")

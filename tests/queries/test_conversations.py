@@ -46,7 +46,7 @@ def figures(tmp_path: Path, *options: str, last_only: bool = False) -> dict[str,
     rows = [row | {"messages": row["messages"][-1:]} for row in ROWS] if last_only else ROWS
     queries.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     command = ["eval", "--tools", str(ROOT / "tool_catalogs"), "--queries", str(queries)]
-    command += ["--demos", *map(str, sorted((ROOT / "demos").glob("*.jsonl"))), "--keep-all"]
+    command += ["--demos", str(ROOT / "demos"), "--keep-all"]
     command += ["--index", str(tmp_path / "index"), "--json", str(report)]
     assert main([*command, *options]) == 0
     metrics: dict[str, float] = json.loads(report.read_text("utf-8"))["metrics"]

@@ -14,12 +14,13 @@ from toolret.catalogs.documents import read_document
 from toolret.catalogs.python_tools import is_langchain_tool
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
+from toolret.folders import files_of
 from toolret.jsonlines import parse_json
 
 __all__ = ["catalog_files", "document_of", "parts"]
 
 _SUFFIXES = frozenset({".json", ".jsonl", ".yaml", ".yml"})
-"""The files of a folder that are catalogs; each may be gzipped (``.gz``)."""
+"""The files of a folder that are catalogs."""
 
 _HOLDERS = ("tools", "result")
 """Fields under which requests to models and replies of MCP servers have their tools."""
@@ -31,30 +32,7 @@ def catalog_files(given: str | Path) -> Iterator[tuple[Path, str]]:
     Raises:
         CatalogError: If a folder holds no catalogs, or a link that leads out of it.
     """
-    path = Path(given)
-    try:
-        is_folder = path.is_dir()
-    except OSError:  # such as a name that is too long; reading it as a file says so
-        is_folder = False
-    if not is_folder:
-        yield path, ""
-        return
-    files = sorted(
-        file
-        for file in path.rglob("*")
-        if _SUFFIXES.intersection(file.suffixes[-2:] if file.suffix == ".gz" else [file.suffix])
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        and file.is_file()
-    )
-    if not files:
-        raise CatalogError(f"the folder holds no {', '.join(sorted(_SUFFIXES))} files", file=path)
-    root = path.resolve()
-    for file in files:
-        if not file.resolve().is_relative_to(root):
-            raise CatalogError(
-                f"the link leads out of the folder {str(path)!r}: give the file itself", file=file
-            )
-        yield file, str(path)
+    return files_of(given, _SUFFIXES, error=CatalogError)
 
 
 def document_of(given: Any, number: int, folder: str = "") -> Document:

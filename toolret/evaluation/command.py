@@ -23,9 +23,9 @@ __all__ = ["add_eval"]
 def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to those of the command line."""
     command = commands.add_parser("eval", help="measure retrieval on labelled requests")
-    command.add_argument("--tools", nargs="+", required=True, metavar="FILE", type=Path)
-    command.add_argument("--queries", nargs="+", required=True, metavar="FILE", type=Path)
-    command.add_argument("--demos", nargs="+", metavar="FILE", type=Path, default=[])
+    command.add_argument("--tools", nargs="+", required=True, metavar="PATH", type=Path)
+    command.add_argument("--queries", nargs="+", required=True, metavar="PATH", type=Path)
+    command.add_argument("--demos", nargs="+", metavar="PATH", type=Path, default=[])
     command.add_argument("-k", type=positive, default=10, metavar="N", help="tools a request")
     command.add_argument(
         "--keep-all", action="store_true", help="rank tools also where the answer is no tool"

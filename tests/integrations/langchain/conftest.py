@@ -16,9 +16,7 @@ from toolret.testing import HashedWordsEmbedder
 @pytest.fixture(scope="session")
 def shipped_index(tmp_path_factory: pytest.TempPathFactory) -> ToolIndex:
     index = ToolIndex(tmp_path_factory.mktemp("shipped"), embedder=HashedWordsEmbedder())
-    index.sync(
-        load_tools(ROOT / "tool_catalogs"), load_demos(*sorted((ROOT / "demos").glob("*.jsonl")))
-    )
+    index.sync(load_tools(ROOT / "tool_catalogs"), load_demos(ROOT / "demos"))
     return index
 
 

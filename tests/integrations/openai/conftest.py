@@ -58,7 +58,7 @@ def shop(tmp_path: Path) -> ToolRetriever:
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> ToolRetriever:
     """The shipped catalog, under the deterministic embedder."""
     index = ToolIndex(tmp_path_factory.mktemp("shipped"), embedder=HashedWordsEmbedder())
-    demos = load_demos(*sorted((ROOT / "demos").glob("*.jsonl")))
+    demos = load_demos(ROOT / "demos")
     index.sync(load_tools(ROOT / "tool_catalogs"), demos)
     return ToolRetriever(index)
 
