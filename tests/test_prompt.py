@@ -146,7 +146,10 @@ def test_steps_are_taken_in_their_order() -> None:
     first, *steps = [cut.step for cut in smallest.dropped]
     assert first == "left out"
     assert steps == [step for step in TOOL_STEPS if step in steps]
-    assert set(TOOL_STEPS) - set(steps) <= {"description shortened to a line"}
+    assert set(TOOL_STEPS) - set(steps) <= {
+        "description shortened to a line",
+        "long enumerations removed",
+    }
     assert smallest.tools[0].parameters == {
         "type": "object",
         "properties": {"payment": {"type": "string"}},
@@ -214,6 +217,26 @@ def test_unused_definitions_go_with_the_parameters_that_used_them() -> None:
     assert "$defs" in step(PackedTool("t", "t", "", {**schema, "required": ["b"]})).parameters
 
 
+def test_an_enumeration_that_outgrows_the_budget_is_removed_at_the_last() -> None:
+    events = [f"payment.{number}" for number in range(200)]
+    modes = {"type": "string", "enum": ["test", "live"]}
+    schema = {
+        "type": "object",
+        "properties": {"event": {"type": "string", "enum": events}, "mode": modes},
+        "required": ["event", "mode"],
+    }
+    hits = [hit("listen", parameters=schema), hit("refund")]
+    assert packed(hits, [], 2_000, "openai").tokens <= 2_000
+    result = packed(hits, [], 600)
+    assert [tool.id for tool in result.tools] == ["listen", "refund"]
+    assert result.dropped[-1].step == "long enumerations removed"
+    event, mode = result.tools[0].parameters["properties"].values()
+    assert mode == modes
+    assert event["type"] == "string"
+    assert event["description"].startswith('such as "payment.0", "payment.1"')
+    assert len(event["description"]) <= 80
+
+
 @pytest.mark.parametrize(
     ("text", "length", "short"),
     [
@@ -247,7 +270,7 @@ SCHEMAS = st.recursive(
         st.just({}),
         st.builds(lambda d: {"type": "string", "description": d, "title": d}, TEXTS),
         st.builds(
-            lambda e: {"enum": e}, st.lists(st.integers(), min_size=1, max_size=4, unique=True)
+            lambda e: {"enum": e}, st.lists(st.integers(), min_size=1, max_size=30, unique=True)
         ),
     ),
     lambda inner: st.one_of(

@@ -38,6 +38,18 @@ def test_a_tool_reads_namespace_name_description_parameters() -> None:
     )
 
 
+def test_many_long_parameter_descriptions_are_cut_to_one_length() -> None:
+    def said(*lengths: int) -> list[int]:
+        texts = {f"p{i}": {"description": "word " * (n // 5)} for i, n in enumerate(lengths)}
+        parts = tool_text(tool("t", parameters={"properties": texts})).split(". ")[1:]
+        return [len(part.partition(" ")[2].removeprefix(f"{i} ")) for i, part in enumerate(parts)]
+
+    assert said(1_000, 100, 300) == [999, 99, 299]
+    # What the short one does not need, the long ones share.
+    assert said(1_000, 100, 5_000) == [699, 99, 699]
+    assert sum(said(*[500] * 40)) <= 1_500
+
+
 def test_what_is_missing_is_left_out() -> None:
     assert tool_text(tool("ping")) == "ping"
     assert tool_text(tool("ping", parameters={"properties": None})) == "ping"

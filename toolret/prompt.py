@@ -231,6 +231,7 @@ def _trim(
     dropped = list(left_out)
     tools, demos = list(kept.tools), list(kept.demos)
     tokens = counter.count(kept.serialized())
+    sizes: dict[tuple[str, int], int] = {}
     # Byte pairs merge over the seams of items, so the sum of savings is only about right: the
     # whole is counted when the sum says that it fits.
     about = tokens
@@ -245,11 +246,14 @@ def _trim(
         else:
             before = demos[position]
             after = demos[position] = DEMO_STEPS[name](demos[position])
-        saved = _size(before, counter) - _size(after, counter) if after != before else 0
-        if saved <= 0:
+        if after == before:
             continue
-        dropped.append(Dropped(kind, after.id, name, saved))
-        about -= saved
+        size = sizes.get((kind, position)) or _size(before, counter)
+        shorter = sizes[kind, position] = _size(after, counter)
+        if shorter >= size:
+            continue
+        dropped.append(Dropped(kind, after.id, name, size - shorter))
+        about -= size - shorter
         if about <= budget:
             packed = replace(kept, tools=tuple(tools), demos=tuple(demos))
             about = tokens = counter.count(packed.serialized())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from toolret.types import Tool
@@ -17,13 +17,17 @@ __all__ = [
     "whole",
 ]
 
-RENDERER_VERSION = "2"
+RENDERER_VERSION = "3"
 """Part of the identity of a vector: raise it when ``tool_views`` writes anything differently, or
 when ``VIEW_WEIGHTS`` change."""
 
 VIEW_WEIGHTS = (1.0, 0.35)
 """What each view of a tool counts in its vector: all that is said of it, and what it does, which
 its name and parameters blur."""
+
+_PARAMETERS_TEXT = 1_500
+"""Characters of the descriptions of all a tool's parameters: APIs with dozens of parameters say
+thousands, among which what the tool does would be lost."""
 
 _RUN = re.compile(r"[^\W\d_]+|\d+")
 """Letters of any script, or digits."""
@@ -71,6 +75,20 @@ def _parameter_texts(tool: Tool) -> Iterator[tuple[str, str]]:
     properties: Any = (tool.parameters or {}).get("properties")
     if not isinstance(properties, Mapping):
         return
+    texts: dict[str, str] = {}
     for name, schema in properties.items():
         text = schema.get("description") if isinstance(schema, Mapping) else None
-        yield str(name), text if isinstance(text, str) else ""
+        texts[str(name)] = " ".join(text.split()) if isinstance(text, str) else ""
+    longest = _longest([len(text) for text in texts.values()], _PARAMETERS_TEXT)
+    for name, text in texts.items():
+        yield name, text if len(text) <= longest else text[:longest].rpartition(" ")[0]
+
+
+def _longest(lengths: Sequence[int], most: int) -> int:
+    """The length to which the longer ones must be cut for all to add up to no more than that."""
+    left = most
+    for done, length in enumerate(sorted(lengths)):
+        if length > (share := left // (len(lengths) - done)):
+            return share
+        left -= length
+    return most

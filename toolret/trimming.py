@@ -1,7 +1,7 @@
 """Steps that make tools and demonstrations shorter, each leaving them valid.
 
 Ordered so that what a model needs least to call correctly goes first. A schema keeps its
-required arguments, types and enumerations through all steps but the last whole-item one.
+required arguments and their types through all steps, and its enumerations through all but the last.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ _LITTLE_TEXT = 60
 _LONG_VALUE = 120
 """Characters that are left of a parameter's description, of a tool's, of a tool's at the last, and
 of a long argument or answer in a demonstration: a sentence or two, a clause, a line."""
+
+_MANY_VALUES = 20
+"""An enumeration of more is long: of events, currencies, time zones. One can outgrow a budget."""
 
 _ANNOTATIONS = frozenset({"$comment", "deprecated", "examples", "readOnly", "title", "writeOnly"})
 """Keywords that neither constrain an argument nor say what it means."""
@@ -199,6 +202,20 @@ def _little_description(tool: PackedTool) -> PackedTool:
     return replace(tool, description=shortened(tool.description, _LITTLE_TEXT))
 
 
+def _no_long_enumerations(tool: PackedTool) -> PackedTool:
+    """The first of their values remain, as a description; the tool's server checks what comes."""
+
+    def drop(schema: dict[str, Any], _: bool) -> dict[str, Any]:
+        values = schema.get("enum")
+        if isinstance(values, list) and len(values) > _MANY_VALUES:
+            del schema["enum"]
+            shown = ", ".join(json.dumps(value, ensure_ascii=False) for value in values)
+            schema["description"] = shortened(f"such as {shown}", _PARAMETER_TEXT)
+        return schema
+
+    return _with_schemas(tool, drop)
+
+
 def _with_schemas(
     tool: PackedTool, change: Callable[[dict[str, Any], bool], dict[str, Any]]
 ) -> PackedTool:
@@ -235,6 +252,7 @@ TOOL_STEPS: Mapping[str, Callable[[PackedTool], PackedTool]] = {
     "optional parameters removed": _no_optional_parameters,
     "parameter descriptions removed": _no_parameter_texts,
     "description shortened to a line": _little_description,
+    "long enumerations removed": _no_long_enumerations,
 }
 """What is done to tools, in this order."""
 
