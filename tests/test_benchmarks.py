@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import indexing
+from benchmarks import indexing, published_apis
 from benchmarks.quality import Result, main, sample
 from benchmarks.systems import (
     SYSTEMS,
@@ -265,3 +265,32 @@ def test_the_costs_of_indexing_are_a_table(capfd: pytest.CaptureFixture[str]) ->
     count, build, *_ = (cell.strip() for cell in row.strip("|").split("|"))
     assert count == "300"
     assert float(build) > 0
+
+
+def test_published_apis_counts_a_request_whose_needs_are_all_met(
+    tmp_path: Path, tools: list[Tool], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"id": t.id, "name": t.name, "description": t.description} for t in tools]
+    write(tmp_path / "tools.jsonl", rows)
+    both = [["cancel_order", "refund_payment"], ["track_parcel"]]
+    one = {"text": "cancel the order", "needs": [["cancel_order"]]}
+    two = {"text": "track the parcel and cancel the order", "needs": both}
+    write(tmp_path / "wishes", [one, two])
+    command = [str(tmp_path / "tools.jsonl"), "--wishes", str(tmp_path / "wishes")]
+    assert published_apis.main(command, embedder=HashedWordsEmbedder()) == 0
+    printed = capsys.readouterr().out
+    assert f"{len(tools)} operations, 2 requests" in printed
+    assert "| toolret, no demonstrations | 50.0 | 100.0 | 100.0 | 100.0 |" in printed
+    wish = published_apis.read_wishes(tmp_path / "wishes")[1]
+    assert wish.met_by(["refund_payment", "track_parcel"])
+    assert not wish.met_by(["cancel_order", "refund_payment"])
+    write(tmp_path / "wishes", [{"text": "sing", "needs": [["sing", "cancel_order"]]}])
+    with pytest.raises(SystemExit):
+        published_apis.main(command, embedder=HashedWordsEmbedder())
+    assert "tools.jsonl has no sing" in capsys.readouterr().err
+
+
+def test_the_published_requests_can_be_read() -> None:
+    wishes = published_apis.read_wishes(published_apis.WISHES)
+    assert len({wish.text for wish in wishes}) == len(wishes) > 80
+    assert all(wish.needs and all(wish.needs) for wish in wishes)
