@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,6 +44,11 @@ def asked(words: WordVectors, queries: int) -> tuple[Floats, Floats, Floats, Wor
     return unit(queries, 12, seed=3), unit(queries, 12, seed=4), of_words, words.rows()
 
 
+def say(maps: DemoMaps, layout: Layout, *request: Any) -> Said:
+    demos, tools = (partial(products, vectors=v) for v in (layout.demo_vectors, maps.tools))
+    return maps.say(layout, demos, tools, *request)
+
+
 def same(one: Said, other: Said) -> None:
     for found, expected in zip(astuple(one), astuple(other), strict=True):
         assert found.shape == expected.shape
@@ -54,7 +60,7 @@ def same(one: Said, other: Said) -> None:
 def test_the_maps_say_what_the_models_say_when_none_is_left_out(queries: int, demos: int) -> None:
     layout, models, words = catalog(demos)
     request = asked(words, queries)
-    said = models.maps().say(layout, partial(products, vectors=layout.demo_vectors), *request)
+    said = say(models.maps(), layout, *request)
     same(said, models.say_without(*request, np.empty(0, dtype=np.intp)))
     np.testing.assert_allclose(said.cosines, layout.demo_vectors @ request[1].T, atol=1e-5)
     assert not np.delete(said.kriged, np.unique(layout.tool_of), axis=0).any()
@@ -72,9 +78,8 @@ def test_what_is_left_out_says_nothing() -> None:
         tool_of=layout.tool_of[some],
         set_of_demo=layout.set_of_demo[kept],
     )
-    scan = partial(products, vectors=less.demo_vectors)
     found = models.say_without(as_tools, as_demos, of_words, rows, gone)
-    there = DemoModels(less).maps().say(less, scan, as_tools, as_demos, of_words[:, kept], rows)
+    there = say(DemoModels(less).maps(), less, as_tools, as_demos, of_words[:, kept], rows)
     np.testing.assert_allclose(found.kriged, there.kriged, atol=2e-4)
     np.testing.assert_allclose(found.aligned, there.aligned, atol=2e-4)
 
@@ -83,5 +88,4 @@ def test_the_maps_are_kept_as_arrays() -> None:
     layout, models, words = catalog()
     request = asked(words, 2)
     kept = DemoMaps.from_arrays(models.maps().arrays())
-    scan = partial(products, vectors=layout.demo_vectors)
-    same(kept.say(layout, scan, *request), models.maps().say(layout, scan, *request))
+    same(say(kept, layout, *request), say(models.maps(), layout, *request))

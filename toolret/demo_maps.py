@@ -22,7 +22,7 @@ from toolret.discriminant import (
 from toolret.discriminant import without as members_without
 from toolret.kriging import krige
 from toolret.ridge import Ridge, fit_ridge, ridge_weights, without
-from toolret.signals import Floats, Ints, products, sums_of
+from toolret.signals import Floats, Ints, products, ranges, sums_of
 from toolret.word_vectors import WordRows
 
 __all__ = ["DemoMaps", "DemoModels", "Products", "Said"]
@@ -51,19 +51,20 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class DemoMaps:
-    """Small maps of a request, so that products with the demonstrations' vectors say all.
+    """Maps of a request, so that the demonstrations' vectors are read once for it.
 
     What takes time is to read those vectors; whatever else they are summed up to is linear in
     them, and comes of the sums of their products.
 
     Attributes:
-        moments: Of the ridge regression: shape ``(dimensions, dimensions)``.
+        tools: What the ridge regression's answer for each tool that is used is a product with:
+            shape ``(used, dimensions)``, in the order of ``Layout.uses``.
         shift: From a request to the tools that it needs: shape ``(dimensions, dimensions)``, a row
             for each dimension of what comes of it.
         sets: The sets of tools as groups.
     """
 
-    moments: Floats
+    tools: Floats
     shift: Floats
     sets: Gaussians
 
@@ -71,6 +72,7 @@ class DemoMaps:
         self,
         layout: Layout,
         scan: Products,
+        regress: Products,
         as_tools: Floats,
         as_demos: Floats,
         words: Floats,
@@ -81,6 +83,7 @@ class DemoMaps:
         Args:
             layout: What is indexed.
             scan: From queries to their products with the demonstrations' vectors.
+            regress: From queries to their products with ``tools``.
             as_tools: Vectors of the queries in search of tools.
             as_demos: The same in search of demonstrations.
             words: Cosines of the queries' words with the demonstrations', shape
@@ -94,21 +97,22 @@ class DemoMaps:
         of_sets = np.bincount(layout.set_of_demo, weights=said[-1]).astype(np.float32)
         near = krige(cosines, words, layout.demo_vectors, rows)
         rest = as_demos - near.means
-        weights = scan(products(rest, self.moments))
-        near.add_to(weights)
-        moved = np.stack(
-            [_moved(layout, *one) for one in zip(near.demos, near.weights, strict=True)]
-        )
+        kriged = layout.uses.spread(regress(rest))
+        moved = as_tools + products(rest, self.shift)
+        for row, (demos, weights) in enumerate(zip(near.demos, near.weights, strict=True)):
+            uses, counts = _uses_of(layout, demos)
+            np.add.at(kriged[row], layout.tool_of[uses], np.repeat(weights, counts))
+            moved[row] += _moved(layout, demos, weights, uses, counts)
         return Said(
             cosines.T,
-            layout.uses.spread(layout.uses.sums(weights)).T,
-            _unit(as_tools + products(rest, self.shift) + moved),
+            kriged.T,
+            _unit(moved),
             self.sets.discriminants(to_sets, of_sets),
         )
 
     def arrays(self) -> Arrays:
         """The same as arrays, to be kept in a file."""
-        own: Arrays = {"moments": self.moments, "shift": self.shift}
+        own: Arrays = {"tools": self.tools, "shift": self.shift}
         return nested(own=own, sets=asdict(self.sets))
 
     @classmethod
@@ -129,8 +133,12 @@ class DemoModels:
 
     def maps(self) -> DemoMaps:
         """For requests to which all demonstrations speak."""
+        layout = self._layout
+        tools = sums_of(
+            self._ridge.solved[layout.demo_of], layout.tool_of, len(layout.tool_vectors)
+        )
         return DemoMaps(
-            moments=self._ridge.moments,
+            tools=tools[layout.uses.filled],
             shift=np.asarray(self._shifts.T @ self._ridge.solved, dtype=np.float32),
             sets=gaussians(self._sets),
         )
@@ -172,14 +180,17 @@ class DemoModels:
         return np.where(uses > 0, sums / np.maximum(uses, 1) - demos, 0).astype(np.float32)
 
 
-def _moved(layout: Layout, demos: Ints, weights: Floats) -> Floats:
+def _uses_of(layout: Layout, demos: Ints) -> tuple[Ints, Ints]:
+    """Which uses of tools are some demonstrations', and how many each has."""
+    starts, ends = (np.searchsorted(layout.demo_of, demos, side) for side in ("left", "right"))
+    return ranges(starts, ends), ends - starts
+
+
+def _moved(layout: Layout, demos: Ints, weights: Floats, uses: Ints, counts: Ints) -> Floats:
     """From some demonstrations to the means of their tools, weighed and added up.
 
     One that uses no tool moves nothing.
     """
-    starts, ends = (np.searchsorted(layout.demo_of, demos, side) for side in ("left", "right"))
-    counts = ends - starts
-    uses = np.arange(counts.sum()) + np.repeat(ends - np.cumsum(counts), counts)
     of_uses = np.repeat(weights / np.maximum(counts, 1).astype(np.float32), counts)
     of_demos = weights * (counts > 0)
     tools = layout.tool_of[uses]

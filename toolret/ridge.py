@@ -27,12 +27,10 @@ class Ridge:
 
     Attributes:
         vectors: Of the demonstrations, shape ``(demos, dimensions)``.
-        moments: Inverse of their penalised second moments: shape ``(dimensions, dimensions)``.
-        solved: The vectors times that, same shape.
+        solved: The vectors times the inverse of their penalised second moments, same shape.
     """
 
     vectors: Floats
-    moments: Floats
     solved: Floats
 
 
@@ -40,9 +38,7 @@ def fit_ridge(vectors: Floats) -> Ridge:
     """The regression on demonstrations with these vectors."""
     moments = (vectors.T @ vectors).astype(np.float64)
     moments[np.diag_indices_from(moments)] += _PENALTY
-    inverse = np.linalg.inv(moments)
-    solved = np.asarray(vectors @ inverse, dtype=np.float32)
-    return Ridge(vectors, inverse.astype(np.float32), solved)
+    return Ridge(vectors, np.asarray(vectors @ np.linalg.inv(moments), dtype=np.float32))
 
 
 def ridge_weights(ridge: Ridge, queries: Floats) -> Floats:

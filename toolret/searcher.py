@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from hashlib import sha256
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,11 +28,19 @@ from toolret.word_vectors import WordRows, WordVectors, tf_idf
 
 __all__ = ["Searcher"]
 
-_FORMAT = 6
+_FORMAT = 7
 """Of what is kept in the file: raised when it is computed in another way."""
 
 _NEAR_COPY = 0.985
 """Cosine from which another demonstration is a copy, and would give the answer away."""
+
+
+class _Scans(NamedTuple):
+    """What multiplies queries with vectors, of which the regression has one for each used tool."""
+
+    tools: Products
+    demos: Products
+    regression: Products
 
 
 class Searcher:
@@ -50,10 +59,6 @@ class Searcher:
         self.snapshot = snapshot
         self._embedder = embedder
         arrays = _derived(kept, self._digest(), self._derive) if kept else self._derive()
-        tools, demos = snapshot.tools.vectors, snapshot.demos.vectors
-        self._scans = (Scan(tools).products, Scan(demos).products)
-        # For the fit, which is to be the same whatever was asked before.
-        self._plain = (partial(products, vectors=tools), partial(products, vectors=demos))
         self.columns = Columns(**under(arrays, "columns"))
         self.layout = self.columns.layout(snapshot)
         self._words_of_tools = Postings.from_arrays(under(arrays, "tools"))
@@ -65,6 +70,11 @@ class Searcher:
         self._maps = (
             DemoMaps.from_arrays(under(arrays, "maps")) if self.columns.shows_tools else None
         )
+        tools, demos = snapshot.tools.vectors, snapshot.demos.vectors
+        multiplied = (tools, demos, self._maps.tools if self._maps else tools[:0])
+        self._scans = _Scans(*(Scan(vectors).products for vectors in multiplied))
+        # For the fit, which is to be the same whatever was asked before.
+        self._plain = _Scans(*(partial(products, vectors=vectors) for vectors in multiplied))
 
     def _digest(self) -> str:
         """Of all that is derived from: an item's key is a digest of all that it is."""
@@ -158,23 +168,22 @@ class Searcher:
         queries: Sequence[str],
         as_tools: Vectors,
         as_demos: Vectors,
-        scans: tuple[Products, Products],
+        scans: _Scans,
         left_out: Ints | None = None,
     ) -> Comparisons:
-        scan_tools, scan_demos = scans
         tokens = [words(query) for query in queries]
         demo_words = np.stack([self._cosines_of_demos.cosines(some) for some in tokens])
         asked = (as_tools, as_demos, demo_words, self._rows_of_demos)
         if self._maps is None:
             kriged = np.zeros((len(self.layout.tool_vectors), len(queries)), dtype=np.float32)
-            said = Said(scan_demos(as_demos).T, kriged, as_tools, np.empty(0, dtype=np.float32))
+            said = Said(scans.demos(as_demos).T, kriged, as_tools, np.empty(0, dtype=np.float32))
         elif left_out is None:
-            said = self._maps.say(self.layout, scan_demos, *asked)
+            said = self._maps.say(self.layout, scans.demos, scans.regression, *asked)
         else:
             said = self._models.say_without(*asked, left_out)
         # Both in one product: what takes time is to read the tools' vectors.
         moved = [] if said.aligned is as_tools else [said.aligned]
-        cosines = scan_tools(np.concatenate([as_tools, *moved]))
+        cosines = scans.tools(np.concatenate([as_tools, *moved]))
         once = dict.fromkeys(tokens[0])
         return Comparisons(
             dense=cosines[: len(queries)].T,

@@ -13,6 +13,7 @@ __all__ = [
     "Grouping",
     "Ints",
     "products",
+    "ranges",
     "shares",
     "sums_of",
     "top",
@@ -105,6 +106,12 @@ def products(queries: Floats, vectors: Floats) -> Floats:
         np.matmul(queries, pieces, out=places)
         np.matmul(queries, vectors[even:].T, out=found[:, even:])
     return found
+
+
+def ranges(starts: Ints, ends: Ints) -> Ints:
+    """The whole numbers of some ranges, one range after the other."""
+    counts = ends - starts
+    return np.arange(counts.sum()) + np.repeat(ends - np.cumsum(counts), counts)
 
 
 def top(values: Floats, count: int) -> Ints:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolret.lexical import Postings
-from toolret.signals import Floats, Ints
+from toolret.signals import Floats, Ints, ranges
 
 __all__ = ["WordRows", "WordVectors", "tf_idf"]
 
@@ -85,15 +85,11 @@ class WordRows:
 
     def likeness(self, texts: Ints) -> Floats:
         """The cosines of some texts with each other: shape ``(texts, texts)``."""
-        if not len(texts):
-            return np.empty((0, 0), dtype=np.float32)
         starts, ends = self.starts[texts], self.starts[texts + 1]
-        pieces = list(map(slice, starts.tolist(), ends.tolist()))
-        words = np.concatenate([self.words[piece] for piece in pieces])
-        found, columns = np.unique(words, return_inverse=True)
+        places = ranges(starts, ends)
+        found, columns = np.unique(self.words[places], return_inverse=True)
         dense = np.zeros((len(texts), len(found)), dtype=np.float32)
-        rows = np.repeat(np.arange(len(texts)), ends - starts)
-        dense[rows, columns] = np.concatenate([self.values[piece] for piece in pieces])
+        dense[np.repeat(np.arange(len(texts)), ends - starts), columns] = self.values[places]
         return np.asarray(dense @ dense.T)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
