@@ -328,7 +328,7 @@ def plot(rows: Sequence[Row]) -> str:
     bottom, top = np.floor(np.log10(min(medians))), np.ceil(np.log10(max(medians)))
 
     def place(tools: float, milliseconds: float) -> tuple[float, float]:
-        x = 60 + 420 * (np.log10(tools) - low) / max(high - low, 1e-9)
+        x = 72 + 408 * (np.log10(tools) - low) / max(high - low, 1e-9)
         y = 300 - 270 * (np.log10(milliseconds) - bottom) / max(top - bottom, 1e-9)
         return round(float(x), 1), round(float(y), 1)
 
@@ -338,8 +338,8 @@ def plot(rows: Sequence[Row]) -> str:
     ]
     for exponent in range(int(bottom), int(top) + 1):
         _, y = place(rows[0].tools, 10.0**exponent)
-        parts.append(f'<path d="M60 {y}H480" stroke="#ddd"/>')
-        parts.append(f'<text x="52" y="{y + 4}" text-anchor="end">{10.0**exponent:g} ms</text>')
+        parts.append(f'<path d="M72 {y}H480" stroke="#ddd"/>')
+        parts.append(f'<text x="64" y="{y + 4}" text-anchor="end">{10.0**exponent:,g} ms</text>')
     for row in rows:
         x, _ = place(row.tools, 10.0**bottom)
         parts.append(f'<text x="{x}" y="320" text-anchor="middle">{row.tools:,}</text>')
