@@ -113,6 +113,18 @@ def test_search_ranks_with_evidence(
     assert {"signal", "value", "contribution"} == set(hits[0]["evidence"][0])
 
 
+def test_where_no_tool_fits_it_says_so_and_how_to_see_the_nearest(
+    indexed: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["search", "how tall is a giraffe", "--index", indexed["index"]]
+    assert main(command) == 0
+    assert capsys.readouterr().out == "no tool fits; --keep-all lists the nearest\n"
+    assert main([*command, "--keep-all", "-k", "1"]) == 0
+    assert capsys.readouterr().out.startswith("  1.")
+    assert main(["plan", *command[1:]]) == 0
+    assert "no tool fits (p=0." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("form", ["openai", "anthropic", "text"])
 def test_plan_prints_a_prompt_within_the_budget(
     indexed: dict[str, str], capsys: pytest.CaptureFixture[str], form: str

@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     search = commands.add_parser("search", help="the tools for a request")
     search.add_argument("text", metavar="TEXT")
     search.add_argument("-k", type=positive, default=10, metavar="N", help="how many tools")
+    search.add_argument(
+        "--keep-all", action="store_true", help="list the nearest also where no tool fits"
+    )
     search.set_defaults(command=_search)
 
     plan = commands.add_parser("plan", help="the planner's prompt for a request")
@@ -111,11 +114,12 @@ def _search(options: argparse.Namespace) -> None:
     from toolret.retriever import ToolRetriever
 
     with opened(options, create=False) as index:
-        hits = ToolRetriever(index).search(options.text, k=options.k)
+        retriever = ToolRetriever(index)
+        hits = retriever.search(options.text, k=options.k, keep_all=options.keep_all)
     if options.json:
         _print_json([_hit_json(hit) for hit in hits])
     elif not hits:
-        print("no tool fits")
+        print("no tool fits; --keep-all lists the nearest")
     else:
         _print_hits(hits)
 
@@ -131,6 +135,8 @@ def _plan(options: argparse.Namespace) -> None:
         return
     prompt = _prompt(selection, options.format)
     print(prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False, indent=2))
+    if not selection.tools:
+        print(f"no tool fits (p={selection.need:.3f} that one is needed)", file=sys.stderr)
     about = "" if selection.tokens_are_exact else "at most "
     print(
         f"{len(selection.tools)} tools, {len(selection.demos)} examples: {about}"
