@@ -7,10 +7,10 @@ and Anthropic, or the text. Providers render tools in ways of their own, most of
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 
 from toolret.errors import BudgetError
 from toolret.names import wire_name
@@ -21,8 +21,6 @@ from toolret.types import Demo, DemoHit, Hit, Tool
 __all__ = ["Dropped", "Format", "Packed", "catalog_tokens", "pack", "packed_tool"]
 
 Format: TypeAlias = Literal["openai", "anthropic", "text"]
-
-_Item = TypeVar("_Item", PackedTool, PackedDemo)
 
 _EXAMPLES_HEAD = (
     "Worked examples: earlier requests and the tool calls that answered them. Use them for how the "
@@ -161,12 +159,13 @@ def pack(
         tuple(packed_tool(hit.tool) for hit in hits),
         tuple(_packed_demo(hit.demo) for hit in demos),
     )
-    full = _without_orphans(full)
-    tokens = counter.count(full.serialized())
-    if budget is None or tokens <= budget:
-        return replace(full, tokens=tokens)
-    kept, left_out = _leave_out(full, budget, counter)
-    return _trim(kept, left_out, budget, counter)
+    full = _counted(_without_orphans(full), counter)
+    if budget is None or full.tokens <= budget:
+        return full
+    trimmed = _trim(full, budget, counter)
+    if trimmed.tokens <= budget:
+        return trimmed
+    return _trim(_leave_out(full, trimmed, budget, counter), budget, counter)
 
 
 def catalog_tokens(tools: Sequence[Tool], *, counter: TokenCounter) -> int:
@@ -175,22 +174,25 @@ def catalog_tokens(tools: Sequence[Tool], *, counter: TokenCounter) -> int:
     return counter.count(packed.serialized())
 
 
-def _leave_out(
-    full: Packed, budget: int, counter: TokenCounter
-) -> tuple[Packed, tuple[Dropped, ...]]:
-    """The items that fit in their shortest form, in full, and those that do not."""
-    short_tools = {tool.id: _all_steps(tool, TOOL_STEPS) for tool in full.tools}
+def _counted(packed: Packed, counter: TokenCounter) -> Packed:
+    return replace(packed, tokens=counter.count(packed.serialized()))
+
+
+def _leave_out(full: Packed, shortest: Packed, budget: int, counter: TokenCounter) -> Packed:
+    """The items that fit in their shortest form, in full; the others are left out."""
+    short_tools = {tool.id: tool for tool in shortest.tools}
     dropped: list[Dropped] = []
     kept = full
     leaving = _leaving(full)
     while True:
-        shortest = replace(
+        # Demonstrations change with the tools that are there.
+        short = replace(
             kept,
             tools=tuple(short_tools[tool.id] for tool in kept.tools),
-            demos=tuple(_all_steps(demo, DEMO_STEPS) for demo in kept.demos),
+            demos=tuple(map(_shortest, kept.demos)),
         )
-        if (tokens := counter.count(shortest.serialized())) <= budget:
-            return kept, tuple(dropped)
+        if (tokens := counter.count(short.serialized())) <= budget:
+            return _counted(replace(kept, dropped=tuple(dropped)), counter)
         item = next(leaving, None)
         if item is None:
             raise BudgetError(
@@ -224,13 +226,10 @@ def _leaving(full: Packed) -> Iterator[tuple[Literal["tool", "demo"], str]]:
     return ((kind, id_) for _, _, kind, id_ in ends)
 
 
-def _trim(
-    kept: Packed, left_out: tuple[Dropped, ...], budget: int, counter: TokenCounter
-) -> Packed:
-    """Take steps until the rest fits; it does after the last at the latest."""
-    dropped = list(left_out)
+def _trim(kept: Packed, budget: int, counter: TokenCounter) -> Packed:
+    """Take steps until the rest fits, or none is left."""
+    dropped, tokens = list(kept.dropped), kept.tokens
     tools, demos = list(kept.tools), list(kept.demos)
-    tokens = counter.count(kept.serialized())
     sizes: dict[tuple[str, int], int] = {}
     # Byte pairs merge over the seams of items, so the sum of savings is only about right: the
     # whole is counted when the sum says that it fits.
@@ -257,8 +256,9 @@ def _trim(
         if about <= budget:
             packed = replace(kept, tools=tuple(tools), demos=tuple(demos))
             about = tokens = counter.count(packed.serialized())
-    packed = replace(kept, tools=tuple(tools), demos=tuple(demos))
-    return replace(packed, tokens=counter.count(packed.serialized()), dropped=tuple(dropped))
+    trimmed = replace(kept, tools=tuple(tools), demos=tuple(demos), dropped=tuple(dropped))
+    # If it fits, it is what was counted last.
+    return replace(trimmed, tokens=tokens) if tokens <= budget else _counted(trimmed, counter)
 
 
 def _cuts(tools: int, demos: int) -> Iterator[tuple[Literal["tool", "demo"], str, int]]:
@@ -270,10 +270,10 @@ def _cuts(tools: int, demos: int) -> Iterator[tuple[Literal["tool", "demo"], str
             yield "demo", demo_step, position
 
 
-def _all_steps(item: _Item, steps: Mapping[str, Callable[[_Item], _Item]]) -> _Item:
-    for step in steps.values():
-        item = step(item)
-    return item
+def _shortest(demo: PackedDemo) -> PackedDemo:
+    for step in DEMO_STEPS.values():
+        demo = step(demo)
+    return demo
 
 
 def _left_out(
