@@ -190,6 +190,23 @@ def test_too_small_for_one_tool_is_an_error_that_names_the_need() -> None:
         packed([hit("first"), hit("second")], [demo_hit("d", "first")], 9)
 
 
+def test_a_tool_that_does_not_even_fit_alone_leaves_its_place_to_the_others() -> None:
+    required = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    huge = {
+        "type": "object",
+        "properties": {f"argument_{n}": required for n in range(40)},
+        "required": [f"argument_{n}" for n in range(40)],
+    }
+    hits = [hit("huge", parameters=huge), hit("second"), hit("third")]
+    demos = [demo_hit("d", "huge"), demo_hit("e", "second")]
+    result = packed(hits, demos, 900)
+    assert [tool.id for tool in result.tools] == ["second", "third"]
+    assert [demo.id for demo in result.demos] == ["e"]
+    assert [(cut.kind, cut.id) for cut in result.dropped] == [("demo", "d"), ("tool", "huge")]
+    with pytest.raises(BudgetError, match="not even the tool 'huge'"):
+        packed(hits[:1], [], 900)
+
+
 def test_no_hits_take_no_tokens() -> None:
     result = packed([], [demo_hit("d", "first")], 1)
     assert (result.tokens, result.to_openai()) == (0, {"tools": [], "messages": []})
@@ -327,9 +344,11 @@ def test_no_budget_is_ever_exceeded_and_every_schema_stays_valid(
 @given(HITS, st.integers(50, 700), st.integers(0, 200))
 def test_a_larger_budget_never_keeps_fewer_tools(hits: list[Hit], budget: int, more: int) -> None:
     try:
-        small = packed(hits, [], budget)
+        for one in hits:
+            packed([one], [], budget)
     except BudgetError:
         return
+    small = packed(hits, [], budget)
     assert len(packed(hits, [], budget + more).tools) >= len(small.tools)
 
 

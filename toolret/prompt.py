@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Any, Literal, TypeAlias
 
 from toolret.errors import BudgetError
@@ -141,8 +141,9 @@ def pack(
 
     Everything is full if it fits. Otherwise each step of ``trimming`` is taken from the least
     relevant item to the most relevant, as far as is needed. What does not fit in its shortest form
-    is left out whole, from the least relevant on, tools and demonstrations in proportion. A
-    demonstration never outlasts its tools. A larger budget never keeps fewer tools.
+    is left out whole: first a tool that does not fit even alone, then from the least relevant on,
+    tools and demonstrations in proportion. A demonstration never outlasts its tools. A larger
+    budget never keeps fewer tools, unless it is the first that holds one of them alone.
 
     Args:
         hits: Tools, most relevant first.
@@ -152,7 +153,7 @@ def pack(
         counter: What counts them.
 
     Raises:
-        BudgetError: If not even the most relevant tool in its shortest form fits.
+        BudgetError: If none of the tools fits in its shortest form.
     """
     full = Packed(
         form,
@@ -181,9 +182,23 @@ def _counted(packed: Packed, counter: TokenCounter) -> Packed:
 def _leave_out(full: Packed, shortest: Packed, budget: int, counter: TokenCounter) -> Packed:
     """The items that fit in their shortest form, in full; the others are left out."""
     short_tools = {tool.id: tool for tool in shortest.tools}
+    alone = {
+        tool.id: counter.count(replace(shortest, tools=(tool,), demos=()).serialized())
+        for tool in shortest.tools
+    }
+    fitting = tuple(tool for tool in full.tools if alone[tool.id] <= budget)
+    if not fitting:
+        first = full.tools[0].id
+        raise BudgetError(
+            f"a token budget of {budget} holds not even the tool {first!r}, which takes "
+            f"{alone[first]} tokens in its shortest form"
+        )
+    leaving = chain(
+        (("tool", id_) for id_, tokens in alone.items() if tokens > budget),
+        _leaving(replace(full, tools=fitting)),
+    )
     dropped: list[Dropped] = []
     kept = full
-    leaving = _leaving(full)
     while True:
         # Demonstrations change with the tools that are there.
         short = replace(
@@ -191,14 +206,9 @@ def _leave_out(full: Packed, shortest: Packed, budget: int, counter: TokenCounte
             tools=tuple(short_tools[tool.id] for tool in kept.tools),
             demos=tuple(map(_shortest, kept.demos)),
         )
-        if (tokens := counter.count(short.serialized())) <= budget:
+        if counter.count(short.serialized()) <= budget:
             return _counted(replace(kept, dropped=tuple(dropped)), counter)
-        item = next(leaving, None)
-        if item is None:
-            raise BudgetError(
-                f"a token budget of {budget} holds not even the tool {kept.tools[0].id!r}, which "
-                f"takes {tokens} tokens in its shortest form"
-            )
+        item = next(leaving)
         rest = _without_orphans(
             replace(
                 kept,
