@@ -249,6 +249,23 @@ def test_targets_decide_which_requests_get_tools(index: ToolIndex) -> None:
             ToolRetriever(index, **wrong)
 
 
+def test_a_note_says_that_the_budget_does_not_hold_the_first_tool(tmp_path: Path) -> None:
+    value = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    names = [f"argument_{n}" for n in range(40)]
+    huge = {"type": "object", "properties": dict.fromkeys(names, value), "required": names}
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync_tools(
+        [
+            tool("refund_payment", "Give the money of a payment back.", parameters=huge),
+            tool("list_payments", "List the payments of a customer."),
+        ]
+    )
+    selection = ToolRetriever(index, min_score=0).select("refund_payment 12", token_budget=600)
+    assert [hit.tool.name for hit in selection.tools] == ["refund_payment", "list_payments"]
+    assert [shown.name for shown in selection.packed.tools] == ["list_payments"]
+    assert selection.note == "600 tokens do not hold the tool 'refund_payment'"
+
+
 def test_a_budget_for_no_tool_is_an_error_that_says_what_is_needed(index: ToolIndex) -> None:
     with pytest.raises(BudgetError, match="token"):
         ToolRetriever(index).select("refund the payment", token_budget=3)

@@ -12,7 +12,7 @@
     │   └── StoreLockedError        another process is writing to it
     ├── EmbedderError               a model that runs here is missing, damaged or failed
     ├── QueryGenerationError        an LLM gave nothing usable (``select`` never raises it)
-    ├── BudgetError                 the token budget holds not even one tool
+    ├── BudgetError                 the token budget holds none of the chosen tools
     ├── CallError                   a tool cannot be called so, or the call came to nothing
     └── MissingExtraError           an optional dependency is not installed
 
@@ -107,7 +107,7 @@ class QueryGenerationError(ToolretError):
 
 
 class BudgetError(ToolretError):
-    """The token budget is too small for even one tool in its most trimmed form."""
+    """The token budget is too small for any of the chosen tools in its most trimmed form."""
 
 
 class CallError(ToolretError):

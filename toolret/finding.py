@@ -149,7 +149,7 @@ def choose(found: Found, limits: Limits, counter: TokenCounter) -> Selection:
     """The tools that are likely enough, the demonstrations that go with them, and the prompt.
 
     Raises:
-        BudgetError: If the budget is too small for even one tool.
+        BudgetError: If the budget is too small for any of the tools.
     """
     ranked_at = time.perf_counter()
     first = found.ranking.hits[: limits.most]
@@ -160,6 +160,9 @@ def choose(found: Found, limits: Limits, counter: TokenCounter) -> Selection:
     demos = found.reader.choose_demos(found.comparisons, chosen, may_show, most=limits.demos)
     chosen_at = time.perf_counter()
     packed = pack(chosen, demos, budget=limits.budget, form=limits.form, counter=counter)
+    notes = [found.generated.note]
+    if chosen and chosen[0].tool.id != packed.tools[0].id:
+        notes.append(f"{limits.budget} tokens do not hold the tool {chosen[0].tool.id!r}")
     rank = found.seconds["rank"] + chosen_at - ranked_at
     return Selection(
         request=found.request.text,
@@ -168,7 +171,7 @@ def choose(found: Found, limits: Limits, counter: TokenCounter) -> Selection:
         demos=demos,
         ranked=found.ranking.hits,
         need=found.ranking.need,
-        note=found.generated.note,
+        note="; ".join(filter(None, notes)),
         token_budget=limits.budget,
         counter=counter,
         packed=packed,

@@ -142,7 +142,7 @@ class ToolRetriever:
 
         Raises:
             InputError: If the conversation holds no text.
-            BudgetError: If the budget is too small for even one tool.
+            BudgetError: If the budget is too small for any of the chosen tools.
             EmbedderError: If the embedder fails.
         """
         with span(_SPAN, "retrieval") as current:
