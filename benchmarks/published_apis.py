@@ -1,9 +1,9 @@
-"""Which operations of published APIs short requests find, before anybody has written descriptions.
+"""Which operations of published APIs short requests find, as their documents describe them.
 
     python -m benchmarks.published_apis ../shared/data/openapi
 
-The documents are those of Stripe, Slack, Twilio, Spotify and smaller APIs as they were published,
-with dozens of parameters an operation. The requests beside this file were written for it in the
+The documents are those of Stripe, Slack, Twilio, Spotify and smaller APIs, many operations of which
+have dozens of parameters. The requests beside this file were written for it in the
 words of users. Often several operations will do: each need of a request names all that would.
 """
 
