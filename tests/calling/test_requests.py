@@ -309,6 +309,14 @@ def test_values_that_have_no_text(name: str, value: Any, problem: str) -> None:
         build_request(tool, {"id": "1", name: value}, server=SERVER)
 
 
+def test_a_path_with_control_characters_is_an_error() -> None:
+    for path in ("/a\n{id}", "/a/{?\x1f}"):
+        tool = operation(path=path)
+        arguments = dict.fromkeys(tool.metadata["arguments"], "1")
+        with pytest.raises(CallError, match=r"'t\.op': its URL cannot hold control characters"):
+            build_request(tool, arguments, server=SERVER)
+
+
 def test_a_body_that_cannot_be_written() -> None:
     tool = operation(body={"application/xml": {"schema": {"type": "object"}}})
     with pytest.raises(CallError, match="a body of 'application/xml' must be given as text"):

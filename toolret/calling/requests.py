@@ -115,13 +115,16 @@ def _built(tool: Tool, arguments: JsonObject, server: str, placed: Placed) -> Ht
     query = [f"{name}={value}" for name, value in places.query if name not in secret]
     query += [f"{name}={value}" for name, value in placed.query]
     query = [part for part in (literal.partition("#")[0], *query) if part]
+    url += "?" + "&".join(query) if query else ""
+    if _CONTROL.search(url):
+        raise CallError(f"{tool.id!r}: its URL cannot hold control characters")
     content_type, content, parts = _body(tool, places)
     headers = _headers(tool, places, placed)
     if content_type:
         headers["Content-Type"] = content_type
     return HttpRequest(
         method=str(tool.metadata["method"]),
-        url=url + ("?" + "&".join(query) if query else ""),
+        url=url,
         headers=tuple(headers.items()),
         content=content,
         parts=parts,
