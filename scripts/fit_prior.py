@@ -17,7 +17,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ from toolret.queries import sought
 from toolret.ranking import FEATURES, gather
 from toolret.rows import LabelledRequest, load_demos, load_requests
 from toolret.searcher import Searcher
+from toolret.signals import Floats
 from toolret.types import Query
 from toolret.weighing import Weights
 
@@ -107,6 +108,7 @@ def main() -> None:
     }
     examples: list[Example] = []
     idle: list[Example] = []
+    needs: list[list[Floats]] = []
     seen: set[str] = set()
     for folder, file in names:
         asked_here, strange = examples_of(
@@ -125,8 +127,15 @@ def main() -> None:
         print(f"{folder}/{file}: {len(asked_here)} examples, {len(strange)} that need no tool")
         examples += asked_here
         idle += strange
+        needs.append([example.need for example in asked_here if silent(example)])
     start = unfitted(examples)
     alone = [averaged(example, LEARNT, start) for example in examples if silent(example)]
+    text_need = fit_need(
+        [need for of_set in needs for need in of_set], [e.need for e in idle if silent(e)]
+    )
+    # A target of recall is to hold in each catalog: those of a few tools are further from requests
+    # than large ones, in which something is always near.
+    lowest = np.min([fit_need(of_set, [], text_need).needing for of_set in needs], axis=0)
     prior = {
         "text": weights_to_json(fit_weights(alone, start)),
         "demonstrated": weights_to_json(fit_weights(examples, start)),
@@ -136,7 +145,7 @@ def main() -> None:
         "demonstrated_by_words": weights_to_json(
             fit_weights([averaged(e, FROM_VECTORS, start) for e in examples], start)
         ),
-        "text_need": asdict(fit_need([e.need for e in alone], [e.need for e in idle if silent(e)])),
+        "text_need": asdict(replace(text_need, needing=tuple(lowest.tolist()))),
         "demonstrated_need": asdict(
             fit_need(
                 [e.need for e in examples if not silent(e)],

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from toolret.texts import split_identifier
 
-__all__ = ["Postings", "bm25", "name_shares", "words"]
+__all__ = ["Postings", "bm25", "name_shares", "rarity", "words"]
 
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.integer[Any]]
@@ -111,7 +111,7 @@ class Postings:
         """
         numbers = [self.numbers.get(token) for token in tokens]
         found = [0 if n is None else self.starts[n + 1] - self.starts[n] for n in numbers]
-        return sum(math.log1p((self.count - texts + 0.5) / (texts + 0.5)) for texts in found)
+        return sum(rarity(texts, self.count) for texts in found)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The same as arrays, to be kept in a file."""
@@ -135,6 +135,11 @@ class Postings:
             arrays["values"],
             int(arrays["count"]),
         )
+
+
+def rarity(texts: int, count: int) -> float:
+    """What BM25 weighs a word with that stands in so many of all texts."""
+    return math.log1p((count - texts + 0.5) / (texts + 0.5))
 
 
 def bm25(texts: Sequence[Sequence[str]]) -> Postings:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolret.comparisons import Comparisons, Layout
+from toolret.lexical import rarity
 from toolret.signals import Bools, Floats
 
 __all__ = ["COSINES", "INPUTS", "Need", "fit_need", "need_inputs"]
@@ -108,7 +109,6 @@ def need_inputs(
     demos = comparisons.demo_dense[:, 0] if len(comparisons.demo_dense) else np.empty(0)
     counts = np.ones(len(demos), dtype=np.bool_) if heard is None else heard
     uses = layout.using(len(demos))
-    rarest = np.log1p(2 * len(layout.tool_vectors) + 1)  # what BM25 gives such a word at most
     return np.array(
         [
             dense[0].max(initial=0),
@@ -116,7 +116,8 @@ def need_inputs(
             demos[counts & uses].max(initial=0),
             demos[counts & ~uses].max(initial=0),
             # As if the request had one word more, which is nowhere: one word alone says little.
-            lexical.max(initial=0) / (comparisons.lexical_most[0] + rarest),
+            lexical.max(initial=0)
+            / (comparisons.lexical_most[0] + rarity(0, len(layout.tool_vectors))),
             kriged.max(initial=0),
         ],
         dtype=np.float32,
