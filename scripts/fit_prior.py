@@ -1,14 +1,15 @@
 """Fit the prior weights of the ranking on public data and write ``toolret/prior.json``.
 
-    python scripts/fit_prior.py ../shared/data
+    python -m scripts.fit_prior ../shared/data
 
 Each set gives requests with known tools in four ways: its labelled requests against its tools
 alone, the same with its demonstrations, these asked again, singly and in pairs, with
 themselves left out, and the requests with what an LLM once wrote of their needs, where the set
 has that. Requests of the other sets, asked of it, are requests that need none of its
-tools. Every set counts alike, so that a large one does not decide. With ``--without NAME`` a set
-and its siblings are left out, which is how the prior is tested on data it has not seen; nothing is
-written then but the figures.
+tools. Every set counts alike, so that a large one does not decide. A set's tools are adapted by a
+matrix that saw nothing of it (``scripts.fit_adapter``): where it has, cosines say more than they do
+of a user's tools. With ``--without NAME`` a set and its siblings are left out, which is how the
+prior is tested on data it has not seen; nothing is written then but the figures.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
+from scripts.fit_adapter import demonstrations_of, fit_without
 from toolret.catalogs import load_tools
 from toolret.clauses import split_clauses
-from toolret.embedders import RoleEmbedder, resolve_embedder
+from toolret.embedders import RoleEmbedder, SentenceTransformerEmbedder
 from toolret.fitting import Example, fit_weights
 from toolret.index import ToolIndex
 from toolret.learning import evenly, pairs, weights_to_json
@@ -96,12 +98,15 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--without", default="", help="folder of a set to leave out")
     arguments = parser.parse_args()
-    embedder = resolve_embedder()
+    model = SentenceTransformerEmbedder()
     names = [
         (folder, file)
         for folder, _, file in (name.partition("/") for name in SETS)
         if folder != arguments.without
     ]
+    demonstrated = demonstrations_of(arguments.data, model)
+    demonstrated.pop(arguments.without, None)
+    adapters = fit_without({folder for folder, _ in names}, demonstrated)
     strangers = {
         folder: evenly(requests_of(arguments.data / folder, file), STRANGERS_OF_A_SET)
         for folder, file in names
@@ -114,7 +119,7 @@ def main() -> None:
         asked_here, strange = examples_of(
             arguments.data / folder,
             file,
-            embedder,
+            RoleEmbedder(model, tool_adapter=adapters[folder]),
             ask_demos=folder not in seen,
             strangers=[
                 request

@@ -21,6 +21,7 @@ LAYERS = [
         "names",
         "model_files",
         "instructions",
+        "tool_adapter",
         "records",
         "derived",
         "recent",

@@ -106,7 +106,7 @@ class CosineScale:
         return self.typical + (cosine - DEFAULT_SCALE.typical) * self.stretch
 
 
-DEFAULT_SCALE = CosineScale(0.0281, 0.3105)
+DEFAULT_SCALE = CosineScale(0.0121, 0.2842)
 """That of the default embedder, with which the prior was fitted and all constants were chosen."""
 
 

@@ -23,6 +23,7 @@ from toolret.model_files import DEFAULT_MODEL, find_model, model_digest, no_bars
 from toolret.onnx_cache import is_exported, open_onnx
 from toolret.onnx_models import OnnxModel
 from toolret.recent import Recent
+from toolret.tool_adapter import adapted, adapter_digest, adapter_of
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -242,6 +243,9 @@ class RoleEmbedder:
             sentence-transformers model carries, otherwise none.
         embedder_id: What tells this embedder's vectors from another's; needed for an embedder
             that does not say which model it uses.
+        tool_adapter: A matrix that moves vectors of tools to where requests for them are, shape
+            ``(dimensions, dimensions)``; by default that of ``toolret.tool_adapter`` for the
+            default model, otherwise none.
     """
 
     def __init__(
@@ -250,11 +254,13 @@ class RoleEmbedder:
         *,
         instructions: Instructions | None = None,
         embedder_id: str | None = None,
+        tool_adapter: Vectors | None = None,
     ) -> None:
         self.embedder = embedder
         self.id = embedder_id or _identify(embedder)
         self._asked: Recent[tuple[str, str], Vectors] = Recent(_REQUESTS_REMEMBERED)
         self.instructions = instructions or _own_instructions(embedder)
+        self._adapter = adapter_of(self.id) if tool_adapter is None else tool_adapter
 
     def prepare(self) -> None:
         """Begin what the first text would have to wait for, where that takes little."""
@@ -263,7 +269,10 @@ class RoleEmbedder:
 
     def space(self, role: Role) -> str:
         """The identity of vectors of this role: those of two spaces are never compared."""
-        return f"{self.id}|{self.instructions.of(role)}"
+        space = f"{self.id}|{self.instructions.of(role)}"
+        if role == "tool" and self._adapter is not None:
+            return f"{space}|{adapter_digest(self._adapter)}"
+        return space
 
     def embed(self, texts: Sequence[str], role: Role) -> Vectors:
         """Unit vectors of texts in one role: shape ``(texts, dimensions)``, float32.
@@ -276,7 +285,10 @@ class RoleEmbedder:
             return np.empty((0, 0), dtype=np.float32)
         instruction = self.instructions.of(role)
         if role in ("tool", "demo"):
-            return self._embed(texts, instruction, documents=True)
+            vectors = self._embed(texts, instruction, documents=True)
+            if role == "tool" and self._adapter is not None:
+                return adapted(vectors, self._adapter)
+            return vectors
         prompted = [(instruction, text) for text in texts]
         found = {key: vector for key in prompted if (vector := self._asked.get(key)) is not None}
         if missing := [key for key in dict.fromkeys(prompted) if key not in found]:

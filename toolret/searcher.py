@@ -156,7 +156,7 @@ class Searcher:
         """
         instructions = self._embedder.instructions
         as_tools = self._embedder.embed(queries, "tool_request")
-        if tools and instructions.tool_request != instructions.tool:
+        if tools and self._embedder.space("tool_request") != self._embedder.space("tool"):
             places = sorted(tools)
             as_tools[places] = self._embedder.embed([queries[i] for i in places], "tool")
         if instructions.tool_request == instructions.demo_request and not tools:
