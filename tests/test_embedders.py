@@ -64,6 +64,26 @@ def test_two_instructions_are_two_spaces() -> None:
     assert plain.space("demo") == taught.space("demo")
 
 
+def test_an_adapter_moves_tools_alone_into_a_space_of_their_own() -> None:
+    turned = np.array([[0, 2], [-2, 0]], dtype=np.float32)
+    plain, moved = RoleEmbedder(Recording()), RoleEmbedder(Recording(), tool_adapter=turned)
+    assert moved.embed(["refund"], "tool").tolist() == [[np.float32(-0.8), np.float32(0.6)]]
+    for role in ("demo", "tool_request", "demo_request"):
+        assert np.array_equal(moved.embed(["refund"], role), plain.embed(["refund"], role))
+        assert moved.space(role) == plain.space(role)
+    spaces = {
+        each.space("tool")
+        for each in (plain, moved, RoleEmbedder(Recording(), tool_adapter=-turned))
+    }
+    assert len(spaces) == 3
+
+
+def test_an_adapter_of_another_shape_is_refused() -> None:
+    embedder = RoleEmbedder(Recording(), tool_adapter=np.eye(3, dtype=np.float32))
+    with pytest.raises(EmbedderError, match=r"shape \(3, 3\).* 2 dimensions"):
+        embedder.embed(["refund"], "tool")
+
+
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
@@ -163,6 +183,7 @@ def test_the_default_model_is_the_same_wherever_it_lies(tmp_path: Path) -> None:
     copied = resolve_embedder(copy)
     assert copied.id.split("@")[1] == packaged.id.split("@")[1]
     assert copied.instructions == Instructions("Text: ", "Query: ", "Query: ", "Query: ")
+    assert copied.space("tool").split("|")[2] == packaged.space("tool").split("|")[2]
     near, far = packaged.embed(["give the money back", "a sunny day"], "tool_request")
     tool = packaged.embed(["refund a payment"], "tool")[0]
     assert tool.shape == (384,)

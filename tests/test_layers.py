@@ -22,6 +22,7 @@ LAYERS = [
         "model_files",
         "instructions",
         "tool_adapter",
+        "unit_vectors",
         "records",
         "derived",
         "recent",

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolret.errors import EmbedderError
 from toolret.instructions import LLM_EMBEDDER, Instructions, Role, instructions_from
@@ -23,7 +22,8 @@ from toolret.model_files import DEFAULT_MODEL, find_model, model_digest, no_bars
 from toolret.onnx_cache import is_exported, open_onnx
 from toolret.onnx_models import OnnxModel
 from toolret.recent import Recent
-from toolret.tool_adapter import adapted, adapter_digest, adapter_of
+from toolret.tool_adapter import adapter_digest, adapter_of
+from toolret.unit_vectors import Vectors, unit, unit_rows
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -46,10 +46,6 @@ __all__ = [
 
 Runtime: TypeAlias = Literal["onnx", "torch"]
 """What runs a sentence-transformers model."""
-
-Vectors: TypeAlias = NDArray[np.float32]
-"""Unit vectors, one a row: shape ``(texts, dimensions)``."""
-
 
 _REQUESTS_REMEMBERED = 4_096
 """Vectors of the latest requests: 6 MB with 384 dimensions."""
@@ -261,6 +257,7 @@ class RoleEmbedder:
         self._asked: Recent[tuple[str, str], Vectors] = Recent(_REQUESTS_REMEMBERED)
         self.instructions = instructions or _own_instructions(embedder)
         self._adapter = adapter_of(self.id) if tool_adapter is None else tool_adapter
+        self._adapted = "" if self._adapter is None else f"|{adapter_digest(self._adapter)}"
 
     def prepare(self) -> None:
         """Begin what the first text would have to wait for, where that takes little."""
@@ -269,26 +266,22 @@ class RoleEmbedder:
 
     def space(self, role: Role) -> str:
         """The identity of vectors of this role: those of two spaces are never compared."""
-        space = f"{self.id}|{self.instructions.of(role)}"
-        if role == "tool" and self._adapter is not None:
-            return f"{space}|{adapter_digest(self._adapter)}"
-        return space
+        return f"{self.id}|{self.instructions.of(role)}" + (self._adapted if role == "tool" else "")
 
     def embed(self, texts: Sequence[str], role: Role) -> Vectors:
         """Unit vectors of texts in one role: shape ``(texts, dimensions)``, float32.
 
         Raises:
             EmbedderError: If the embedder fails, or gives another number of vectors, vectors of
-                different lengths, or values that are not finite.
+                different lengths, or values that are not finite; or if the adapter is of another
+                shape than its vectors.
         """
         if not texts:
             return np.empty((0, 0), dtype=np.float32)
         instruction = self.instructions.of(role)
         if role in ("tool", "demo"):
             vectors = self._embed(texts, instruction, documents=True)
-            if role == "tool" and self._adapter is not None:
-                return adapted(vectors, self._adapter)
-            return vectors
+            return self._adapt(vectors) if role == "tool" else vectors
         prompted = [(instruction, text) for text in texts]
         found = {key: vector for key in prompted if (vector := self._asked.get(key)) is not None}
         if missing := [key for key in dict.fromkeys(prompted) if key not in found]:
@@ -297,6 +290,16 @@ class RoleEmbedder:
                 found[key] = vector
                 self._asked.put(key, vector)
         return np.stack([found[key] for key in prompted])
+
+    def _adapt(self, vectors: Vectors) -> Vectors:
+        if self._adapter is None:
+            return vectors
+        if self._adapter.shape != (vectors.shape[1],) * 2:
+            raise EmbedderError(
+                f"the adapter has the shape {self._adapter.shape}, but vectors of {self.id!r} "
+                f"have {vectors.shape[1]} dimensions"
+            )
+        return unit(vectors @ self._adapter)
 
     def _embed(self, texts: Sequence[str], instruction: str, *, documents: bool) -> Vectors:
         if isinstance(self.embedder, SentenceTransformerEmbedder):
@@ -316,7 +319,7 @@ class RoleEmbedder:
             raise EmbedderError(
                 f"the embedder {self.id!r} failed: {type(error).__name__}: {error}"
             ) from error
-        return _unit_rows(rows, expected=len(texts), embedder=self.id)
+        return unit_rows(rows, expected=len(texts), embedder=self.id)
 
 
 def resolve_embedder(
@@ -353,20 +356,6 @@ def resolve_embedder(
             "embed_documents and embed_query"
         )
     return RoleEmbedder(embedder, instructions=instructions)
-
-
-def _unit_rows(rows: Sequence[Sequence[float]], *, expected: int, embedder: str) -> Vectors:
-    lengths = {len(row) for row in rows}
-    if len(rows) != expected or len(lengths) != 1 or 0 in lengths:
-        raise EmbedderError(
-            f"embedder {embedder!r} gave {len(rows)} vectors of lengths {sorted(lengths)} "
-            f"for {expected} texts"
-        )
-    vectors = np.asarray(rows, dtype=np.float32)
-    if not np.isfinite(vectors).all():
-        raise EmbedderError(f"embedder {embedder!r} gave values that are not finite")
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)
 
 
 def _identify(embedder: Embedder) -> str:

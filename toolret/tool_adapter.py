@@ -15,7 +15,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ADAPTER_FILE", "adapted", "adapter_digest", "adapter_of"]
+__all__ = ["ADAPTER_FILE", "adapter_digest", "adapter_of"]
 
 ADAPTER_FILE = "tool_adapter.npy"
 """In this package: float16, shape ``(dimensions, dimensions)``."""
@@ -27,13 +27,6 @@ _MODEL_DIGEST = "@051e2de600e464d2"
 def adapter_of(embedder_id: str) -> NDArray[np.float32] | None:
     """The adapter of an embedder's descriptions of tools, if it is the one that has one."""
     return _read() if embedder_id.endswith(_MODEL_DIGEST) else None
-
-
-def adapted(vectors: NDArray[np.float32], adapter: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Unit vectors of descriptions, each moved to where requests for it are: the same shape."""
-    moved = vectors @ adapter
-    unit: NDArray[np.float32] = moved / np.linalg.norm(moved, axis=1, keepdims=True)
-    return unit
 
 
 def adapter_digest(adapter: NDArray[np.float32]) -> str:
