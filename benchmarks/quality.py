@@ -7,6 +7,10 @@
 each may be gzipped. Every system gets the same text of each tool (``toolret.texts.tool_text``),
 ranks all tools, and is asked through its own public calls; each text is embedded once.
 
+toolret's adapter was fitted on demonstrations of public sets, so it knows their tools better than
+a user's, which shows where it is asked without demonstrations. ``--adapters`` is a folder of such
+as saw nothing of a set, which ``scripts.fit_adapter --held-out`` writes.
+
 ``--json`` is written after each set, and ``--add`` takes it up again, so a long run can be made in
 parts.
 
@@ -28,6 +32,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.systems import SYSTEMS, CachedModel, Data, System
 from toolret.catalogs import load_tools
@@ -127,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         "--limit", type=_positive, metavar="N", help="requests a set, evenly spaced"
     )
     parser.add_argument("--demos", choices=DEMOS, default="all", help="how many to index")
+    parser.add_argument("--adapters", type=Path, metavar="DIR", help="that saw nothing of the sets")
     keys = [system.key for system in SYSTEMS]
     parser.add_argument("--systems", nargs="+", choices=keys, default=keys)
     parser.add_argument("--add", type=Path, metavar="FILE", help="what another run's --json wrote")
@@ -173,7 +181,7 @@ def measure_set(
     sets = {set_name(file): sample(answerable(file), options.limit) for file in files}
     asked = [request.text for requests in sets.values() for request in requests]
     with tempfile.TemporaryDirectory() as scratch:
-        data = Data(tools, demos, embedder, Path(scratch))
+        data = Data(tools, demos, embedder, Path(scratch), held_out(options.adapters, folder.name))
         with _timed(f"{folder.name}: embedded"):
             data.vectors([*data.texts, *(demo.text for demo in demos), *asked])
         results = []
@@ -182,6 +190,17 @@ def measure_set(
                 with _timed(f"{folder.name}: {system.name}"):
                     results += measured(system, data, sets)
     return results
+
+
+def held_out(adapters: Path | None, name: str) -> NDArray[np.float32] | None:
+    """The adapter that saw nothing of a set, where there are such adapters."""
+    if adapters is None:
+        return None
+    file = adapters / f"{name}.npy"
+    if not file.is_file():
+        raise InputError("there is no adapter that saw nothing of this set", file=file)
+    adapter: NDArray[np.float32] = np.load(file)
+    return adapter
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import numpy as np
 import Stemmer
 from numpy.typing import NDArray
 
-from toolret.embedders import Embedder, SentenceTransformerEmbedder
+from toolret.embedders import Embedder, RoleEmbedder, SentenceTransformerEmbedder
 from toolret.evaluation.runs import run
 from toolret.index import ToolIndex
 from toolret.retriever import ToolRetriever
@@ -72,6 +72,8 @@ class Data:
     embedder: Embedder
     folder: Path
     """For what keeps an index on disk."""
+    adapter: Floats | None = None
+    """What moves toolret's vectors of tools; None for its own."""
 
     @cached_property
     def ids(self) -> list[str]:
@@ -275,7 +277,8 @@ class Toolret(System):
 
     def __init__(self, data: Data) -> None:
         super().__init__(data)
-        index = ToolIndex(data.folder / self.key, embedder=data.embedder)
+        embedder = RoleEmbedder(data.embedder, tool_adapter=data.adapter)
+        index = ToolIndex(data.folder / self.key, embedder=embedder)
         index.sync(data.tools, data.demos if self.needs_demos else ())
         self._retriever = ToolRetriever(index)
 

@@ -6,7 +6,7 @@ It learns from demonstrations alone, so that development requests measure it fai
 demonstration is to be nearest to its tools among all of its set's (listwise softmax of cosines).
 Every set counts alike, and the matrix is held near the identity, which leaves vectors where the
 model put them. Then it says what each set's requests gain by a matrix that saw nothing of the set
-or of those related to it.
+or of those related to it; ``--held-out DIR`` keeps these matrices, as ``DIR/SET.npy``.
 """
 
 from __future__ import annotations
@@ -71,12 +71,20 @@ def main() -> None:
     """Fit, write, and test on sets that were left out."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    data = parser.parse_args().data
+    parser.add_argument(
+        "--held-out", type=Path, metavar="DIR", help="keep the adapters of the test"
+    )
+    options = parser.parse_args()
+    data: Path = options.data
     embedder = SentenceTransformerEmbedder()
     demonstrated = demonstrations_of(data, embedder)
     np.save(ADAPTER, fit(demonstrated.values()).astype(np.float16))
     files = sorted(data.glob("*/*dev.jsonl"))
     adapters = fit_without({file.parent.name for file in files}, demonstrated)
+    if options.held_out is not None:
+        options.held_out.mkdir(parents=True, exist_ok=True)
+        for name, kept in adapters.items():
+            np.save(options.held_out / f"{name}.npy", kept)
     for file in files:
         requests = [request for request in load_requests(file) if request.tools]
         test = labelled(file.parent, requests, embedder)

@@ -162,6 +162,21 @@ def test_toolret_with_and_without_demonstrations(folder: Path) -> None:
     assert "| toolret, no demonstrations | toolret |" in table.read_text()
 
 
+def test_toolret_is_asked_with_an_adapter_that_saw_nothing_of_the_set(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    held = tmp_path / "held"
+    held.mkdir()
+    asked = ["--data", str(folder), "--sets", "bare", "--adapters", str(held), "--systems"]
+    embedder = HashedWordsEmbedder()
+    assert main([*asked, "toolret-texts"], embedder=embedder) == 1
+    assert "bare.npy: there is no adapter" in capfd.readouterr().err
+    np.save(held / "bare.npy", np.eye(3, dtype=np.float32))
+    assert main([*asked, "toolret-texts"], embedder=embedder) == 1
+    assert "the adapter has the shape (3, 3)" in capfd.readouterr().err
+    assert main([*asked, "dense"], embedder=embedder) == 0  # a peer's vectors are the model's
+
+
 @pytest.mark.parametrize("share", ["half", "none"])
 def test_fewer_demonstrations(folder: Path, share: str) -> None:
     figures = folder / "figures.json"
