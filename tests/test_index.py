@@ -183,6 +183,19 @@ def test_another_instruction_is_another_space(tmp_path: Path, tools: list[Tool])
         ToolIndex(tmp_path, embedder=embedder, instructions=Instructions(tool="A tool: "))
 
 
+def test_another_adapter_is_another_space(tmp_path: Path, tools: list[Tool]) -> None:
+    words = HashedWordsEmbedder(dimensions=64)
+    ToolIndex(tmp_path, embedder=words).sync_tools(tools)
+    adapted = RoleEmbedder(words, tool_adapter=-np.eye(64, dtype=np.float32))
+    with pytest.raises(EmbedderMismatchError, match="with another adapter: pass reembed=True"):
+        ToolIndex(tmp_path, embedder=adapted)
+    before = TOOLS.embed([*map(tool_views, tools)], RoleEmbedder(words))
+    index = ToolIndex(tmp_path, embedder=adapted, reembed=True)
+    by_id = dict(zip((found.id for found in index), index.snapshot.tools.vectors, strict=True))
+    for tool, vector in zip(tools, before, strict=True):
+        assert np.allclose(by_id[tool.id], -vector, atol=1e-6)
+
+
 def test_lost_vectors_are_embedded_again(tmp_path: Path, tools: list[Tool]) -> None:
     ToolIndex(tmp_path, embedder=HashedWordsEmbedder()).sync_tools(tools)
     with sqlite3.connect(tmp_path / "index.sqlite3") as connection:

@@ -236,10 +236,11 @@ class Collections:
         space = self._space(form)
         if stored in ("", space):
             return
-        if stored.rpartition("|")[0] == space.rpartition("|")[0]:
+        if stored.startswith(f"{self._embedder.id}|{self._embedder.instructions.of(form.role)}|"):
             raise EmbedderMismatchError(
                 f"{self._store.place}: the {form.kind} were embedded by another version of "
-                "toolret, from other texts: pass reembed=True (--reembed) to embed them again"
+                "toolret, from other texts or with another adapter: pass reembed=True (--reembed) "
+                "to embed them again"
             )
         raise EmbedderMismatchError(
             f"{self._store.place}: the {form.kind} were embedded with {stored!r}, not with "
