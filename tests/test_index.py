@@ -192,8 +192,8 @@ def test_another_adapter_is_another_space(tmp_path: Path, tools: list[Tool]) -> 
     before = TOOLS.embed([*map(tool_views, tools)], RoleEmbedder(words))
     index = ToolIndex(tmp_path, embedder=adapted, reembed=True)
     by_id = dict(zip((found.id for found in index), index.snapshot.tools.vectors, strict=True))
-    for tool, vector in zip(tools, before, strict=True):
-        assert np.allclose(by_id[tool.id], -vector, atol=1e-6)
+    for found, vector in zip(tools, before, strict=True):
+        assert np.allclose(by_id[found.id], -vector, atol=1e-6)
 
 
 def test_lost_vectors_are_embedded_again(tmp_path: Path, tools: list[Tool]) -> None:
