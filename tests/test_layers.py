@@ -29,7 +29,7 @@ LAYERS = [
         "tracing",
         "scripted",
     ],
-    ["folders", "jsonlines", "plain_rows", "texts", "permissions", "onnx_models"],
+    ["folders", "jsonlines", "plain_rows", "texts", "values", "permissions", "onnx_models"],
     ["onnx_export"],
     ["onnx_cache"],
     ["offers", "rows", "turns", "lexical", "embedders", "vectors", "calling"],

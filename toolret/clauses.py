@@ -6,6 +6,7 @@ import re
 from itertools import pairwise
 
 from toolret.lexical import words
+from toolret.values import QUOTED
 
 __all__ = ["split_clauses"]
 
@@ -20,9 +21,6 @@ _SEPARATOR = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-
-_QUOTED = re.compile(r'"[^"\n]{1,500}"|“[^”\n]{1,500}”|«[^»\n]{1,500}»|`[^`\n]{1,500}`')
-"""A quotation is a value, whatever punctuation it has."""
 
 _LEAST_TOKENS = 3
 _LEAST_WORDS = 2
@@ -60,7 +58,7 @@ def split_clauses(text: str) -> tuple[str, ...]:
 def _parts(text: str) -> list[str]:
     parts = []
     start = 0
-    quotations = [match.span() for match in _QUOTED.finditer(text)]
+    quotations = [match.span() for match in QUOTED.finditer(text)]
     passed = 0
     for separator in _SEPARATOR.finditer(text):
         while passed < len(quotations) and quotations[passed][1] <= separator.start():

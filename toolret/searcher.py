@@ -24,6 +24,8 @@ from toolret.ranking import gather
 from toolret.scanning import Scan
 from toolret.signals import Floats, Ints, products
 from toolret.texts import whole
+from toolret.unit_vectors import unit
+from toolret.values import without_values
 from toolret.word_vectors import WordRows, WordVectors, tf_idf
 
 __all__ = ["Searcher"]
@@ -150,17 +152,23 @@ class Searcher:
     def embed(self, queries: Sequence[str], tools: Collection[int] = ()) -> tuple[Vectors, Vectors]:
         """The queries' vectors in search of tools, and in search of demonstrations.
 
+        A tool's text has none of the values that a request has, as a demonstration does: in search
+        of tools it lies between what it says and what it says without them.
+
         Args:
             queries: The texts.
             tools: Positions of those that are the text of a tool, and lie among tools.
         """
-        instructions = self._embedder.instructions
-        as_tools = self._embedder.embed(queries, "tool_request")
+        bare = [without_values(query) for query in queries]
+        both = self._embedder.embed([*queries, *bare], "tool_request")
+        said = both[: len(queries)]
+        as_tools = unit(said + both[len(queries) :])
         if tools and self._embedder.space("tool_request") != self._embedder.space("tool"):
             places = sorted(tools)
             as_tools[places] = self._embedder.embed([queries[i] for i in places], "tool")
-        if instructions.tool_request == instructions.demo_request and not tools:
-            return as_tools, as_tools
+        instructions = self._embedder.instructions
+        if instructions.tool_request == instructions.demo_request:
+            return as_tools, said
         return as_tools, self._embedder.embed(queries, "demo_request")
 
     def _compare(
