@@ -34,6 +34,7 @@ from toolret.retriever import ToolRetriever
 from toolret.rows import load_demos
 from toolret.texts import tool_views, whole
 from toolret.types import Demo, Tool
+from toolret.values import without_values
 
 SIZES = (1_000, 5_000, 20_000, 50_000, 200_000)
 MOST_DEMOS = 10_000
@@ -181,8 +182,12 @@ def measure(
     model = SentenceTransformerEmbedder()
     # Marked, so that no request is a copy of a demonstration, nor looked up.
     asked = [f"{request} please {len(tools)}" for request in requests]
-    # What such a request embeds, itself and its clauses; their vectors are known from here on.
-    queries = {text: [q.text for q in sought(retriever.select(text).queries)] for text in asked}
+    # What such a request embeds, itself and its clauses, and each without its values; their
+    # vectors are known from here on.
+    queries = {}
+    for text in asked:
+        said = [query.text for query in sought(retriever.select(text).queries)]
+        queries[text] = list(dict.fromkeys([*said, *map(without_values, said)]))
     ask: dict[str, Callable[[str], object]] = {
         "toolret": lambda text: retriever.select(text, allow=_HELD),
         "embedder": lambda text: model.encode(queries[text]),
