@@ -181,7 +181,8 @@ def measure(
     retriever = ToolRetriever(index)
     model = SentenceTransformerEmbedder()
     # Marked, so that no request is a copy of a demonstration, nor looked up.
-    asked = [f"{request} please {len(tools)}" for request in requests]
+    # By a word, since a number would be a value, and have every request embedded twice.
+    asked = [f"{request} please n{len(tools)}" for request in requests]
     # What such a request embeds, itself and its clauses, and each without its values; their
     # vectors are known from here on.
     queries = {}
