@@ -30,7 +30,7 @@ from toolret.values import without_values
         ("read https://example.org/a?b=1 aloud", "read aloud"),
         ("pay $3,000 on 2024-01-05 at 10:30", "pay on at"),
         ("encode base64, copy to s3 and/or mp3", "encode base64, copy to s3 and/or mp3"),
-        ('"weather"', '"weather"'),
+        ('"weather", "news"', '"weather", "news"'),
         ("", ""),
     ],
 )

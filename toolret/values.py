@@ -22,9 +22,9 @@ _VALUE = re.compile(
 
 
 def without_values(text: str) -> str:
-    """A text without quotations, addresses, paths and numbers; as it is if nothing is left.
+    """A text without quotations, addresses, paths and numbers; as it is if no word is left.
 
     Names of people, places and services stay: the latter often say which tool is meant.
     """
     bare, values = _VALUE.subn(" ", text)
-    return (" ".join(bare.split()) if values else "") or text
+    return " ".join(bare.split()) if values and any(map(str.isalnum, bare)) else text
