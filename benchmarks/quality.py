@@ -49,9 +49,6 @@ MEASURES = ("R@1", "COMP@5", "COMP@10", "nDCG@10")
 DEMOS = {"all": 1, "half": 2, "none": 1}
 """Every how many-th demonstration is indexed, by the choices of ``--demos``."""
 
-SETTINGS = ("limit", "demos")
-"""The options that figures depend on."""
-
 NO_DEMOS = "needs demonstrations"
 
 
@@ -223,10 +220,15 @@ def sample(requests: list[LabelledRequest], limit: int | None) -> list[LabelledR
     return requests if limit is None else evenly(requests, limit)
 
 
+def settings(options: argparse.Namespace) -> dict[str, str | int | bool | None]:
+    """The options that figures depend on."""
+    held_out_adapters = options.adapters is not None
+    return {"limit": options.limit, "demos": options.demos, "adapters": held_out_adapters}
+
+
 def write_figures(path: Path, results: Sequence[Result], options: argparse.Namespace) -> None:
     """Everything that was measured, and the options that it depends on."""
-    figures = {name: getattr(options, name) for name in SETTINGS}
-    figures["results"] = [asdict(result) for result in results]
+    figures = settings(options) | {"results": [asdict(result) for result in results]}
     path.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
 
 
@@ -236,9 +238,10 @@ def added(path: Path, options: argparse.Namespace) -> list[Result]:
     Raises:
         InputError: If the file holds none, or of other systems, or the settings were others.
     """
+    ours = settings(options)
     try:
         figures = json.loads(path.read_text("utf-8"))
-        theirs = {name: figures[name] for name in SETTINGS}
+        theirs = {name: figures[name] for name in ours}
         results = [Result(**row) for row in figures["results"]]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"is not what --json writes: {error!r}", file=path) from error
@@ -247,7 +250,7 @@ def added(path: Path, options: argparse.Namespace) -> list[Result]:
         if result.system not in known:
             raise InputError(f"has figures of {result.system!r}, which is not here", file=path)
     for name, value in theirs.items():
-        if value != getattr(options, name):
+        if value != ours[name]:
             raise InputError(f"was made with --{name} {value}: run both alike", file=path)
     return results
 

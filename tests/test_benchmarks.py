@@ -174,7 +174,10 @@ def test_toolret_is_asked_with_an_adapter_that_saw_nothing_of_the_set(
     np.save(held / "bare.npy", np.eye(3, dtype=np.float32))
     assert main([*asked, "toolret-texts"], embedder=embedder) == 1
     assert "the adapter has the shape (3, 3)" in capfd.readouterr().err
-    assert main([*asked, "dense"], embedder=embedder) == 0  # a peer's vectors are the model's
+    figures = ["--json", str(tmp_path / "figures.json")]
+    # A peer's vectors are the model's.
+    assert main([*asked, "dense", *figures], embedder=embedder) == 0
+    assert main([*asked, "bm25", "--add", figures[1]], embedder=embedder) == 0
 
 
 @pytest.mark.parametrize("share", ["half", "none"])
@@ -206,6 +209,8 @@ def test_figures_of_another_run_stand_beside(
     ]
     assert measure(folder, "--limit", "2", *both[:2]) == 1
     assert "figures.json: was made with --limit None: run both alike" in capsys.readouterr().err
+    assert measure(folder, "--adapters", str(folder), *both[:2]) == 1
+    assert "figures.json: was made with --adapters False" in capsys.readouterr().err
 
 
 def test_a_peer_that_fails_is_said_to_and_one_of_ours_stops_the_run(
@@ -244,7 +249,8 @@ def test_wrong_options_are_one_line(
 ) -> None:
     monkeypatch.chdir(folder)
     result = Result(set="s", system="x", tools=1, demos=0, requests=1, measures={})
-    unknown = {"limit": None, "demos": "all", "results": [asdict(result)]}
+    made = {"limit": None, "demos": "all", "adapters": False}
+    unknown = made | {"results": [asdict(result)]}
     (folder / "unknown.json").write_text(json.dumps(unknown))
     if "idle" in arguments:
         (folder / "idle").mkdir()
