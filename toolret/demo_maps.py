@@ -95,7 +95,7 @@ class DemoMaps:
         cosines = said[:-1]
         # Every set is one of a demonstration at least.
         of_sets = np.bincount(layout.set_of_demo, weights=said[-1]).astype(np.float32)
-        near = krige(cosines, words, layout.demo_vectors, rows)
+        near = krige(cosines, words, layout.demo_vectors, rows, layout.set_of_demo)
         rest = as_demos - near.means
         kriged = layout.uses.spread(regress(rest))
         moved = as_tools + products(rest, self.shift)
@@ -149,7 +149,7 @@ class DemoModels:
         """As ``DemoMaps.say``, as if some demonstrations had not been there."""
         layout = self._layout
         cosines = products(as_demos, layout.demo_vectors)
-        near = krige(cosines, words, layout.demo_vectors, rows, left_out)
+        near = krige(cosines, words, layout.demo_vectors, rows, layout.set_of_demo, left_out)
         rest = as_demos - near.means
         weights = without(self._ridge, ridge_weights(self._ridge, rest), left_out)
         near.add_to(weights.T)

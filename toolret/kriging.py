@@ -11,6 +11,7 @@ How far "near" reaches follows from how near the nearest are, so no embedder's c
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,12 @@ __all__ = ["Nearest", "krige"]
 
 _NEAREST = 64
 """Demonstrations that are looked at: twice as many are no better on most public sets."""
+
+_ALIKE = 8
+"""Of those, that may use the same tools, as long as there are others."""
+
+_LOOKED_THROUGH = 4 * _NEAREST
+"""Demonstrations among which others are looked for."""
 
 _FALL = 1.5
 """How often the kernel of meanings falls by e over the mean distance of the nearest, which is 1
@@ -61,15 +68,20 @@ def krige(
     words: Floats,
     vectors: Floats,
     rows: WordRows,
+    sets: Ints,
     left_out: Ints | None = None,
 ) -> Nearest:
     """The demonstrations nearest to each query, weighed.
+
+    Where many use the same tools, a few of those speak for all: a request with a second need would
+    not hear of it otherwise.
 
     Args:
         queries: Their cosines with the demonstrations, shape ``(queries, demos)``.
         words: The same of their words.
         vectors: Of the demonstrations, shape ``(demos, dimensions)``.
         rows: Their words.
+        sets: The set of tools that each uses, shape ``(demos,)``.
         left_out: Demonstrations that are as if not there.
     """
     likeness = queries + np.float32(_WORDS) * words
@@ -81,7 +93,7 @@ def krige(
     weights = np.empty((len(queries), count), dtype=np.float32)
     means = np.zeros((len(queries), vectors.shape[1]), dtype=np.float32)
     for row in range(len(queries) if count else 0):
-        near = top(likeness[row], count)
+        near = _nearest(likeness[row], sets, count)
         members = vectors[near]
         fall = _FALL / max(float(1 - queries[row, near].mean()), _TINY)
         kernel = np.exp(fall * (products(members, members) - 1)) + _WORDS * rows.likeness(near)
@@ -91,3 +103,19 @@ def krige(
         weights[row] = np.linalg.solve(kernel, asked)
         means[row] = weights[row] @ members
     return Nearest(demos, weights, means)
+
+
+def _nearest(likeness: Floats, sets: Ints, count: int) -> Ints:
+    """The ``count`` nearest, of which no more than some use the same tools if that can be."""
+    near = top(likeness, count)
+    if count <= _ALIKE or np.bincount(sets[near]).max() <= _ALIKE:
+        return near
+    near = top(likeness, min(_LOOKED_THROUGH, len(likeness)))
+    near = near[likeness[near] > -np.inf]
+    of_set: Counter[int] = Counter()
+    first: list[int] = []
+    others: list[int] = []
+    for demo, used in zip(near.tolist(), sets[near].tolist(), strict=True):
+        of_set[used] += 1
+        (first if of_set[used] <= _ALIKE else others).append(demo)
+    return np.array((first + others)[:count], dtype=np.intp)

@@ -83,7 +83,10 @@ _ROLES = {
     "human": "user",
     "assistant": "assistant",
     "ai": "assistant",
+    "HumanMessageChunk": "user",
+    "AIMessageChunk": "assistant",
     "tool": "result",
+    "ToolMessageChunk": "result",
     "function_call": "call",
     "function_call_output": "result",
 }
@@ -116,7 +119,8 @@ def _put_result(turn: Turn, message: Any) -> None:
     for call in reversed(turn.calls):
         if call.id == id_ and call.result is None:
             call.result = text
-            call.failed = _field(message, "status") == "error" or _says_failed(text)
+            status = _field(message, "status")  # LangChain's; OpenAI's messages have none of these
+            call.failed = status == "error" or (status != "success" and _says_failed(text))
             return
 
 

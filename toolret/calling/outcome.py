@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
+from toolret.errors import CallError
 from toolret.types import JsonObject, Tool
 
-__all__ = ["Outcome", "Runner", "outcome_text"]
+__all__ = ["Outcome", "Runner", "failure", "outcome_text", "pauses_a_graph"]
+
+_log = logging.getLogger(__name__)
+
+_MAX_REASON = 500
+"""Characters of a foreign error's message that a model is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,29 @@ class Runner(Protocol):
 
 
 def outcome_text(value: Any) -> str:
-    """A value as a model reads it: text as it is, all else as JSON where it can be."""
+    """A value as a model reads it: text as it is, all else as JSON where it can be.
+
+    The tool has run, so that whatever it gave is told: an error would have a model try again.
+    """
     if isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False, default=str)
+    written: Any
+    for written in (partial(json.dumps, ensure_ascii=False, default=str), str):
+        with suppress(Exception):  # keys that are no text, circles, anybody's ``__str__``
+            return str(written(value))
+    return f"<{type(value).__name__}>"
+
+
+def failure(name: str, error: Exception) -> Outcome:
+    """What a model is told of a tool that raised an error, which is logged unless it is ours."""
+    if isinstance(error, CallError):
+        return Outcome(f"Error: {error}", ok=False)
+    _log.warning("the tool %r raised an error", name, exc_info=error)
+    reason = " ".join(str(error).split())[:_MAX_REASON]
+    return Outcome(f"Error: {type(error).__name__}: {reason}".rstrip(": "), ok=False)
+
+
+def pauses_a_graph(error: Exception) -> bool:
+    """Whether it is no fault of a tool, but how LangGraph waits for a human."""
+    errors = sys.modules.get("langgraph.errors")
+    return errors is not None and isinstance(error, errors.GraphBubbleUp)

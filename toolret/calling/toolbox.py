@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any
 
-from toolret.calling.outcome import Outcome, Runner, outcome_text
+from toolret.calling.outcome import Outcome, Runner, failure, outcome_text, pauses_a_graph
 from toolret.calling.targets import TargetRunner
 from toolret.errors import CallError
 from toolret.jsonlines import parse_json, shown
@@ -19,13 +18,8 @@ from toolret.types import JsonObject, Tool
 
 __all__ = ["Toolbox"]
 
-_log = logging.getLogger(__name__)
-
 _SPAN = "execute_tool"
 """OpenTelemetry's name of the operation, and of its span before the tool is known."""
-
-_MAX_REASON = 500
-"""Characters of a foreign error's message that a model is told."""
 
 
 class Toolbox:
@@ -89,7 +83,9 @@ class Toolbox:
         return tool
 
     def call(self, name: str, arguments: JsonObject | str) -> Outcome:
-        """Run a tool. It raises nothing: what goes wrong is an outcome that says so.
+        """Run a tool. What goes wrong is an outcome that says so.
+
+        Nothing is raised but what is no fault: by ``interrupt`` a tool pauses LangGraph's run.
 
         Args:
             name: As the model sees it, or a tool's id.
@@ -99,8 +95,10 @@ class Toolbox:
             try:
                 tool = self._traced(current, name)
                 outcome = self._runner(tool).call(tool, _arguments(arguments))
-            except Exception as error:  # noqa: BLE001 - a tool is anybody's code; the agent goes on
-                outcome = _failed(name, error)
+            except Exception as error:
+                if pauses_a_graph(error):
+                    raise
+                outcome = failure(name, error)  # a tool is anybody's code; the agent goes on
                 failed(current, type(error).__qualname__)
                 return outcome
             return _noted(current, arguments, outcome)
@@ -111,8 +109,10 @@ class Toolbox:
             try:
                 tool = self._traced(current, name)
                 outcome = await self._runner(tool).acall(tool, _arguments(arguments))
-            except Exception as error:  # noqa: BLE001 - as above
-                outcome = _failed(name, error)
+            except Exception as error:
+                if pauses_a_graph(error):
+                    raise
+                outcome = failure(name, error)
                 failed(current, type(error).__qualname__)
                 return outcome
             return _noted(current, arguments, outcome)
@@ -169,11 +169,3 @@ def _noted(current: Span, arguments: JsonObject | str, outcome: Outcome) -> Outc
         },
     )
     return outcome
-
-
-def _failed(name: str, error: Exception) -> Outcome:
-    if isinstance(error, CallError):
-        return Outcome(f"Error: {error}", ok=False)
-    _log.warning("the tool %r raised an error", name, exc_info=error)
-    reason = " ".join(str(error).split())[:_MAX_REASON]
-    return Outcome(f"Error: {type(error).__name__}: {reason}".rstrip(": "), ok=False)

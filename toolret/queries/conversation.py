@@ -17,7 +17,14 @@ Conversation: TypeAlias = str | Request | Sequence[Any]
 """A request, or the messages up to and including it: OpenAI's messages, items of its Responses
 API, or LangChain's messages."""
 
-_ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant", "function": "tool"}
+_ROLES = {
+    "human": "user",
+    "ai": "assistant",
+    "function": "tool",
+    "HumanMessageChunk": "user",
+    "AIMessageChunk": "assistant",
+    "ToolMessageChunk": "tool",
+}
 """Other names of OpenAI's roles."""
 
 _MEDIA_TYPE = re.compile(r"data:([\w.+-]+/[\w.+-]+)")

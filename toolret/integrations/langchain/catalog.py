@@ -118,6 +118,10 @@ class Available:
         ids = self._names.keys() | catalog.in_toolbox
         self.ids = None if len(ids) == len(catalog.tools) else frozenset(ids)
 
+    def is_for(self, given: Sequence[BaseTool]) -> bool:
+        """Whether these very tools were given: tools may hold what cannot be compared."""
+        return [*map(id, given)] == [*map(id, self.given)]
+
     @property
     def names(self) -> list[str]:
         """The names of all that can be run: the given tools in their order, then the toolbox's."""

@@ -183,7 +183,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         if not turn.small and self._discovers(available):
             tools.append(DiscoverTool())
         tools += rendered(offers, available)
-        if turn.small and len(tools) == len(request.tools):
+        if turn.small and {*map(id, tools)} == {*map(id, request.tools)}:
             return request
         messages = with_examples(request.messages, offers["examples"])
         return request.override(tools=tools, messages=messages)
@@ -225,7 +225,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         each other's, which costs time only.
         """
         catalog, latest = self._catalog(), self._latest
-        if latest and latest[0].catalog is catalog and latest[0].given == list(given):
+        if latest and latest[0].catalog is catalog and latest[0].is_for(given):
             return latest
         available = Available(catalog, given)
         if not len(available):

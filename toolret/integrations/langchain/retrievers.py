@@ -38,7 +38,10 @@ def as_retriever(
 
 
 class ToolDocumentRetriever(BaseRetriever):
-    """Tools as documents; none where no tool is needed. ``as_retriever`` makes it."""
+    """Tools as documents; none where no tool is needed or nothing is asked.
+
+    ``as_retriever`` makes it.
+    """
 
     retriever: Any = Field(exclude=True, repr=False)
     k: int = 8
@@ -65,6 +68,8 @@ class ToolDocumentRetriever(BaseRetriever):
         return await asyncio.to_thread(self._documents, query, k, allow)
 
     def _documents(self, query: str, k: int | None, allow: Allow) -> list[Document]:
+        if not query.strip():
+            return []
         hits = self.retriever.search(
             query,
             k=self.k if k is None else k,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from langchain_core.messages import ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import Field
 
 from toolret.calling import Outcome, Toolbox
+from toolret.calling.outcome import failure, pauses_a_graph
 from toolret.names import wire_name
 from toolret.types import Tool
 
@@ -18,8 +21,10 @@ __all__ = ["langchain_tools"]
 def langchain_tools(tools: Iterable[Tool], toolbox: Toolbox) -> list[BaseTool]:
     """LangChain tools of the names that a selection gives, for ``bind_tools`` and agents.
 
-    Each runs its tool in the toolbox, sync and async; its artifact is the ``Outcome``. A call that
-    fails is a tool message of status ``error``, from which the model may go on.
+    Each runs its tool in the toolbox, sync and async; its artifact is the ``Outcome``. Those that
+    were made of LangChain tools or functions run as these do in an agent: what LangChain injects,
+    interrupts, commands and artifacts pass through. A call that fails is a tool message of status
+    ``error``, from which the model may go on.
 
     Args:
         tools: Which, such as ``[hit.tool for hit in selection.tools]``, or all of the toolbox.
@@ -29,6 +34,19 @@ def langchain_tools(tools: Iterable[Tool], toolbox: Toolbox) -> list[BaseTool]:
 
 
 def _langchain_tool(tool: Tool, toolbox: Toolbox) -> BaseTool:
+    target: BaseTool | None = tool.target
+    if target is not None:
+        return _TargetTool(
+            name=wire_name(tool.id),
+            description=tool.description,
+            args_schema=target.args_schema or target.get_input_schema(),
+            return_direct=target.return_direct,
+            tags=target.tags,
+            metadata={**(target.metadata or {}), "tool_id": tool.id},
+            target=target.model_copy(update={"name": wire_name(tool.id)}),
+            tool_id=tool.id,
+            toolbox=toolbox,
+        )
     return _ToolboxTool(
         name=wire_name(tool.id),
         description=tool.description,
@@ -40,6 +58,54 @@ def _langchain_tool(tool: Tool, toolbox: Toolbox) -> BaseTool:
         tags=list(tool.tags) or None,
         metadata={"tool_id": tool.id},
     )
+
+
+class _TargetTool(BaseTool):
+    """A LangChain tool under its name in the index, which passes on all that it is invoked with."""
+
+    target: Any = Field(exclude=True, repr=False)
+    tool_id: str
+    toolbox: Any = Field(exclude=True, repr=False)
+
+    def invoke(
+        self,
+        input: Any,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Run the tool, or say why it cannot be."""
+        try:
+            self.toolbox.tool(self.tool_id)
+            return self.target.invoke(input, config, **kwargs)
+        except Exception as error:
+            if pauses_a_graph(error):
+                raise
+            return self._failed(input, error)
+
+    async def ainvoke(
+        self,
+        input: Any,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """``invoke`` for event loops."""
+        try:
+            self.toolbox.tool(self.tool_id)
+            return await self.target.ainvoke(input, config, **kwargs)
+        except Exception as error:
+            if pauses_a_graph(error):
+                raise
+            return self._failed(input, error)
+
+    def _failed(self, called: Any, error: Exception) -> Any:
+        """What LangChain gives for an error that is handled."""
+        text = failure(self.tool_id, error).text
+        if not (isinstance(called, Mapping) and called.get("type") == "tool_call"):
+            return text
+        return ToolMessage(text, name=self.name, tool_call_id=called["id"], status="error")
+
+    def _run(self, /, **arguments: Any) -> Any:
+        raise NotImplementedError  # ``invoke`` passes everything on
 
 
 class _ToolboxTool(BaseTool):
