@@ -103,7 +103,7 @@ def _text_features(
             firsts(lexical).max(axis=1),
             (firsts(lexical) * trust).max(axis=1),
             comparisons.names[tools],
-            comparisons.names[tools] >= 1,
+            comparisons.names[tools] >= 1 - 1e-6,
             comparisons.namespace_names[tools],
             layout.tool_vectors[tools] @ neighbourhood,
         ],
@@ -168,5 +168,5 @@ def _candidates(features: Floats, by_text: list[Floats], by_demos: list[Floats])
     used = np.flatnonzero(features[:, FEATURES.index("demo_any")])
     for values in by_demos:
         chosen.update(used[top(values[used], _DEPTH)].tolist())
-    chosen.update(np.flatnonzero(features[:, FEATURES.index("name")] >= 1).tolist())
+    chosen.update(np.flatnonzero(features[:, FEATURES.index("name")] >= 1 - 1e-6).tolist())
     return np.array(sorted(chosen), dtype=np.intp)

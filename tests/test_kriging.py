@@ -96,6 +96,15 @@ def test_none_near_counts_nothing(demos: int) -> None:
     assert near.means.tolist() == np.zeros((2, 16)).tolist()
 
 
+def test_copies_of_the_query_are_one_that_says_all() -> None:
+    vectors = np.concatenate([np.tile(unit(1, 16), (80, 1)), unit(80, 16, seed=1)])
+    disturbed = np.random.default_rng(2).uniform(-2e-5, 2e-5, 160).astype(np.float32)
+    words, rows = wordless(160)
+    near = krige(vectors[:1] @ vectors.T + disturbed, words, vectors, rows, np.zeros(160, np.intp))
+    assert near.weights.sum() == pytest.approx(1, abs=0.05)
+    assert np.abs(near.weights).max() < 0.1
+
+
 def test_another_scale_of_cosines_is_the_same() -> None:
     """A large constant part in all vectors moves cosines of -1 to 1 to 0.6 to 1."""
     vectors, asked = unit(50, 16), unit(1, 16, seed=1)

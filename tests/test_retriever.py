@@ -66,6 +66,17 @@ def test_a_tool_that_is_called_by_its_name_comes_first(index: ToolIndex, request
     assert hits[0].evidence[0].signal == "exact name"
 
 
+def test_a_tool_is_found_by_its_id_which_its_text_does_not_say(tmp_path: Path) -> None:
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync_tools(Tool(f"TCK-{n}", "do", description="Does it.") for n in range(300))
+    retriever = ToolRetriever(index)
+    assert retriever.search("run TCK-277 now")[0].tool.id == "TCK-277"
+    others = {f"TCK-{n}" for n in range(300)} - {"TCK-277"}
+    hits = retriever.search("run TCK-277 now", allow=lambda tool: tool.id in others, keep_all=True)
+    assert hits
+    assert "TCK-277" not in {hit.tool.id for hit in hits}
+
+
 def test_a_name_that_is_a_word_counts_only_alone(tmp_path: Path) -> None:
     index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
     index.sync_tools([tool("refund", "Return money."), tool("send", "Send a parcel.")])

@@ -40,7 +40,9 @@ _WORDS = 0.5
 _NOISE = 0.2
 """Variance of what a demonstration says that is no matter of its text, where the kernels' is 1."""
 
-_TINY = 1e-6
+_LEAST_DISTANCE = 1e-3
+"""Below it, the nearest are copies of the query: cosines are exact to some 1e-5 (``scanning``), and
+what divides by less than that magnifies their errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def krige(
     for row in range(len(queries) if count else 0):
         near = _nearest(likeness[row], sets, count)
         members = vectors[near]
-        fall = _FALL / max(float(1 - queries[row, near].mean()), _TINY)
+        fall = _FALL / max(float(1 - queries[row, near].mean()), _LEAST_DISTANCE)
         kernel = np.exp(fall * (products(members, members) - 1)) + _WORDS * rows.likeness(near)
         kernel[np.diag_indices(count)] += _NOISE * (1 + _WORDS)
         asked = np.exp(fall * (queries[row, near] - 1)) + _WORDS * words[row, near]

@@ -7,6 +7,7 @@ one row of features for each tool that any signal puts forward; ``weighing`` mak
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +67,7 @@ def gather(
     *,
     allowed: Bools | None = None,
     heard: Bools | None = None,
+    called: Sequence[int] = (),
 ) -> Evidence:
     """The features of every tool that some signal puts forward.
 
@@ -74,12 +76,15 @@ def gather(
         comparisons: The request against it.
         allowed: Tools that may be found, shape ``(tools,)``; the others are as if not indexed.
         heard: Demonstrations that count, shape ``(demos,)``; the others are as if not indexed.
+        called: Positions of the tools that the request calls by name, put forward as well.
     """
     tools = np.arange(len(layout.tool_vectors)) if allowed is None else np.flatnonzero(allowed)
     if len(tools) == 0:
         return Evidence(tools, np.empty((0, len(FEATURES)), dtype=np.float32))
     text = TextEvidence(layout, comparisons, tools)
     put_forward = [tools[rows] for rows in text.put_forward(_DEPTH)]
+    named = np.array(called, dtype=np.intp)
+    put_forward.append(named if allowed is None else named[allowed[named]])
     if heard is None:
         heard = np.ones(len(comparisons.demo_lexical), dtype=np.bool_)
     some_use = heard[layout.demo_of].any()

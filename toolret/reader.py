@@ -121,7 +121,8 @@ class Reader:
             precision: Of the requests given a tool, the least share that are to need one.
         """
         tools = self.snapshot.tools.items
-        evidence = gather(self.searcher.layout, comparisons, allowed=allowed)
+        called = self.searcher.columns.called(said_names(request.text))
+        evidence = gather(self.searcher.layout, comparisons, allowed=allowed, called=called)
         weights = self.fit.weights(evidence.features)
         added = contributions(evidence.features, weights)
         scores, parts = added.sum(axis=1), added * weights.slope
@@ -129,8 +130,7 @@ class Reader:
         common = parts.mean(axis=0, keepdims=True) if len(parts) else parts
         rest = weights.share * log_shares(scores) + weights.intercept + common.sum()
         parts = parts - common
-        called = self.searcher.columns.called(said_names(request.text))
-        named = np.isin(evidence.tools, called) if called else np.zeros(len(scores), np.bool_)
+        named = np.isin(evidence.tools, called)
         exact = named * _EXACT_NAME_ODDS
         odds = (parts.sum(axis=1) + rest + exact).astype(np.float32)
         first = np.argsort(-odds, kind="stable")[:most]

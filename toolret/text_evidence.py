@@ -55,6 +55,9 @@ to be among the first, which the other features say."""
 
 _TINY = 1e-6
 
+_WHOLE = 1 - _TINY
+"""What the shares of all words of a name come to, but for rounding."""
+
 
 class TextEvidence:
     """The features of the tools' texts, as columns over all tools or for a few of them.
@@ -103,7 +106,7 @@ class TextEvidence:
         yield top(self._relative[0], depth)
         yield top(self._relative.max(axis=0), depth)
         yield top(self._cosine.max(axis=0), depth)
-        yield np.flatnonzero(self._comparisons.names[self._tools] >= 1)
+        yield np.flatnonzero(self._comparisons.names[self._tools] >= _WHOLE)
 
     def about(self) -> Ints:
         """The tools that the request is about as far as their texts tell, as rows."""
@@ -140,7 +143,7 @@ class TextEvidence:
                 by_words.max(axis=0),
                 (by_words * self._trust).max(axis=0),
                 names,
-                names >= 1,
+                names >= _WHOLE,
                 self._comparisons.namespace_names[tools],
                 products(neighbourhood[None], self._layout.tool_vectors[tools])[0],
             ],
