@@ -16,7 +16,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    HumanMessage,
+    HumanMessageChunk,
+    SystemMessage,
+    ToolMessage,
+    ToolMessageChunk,
+)
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
 
@@ -114,6 +122,17 @@ def _in_replies_of_responses() -> list[Any]:
     return [user, reply(call), result, reply(answer)]
 
 
+def _in_chunks_of_langchain() -> list[Any]:
+    """As a loop of one's own adds up what streams."""
+    _, user, asked, result, _ = _in_langchain()
+    return [
+        HumanMessageChunk(content=user.content),
+        AIMessageChunk(content="", tool_calls=asked.tool_calls),
+        ToolMessageChunk(content=result.content, tool_call_id="c"),
+        AIMessageChunk(content="Done."),
+    ]
+
+
 def _in_langchain() -> list[Any]:
     call = {"name": "orders__cancelOrder", "args": {"order": 7}, "id": "c"}
     return [
@@ -133,8 +152,9 @@ def _in_langchain() -> list[Any]:
         _in_items_of_responses(),
         _in_replies_of_responses(),
         _in_langchain(),
+        _in_chunks_of_langchain(),
     ],
-    ids=["chat", "chat objects", "responses", "responses objects", "langchain"],
+    ids=["chat", "chat objects", "responses", "responses objects", "langchain", "chunks"],
 )
 def test_a_conversation_in_any_form_is_the_same_demonstration(
     index: ToolIndex, messages: list[Any]
@@ -207,6 +227,9 @@ def test_a_call_without_a_result_or_with_a_failure_by_its_status_is_none(index: 
     assert demonstrations([*messages[:3], messages[-1]], index).demos == ()
     messages[3] = ToolMessage("It has shipped.", tool_call_id="c", status="error")
     assert demonstrations(messages, index).left_out == ("'orders.cancelOrder': the call failed",)
+    # LangChain says itself what failed, whatever the words are.
+    messages[3] = ToolMessage("Error budget: 40 % left", tool_call_id="c")
+    assert demonstrations(messages, index).demos
     # A value that merely has a place for errors is no failure.
     assert demonstrations(chat((*CANCEL[:2], '{"error": null}')), index).demos
 

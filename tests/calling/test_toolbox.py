@@ -26,6 +26,15 @@ async def later(text: str) -> dict[str, str]:
     return {"said": text}
 
 
+class Unsaid:
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+CIRCLE: list[object] = []
+CIRCLE.append(CIRCLE)
+
+
 TOOLBOX = Toolbox(load_tools([add, fail, later], namespace="calc"))
 
 
@@ -92,3 +101,18 @@ def test_a_runner_of_ones_own_comes_after_what_tools_bring() -> None:
     assert toolbox.call("other", {}).text == "other ran"
     assert toolbox.call("calc.add", {"a": 1}).text == "2"
     assert asyncio.run(toolbox.acall("other", {})) == Outcome("Error: not now", ok=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [({(1, 2): 3}, "{(1, 2): 3}"), (CIRCLE, "[[...]]"), (Unsaid(), "<Unsaid>")],
+    ids=["keys", "circle", "unsaid"],
+)
+def test_what_a_tool_gave_is_told_whatever_it_is(value: object, text: str) -> None:
+    """It has run: were that an error, a model would have it run again."""
+
+    def give() -> object:
+        """Give it."""
+        return value
+
+    assert Toolbox(load_tools([give])).call("give", {}) == Outcome(text, value)

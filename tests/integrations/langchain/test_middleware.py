@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from langchain.agents.middleware import (
     AgentMiddleware,
@@ -26,7 +27,8 @@ from tests.conftest import tool
 from tests.integrations.langchain.conftest import SOME_DEMOS, SOME_TOOLS, few_of
 from tests.integrations.langchain.scripted_agent import Echo, agent_of, model, offered, wants
 from toolret import Tool, Toolbox, ToolIndex, ToolRetriever, load_tools
-from toolret.integrations.langchain import ToolRetrieverMiddleware, langchain_tools
+from toolret.errors import InputError
+from toolret.integrations.langchain import Caller, ToolRetrieverMiddleware, langchain_tools
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
 
 THREAD: Any = {"configurable": {"thread_id": "one"}}
@@ -407,7 +409,7 @@ async def test_an_agent_outlives_its_retriever(
             )
     assert offered(server.requests[1]) == offered(server.requests[0])
     assert results(answer["messages"]) == [
-        ("discover_tools", "success"),
+        ("discover_tools", "error"),
         ("cancel_order", "success"),
     ]
     assert "the search failed" in answer["messages"][-3].text
@@ -615,3 +617,85 @@ def test_an_index_that_changes_while_a_thread_goes_on(
     assert "cancel_order" not in offered(server.requests[1])
     assert results(messages) == [("cancel_order", "error")]
     assert "cancel the order of Alice" not in json.dumps(server.requests[1]["messages"])
+
+
+def test_a_tool_may_hold_what_cannot_be_compared(few: ToolRetriever) -> None:
+    class Vectors(BaseTool):
+        name: str = "cancel_order"
+        description: str = "Cancel the order."
+        vectors: Any = None
+
+        def _run(self, /, **arguments: Any) -> str:
+            return "done"
+
+    middleware = ToolRetrieverMiddleware(few)
+    plan: dict[str, Any] = {"cancel the order": [("cancel_order", {})]}
+    with OpenAIServer(wants(plan)) as server:
+        for _ in range(2):
+            agent = agent_of(server, tools=[Vectors(vectors=np.arange(3))], middleware=[middleware])
+            assert results(ask(agent, "cancel the order")) == [("cancel_order", "success")]
+
+
+def test_a_refused_tool_whose_answer_would_end_the_run_goes_back_to_the_model(
+    few: ToolRetriever,
+) -> None:
+    @langchain_tool(return_direct=True)
+    def refund_payment(id: str) -> str:  # noqa: A002 - as the others
+        """Refund the payment of a customer."""
+        return f"refunded {id}"
+
+    others = [tool for tool in SOME_TOOLS if tool.id != "refund_payment"]
+    replies = [
+        Reply(tool_calls=[("refund_payment", {"id": "1"})]),
+        Reply(tool_calls=[("refund_payment", {"id": "1"})]),
+    ]
+    with OpenAIServer(*replies) as server:
+        agent = agent_of(
+            server,
+            tools=[refund_payment, *given(others, Echo())],
+            middleware=[ToolRetrieverMiddleware(few)],
+        )
+        messages = ask(agent, "track the parcel")
+    assert "refund_payment" not in offered(server.requests[0])
+    assert results(messages) == [("refund_payment", "error"), ("refund_payment", "success")]
+    assert messages[-1].content == "refunded 1"
+
+
+def test_a_given_tool_hides_no_operations_of_the_toolbox(tmp_path: Path, echo: Echo) -> None:
+    @langchain_tool
+    def search(query: str) -> str:
+        """Search the web."""
+        return query
+
+    both = [
+        Tool(f"{area}.search", "search", area, f"Search the {area}.")
+        for area in ("orders", "parcels")
+    ]
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync_tools(both)
+    middleware = ToolRetrieverMiddleware(few_of(index), toolbox=Toolbox(both, echo))
+    with OpenAIServer(wants({"search": []})) as server:
+        ask(agent_of(server, tools=[search], middleware=[middleware]), "search")
+    assert offered(server.requests[0]) == ["search", "orders__search", "parcels__search"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"allow": "orders"}, "allow is the text 'orders'"),
+        ({"mode": "Grow"}, "no mode 'Grow'"),
+        ({"max_offered": 0}, "no tool would ever be offered"),
+    ],
+)
+def test_options_that_cannot_be_meant(few: ToolRetriever, options: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ToolRetrieverMiddleware(few, **options)
+
+
+def test_permissions_that_would_be_waited_for_are_refused(few: ToolRetriever) -> None:
+    async def allow(_: Caller) -> list[str]:
+        return []
+
+    wrong: Any = allow
+    with pytest.raises(InputError, match="allow is asynchronous"):
+        ToolRetrieverMiddleware(few, allow=wrong)

@@ -197,3 +197,19 @@ def test_what_a_caller_may_use() -> None:
         assert is_allowed(cancel, granted)
         assert not is_allowed(refund, granted)
     assert is_allowed(refund, allow_for(None, alice))
+
+
+def test_as_many_forbidden_tools_as_others_are_no_reason_to_leave_the_request(
+    few: ToolRetriever,
+) -> None:
+    forbidden, free = SOME_TOOLS[:1], SOME_TOOLS[4:5]
+    assert [some[0].permissions for some in (forbidden, free)] == [
+        (frozenset({"cancel"}),),
+        (frozenset({"refund"}),),
+    ]
+    middleware = ToolRetrieverMiddleware(few, toolbox=Toolbox(free, Echo()), allow=["refund"])
+    with OpenAIServer(Reply("Done.")) as server:
+        tools = langchain_tools(forbidden, Toolbox(forbidden, Echo()))
+        agent = agent_of(server, tools=tools, middleware=[middleware])
+        agent.invoke({"messages": [("user", "cancel the order")]})
+    assert offered(server.requests[0]) == ["refund_order"]

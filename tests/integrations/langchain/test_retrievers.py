@@ -46,3 +46,7 @@ async def test_permissions_and_k_are_of_the_retriever_or_of_one_request(
 
 def test_none_where_no_tool_is_needed(few: ToolRetriever) -> None:
     assert as_retriever(few).invoke("cancel the order", allow=lambda _: False) == []
+
+
+def test_none_where_nothing_is_asked(few: ToolRetriever) -> None:
+    assert as_retriever(few).invoke(" ") == []

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from toolret.errors import InputError
 from toolret.offers import closed
 from toolret.permissions import Allow
 from toolret.types import Tool
 
-__all__ = ["AllowFor", "Caller", "allow_for"]
+__all__ = ["AllowFor", "Caller", "allow_for", "check_allow"]
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +35,18 @@ class Caller:
 
 AllowFor: TypeAlias = Callable[[Caller], Allow] | Collection[str] | None
 """The permissions that all callers hold, or what gives those of one; None: all are allowed."""
+
+
+def check_allow(allow: AllowFor) -> None:
+    """Refuse what could never allow what it means to.
+
+    Raises:
+        InputError: If it is a text, which to Python is a collection of letters, or asynchronous.
+    """
+    if isinstance(allow, str | bytes):
+        raise InputError(f"allow is the text {allow!r}: give a collection of permissions instead")
+    if inspect.iscoroutinefunction(allow):
+        raise InputError("allow is asynchronous: give a function that returns permissions at once")
 
 
 def allow_for(allow: AllowFor, caller: Caller) -> Allow:

@@ -60,10 +60,13 @@ class Catalog:
         """The tools that a tool of this name stands for: by the name on the wire, else by theirs.
 
         Tools of several namespaces may share a name. A tool that was given under it then stands
-        for all of them, and needs the permissions of all.
+        for all of them, and needs the permissions of all. Those that the toolbox runs are none of
+        them: they have names of their own.
         """
         tool = self._by_wire_name.get(name)
-        return (tool,) if tool else tuple(self._by_name.get(name, ()))
+        if tool:
+            return (tool,)
+        return tuple(t for t in self._by_name.get(name, ()) if t.id not in self.in_toolbox)
 
     def entry(self, name: str, given: BaseTool | None) -> Entry | None:
         """What the agent can run under a name, if it is of the index.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from langchain_core.tools import BaseTool
+from langchain_core.tools import BaseTool, ToolException
 from pydantic import Field
 
 from toolret.integrations.langchain.offering import Offer, offers_of, packed_as_named
@@ -32,6 +32,7 @@ _FOUND = "You can call these tools now:"
 _NOTHING = "No tool fits that. Ask in other words, or go on without."
 _FAILED = "Error: the search failed. Go on with the tools that you have."
 _NO_QUERY = 'Error: say what you want to do: {"query": "..."}'
+"""The last two are messages of status ``error``."""
 
 
 class DiscoverTool(BaseTool):
@@ -44,16 +45,15 @@ class DiscoverTool(BaseTool):
     description: str = _DESCRIPTION
     args_schema: Any = _SCHEMA
     response_format: Any = "content_and_artifact"
+    handle_tool_error: Any = True
     search: Any = Field(default=None, exclude=True, repr=False)
     examples: bool = True
 
     def _run(self, /, **arguments: Any) -> tuple[str, list[Offer]]:
-        query = _query(arguments)
-        return self._answer(self._search.select(query)) if query else (_NO_QUERY, [])
+        return self._answer(self._search.select(_query(arguments)))
 
     async def _arun(self, /, **arguments: Any) -> tuple[str, list[Offer]]:
-        query = _query(arguments)
-        return self._answer(await self._search.aselect(query)) if query else (_NO_QUERY, [])
+        return self._answer(await self._search.aselect(_query(arguments)))
 
     @property
     def _search(self) -> Search:
@@ -62,7 +62,7 @@ class DiscoverTool(BaseTool):
 
     def _answer(self, selection: Selection | None) -> tuple[str, list[Offer]]:
         if selection is None:
-            return _FAILED, []
+            raise ToolException(_FAILED)
         if not selection.packed.tools:
             return _NOTHING, []
         available = self._search.available
@@ -74,4 +74,6 @@ class DiscoverTool(BaseTool):
 
 def _query(arguments: dict[str, Any]) -> str:
     query = arguments.get("query")
-    return query.strip() if isinstance(query, str) else ""
+    if not isinstance(query, str) or not query.strip():
+        raise ToolException(_NO_QUERY)
+    return query.strip()

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NotRequired, TypeAlias
+from typing import Annotated, Any, NotRequired, TypeAlias, get_args
 
 from langchain.agents.middleware import (
     AgentMiddleware,
@@ -22,7 +22,8 @@ from langchain_core.tools import BaseTool
 from langgraph.types import Command
 
 from toolret.calling import Toolbox
-from toolret.integrations.langchain.access import AllowFor, Caller, allow_for
+from toolret.errors import InputError
+from toolret.integrations.langchain.access import AllowFor, Caller, allow_for, check_allow
 from toolret.integrations.langchain.catalog import Available, Catalog
 from toolret.integrations.langchain.discovery import DiscoverTool
 from toolret.integrations.langchain.offering import (
@@ -78,7 +79,8 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         toolbox: What runs tools of the index that the agent was not given.
         allow: The permissions that all callers hold, or a function from a ``Caller`` to those of
             one, such as ``lambda caller: caller.context.scopes``. What is not allowed is neither
-            found, offered, shown nor run. A function that fails allows nothing. None: no check.
+            found, offered, shown nor run. A function that fails allows nothing. Event loops wait
+            for it: it is to look up what is at hand. None: no check.
         mode: ``grow``: a thread's list of tools only grows, at its end, so that providers' prompt
             caches hold. ``replace``: each call has what it needs and what the conversation calls.
         discover: Whether the model may ask for more by ``discover_tools``.
@@ -86,6 +88,10 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
             where they stay.
         max_offered: How many tools of the index to offer at most. A list that would grow beyond
             begins anew, with what the conversation called last and what it needs now.
+
+    Raises:
+        InputError: If ``allow`` is a text or asynchronous, or there is no such ``mode``, or no tool
+            could ever be offered.
     """
 
     state_schema = ToolRetrieverState
@@ -102,6 +108,11 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         max_offered: int = 100,
     ) -> None:
         super().__init__()
+        check_allow(allow)
+        if mode not in get_args(Mode):
+            raise InputError(f"there is no mode {mode!r}: give 'grow' or 'replace'")
+        if max_offered < 1:
+            raise InputError(f"max_offered is {max_offered}, so no tool would ever be offered")
         self.tools = ()
         self.retriever = retriever
         self.toolbox = toolbox
@@ -141,7 +152,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
     ) -> _ToolResult:
         """Run a tool that was offered; tell the model of any other that it cannot be called."""
         routed = self._routed(request)
-        return routed if isinstance(routed, ToolMessage) else handler(routed)
+        return handler(routed) if isinstance(routed, ToolCallRequest) else routed
 
     async def awrap_tool_call(
         self,
@@ -151,7 +162,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         """``wrap_tool_call`` for event loops."""
         await self._acatalog()
         routed = self._routed(request)
-        return routed if isinstance(routed, ToolMessage) else await handler(routed)
+        return await handler(routed) if isinstance(routed, ToolCallRequest) else routed
 
     def _turn(self, request: ModelRequest[Any]) -> _Turn:
         given = [tool for tool in request.tools if not isinstance(tool, dict)]
@@ -188,7 +199,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         messages = with_examples(request.messages, offers["examples"])
         return request.override(tools=tools, messages=messages)
 
-    def _routed(self, request: ToolCallRequest) -> ToolMessage | ToolCallRequest:
+    def _routed(self, request: ToolCallRequest) -> _ToolResult | ToolCallRequest:
         """The call with what runs it, or what the model is told instead."""
         name = request.tool_call["name"]
         available, _ = self._available(request.runtime.tools)
@@ -207,12 +218,16 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         if entry is not None and name in offered and entry.permitted(allow):
             return request.override(tool=available.catalog.runnable(entry))
         others = [*available.fixed_names, *([DISCOVER] if self._discovers(available) else ())]
-        return ToolMessage(
+        refused = ToolMessage(
             refusal(name, {*offered, *others}),
             name=name,
             tool_call_id=request.tool_call["id"],
             status="error",
         )
+        if request.tool is None or not request.tool.return_direct:
+            return refused
+        # LangChain ends a run with what such a tool says; this is for the model alone.
+        return Command(update={"messages": [refused]}, goto="model")
 
     def _discovers(self, available: Available) -> bool:
         """Whether the model can ask for more; a tool of that name may be the agent's own."""

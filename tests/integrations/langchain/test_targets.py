@@ -1,0 +1,127 @@
+"""LangChain tools of a toolbox run in an agent as they do when the agent is given them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from langchain.tools import ToolRuntime
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import InjectedToolCallId, ToolException
+from langchain_core.tools import tool as langchain_tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.prebuilt import InjectedState
+from langgraph.types import Command, interrupt
+
+from tests.integrations.langchain.conftest import few_of
+from tests.integrations.langchain.scripted_agent import agent_of
+from toolret import Toolbox, ToolIndex, load_tools
+from toolret.integrations.langchain import ToolRetrieverMiddleware, langchain_tools
+from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
+
+THREAD: Any = {"configurable": {"thread_id": "one"}}
+
+
+@langchain_tool
+def approve(amount: int) -> str:
+    """Ask a human."""
+    return f"{amount}: {interrupt({'approve': amount})}"
+
+
+@langchain_tool
+def who(text: str, state: Annotated[dict[str, Any], InjectedState], runtime: ToolRuntime) -> str:
+    """Say who asks."""
+    return f"{text} {state['messages'][0].content} {runtime.tool_call_id}"
+
+
+@langchain_tool
+def note(text: str, call_id: Annotated[str, InjectedToolCallId]) -> Command[Any]:
+    """Write a note."""
+    return Command(update={"messages": [ToolMessage(text.upper(), tool_call_id=call_id)]})
+
+
+@langchain_tool(response_format="content_and_artifact")
+def look(place: str) -> tuple[list[dict[str, str]], set[str]]:
+    """Look at a place."""
+    return [{"type": "text", "text": place}], {place}
+
+
+@langchain_tool
+def refuse() -> str:
+    """Refuse."""
+    raise ToolException("no")
+
+
+refuse.handle_tool_error = True
+
+
+@langchain_tool
+def fail() -> str:
+    """Fail."""
+    raise KeyError("gone")
+
+
+@langchain_tool
+async def later() -> str:
+    """Say it later."""
+    return "later"
+
+
+BOX = Toolbox(load_tools([approve, who, note, look, refuse, fail, later], namespace="x"))
+REFUSED = {"type": "tool_call", "id": "c", "name": "x__fail", "args": {}}
+
+
+async def asked(agent: Any, asynchronous: bool, given: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = (
+        await agent.ainvoke(given, THREAD) if asynchronous else agent.invoke(given, THREAD)
+    )
+    return answer
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_what_they_are_given_and_give_passes_through(asynchronous: bool) -> None:
+    calls: list[tuple[str, Any]] = [
+        ("x__who", {"text": "hi"}),
+        ("x__note", {"text": "hi"}),
+        ("x__look", {"place": "here"}),
+        ("x__refuse", {}),
+        ("x__fail", {}),
+    ]
+    with OpenAIServer(Reply(tool_calls=calls), Reply("Done.")) as server:
+        agent = agent_of(server, tools=langchain_tools(BOX, BOX))
+        answer = await asked(agent, asynchronous, {"messages": [("user", "go")]})
+    found = [m for m in answer["messages"] if isinstance(m, ToolMessage)]
+    said = {m.name: (m.content, m.status, m.artifact) for m in found}
+    assert said["x__who"] == (f"hi go {found[0].tool_call_id}", "success", None)
+    assert said["x__note"] == ("HI", "success", None)
+    assert said["x__look"] == ([{"type": "text", "text": "here"}], "success", {"here"})
+    assert said["x__refuse"] == ("no", "error", None)
+    assert said["x__fail"] == ("Error: KeyError: 'gone'", "error", None)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_one_that_waits_for_a_human_pauses_the_agent(
+    tmp_path: Path, saver: InMemorySaver, asynchronous: bool
+) -> None:
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync_tools(BOX)
+    middleware = ToolRetrieverMiddleware(few_of(index), toolbox=BOX)
+    with OpenAIServer(Reply(tool_calls=[("x__approve", {"amount": 3})]), Reply("Ok.")) as server:
+        agent = agent_of(server, middleware=[middleware], checkpointer=saver)
+        answer = await asked(agent, asynchronous, {"messages": [("user", "ask a human")]})
+        assert [pause.value for pause in answer["__interrupt__"]] == [{"approve": 3}]
+        answer = await asked(agent, asynchronous, Command(resume="yes"))
+    assert answer["messages"][-2].content == "3: yes"
+
+
+async def test_their_faults_are_told_and_their_permissions_kept() -> None:
+    (tool,) = langchain_tools([BOX.tool("x.fail")], BOX)
+    assert tool.invoke({}) == "Error: KeyError: 'gone'"
+    message = await tool.ainvoke(REFUSED)
+    assert (message.status, message.name, message.tool_call_id) == ("error", "x__fail", "c")
+    (tool,) = langchain_tools([BOX.tool("x.look")], BOX.allowed(lambda found: found.id != "x.look"))
+    assert tool.invoke({"place": "here"}) == "Error: there is no tool 'x.look'"
+    (tool,) = langchain_tools([BOX.tool("x.later")], BOX)
+    assert "does not support sync" in tool.invoke({})
+    assert await tool.ainvoke({}) == "later"
