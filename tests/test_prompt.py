@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -96,9 +96,25 @@ def test_text_form() -> None:
     assert text.endswith("Request: give it back\nTools: refund\nAnswer: Done.")
 
 
-def test_a_schema_without_a_type_becomes_an_object() -> None:
-    [made] = packed([hit("a", parameters={"properties": {}})], [], None).tools
+@pytest.mark.parametrize(
+    "parameters", [{"properties": {}}, {"type": "object"}, {"type": "object", "properties": None}]
+)
+def test_every_schema_is_of_an_object_with_properties(parameters: Any) -> None:
+    [made] = packed([hit("a", parameters=parameters)], [], None).tools
     assert made.parameters == {"type": "object", "properties": {}}
+
+
+@pytest.mark.parametrize("form", ["openai", "anthropic"])
+def test_what_is_handed_over_is_the_callers_own(form: Literal["openai", "anthropic"]) -> None:
+    parameters = {"type": "object", "properties": {"a": {"enum": [1]}}}
+    result = packed([hit("a", parameters=parameters), hit("b"), hit("c")], [], None, form)
+    prompt = result.to_openai if form == "openai" else result.to_anthropic
+    before, changed = copy.deepcopy(prompt()), prompt()
+    for each in changed["tools"]:
+        schema = each["function"]["parameters"] if form == "openai" else each["input_schema"]
+        schema["properties"].setdefault("a", {"enum": []})["enum"].append(2)
+    assert prompt() == before
+    assert packed([hit("d")], [], None).tools[0].parameters == {"type": "object", "properties": {}}
 
 
 @pytest.mark.parametrize("form", ["openai", "anthropic", "text"])

@@ -27,8 +27,6 @@ _EXAMPLES_HEAD = (
     "tools are called; take the values from the conversation."
 )
 
-_NO_PARAMETERS = {"type": "object", "properties": {}}
-
 _WHOLE = "left out"
 """The last step: the item is not in the prompt."""
 
@@ -69,7 +67,20 @@ class Packed:
     dropped: tuple[Dropped, ...] = ()
 
     def to_openai(self) -> dict[str, Any]:
-        """``{"tools": [...], "messages": [...]}``; the examples are a system message."""
+        """``{"tools": [...], "messages": [...]}``; the examples are a system message.
+
+        The caller may change it: nothing else holds a part of it.
+        """
+        return {key: _copy(part) for key, part in self._openai().items()}
+
+    def to_anthropic(self) -> dict[str, Any]:
+        """``{"tools": [...], "system": "..."}``; the examples are the system text.
+
+        The caller may change it: nothing else holds a part of it.
+        """
+        return {key: _copy(part) for key, part in self._anthropic().items()}
+
+    def _openai(self) -> dict[str, Any]:
         examples = self.examples()
         return {
             "tools": [
@@ -86,8 +97,7 @@ class Packed:
             "messages": [{"role": "system", "content": examples}] if examples else [],
         }
 
-    def to_anthropic(self) -> dict[str, Any]:
-        """``{"tools": [...], "system": "..."}``; the examples are the system text."""
+    def _anthropic(self) -> dict[str, Any]:
         return {
             "tools": [
                 {
@@ -126,7 +136,7 @@ class Packed:
             return ""
         if self.form == "text":
             return self.to_text()
-        return _compact(self.to_openai() if self.form == "openai" else self.to_anthropic())
+        return _compact(self._openai() if self.form == "openai" else self._anthropic())
 
 
 def pack(
@@ -317,10 +327,12 @@ def _without_orphans(packed: Packed) -> Packed:
 
 
 def packed_tool(tool: Tool) -> PackedTool:
-    """A tool in full."""
-    parameters = tool.parameters or _NO_PARAMETERS
+    """A tool in full; its schema says what OpenAI asks for: an object, and of which properties."""
+    parameters = tool.parameters or {}
     if "type" not in parameters:
         parameters = {"type": "object", **parameters}
+    if parameters.get("properties") is None:
+        parameters = {**parameters, "properties": {}}
     return PackedTool(tool.id, wire_name(tool.id), tool.description, parameters)
 
 
@@ -343,6 +355,13 @@ def _example(demo: PackedDemo, names: Mapping[str, str]) -> str:
     if demo.answer:
         lines.append(f"Answer: {demo.answer}")
     return "\n".join(lines)
+
+
+def _copy(value: Any) -> Any:
+    """Of JSON. ``copy.deepcopy`` takes twice the time, and parts that tools share stay shared."""
+    if isinstance(value, Mapping):
+        return {key: _copy(part) for key, part in value.items()}
+    return [_copy(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _compact(value: object) -> str:
