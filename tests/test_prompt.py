@@ -250,6 +250,102 @@ def test_unused_definitions_go_with_the_parameters_that_used_them() -> None:
     assert "$defs" in step(PackedTool("t", "t", "", {**schema, "required": ["b"]})).parameters
 
 
+@pytest.mark.parametrize("keyword", ["$defs", "definitions"])
+def test_definitions_that_only_refer_to_each_other_go(keyword: str) -> None:
+    node = {"$ref": f"#/{keyword}/a~1node"}
+    schema = {
+        "type": "object",
+        "properties": {"order": {"$ref": f"#/{keyword}/id"}, "filter": node},
+        "required": ["order"],
+        keyword: {
+            "id": {"$ref": f"#/{keyword}/text"},
+            "text": {"type": "string"},
+            "a/node": {"type": "object", "properties": {"and": {"type": "array", "items": node}}},
+        },
+    }
+    for name in ("optional parameters' inner structure removed", "optional parameters removed"):
+        made = TOOL_STEPS[name](PackedTool("t", "t", "", schema)).parameters
+        assert made[keyword].keys() == {"id", "text"}
+    anchored = {**schema, "properties": {"order": {"$ref": "#anchor"}}}
+    assert TOOL_STEPS[name](PackedTool("t", "t", "", anchored)).parameters == anchored
+
+
+@pytest.mark.parametrize(
+    ("demands", "kept"),
+    [
+        ({}, "a"),
+        ({"minProperties": 2}, "a b"),
+        ({"minProperties": 9}, "a b c d e"),
+        ({"anyOf": [{"required": ["c"]}, {"allOf": [{"required": ["d"]}]}]}, "a c d"),
+        ({"if": {"required": ["c"]}, "then": {"required": ["e"]}}, "a c e"),
+        ({"dependentRequired": {"a": ["c"], "c": ["d"], "b": ["e"]}}, "a c d"),
+        ({"dependentSchemas": {"a": {"required": ["c"]}, "b": {"required": ["d"]}}}, "a c"),
+        ({"dependencies": {"a": ["b"]}}, "a b"),
+        ({"not": {"required": ["b", "c"]}}, "a"),
+        ({"oneOf": [{"properties": {"a": {"$ref": "#/properties/d/items"}}}]}, "a d"),
+    ],
+)
+def test_parameters_without_which_no_call_would_be_right_stay(
+    demands: dict[str, Any], kept: str
+) -> None:
+    schema = {
+        "type": "object",
+        "properties": {name: {"type": "array", "items": {"minimum": 1}} for name in "abcde"},
+        "required": ["a"],
+        "additionalProperties": False,
+        **demands,
+    }
+    given = PackedTool("t", "t", "", schema)
+    made = TOOL_STEPS["optional parameters removed"](given).parameters
+    assert " ".join(made["properties"]) == kept
+    flat = TOOL_STEPS["optional parameters' inner structure removed"](given).parameters
+    inner = [name for name, part in flat["properties"].items() if part["items"]]
+    assert " ".join(inner) == kept
+
+
+@pytest.mark.parametrize(
+    ("schema", "flat"),
+    [
+        (
+            {"anyOf": [{"type": "array", "items": {"minimum": 1}}, {"type": "null"}]},
+            {"anyOf": [{"type": "array", "items": {}}, {"type": "null"}]},
+        ),
+        ({"$ref": "#/$defs/mode", "default": "a"}, {"enum": ["a", "b"], "default": "a"}),
+        ({"anyOf": [{"$ref": "#/$defs/mode"}]}, {"anyOf": [{"enum": ["a", "b"]}]}),
+        ({"$ref": "#/$defs/node"}, {"type": "object", "anyOf": [{}]}),
+        (
+            {"oneOf": [{"type": "object", "required": ["x"]}, {"type": "object"}]},
+            {"anyOf": [{"type": "object"}, {"type": "object"}]},
+        ),
+        ({"$ref": "https://example.com/x"}, {}),
+        (True, True),
+    ],
+)
+def test_what_is_flat_keeps_its_type(schema: Any, flat: Any) -> None:
+    parameters = {
+        "type": "object",
+        "properties": {"a": schema},
+        "$defs": {
+            "mode": {"enum": ["a", "b"], "x-note": "It is long. " * 20},
+            "node": {"type": "object", "oneOf": [{"$ref": "#/$defs/node"}], "required": ["x"]},
+        },
+    }
+    step = TOOL_STEPS["optional parameters' inner structure removed"]
+    made = step(PackedTool("t", "t", "", parameters)).parameters
+    assert made == {"type": "object", "properties": {"a": flat}}
+
+
+def test_a_definition_that_is_shorter_than_its_uses_stays() -> None:
+    modes = [f"mode {number}" for number in range(20)]
+    schema = {
+        "type": "object",
+        "properties": {name: {"$ref": "#/$defs/mode"} for name in "abcdef"},
+        "$defs": {"mode": {"enum": modes}},
+    }
+    given = PackedTool("t", "t", "", schema)
+    assert TOOL_STEPS["optional parameters' inner structure removed"](given) == given
+
+
 def test_an_enumeration_that_outgrows_the_budget_is_removed_at_the_last() -> None:
     events = [f"payment.{number}" for number in range(200)]
     modes = {"type": "string", "enum": ["test", "live"]}

@@ -2,15 +2,17 @@
 
 Ordered so that what a model needs least to call correctly goes first. A schema keeps its
 required arguments and their types through all steps, and its enumerations through all but the last.
+Required are also those that it demands in some case only (``anyOf``, ``dependentRequired``).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import unquote
 
 from toolret.types import JsonObject
 
@@ -33,6 +35,15 @@ _ANNOTATIONS = frozenset({"$comment", "deprecated", "examples", "readOnly", "tit
 
 _SIMPLE = frozenset({"const", "default", "description", "enum", "format", "type"})
 """What is left of an optional argument whose inner structure is removed."""
+
+_WHOLE = re.compile("#/[^/]+/[^/]+")
+"""A reference to a whole definition or argument."""
+
+_DEFINITIONS = ("$defs", "definitions")
+_CASES = ("allOf", "anyOf", "oneOf")
+_CONDITIONS = ("if", "then", "else")
+_NAMED = ("properties", *_DEFINITIONS)
+_DEPENDENT = ("dependencies", "dependentRequired", "dependentSchemas")
 
 _SCHEMA_MAPS = frozenset({"$defs", "definitions", "dependentSchemas", "patternProperties"})
 _SCHEMA_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
@@ -154,23 +165,34 @@ def _no_optional_texts(tool: PackedTool) -> PackedTool:
 
 
 def _flat_optional_parameters(tool: PackedTool) -> PackedTool:
-    """Optional arguments keep their type; what is inside objects and arrays goes."""
-    properties = tool.parameters.get("properties")
-    if not isinstance(properties, Mapping):
-        return tool
-    required = _required(tool.parameters)
+    """Optional arguments keep their types; what is inside objects and arrays goes."""
+    needed = _needed(tool.parameters)
     flat = {
-        name: schema if name in required else _flat(schema) for name, schema in properties.items()
+        name: schema if name in needed else _flat(schema, tool.parameters)
+        for name, schema in _map(tool.parameters, "properties").items()
     }
-    return replace(tool, parameters={**tool.parameters, "properties": flat})
+    made = _with_properties(tool, flat)
+    # What many arguments refer to is longer in each of them.
+    is_shorter = len(json.dumps(made.parameters)) < len(json.dumps(tool.parameters))
+    return made if is_shorter else tool
 
 
-def _flat(schema: Any) -> Any:
+def _flat(schema: Any, root: JsonObject, levels: int = 2) -> Any:
+    """Without inner structure; so many levels of references and choices are followed."""
     if not isinstance(schema, Mapping):
         return schema
     flat = {keyword: value for keyword, value in schema.items() if keyword in _SIMPLE}
     if "items" in schema:
         flat["items"] = {}  # OpenAI refuses an array without it
+    if not levels:
+        return flat
+    for keyword in _CASES:
+        if isinstance(cases := schema.get(keyword), list):
+            looser = keyword.replace("oneOf", "anyOf")  # without inner structure several may hold
+            flat[looser] = [_flat(case, root, levels - 1) for case in cases]
+    if _WHOLE.fullmatch(str(schema.get("$ref"))):
+        for holder, name in _references(schema, root):
+            flat = {**_flat(root[holder][name], root, levels - 1), **flat}
     return flat
 
 
@@ -179,15 +201,93 @@ def _short_description(tool: PackedTool) -> PackedTool:
 
 
 def _no_optional_parameters(tool: PackedTool) -> PackedTool:
-    properties = tool.parameters.get("properties")
-    if not isinstance(properties, Mapping):
-        return tool
-    required = _required(tool.parameters)
-    kept = {name: schema for name, schema in properties.items() if name in required}
-    parameters = {**tool.parameters, "properties": kept}
-    if '"$ref"' not in json.dumps(parameters):
-        parameters.pop("$defs", None)
+    needed = _needed(tool.parameters)
+    properties = _map(tool.parameters, "properties")
+    return _with_properties(tool, {name: properties[name] for name in properties if name in needed})
+
+
+def _needed(schema: JsonObject) -> set[str]:
+    """The properties without which a schema could refuse every call, or refer to nothing."""
+    properties = _map(schema, "properties")
+    outside = [value for keyword, value in schema.items() if keyword not in _NAMED]
+    waiting = [*_demanded(schema), *_referred("properties", outside, schema)]
+    least = schema.get("minProperties")
+    if isinstance(least, int):
+        others = [name for name in properties if name not in waiting]
+        waiting += others[: max(0, least - len(properties) + len(others))]
+    needed: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in properties or name in needed:
+            continue
+        needed.add(name)
+        waiting += _referred("properties", [properties[name]], schema)
+        for keyword in _DEPENDENT:
+            more = _map(schema, keyword).get(name)
+            waiting += more if isinstance(more, list) else _demanded(more)
+    return needed
+
+
+def _demanded(schema: Any) -> Iterator[str]:
+    """The names that a schema requires, be it in some case only."""
+    if not isinstance(schema, Mapping):
+        return
+    yield from _required(schema)
+    for keyword in _CASES:
+        cases = schema.get(keyword)
+        for case in cases if isinstance(cases, list) else ():
+            yield from _demanded(case)
+    for keyword in _CONDITIONS:
+        yield from _demanded(schema.get(keyword))
+
+
+def _with_properties(tool: PackedTool, properties: JsonObject) -> PackedTool:
+    """With these properties, and of the definitions those that something still refers to."""
+    parameters = {**tool.parameters, "properties": properties}
+    outside = [value for keyword, value in parameters.items() if keyword not in _DEFINITIONS]
+    for keyword in _DEFINITIONS:
+        names = _referred(keyword, outside, parameters)
+        used = {name: part for name, part in _map(parameters, keyword).items() if name in names}
+        if used:
+            parameters[keyword] = used
+        else:
+            parameters.pop(keyword, None)
     return replace(tool, parameters=parameters)
+
+
+def _referred(keyword: str, parts: Iterable[Any], root: JsonObject) -> set[str]:
+    """The names under a keyword of the root that parts of it refer to, directly or not."""
+    found: set[tuple[str, str]] = set()
+    waiting = list(parts)
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        elif isinstance(value, Mapping):
+            waiting += value.values()
+            new = set(_references(value, root)) - found
+            found |= new
+            waiting += [root[holder][name] for holder, name in new]
+    return {name for holder, name in found if holder == keyword}
+
+
+def _references(schema: JsonObject, root: JsonObject) -> Iterator[tuple[str, str]]:
+    """Where the root holds what a schema refers to: the keyword, and the name under it."""
+    for reference in (schema.get("$ref"), schema.get("$dynamicRef")):
+        if not isinstance(reference, str) or reference == "#":
+            continue
+        if not reference.startswith("#/"):  # an anchor or a URI, of whichever definition
+            yield from ((holder, name) for holder in _DEFINITIONS for name in _map(root, holder))
+            continue
+        holder, name, *_ = [*unquote(reference).split("/")[1:], ""]
+        name = name.replace("~1", "/").replace("~0", "~")
+        if holder in _NAMED and name in _map(root, holder):
+            yield holder, name
+
+
+def _map(schema: JsonObject, keyword: str) -> JsonObject:
+    value = schema.get(keyword)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _no_parameter_texts(tool: PackedTool) -> PackedTool:
