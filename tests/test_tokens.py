@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import os
 import time
+from base64 import b64encode
+from hashlib import md5
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import tiktoken
@@ -59,6 +62,21 @@ def test_a_megabyte_without_a_space_takes_no_quadratic_time() -> None:
 def test_estimates_are_never_far_below(text: str) -> None:
     exact = len(tiktoken.get_encoding("o200k_base").encode(text, disallowed_special=()))
     assert estimate_tokens(text) >= 0.6 * exact - 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x1" * 500,
+        " ".join(f"sha256 v{number} s{number}" for number in range(200)),
+        " ".join(md5(bytes([number])).hexdigest() for number in range(50)),
+        " ".join(str(UUID(md5(bytes([number])).hexdigest())) for number in range(50)),
+        " ".join(b64encode(md5(bytes([number])).digest()).decode() for number in range(50)),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["o200k_base", "cl100k_base"])
+def test_estimates_err_high_where_letters_and_digits_alternate(text: str, encoding: str) -> None:
+    assert token_counter(encoding).count(text) <= estimate_tokens(text)
 
 
 @pytest.mark.shared
