@@ -295,6 +295,16 @@ def test_the_budget_is_never_exceeded(budget: int) -> None:
     assert cut <= offered
 
 
+def test_another_form_may_not_fit_the_budget(index: ToolIndex) -> None:
+    retriever = ToolRetriever(index, prompt_format="text", max_demos=0, min_score=0, min_recall=1)
+    first = retriever.select("refund the payment", max_tools=1, token_budget=None)
+    selection = retriever.select("refund the payment", token_budget=first.tokens)
+    assert selection.to_text() == first.to_text()
+    assert len(selection.names) == len(selection.tools) > len(selection.packed.tools)
+    with pytest.raises(BudgetError):
+        selection.to_openai()
+
+
 def test_without_a_budget_nothing_is_cut(index: ToolIndex) -> None:
     retriever = ToolRetriever(index, token_budget=None)
     selection = retriever.select("refund the payment")

@@ -69,22 +69,36 @@ class Selection:
 
     @cached_property
     def names(self) -> Mapping[str, str]:
-        """Tool ids by the names that the planner sees."""
+        """The ids of the chosen tools by their names in a prompt.
+
+        The same for all forms, so also of tools that the budget leaves out of one of them.
+        """
         return ids_by_name(hit.tool.id for hit in self.tools)
 
     def to_openai(self) -> dict[str, Any]:
         """``{"tools": [...], "messages": [...]}`` for OpenAI's Chat Completions.
 
         The messages hold the worked examples; the conversation follows them.
+
+        Raises:
+            BudgetError: If it is not the retriever's form, and the budget holds none of the tools.
         """
         return self.packed_as("openai").to_openai()
 
     def to_anthropic(self) -> dict[str, Any]:
-        """``{"tools": [...], "system": "..."}`` for Anthropic's Messages."""
+        """``{"tools": [...], "system": "..."}`` for Anthropic's Messages.
+
+        Raises:
+            BudgetError: If it is not the retriever's form, and the budget holds none of the tools.
+        """
         return self.packed_as("anthropic").to_anthropic()
 
     def to_text(self) -> str:
-        """Tools and worked examples as plain text, for any model."""
+        """Tools and worked examples as plain text, for any model.
+
+        Raises:
+            BudgetError: If it is not the retriever's form, and the budget holds none of the tools.
+        """
         return self.packed_as("text").to_text()
 
     def explain(self) -> str:
@@ -115,7 +129,11 @@ class Selection:
         return "\n".join(lines)
 
     def packed_as(self, form: Format) -> Packed:
-        """The prompt in a form, within the budget."""
+        """The prompt in a form, within the budget.
+
+        Raises:
+            BudgetError: If it is not the retriever's form, and the budget holds none of the tools.
+        """
         if form == self.packed.form:
             return self.packed
         return pack(
