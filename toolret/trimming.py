@@ -245,13 +245,12 @@ def _with_properties(tool: PackedTool, properties: JsonObject) -> PackedTool:
     """With these properties, and of the definitions those that something still refers to."""
     parameters = {**tool.parameters, "properties": properties}
     outside = [value for keyword, value in parameters.items() if keyword not in _DEFINITIONS]
-    for keyword in _DEFINITIONS:
+    for keyword in parameters.keys() & set(_DEFINITIONS):
         names = _referred(keyword, outside, parameters)
-        used = {name: part for name, part in _map(parameters, keyword).items() if name in names}
-        if used:
-            parameters[keyword] = used
-        else:
-            parameters.pop(keyword, None)
+        definitions = _map(parameters, keyword)
+        parameters[keyword] = {name: definitions[name] for name in definitions if name in names}
+        if not parameters[keyword]:
+            del parameters[keyword]
     return replace(tool, parameters=parameters)
 
 
