@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,21 @@ def test_a_tool_that_the_index_holds_keeps_the_callers_name(
     assert server.requests[0]["tools"] == mine
     assert "Call: cancel_order({})" in server.requests[0]["messages"][0]["content"]
     assert dict(offered(wrapped, ASK)) == {"cancel_order": "shop.cancel_order", "own": "own"}
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_function_that_may_be_several_tools_or_a_forbidden_one_is_the_callers(
+    server: OpenAIServer, client: OpenAI, tmp_path: Path
+) -> None:
+    like = [tool(f"{place}.create_issue", "Open one.") for place in ("prod", "staging")]
+    like = [replace(each, name="create_issue") for each in like]
+    mine: Any = [function("create_issue", "Open one."), function("delete_customer", "Delete it.")]
+    forbidden = replace(SHOP[-1], description="Delete it.")
+    wrapped = wrap(client, retriever_of([*like, forbidden], tmp_path), allow=())
+    wrapped.chat.completions.create(model="m", messages=ASK, tools=mine)
+    assert server.requests[0]["tools"][:2] == mine
+    own = {each["function"]["name"] for each in mine}
+    assert {name: offered(wrapped, ASK)[name] for name in own} == {name: name for name in own}
 
 
 def test_the_same_is_sent_by_every_method(

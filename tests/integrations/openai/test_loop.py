@@ -94,6 +94,21 @@ def test_what_cannot_be_run_is_not_offered(shop: ToolRetriever) -> None:
     assert "tools" not in server.requests[1]
 
 
+def cancel_order() -> str:
+    """Cancel an order before it ships."""
+    return "mine ran"
+
+
+def test_a_function_that_is_described_like_what_cannot_be_run_is_ones_own(
+    shop: ToolRetriever,
+) -> None:
+    replies = [Reply(tool_calls=[("cancel_order", {})]), Reply("ok")]
+    with OpenAIServer(*replies) as server, _client(server) as client:
+        run(client, shop, "cancel the order", model="m", tools=[cancel_order])
+    assert names(server.requests[0]) == ["cancel_order"]
+    assert _items(server)[-1]["content"] == "mine ran"
+
+
 @pytest.mark.parametrize("mode", ["grow", "replace", "allowed", "search", "proxy"])
 @pytest.mark.parametrize("api", ["chat", "responses"])
 def test_what_the_user_may_not_use_is_not_run(shop: ToolRetriever, mode: Any, api: Api) -> None:
