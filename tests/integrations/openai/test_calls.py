@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from openai import OpenAI
 from openai.types.responses import ResponseFunctionToolCall
 
@@ -107,3 +108,28 @@ def test_a_reply_that_calls_nothing() -> None:
     assert run_calls({"output": []}, Toolbox(CATALOG)) == []
     custom = {"tool_calls": [{"type": "custom", "id": "c", "custom": {"name": "x", "input": ""}}]}
     assert run_calls(custom, Toolbox(CATALOG)) == []
+
+
+def test_a_reply_in_any_form() -> None:
+    toolbox = Toolbox(CATALOG)
+    reply = _reply(("shop__cancel_order", {"order": "7"}))
+    with OpenAIServer(reply) as server, OpenAI(base_url=server.base_url, api_key="k") as client:
+        whole = client.chat.completions.create(model="m", messages=[])
+    message = whole.choices[0].message
+    answer = {"role": "tool", "tool_call_id": "call_0", "content": "order 7 is cancelled"}
+    for each in (whole, whole.choices[0], whole.choices, message, [message], whole.to_dict()):
+        assert run_calls(each, toolbox) == [answer]
+    assert run_calls([message, answer], toolbox) == []
+    assert run_calls([message, answer, message], toolbox) == [answer]
+
+
+@pytest.mark.parametrize("reply", [None, "x", 7, ["x"], {"choices": []}, Toolbox([])])
+def test_what_is_no_reply(reply: Any) -> None:
+    with pytest.raises(TypeError, match="is no reply that could call tools: give a completion"):
+        run_calls(reply, Toolbox(CATALOG))
+
+
+def test_names_without_ids() -> None:
+    offered: Any = ["shop__cancel_order"]
+    with pytest.raises(TypeError, match="offered is a list: give ids by names"):
+        run_calls({"role": "assistant"}, Toolbox(CATALOG), offered=offered)

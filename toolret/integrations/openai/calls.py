@@ -64,8 +64,9 @@ def run_calls(
     """Run the tool calls of a reply, one after the other.
 
     Args:
-        reply: A message of Chat Completions, or a response of Responses or its ``output``;
-            objects of the ``openai`` package, or dicts.
+        reply: A completion of Chat Completions or its message, or a response of Responses or its
+            ``output``; objects of the ``openai`` package, or dicts. Of a list, such as the whole
+            conversation, the calls that it does not answer.
         toolbox: What runs them.
         offered: The tools' ids by the names that the model may call: ``selection.names``, or for a
             client of ``wrap`` what ``offered`` gives, with which the model's own searches are
@@ -76,9 +77,12 @@ def run_calls(
     Returns:
         One message (or item, for Responses) for each call, in order, to put behind the reply;
         empty if it calls nothing.
+
+    Raises:
+        TypeError: If it is no reply, or ``offered`` is no mapping.
     """
     messages = []
-    for call in _calls(reply):
+    for call in _calls(reply, offered):
         step = _step(call, toolbox, offered, allow)
         if isinstance(step, _Search):
             found = step.offered.finder.find(step.query)
@@ -99,7 +103,7 @@ async def arun_calls(
 ) -> list[dict[str, Any]]:
     """``run_calls`` for event loops."""
     messages = []
-    for call in _calls(reply):
+    for call in _calls(reply, offered):
         step = _step(call, toolbox, offered, allow)
         if isinstance(step, _Search):
             found = await step.offered.finder.afind(step.query)
@@ -112,19 +116,69 @@ async def arun_calls(
     return messages
 
 
-def _calls(reply: Any) -> Iterator[_Call]:
-    """The calls of a reply in either form that are the client's to answer."""
-    for item in _listed(reply if isinstance(reply, list) else _field(reply, "output")):
-        kind, call_id = _field(item, "type"), _field(item, "call_id")
-        if kind == "function_call":
-            yield _Call(call_id, _field(item, "name"), _field(item, "arguments"), "responses")
-        elif kind == "tool_search_call" and _field(item, "execution") == "client":
-            yield _Call(call_id, "", _field(item, "arguments"), "search")
-    for item in _listed(None if isinstance(reply, list) else _field(reply, "tool_calls")):
-        function = _field(item, "function")
+def _calls(reply: Any, offered: Mapping[str, str] | None) -> list[_Call]:
+    """The calls of a reply in either form that are the client's to answer, and not yet are."""
+    if offered is not None and not isinstance(offered, Mapping):
+        raise TypeError(
+            f"offered is a {type(offered).__name__}: give ids by names, such as selection.names, "
+            "or what offered(client, messages) returned"
+        )
+    calls: list[_Call] = []
+    for item in _items(reply):
+        answered = _answers(item)
+        calls = [call for call in calls if answered is None or call.id != answered]
+        calls += _read(item)
+    return calls
+
+
+def _read(item: Any) -> Iterator[_Call]:
+    """The calls of a message, or the one that an item of Responses is."""
+    kind, call_id = _field(item, "type"), _field(item, "call_id")
+    if kind == "function_call":
+        yield _Call(call_id, _field(item, "name"), _field(item, "arguments"), "responses")
+    elif kind == "tool_search_call" and _field(item, "execution") == "client":
+        yield _Call(call_id, "", _field(item, "arguments"), "search")
+    for call in _listed(_field(item, "tool_calls")):
+        function = _field(call, "function")
         if function is not None:
             name, arguments = _field(function, "name"), _field(function, "arguments")
-            yield _Call(_field(item, "id"), name, arguments, "chat")
+            yield _Call(_field(call, "id"), name, arguments, "chat")
+
+
+def _items(reply: Any) -> Iterator[Any]:
+    """The messages, or items of Responses, that a reply holds or is.
+
+    Raises:
+        TypeError: If it is no reply.
+    """
+    choices, output, message = (_field(reply, name) for name in ("choices", "output", "message"))
+    if isinstance(reply, list | tuple):
+        for item in reply:
+            yield from _items(item)
+    elif any(_has(reply, name) for name in ("role", "type", "tool_calls")):
+        yield reply
+    elif isinstance(output, list | tuple):
+        yield from output
+    elif isinstance(choices, list | tuple) and choices:
+        yield from _items(choices[0])
+    elif message is not None:
+        yield from _items(message)
+    else:
+        raise TypeError(
+            f"a {type(reply).__name__} is no reply that could call tools: give a completion or its "
+            "message, or a response or its output"
+        )
+
+
+def _answers(item: Any) -> Any:
+    """The id of the call that an item of a conversation answers; None if it answers none."""
+    if str(_field(item, "type")).endswith("_output"):
+        return _field(item, "call_id")
+    return _field(item, "tool_call_id")
+
+
+def _has(value: Any, name: str) -> bool:
+    return name in value if isinstance(value, Mapping) else hasattr(value, name)
 
 
 def _field(value: Any, name: str) -> Any:
