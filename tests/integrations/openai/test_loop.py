@@ -12,7 +12,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from tests.integrations.openai.conftest import SHOP, names, obedient, retriever_of
-from toolret import CatalogError, Outcome, Toolbox, ToolRetriever, load_tools
+from toolret import CatalogError, InputError, Outcome, Toolbox, ToolRetriever, load_tools
 from toolret.integrations.openai import Api, arun, offered, permitting, run, run_calls, wrap
 from toolret.testing import OpenAIServer, Reply
 from toolret.types import JsonObject, Tool
@@ -214,6 +214,46 @@ def test_a_hand_written_loop_with_streams(shop: ToolRetriever) -> None:
 def test_tools_that_cannot_be_read(shop: ToolRetriever) -> None:
     with OpenAIServer() as server, _client(server) as client, pytest.raises(CatalogError):
         run(client, shop, "x", model="m", tools=[{"no": "tool"}])
+
+
+def test_half_of_a_surrogate_pair_is_told_as_a_question_mark(shop: ToolRetriever) -> None:
+    def review() -> Any:
+        """Read a review."""
+        return json.loads('"Great \\ud83d"')
+
+    def broken() -> None:
+        """Fail."""
+        raise ValueError(review())
+
+    replies = [Reply(tool_calls=[("review", {}), ("broken", {})]), Reply("ok")]
+    with OpenAIServer(*replies) as server, _client(server) as client:
+        assert run(client, shop, "hm", model="m", tools=[review, broken]).finished
+    answers = [item["content"] for item in _items(server)[-2:]]
+    assert answers == ["Great ?", "Error: ValueError: Great ?"]
+
+
+async def test_arguments_that_a_loop_cannot_take(shop: ToolRetriever) -> None:
+    start: Any = run
+    begin: Any = arun
+    loaded = load_tools([add])
+    with OpenAIServer(Reply(body=b'{"choices": []}')) as server, _client(server) as client:
+        eventual = AsyncOpenAI(base_url=server.base_url, api_key="k")
+        with pytest.raises(TypeError, match="of type AsyncOpenAI: give an OpenAI, or use arun"):
+            start(eventual, shop, "x", model="m")
+        with pytest.raises(TypeError, match="of type OpenAI: give an AsyncOpenAI, or use run"):
+            await begin(client, shop, "x", model="m")
+        with pytest.raises(ValueError, match="api is one of chat, responses, not 'respones'"):
+            start(client, shop, "x", model="m", api="respones")
+        with pytest.raises(TypeError, match="only whole replies are read"):
+            start(client, shop, "x", model="m", stream=True)
+        with pytest.raises(TypeError, match=r"give tools=Toolbox\(tools\)"):
+            start(client, shop, "x", model="m", tools=loaded)
+        with pytest.raises(TypeError, match="a ToolIndex chooses nothing"):
+            start(client, shop.index, "x", model="m")
+        assert server.requests == []
+        for api in ("chat", "responses"):
+            with pytest.raises(InputError, match="the server's answer is no reply"):
+                start(client, shop, "x", model="m", api=api)
 
 
 def test_fifty_conversations_at_once(tmp_path: Path) -> None:

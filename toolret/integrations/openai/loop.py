@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from openai import AsyncOpenAI, OpenAI
 
 from toolret.calling import Toolbox
 from toolret.catalogs import Given, load_tools
+from toolret.errors import InputError
 from toolret.integrations.openai.calls import arun_calls, run_calls
 from toolret.integrations.openai.client import offered, wrap
 from toolret.integrations.openai.forms import CHAT, RESPONSES, Form
 from toolret.integrations.openai.planning import Mode
+from toolret.jsonlines import shown
 from toolret.offers import closed
 from toolret.permissions import Allow, is_allowed
 from toolret.prompt import packed_tool
@@ -77,13 +79,16 @@ def run(
     Raises:
         openai.OpenAIError: If a request fails, after the client's own retries.
         CatalogError: If tools cannot be read.
+        InputError: If what the server answers is no reply.
+        TypeError: If it is another client or no retriever, tools that were loaded are given
+            without a ``Toolbox``, or ``stream`` is asked for.
+        ValueError: If there is no such API or mode.
     """
-    loop = _Loop.begin(retriever, messages, tools, allow, api)
-    wrapped = wrap(client, retriever, mode=mode, allow=loop.allow)
-    create = wrapped.chat.completions.create if api == "chat" else wrapped.responses.create
+    _check(client, OpenAI, "arun", options)
+    loop = _Loop.begin(client, retriever, messages, tools, allow, mode, api)
     for turn in range(1, max_turns + 1):
-        called = loop.heard(create(model=model, **loop.arguments, **options))
-        answers = run_calls(called, loop.toolbox, offered=offered(wrapped, loop.messages))
+        called = loop.heard(loop.create(model=model, **loop.arguments, **options))
+        answers = run_calls(called, loop.toolbox, offered=offered(loop.client, loop.messages))
         if not answers:
             return Run(loop.text, loop.messages, turn, finished=True)
         loop.messages += answers
@@ -104,12 +109,13 @@ async def arun(
     **options: Any,
 ) -> Run:
     """``run`` for event loops."""
-    loop = _Loop.begin(retriever, messages, tools, allow, api)
-    wrapped = wrap(client, retriever, mode=mode, allow=loop.allow)
-    create = wrapped.chat.completions.create if api == "chat" else wrapped.responses.create
+    _check(client, AsyncOpenAI, "run", options)
+    loop = _Loop.begin(client, retriever, messages, tools, allow, mode, api)
     for turn in range(1, max_turns + 1):
-        called = loop.heard(await create(model=model, **loop.arguments, **options))
-        answers = await arun_calls(called, loop.toolbox, offered=offered(wrapped, loop.messages))
+        called = loop.heard(await loop.create(model=model, **loop.arguments, **options))
+        answers = await arun_calls(
+            called, loop.toolbox, offered=offered(loop.client, loop.messages)
+        )
         if not answers:
             return Run(loop.text, loop.messages, turn, finished=True)
         loop.messages += answers
@@ -120,39 +126,50 @@ async def arun(
 class _Loop:
     """A conversation that goes on, in either API."""
 
+    client: Any
     form: Form
     toolbox: Toolbox
     own: list[dict[str, Any]]
-    allow: Allow
     messages: list[Any]
     text: str = ""
 
     @classmethod
     def begin(
         cls,
+        client: OpenAI | AsyncOpenAI,
         retriever: ToolRetriever,
         messages: str | Iterable[Any],
         tools: Toolbox | Sequence[Given],
         allow: Allow,
+        mode: Mode,
         api: Api,
     ) -> _Loop:
+        if api not in get_args(Api):
+            raise ValueError(f"api is one of {', '.join(get_args(Api))}, not {api!r}")
         form: Form = CHAT if api == "chat" else RESPONSES
-        toolbox = tools if isinstance(tools, Toolbox) else Toolbox(load_tools(*tools))
-        own = [tool for tool in toolbox if tool.id not in retriever.index]
+        toolbox = tools if isinstance(tools, Toolbox) else _toolbox(list(tools))
         permitted = closed(allow)
 
         def runnable(tool: Tool) -> bool:
             return tool.id in toolbox and is_allowed(tool, permitted)
 
+        wrapped = wrap(client, retriever, mode=mode, allow=runnable)
+        own = [tool for tool in toolbox if tool.id not in retriever.index]
         return cls(
+            wrapped,
             form,
             toolbox,
             [form.function(packed_tool(tool)) for tool in own if runnable(tool)],
-            runnable,
             [{"role": "user", "content": messages}]
             if isinstance(messages, str)
             else list(messages),
         )
+
+    @property
+    def create(self) -> Any:
+        """The method of the client that asks."""
+        chat = self.form is CHAT
+        return self.client.chat.completions.create if chat else self.client.responses.create
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -162,11 +179,34 @@ class _Loop:
 
     def heard(self, reply: Any) -> Any:
         """Put a reply behind the conversation; what of it may call tools."""
-        if self.form is RESPONSES:
-            self.text = reply.output_text
-            self.messages += reply.output
-            return reply
-        message = reply.choices[0].message
-        self.text = message.content or ""
-        self.messages.append(message)
-        return message
+        # The client checks nothing: what stands for the reply may be a page of HTML.
+        try:
+            if self.form is RESPONSES:
+                text, said, called = reply.output_text, list(reply.output), reply
+            else:
+                called = reply.choices[0].message
+                text, said = called.content, [called]
+        except (AttributeError, LookupError, TypeError) as error:
+            raise InputError(f"the server's answer is no reply: {shown(reply)}") from error
+        self.text = text or ""
+        self.messages += said
+        return called
+
+
+def _toolbox(tools: Sequence[Given]) -> Toolbox:
+    if any(isinstance(tool, Tool) for tool in tools):
+        raise TypeError("tools that were loaded are run by a Toolbox: give tools=Toolbox(tools)")
+    return Toolbox(load_tools(*tools))
+
+
+def _check(client: Any, kind: type, other: str, options: Mapping[str, Any]) -> None:
+    """Refuse a client of the other kind, and streams.
+
+    Raises:
+        TypeError: If it is one of them.
+    """
+    if not isinstance(client, kind):
+        found = type(client).__name__
+        raise TypeError(f"the client is of type {found}: give an {kind.__name__}, or use {other}")
+    if options.get("stream") is True:
+        raise TypeError("stream=True: only whole replies are read; stream in a loop of your own")
