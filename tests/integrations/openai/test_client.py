@@ -20,6 +20,8 @@ from openai import (
     RateLimitError,
     pydantic_function_tool,
 )
+from openai.types.chat import ChatCompletionFunctionTool
+from openai.types.shared import FunctionDefinition
 from pydantic import BaseModel
 
 from tests.integrations.openai.conftest import SHOP, names, obedient, parameters, retriever_of
@@ -279,6 +281,23 @@ def test_the_client_that_was_given_is_as_it_was(
         offered(client, ASK)
     with pytest.raises(ValueError, match="mode is one of grow, replace, allowed, search, proxy"):
         wrap(client, shop, mode="grown")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"a ToolIndex chooses nothing: .* ToolRetriever\(index\)"):
+        wrap(client, shop.index)  # type: ignore[arg-type]
+
+
+def test_a_client_that_is_made_otherwise(server: OpenAIServer, shop: ToolRetriever) -> None:
+    class Ours(OpenAI):
+        def __init__(self, team: str, **options: Any) -> None:
+            super().__init__(**options)
+            self.team = team
+
+    with Ours("a", base_url=server.base_url, api_key="k") as client:
+        client.chat.completions.create(model="m", messages=ASK)  # which keeps its resources
+        wrapped = wrap(client, shop)
+        wrapped.chat.completions.create(model="m", messages=ASK)
+        client.chat.completions.create(model="m", messages=ASK)
+    assert wrapped.team == "a"
+    assert [names(request) for request in server.requests] == [[], ["shop__cancel_order"], []]
 
 
 def test_copies_and_other_ways_to_the_resources(
@@ -454,6 +473,51 @@ def test_more_of_the_callers_tools_than_a_request_may_have(
             each in [*tools] for each in request["tools"] if each["function"]["name"] != "other"
         )
     assert len(server.requests[1]["tools"]) < 20
+
+
+def chosen(*named: str) -> Any:
+    tools = [{"type": "function", "function": {"name": name}} for name in named]
+    allowed = {"mode": "required", "tools": tools}
+    return tools[0] if len(tools) == 1 else {"type": "allowed_tools", "allowed_tools": allowed}
+
+
+def test_what_is_chosen_is_offered_beyond_the_most(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever
+) -> None:
+    completions = wrap(client, shop, most=1).chat.completions
+    one, two = "shop__track_parcel", "shop__list_invoices"
+    completions.create(model="m", messages=ASK, tool_choice=chosen(one))
+    completions.create(model="m", messages=ASK, tool_choice=chosen(one, two))
+    assert [names(request) for request in server.requests] == [[one], [one, two]]
+    for most in (0, -1):
+        with pytest.raises(ValueError, match=f"most is {most}: give at least 1"):
+            wrap(client, shop, most=most)
+
+
+def test_a_choice_of_what_cannot_be_sent_is_left_out(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever, caplog: pytest.LogCaptureFixture
+) -> None:
+    completions = wrap(client, shop, allow=()).chat.completions
+    may, forbidden = "shop__cancel_order", "shop__delete_customer"
+    completions.create(model="m", messages=ASK, tool_choice=chosen(forbidden))
+    completions.create(model="m", messages=ASK, tool_choice=chosen(forbidden, may))
+    completions.create(model="m", messages=ASK, tool_choice=chosen(may), tools=many(128))
+    choices = [request.get("tool_choice") for request in server.requests]
+    left = {"mode": "required", "tools": [chosen(may)]}
+    assert choices == [None, {"type": "allowed_tools", "allowed_tools": left}, None]
+    assert caplog.text.count("which the request cannot have: it goes out without") == 3
+
+
+@pytest.mark.usefixtures("quiet")
+def test_tools_may_be_objects(server: OpenAIServer, client: OpenAI, shop: ToolRetriever) -> None:
+    about = FunctionDefinition(name="own", parameters={"type": "object", "properties": {}})
+    whole = ChatCompletionFunctionTool(type="function", function=about)
+    tools: Any = [whole, {"type": "function", "function": about}]
+    for each in (client, wrap(client, shop)):
+        each.chat.completions.create(model="m", messages=ASK, tools=tools)
+    bare, sent = (request["tools"] for request in server.requests)
+    assert sent[:2] == bare
+    assert names(server.requests[1])[2:] == ["shop__cancel_order"]
 
 
 def test_after_a_fault_many_tools_are_cut_to_what_a_request_may_have(

@@ -163,9 +163,14 @@ def test_responses_go_on_by_the_id_of_the_one_before(shipped: ToolRetriever) -> 
         texts = list(CONVERSATION)
         first = wrapped.responses.create(model="m", input=texts[0])
         wrapped.responses.create(model="m", input=texts[8], previous_response_id=first.id)
+        raw = wrapped.responses.with_raw_response.create(model="m", input=texts[0])
+        ids = [raw.parse().id, "resp_unknown"]
+        for id_ in ids:
+            wrapped.responses.create(model="m", input=texts[8], previous_response_id=id_)
         for text in (texts[0], texts[8]):
             wrapped.responses.create(model="m", input=text, conversation="conv_1")
-    one, two, three, four = map(listed, server.requests)
+    one, two, raw_one, raw_two, unknown, three, four = map(listed, server.requests)
+    assert (raw_one, raw_two) == (one, two) != (raw_one, unknown)
     assert begins(two, one)
     assert len(two) > len(one)
     assert begins(four, three)

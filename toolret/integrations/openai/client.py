@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast, get_args
+from copy import copy as copied
+from typing import Any, TypeVar, get_args
 
 from openai import AsyncOpenAI, OpenAI
 
@@ -65,16 +66,28 @@ def wrap(
         allow: What the user may use, wherever ``permitting`` does not say so for a request. Give
             ``()`` if every request must.
         most: The most tools of the index to offer at once; a list that would grow beyond that is
-            begun anew, with what the conversation calls and what was chosen.
+            begun anew, with what the conversation calls and what was chosen. What it calls and
+            what ``tool_choice`` names is offered even if that is more.
 
     Raises:
-        ValueError: If there is no such mode.
-        TypeError: If ``allow`` is a text.
+        ValueError: If there is no such mode, or ``most`` is less than 1.
+        TypeError: If ``allow`` is a text, or the retriever is none.
     """
     if mode not in get_args(Mode):
         raise ValueError(f"mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
-    wrapped = cast("_Client", client.copy())
+    if most < 1:
+        raise ValueError(f"most is {most}: give at least 1")
+    if not isinstance(retriever, ToolRetriever):
+        raise TypeError(
+            f"a {type(retriever).__name__} chooses nothing: give a ToolRetriever, such as "
+            "ToolRetriever(index)"
+        )
+    wrapped = copied(client)
     kind: Any = type(client)
+    for name in [*wrapped.__dict__]:
+        # The resources that the client has used would ask by it.
+        if isinstance(getattr(kind, name, None), functools.cached_property):
+            del wrapped.__dict__[name]
     if _PLANNER not in client.__dict__:
         wrapped.__class__ = _wrapped_class(kind)
     wrapped.__dict__[_PLANNER] = Planner(retriever, mode=mode, allow=allow, most=most)
@@ -106,9 +119,9 @@ def _wrapped_class(kind: Any) -> Any:
     """A client's class with other resources; these are loaded when they are used, as before."""
 
     def copy(self: Any, **options: Any) -> Any:
-        copied = kind.copy(self, **options)
-        copied.__dict__[_PLANNER] = _planner(self)
-        return copied
+        other = kind.copy(self, **options)
+        other.__dict__[_PLANNER] = _planner(self)
+        return other
 
     def planned(name: str) -> functools.cached_property[Any]:
         def resource(self: Any) -> Any:

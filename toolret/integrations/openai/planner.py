@@ -19,6 +19,7 @@ from toolret.integrations.openai.offered import Finder, Offered
 from toolret.integrations.openai.planning import Asked, Mode, Plan, plan
 from toolret.integrations.openai.searching import found_names
 from toolret.integrations.openai.view import Names, View, told_apart
+from toolret.jsonlines import shown
 from toolret.offers import DISCOVER, PROVIDER_LIMIT, closed
 from toolret.permissions import Allow
 from toolret.queries import as_request
@@ -138,10 +139,12 @@ class Planner:
 
     def answered(self, form: Form, options: Mapping[str, Any], reply: Any) -> None:
         """Remember a response by its id, which the next request may name in place of its items."""
-        reply_id = getattr(reply, "id", None)
-        if form is not RESPONSES or not isinstance(reply_id, str):
+        if form is not RESPONSES:
             return
         try:
+            reply_id = _reply_id(reply)
+            if not isinstance(reply_id, str):
+                return
             view = self._view()
             _, beginnings = _read(options.get("input"), view, self._mode, _earlier(options))
             state = self._memory.recall(beginnings)
@@ -177,7 +180,7 @@ class Planner:
         if mode == "search" and form is CHAT:
             mode = "proxy"
         view = self._view()
-        given = [dict(tool) for tool in as_items(options.get("tools"))]
+        given = [_dict(tool) for tool in as_items(options.get("tools"))]
         items, beginnings = _read(options[form.items], view, self._mode, _earlier(options))
         retriever = self._retriever
         try:
@@ -191,7 +194,7 @@ class Planner:
             items,
             request.text if request else "",
             told_apart(given, view, budget=retriever.token_budget, counter=retriever.counter),
-            _given(options.get("tool_choice")),
+            _choice(options.get("tool_choice")),
             view,
             self._memory.recall(beginnings),
         )
@@ -245,6 +248,14 @@ def _earlier(options: Mapping[str, Any]) -> str:
     return str(conversation or _given(options.get("previous_response_id")) or "")
 
 
+def _reply_id(reply: Any) -> Any:
+    """The id of a response, or of a raw one that was read; None of streams."""
+    http = getattr(reply, "http_response", None)
+    if http is None:
+        return getattr(reply, "id", None)
+    return plain(http.json()).get("id") if http.is_closed else None
+
+
 def _written(draft: _Draft, planned: Plan) -> dict[str, Any]:
     """The arguments to send, in which only what differs is another."""
     form, options = draft.asked.form, dict(draft.options)
@@ -254,6 +265,12 @@ def _written(draft: _Draft, planned: Plan) -> dict[str, Any]:
         options["tools"] = list(planned.tools)
     else:
         options = {key: each for key, each in options.items() if key not in _ONLY_WITH_TOOLS}
+    if planned.unsent:
+        _log.warning(
+            "tool_choice names %s, which the request cannot have: it goes out without",
+            ", ".join(map(shown, planned.unsent)),
+        )
+        options.pop("tool_choice", None)
     if planned.choice is not None and planned.tools:
         options["tool_choice"] = planned.choice
     return options
@@ -262,15 +279,32 @@ def _written(draft: _Draft, planned: Plan) -> dict[str, Any]:
 def _with_examples(draft: _Draft, examples: Sequence[Shown]) -> list[Any]:
     places = [place for place, item in enumerate(draft.asked.items) if item.get("role") == "user"]
     items = as_items(draft.options[draft.asked.form.items])
-    for shown in reversed(examples):
-        if shown.before < len(places):
-            items.insert(places[shown.before], {"role": "system", "content": shown.text})
+    for each in reversed(examples):
+        if each.before < len(places):
+            items.insert(places[each.before], {"role": "system", "content": each.text})
     return items
 
 
 def _given(value: Any) -> Any:
     """An argument; None for the objects by which ``openai`` says that it was left out."""
     return value if isinstance(value, str | Mapping) or hasattr(value, "model_dump") else None
+
+
+def _choice(value: Any) -> Any:
+    """A ``tool_choice`` as a text or dict; None if there is none."""
+    choice = _given(value)
+    return plain(choice) if hasattr(choice, "model_dump") else choice
+
+
+def _dict(tool: Any) -> dict[str, Any]:
+    """A tool as a dict, of which objects of the ``openai`` package are as that would send them."""
+    return {key: _dumped(value) for key, value in dict(_dumped(tool)).items()}
+
+
+def _dumped(value: Any) -> Any:
+    if not hasattr(value, "model_dump"):
+        return value
+    return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def _warn(error: Exception) -> bool:

@@ -68,12 +68,14 @@ class Plan:
 
     Attributes:
         tools: All tools, in order.
-        choice: The ``tool_choice``, or None for the caller's.
+        choice: The ``tool_choice``; None for none.
+        unsent: What the caller's ``tool_choice`` names and no request may have.
         state: What to remember.
     """
 
     tools: tuple[JsonObject, ...]
     choice: Any
+    unsent: tuple[str, ...]
     state: State
 
 
@@ -92,19 +94,19 @@ def plan(asked: Asked, selection: Selection | None, *, failed: bool = False) -> 
     wanted = names.wanted()
     selected = names.selected(failed=failed)
     if not (failed or asked.given.own or asked.mode == "allowed"):
-        room = min(room, asked.most)
+        room = min(room, max(asked.most, len(names.known(*wanted))))
     offered = _offered(asked, names, wanted, selected, room, selection)
     tools = [*asked.given.kept, *(names.written(name) for name in offered), *extras]
-    choice = None
-    if asked.mode == "allowed":
-        choice = _narrowed(asked, names, {*wanted, *selected})
+    choice = _narrowed(asked, names, {*wanted, *selected}) if asked.mode == "allowed" else None
+    sent = {*map(tool_name, tools), *asked.form.loaded(asked.items)}
+    unsent = tuple(name for name in _chosen(asked.choice) if name not in sent)
     state = State(
         offered=offered,
         tools=names.kept(offered),
         examples=_examples(asked, names, selection, packed),
         callable={name: names.id_of(name) for tool in tools if (name := tool_name(tool))},
     )
-    return Plan(tuple(tools), choice, state)
+    return Plan(tuple(tools), choice or _without(asked.choice, unsent), unsent, state)
 
 
 def _offered(
@@ -203,10 +205,10 @@ class _Naming:
         return names
 
     def wanted(self) -> list[str]:
-        """The names of what must not be missing: what the conversation calls, or was chosen."""
+        """The names of what must not be missing: what was chosen, or the conversation calls."""
         asked = self._asked
         loaded = asked.form.loaded(asked.items)
-        names = [*called_names(asked.items), *_chosen(asked.choice)]
+        names = [*_chosen(asked.choice), *called_names(asked.items)]
         return [name for name in names if name not in loaded]
 
     def base(self, selection: Selection | None, room: int) -> tuple[str, ...]:
@@ -255,3 +257,15 @@ def _chosen(choice: Any) -> tuple[str, ...]:
     inner = choice.get("allowed_tools", choice)
     tools = inner.get("tools", [choice]) if isinstance(inner, Mapping) else [choice]
     return tuple(name for tool in tools if isinstance(tool, Mapping) and (name := tool_name(tool)))
+
+
+def _without(choice: Any, unsent: Sequence[str]) -> Any:
+    """A ``tool_choice`` without tools that are not sent; None if it speaks of no other."""
+    if not unsent:
+        return choice
+    inner = choice.get("allowed_tools", choice)
+    tools = [tool for tool in inner.get("tools", ()) if tool_name(tool) not in unsent]
+    if not tools:
+        return None
+    left = {**inner, "tools": tools}
+    return {**choice, "allowed_tools": left} if "allowed_tools" in choice else left
