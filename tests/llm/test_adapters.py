@@ -13,7 +13,7 @@ from openai import OpenAI
 from tests.llm.ways import SCHEMA, Way, chat_openai, in_every_way, question
 from tests.llm.wire import completion
 from toolret.errors import QueryGenerationError
-from toolret.llm import ChatModel, Completion, as_chat_model
+from toolret.llm import ChatModel, Completion, aask, as_chat_model
 from toolret.testing import OpenAIServer, Reply, ScriptedChatModel
 
 
@@ -38,6 +38,30 @@ async def test_a_reply_without_usage_has_no_tokens() -> None:
         for way in (Way("OpenAI", "sync"), Way("ChatOpenAI", "sync")):
             async with way.model(server.base_url) as model:
                 assert await way.ask(model, timeout=5) == Completion("hi")
+
+
+@in_every_way
+async def test_tokens_that_are_no_numbers_are_not_known(way: Way) -> None:
+    usage = {"prompt_tokens": "x", "completion_tokens": [1], "total_tokens": 18}
+    reply = Reply(body=json.dumps(completion("hi") | {"usage": usage}).encode())
+    with OpenAIServer(reply) as server:
+        async with way.model(server.base_url) as model:
+            try:
+                answer = await aask(model, question(), {}, str, deadline=5)
+            except QueryGenerationError:
+                assert way.client == "ChatOpenAI"  # which adds them up itself
+                return
+    assert (answer.input_tokens, answer.output_tokens) == (None, None)
+
+
+async def test_a_completion_that_is_none() -> None:
+    said: list[Any] = [Completion("hi", input_tokens="5", output_tokens=2)]  # type: ignore[arg-type]
+    model = as_chat_model(lambda _: said[-1])
+    answer = await aask(model, question(), {}, str, deadline=5)
+    assert (answer.value, answer.input_tokens, answer.output_tokens) == ("hi", None, 2)
+    said.append(Completion(None))  # type: ignore[arg-type]
+    with pytest.raises(QueryGenerationError, match="the function gave no text but None"):
+        await aask(model, question(), {}, str, deadline=5)
 
 
 def test_without_a_schema_none_is_sent() -> None:

@@ -7,11 +7,12 @@ import threading
 import time
 
 import pytest
+from openai import OpenAI
 
 from tests.llm.ways import SCHEMA, Way, in_every_way, question
 from tests.llm.wire import completion, dripping, until
 from toolret.errors import QueryGenerationError
-from toolret.llm import Patience, aask, json_object
+from toolret.llm import Patience, aask, as_chat_model, json_object
 from toolret.testing import OpenAIServer, Reply
 
 HUGE = json.dumps({"queries": ["x" * 1_000_000]})
@@ -70,6 +71,20 @@ async def test_what_may_pass_is_tried_again(way: Way, fault: Reply) -> None:
         assert (reply.text, reply.calls, len(server.requests)) == ("third time lucky", 3, 3)
         if fault.headers:
             assert seconds >= 0.4
+
+
+@pytest.mark.parametrize("key", ["sk-secret-0123456789", "k"])
+def test_a_key_that_a_server_repeats_is_not_told(key: str) -> None:
+    error = {"error": {"message": f"Incorrect API key provided: {key}."}}
+    fault = Reply(status=401, body=json.dumps(error).encode())
+    with (
+        OpenAIServer(fault) as server,
+        OpenAI(api_key=key, base_url=server.base_url) as client,
+        pytest.raises(QueryGenerationError, match="key provided: ") as raised,
+    ):
+        as_chat_model(client, "m").complete(question(), {}, timeout=5)
+    assert ("***" in str(raised.value)) == (key != "k")
+    assert "secret" not in str(raised.value)
 
 
 @in_every_way

@@ -26,6 +26,13 @@ _CONNECTION_ERRORS = frozenset(
 """What ``openai`` and ``anthropic``, Python, and ``httpx`` call the roots of theirs. Compared by
 name, so that none of them is imported."""
 
+_KEYS = ("authorization", "api-key", "x-api-key")
+"""Headers that hold keys: OpenAI's, Azure's and Anthropic's."""
+
+_SHORTEST_KEY = 8
+"""Characters; what is shorter is a placeholder, such as local servers are given, and may be a
+word of the message."""
+
 
 class ModelError(QueryGenerationError):
     """A call of a model failed.
@@ -59,7 +66,7 @@ def failure(error: BaseException) -> QueryGenerationError:
     """
     if isinstance(error, QueryGenerationError):
         return error
-    message = " ".join(str(error).split())[:_LONGEST_REASON]
+    message = " ".join(_without_keys(str(error), error).split())[:_LONGEST_REASON]
     response = getattr(error, "response", None)
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
     if not isinstance(status, int):
@@ -73,6 +80,21 @@ def failure(error: BaseException) -> QueryGenerationError:
     )
     failed.__cause__ = error
     return failed
+
+
+def _without_keys(message: str, error: BaseException) -> str:
+    """A message in which the key that was sent with the request, which servers repeat, is masked."""
+    try:
+        headers = getattr(getattr(error, "request", None), "headers", None)
+    except RuntimeError:  # by which ``httpx`` says that its error knows of no request
+        return message
+    if not isinstance(headers, Mapping):
+        return message
+    for name in _KEYS:
+        key = str(headers.get(name, "")).removeprefix("Bearer ").strip()
+        if len(key) >= _SHORTEST_KEY:
+            message = message.replace(key, "***")
+    return message
 
 
 def _is_of_connection(error: BaseException) -> bool:

@@ -63,8 +63,7 @@ async def _settled(reply: Awaitable[Any]) -> Any:
 
 
 def _read(reply: Any) -> Completion:
-    if isinstance(reply, Completion):
-        return reply
-    if not isinstance(reply, str):
-        raise ModelError(f"the function gave no text but {reply!r:.60}")
-    return Completion(reply)
+    completion = reply if isinstance(reply, Completion) else Completion(reply)
+    if not isinstance(completion.text, str):
+        raise ModelError(f"the function gave no text but {completion.text!r:.60}")
+    return completion

@@ -21,8 +21,9 @@ class Completion:
 
     Attributes:
         text: What it wrote.
-        input_tokens: What it read for it, all calls together; None if it does not say.
-        output_tokens: What it wrote for it, all calls together; None if it does not say.
+        input_tokens: What it read for it, all calls together; None if it does not say, or says no
+            number.
+        output_tokens: What it wrote for it, all calls together; None likewise.
         cached: Whether it was kept from an earlier call. Then no model was asked, and no tokens
             were spent.
         calls: How often the model was asked for it.
@@ -33,6 +34,12 @@ class Completion:
     output_tokens: int | None = None
     cached: bool = False
     calls: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("input_tokens", "output_tokens"):
+            # Servers and functions say what they like.
+            if not isinstance(getattr(self, name), int | None):
+                object.__setattr__(self, name, None)
 
 
 @runtime_checkable
