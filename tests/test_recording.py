@@ -205,10 +205,12 @@ def test_nothing_is_recorded_unless_asked_for(index: ToolIndex) -> None:
         (("orders__cancelOrder", "{}", "Error: the order has shipped"), "the call failed"),
         (("orders__cancelOrder", "{}", "HTTP 404 Not Found: {}"), "the call failed"),
         (("orders__cancelOrder", "{}", '{"error": "shipped"}'), "the call failed"),
+        (("orders__cancelOrder", "{}", '{"status": "error"}'), "the call failed"),
         (("orders__cancelOrder", "{", "fine"), "the arguments are no JSON object"),
         (("orders__cancelOrder", "[1]", "fine"), "the arguments are no JSON object"),
         (("orders__shred", "{}", "fine"), "the index holds no such tool"),
-        (("discover_tools", "{}", "fine"), "the index holds no such tool"),
+        (("call_tool", '{"name": "orders__shred", "arguments": {}}', "fine"), "holds no such tool"),
+        (("call_tool", '{"name": "orders__cancelOrder"}', "fine"), "the index holds no such tool"),
         (("admin__drop", "{}", "fine"), "the caller may not use it"),
     ],
 )
@@ -232,6 +234,23 @@ def test_a_call_without_a_result_or_with_a_failure_by_its_status_is_none(index: 
     assert demonstrations(messages, index).demos
     # A value that merely has a place for errors is no failure.
     assert demonstrations(chat((*CANCEL[:2], '{"error": null}')), index).demos
+    assert demonstrations(chat((*CANCEL[:2], "Error-free order list")), index).demos
+
+
+def test_calls_through_the_proxy_are_calls_of_its_tools(index: ToolIndex) -> None:
+    search = ("discover_tools", '{"query": "cancel"}', '{"tools": []}')
+    through = ("call_tool", '{"name": "orders__cancelOrder", "arguments": {"order": 7}}', CANCEL[2])
+    assert demonstrations(chat(search, through), index) == demonstrations(chat(CANCEL), index)
+    assert demonstrations(chat(search), index) == Recorded()
+    items = _in_items_of_responses()
+    items[2] |= {"name": through[0], "arguments": through[1]}
+    assert demonstrations(items, index).demos == demonstrations(chat(CANCEL), index).demos
+
+
+def test_halves_of_surrogate_pairs_are_left_out_of_values(index: ToolIndex) -> None:
+    call = ("orders__cancelOrder", r'{"note": "so \ud83d sad"}', r'["\ud83d", "\ud83d\ude00"]')
+    (found,) = demonstrations(chat(call), index).demos
+    assert found.calls == (Call("orders.cancelOrder", {"note": "so  sad"}, ["", "\U0001f600"]),)
 
 
 def test_a_call_that_succeeds_at_the_second_try_counts_once(index: ToolIndex) -> None:

@@ -116,8 +116,12 @@ def read_lines(path: str | Path, *, error: type[InputError]) -> Iterator[tuple[i
         raise error(f"cannot be read: {exc.strerror or exc}", file=path) from exc
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, *, halves: bool = False) -> Any:
     """Parse JSON more strictly than ``json.loads``: no NaN or infinity, and no key twice.
+
+    Args:
+        text: The JSON.
+        halves: Whether strings may hold halves of surrogate pairs, which cannot be stored or sent.
 
     Raises:
         ValueError: If the text is not such JSON; ``json.JSONDecodeError`` where the place is known.
@@ -131,7 +135,7 @@ def parse_json(text: str) -> Any:
         )
     except RecursionError as exc:
         raise ValueError("the JSON is nested too deeply") from exc
-    if "\\ud" in text or "\\uD" in text:
+    if not halves and ("\\ud" in text or "\\uD" in text):
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError as exc:

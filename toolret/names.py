@@ -13,7 +13,13 @@ from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
 
-__all__ = ["RESERVED", "ids_by_name", "said_names", "wire_name"]
+__all__ = ["CALL", "DISCOVER", "RESERVED", "ids_by_name", "said_names", "wire_name"]
+
+DISCOVER = "discover_tools"
+"""The tool by which a model asks for more."""
+
+CALL = "call_tool"
+"""The tool by which a model calls what ``DISCOVER`` found."""
 
 RESERVED = frozenset(
     {
@@ -44,8 +50,8 @@ RESERVED = frozenset(
         "tool_search_tool_regex",
         "web_fetch",
         # toolret's own
-        "call_tool",
-        "discover_tools",
+        CALL,
+        DISCOVER,
     }
 )
 """Names of tools that a request may hold besides: two of one name are refused, or mistaken."""

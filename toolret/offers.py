@@ -11,15 +11,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from toolret.jsonlines import shown
+from toolret.names import DISCOVER
 from toolret.permissions import Allow, is_allowed
 from toolret.types import Tool
 
 __all__ = ["DISCOVER", "PROVIDER_LIMIT", "bounded", "called_names", "closed", "grown", "refusal"]
 
 _log = logging.getLogger(__name__)
-
-DISCOVER = "discover_tools"
-"""The tool by which a model asks for more; ``names.RESERVED`` keeps its name from all others."""
 
 PROVIDER_LIMIT = 128
 """Tools that OpenAI takes with a request."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toolret.jsonlines import parse_json
+from toolret.names import CALL, DISCOVER
 
 __all__ = ["Asked", "Turn", "arguments_of", "clean", "mapped", "turns", "value_of"]
 
-_FAILED = re.compile(r"\s*(error|exception|traceback|http [45]\d\d)\b", re.IGNORECASE)
+_FAILED = re.compile(r"\s*(error|exception|traceback|http [45]\d\d)(?![\w-])", re.IGNORECASE)
 """How results begin that say that a call failed: toolret's own, LangChain's, and Python's."""
 
 
@@ -53,7 +54,7 @@ def turns(messages: Iterable[Any]) -> list[Turn]:
             if said := clean(_text(_field(message, "content"))).strip():
                 turn.said.append(said)
         elif role == "call":
-            turn.calls.append(_responses_call(message))
+            turn.calls += _asked([_responses_call(message)])
             turn.answer = ""
         elif role == "result":
             _put_result(turn, message)
@@ -61,7 +62,7 @@ def turns(messages: Iterable[Any]) -> list[Turn]:
             turn.answer = clean(_text(_field(message, "content")))
             calls = _field(message, "tool_calls")
             if isinstance(calls, Sequence) and calls:
-                turn.calls += map(_chat_call, calls)
+                turn.calls += _asked(map(_chat_call, calls))
                 turn.answer = ""
     return found
 
@@ -98,6 +99,18 @@ def _role(message: Any) -> str:
     return _ROLES.get(role, "") if isinstance(role, str) else ""
 
 
+def _asked(calls: Iterable[Asked]) -> Iterator[Asked]:
+    """Calls of tools: searches for tools are none, and ``call_tool`` is a call of what it calls."""
+    for call in calls:
+        if call.name == CALL:
+            inner = arguments_of(call.arguments) or {}
+            if isinstance(inner.get("name"), str) and "arguments" in inner:
+                yield Asked(call.id, inner["name"], inner["arguments"])
+                continue
+        if call.name != DISCOVER:
+            yield call
+
+
 def _chat_call(call: Any) -> Asked:
     """Of Chat Completions, or LangChain's."""
     function = _field(call, "function") or call
@@ -128,8 +141,9 @@ def _says_failed(text: str) -> bool:
     if _FAILED.match(text):
         return True
     value = value_of(text)
-    return isinstance(value, Mapping) and any(
-        value.get(key) for key in ("error", "isError", "is_error")
+    return isinstance(value, Mapping) and (
+        value.get("status") == "error"
+        or any(value.get(key) for key in ("error", "isError", "is_error"))
     )
 
 
@@ -137,7 +151,7 @@ def arguments_of(arguments: Any) -> dict[str, Any] | None:
     """The arguments of a call, from JSON or an object; None if they are no JSON object."""
     try:
         text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
-        value = mapped(parse_json(text or "{}"), _clean_value)
+        value = mapped(parse_json(text or "{}", halves=True), _clean_value)
     except (RecursionError, TypeError, ValueError):
         return None
     return value if isinstance(value, dict) else None
@@ -146,7 +160,7 @@ def arguments_of(arguments: Any) -> dict[str, Any] | None:
 def value_of(text: str) -> Any:
     """JSON if it is that, else the text."""
     try:
-        return mapped(parse_json(text), _clean_value)
+        return mapped(parse_json(text, halves=True), _clean_value)
     except (RecursionError, ValueError):
         return text
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from toolret.integrations.openai.forms import RESPONSES, Form
 from toolret.jsonlines import parse_json
+from toolret.names import CALL
 from toolret.offers import DISCOVER
 from toolret.selection import Selection
 from toolret.trimming import PackedTool
@@ -22,9 +23,6 @@ __all__ = [
     "search_output",
     "search_tool",
 ]
-
-CALL = "call_tool"
-"""The other tool of the mode *proxy*, beside ``DISCOVER``; its name is reserved as well."""
 
 _SEARCH = (
     "Searches the catalog for tools. Search when none of the tools at hand does what is needed, "
