@@ -83,7 +83,7 @@ def failure(error: BaseException) -> QueryGenerationError:
 
 
 def _without_keys(message: str, error: BaseException) -> str:
-    """A message in which the key that was sent with the request, which servers repeat, is masked."""
+    """A message in which the key of the request, which servers may repeat, is masked."""
     try:
         headers = getattr(getattr(error, "request", None), "headers", None)
     except RuntimeError:  # by which ``httpx`` says that its error knows of no request
