@@ -110,7 +110,7 @@ def test_a_tool_that_the_index_holds_keeps_the_callers_name(
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_function_that_may_be_several_tools_or_a_forbidden_one_is_the_callers(
+def test_a_function_that_may_be_several_tools_is_the_callers_and_no_forbidden_one_is_sent(
     server: OpenAIServer, client: OpenAI, tmp_path: Path
 ) -> None:
     like = [tool(f"{place}.create_issue", "Open one.") for place in ("prod", "staging")]
@@ -119,9 +119,9 @@ def test_a_function_that_may_be_several_tools_or_a_forbidden_one_is_the_callers(
     forbidden = replace(SHOP[-1], description="Delete it.")
     wrapped = wrap(client, retriever_of([*like, forbidden], tmp_path), allow=())
     wrapped.chat.completions.create(model="m", messages=ASK, tools=mine)
-    assert server.requests[0]["tools"][:2] == mine
-    own = {each["function"]["name"] for each in mine}
-    assert {name: offered(wrapped, ASK)[name] for name in own} == {name: name for name in own}
+    assert server.requests[0]["tools"][:1] == mine[:1]
+    assert "delete_customer" not in names(server.requests[0])
+    assert offered(wrapped, ASK)["create_issue"] == "create_issue"
 
 
 def test_the_same_is_sent_by_every_method(

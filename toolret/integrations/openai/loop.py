@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from openai import AsyncOpenAI, OpenAI
@@ -15,6 +15,7 @@ from toolret.integrations.openai.calls import arun_calls, run_calls
 from toolret.integrations.openai.client import offered, wrap
 from toolret.integrations.openai.forms import CHAT, RESPONSES, Form
 from toolret.integrations.openai.planning import Mode
+from toolret.integrations.openai.view import Names
 from toolret.jsonlines import shown
 from toolret.offers import closed
 from toolret.permissions import Allow, is_allowed
@@ -147,19 +148,20 @@ class _Loop:
         if api not in get_args(Api):
             raise ValueError(f"api is one of {', '.join(get_args(Api))}, not {api!r}")
         form: Form = CHAT if api == "chat" else RESPONSES
-        toolbox = tools if isinstance(tools, Toolbox) else _toolbox(list(tools))
+        own = list(tools) if isinstance(tools, Toolbox) else _loaded(list(tools))
         permitted = closed(allow)
 
         def runnable(tool: Tool) -> bool:
             return tool.id in toolbox and is_allowed(tool, permitted)
 
         wrapped = wrap(client, retriever, mode=mode, allow=runnable)
-        own = [tool for tool in toolbox if tool.id not in retriever.index]
+        toolbox = tools if isinstance(tools, Toolbox) else _toolbox(own, retriever)
+        own = [tool for tool in own if tool.id not in retriever.index]
         return cls(
             wrapped,
             form,
             toolbox,
-            [form.function(packed_tool(tool)) for tool in own if runnable(tool)],
+            [form.function(packed_tool(tool)) for tool in own if is_allowed(tool, permitted)],
             [{"role": "user", "content": messages}]
             if isinstance(messages, str)
             else list(messages),
@@ -193,10 +195,18 @@ class _Loop:
         return called
 
 
-def _toolbox(tools: Sequence[Given]) -> Toolbox:
+def _loaded(tools: Sequence[Given]) -> list[Tool]:
     if any(isinstance(tool, Tool) for tool in tools):
         raise TypeError("tools that were loaded are run by a Toolbox: give tools=Toolbox(tools)")
-    return Toolbox(load_tools(*tools))
+    return list(load_tools(*tools))
+
+
+def _toolbox(own: Sequence[Tool], retriever: ToolRetriever) -> Toolbox:
+    """What runs these, under the ids of those of the index that they are by their descriptions."""
+    same = Names(retriever.index.snapshot).by_source
+    return Toolbox(
+        replace(tool, id=same.get((tool.name, tool.description.strip()), tool.id)) for tool in own
+    )
 
 
 def _check(client: Any, kind: type, other: str, options: Mapping[str, Any]) -> None:

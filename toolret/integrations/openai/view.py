@@ -40,6 +40,17 @@ class Names:
             ids[same] = "" if same in ids else tool.id
         return {same: tool_id for same, tool_id in ids.items() if tool_id and all(same)}
 
+    def id_of(self, given: JsonObject) -> str | None:
+        """The id of the tool that a function of the caller's is: by name, or name and description.
+
+        A name alone that two APIs might share does not make one the other.
+        """
+        function = given.get("function", given)
+        name, description = tool_name(given), str(function.get("description") or "")
+        if name in self.snapshot.tools.positions:
+            return name
+        return self.ids.get(name) or self.by_source.get((name, description.strip()))
+
 
 @dataclass(frozen=True)
 class View:
@@ -61,21 +72,6 @@ class View:
             return None
         tool = shelf.items[position]
         return tool if is_allowed(tool, self.allow) else None
-
-    def id_of(self, given: JsonObject) -> str | None:
-        """The id of the tool that a function of the caller's is: by name, or name and description.
-
-        A name alone that two APIs might share does not make one the other, nor does a description
-        that two share, or that of a tool that the caller may not use.
-        """
-        function = given.get("function", given)
-        name, description = tool_name(given), str(function.get("description") or "")
-        if name in self.names.snapshot.tools.positions:
-            return name
-        if tool_id := self.names.ids.get(name):
-            return tool_id
-        tool_id = self.names.by_source.get((name, description.strip()))
-        return tool_id if tool_id and self.tool(tool_id) else None
 
     def tools(self) -> list[Tool]:
         """All that the caller may use, in order of their ids."""
@@ -119,7 +115,7 @@ def told_apart(
 
     Functions that the index holds are chosen from when they take more than the budget, or all
     tools are more than a request may have; the caller's other functions only when they alone are
-    more than that. What the index holds by its name and the caller may not use is neither.
+    more than that. What the index holds and the caller may not use is neither.
     """
     known: dict[str, JsonObject] = {}
     others: list[JsonObject] = []
@@ -127,7 +123,7 @@ def told_apart(
     ordered = []
     for tool in tools:
         name = tool_name(tool)
-        tool_id = view.id_of(tool) if tool.get("type") == "function" else None
+        tool_id = view.names.id_of(tool) if tool.get("type") == "function" else None
         if tool_id is None:
             others.append(tool)
         elif view.tool(tool_id) is None:
