@@ -34,6 +34,7 @@ from toolret.index import ToolIndex
 from toolret.names import wire_name
 from toolret.recording import Recorded, demonstrations, redacting
 from toolret.retriever import ToolRetriever
+from toolret.syncing import SyncReport
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Call, Demo
 
@@ -190,6 +191,35 @@ def test_the_next_request_that_is_like_it_profits_at_once(index: ToolIndex) -> N
     assert f"Request: {ASKED}" in selection.to_text()
     index.remove_demos(recorded.ids)
     assert rank() > 1
+
+
+def test_what_was_recorded_outlasts_a_sync(index: ToolIndex) -> None:
+    mine, other = (
+        demo("mine", "money back", "pay.refund"),
+        demo("other", "tell her", "mail.sendMail"),
+    )
+    index.sync_demos([mine])
+    recorded = ToolRetriever(index).record(chat(CANCEL)).demos
+    assert index.sync_demos([other]) == SyncReport(added=1, removed=1, kept=1, embedded=1)
+    assert index.sync(TOOLS, [other])["demos"] == SyncReport(kept=2)
+    assert index.demos == (other, *recorded)
+    edited = replace(recorded[0], answer="Cancelled.")
+    assert index.sync_demos([other, edited]) == SyncReport(changed=1, kept=1)
+    assert index.demos == (other, edited)
+    assert index.sync_demos([other], keep_recorded=False) == SyncReport(removed=1, kept=1)
+    ToolRetriever(index).record(chat(CANCEL))
+    assert index.sync(TOOLS, [], keep_recorded=False)["demos"] == SyncReport(removed=2)
+
+
+def test_a_sync_repairs_demonstrations_and_keeps_those_recorded(index: ToolIndex) -> None:
+    mine = demo("mine", "money back", "pay.refund")
+    index.sync_demos([mine])
+    recorded = ToolRetriever(index).record(chat(CANCEL)).demos
+    with sqlite3.connect(index.store.folder / "index.sqlite3") as file:
+        file.execute("DELETE FROM records WHERE id = 'mine'")
+    assert index.sync_demos([mine]).kept == 1
+    index.refresh()
+    assert index.demos == (mine, *recorded)
 
 
 def test_nothing_is_recorded_unless_asked_for(index: ToolIndex) -> None:

@@ -14,7 +14,7 @@ from toolret.records import Kind, Store
 from toolret.shelves import DEMOS, TOOLS, Form, Item, Shelf, Snapshot
 from toolret.stores import store_at
 from toolret.syncing import Collections, Progress, SyncReport
-from toolret.types import Demo, Tool
+from toolret.types import RECORDED, Demo, Tool
 
 __all__ = ["Progress", "Shelf", "Snapshot", "SyncReport", "ToolIndex"]
 
@@ -111,7 +111,11 @@ class ToolIndex:
         return None if position is None else self.snapshot.demos.items[position]
 
     def sync(
-        self, tools: Iterable[Tool], demos: Iterable[Demo] | None = None
+        self,
+        tools: Iterable[Tool],
+        demos: Iterable[Demo] | None = None,
+        *,
+        keep_recorded: bool = True,
     ) -> dict[Kind, SyncReport]:
         """``sync_tools`` and, unless ``demos`` is None, ``sync_demos``, seen in one step.
 
@@ -124,7 +128,8 @@ class ToolIndex:
         with self._store.together():
             reports["tools"] = self._collections.write(TOOLS, checked)
             if demos is not None:
-                reports["demos"] = self._collections.write(DEMOS, demos)
+                keep = _is_recorded if keep_recorded else None
+                reports["demos"] = self._collections.write(DEMOS, demos, keep=keep, anew=True)
         self._see_own()
         return reports
 
@@ -150,8 +155,11 @@ class ToolIndex:
         unwanted = frozenset(tool_ids)
         return self._change(TOOLS, (), keep=lambda id_: id_ not in unwanted)
 
-    def sync_demos(self, demos: Iterable[Demo]) -> SyncReport:
+    def sync_demos(self, demos: Iterable[Demo], *, keep_recorded: bool = True) -> SyncReport:
         """Make these the demonstrations of the index, as ``sync_tools`` does for tools.
+
+        Those that ``ToolRetriever.record`` learnt stay too, for they stand nowhere else: unless
+        ``keep_recorded`` is False, or one given here has the same id.
 
         Raises:
             DemoError: If one names a tool that the index does not hold, or one id stands for two
@@ -159,7 +167,9 @@ class ToolIndex:
             EmbedderError: If the embedder fails.
             StoreError: If the index cannot be written.
         """
-        return self._change(DEMOS, _known(demos, self.snapshot.tools.positions))
+        checked = _known(demos, self.snapshot.tools.positions)
+        keep = _is_recorded if keep_recorded else None
+        return self._change(DEMOS, checked, keep=keep, anew=True)
 
     def add_demos(self, demos: Iterable[Demo]) -> SyncReport:
         """Add demonstrations, or replace those with the same ids; raises as ``sync_demos``."""
@@ -221,8 +231,9 @@ class ToolIndex:
         items: Iterable[Item],
         *,
         keep: Callable[[str], bool] | None = None,
+        anew: bool = False,
     ) -> SyncReport:
-        report = self._collections.write(form, items, keep=keep)
+        report = self._collections.write(form, items, keep=keep, anew=anew)
         self._see_own()
         return report
 
@@ -234,6 +245,10 @@ class ToolIndex:
             raise StoreError(
                 f"{self._store.place}: there is no index here; make one with toolret index"
             )
+
+
+def _is_recorded(demo_id: str) -> bool:
+    return demo_id.startswith(RECORDED)
 
 
 def _known(demos: Iterable[Demo], tool_ids: Collection[str]) -> list[Demo]:

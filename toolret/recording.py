@@ -22,16 +22,13 @@ from toolret.names import wire_name
 from toolret.permissions import Allow, is_allowed
 from toolret.trimming import shortened
 from toolret.turns import Turn, arguments_of, clean, mapped, turns, value_of
-from toolret.types import Call, Demo, Permissions, Tool
+from toolret.types import RECORDED, Call, Demo, Permissions, Tool
 
 __all__ = ["Recorded", "Redact", "demonstrations", "record", "redacting"]
 
 Redact: TypeAlias = Callable[[Demo], Demo | None]
 """Sees each demonstration whole before it is shortened or stored, and gives what may be stored of
 it; None for nothing."""
-
-_RECORDED = "recorded-"
-"""Ids of recorded demonstrations begin so."""
 
 _MOST_SAID = 3
 """The latest messages of a turn's user that make its request: what came before was other talk."""
@@ -239,7 +236,7 @@ def _stored(demo: Demo) -> Demo:
         calls=calls,
     )
     digest = sha256(json.dumps(_said(short)).encode()).hexdigest()
-    return replace(short, id=f"{_RECORDED}{digest[:16]}")
+    return replace(short, id=f"{RECORDED}{digest[:16]}")
 
 
 def _said(demo: Demo) -> list[Any]:

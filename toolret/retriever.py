@@ -240,7 +240,8 @@ class ToolRetriever:
         Each of the user's turns that led to calls becomes a demonstration: request, calls with
         arguments and shortened results, answer. Calls that failed, were refused or had no result
         are left out, and so are those of tools that the index does not hold. The same request
-        with the same tools stands once, as it was last recorded. Nothing is recorded but here.
+        with the same tools stands once, as it was last recorded. Nothing is recorded but here, and
+        it outlasts a ``sync_demos``.
 
         Args:
             messages: Of Chat Completions, items or replies of Responses, or LangChain's; dicts or

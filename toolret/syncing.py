@@ -108,6 +108,7 @@ class Collections:
         items: Iterable[Item],
         *,
         keep: Callable[[str], bool] | None = None,
+        anew: bool = False,
         reembed: bool = False,
     ) -> SyncReport:
         """Make these the items of a collection.
@@ -116,6 +117,8 @@ class Collections:
             form: What they are.
             items: The items; of an iterator only some are held at a time.
             keep: Says of the ids of other items whether they stay; none do if not given.
+            anew: Whether a damaged collection may be made whole of these and of what can still be
+                read of those that stay; without ``keep`` it always may.
             reembed: Whether vectors of another embedder may be replaced.
 
         Raises:
@@ -124,7 +127,7 @@ class Collections:
             EmbedderError: If the embedder fails.
             StoreError: If the store cannot be written.
         """
-        anew = keep is None
+        anew = anew or keep is None
         with self._store.write(form.kind, space=self._space(form), anew=anew) as writer:
             if not reembed:
                 self._check_space(form, writer.live_space)

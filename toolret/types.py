@@ -73,6 +73,10 @@ class Call:
     result: Any = None
 
 
+RECORDED = "recorded-"
+"""Ids of demonstrations that were learnt from use begin so; they stand nowhere but in the index."""
+
+
 @dataclass(frozen=True, slots=True)
 class Demo:
     """A worked example: a request and the calls that answered it.
