@@ -164,9 +164,14 @@ def test_eval_measures_and_writes(
     assert trec.read_text().splitlines()[0].startswith("q1 Q0 orders.cancel 1 ")
     assert main([*command, "--against", str(trec), "--require", "C@1=100", "N@5=90"]) == 0
     assert "+0.0 against the other run [+0.0, +0.0], p = 1.000" in capsys.readouterr().out
-    assert main([*command, "--require", "C@1=101", "X=3"]) == 1
-    problem = capsys.readouterr().err
-    assert "COMP@1 is 100.0, less than 101; X was not measured" in problem
+    assert main([*command, "--demos", files["demos"], "--require", "N@1=100", "AUROC=100"]) == 0
+    unlike = tmp_path / "unlike.trec"
+    unlike.write_text("q1 Q0 billing.refund 1 0.5 x\n")
+    assert main([*command, "--against", str(unlike)]) == 0
+    assert "the run has no tools for 1 of 2 requests" in capsys.readouterr().err
+    unlike.write_text("other Q0 orders.cancel 1 0.5 x\n")
+    assert main([*command, "--against", str(unlike)]) == 1
+    assert "the run has none of the requests of --queries" in capsys.readouterr().err
     assert main([*command, "--against", files["requests"]]) == 1
     assert "line 1: is not of the form" in capsys.readouterr().err
     assert main([*command, "--json", str(tmp_path)]) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 
     from toolret.index import Progress, ToolIndex
 
-__all__ = ["add_index_options", "learn", "opened", "positive", "progress", "write"]
+__all__ = ["add_index_options", "check_target", "learn", "opened", "positive", "progress", "write"]
 
 
-def add_index_options(command: argparse.ArgumentParser, *, required: bool) -> None:
-    """Add ``--index`` and ``--embedder``."""
-    command.add_argument("--index", metavar="DIR", required=required)
+def add_index_options(
+    command: argparse.ArgumentParser, *, required: bool, about: str | None = None
+) -> None:
+    """Add ``--index``, with this help, and ``--embedder``."""
+    command.add_argument("--index", metavar="DIR", required=required, help=about)
     command.add_argument(
         "--embedder", metavar="MODEL", help="a sentence-transformers model, or openai:NAME"
     )
@@ -87,6 +90,24 @@ def _bars() -> Bars:
     from rich.progress import Progress
 
     return Progress(console=Console(stderr=True), transient=True)
+
+
+def check_target(path: Path) -> None:
+    """See that a file may be written, before the work that it is to hold; nothing is written.
+
+    Raises:
+        ToolretError: If it cannot be, as far as can be told.
+    """
+    there = path if path.exists() else path.parent
+    problem = None
+    if path.is_dir():
+        problem = "is a folder"
+    elif not path.parent.is_dir():
+        problem = f"there is no folder {str(path.parent)!r}"
+    elif not os.access(there, os.W_OK):
+        problem = "not permitted"
+    if problem:
+        raise ToolretError(f"{path}: cannot be written: {problem}")
 
 
 def write(path: Path, text: str) -> None:

@@ -85,7 +85,7 @@ def test_a_server_that_is_down_costs_the_queries_and_not_the_run(
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--strategy", "rewrite"], "the strategy 'rewrite' needs an LLM"),
+        (["--strategy", "rewrite"], "the strategy 'rewrite' needs an LLM: name it with --llm"),
         (["--strategy", "guess"], "there is no strategy 'guess'"),
         (["--llm", "http://127.0.0.1:9/v1"], "name one with --model"),
         (["--model", "m"], "name it with --llm BASE_URL"),
@@ -101,6 +101,61 @@ def test_what_cannot_be_is_said_in_one_line(
     printed = capsys.readouterr().err
     assert problem in printed
     assert printed.count("\n") == 1
+
+
+def test_an_index_is_measured_and_never_changed(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tools, place = command[2], ["--index", str(tmp_path / "index")]
+    demos = tmp_path / "demos.jsonl"
+    demos.write_text('{"id": "d", "text": "stop my purchase", "tools": ["cancel"]}\n')
+    queries = [part for part in command if part not in ("--tools", tools)]
+    assert main([*queries, *place]) == 1
+    assert "there is no index here" in capsys.readouterr().err
+    assert main(queries) == 1
+    assert "give --tools, or --index" in capsys.readouterr().err
+    assert main([*command, "--demos", str(demos), *place]) == 0  # a new one is made
+
+    for options in (queries, command, [*command, "--demos", str(demos)]):
+        assert main([*options, *place]) == 0
+        assert capsys.readouterr().out.startswith("3 tools, 1 demonstrations, 2 requests")
+    demos.write_text('{"id": "other", "text": "stop", "tools": ["cancel"]}\n')
+    assert main([*command, "--demos", str(demos), *place]) == 1
+    assert "the index holds other demos than --demos gives" in capsys.readouterr().err
+    Path(tools).write_text(json.dumps(TOOLS[0]) + "\n")
+    assert main([*command, *place]) == 1
+    assert "the index holds other tools than --tools gives" in capsys.readouterr().err
+    assert main([*queries, *place]) == 0
+    assert capsys.readouterr().out.startswith("3 tools, 1 demonstrations, 2 requests")
+
+
+@pytest.mark.parametrize("option", ["--run", "--json"])
+def test_what_cannot_be_written_is_said_before_the_run(
+    command: list[str], option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, option, str(tmp_path / "none" / "out")]) == 1
+    printed = capsys.readouterr()
+    assert "cannot be written: there is no folder" in printed.err
+    assert printed.out == ""
+    assert main([*command, option, "/dev/full"]) == 1  # found when it is written only
+    printed = capsys.readouterr()
+    assert "/dev/full: cannot be written" in printed.err
+    assert "COMP@1" in printed.out
+
+
+def test_figures_over_more_tools_than_are_ranked_are_left_out(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "-k", "3", "--require", "R@3=0"]) == 0
+    printed = capsys.readouterr().out
+    assert "nDCG@3" in printed
+    assert "@5" not in printed
+    assert "MRR" not in printed
+    assert main([*command, "-k", "3", "--require", "R@5=0"]) == 1
+    assert "--require R@5 looks at 5 tools, and -k 3 ranks only 3" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*command, "--require", "X=5"])
+    assert "X is not measured; measured are COMP@1" in capsys.readouterr().err
 
 
 def test_rows_without_a_word_of_the_user_are_refused(

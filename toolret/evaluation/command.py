@@ -5,17 +5,29 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolret.console import add_index_options, learn, opened, positive, progress, write
+from toolret.console import (
+    add_index_options,
+    check_target,
+    learn,
+    opened,
+    positive,
+    progress,
+    write,
+)
 from toolret.errors import InputError, ToolretError
 
 if TYPE_CHECKING:
     from toolret.evaluation.reports import Requirement
+    from toolret.index import ToolIndex
     from toolret.llm import ChatModel
     from toolret.queries import StrategyQueries
+    from toolret.types import Demo, Tool
 
 __all__ = ["add_eval"]
 
@@ -23,7 +35,7 @@ __all__ = ["add_eval"]
 def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to those of the command line."""
     command = commands.add_parser("eval", help="measure retrieval on labelled requests")
-    command.add_argument("--tools", nargs="+", required=True, metavar="PATH", type=Path)
+    command.add_argument("--tools", nargs="+", metavar="PATH", type=Path, default=[])
     command.add_argument("--queries", nargs="+", required=True, metavar="PATH", type=Path)
     command.add_argument("--demos", nargs="+", metavar="PATH", type=Path, default=[])
     command.add_argument("-k", type=positive, default=10, metavar="N", help="tools a request")
@@ -43,7 +55,11 @@ def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default=[],
         help="fail below these figures, such as C@5=80",
     )
-    add_index_options(command, required=False)
+    add_index_options(
+        command,
+        required=False,
+        about="measure this index, made of --tools and --demos if it is new; none is ever changed",
+    )
     writing = command.add_argument_group("queries written by an LLM")
     writing.add_argument("--strategy", metavar="S", help="rewrite, refine ...; see docs/queries.md")
     model = writing.add_mutually_exclusive_group()
@@ -76,19 +92,26 @@ def _eval(options: argparse.Namespace) -> None:
     from toolret.catalogs import load_tools
     from toolret.evaluation.reports import missed, report_lines
     from toolret.evaluation.runs import run
-    from toolret.evaluation.trec import read_trec, trec_lines
+    from toolret.evaluation.trec import trec_lines
     from toolret.retriever import ToolRetriever
     from toolret.rows import load_demos, load_requests
 
+    if not (options.tools or options.index):
+        raise InputError("nothing to measure: give --tools, or --index with an index")
+    for target in (options.run, options.json, options.record):
+        if target:
+            check_target(target)
+    _check_depths(options.require, options.k)
     tools = load_tools(*options.tools)
     demos = load_demos(*options.demos)
     requests = load_requests(*options.queries)
     generator = _generator(options)
-    other = read_trec(options.against) if options.against else None
+    gold = {request.id: request.tools for request in requests}
+    other = _other_run(options.against, gold) if options.against else None
     with tempfile.TemporaryDirectory() as scratch:
         options.index = options.index or Path(scratch) / "index"
-        with opened(options) as index:
-            index.sync(tools, demos)
+        with opened(options, create=bool(tools)) as index:
+            _fill(index, tools, demos)
             learn(index)
         with progress() as show:
             report = run(
@@ -98,23 +121,76 @@ def _eval(options: argparse.Namespace) -> None:
                 keep_all=options.keep_all,
                 progress=show,
             )
+    for line in report_lines(report, report.against(gold, other) if other else None):
+        print(line)
     if options.run:
         write(options.run, "".join(f"{line}\n" for line in trec_lines(report.runs)))
     if options.json:
         write(options.json, json.dumps(report.to_json(), indent=2) + "\n")
-    gold = {request.id: request.tools for request in requests}
-    for line in report_lines(report, report.against(gold, other) if other else None):
-        print(line)
     problems = missed(report, options.require)
     if problems:
         raise ToolretError("the requirements are not met: " + "; ".join(problems))
 
 
+def _check_depths(requirements: Sequence[Requirement], k: int) -> None:
+    for wanted in requirements:
+        if wanted.depth > k:
+            raise InputError(
+                f"--require {wanted.metric} looks at {wanted.depth} tools, and -k {k} ranks only "
+                f"{k}: give a greater -k"
+            )
+
+
+def _other_run(path: Path, gold: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The run to compare with; what it has no answer for counts as answered with no tool.
+
+    Raises:
+        ToolretError: If it cannot be read, or answers none of the requests.
+    """
+    from toolret.evaluation.trec import read_trec
+
+    other = read_trec(path)
+    missing = gold.keys() - other.keys()
+    if len(missing) == len(gold):
+        raise ToolretError(f"{path}: the run has none of the requests of --queries")
+    if missing:
+        print(
+            f"{path}: the run has no tools for {len(missing)} of {len(gold)} requests",
+            file=sys.stderr,
+        )
+    return other
+
+
+def _fill(index: ToolIndex, tools: Sequence[Tool], demos: Sequence[Demo]) -> None:
+    """Put tools and demonstrations into a new index; another must hold the same already.
+
+    Raises:
+        InputError: If it holds something else than what is given.
+    """
+    if not len(index) and not index.demos:
+        index.sync(tools, demos)
+        return
+    held: Sequence[tuple[str, Sequence[Tool | Demo], Iterable[Tool | Demo]]] = (
+        ("tools", tools, index),
+        ("demos", demos, index.demos),
+    )
+    for option, given, known in held:
+        if given and {item.id: item for item in given} != {item.id: item for item in known}:
+            raise InputError(
+                f"{index.store.place}: the index holds other {option} than --{option} gives, and "
+                "eval changes no index: leave the option out to measure what it holds, bring it up "
+                "to date with toolret index, or name a new one"
+            )
+
+
 def _generator(options: argparse.Namespace) -> StrategyQueries:
     from toolret.queries import StrategyQueries
+    from toolret.queries.strategies import as_strategy
 
     model = _model(options)
-    strategy = options.strategy or ("rewrite" if model else "clauses")
+    strategy = as_strategy(options.strategy or ("rewrite" if model else "clauses"))
+    if strategy.asks and model is None:
+        raise InputError(f"the strategy {strategy.name!r} needs an LLM: name it with --llm")
     return StrategyQueries(strategy, model, deadline=options.deadline)
 
 

@@ -16,7 +16,7 @@ def completeness(gold: Sequence[str], ranked: Sequence[str], k: int) -> float:
 
 
 def evaluate(
-    gold: Mapping[str, Sequence[str]], runs: Mapping[str, Sequence[str]]
+    gold: Mapping[str, Sequence[str]], runs: Mapping[str, Sequence[str]], *, most: int = DEPTHS[-1]
 ) -> dict[str, dict[str, float]]:
     """Metrics, 0 to 1, of each request that has a right tool.
 
@@ -24,10 +24,11 @@ def evaluate(
         gold: Ids of the right tools by request id; requests without any are passed over.
         runs: Ids of the ranked tools by request id, best first; a request that is missing was
             answered with no tool.
+        most: How many tools were ranked for a request: what looks at more is left out.
 
     Returns:
         By metric and request id: ``COMP@k``, ``R@k`` (recall), ``nDCG@k``, ``Hit@k`` for each of
-        ``DEPTHS``, and ``MRR`` (at 10). Empty if no request has a right tool.
+        ``DEPTHS`` up to ``most``, and ``MRR`` (at 10). Empty if no request has a right tool.
     """
     import ir_measures
     from ir_measures import RR, Qrel, R, ScoredDoc, Success, nDCG
@@ -35,8 +36,9 @@ def evaluate(
     answerable = {id_: tools for id_, tools in gold.items() if tools}
     if not answerable:
         return {}
-    named = {"MRR": RR @ 10}
-    for k in DEPTHS:
+    depths = [k for k in DEPTHS if k <= most]
+    named = {"MRR": RR @ 10} if most >= DEPTHS[-1] else {}
+    for k in depths:
         named |= {f"R@{k}": R @ k, f"nDCG@{k}": nDCG @ k, f"Hit@{k}": Success @ k}
     qrels = [Qrel(id_, tool, 1) for id_, tools in answerable.items() for tool in tools]
     scored = [
@@ -49,7 +51,7 @@ def evaluate(
     names = {measure: name for name, measure in named.items()}
     for metric in ir_measures.iter_calc(named.values(), qrels, scored):
         found[names[metric.measure]][metric.query_id] = float(metric.value)
-    for k in DEPTHS:
+    for k in depths:
         found[f"COMP@{k}"] = {
             id_: completeness(tools, runs.get(id_, ()), k) for id_, tools in answerable.items()
         }

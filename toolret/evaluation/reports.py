@@ -6,12 +6,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from toolret.evaluation.metrics import DEPTHS
 from toolret.evaluation.runs import Report
 from toolret.evaluation.statistics import Comparison
 
 __all__ = ["Requirement", "missed", "parse_requirement", "report_lines"]
 
 _SHORT = {"C": "COMP", "N": "nDCG", "H": "Hit"}
+_AT_DEPTHS = ("COMP", "R", "nDCG", "Hit")
+_WHOLE = ("MRR", "AUROC")
+_MOST = 100
+
 _SPLIT_METRICS = ("R@5", "COMP@5", "nDCG@10")
 """Shown for requests with demonstrated tools and others; all are in the JSON."""
 
@@ -23,18 +28,29 @@ class Requirement:
     metric: str
     least: float
 
+    @property
+    def depth(self) -> int:
+        """How many ranked tools it looks at; 0 if that is not said."""
+        return int(self.metric.partition("@")[2] or 0)
+
 
 def parse_requirement(text: str) -> Requirement:
     """Read ``COMP@5=80`` or short ``C@5=80``; also ``R@k``, ``nDCG@k``, ``MRR``, ``AUROC``.
 
     Raises:
-        ValueError: If it is none of these.
+        ValueError: If it is none of these, or no share of a hundred.
     """
     found = re.fullmatch(r"([A-Za-z]+)(@\d+)?=(\d+(?:\.\d+)?)", text)
     if not found:
         raise ValueError(f"{text!r} is not of the form METRIC=PERCENT, such as C@5=80")
     name, depth, least = found.groups()
-    return Requirement(_SHORT.get(name, name) + (depth or ""), float(least))
+    metric = _SHORT.get(name, name) + (depth or "")
+    known = [f"{name}@{k}" for name in _AT_DEPTHS for k in DEPTHS] + list(_WHOLE)
+    if metric not in known:
+        raise ValueError(f"{metric} is not measured; measured are {', '.join(known)}")
+    if float(least) > _MOST:
+        raise ValueError(f"{text!r} asks for more than 100 %")
+    return Requirement(metric, float(least))
 
 
 def missed(report: Report, requirements: Sequence[Requirement]) -> list[str]:
@@ -69,12 +85,13 @@ def report_lines(report: Report, against: Mapping[str, Comparison] | None = None
                 f"[{100 * low:+.1f}, {100 * high:+.1f}], p = {other.p_value:.3f}"
             )
         yield line
-    if report.seen and report.unseen:
+    split = [name for name in _SPLIT_METRICS if name in report.metrics]
+    if report.seen and report.unseen and split:
         for kind, means, count in (
             ("all right tools demonstrated", report.seen, counts["seen"]),
             ("some not", report.unseen, counts["answerable"] - counts["seen"]),
         ):
-            figures = ", ".join(f"{name} {100 * means[name]:.1f}" for name in _SPLIT_METRICS)
+            figures = ", ".join(f"{name} {100 * means[name]:.1f}" for name in split)
             yield f"{kind} ({count} requests): {figures}"
     yield from _threshold_lines(report)
     if counts["unanswerable"]:

@@ -113,7 +113,8 @@ def run(
     Args:
         retriever: What is evaluated.
         requests: Requests with their right tools.
-        k: How many tools to rank for a request; the metrics look at 10 at most.
+        k: How many tools to rank for a request; the metrics look at 10 at most, and
+            those that look at more than k are left out.
         keep_all: Rank tools for every request, also where the answer would be no tool.
         progress: Called after each request.
 
@@ -149,7 +150,8 @@ def run(
             progress("requests", done, len(requests))
     gold = {request.id: request.tools for request in requests}
     answers = {id_: [(hit.tool.id, hit.score) for hit in hits] for id_, hits in runs.items()}
-    values = evaluate(gold, {id_: [tool for tool, _ in some] for id_, some in answers.items()})
+    ranked = {id_: [tool for tool, _ in some] for id_, some in answers.items()}
+    values = evaluate(gold, ranked, most=k)
     shown = {tool for demo in retriever.index.demos for tool in demo.tools}
     seen = {id_ for id_, tools in gold.items() if tools and shown.issuperset(tools)}
     needing = {id_ for id_, tools in gold.items() if tools}
