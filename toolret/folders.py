@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -17,12 +19,13 @@ def files_of(
 
     Args:
         given: The path.
-        suffixes: Of the files that are meant in a folder and in those below it; each may be
-            gzipped (``.gz``). Names that begin with a dot are passed over.
+        suffixes: Of the files that are meant in a folder and in those below it, whatever their
+            case; each may be gzipped (``.gz``). Names that begin with a dot are passed over.
         error: What to raise.
 
     Raises:
-        InputError: ``error``, if a folder holds no such files, or a link that leads out of it.
+        InputError: ``error``, if a folder holds no such files, a folder below it cannot be read, or
+            a link leads out of it or nowhere.
     """
     path = Path(given)
     try:
@@ -32,19 +35,54 @@ def files_of(
     if not is_folder:
         yield path, ""
         return
-    files = sorted(
-        file
-        for file in path.rglob("*")
-        if set(suffixes).intersection(file.suffixes[-2:] if file.suffix == ".gz" else [file.suffix])
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        and file.is_file()
-    )
+    files = sorted(_found(path, suffixes, error))
     if not files:
         raise error(f"the folder holds no {', '.join(sorted(suffixes))} files", file=path)
-    root = path.resolve()
     for file in files:
-        if not file.resolve().is_relative_to(root):
-            raise error(
-                f"the link leads out of the folder {str(path)!r}: give the file itself", file=file
-            )
         yield file, str(path)
+
+
+def _found(folder: Path, suffixes: Collection[str], error: type[InputError]) -> Iterator[Path]:
+    """The files in a folder and in those below it, each folder once, links to them last."""
+    root = _real(folder)
+    seen: set[Path] = set()
+    waiting, linked = [folder], deque[Path]()
+    while waiting or linked:
+        here = waiting.pop() if waiting else linked.popleft()
+        if (real := _real(here)) in seen:
+            continue
+        seen.add(real)
+        try:
+            for entry in sorted(here.iterdir()):
+                if entry.name.startswith("."):
+                    continue
+                wanted = not _suffixes_of(entry).isdisjoint(suffixes)
+                if entry.is_dir():
+                    _check_link(entry, root, folder, error)
+                    (linked if entry.is_symlink() else waiting).append(entry)
+                elif wanted and entry.is_file():
+                    _check_link(entry, root, folder, error)
+                    yield entry
+                elif entry.is_symlink() and (wanted or not entry.suffix) and not entry.exists():
+                    raise error("the link leads nowhere: correct or remove it", file=entry)
+        except OSError as exc:
+            raise error(f"cannot be read: {exc.strerror or exc}", file=here) from exc
+
+
+def _suffixes_of(file: Path) -> set[str]:
+    """What a file's kind is told by, in small letters: its suffix, and that before ``.gz``."""
+    suffixes = [suffix.lower() for suffix in file.suffixes]
+    return set(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])
+
+
+def _check_link(file: Path, root: Path, folder: Path, error: type[InputError]) -> None:
+    if not _real(file).is_relative_to(root):
+        raise error(
+            f"the link leads out of the folder {str(folder)!r}: give what it leads to itself",
+            file=file,
+        )
+
+
+def _real(path: Path) -> Path:
+    """The path without symbolic links; unlike ``Path.resolve`` it does not fail at their loops."""
+    return Path(os.path.realpath(path))

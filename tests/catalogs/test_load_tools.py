@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,44 @@ def test_a_folder_gives_its_catalogs_in_order_without_hidden_ones(tmp_path: Path
     for ignored in ("README.md", ".hidden.json", ".git/x.json", "notes.gz"):
         _write(tmp_path / ignored, "no catalog")
     assert _ids(load_tools(tmp_path)) == ["z", "orders.listOrders", "c"]
+
+
+def test_nothing_of_a_folder_is_passed_over_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, outside = tmp_path / "folder", tmp_path / "outside"
+    _write(folder / "A.JSON", '{"name": "a"}')
+    _write(folder / ".data" / "b.json", '{"name": "b"}')
+    (folder / "mounted").symlink_to(".data")
+    (folder / "loop").symlink_to(".")
+    (folder / "note.txt").symlink_to("nowhere")
+    assert _ids(load_tools(folder)) == ["a", "b"]
+    assert [found.file for found in load_tools(folder).found] == [
+        str(folder / name) for name in ("A.JSON", "mounted/b.json")
+    ]
+    _write(outside / "c.json", '{"name": "c"}')
+    for name, target, problem in (
+        ("linked", outside, "the link leads out of the folder"),
+        ("gone.yaml", "nowhere", "the link leads nowhere"),
+        ("gone", "nowhere", "the link leads nowhere"),
+        ("self.json", "self.json", "the link leads nowhere"),
+    ):
+        (folder / name).symlink_to(target)
+        with pytest.raises(CatalogError, match=f"{name}: {problem}"):
+            load_tools(folder)
+        (folder / name).unlink()
+
+    (folder / "locked").mkdir()
+    listed = Path.iterdir
+
+    def refused(path: Path) -> Iterator[Path]:
+        if path.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(CatalogError, match="locked: cannot be read: Permission denied"):
+        load_tools(folder)
 
 
 def test_a_folder_without_catalogs_is_an_error(tmp_path: Path) -> None:
