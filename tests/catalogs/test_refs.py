@@ -125,6 +125,32 @@ def test_a_folder_may_hold_documents_and_what_they_are_made_of(tmp_path: Path) -
         load_tools(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "idle",
+    [
+        "openapi: 3.0.3\npaths: {}\ncomponents: {schemas: {Size: {type: string}}}\n",
+        "openapi: 3.1.0\nwebhooks: {new: {post: {}}}\n",
+        "swagger: '2.0'\ndefinitions: {Size: {type: string}}\n",
+    ],
+)
+def test_documents_without_operations_may_stand_in_a_folder(tmp_path: Path, idle: str) -> None:
+    operation = {"parameters": [{"name": "a", "in": "query", "schema": {"$ref": "idle.yaml"}}]}
+    content = {"openapi": "3.1.0", "paths": {"/a": {"get": operation}}}
+    _written(tmp_path, {"idle.yaml": idle, "rows.jsonl": '{"name": "row"}'})
+    assert [found.tools for found in load_tools(tmp_path).found] == [0, 1]
+    _written(tmp_path, {"api.json": json.dumps(content)})
+    assert [found.tools for found in load_tools(tmp_path).found] == [1, 1]  # a part, by now
+    (tmp_path / "api.json").unlink()
+    (tmp_path / "rows.jsonl").unlink()
+    for path in (tmp_path, tmp_path / "idle.yaml"):
+        assert "`paths` with operations" in _problem(path)
+
+
+def test_a_parameter_that_nothing_refers_to_is_no_tool(tmp_path: Path) -> None:
+    _written(tmp_path, {"limit.yaml": "name: limit\nin: query\ndescription: How many.\n"})
+    assert "found an object with the keys 'name', 'in', 'description'" in _problem(tmp_path)
+
+
 def test_a_wider_folder_may_be_given(tmp_path: Path) -> None:
     _written(tmp_path, {"common.yaml": "P: {name: p, in: query}", "shop/x.yaml": ""})
     operation = {"parameters": [{"$ref": "../common.yaml#/P"}]}

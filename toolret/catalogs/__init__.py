@@ -38,8 +38,8 @@ SOURCES: tuple[Source, ...] = (
 )
 """What is read; the first that recognizes a document reads it."""
 
-_NEVER_PARTS = SOURCES[:2]
-"""Documents of these are catalogs of their own, even if others refer to something in them."""
+_API_SOURCES = SOURCES[:2]
+"""Documents of these with operations are catalogs of their own, even if others refer to them."""
 
 Given: TypeAlias = Union[
     str, Path, "BaseModel", "BaseTool", Callable[..., Any], Mapping[str, Any], Sequence[Any]
@@ -145,18 +145,26 @@ class _Reading:
 
         Such parts may look like anything, a parameter like a tool row, so what is said of them is
         forgotten, be it tools or an error.
+
+        Raises:
+            CatalogError: If something cannot be used, or API documents of a folder are all there
+                is, and none has operations.
         """
         read: list[tuple[str, Path | None, list[Tool] | CatalogError]] = []
         used: set[Path] = set()
+        idle = ""
         for file, folder in files:
             document = document_of(file, number, folder)
-            is_whole = any(source.recognizes(document.content) for source in _NEVER_PARTS)
+            is_api = any(source.recognizes(document.content) for source in _API_SOURCES)
             try:
                 tools: list[Tool] | CatalogError = list(self._document(document))
             except CatalogError as exc:
                 tools = exc
-            read.append((document.file, None if is_whole else file.resolve(), tools))
+            is_part = not is_api or tools == []
+            read.append((document.file, file.resolve() if is_part else None, tools))
             used |= document.used
+            idle = idle or (document.file if is_api and is_part else "")
+        given = False
         for name, part, tools in read:
             if part in used:
                 for counts in (self._items, self._tools):
@@ -165,7 +173,10 @@ class _Reading:
             elif isinstance(tools, CatalogError):
                 raise tools
             else:
+                given = given or bool(tools)
                 yield from tools
+        if idle and not given:
+            raise CatalogError("no document of the folder has `paths` with operations", file=idle)
 
     def _document(self, document: Document, depth: int = 0) -> Iterator[Tool]:
         read = self._read(document)

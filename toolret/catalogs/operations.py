@@ -74,8 +74,10 @@ def api_tools(document: Document, namespace: str | None, dialect: Dialect) -> It
 
     The namespace is the one given, or made of the document's title, or of its file's name.
 
+    One of a folder may have none, such as one with the schemas that the others share.
+
     Raises:
-        CatalogError: If the document cannot be used.
+        CatalogError: If the document cannot be used, or a single one has no operations.
     """
     content: dict[str, Any] = document.content
     schemas = Schemas(References(document))
@@ -83,7 +85,7 @@ def api_tools(document: Document, namespace: str | None, dialect: Dialect) -> It
         document.used.update(referenced_files(document))
     root = Place(document.file)
     operations = list(_operations(content, root, schemas.refs))
-    if not operations:
+    if not operations and not document.folder:
         raise root.error(f"the {dialect.name} document has no `paths` with operations")
     title = (root / "info").object(content.get("info")).get("title")
     stem = Path(document.file).name.partition(".")[0]

@@ -15,6 +15,9 @@ __all__ = ["ToolRows"]
 _FIELDS = frozenset({"name", "namespace", "description", "parameters"})
 """A row has one of them at least."""
 
+_PARAMETER_PLACES = ("query", "header", "path", "cookie", "body", "formData")
+"""Where parameters of API documents are ``in``, which have names and descriptions too."""
+
 
 class ToolRows:
     """Reads tool rows. It recognizes almost anything, so it is asked last."""
@@ -22,11 +25,12 @@ class ToolRows:
     reads = "tool rows (JSON Lines, or a list of them)"
 
     def recognizes(self, content: Any) -> bool:
-        """Whether it looks like a tool, and not like an agent that has tools."""
+        """Whether it looks like a tool, and not like an agent with tools, or a parameter of one."""
         return (
             isinstance(content, dict)
             and not _FIELDS.isdisjoint(content)
             and not isinstance(content.get("tools"), list)
+            and content.get("in") not in _PARAMETER_PLACES
         )
 
     def kind(self, content: Any) -> str:  # noqa: ARG002 - part of the protocol
