@@ -110,6 +110,15 @@ async def test_responses(server: str, path: str, outcome: Outcome) -> None:
     assert await _both(HttpRunner(base_url=server), tool) == outcome
 
 
+async def test_no_redirect_is_followed_whatever_the_client_does(server: str) -> None:
+    tool = operation(method="get", path="/moved")
+    with httpx.Client(follow_redirects=True) as client:
+        async with httpx.AsyncClient(follow_redirects=True) as async_client:
+            runner = HttpRunner(base_url=server, client=client, async_client=async_client)
+            outcome = await _both(runner, tool)
+    assert outcome.text == "HTTP 302 Found, which leads to https://elsewhere.example/"
+
+
 async def test_a_long_response_is_cut_and_says_so(server: str) -> None:
     tool = operation(method="get", path="/packed")
     outcome = await _both(HttpRunner(base_url=server, max_bytes=1000), tool)

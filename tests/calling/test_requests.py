@@ -90,6 +90,14 @@ def test_each_argument_goes_to_its_place() -> None:
     assert request.content == b'{"id":5,"note":"n"}'
 
 
+def test_cookies_may_have_many_values_and_no_argument_is_a_credential() -> None:
+    tool = operation(parameter("ids", "cookie"), parameter("session", "cookie"))
+    placed = Placed(cookies=(("session", "mine"),))
+    arguments = {"ids": [1, 2], "session": "other"}
+    request = build_request(tool, arguments, server=SERVER, placed=placed)
+    assert dict(request.headers)["Cookie"] == "ids=1; ids=2; session=mine"
+
+
 def test_styles_are_those_of_the_document() -> None:
     tool = operation(
         parameter("p", "path", style="label", explode=True),
@@ -318,7 +326,10 @@ def test_a_path_with_control_characters_is_an_error() -> None:
 
 
 def test_a_body_that_cannot_be_written() -> None:
-    tool = operation(body={"application/xml": {"schema": {"type": "object"}}})
+    tool = operation(body={"application/xml": properties("a", description="Of an item.")})
+    described = {"type": "string", "description": "Written as application/xml."}
+    assert (tool.parameters or {})["properties"] == {"body": described}
+    assert build(tool, body="<a>1</a>").content == b"<a>1</a>"
     with pytest.raises(CallError, match="a body of 'application/xml' must be given as text"):
         build(tool, body={"a": 1})
 

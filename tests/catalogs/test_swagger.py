@@ -194,13 +194,16 @@ def test_a_path_items_parameters_join_those_of_the_operation() -> None:
 
 def test_a_body_that_is_no_plain_object_is_one_argument() -> None:
     body = {"name": "ids", "in": "body", "description": "The *ids*.", "schema": {"type": "array"}}
-    tool = _tool({"parameters": [body], "consumes": ["text/csv"]})
+    tool = _tool({"parameters": [body], "consumes": ["application/json"]})
     assert tool.parameters == {
         "type": "object",
         "properties": {"body": {"description": "The ids.", "type": "array", "items": {}}},
     }
     assert tool.metadata["arguments"] == {"body": {"in": "body", "name": None}}
-    assert tool.metadata["content_type"] == "text/csv"
+    assert tool.metadata["content_type"] == "application/json"
+    tool = _tool({"parameters": [body], "consumes": ["text/csv"]})  # not to be made of values
+    text = {"description": "The ids. Written as text/csv.", "type": "string"}
+    assert (tool.parameters or {})["properties"] == {"body": text}
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ class HttpRunner:
             are put behind it.
         origins: Servers that may be called, such as ``https://api.example.com``; None for any. A
             document names its server itself, so name them if ``client`` has credentials of its own.
-        client: What sends ``call``s; by default a new client for each, which waits for 30 seconds
-            and follows no redirects.
+        client: What sends ``call``s; by default a new client for each, which waits for 30 seconds.
+            No redirect is followed, whatever the client does else: it may lead anywhere.
         async_client: What sends ``acall``s.
         max_bytes: The most of a response that is read; the text says so if there was more.
 
@@ -99,7 +99,9 @@ class HttpRunner:
         """
         request = self.request(tool, arguments)
         with _faults_of(tool), self._client() as client:
-            response = client.send(client.build_request(**_sent(request)), stream=True)
+            response = client.send(
+                client.build_request(**_sent(request)), stream=True, follow_redirects=False
+            )
             try:
                 return self._outcome(response, _read(response.iter_bytes(), self.max_bytes))
             finally:
@@ -110,7 +112,9 @@ class HttpRunner:
         request = await asyncio.to_thread(self.request, tool, arguments)
         with _faults_of(tool):
             async with self._async_client() as client:
-                response = await client.send(client.build_request(**_sent(request)), stream=True)
+                response = await client.send(
+                    client.build_request(**_sent(request)), stream=True, follow_redirects=False
+                )
                 try:
                     data = bytearray()
                     async for chunk in response.aiter_bytes():

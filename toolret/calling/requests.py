@@ -220,12 +220,14 @@ def _filled(tool: Tool, template: str, values: Mapping[str, str]) -> str:
 
 def _headers(tool: Tool, places: _Places, placed: Placed) -> dict[str, str]:
     """By the names last given; credentials count over arguments, whatever their case."""
-    cookies = dict(places.cookies) | dict(placed.cookies)
+    secret_cookies = dict(placed.cookies)
+    cookies = [pair for pair in places.cookies if pair[0] not in secret_cookies]
+    cookies += secret_cookies.items()
     secret = {name.lower() for name, _ in placed.headers}
     headers = {name: value for name, value in places.headers if name.lower() not in secret}
     headers |= dict(placed.headers)
     if cookies:
-        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies)
     for name, value in headers.items():
         value.encode()  # what cannot be sent is found here
         if _CONTROL.search(value) or _CONTROL.search(name):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any
@@ -147,7 +146,7 @@ def _arguments(arguments: JsonObject | str) -> JsonObject:
         return arguments
     try:
         parsed: Any = parse_json(arguments) if arguments.strip() else {}
-    except json.JSONDecodeError as exc:
+    except ValueError as exc:
         raise CallError(f"the arguments are no JSON: {exc}") from exc
     if not isinstance(parsed, Mapping):
         raise CallError(f"the arguments are no JSON object, but {shown(parsed)}")

@@ -36,6 +36,10 @@ _STYLING = ("style", "explode", "allowReserved")
 _FLAT_BODY = frozenset({"additionalProperties", "properties", "required", "type"}) | ANNOTATIONS
 """A body that says nothing else is its properties."""
 
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_UNBOUNDED = ("*/*", "application/*", "")
+"""Media types for which values are written: forms, and those that leave it open, which get JSON."""
+
 _CHOICES = {"anyOf": "Give at least one of", "oneOf": "Give exactly one of"}
 """What a choice between properties that are required is in words. Providers refuse it as a keyword
 at the top of a tool's schema."""
@@ -181,7 +185,7 @@ def body_arguments(
     required: bool,
     description: str,
 ) -> Body:
-    """The properties of a body if it is a plain object, else the whole.
+    """The properties of a body if it is a plain object, else the whole; of XML and the like a text.
 
     Args:
         schema: From ``inlined``.
@@ -192,7 +196,11 @@ def body_arguments(
         description: What is said of the whole.
     """
     schema = writable(schema)
-    note = _flat_note(schema, schemas)
+    is_text = not _takes_values(content_type)
+    if is_text and schema.get("type") != "string":
+        schema = {"type": "string"}
+        description = f"{description}\n\nWritten as {content_type}.".strip()
+    note = None if is_text else _flat_note(schema, schemas)
     if note is None:
         text = plain_text(description)
         whole = ({"description": text} if text else {}) | schema
@@ -314,11 +322,24 @@ def preferred(content_types: Iterable[str]) -> str:
 
 def _preference(content_type: str) -> int:
     """Smaller is better; of equal ones the first stays."""
-    essence = content_type.partition(";")[0].strip().lower()
-    if essence.endswith(("/json", "+json")):
+    essence = _essence(content_type)
+    if _is_json(essence):
         return 0
-    order = ("application/x-www-form-urlencoded", "multipart/form-data")
-    return 1 + order.index(essence) if essence in order else 1 + len(order)
+    return 1 + _FORMS.index(essence) if essence in _FORMS else 1 + len(_FORMS)
+
+
+def _takes_values(content_type: str) -> bool:
+    """Whether a body can be made of JSON values; one of XML, say, must be given as text."""
+    essence = _essence(content_type)
+    return _is_json(essence) or essence in _FORMS or essence in _UNBOUNDED
+
+
+def _is_json(essence: str) -> bool:
+    return essence.endswith(("/json", "+json"))
+
+
+def _essence(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _path_names(path: str) -> Iterator[str]:
