@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -277,6 +278,7 @@ def test_another_embedder_is_refused_or_embeds_again(
     assert main(["search", "x", *other]) == 1
     _expect_one_line(capsys, "--reembed")
     assert main(["index", indexed["tools"], *other, "--reembed"]) == 0
+    assert "0 changed, 0 removed, 2 kept (2 embedded)" in capsys.readouterr().out
     assert main(["search", "cancel the order", *other]) == 0
 
 
@@ -298,11 +300,74 @@ def test_an_interrupt_is_exit_code_130(
     assert "interrupted" in capsys.readouterr().err
 
 
+def test_what_a_catalog_says_cannot_work_on_a_terminal(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = {"name": "cancel\x1b[2J", "description": "Cancel an order.\x1b]0;x\x07\nSafely.\u009b"}
+    Path(files["tools"]).write_text(json.dumps(evil) + "\n")
+    place = ["--index", files["index"]]
+    assert main(["index", files["tools"], *place]) == 0
+    commands = [
+        ["search", "cancel an order", *place, "--keep-all"],
+        ["search", "cancel an order", *place, "--keep-all", "--json"],
+        ["plan", "cancel an order", *place, "--format", "text"],
+    ]
+    capsys.readouterr()
+    for command in commands:
+        monkeypatch.undo()
+        monkeypatch.setattr("toolret.embedders.SentenceTransformerEmbedder", WordsModel)
+        assert main(command) == 0
+        filed = capsys.readouterr().out
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        assert main(command) == 0
+        shown = capsys.readouterr().out
+        assert shown != filed
+        assert not {"\x1b", "\x07", "\u009b"} & set(shown)
+        assert shown.count("\n") == filed.count("\n")
+        if "--json" in command:
+            assert json.loads(shown) == json.loads(filed)
+
+
+def test_output_that_cannot_be_written_is_one_line(indexed: dict[str, str]) -> None:
+    script = (
+        "import sys, tests.test_cli as t, toolret.embedders as e\n"
+        "e.SentenceTransformerEmbedder = t.WordsModel\n"
+        "from toolret.cli import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", script, "search", "cancel the order", "--keep-all"]
+    command += ["--index", indexed["index"]]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stderr == "toolret: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_characters_that_the_terminal_lacks_are_escaped(
+    files: dict[str, str], monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    row = {"name": "storno_für_alle", "description": "Cancel an order."}
+    Path(files["tools"]).write_text(json.dumps(row) + "\n")
+    assert main(["index", files["tools"], "--index", files["index"]]) == 0
+    out = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    command = ["search", "cancel order", "--keep-all", "--index", files["index"], *options]
+    assert main(command) == 0
+    text = out.buffer.getvalue().decode()
+    if options:
+        assert json.loads(text)[0]["name"] == row["name"]
+    else:
+        assert r"storno_f\xfcr_alle" in text
+
+
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["--version"])
     assert stop.value.code == 0
     assert toolret.__version__ in capsys.readouterr().out
+    command = [sys.executable, "-m", "toolret", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == f"toolret {toolret.__version__}\n"
 
 
 @pytest.mark.model

@@ -62,7 +62,7 @@ LAYERS = [
     ["console"],
     ["evaluation", "lint", "testing", "integrations"],
     ["cli"],
-    ["__init__"],
+    ["__init__", "__main__"],
 ]
 """Rooms of one line do not import each other."""
 

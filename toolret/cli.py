@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from toolret.console import add_index_options, learn, opened, positive
 from toolret.errors import ToolretError
@@ -29,18 +31,24 @@ _OK, _FAILED, _INTERRUPTED = 0, 1, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal need not know all characters
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     if logging.lastResort:  # so that warnings are seen, and nothing of other libraries
         logging.getLogger("toolret").addHandler(logging.lastResort)
     command: Callable[[argparse.Namespace], None] = options.command
     try:
         command(options)
+        print(end="", flush=True)  # what cannot be written is found here, and not after the end
     except ToolretError as error:
         print(f"toolret: {' '.join(str(error).split())}", file=sys.stderr)
         return _FAILED
-    except BrokenPipeError:
-        # The reader of our output has gone; there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # then there is nobody left to tell
+            print(f"toolret: {error}", file=sys.stderr)
+        with suppress(OSError):  # so that what is still held is not tried again at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
     except KeyboardInterrupt:
         print("toolret: interrupted; what was stored is kept", file=sys.stderr)
@@ -134,7 +142,10 @@ def _plan(options: argparse.Namespace) -> None:
         _print_json(_selection_json(selection, options.format))
         return
     prompt = _prompt(selection, options.format)
-    print(prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False, indent=2))
+    if isinstance(prompt, str):
+        print(_seen(prompt, sys.stdout))
+    else:
+        _print_json(prompt)
     if not selection.tools:
         print(f"no tool fits (p={selection.need:.3f} that one is needed)", file=sys.stderr)
     about = "" if selection.tokens_are_exact else "at most "
@@ -144,7 +155,8 @@ def _plan(options: argparse.Namespace) -> None:
         file=sys.stderr,
     )
     for cut in selection.dropped:
-        print(f"cut {cut.kind} {cut.id}: {cut.step} (-{cut.tokens_saved} tokens)", file=sys.stderr)
+        line = f"cut {cut.kind} {cut.id}: {cut.step} (-{cut.tokens_saved} tokens)"
+        print(_seen(line, sys.stderr), file=sys.stderr)
     if selection.note:
         print(f"note: {selection.note}", file=sys.stderr)
 
@@ -152,7 +164,7 @@ def _plan(options: argparse.Namespace) -> None:
 def _print_hits(hits: Sequence[Hit]) -> None:
     for rank, hit in enumerate(hits, start=1):
         evidence = ", ".join(f"{e.signal} {e.contribution:+.1f}" for e in hit.evidence[:4])
-        print(f"{rank:3}. {hit.score:6.3f}  {hit.tool.id}  ({evidence})")
+        print(_seen(f"{rank:3}. {hit.score:6.3f}  {hit.tool.id}  ({evidence})", sys.stdout))
 
 
 def _hit_json(hit: Hit) -> dict[str, Any]:
@@ -196,4 +208,20 @@ def _prompt(selection: Selection, form: str) -> dict[str, Any] | str:
 
 
 def _print_json(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    """As people read it, but where a character can't be written, or would work on a terminal."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+        is_plain = _seen(text, sys.stdout) == text
+    except UnicodeEncodeError:
+        is_plain = False
+    print(text if is_plain else json.dumps(value, indent=2))
+
+
+def _seen(text: str, stream: TextIO) -> str:
+    """What a catalog says, safe for a terminal; for a file as it is."""
+    if not stream.isatty():
+        return text
+    from toolret.lint.poisoning import visible
+
+    return "\n".join("\t".join(map(visible, line.split("\t"))) for line in text.split("\n"))

@@ -15,7 +15,7 @@ import numpy as np
 from toolret.embedders import RoleEmbedder, Vectors
 from toolret.errors import EmbedderMismatchError, InputError, StoreError
 from toolret.plain_rows import unique
-from toolret.records import KINDS, Contents, Store, StoreWriter
+from toolret.records import KINDS, Contents, Kind, Store, StoreWriter
 from toolret.shelves import DEMOS, TOOLS, Form, Item, Items, Shelf, Snapshot
 from toolret.texts import RENDERER_VERSION
 
@@ -42,7 +42,7 @@ class SyncReport:
         changed: Known ids with another content.
         removed: Ids that are gone.
         kept: Ids that are as they were.
-        embedded: Texts that had to be embedded.
+        embedded: Texts that had to be embedded, be it when the index was opened with ``reembed``.
     """
 
     added: int = 0
@@ -65,6 +65,7 @@ class Collections:
         self._store = store
         self._embedder = embedder
         self._progress = progress
+        self._reembedded: dict[Kind, int] = {}
 
     def check(self) -> None:
         """Raise ``EmbedderMismatchError`` if they were embedded by another embedder."""
@@ -100,7 +101,7 @@ class Collections:
     def _reembed(self, form: Form[Item], stored: Contents) -> None:
         if stored.records and stored.space != self._space(form):
             items = [form.load(record.row) for record in stored.records.values()]
-            self.write(form, items, reembed=True)
+            self._reembedded[form.kind] = self.write(form, items, reembed=True).embedded
 
     def write(
         self,
@@ -145,7 +146,7 @@ class Collections:
             changed=both - same,
             removed=len(old) - both,
             kept=same,
-            embedded=embedded,
+            embedded=embedded + self._reembedded.pop(form.kind, 0),
         )
 
     def _store_items(

@@ -125,6 +125,15 @@ def test_images_and_files_are_named_and_their_bytes_left_out(
     assert "SECRET" not in conversation_lines(as_request(messages))
 
 
+def test_halves_of_surrogate_pairs_are_left_out() -> None:
+    half = "caf\ud83d order"
+    for conversation in (half, Request(half), [{"role": "user", "content": [{"text": half}]}]):
+        assert as_request(conversation).text == "caf order"
+    assert as_request("caf\N{TENT} order").text == "caf\N{TENT} order"
+    with pytest.raises(InputError, match="no text"):
+        as_request("\ud83d")
+
+
 def test_the_raw_request_is_what_the_user_said_last() -> None:
     spoken = FORMS["OpenAI's messages"]
     assert as_request([*spoken, {"role": "assistant", "content": "ok"}]).text == "cancel it"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from toolret.errors import InputError
+from toolret.turns import clean
 from toolret.types import Message, Request
 
 __all__ = ["Conversation", "as_request", "content_text", "spoken_text"]
@@ -40,6 +42,8 @@ _SILENT = ("reasoning", "thinking", "redacted_thinking", "tool_use", "tool_call"
 def as_request(conversation: Conversation, *, notes: str = "") -> Request:
     """A conversation, in any form that users have it, as a request.
 
+    Halves of surrogate pairs, which stand for nothing and cannot be embedded, are left out.
+
     Args:
         conversation: The request as text; OpenAI's messages (``{"role", "content"}``, content a
             text or parts), or what its client returned; items of its Responses API; LangChain's
@@ -51,7 +55,8 @@ def as_request(conversation: Conversation, *, notes: str = "") -> Request:
         InputError: If there is no text in it.
     """
     if isinstance(conversation, Request):
-        return conversation
+        text = clean(conversation.text)
+        return conversation if text == conversation.text else replace(conversation, text=text)
     if isinstance(conversation, str):
         messages: tuple[Message, ...] = ({"role": "user", "content": conversation},)
     else:
@@ -65,14 +70,14 @@ def as_request(conversation: Conversation, *, notes: str = "") -> Request:
 
 def content_text(content: Any) -> str:
     """A message's content as text; images, files and the like by their kind and name."""
-    return "\n".join(text for text, _ in _parts(content))
+    return clean("\n".join(text for text, _ in _parts(content)))
 
 
 def spoken_text(content: Any) -> str:
     """The words of a message's content; where it has none, what it holds instead."""
     parts = list(_parts(content))
     words = [text for text, is_text in parts if is_text]
-    return "\n".join(words).strip() or "\n".join(text for text, _ in parts).strip()
+    return clean("\n".join(words)).strip() or clean("\n".join(text for text, _ in parts)).strip()
 
 
 def _as_message(message: Any) -> Message:
