@@ -268,9 +268,18 @@ def test_commands_are_found_wherever_they_stand() -> None:
         if check[:4] == "inst"
     ]
     assert sorted(places) == [
-        f"/parameters/properties/{evil}",
-        "/parameters/properties/a/items/enum/1",
+        f"/properties/{evil}",
+        "/properties/a/items/enum/1",
     ]
+
+
+def test_places_are_json_pointers_into_the_parameters() -> None:
+    part = {"type": "string", "default": 5, "description": "hidden \u200bhere"}
+    parameters = {"type": "object", "properties": {"a/b~c": part}}
+    assert {place for _, place, _ in _found(_tool("a", parameters=parameters))} == {
+        "/properties/a~1b~0c",
+        "/properties/a~1b~0c/description",
+    }
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from toolret.lint.findings import Finding
+from toolret.lint.findings import Finding, below
 from toolret.types import Tool
 
 __all__ = ["is_hidden", "suspicious_texts", "visible"]
@@ -121,14 +121,14 @@ def _texts(tool: Tool) -> Iterator[tuple[str, str]]:
     """All texts of a tool that reach a prompt, each with its place."""
     yield from (("name", tool.name), ("namespace", tool.namespace))
     yield "description", tool.description
-    waiting: list[tuple[str, Any]] = [("/parameters", tool.parameters)]
+    waiting: list[tuple[str, Any]] = [("", tool.parameters)]
     while waiting:
         place, value = waiting.pop()
         if isinstance(value, str):
             yield place, value
         elif isinstance(value, Mapping):
             for key, part in value.items():
-                waiting.append((f"{place}/{key}", part))
-                yield f"{place}/{key}", str(key)
+                waiting.append((below(place, key), part))
+                yield below(place, key), str(key)
         elif isinstance(value, list):
-            waiting += [(f"{place}/{index}", part) for index, part in enumerate(value)]
+            waiting += [(below(place, index), part) for index, part in enumerate(value)]

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from toolret.catalogs.keys import is_key
 from toolret.catalogs.keywords import NESTED, NESTED_LISTS, NESTED_MAPS
+from toolret.lint.findings import below
 
 __all__ = ["Problem", "anthropic_problems", "openai_problems", "schema_problems"]
 
@@ -30,7 +31,7 @@ _MAPS = NESTED_MAPS | {"$defs", "definitions"}
 def schema_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
     """Where it is no valid JSON Schema (draft 2020-12), which both providers ask for."""
     for error in _META.iter_errors(schema):
-        pointer = "".join(f"/{part}" for part in error.absolute_path)
+        pointer = below("", *error.absolute_path)
         if error.absolute_path and error.absolute_path[-1] == "type":
             yield pointer, f"JSON Schema has no type {_short(repr(error.instance))}"
         else:
@@ -64,7 +65,7 @@ def anthropic_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
         for name in properties if isinstance(properties, Mapping) else ():
             if not is_key(str(name)):
                 yield (
-                    f"{pointer}/properties/{name}",
+                    below(pointer, "properties", name),
                     f"Anthropic refuses the property name {name!r}: 1 to 64 of A-Z a-z 0-9 _ . -",
                 )
 
@@ -78,13 +79,13 @@ def _subschemas(schema: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
             continue
         yield pointer, value
         for key, part in value.items():
-            here = f"{pointer}/{key}"
+            here = below(pointer, key)
             if key in NESTED:
                 waiting.append((here, part))
             elif key in NESTED_LISTS and isinstance(part, list):
-                waiting += [(f"{here}/{index}", each) for index, each in enumerate(part)]
+                waiting += [(below(here, index), each) for index, each in enumerate(part)]
             elif key in _MAPS and isinstance(part, Mapping):
-                waiting += [(f"{here}/{name}", each) for name, each in part.items()]
+                waiting += [(below(here, name), each) for name, each in part.items()]
 
 
 def _short(message: str, length: int = 160) -> str:

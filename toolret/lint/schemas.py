@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from toolret.lint.findings import Finding
+from toolret.lint.findings import Finding, below
 from toolret.lint.providers import (
     Problem,
     anthropic_problems,
@@ -82,11 +82,11 @@ def _at_odds(schema: Mapping[str, Any], pointer: str = "") -> Iterator[Problem]:
     properties = schema.get("properties", {})
     for name in schema.get("required", []):
         if name not in properties:
-            yield f"{pointer}/required", f"{name!r} is required and not declared"
+            yield below(pointer, "required"), f"{name!r} is required and not declared"
     for name, part in properties.items():
         if not isinstance(part, Mapping):
             continue
-        here = f"{pointer}/properties/{name}"
+        here = below(pointer, "properties", name)
         # Null as a default only says that there is none.
         if part.get("default") is not None and not _accepts(part, part["default"]):
             yield here, f"its default {part['default']!r} is not a value that it accepts"
