@@ -34,10 +34,15 @@ def test_gzip_is_told_by_content_not_by_name(tmp_path: Path) -> None:
         (b'{"a": 1}\n{"a": }\n', "line 2: broken JSON at column 7: Expecting value"),
         (b"[1, 2]\n", "line 1: expected one JSON object, found [1, 2]"),
         (b'{"a": 1}\n{"a": "\xff"}\n', "line 2: byte 8 of the line is not UTF-8"),
-        (b'{"a": NaN}', "line 1: NaN is not JSON"),
-        (b'{"a": 1e999}', "line 1: the number '1e999' is too large"),
+        (b'{"a": NaN}', "line 1: NaN is not JSON (at /a)"),
+        (b'{"a": 1e999}', "line 1: the number '1e999' is too large (at /a)"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "line 1: a whole number has too many digits (at /a)"),
+        (
+            b'{"a": [0, {"b/c": {"d": 1, "d": 2}}]}',
+            "line 1: the key 'd' stands twice in one object (at /a/1/b~1c)",
+        ),
         (b'{"a": 1, "b": 2, "a": 3}', "line 1: the key 'a' stands twice in one object"),
-        (b'{"a": "\\ud800"}', "line 1: a string holds half of a surrogate pair"),
+        (b'{"a": "\\ud800"}', "line 1: a string holds half of a surrogate pair (at /a)"),
         (b"[" * 100_000, "line 1: the JSON is nested too deeply"),
     ],
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,6 +21,8 @@ MAX_BYTES = 256 * 1024 * 1024
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 _MAX_SHOWN = 60
 """Characters of a wrong value that an error message shows."""
@@ -124,7 +127,8 @@ def parse_json(text: str, *, halves: bool = False) -> Any:
         halves: Whether strings may hold halves of surrogate pairs, which cannot be stored or sent.
 
     Raises:
-        ValueError: If the text is not such JSON; ``json.JSONDecodeError`` where the place is known.
+        ValueError: If the text is not such JSON, with a JSON pointer to what is wrong; a
+            ``json.JSONDecodeError`` if it is no JSON at all.
     """
     try:
         value = json.loads(
@@ -135,11 +139,18 @@ def parse_json(text: str, *, halves: bool = False) -> Any:
         )
     except RecursionError as exc:
         raise ValueError("the JSON is nested too deeply") from exc
+    except json.JSONDecodeError:
+        raise
+    except ValueError as exc:
+        is_long = "set_int_max_str_digits" in str(exc)  # which is no advice for a catalog's owner
+        problem = "a whole number has too many digits" if is_long else str(exc)
+        raise ValueError(problem + _at_wrong(text)) from exc
     if not halves and ("\\ud" in text or "\\uD" in text):
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError as exc:
-            raise ValueError("a string holds half of a surrogate pair") from exc
+            there = _at(value, _holds_half)
+            raise ValueError(f"a string holds half of a surrogate pair{there}") from exc
     return value
 
 
@@ -147,6 +158,59 @@ def shown(value: Any) -> str:
     """A wrong value for an error message, shortened."""
     text = repr(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
+_WRONG = object()
+
+
+def _at_wrong(text: str) -> str:
+    """Where a text that is JSON but for the rules above breaks them: it is read once more."""
+
+    def read(number: Callable[[str], Any]) -> Callable[[str], Any]:
+        def checked(digits: str) -> Any:
+            try:
+                return number(digits)
+            except ValueError:
+                return _WRONG
+
+        return checked
+
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=lambda pairs: (
+                _WRONG if len(dict(pairs)) < len(pairs) else dict(pairs)
+            ),
+            parse_constant=lambda _: _WRONG,
+            parse_float=read(_finite),
+            parse_int=read(int),
+        )
+    except (RecursionError, ValueError):
+        return ""
+    return _at(value, lambda part: part is _WRONG)
+
+
+def _at(value: Any, is_wrong: Callable[[Any], bool]) -> str:
+    """`` (at /a/0)``: the JSON pointer to the first part that is wrong; empty for the whole."""
+    waiting = [("", value)]
+    while waiting:
+        pointer, part = waiting.pop()
+        if is_wrong(part):
+            return f" (at {pointer})" if pointer else ""
+        items: Iterable[tuple[Any, Any]] = ()
+        if isinstance(part, dict | list):
+            items = part.items() if isinstance(part, dict) else enumerate(part)
+        waiting += [
+            (f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}", each)
+            for key, each in items
+        ][::-1]
+    return ""
+
+
+def _holds_half(part: Any) -> bool:
+    """Whether a text, or a key of an object, holds half of a surrogate pair."""
+    texts = part if isinstance(part, dict) else [part]
+    return any(isinstance(text, str) and bool(_HALF.search(text)) for text in texts)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -28,6 +28,18 @@ def test_json_and_yaml_are_told_apart_by_content(tmp_path: Path, content: str) -
     assert document == Document({"a": [1]}, str(tmp_path / "catalog"))
 
 
+def test_yaml_may_begin_as_json_does_in_a_file_named_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.YAML"
+    path.write_text("{a: [1]}")
+    assert read_document(path).content == {"a": [1]}
+    path.write_text('{"a": NaN}')
+    with pytest.raises(CatalogError, match="NaN is not JSON"):
+        read_document(path)
+    path.write_text("{a: [}")
+    with pytest.raises(CatalogError, match="broken YAML"):
+        read_document(path)
+
+
 def test_json_lines_keep_the_line_of_each_object(tmp_path: Path) -> None:
     document = _read(tmp_path, '\n{"a": 1}\n\n{"a": 2}\n{"a": 3}\n')
     assert document.content == [{"a": 1}, {"a": 2}, {"a": 3}]
@@ -50,7 +62,7 @@ def test_gzipped_documents_are_read(tmp_path: Path) -> None:
         (b"\n\n", "the file is empty"),
         (b'{\n  "a": 1,\n}', "line 3, column 1: broken JSON: "),
         (b'{"a": 1}\n{"a"\n', "line 2: broken JSON at column 5: "),
-        (b"[1, NaN]", "NaN is not JSON"),
+        (b"[1, NaN]", "NaN is not JSON (at /1)"),
         (b"a: 1\nb: [", "line 3, column 1: broken YAML: "),
         (b"a: 1\na: 2", "line 2, column 1: the key 'a' stands twice in one mapping"),
         (b"a: 1\nb: \xe9\n", "line 2: the text is not UTF-8: save it as UTF-8"),

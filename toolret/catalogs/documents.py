@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -18,12 +19,15 @@ __all__ = ["MAX_YAML_BYTES", "read_document"]
 MAX_YAML_BYTES = 128 * 1024 * 1024
 """The largest YAML document that is read: that takes half a minute, and as JSON two seconds."""
 
+_YAML_NAME = re.compile(r"\.ya?ml(\.gz)?$", re.IGNORECASE)
+
 
 def read_document(path: str | Path) -> Document:
     """Read a file that holds JSON, YAML or JSON Lines and may be gzipped.
 
     Two or more lines of which the first is a whole JSON object are JSON Lines; else what begins
-    with a brace or bracket is JSON; anything else is YAML.
+    with a brace or bracket is JSON, or YAML that may begin so if the file is named ``.yaml``;
+    anything else is YAML.
 
     Raises:
         CatalogError: If the file cannot be read or parsed, is empty, or is larger than
@@ -51,8 +55,14 @@ def read_document(path: str | Path) -> Document:
             )
     text, size = _decoded(data, path), len(data)
     del data, read, filled  # of a large document there is no room for two copies and its values
-    is_json = text.lstrip().startswith(("{", "["))
-    return Document(_json(text, path) if is_json else _yaml(text, size, path), str(path))
+    if text.lstrip().startswith(("{", "[")):
+        try:
+            return Document(_json(text, path), str(path))
+        except CatalogError as exc:
+            is_yaml = _YAML_NAME.search(str(path)) is not None
+            if not (is_yaml and isinstance(exc.__cause__, json.JSONDecodeError)):
+                raise
+    return Document(_yaml(text, size, path), str(path))
 
 
 def _is_json_object(line: bytes) -> bool:
