@@ -101,6 +101,36 @@ def _contents(folder: str) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in Path(folder).iterdir()}
 
 
+def test_versions_of_one_api_are_told_apart_by_namespaces(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    names = ["v1.json", "v2.json", "v3=old.json"]
+    for name in names:
+        operation = {"operationId": "list", "summary": f"List things, as {name} does."}
+        api = {
+            "openapi": "3.1.0",
+            "info": {"title": "Shop API"},
+            "paths": {"/a": {"get": operation}},
+        }
+        (tmp_path / name).write_text(json.dumps(api))
+    paths = [str(tmp_path / name) for name in names]
+    place = ["--index", files["index"]]
+    assert main(["index", *paths[:2], *place]) == 1
+    assert (
+        "or read one catalog with a namespace= of its own (NAME=CATALOG" in capsys.readouterr().err
+    )
+    assert main(["index", paths[0], f"shop_v2={paths[1]}", *place]) == 0
+    assert capsys.readouterr().err.count("found ") == 2
+    assert main(["search", "list things", *place, "--keep-all", "--json"]) == 0
+    found = {hit["id"] for hit in json.loads(capsys.readouterr().out)}
+    assert found == {"shop.list", "shop_v2.list"}
+    assert (
+        main(["lint", f"old={paths[2]}", "--fail-on", "never"]) == 0
+    )  # a name with a sign of its own
+    assert main(["lint", paths[2], f"v1={paths[0]}", "--fail-on", "never"]) == 0
+    assert "in 2 tools" in capsys.readouterr().out
+
+
 def test_search_ranks_with_evidence(
     indexed: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

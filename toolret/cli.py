@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from toolret.console import add_index_options, learn, opened, positive
+from toolret.console import add_index_options, learn, load_catalogs, opened, positive
 from toolret.errors import ToolretError
 from toolret.evaluation.command import add_eval
 from toolret.lint.command import add_lint
@@ -66,7 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     index = commands.add_parser("index", help="read catalogs and demonstrations into an index")
-    index.add_argument("catalogs", nargs="+", metavar="CATALOG", type=Path)
+    index.add_argument(
+        "catalogs",
+        nargs="+",
+        metavar="CATALOG",
+        type=Path,
+        help="a file or folder; NAME=CATALOG gives its tools a namespace",
+    )
     index.add_argument("--demos", nargs="+", metavar="PATH", type=Path, default=[])
     index.add_argument(
         "--reembed", action="store_true", help="if it has another embedder's vectors"
@@ -98,10 +104,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _index(options: argparse.Namespace) -> None:
     # All input is read before anything is written: bad input leaves the index as it was.
-    from toolret.catalogs import load_tools
     from toolret.rows import load_demos
 
-    tools = load_tools(*options.catalogs)
+    tools = load_catalogs(options.catalogs)
     demos = load_demos(*options.demos)
     with opened(options) as index:
         reports = index.sync(tools, demos if options.demos else None)

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolret.errors import ToolretError
+from toolret.errors import CatalogError, ToolretError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
+    from toolret.catalogs import Catalog
     from toolret.index import Progress, ToolIndex
 
-__all__ = ["add_index_options", "check_target", "learn", "opened", "positive", "progress", "write"]
+__all__ = [
+    "add_index_options",
+    "check_target",
+    "learn",
+    "load_catalogs",
+    "opened",
+    "positive",
+    "progress",
+    "write",
+]
+
+
+_NAMED = re.compile(r"([\w.-]+)=(.+)")
 
 
 def add_index_options(
@@ -36,6 +50,28 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is less than 1")
     return number
+
+
+def load_catalogs(given: Sequence[Path]) -> Catalog:
+    """The tools of ``CATALOG`` and ``NAME=CATALOG`` arguments; a name is their namespace.
+
+    Raises:
+        CatalogError: If something cannot be used, or one id stands for two different tools.
+    """
+    from toolret.catalogs import Catalog, load_tools
+    from toolret.plain_rows import unique
+
+    read = [load_tools(path, namespace=space) for space, path in map(_spaced, given)]
+    tools = unique((tool for one in read for tool in one), error=CatalogError)
+    return Catalog(tools, found=[found for one in read for found in one.found])
+
+
+def _spaced(given: Path) -> tuple[str | None, Path]:
+    """The namespace that an argument names, and the path; what exists by its whole name is that."""
+    named = _NAMED.fullmatch(str(given))
+    if named is None or given.exists():
+        return None, given
+    return named[1], Path(named[2])
 
 
 def learn(index: ToolIndex) -> None:

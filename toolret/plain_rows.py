@@ -77,10 +77,15 @@ def unique(items: Iterable[_Item], *, error: type[InputError]) -> list[_Item]:
         if first != item:
             raise error(
                 f"the id {item.id!r} already stands for something else, given at "
-                f"{first.origin or 'an unknown place'}: give one of them another id",
+                f"{first.origin or 'an unknown place'}: {_way_out(item)}",
                 place=item.origin,
             )
     return list(kept.values())
+
+
+def _way_out(item: _Identified) -> str:
+    spaces = "or read one catalog with a namespace= of its own (NAME=CATALOG on the command line)"
+    return "give one of them another id" + (f", {spaces}" if isinstance(item, Tool) else "")
 
 
 def _permissions_to_row(permissions: Permissions) -> list[list[str]]:

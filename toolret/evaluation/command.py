@@ -15,6 +15,7 @@ from toolret.console import (
     add_index_options,
     check_target,
     learn,
+    load_catalogs,
     opened,
     positive,
     progress,
@@ -89,7 +90,6 @@ def _requirement(text: str) -> Requirement:
 
 
 def _eval(options: argparse.Namespace) -> None:
-    from toolret.catalogs import load_tools
     from toolret.evaluation.reports import missed, report_lines
     from toolret.evaluation.runs import run
     from toolret.evaluation.trec import trec_lines
@@ -102,7 +102,7 @@ def _eval(options: argparse.Namespace) -> None:
         if target:
             check_target(target)
     _check_depths(options.require, options.k)
-    tools = load_tools(*options.tools)
+    tools = load_catalogs(options.tools)
     demos = load_demos(*options.demos)
     requests = load_requests(*options.queries)
     generator = _generator(options)

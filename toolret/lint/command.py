@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from toolret.console import load_catalogs
 from toolret.errors import ToolretError
 from toolret.lint.findings import CHECKS, LEVELS, Finding
 
@@ -32,12 +33,11 @@ def add_lint(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _lint(options: argparse.Namespace) -> None:
-    from toolret.catalogs import load_tools
     from toolret.lint.checks import lint
 
     if unknown := [check for check in options.ignore if check not in CHECKS]:
         raise ToolretError(f"there is no check {unknown[0]!r}; there are {', '.join(CHECKS)}")
-    tools = load_tools(*options.catalogs)
+    tools = load_catalogs(options.catalogs)
     findings = [finding for finding in lint(tools) if finding.check not in options.ignore]
     if options.json:
         rows = [finding.to_json() for finding in findings]
