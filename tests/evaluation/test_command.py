@@ -116,17 +116,25 @@ def test_an_index_is_measured_and_never_changed(
     assert "give --tools, or --index" in capsys.readouterr().err
     assert main([*command, "--demos", str(demos), *place]) == 0  # a new one is made
 
-    for options in (queries, command, [*command, "--demos", str(demos)]):
+    whole = [*command, "--demos", str(demos)]
+    capsys.readouterr()
+    for options, counts in (
+        (queries, "3 tools, 1 demonstrations"),
+        (whole, "3 tools, 1 demonstrations"),
+        (command, "3 tools, 0 demonstrations"),
+    ):
         assert main([*options, *place]) == 0
-        assert capsys.readouterr().out.startswith("3 tools, 1 demonstrations, 2 requests")
-    demos.write_text('{"id": "other", "text": "stop", "tools": ["cancel"]}\n')
-    assert main([*command, "--demos", str(demos), *place]) == 1
-    assert "the index holds other demos than --demos gives" in capsys.readouterr().err
-    Path(tools).write_text(json.dumps(TOOLS[0]) + "\n")
-    assert main([*command, *place]) == 1
-    assert "the index holds other tools than --tools gives" in capsys.readouterr().err
+        printed = capsys.readouterr()
+        assert printed.out.startswith(f"{counts}, 2 requests")
+        assert ("a copy is measured" in printed.err) == (options == command)
+    with Path(tools).open("a") as file:
+        file.write('{"id": "ship", "name": "ship", "description": "Ship it."}\n')
+    assert main([*whole, *place]) == 0
+    assert capsys.readouterr().out.startswith("4 tools, 1 demonstrations, 2 requests")
     assert main([*queries, *place]) == 0
     assert capsys.readouterr().out.startswith("3 tools, 1 demonstrations, 2 requests")
+    assert main([*queries, "--demos", str(demos), *place]) == 1
+    assert "--demos goes with --tools" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--run", "--json"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,7 +60,7 @@ def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     add_index_options(
         command,
         required=False,
-        about="measure this index, made of --tools and --demos if it is new; none is ever changed",
+        about="keep the index here; one of something else than --tools and --demos give is copied",
     )
     writing = command.add_argument_group("queries written by an LLM")
     writing.add_argument("--strategy", metavar="S", help="rewrite, refine ...; see docs/queries.md")
@@ -98,6 +99,8 @@ def _eval(options: argparse.Namespace) -> None:
 
     if not (options.tools or options.index):
         raise InputError("nothing to measure: give --tools, or --index with an index")
+    if options.demos and not options.tools:
+        raise InputError("--demos goes with --tools: without them, an index is measured as it is")
     for target in (options.run, options.json, options.record):
         if target:
             check_target(target)
@@ -109,10 +112,8 @@ def _eval(options: argparse.Namespace) -> None:
     gold = {request.id: request.tools for request in requests}
     other = _other_run(options.against, gold) if options.against else None
     with tempfile.TemporaryDirectory() as scratch:
-        options.index = options.index or Path(scratch) / "index"
-        with opened(options, create=bool(tools)) as index:
-            _fill(index, tools, demos)
-            learn(index)
+        index = _measured(options, tools, demos, Path(scratch))
+        learn(index)
         with progress() as show:
             report = run(
                 ToolRetriever(index, llm=generator),
@@ -161,26 +162,36 @@ def _other_run(path: Path, gold: Mapping[str, Sequence[str]]) -> dict[str, list[
     return other
 
 
-def _fill(index: ToolIndex, tools: Sequence[Tool], demos: Sequence[Demo]) -> None:
-    """Put tools and demonstrations into a new index; another must hold the same already.
+def _measured(
+    options: argparse.Namespace, tools: Sequence[Tool], demos: Sequence[Demo], scratch: Path
+) -> ToolIndex:
+    """An index of what is given and no more; without tools the one that is there, as it is.
+
+    An index of something else is not changed: a copy is, which has most vectors already.
 
     Raises:
-        InputError: If it holds something else than what is given.
+        ToolretError: If an index cannot be read or made.
     """
-    if not len(index) and not index.demos:
-        index.sync(tools, demos)
-        return
-    held: Sequence[tuple[str, Sequence[Tool | Demo], Iterable[Tool | Demo]]] = (
-        ("tools", tools, index),
-        ("demos", demos, index.demos),
-    )
-    for option, given, known in held:
-        if given and {item.id: item for item in given} != {item.id: item for item in known}:
-            raise InputError(
-                f"{index.store.place}: the index holds other {option} than --{option} gives, and "
-                "eval changes no index: leave the option out to measure what it holds, bring it up "
-                "to date with toolret index, or name a new one"
+    if not options.tools:
+        with opened(options, create=False) as index:
+            return index
+    options.index = options.index or scratch / "index"
+    with opened(options) as index:
+        if _alike(tools, index) and _alike(demos, index.demos):
+            return index
+        if len(index) or index.demos:
+            print(
+                f"{options.index}: holds something else and stays so; a copy is measured",
+                file=sys.stderr,
             )
+            options.index = shutil.copytree(options.index, scratch / "copy")
+    with opened(options) as index:
+        index.sync(tools, demos, keep_recorded=False)
+        return index
+
+
+def _alike(given: Iterable[Tool | Demo], held: Iterable[Tool | Demo]) -> bool:
+    return {item.id: item for item in given} == {item.id: item for item in held}
 
 
 def _generator(options: argparse.Namespace) -> StrategyQueries:
