@@ -92,6 +92,39 @@ def test_a_tool_lies_where_its_views_do() -> None:
     assert not TOOLS.embed([], embedder).size
 
 
+class Deaf(HashedWordsEmbedder):
+    """Has never heard of a ping."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        known = (self.embed_query(text) for text in texts)
+        return [
+            [0.0] * self.dimensions if text == "ping" else vector
+            for text, vector in zip(texts, known, strict=True)
+        ]
+
+
+def test_a_tool_of_which_the_embedder_knows_nothing_is_zeros_and_spoils_no_score(
+    tmp_path: Path,
+) -> None:
+    index = ToolIndex(tmp_path, embedder=Deaf())
+    index.sync_tools([tool("ping"), tool("cancel_order", "Cancel an order."), tool("...")])
+    zeros = ~index.snapshot.tools.vectors.any(axis=1)
+    assert dict(zip(index.snapshot.tools.ids, zeros.tolist(), strict=True)) == {
+        "...": False,
+        "cancel_order": False,
+        "ping": True,
+    }
+    found = ToolRetriever(index).search("cancel my order", keep_all=True)
+    assert np.isfinite([hit.score for hit in found]).all()
+    assert found[0].tool.id == "cancel_order"
+
+
+def test_texts_that_say_nothing_are_zeros() -> None:
+    embedder = RoleEmbedder(HashedWordsEmbedder(dimensions=8))
+    assert TOOLS.embed(["\n", "\n"], embedder).tolist() == [[0.0] * 8] * 2
+    assert [any(row) for row in TOOLS.embed(["\n", "ping\n"], embedder)] == [False, True]
+
+
 def test_a_demonstration_of_several_lines_is_one_text() -> None:
     embedder = RoleEmbedder(HashedWordsEmbedder())
     text = "my order is late\n\ncancel it"

@@ -53,6 +53,8 @@ def test_many_long_parameter_descriptions_are_cut_to_one_length() -> None:
 def test_what_is_missing_is_left_out() -> None:
     assert tool_text(tool("ping")) == "ping"
     assert tool_text(tool("ping", parameters={"properties": None})) == "ping"
+    assert tool_text(tool("...", id="dots")) == "..."
+    assert tool_text(tool(" ", id="blank")) == "blank"
 
 
 def test_the_views_of_a_tool_are_lines_and_the_first_is_the_whole() -> None:

@@ -17,6 +17,7 @@ from toolret.plain_rows import demo_to_row, tool_to_row
 from toolret.records import Kind, Record, record_key
 from toolret.texts import VIEW_WEIGHTS, tool_views
 from toolret.types import Call, Demo, JsonObject, Permissions, Tool
+from toolret.unit_vectors import unit
 from toolret.vectors import vector_key
 
 __all__ = ["DEMOS", "TOOLS", "Form", "Item", "Items", "Shelf", "Snapshot"]
@@ -151,7 +152,7 @@ class Form(Generic[Item]):
         """Unit vectors of such texts: shape ``(texts, dimensions)``, float32.
 
         That of a text of several lines has the direction of the weighed sum of theirs; empty lines
-        say nothing.
+        say nothing, and a text without any other is zeros.
 
         Raises:
             EmbedderError: As ``RoleEmbedder.embed`` does.
@@ -159,15 +160,15 @@ class Form(Generic[Item]):
         if self.weights is None or not texts:
             return embedder.embed(texts, self.role)
         lines = [text.split("\n") for text in texts]
-        distinct = list(dict.fromkeys(line for some in lines for line in some if line))
+        # If none says anything, an empty one tells how many dimensions there are.
+        distinct = list(dict.fromkeys(line for some in lines for line in some if line)) or [""]
         vectors = embedder.embed(distinct, self.role)
         rows = {line: row for row, line in enumerate(distinct)}
         places = np.array([[rows.get(line, 0) for line in some] for some in lines])
         said = np.array([[line != "" for line in some] for some in lines])
         counts = said * np.array(self.weights, dtype=np.float32)
         sums = np.einsum("tv,tvd->td", counts, vectors[places])
-        unit: Vectors = sums / np.linalg.norm(sums, axis=1, keepdims=True)
-        return unit
+        return unit(sums)
 
 
 def _tool(row: JsonObject) -> Tool:

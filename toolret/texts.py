@@ -54,11 +54,13 @@ def _split_case(run: str) -> Iterator[str]:
 def tool_text(tool: Tool) -> str:
     """A tool as one line of text: where it belongs, its name, what it does, its parameters.
 
-    What tells tools apart comes first, since embedding models read only so far.
+    What tells tools apart comes first, since embedding models read only so far. A tool of which
+    that leaves nothing, such as one that is called ``...``, reads as its name or id.
     """
     parts = [split_identifier(tool.namespace), split_identifier(tool.name), tool.description]
     parts += [f"{split_identifier(name)} {text}".strip() for name, text in _parameter_texts(tool)]
-    return ". ".join(part.strip().rstrip(".") for part in parts if part.strip())
+    said = ". ".join(part.strip().rstrip(".") for part in parts if part.strip())
+    return said or tool.name.strip() or tool.id
 
 
 def tool_views(tool: Tool) -> str:
