@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import threading
 import time
@@ -192,6 +193,33 @@ async def test_an_event_loop_is_not_kept_from_other_work(tmp_path: Path) -> None
     probing.cancel()
     assert len(worked) > 20
     assert max(worked) < _LONGEST_LAG
+
+
+def test_a_copy_that_was_put_back_is_read_once(
+    index: ToolIndex, tools: list[Tool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, copy = index.store.folder, tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    index.add_tools([tool("ping_host", "Ping a host of the network.")])
+    retriever = ToolRetriever(index)
+    assert retriever.search("ping a host")[0].tool.id == "ping_host"
+    shutil.rmtree(folder)
+    shutil.copytree(copy, folder)
+    made: list[Snapshot] = []
+
+    def counted(index: ToolIndex, snapshot: Snapshot) -> Reader:
+        made.append(snapshot)
+        return Reader(index, snapshot)
+
+    monkeypatch.setattr(latest, "Reader", counted)
+    for _ in range(3):
+        index._look_at = 0  # as if half a second had passed
+        if index.stale():
+            retriever._latest._follow()
+        assert {hit.tool.id for hit in retriever.search("ping a host", keep_all=True)} == {
+            found.id for found in tools
+        }
+    assert len(made) == 1
 
 
 def test_what_another_process_wrote_and_cannot_be_used_is_said_once(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -309,6 +310,47 @@ def test_refresh_sees_what_another_object_wrote(tmp_path: Path, tools: list[Tool
     assert len(reader) == 4
     reader._look_at = 0
     assert not reader.stale()
+
+
+def test_an_index_that_is_built_again_or_put_back_is_seen(
+    tmp_path: Path, tools: list[Tool]
+) -> None:
+    folder, copy = tmp_path / "index", tmp_path / "copy"
+    reader, writer = (ToolIndex(folder, embedder=HashedWordsEmbedder()) for _ in range(2))
+
+    def stale() -> bool:
+        reader._look_at = 0  # as if half a second had passed
+        return reader.stale()
+
+    writer.sync_tools(tools[:1])
+    shutil.copytree(folder, copy)
+    writer.sync_tools(tools)
+    assert len(reader) == 4
+    shutil.rmtree(folder)
+    assert not stale()  # there is nothing yet to be read in its place
+    shutil.copytree(copy, folder)
+    assert stale()
+    reader.refresh()
+    assert [found.id for found in reader] == [tools[0].id]
+    assert not stale()
+    shutil.rmtree(folder)
+    ToolIndex(folder, embedder=HashedWordsEmbedder()).sync_tools(tools[2:])
+    assert stale()
+    reader.refresh()
+    assert {found.id for found in reader} == {found.id for found in tools[2:]}
+    assert not stale()
+
+
+def test_what_was_read_earlier_does_not_replace_what_was_read_later(
+    tmp_path: Path, tools: list[Tool]
+) -> None:
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync_tools(tools)
+    earlier = index.read_latest()
+    index.remove_tools([tools[0].id])
+    later = index.read_latest()
+    assert index.show(later) is later
+    assert index.show(earlier) is later
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:

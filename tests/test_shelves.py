@@ -108,7 +108,7 @@ def test_a_tool_of_which_the_embedder_knows_nothing_is_zeros_and_spoils_no_score
 ) -> None:
     index = ToolIndex(tmp_path, embedder=Deaf())
     index.sync_tools([tool("ping"), tool("cancel_order", "Cancel an order."), tool("...")])
-    zeros = ~index.snapshot.tools.vectors.any(axis=1)
+    zeros = np.logical_not(index.snapshot.tools.vectors.any(axis=1))
     assert dict(zip(index.snapshot.tools.ids, zeros.tolist(), strict=True)) == {
         "...": False,
         "cancel_order": False,

@@ -102,6 +102,7 @@ def read_checked(
         ordered = [records[place] for place in arrays["order"].tolist()]
         contents[kind] = Contents(
             generation=head.generation,
+            digest=head.digest,
             changes=head.changes,
             space=head.space,
             records={record.key: record for record in ordered},

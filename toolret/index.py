@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import count
 from pathlib import Path
 
 from toolret.embedders import Embedder, Instructions, RoleEmbedder, resolve_embedder
@@ -60,6 +61,7 @@ class ToolIndex:
         )
         self._snapshot: Snapshot | None = None
         self._showing = threading.Lock()
+        self._readings = count(1)
         self._look_at = 0.0
         self._check_place(create=create)
         self.embedder = resolve_embedder(embedder, instructions=instructions)
@@ -191,9 +193,10 @@ class ToolIndex:
         self.show(self.read_latest())
 
     def stale(self) -> bool:
-        """Whether there is something newer to be seen; looks for it twice a second at most.
+        """Whether there is something else to be seen; looks for it twice a second at most.
 
-        Costs next to nothing, and is False where it cannot be told.
+        Costs next to nothing, and is False where it cannot be told. An index that is gone may be
+        about to be built again: what was read of it stays.
         """
         now = time.monotonic()
         if self._snapshot is None or now < self._look_at:
@@ -203,20 +206,23 @@ class ToolIndex:
             latest = self._store.generations(timeout=0)
         except StoreError:
             return False  # somebody is committing, or what there is cannot be read
-        return latest != self._snapshot.generations
+        return any(number for number, _ in latest) and latest != self._snapshot.generations
 
     def read_latest(self) -> Snapshot:
         """The index as it is now, which ``show`` makes ``snapshot``.
 
         Raises what ``refresh`` raises.
         """
-        return self._collections.read(self._snapshot)
+        return self._collections.read(self._snapshot, next(self._readings))
 
     def show(self, snapshot: Snapshot) -> Snapshot:
-        """Make this the ``snapshot``, unless there is a newer one by now; the one that it is."""
+        """Make this the ``snapshot``, unless one was read later; the one that it is.
+
+        Which is newer is not told by the generations: a copy that was put back has lower ones.
+        """
         with self._showing:
             shown = self._snapshot
-            if shown is None or shown.generations <= snapshot.generations:
+            if shown is None or shown.reading <= snapshot.reading:
                 self._snapshot = shown = snapshot
             return shown
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 __all__ = [
     "KINDS",
     "Contents",
+    "Generation",
     "Kind",
     "Record",
     "Store",
@@ -31,6 +32,11 @@ Kind: TypeAlias = Literal["tools", "demos"]
 """The two collections of an index."""
 
 KINDS: Final[tuple[Kind, ...]] = ("tools", "demos")
+
+
+Generation: TypeAlias = tuple[int, str]
+"""How many syncs changed a collection, and a digest of what the last one left: an index that is
+built again, or of which a copy is put back, counts from where it began."""
 
 
 class Record(NamedTuple):
@@ -60,6 +66,7 @@ class Contents:
 
     Attributes:
         generation: How many syncs changed it; 0 for a collection that has had none.
+        digest: Of what the last of them left; empty for a collection that has had none.
         changes: How many records all of them together added or removed.
         space: The identity of its vectors; empty where there are none.
         records: By key, in order of their ids.
@@ -69,6 +76,7 @@ class Contents:
     """
 
     generation: int = 0
+    digest: str = ""
     changes: int = 0
     space: str = ""
     records: Mapping[str, Record] = field(default_factory=dict)
@@ -144,8 +152,8 @@ class Store(Protocol):
         """Raise ``StoreError`` if a new index should not be made here."""
         ...
 
-    def generations(self, *, timeout: float = ...) -> tuple[int, ...]:
-        """The number of each collection's last change; with no time to spare, as last heard."""
+    def generations(self, *, timeout: float = ...) -> tuple[Generation, ...]:
+        """Of each collection; with no time to spare, as last heard."""
         ...
 
     def spaces(self) -> Mapping[Kind, str]:

@@ -14,7 +14,7 @@ import numpy as np
 from toolret.embedders import Role, RoleEmbedder, Vectors
 from toolret.errors import CatalogError, DemoError, InputError
 from toolret.plain_rows import demo_to_row, tool_to_row
-from toolret.records import Kind, Record, record_key
+from toolret.records import Generation, Kind, Record, record_key
 from toolret.texts import VIEW_WEIGHTS, tool_views
 from toolret.types import Call, Demo, JsonObject, Permissions, Tool
 from toolret.unit_vectors import unit
@@ -107,12 +107,14 @@ class Snapshot:
     Attributes:
         tools: The tools.
         demos: The demonstrations.
-        generations: The number of each one's last change.
+        generations: Of each one, which tell whether something else is there by now.
+        reading: The number of the reading that found it: one that began later found nothing older.
     """
 
     tools: Shelf[Tool]
     demos: Shelf[Demo]
-    generations: tuple[int, ...] = ()
+    generations: tuple[Generation, ...] = ()
+    reading: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from toolret import database
 from toolret.checked import keep_checked, read_checked
 from toolret.errors import StoreError, StoreLockedError
-from toolret.records import KINDS, Contents, Kind, Record
+from toolret.records import KINDS, Contents, Generation, Kind, Record
 from toolret.tables import (
     Head,
     put_records,
@@ -94,8 +94,8 @@ class FolderStore:
                 f"{self.folder}: holds something that is no index; name an empty or a new folder"
             )
 
-    def generations(self, *, timeout: float = database.BUSY_SECONDS) -> tuple[int, ...]:
-        """The number of each collection's last change; reads one page of the file.
+    def generations(self, *, timeout: float = database.BUSY_SECONDS) -> tuple[Generation, ...]:
+        """Of each collection; reads one page of the file.
 
         Args:
             timeout: Seconds to wait while another process commits.
@@ -103,7 +103,7 @@ class FolderStore:
         Raises:
             StoreError: If the file cannot be read.
         """
-        return tuple(head.generation for head in self._heads(timeout).values())
+        return tuple((head.generation, head.digest) for head in self._heads(timeout).values())
 
     def spaces(self) -> dict[Kind, str]:
         """The identity of each collection's vectors; empty where there are none."""

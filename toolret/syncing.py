@@ -73,11 +73,12 @@ class Collections:
         for form in (TOOLS, DEMOS):
             self._check_space(form, spaces[form.kind])
 
-    def read(self, before: Snapshot | None) -> Snapshot:
+    def read(self, before: Snapshot | None, number: int) -> Snapshot:
         """The latest complete sync; vectors that are lost are embedded again.
 
         Args:
             before: What was read last: what has not changed since is taken from it.
+            number: Of this reading.
 
         Raises:
             EmbedderMismatchError: If it was embedded by another embedder.
@@ -88,7 +89,8 @@ class Collections:
             return Snapshot(
                 tools=self._shelf(TOOLS, contents["tools"], before.tools if before else None),
                 demos=self._shelf(DEMOS, contents["demos"], before.demos if before else None),
-                generations=tuple(contents[kind].generation for kind in KINDS),
+                generations=tuple((contents[k].generation, contents[k].digest) for k in KINDS),
+                reading=number,
             )
 
     def reembed(self) -> None:

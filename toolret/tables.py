@@ -137,6 +137,7 @@ class _Shelf:
         """All that was found."""
         return Contents(
             generation=head.generation,
+            digest=head.digest,
             changes=head.changes,
             space=head.space,
             records={record.key: record for record in self._records},

@@ -16,13 +16,14 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolret.errors import StoreError
-from toolret.records import KINDS, Kind, Record
+from toolret.records import KINDS, Generation, Kind, Record
 from toolret.stores.engines import Document, Fields
 
 __all__ = [
@@ -68,6 +69,11 @@ class Part:
     space: str = ""
     pages: tuple[str, ...] = ()
 
+    @property
+    def digest(self) -> str:
+        """What tells it from any other: no name of a page is used twice."""
+        return sha256("\n".join(self.pages).encode()).hexdigest() if self.generation else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -87,6 +93,11 @@ class Head:
     def pages(self) -> set[str]:
         """Names of the pages of both collections."""
         return {name for part in self.parts.values() for name in part.pages}
+
+    @property
+    def generations(self) -> tuple[Generation, ...]:
+        """Of each collection."""
+        return tuple((self.parts[kind].generation, self.parts[kind].digest) for kind in KINDS)
 
     @staticmethod
     def name(number: int) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from toolret.errors import StoreError, StoreLockedError
-from toolret.records import KINDS, Contents, Kind, Record, TextVectors
+from toolret.records import KINDS, Contents, Generation, Kind, Record, TextVectors
 from toolret.stores import ledger
 from toolret.stores.cache import RecordCache, cache_folder
 from toolret.stores.claims import Beating, claim_next
@@ -76,7 +76,7 @@ class RemoteStore:
         self._reading = threading.Lock()
         self._writing = threading.RLock()
         self._change: Change | None = None
-        self._heard: tuple[int, ...] | None = None
+        self._heard: tuple[Generation, ...] | None = None
         self._listening = threading.Lock()
 
     @property
@@ -91,15 +91,15 @@ class RemoteStore:
     def check_new(self) -> None:
         """Other data in the same engine does not matter."""
 
-    def generations(self, *, timeout: float = math.inf) -> tuple[int, ...]:
-        """The number of each collection's last change.
+    def generations(self, *, timeout: float = math.inf) -> tuple[Generation, ...]:
+        """Of each collection.
 
         Args:
             timeout: Seconds to wait. With 0 it is what was heard last, and the engine is asked
                 beside the caller, so that no request waits for a network.
         """
         if timeout > 0:
-            return _generations(self._newest())
+            return self._newest().generations
         if self._listening.acquire(blocking=False):
             threading.Thread(target=self._listen, daemon=True).start()
         return self._heard or self._state.generations
@@ -197,7 +197,7 @@ class RemoteStore:
     def _listen(self) -> None:
         try:
             with suppress(StoreError):
-                self._heard = _generations(self._newest())
+                self._heard = self._newest().generations
         finally:
             self._listening.release()
 
@@ -251,6 +251,7 @@ class RemoteStore:
         vectors = [found[record.vector_key][1] for record in kept]
         return Contents(
             generation=part.generation,
+            digest=part.digest,
             changes=part.changes,
             space=part.space if kept else "",
             records={record.key: record for record in kept},
@@ -322,7 +323,3 @@ class RemoteStore:
             self._clean(made)
         except StoreError as error:
             _log.warning("%s: synced, but not tidied up: %s", self.place, error)
-
-
-def _generations(head: Head) -> tuple[int, ...]:
-    return tuple(head.parts[kind].generation for kind in KINDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from toolret.records import KINDS, Contents, Kind
+from toolret.records import KINDS, Contents, Generation, Kind
 from toolret.stores.ledger import Head
 
 __all__ = ["State"]
@@ -38,6 +38,6 @@ class State:
         return found and len(self.contents[kind].records) == len(self.names(kind))
 
     @property
-    def generations(self) -> tuple[int, ...]:
-        """The number of each collection's last change."""
-        return tuple(self.head.parts[kind].generation for kind in KINDS)
+    def generations(self) -> tuple[Generation, ...]:
+        """Of each collection."""
+        return self.head.generations
