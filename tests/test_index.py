@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from toolret.errors import (
 )
 from toolret.index import SyncReport, ToolIndex
 from toolret.shelves import TOOLS
+from toolret.store import FolderStore
 from toolret.testing import HashedWordsEmbedder
 from toolret.texts import tool_views
 from toolret.types import Demo, Tool
@@ -287,6 +289,43 @@ def test_an_index_that_was_embedded_again_elsewhere_is_not_mixed(
     with pytest.raises(EmbedderMismatchError):
         index.refresh()
     assert index.snapshot.tools.vectors.shape == (4, 64)
+
+
+def test_a_sync_that_comes_before_the_lock_of_a_reembedding_is_not_lost(
+    tmp_path: Path, tools: list[Tool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = ToolIndex(tmp_path, embedder=HashedWordsEmbedder(dimensions=64))
+    writer.sync_tools(tools)
+    together = FolderStore.together
+    late = [tool("late")]
+
+    def after_another(self: FolderStore) -> AbstractContextManager[object]:
+        if late:
+            writer.add_tools([late.pop()])
+        return together(self)
+
+    monkeypatch.setattr(FolderStore, "together", after_another)
+    embedder = HashedWordsEmbedder(dimensions=32)
+    assert "late" in ToolIndex(tmp_path, embedder=embedder, reembed=True)
+
+
+def test_what_fails_in_the_callers_own_code_is_the_callers_error(
+    tmp_path: Path, tools: list[Tool]
+) -> None:
+    def read() -> Iterator[Tool]:
+        yield tools[0]
+        yield tool((tmp_path / "absent.txt").read_text())
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    with pytest.raises(FileNotFoundError, match=r"absent\.txt"):
+        index.sync_tools(read())
+    telling = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder(), progress=full)
+    with pytest.raises(OSError, match="No space left"):
+        telling.sync_tools(tools)
+    assert len(index) == 0
 
 
 def test_progress_is_told(tmp_path: Path) -> None:

@@ -70,16 +70,19 @@ def create(path: Path) -> None:
         StoreError: If it cannot be written.
     """
     fresh = path.with_name(f"{path.name}.new")
-    with _mapped(path):
-        for left in (fresh, fresh.with_name(f"{fresh.name}-journal")):
-            left.unlink(missing_ok=True)
-        connection = sqlite3.connect(fresh)
-        try:
-            connection.executescript(_SCHEMA)
-        finally:
-            connection.close()
-        fresh.replace(path)
-        _sync_folder(path.parent)
+    try:
+        with _mapped(path):
+            for left in (fresh, fresh.with_name(f"{fresh.name}-journal")):
+                left.unlink(missing_ok=True)
+            connection = sqlite3.connect(fresh)
+            try:
+                connection.executescript(_SCHEMA)
+            finally:
+                connection.close()
+            fresh.replace(path)
+            _sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be used: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -161,7 +164,10 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def _mapped(path: Path) -> Iterator[None]:
-    """Errors of SQLite and the disk as ours, with the file and the way out."""
+    """Errors of SQLite as ours, with the file and the way out.
+
+    No others: what callers do inside, such as reading the tools from a file, has its own.
+    """
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -176,8 +182,6 @@ def _mapped(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: cannot be used: {error}") from error
     except sqlite3.DatabaseError as error:
         raise _damaged(path, str(error)) from error
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be used: {error.strerror or error}") from error
 
 
 def _damaged(path: Path, problem: str) -> StoreError:

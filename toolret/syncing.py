@@ -95,8 +95,8 @@ class Collections:
 
     def reembed(self) -> None:
         """Embed anew what another embedder had embedded."""
-        contents = self._store.load()
         with self._store.together():
+            contents = self._store.load()
             self._reembed(TOOLS, contents["tools"])
             self._reembed(DEMOS, contents["demos"])
 
