@@ -23,6 +23,9 @@ def test_words_are_split_stemmed_and_free_of_stop_words() -> None:
 def test_scripts_without_spaces_are_read_in_pairs() -> None:
     assert words("查询天气 ok") == ["查询", "询天", "天气", "ok"]
     assert words("天") == ["天"]
+    assert words("订明天3点的会") == ["订明", "明天", "3", "点的", "的会"]
+    assert words("スター・ウォーズ") == ["スタ", "ター", "ウォ", "ォー", "ーズ"]
+    assert words("查询API接口v2") == ["查询", "api", "接口", "v", "2"]
 
 
 def test_an_invoice_finds_list_invoices() -> None:

@@ -27,7 +27,7 @@ _B = 0.75
 """The usual values of BM25 (Robertson and Zaragoza, 2009), which bm25s has too."""
 
 _TOKEN = re.compile(r"[^\W_]+")
-_IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+_IDEOGRAPHS = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)")
 """Scripts written without spaces; their runs are read as overlapping pairs of characters."""
 
 _STOP_WORDS = frozenset(
@@ -49,10 +49,11 @@ def words(text: str) -> list[str]:
     """The words of a text for BM25: identifiers split, stop words dropped, English stems."""
     found: list[str] = []
     for token in _TOKEN.findall(text):
-        if _IDEOGRAPHS.fullmatch(token):
-            found += [token[i : i + 2] for i in range(max(1, len(token) - 1))]
-        else:
-            found += split_identifier(token).lower().split()
+        for place, run in enumerate(_IDEOGRAPHS.split(token)):
+            if place % 2:
+                found += [run[i : i + 2] for i in range(max(1, len(run) - 1))]
+            else:
+                found += split_identifier(run).lower().split()
     stems: list[str] = _stemmer().stemWords([word for word in found if word not in _STOP_WORDS])
     return stems
 
@@ -179,13 +180,13 @@ def name_shares(names: Sequence[str], texts: Sequence[Sequence[str]]) -> Posting
     entries: list[tuple[int, int, float]] = []
     for place, name in enumerate(names):
         if name not in split:
-            rarity = {
+            rarities = {
                 word: math.log1p(len(texts) / (frequency[word] + 0.5)) for word in set(words(name))
             }
-            total = sum(rarity.values())
+            total = sum(rarities.values())
             split[name] = [
                 (numbers.setdefault(word, len(numbers)), weight / total)
-                for word, weight in rarity.items()
+                for word, weight in rarities.items()
             ]
         entries += [(number, place, share) for number, share in split[name]]
     word = np.array([number for number, _, _ in entries], dtype=np.int64)
