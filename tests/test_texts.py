@@ -50,6 +50,12 @@ def test_many_long_parameter_descriptions_are_cut_to_one_length() -> None:
     assert sum(said(*[500] * 40)) <= 1_500
 
 
+def test_a_long_parameter_description_without_spaces_is_cut_anywhere() -> None:
+    properties = {"a": {"description": "查询" * 1_000}, "b": {"description": "word " * 300}}
+    text = tool_text(tool("t", parameters={"properties": properties}))
+    assert text == f"t. a {'查询' * 375}. b {'word ' * 149}word"
+
+
 def test_what_is_missing_is_left_out() -> None:
     assert tool_text(tool("ping")) == "ping"
     assert tool_text(tool("ping", parameters={"properties": None})) == "ping"

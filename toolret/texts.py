@@ -18,8 +18,9 @@ __all__ = [
 ]
 
 RENDERER_VERSION = "3"
-"""Part of the identity of a vector: raise it when ``tool_views`` writes anything differently, or
-when ``VIEW_WEIGHTS`` change."""
+"""Part of the identity of a vector: raise it when ``tool_views`` writes most tools differently, or
+when ``VIEW_WEIGHTS`` change. The text is part of it too: where a few read differently, the next
+sync embeds those anew, and raising it would have all embedded anew."""
 
 VIEW_WEIGHTS = (1.0, 0.35)
 """What each view of a tool counts in its vector: all that is said of it, and what it does, which
@@ -83,7 +84,9 @@ def _parameter_texts(tool: Tool) -> Iterator[tuple[str, str]]:
         texts[str(name)] = " ".join(text.split()) if isinstance(text, str) else ""
     longest = _longest([len(text) for text in texts.values()], _PARAMETERS_TEXT)
     for name, text in texts.items():
-        yield name, text if len(text) <= longest else text[:longest].rpartition(" ")[0]
+        cut = text[:longest]
+        # In a script without spaces, any character may be the last.
+        yield name, text if cut == text else cut.rpartition(" ")[0] or cut
 
 
 def _longest(lengths: Sequence[int], most: int) -> int:
