@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import demo, tool
+from toolret import learning
 from toolret.cosines import (
     DEFAULT_SCALE,
     CosineScale,
@@ -22,6 +23,8 @@ from toolret.learning import prior_for
 from toolret.need import COSINES, INPUTS, Need
 from toolret.ranking import FEATURES
 from toolret.retriever import ToolRetriever
+from toolret.testing import HashedWordsEmbedder
+from toolret.types import Tool
 from toolret.weighing import contributions
 
 
@@ -74,6 +77,24 @@ def test_another_scale_gives_the_same_contributions() -> None:
     inputs = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7], dtype=np.float32)
     other = np.where(np.arange(INPUTS) < COSINES, here.equivalent(inputs), inputs)
     assert rescale_need(need, here).odds(other) == pytest.approx(need.odds(inputs), abs=1e-4)
+
+
+def test_a_copy_is_as_near_as_can_be_to_any_embedder() -> None:
+    assert DEFAULT_SCALE.alike(0.95) == pytest.approx(0.95)
+    for scale in (CosineScale(0.7, 0.9), CosineScale(0.0, 0.1), CosineScale(-0.1, 0.6)):
+        assert scale.alike(1) == 1
+        assert scale.alike(DEFAULT_SCALE.typical) == pytest.approx(scale.typical)
+        assert scale.alike(0.85) < scale.alike(0.95) < 1
+
+
+def test_copies_of_a_demonstration_are_shown_once_whatever_the_embedder(
+    tmp_path: Path, tools: list[Tool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning, "measure_cosines", lambda _: CosineScale(0.3, 0.7))
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync(tools, [demo(f"d{i}", "please stop my purchase", "cancel_order") for i in range(5)])
+    shown = ToolRetriever(index).select("please stop the purchase").demos
+    assert len(shown) == 1
 
 
 def test_an_embedder_without_meaning_leaves_the_ranking_to_the_words(tmp_path: Path) -> None:

@@ -105,6 +105,14 @@ class CosineScale:
         """What a cosine of the default embedder is here."""
         return self.typical + (cosine - DEFAULT_SCALE.typical) * self.stretch
 
+    def alike(self, cosine: float) -> float:
+        """What a cosine of texts that are nearly the same is here.
+
+        Not what ``equivalent`` says: however the cosines of requests and tools are spread, that of
+        a text with itself is 1.
+        """
+        return 1 - (1 - cosine) * (1 - self.typical) / (1 - DEFAULT_SCALE.typical)
+
 
 DEFAULT_SCALE = CosineScale(0.0121, 0.2842)
 """That of the default embedder, with which the prior was fitted and all constants were chosen."""

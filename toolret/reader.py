@@ -186,8 +186,8 @@ class Reader:
             vectors @ vectors.T,
             most=most,
             related=self.fit.related,
-            near_copy=cosines.equivalent(NEAR_COPY),
-            confusable=cosines.equivalent(CONFUSABLE),
+            near_copy=cosines.alike(NEAR_COPY),
+            confusable=cosines.alike(CONFUSABLE),
             may_show=may_show,
             among=self.searcher.layout.uses.members(np.array(positions)),
         )
