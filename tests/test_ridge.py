@@ -19,11 +19,11 @@ def test_the_weights_predict_what_is_linear_in_the_vectors() -> None:
     assert predicted == pytest.approx(queries @ truth, abs=0.05)
 
 
-def test_leaving_out_is_the_same_as_never_having_had() -> None:
+@pytest.mark.parametrize("left_out", [[3, 17, 18], list(range(0, 40, 3)), list(range(40))])
+def test_leaving_out_is_the_same_as_never_having_had(left_out: list[int]) -> None:
     demos, queries = vectors(40, seed=0), vectors(5, seed=1)
-    left_out = np.array([3, 17, 18])
     ridge = fit_ridge(demos)
-    changed = without(ridge, ridge_weights(ridge, queries), left_out)
+    changed = without(ridge, ridge_weights(ridge, queries), np.array(left_out))
     kept = np.setdiff1d(np.arange(40), left_out)
     assert not changed[left_out].any()
     assert changed[kept] == pytest.approx(ridge_weights(fit_ridge(demos[kept]), queries), abs=1e-4)

@@ -54,10 +54,16 @@ def ridge_weights(ridge: Ridge, queries: Floats) -> Floats:
 def without(ridge: Ridge, weights: Floats, left_out: Ints) -> Floats:
     """The weights as they were if some demonstrations had not been there; theirs are 0.
 
-    Exact, by the Sherman-Morrison-Woodbury identity, at the cost of the few that are left out.
+    Exact, by the Sherman-Morrison-Woodbury identity, at the cost of those that are left out or, if
+    they are more than that, of the dimensions.
     """
-    reach = ridge.solved @ ridge.vectors[left_out].T
-    rest = np.eye(len(left_out)) - reach[left_out]
-    changed = weights + reach @ np.linalg.solve(rest, weights[left_out])
+    vectors, solved, theirs = ridge.vectors[left_out], ridge.solved, weights[left_out]
+    if len(left_out) <= vectors.shape[1]:
+        reach = solved @ vectors.T
+        rest = np.eye(len(left_out)) - reach[left_out]
+        changed = weights + reach @ np.linalg.solve(rest, theirs)
+    else:
+        rest = np.eye(vectors.shape[1]) - vectors.T @ solved[left_out]
+        changed = weights + solved @ np.linalg.solve(rest, vectors.T @ theirs)
     changed[left_out] = 0
     return np.asarray(changed, dtype=np.float32)
