@@ -4,7 +4,9 @@ import asyncio
 import math
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +22,7 @@ from toolret.queries import StrategyQueries
 from toolret.retriever import ToolRetriever
 from toolret.selection import Selection
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply, ScriptedChatModel
-from toolret.tokens import TokenCounter, estimate_tokens
+from toolret.tokens import TokenCounter, estimate_tokens, token_counter
 from toolret.types import Demo, Tool
 
 
@@ -258,6 +260,23 @@ def test_targets_decide_which_requests_get_tools(index: ToolIndex) -> None:
     for wrong in ({"min_recall": 99}, {"min_precision": -0.1}):
         with pytest.raises(ValueError, match="a share from 0 to 1"):
             ToolRetriever(index, **wrong)
+
+
+def test_a_counter_need_not_be_hashable(index: ToolIndex) -> None:
+    @dataclass
+    class Characters:
+        encoding: str = "characters"
+        exact: bool = True
+
+        def count(self, text: str) -> int:
+            return len(text)
+
+    request = "give the money back"
+    retriever = ToolRetriever(index, counter=cast("TokenCounter", Characters()))
+    first = retriever.select(request)
+    assert retriever.select(request).packed is first.packed
+    retriever.counter = token_counter()
+    assert retriever.select(request).packed is not first.packed
 
 
 def test_a_note_says_that_the_budget_does_not_hold_the_first_tool(tmp_path: Path) -> None:

@@ -315,7 +315,8 @@ class ToolRetriever:
         # Another time, a test of tools or a reranker may say something else.
         if not (callable(allow) or isinstance(allow, str) or self.reranker):
             granted = None if allow is None else frozenset(allow)
-            key = (request.text, generated.queries, generated.note, granted, limits, self.counter)
+            counter = id(self.counter)  # anybody's, which need not be hashable
+            key = (request.text, generated.queries, generated.note, granted, limits, counter)
             if known := reader.answers.get(key):
                 seconds = dict.fromkeys(known.seconds, 0.0)
                 seconds["queries"] = time.perf_counter() - started
