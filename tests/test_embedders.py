@@ -3,12 +3,16 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import huggingface_hub
 import numpy as np
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from openai import OpenAI
+from openai.types import CreateEmbeddingResponse, Embedding
+from openai.types.create_embedding_response import Usage
 
 from toolret import model_files
 from toolret.embedders import (
@@ -21,6 +25,7 @@ from toolret.embedders import (
 )
 from toolret.errors import EmbedderError
 from toolret.testing import HashedWordsEmbedder, OpenAIServer
+from toolret.tokens import token_counter
 
 
 class Recording(Embeddings):
@@ -112,6 +117,9 @@ def test_an_embedder_that_hides_its_model_needs_an_id() -> None:
         resolve_embedder(DeterministicFakeEmbedding(size=4))
     named = RoleEmbedder(DeterministicFakeEmbedding(size=4), embedder_id="fake-4")
     assert resolve_embedder(named) is named
+    assert resolve_embedder(named, instructions=Instructions()) is named
+    with pytest.raises(EmbedderError, match="instructions of its own"):
+        resolve_embedder(named, instructions=LLM_EMBEDDER)
     assert named.id == "fake-4"
 
 
@@ -129,6 +137,32 @@ def test_openai_embeds_over_http() -> None:
     assert np.allclose(found[0], wanted[0], atol=1e-6)
     assert np.allclose(asked[0], wanted[0], atol=1e-6)
     assert "text-embedding-3-small" in embedder.id
+
+
+def test_openai_is_asked_for_no_more_at_once_than_it_takes() -> None:
+    asked: list[list[str]] = []
+
+    def create(*, input: list[str], **_: object) -> CreateEmbeddingResponse:  # noqa: A002 - OpenAI's
+        asked.append(input)
+        vectors = [
+            Embedding(embedding=[len(t), 1], index=i, object="embedding")
+            for i, t in enumerate(input)
+        ]
+        usage = Usage(prompt_tokens=0, total_tokens=0)
+        return CreateEmbeddingResponse(data=vectors[::-1], model="m", object="list", usage=usage)
+
+    client = cast("OpenAI", SimpleNamespace(embeddings=SimpleNamespace(create=create)))
+    texts = ["refund", "word " * 9_000, *["word " * 1_000] * 600, *["cancel"] * 3_000]
+    found = OpenAIEmbedder("m", client=client).embed_documents(texts)
+    sent = [text for some in asked for text in some]
+    assert [vector[0] for vector in found] == [len(text) for text in sent]
+    assert sent[0] == texts[0] and sent[2:] == texts[2:]
+    assert texts[1].startswith(sent[1])
+    count = token_counter("cl100k_base").count
+    assert 7_000 < count(sent[1]) <= 8_192
+    assert max(len(some) for some in asked) <= 2_048
+    assert max(sum(map(count, some)) for some in asked) <= 300_000
+    assert len(asked) <= 5
 
 
 def test_openai_that_cannot_be_reached_is_an_embedder_error() -> None:

@@ -22,6 +22,7 @@ from toolret.model_files import DEFAULT_MODEL, find_model, model_digest, no_bars
 from toolret.onnx_cache import is_exported, open_onnx
 from toolret.onnx_models import OnnxModel
 from toolret.recent import Recent
+from toolret.tokens import batches
 from toolret.tool_adapter import adapter_digest, adapter_of
 from toolret.unit_vectors import Vectors, unit, unit_rows
 
@@ -49,6 +50,10 @@ Runtime: TypeAlias = Literal["onnx", "torch"]
 
 _REQUESTS_REMEMBERED = 4_096
 """Vectors of the latest requests: 6 MB with 384 dimensions."""
+
+_OPENAI_TAKES = {"longest": 8_000, "most": 2_048, "together": 250_000}
+"""Tokens of a text, texts of a request, and tokens of it, of which OpenAI's API takes 8,192, 2,048
+and 300,000: estimates can be a little low."""
 
 
 @runtime_checkable
@@ -204,22 +209,26 @@ class OpenAIEmbedder:
         return f"openai:{self._model}" + (f"/{self._dimensions}" if self._dimensions else "")
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """One vector a text.
+        """One vector a text, of which the API reads the first 8,000 tokens.
 
         Raises:
             EmbedderError: If the API refuses or cannot be reached.
         """
         from openai import OpenAI, OpenAIError, omit
 
+        found: list[list[float]] = []
         try:
             if self._client is None:
                 self._client = OpenAI()
-            reply = self._client.embeddings.create(
-                model=self._model, input=texts, dimensions=self._dimensions or omit
-            )
+            for batch in batches(texts, **_OPENAI_TAKES, encoding="cl100k_base"):
+                reply = self._client.embeddings.create(
+                    model=self._model, input=batch, dimensions=self._dimensions or omit
+                )
+                data = sorted(reply.data, key=lambda item: item.index)
+                found += [item.embedding for item in data]
         except OpenAIError as error:
             raise EmbedderError(f"OpenAI embeddings {self._model!r} failed: {error}") from error
-        return [item.embedding for item in sorted(reply.data, key=lambda item: item.index)]
+        return found
 
     def embed_queries(self, texts: list[str]) -> list[list[float]]:
         """``embed_documents``: the API tells requests from documents no more than that."""
@@ -331,14 +340,18 @@ def resolve_embedder(
 
     Args:
         embedder: ``openai:NAME``, a sentence-transformers name or folder (``onnx:NAME`` to have
-            it run by onnxruntime), or an object with
-            ``embed_documents`` and ``embed_query``.
-        instructions: What to put before a text of each role.
+            it run by onnxruntime), or an object with ``embed_documents`` and ``embed_query``.
+        instructions: What to put before a text of each role; a ``RoleEmbedder`` has its own.
 
     Raises:
-        EmbedderError: If it is none of these, or the model cannot be found.
+        EmbedderError: If it is none of these, the model cannot be found, or a ``RoleEmbedder`` is
+            given other instructions.
     """
     if isinstance(embedder, RoleEmbedder):
+        if instructions not in (None, embedder.instructions):
+            raise EmbedderError(
+                "a RoleEmbedder has instructions of its own: give it these when it is made"
+            )
         return embedder
     if embedder is None or isinstance(embedder, (str, Path)):
         name = str(embedder or DEFAULT_MODEL)

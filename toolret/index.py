@@ -31,9 +31,10 @@ class ToolIndex:
     Args:
         place: A folder, made at the first sync; the URL of a Chroma server,
             ``http://HOST:PORT/NAME``; or what ``toolret.stores`` makes.
-        embedder: A sentence-transformers name or folder, ``openai:NAME``, or any object with
-            LangChain's ``embed_documents`` and ``embed_query``. By default all-MiniLM-L6-v2.
-        instructions: What to put before a text of each role.
+        embedder: A sentence-transformers name or folder (``onnx:NAME`` to have it run by
+            onnxruntime), ``openai:NAME``, or any object with LangChain's ``embed_documents`` and
+            ``embed_query``. By default all-MiniLM-L6-v2.
+        instructions: What to put before a text of each role; a ``RoleEmbedder`` has its own.
         reembed: Embed everything again if the index was built with another embedder.
         create: Whether a new index may be made.
         lock_timeout: Seconds to wait for another process that is writing; for a folder or a URL.
@@ -42,7 +43,8 @@ class ToolIndex:
     Raises:
         EmbedderMismatchError: If the index was built with another embedder.
         StoreError: If there is no index and none may be made, or it cannot be read.
-        EmbedderError: If the embedding model cannot be found.
+        EmbedderError: If the embedding model cannot be found, or a ``RoleEmbedder`` is given other
+            instructions.
     """
 
     def __init__(

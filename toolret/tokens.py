@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from hashlib import sha1
 from math import ceil
 from pathlib import Path
 
-__all__ = ["DEFAULT_ENCODING", "TokenCounter", "estimate_tokens", "token_counter"]
+__all__ = ["DEFAULT_ENCODING", "TokenCounter", "batches", "estimate_tokens", "token_counter"]
 
 DEFAULT_ENCODING = "o200k_base"
 """The encoding of OpenAI's models since GPT-4o."""
@@ -111,6 +111,39 @@ def _estimate_character(character: str) -> float:
     if 0x2E80 <= code < 0xA000:  # ideographs and kana
         return 2.4
     return 3
+
+
+def batches(
+    texts: Iterable[str], *, longest: int, most: int, together: int, encoding: str
+) -> Iterator[list[str]]:
+    """Texts in batches that a service takes, each text cut to what it takes of one.
+
+    Args:
+        texts: The texts.
+        longest: Tokens of a text.
+        most: Texts of a batch.
+        together: Tokens of a batch, by the estimate.
+        encoding: Whose tokens are meant.
+    """
+    batch: list[str] = []
+    left = together
+    for text in texts:
+        tokens = estimate_tokens(text)
+        if tokens > longest:
+            text, tokens = _cut(text, longest, token_counter(encoding)), longest
+        if batch and (len(batch) == most or tokens > left):
+            yield batch
+            batch, left = [], together
+        batch.append(text)
+        left -= tokens
+    if batch:
+        yield batch
+
+
+def _cut(text: str, most: int, counter: TokenCounter) -> str:
+    while (tokens := counter.count(text)) > most:
+        text = text[: len(text) * most // tokens]
+    return text
 
 
 def _table(encoding: str) -> Path:
