@@ -328,6 +328,16 @@ def test_what_fails_in_the_callers_own_code_is_the_callers_error(
     assert len(index) == 0
 
 
+def test_half_a_surrogate_pair_is_refused_with_the_id(tmp_path: Path, tools: list[Tool]) -> None:
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    for broken in (tool("bad", "\ud800"), tool("bad", metadata={"a": "\udfff"})):
+        with pytest.raises(CatalogError, match="'bad': a string holds half of a surrogate pair"):
+            index.sync_tools([*tools, broken])
+    index.sync_tools(tools)
+    with pytest.raises(DemoError, match="'d': a string holds half of a surrogate pair"):
+        index.sync_demos([demo("d", "\ud800", "cancel_order")])
+
+
 def test_progress_is_told(tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     index = ToolIndex(

@@ -144,7 +144,7 @@ class ToolIndex:
         it was, and the next one goes on where it stopped.
 
         Raises:
-            CatalogError: If one id stands for two different tools.
+            CatalogError: If one id stands for two different tools, or a text of one is no Unicode.
             EmbedderError: If the embedder fails.
             StoreError: If the index cannot be written.
         """
@@ -166,8 +166,8 @@ class ToolIndex:
         ``keep_recorded`` is False, or one given here has the same id.
 
         Raises:
-            DemoError: If one names a tool that the index does not hold, or one id stands for two
-                different demonstrations.
+            DemoError: If one names a tool that the index does not hold, one id stands for two
+                different demonstrations, or a text of one is no Unicode.
             EmbedderError: If the embedder fails.
             StoreError: If the index cannot be written.
         """

@@ -144,11 +144,20 @@ class Form(Generic[Item]):
         return self.from_row(json.loads(row))
 
     def record(self, item: Item, space: str) -> tuple[Record, str]:
-        """The record of an item, and the text that is embedded of it."""
+        """The record of an item, and the text that is embedded of it.
+
+        Raises:
+            InputError: If it holds what no file and no request to an LLM can.
+        """
         row = json.dumps(self.to_row(item), ensure_ascii=False, separators=(",", ":"))
         text = self.text(item)
         key = vector_key(space, text)
-        return Record(record_key(key, row), item.id, row, key), text
+        try:
+            return Record(record_key(key, row), item.id, row, key), text
+        except UnicodeEncodeError as error:
+            raise self.error(
+                f"{item.id!r}: a string holds half of a surrogate pair", place=item.origin
+            ) from error
 
     def embed(self, texts: Sequence[str], embedder: RoleEmbedder) -> Vectors:
         """Unit vectors of such texts: shape ``(texts, dimensions)``, float32.

@@ -125,7 +125,7 @@ class Collections:
             reembed: Whether vectors of another embedder may be replaced.
 
         Raises:
-            InputError: If one id stands for two different items.
+            InputError: If one id stands for two different items, or a text of one is no Unicode.
             EmbedderMismatchError: If the collection was embedded by another embedder.
             EmbedderError: If the embedder fails.
             StoreError: If the store cannot be written.
