@@ -15,7 +15,6 @@ from toolret.weighing import (
     Weights,
     contributions,
     listwise_scores,
-    log_odds,
     log_shares,
     probabilities,
 )
@@ -147,11 +146,8 @@ def test_contributions_add_up_to_the_score() -> None:
     )
 
 
-def test_log_odds_take_the_score_and_its_share() -> None:
-    weights = replace(plain(), slope=2.0, share=1.0, intercept=-1.0)
-    scores = floats(0.0, 0.0)
-    assert log_shares(scores).tolist() == pytest.approx([-np.log(2)] * 2)
-    assert log_odds(scores, weights).tolist() == pytest.approx([-1 - np.log(2)] * 2)
+def test_scores_become_shares_and_odds_probabilities() -> None:
+    assert log_shares(floats(0.0, 0.0)).tolist() == pytest.approx([-np.log(2)] * 2)
     assert probabilities(floats(0.0, 100.0, -100.0)).tolist() == pytest.approx([0.5, 1, 0])
 
 
@@ -207,9 +203,9 @@ def test_no_examples_leave_the_prior_and_few_hardly_move_it() -> None:
 def test_probabilities_are_calibrated() -> None:
     weights = fit_weights(random_examples(300), plain())
     fresh = random_examples(300, seed=1)
-    likely = np.concatenate(
-        [probabilities(log_odds(listwise_scores(e.features, weights), weights)) for e in fresh]
-    )
+    scores = [listwise_scores(each.features, weights) for each in fresh]
+    odds = [weights.slope * some + weights.share * log_shares(some) for some in scores]
+    likely = probabilities(np.concatenate(odds) + np.float32(weights.intercept))
     right = np.concatenate([e.right for e in fresh])
     assert likely.mean() == pytest.approx(right.mean(), rel=0.1)
     sure = likely > 0.5

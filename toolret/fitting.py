@@ -5,8 +5,9 @@ it shows what every signal is worth in this catalog. But it shows the catalog th
 demonstrations: where they cover one part only, the weights are wrong for the rest. Two things
 keep that view honest. The weights start from a prior fitted on public data, and move away from
 it only as far as the demonstrations make them. And they are used for a request only as far as
-it is familiar, that is, as near to some demonstration as the demonstrations are to each other;
-an unfamiliar one is ranked by the tools' texts alone, as if there were no demonstrations.
+it is familiar: a model says how far, from how near the nearest demonstration is and how many of
+the tools that the request is about by their texts are demonstrated. As far as it is not, it is
+ranked by the tools' texts alone, as if there were no demonstrations.
 """
 
 from __future__ import annotations

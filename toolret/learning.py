@@ -48,8 +48,8 @@ _STRANGE = 200
 """Tools without demonstrations whose descriptions are asked as requests."""
 
 _DRIFT = 0.1
-"""Share of the demonstrations that may change before the weights are fitted anew. New ones count
-as evidence at once; it is only what evidence is worth that changes slowly."""
+"""Share of the tools, or of the demonstrations, that may change before the weights are fitted anew.
+New ones count as evidence at once; it is only what evidence is worth that changes slowly."""
 
 
 @dataclass(frozen=True, slots=True)

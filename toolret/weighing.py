@@ -13,7 +13,6 @@ __all__ = [
     "blend",
     "contributions",
     "listwise_scores",
-    "log_odds",
     "log_shares",
     "probabilities",
 ]
@@ -22,6 +21,9 @@ __all__ = [
 @dataclass(frozen=True, slots=True)
 class Weights:
     """How the features are weighed.
+
+    A tool's log-odds are linear in its own score (Platt, 1999) and in its share of all candidates':
+    a middling tool is likely if the rest are worse.
 
     Attributes:
         mean: Of each feature, over the requests that the weights were fitted on.
@@ -60,18 +62,6 @@ def contributions(features: Floats, weights: Weights) -> Floats:
     """What each feature adds to the listwise score: shape ``(candidates, len(FEATURES))``."""
     standardised = (features - weights.mean) / weights.scale
     return np.asarray(standardised * weights.weight, dtype=np.float32)
-
-
-def log_odds(scores: Floats, weights: Weights) -> Floats:
-    """Log-odds that the request needs each tool, from the listwise scores (Platt, 1999).
-
-    A tool's own score and its share of all candidates' both count: a middling tool is likely if
-    the rest are worse.
-    """
-    shares = log_shares(scores)
-    return np.asarray(
-        weights.slope * scores + weights.share * shares + weights.intercept, dtype=np.float32
-    )
 
 
 def log_shares(scores: Floats) -> Floats:
