@@ -111,13 +111,14 @@ def test_what_may_not_be_used_is_neither_offered_nor_shown(
     assert ids(retriever.select(request, allow=lambda tool: False)) == []
 
 
-def test_an_example_with_a_tool_that_is_not_offered_is_left_out(index: ToolIndex) -> None:
+def test_an_example_shows_no_tool_that_is_not_offered(index: ToolIndex) -> None:
     selection = ToolRetriever(index, max_tools=1).select(
         "stop the purchase and give the money back"
     )
     offered = set(ids(selection))
     assert len(offered) == 1
-    assert all(set(hit.demo.tools) <= offered for hit in selection.demos)
+    assert [packed.partial for packed in selection.packed.demos] == [False, True]
+    assert all(set(packed.tools) <= offered for packed in selection.packed.demos)
 
 
 def test_the_llm_writes_the_queries(index: ToolIndex) -> None:
