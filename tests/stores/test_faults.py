@@ -148,6 +148,43 @@ def test_a_writer_that_was_taken_for_dead_changes_nothing(remote: Place) -> None
     assert len(opened(remote)[0]) == 7
 
 
+class Hooked:
+    """An engine that does something else before it creates a head."""
+
+    def __init__(self, engine: Engine, before: Callable[[Document], object]) -> None:
+        self.engine = engine
+        self.before = before
+
+    def create(self, document: Document) -> bool:
+        if document.name.startswith("head/"):
+            self.before(document)
+        return self.engine.create(document)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+
+def test_a_writer_that_is_refused_leaves_alone_what_the_winner_published(tmp_path: Path) -> None:
+    """One was taken for dead, and its head comes late, but before that of who took over."""
+    place = make_place("memory", tmp_path)
+    opened(place)[0].sync_tools(many_tools(5))
+    late, taking_over = remote_store(place), remote_store(place, lease=0.0)
+    engine = late.engine
+
+    def others_head(document: Document) -> None:
+        taking_over.engine = Hooked(taking_over.engine, lambda _: engine.create(document))
+        with pytest.raises(StoreLockedError, match="meanwhile"):
+            ToolIndex(taking_over, embedder=embedder()).sync_tools(many_tools(8, start=20))
+
+    late.engine = Hooked(engine, others_head)
+    ToolIndex(late, embedder=embedder()).sync_tools(many_tools(8))
+    fresh, _ = opened(place)
+    assert ids(fresh) == {t.id for t in many_tools(8)}
+    assert fresh.sync_tools([]).removed == 8
+    left = {n for n in everything(place) if not n.startswith("head/") and n != "latest"}
+    assert left == set()
+
+
 def test_only_one_of_two_heads_is_created(remote: Place) -> None:
     """Even where the claims fail altogether."""
     if remote.kind == "qdrant":

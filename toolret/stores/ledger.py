@@ -169,12 +169,13 @@ class Claim:
         """The same with so many further documents of a stem."""
         return replace(self, drafts={**self.drafts, stem: self.drafts.get(stem, 0) + count})
 
-    def names(self, *, records_only: bool = False) -> list[str]:
-        """The names of all drafts."""
+    def names(self, *, records_only: bool = False, own_only: bool = False) -> list[str]:
+        """The names of all drafts; or only of records, or of what the author stored itself."""
+        own = records_stem(self.author), pages_stem(self.author)
         return [
             f"{stem}/{index}"
             for stem, count in self.drafts.items()
-            if is_record(stem) or not records_only
+            if (is_record(stem) or not records_only) and (stem in own or not own_only)
             for index in range(count)
         ]
 

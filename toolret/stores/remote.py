@@ -152,7 +152,7 @@ class RemoteStore:
                     beating.stop()
                     beating.give_up()
                 else:
-                    self._publish(made, beating.claim)
+                    self._publish(made, beating)
 
     @contextmanager
     def write(self, kind: Kind, *, space: str, anew: bool = False) -> Iterator[RemoteWriter]:
@@ -305,12 +305,14 @@ class RemoteStore:
         if names:
             self.engine.delete(sorted(names))
 
-    def _publish(self, made: State, claim: Claim) -> None:
+    def _publish(self, made: State, beating: Beating) -> None:
         """Make a state the newest one."""
         head = made.head
-        if not self.engine.create(head.document()):
-            with suppress(StoreError):
-                self._delete(claim.names())
+        published = self.engine.create(head.document())  # while there are still signs of life
+        beating.stop()
+        if not published:
+            with suppress(StoreError):  # The rest may be of one that was taken for dead, and won.
+                self._delete(beating.claim.names(own_only=True))
             raise StoreLockedError(
                 f"{self.place}: another process has synced the index meanwhile, and nothing was "
                 "changed; sync again, which embeds nothing again"

@@ -84,7 +84,6 @@ class Change:
             )
         if parts == before.parts:
             return None
-        self._beating.stop()
         head = Head(before.number + 1, self._beating.claim.author, parts)
         return State(head, {name: pages[name] for name in head.pages if name in pages})
 
