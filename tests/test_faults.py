@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import sqlite3
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -252,6 +254,32 @@ def test_a_read_only_folder_is_searched(read_only: Path) -> None:
     assert is_right(index)
     assert ToolRetriever(index).search("please do what tool 7 does")
     assert {path.name: path.stat().st_mtime_ns for path in read_only.iterdir()} == before
+
+
+def test_an_index_on_a_read_only_file_system_is_searched(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refuses to write and to delete, even what is not there."""
+    folder = tmp_path / "index"
+    shutil.copytree(whole, folder)
+    for name in ("checked.npz", "derived.npz", "fit.json"):
+        (folder / name).unlink()
+    open_ = Path.open
+
+    def refuse(path: Path, **_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    def reading(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> IO[Any]:
+        if "w" in mode:
+            refuse(path)
+        return open_(path, mode, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", reading)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    index = ToolIndex(folder, embedder=HashedWordsEmbedder())
+    assert is_right(index)
+    assert ToolRetriever(index).search("please do what tool 7 does")
+    assert {path.name for path in folder.iterdir()} == {"index.sqlite3", "write.lock"}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -11,6 +11,7 @@ import os
 import threading
 import zlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 from zipfile import BadZipFile
@@ -56,7 +57,8 @@ def write_arrays(path: Path, digest: str, arrays: Arrays) -> None:
             np.savez(file, allow_pickle=False, **{_DIGEST: identity, **arrays})
         fresh.replace(path)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):  # A read-only file system refuses it even where nothing is there.
+            fresh.unlink(missing_ok=True)
         _log.info("%s cannot be kept: %s", path, error)
 
 
