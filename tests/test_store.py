@@ -141,10 +141,27 @@ DAMAGES = [
     "UPDATE records SET kind = 'demos' WHERE id = 'bb'",
     "UPDATE records SET born = 9 WHERE id = 'bb'",
     "UPDATE records SET vector_key = 'v' WHERE id = 'bb'",
-    "UPDATE heads SET changes = 77",
-    "UPDATE heads SET generation = 77",
-    "UPDATE heads SET space = 'other'",
-    "UPDATE heads SET digest = ''",
+    "UPDATE records SET born = 'x' WHERE id = 'bb'",
+    "UPDATE records SET born = 1.5 WHERE id = 'bb'",
+    *(
+        f"UPDATE heads SET {change} WHERE kind = 'tools'"
+        for change in (
+            "changes = 77",
+            "changes = 'x'",
+            "generation = 77",
+            "generation = 0",
+            "generation = 'x'",
+            "generation = 9.5",
+            "space = 'other'",
+            "space = x'00ff'",
+            "digest = ''",
+            "digest = 7",
+            "kind = 'tnols'",
+            "kind = 7",
+        )
+    ),
+    "DELETE FROM heads WHERE kind = 'tools'",
+    "DELETE FROM heads",
 ]
 
 
@@ -162,6 +179,30 @@ def test_damaged_records_are_seen_and_repaired_by_the_next_sync(
     contents = store.load()["tools"]
     assert ids(store) == ["a", "bb", "ccc"]
     assert np.array_equal(contents.vectors, [vector(name) for name in ("a", "bb", "ccc")])
+
+
+def test_a_first_sync_that_was_interrupted_is_no_damage(store: FolderStore) -> None:
+    with pytest.raises(ZeroDivisionError), store.write("tools", space="s") as writer:
+        writer.add([record("a")], {record("a").vector_key: ("a", vector("a"))})
+        raise ZeroDivisionError
+    assert ids(store) == []
+    with store.write("tools", space="s") as writer:
+        assert writer.stored == {record("a").key}
+
+
+def test_an_index_that_lacks_a_head_is_read_and_is_given_it(
+    store: FolderStore, tmp_path: Path
+) -> None:
+    """As earlier versions left it where only tools were ever synced."""
+    fill(store, "a")
+    damage(tmp_path, "DELETE FROM heads WHERE kind = 'demos'")
+    assert ids(store) == ["a"]
+    assert store.generations() == (1, 0)
+    fill(store, "a", "bb", anew=False)
+    assert store.generations() == (2, 0)
+    damage(tmp_path, "UPDATE heads SET changes = 5 WHERE kind = 'demos'")
+    with pytest.raises(StoreError, match="the demos are not those"):
+        store.load()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from toolret.errors import StoreError, StoreLockedError
 from toolret.records import KINDS, Contents, Generation, Kind, Record
 from toolret.tables import (
     Head,
+    first_heads,
+    put_head,
     put_records,
     put_vectors,
     read_contents,
@@ -257,6 +260,10 @@ class Change:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
+        if heads := first_heads(connection):
+            with database.transaction(connection):
+                for head in heads:
+                    put_head(connection, head)
         self.heads = read_heads(connection)
         self.known = whole_vectors(connection)
         self._published: list[tuple[Writer, frozenset[str]]] = []
@@ -310,13 +317,11 @@ class Change:
             space=writer.space,
         )
         connection.execute(  # in case that damage had made it look younger than it is
-            "UPDATE records SET born = ? WHERE kind = ? AND born > ?",
+            "UPDATE records SET born = ? "
+            "WHERE kind = ? AND NOT (typeof(born) = 'integer' AND born <= ?)",
             (head.generation, kind, head.generation),
         )
-        connection.execute(
-            "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?)",
-            (kind, head.generation, head.changes, head.space, head.digest_of(pairs)),
-        )
+        put_head(connection, replace(head, digest=head.digest_of(pairs)))
 
 
 class Writer:
@@ -345,7 +350,7 @@ class Writer:
             if record and record.vector_key in self.known:
                 self.stored.add(record.key)
         digest = head.digest_of(sorted((key, id_) for id_, key in self.live.items()))
-        self.whole = not head.generation or digest == head.digest
+        self.whole = digest == head.digest
         if not self.whole:
             database.check_structure(change.connection)
             self.stored.clear()  # all is written again; what is whole needs no embedding

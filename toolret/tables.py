@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from hashlib import sha256
 from operator import attrgetter
 
@@ -21,6 +21,8 @@ from toolret.vectors import checksum, pack, unpack, vector_key
 
 __all__ = [
     "Head",
+    "first_heads",
+    "put_head",
     "put_records",
     "put_vectors",
     "read_contents",
@@ -31,6 +33,9 @@ __all__ = [
 
 _AT_A_TIME = 1_024
 """Vectors that are read at a time: enough to unpack them at little cost."""
+
+_HEAD_TYPES = (str, int, int, str, str)
+"""Of a head's columns: SQLite stores what it is given, and damage may change a type too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +68,31 @@ class Head:
 
 
 def read_heads(connection: sqlite3.Connection) -> dict[Kind, Head]:
-    """Both heads; a collection that was never published has an empty one."""
+    """Both heads; one that is lost or holds what is no head has a digest of no records at all."""
     rows = connection.execute("SELECT kind, generation, changes, space, digest FROM heads")
-    found = {row[0]: Head(*row) for row in rows}
-    return {kind: found.get(kind, Head(kind)) for kind in KINDS}
+    found = {row[0]: Head(*row) for row in rows if tuple(map(type, row)) == _HEAD_TYPES}
+    first = {head.kind: head for head in first_heads(connection)}
+    return {kind: found.get(kind) or first.get(kind) or Head(kind) for kind in KINDS}
+
+
+def first_heads(connection: sqlite3.Connection) -> Sequence[Head]:
+    """Heads of the collections that have none, and nothing that could have been published.
+
+    A writer stores them before it stores records, for a collection with records and without a
+    head has lost it.
+    """
+    kinds = {kind for (kind,) in connection.execute("SELECT kind FROM heads")}
+    some = "SELECT 1 FROM records WHERE kind = ? LIMIT 1"
+    return [
+        replace(Head(kind), digest=Head(kind).digest_of(()))
+        for kind in KINDS
+        if kind not in kinds and not connection.execute(some, (kind,)).fetchone()
+    ]
+
+
+def put_head(connection: sqlite3.Connection, head: Head) -> None:
+    """Make it the head of its collection."""
+    connection.execute("INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?)", astuple(head))
 
 
 def stored_records(
@@ -79,8 +105,8 @@ def stored_records(
         (kind,),
     )
     for born, key, id_, row, vector in rows:
-        typed = isinstance(key, str) and isinstance(id_, str) and isinstance(row, str)
-        whole = typed and key == record_key(vector, row)
+        texts = isinstance(key, str) and isinstance(id_, str) and isinstance(row, str)
+        whole = texts and isinstance(born, int) and key == record_key(vector, row)
         yield Record(key, id_, row, vector) if whole else None, born
 
 
@@ -150,7 +176,7 @@ def _live_records(connection: sqlite3.Connection, head: Head) -> list[Record] | 
     """In order of their ids; None if they are not those that were published."""
     live = [r for r, born in stored_records(connection, head.kind) if r and born <= head.generation]
     live.sort(key=attrgetter("key"))
-    if head.generation and head.digest != head.digest_of((r.key, r.id) for r in live):
+    if head.digest != head.digest_of((r.key, r.id) for r in live):
         return None
     live.sort(key=attrgetter("id"))
     return live
