@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import http.server
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,14 +21,17 @@ from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 
 from tests.stores.places import DIMENSIONS, Place, chroma_server, embedder, make_place, start_chroma
 from tests.stores.test_contract import ids, many_tools, opened
+from toolret.embedders import RoleEmbedder
 from toolret.errors import StoreError, StoreLockedError
 from toolret.index import ToolIndex
 from toolret.records import Record
 from toolret.retriever import ToolRetriever
+from toolret.shelves import TOOLS
 from toolret.stores import chroma_store, langchain_store
 from toolret.stores.engines import Document, Engine, Fields
 from toolret.stores.langchain import KnownVectors, LangChainEngine
 from toolret.stores.remote import RemoteStore
+from toolret.types import Tool
 
 
 class Failing:
@@ -423,9 +428,126 @@ def test_records_keep_their_vectors_together(tmp_path: Path) -> None:
     cache = store.cache
     record = Record(key="k", id="i", row="{}", vector_key="v")
     cache.put_records([record], {})
-    assert cache.records(["k"]) == {}
+    assert cache.entries(["k"]) == {}
     cache.put({"v": ("text", np.ones(3, np.float32))})
-    assert cache.records(["k", "other"]) == {"k": record}
-    cache.keep_only([])
-    assert cache.records(["k"]) == {}
+    assert [entry.record for entry in cache.entries(["k", "other"]).values()] == [record]
+    cache.keep_only([], 1)
+    assert cache.entries(["k"]) == {}
     assert cache.get(["v"]) == {}
+
+
+def cache_file(place: Place) -> Path:
+    """The cache of the machine that was opened last."""
+    return place.folder / f"machine-{place.machines}" / "records.sqlite3"
+
+
+def is_right(index: ToolIndex, tools: list[Tool]) -> bool:
+    shelf = index.snapshot.tools
+    vectors = TOOLS.embed(shelf.texts, RoleEmbedder(embedder()))
+    right = sorted(tools, key=lambda tool: tool.id)
+    return list(shelf.items) == right and np.allclose(shelf.vectors, vectors, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "checked_vectors SET vector = zeroblob(256)",
+        "checked_vectors SET vector = zeroblob(8)",
+        "checked_vectors SET vector = x'000000'",
+        "checked_vectors SET vector = 'x'",
+        "checked_vectors SET text = text || '.'",
+        "checked_vectors SET checksum = checksum + 1",
+        "checked_records SET row = '{'",
+        "checked_records SET row = replace(row, 'does', 'doez')",
+        "checked_records SET row = 7",
+        "checked_records SET id = 'tool_8' WHERE id = 'tool_7'",
+        "checked_records SET vector_key = (SELECT max(key) FROM checked_vectors)",
+    ],
+)
+def test_a_damaged_cache_counts_as_absent_and_harms_no_other_machine(
+    tmp_path: Path, change: str
+) -> None:
+    place = make_place("memory", tmp_path)
+    opened(place)[0].sync_tools(many_tools(20))
+    with sqlite3.connect(cache_file(place)) as connection:
+        assert connection.execute(f"UPDATE {change}").rowcount > 0
+    connection.close()
+    index = ToolIndex(place.open(cache_file(place).parent), embedder=embedder())
+    assert is_right(index, many_tools(20))
+    changed = [replace(one, permissions=(frozenset({"p"}),)) for one in many_tools(20)]
+    index.sync_tools(changed)
+    assert is_right(opened(place)[0], changed)
+
+
+@pytest.mark.parametrize("damage", [lambda v: v[:-1] + "{", lambda v: v[:-1], lambda _: None])
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        *(("records/", field) for field in ("key", "id", "row", "vector_key", "vector")),
+        ("pages/", "body"),
+        ("head/", "body"),
+        ("head/", "format"),
+        ("latest", "number"),
+    ],
+)
+def test_damage_on_the_server_is_a_store_error(
+    tmp_path: Path, kind: str, field: str, damage: Callable[[str], str | None]
+) -> None:
+    place = make_place("memory", tmp_path)
+    opened(place)[0].sync_tools(many_tools(20))
+    fields: Any = next(f for n, f in everything(place).items() if n.startswith(kind))
+    fields[field] = damage(fields[field])
+    if fields[field] is None:
+        del fields[field]
+    with pytest.raises(StoreError, match=r"damaged|another version"):
+        len(ToolIndex(remote_store(place), embedder=embedder()))
+
+
+def test_damaged_records_of_the_server_are_stored_again_by_the_next_sync(tmp_path: Path) -> None:
+    place = make_place("memory", tmp_path)
+    opened(place)[0].sync_tools(many_tools(20))
+    documents = everything(place)
+    for kind in ("records/", "pages/"):
+        fields: Any = next(f for n, f in documents.items() if n.startswith(kind))
+        fields["body" if "body" in fields else "row"] = "{"
+    index = ToolIndex(remote_store(place), embedder=embedder())
+    index.sync_tools(many_tools(20))
+    assert is_right(opened(place)[0], many_tools(20))
+
+
+def test_who_reads_an_older_head_takes_nothing_from_a_writer_with_the_same_cache(
+    tmp_path: Path,
+) -> None:
+    place = make_place("memory", tmp_path)
+    writer, _ = opened(place)
+    writer.sync_tools(many_tools(3))
+    cache = cast("RemoteStore", writer.store).cache
+    older = list(writer.store.load()["tools"].records)
+    writer.sync_tools(many_tools(6))
+    with writer.store.together():
+        cache.keep_only(older, 1)
+        changed = [replace(one, permissions=(frozenset({"p"}),)) for one in many_tools(6)]
+        assert writer.sync_tools(changed).embedded == 0
+    assert is_right(opened(place)[0], changed)
+
+
+def test_a_cache_that_is_emptied_during_a_sync_is_a_store_error(tmp_path: Path) -> None:
+    place = make_place("memory", tmp_path)
+    index, _ = opened(place)
+    index.sync_tools(many_tools(3))
+    changed = [replace(one, permissions=(frozenset({"p"}),)) for one in many_tools(3)]
+    file = cache_file(place)
+    with pytest.raises(StoreError, match="emptied or damaged"), index.store.together():
+        file.unlink()
+        index.sync_tools(changed)
+    assert index.sync_tools(changed).changed == 3
+
+
+def test_an_index_is_read_without_a_cache_that_cannot_be_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = make_place("memory", tmp_path)
+    opened(place)[0].sync_tools(many_tools(3))
+    (tmp_path / "machine-2" / "records.sqlite3").mkdir(parents=True)
+    assert is_right(opened(place)[0], many_tools(3))
+    assert caplog.text.count("the cache cannot be used") == 1

@@ -2,13 +2,14 @@
 
 A record never changes under its key, so what is here is right for ever; it saves fetching
 everything at each start, and embedding again what a failed sync had embedded. Losing it costs
-time and nothing else.
+time and nothing else: what its checksum shows to be damaged counts as not there.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
@@ -19,15 +20,20 @@ from numpy.typing import NDArray
 
 from toolret.errors import StoreError
 from toolret.records import Record, TextVectors
+from toolret.stores.ledger import Entry
+from toolret.vectors import checksum, pack, unpack
 
 __all__ = ["RecordCache", "cache_folder"]
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS records (
-    key TEXT PRIMARY KEY, id TEXT NOT NULL, row TEXT NOT NULL, vector_key TEXT NOT NULL
+DROP TABLE IF EXISTS records;  -- of earlier versions, without checksums
+DROP TABLE IF EXISTS vectors;
+CREATE TABLE IF NOT EXISTS checked_records (
+    key TEXT PRIMARY KEY, id TEXT NOT NULL, row TEXT NOT NULL, vector_key TEXT NOT NULL,
+    checksum INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS vectors (
-    key TEXT PRIMARY KEY, text TEXT NOT NULL, vector BLOB NOT NULL
+CREATE TABLE IF NOT EXISTS checked_vectors (
+    key TEXT PRIMARY KEY, text TEXT NOT NULL, vector BLOB NOT NULL, checksum INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TEMP TABLE wanted (key TEXT PRIMARY KEY);
 """
@@ -56,45 +62,65 @@ class RecordCache:
         """The texts and vectors that are there, by the vectors' keys."""
         with self._wanting(keys) as connection:
             rows = connection.execute(
-                "SELECT key, text, vector FROM vectors JOIN wanted USING (key)"
+                "SELECT key, text, vector, checksum FROM checked_vectors JOIN wanted USING (key)"
             )
-            return {key: (text, np.frombuffer(blob, dtype="<f4")) for key, text, blob in rows}
+            return {row[0]: (row[1], unpack(row[2])) for row in rows if _vector_is_whole(*row)}
 
     def known(self) -> set[str]:
         """The keys of all vectors that are there."""
         with self._connection() as connection:
-            return {key for (key,) in connection.execute("SELECT key FROM vectors")}
+            rows = connection.execute("SELECT key, text, vector, checksum FROM checked_vectors")
+            return {row[0] for row in rows if _vector_is_whole(*row)}
 
     def put(self, vectors: TextVectors) -> None:
         """Keep texts and vectors; after this returns they survive a kill."""
         with self._connection() as connection:
             _put_vectors(connection, vectors)
 
-    def records(self, keys: Collection[str]) -> dict[str, Record]:
-        """The records that are there with their vectors, by key."""
+    def entries(self, keys: Collection[str]) -> dict[str, Entry]:
+        """The records that are there with their texts and vectors, by key."""
         with self._wanting(keys) as connection:
             rows = connection.execute(
-                "SELECT key, id, row, vector_key FROM records JOIN wanted USING (key) "
-                "WHERE vector_key IN (SELECT key FROM vectors)"
+                "SELECT r.key, r.id, r.row, r.vector_key, r.checksum, v.text, v.vector, v.checksum "
+                "FROM wanted JOIN checked_records AS r USING (key) "
+                "JOIN checked_vectors AS v ON v.key = r.vector_key"
             )
-            return {key: Record(key, id_, row, vector) for key, id_, row, vector in rows}
+            return {
+                record.key: Entry(record, text, unpack(packed))
+                for *values, check, text, packed, vector_check in rows
+                if _record_is_whole(record := Record(*values), check)
+                and _vector_is_whole(record.vector_key, text, packed, vector_check)
+            }
 
     def put_records(self, records: Sequence[Record], vectors: TextVectors) -> None:
         """Keep records with their vectors."""
-        rows = [(record.key, record.id, record.row, record.vector_key) for record in records]
+        rows = [(*record, _record_checksum(record)) for record in records]
         with self._connection() as connection:
             _put_vectors(connection, vectors)
-            connection.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", rows)
-
-    def keep_only(self, keys: Collection[str]) -> None:
-        """Forget other records, and their vectors; vectors that no record ever had stay."""
-        with self._wanting(keys) as connection:
-            gone = "SELECT vector_key FROM records WHERE key NOT IN (SELECT key FROM wanted)"
-            needed = "SELECT vector_key FROM records JOIN wanted USING (key)"
-            connection.execute(
-                f"DELETE FROM vectors WHERE key IN ({gone}) AND key NOT IN ({needed})"  # noqa: S608
+            connection.executemany(
+                "INSERT OR REPLACE INTO checked_records VALUES (?, ?, ?, ?, ?)", rows
             )
-            connection.execute("DELETE FROM records WHERE key NOT IN (SELECT key FROM wanted)")
+
+    def keep_only(self, keys: Collection[str], number: int) -> None:
+        """Forget other records, and their vectors; vectors that no record ever had stay.
+
+        Args:
+            keys: Of the records of a head.
+            number: Of the head. If that was done for this one, or for a later one, nothing is
+                done: another process may be reading that one, or writing what follows it.
+        """
+        with self._wanting(keys) as connection:
+            (tidied,) = connection.execute("PRAGMA user_version").fetchone()
+            if number <= tidied:
+                return
+            gone = "SELECT vector_key FROM checked_records WHERE key NOT IN wanted"
+            needed = "SELECT vector_key FROM checked_records JOIN wanted USING (key)"
+            connection.execute(
+                f"DELETE FROM checked_vectors WHERE key IN ({gone}) "  # noqa: S608
+                f"AND key NOT IN ({needed})"
+            )
+            connection.execute("DELETE FROM checked_records WHERE key NOT IN wanted")
+            connection.execute(f"PRAGMA user_version = {number}")
 
     @contextmanager
     def _wanting(self, keys: Iterable[str]) -> Iterator[sqlite3.Connection]:
@@ -122,5 +148,25 @@ class RecordCache:
 
 
 def _put_vectors(connection: sqlite3.Connection, vectors: TextVectors) -> None:
-    rows = [(key, text, vector.astype("<f4").tobytes()) for key, (text, vector) in vectors.items()]
-    connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+    rows = [
+        (key, text, packed := pack(vector), _vector_checksum(key, text, packed))
+        for key, (text, vector) in vectors.items()
+    ]
+    connection.executemany("INSERT OR REPLACE INTO checked_vectors VALUES (?, ?, ?, ?)", rows)
+
+
+def _record_checksum(record: Record) -> int:
+    return zlib.crc32("\0".join(record).encode("utf-8", "surrogatepass"))
+
+
+def _record_is_whole(record: Record, check: int) -> bool:
+    return all(isinstance(value, str) for value in record) and _record_checksum(record) == check
+
+
+def _vector_checksum(key: str, text: str, packed: bytes) -> int:
+    return zlib.crc32(text.encode("utf-8", "surrogatepass"), checksum(key, packed))
+
+
+def _vector_is_whole(key: str, text: str, packed: bytes, check: int) -> bool:
+    typed = isinstance(key, str) and isinstance(text, str) and isinstance(packed, bytes)
+    return typed and _vector_checksum(key, text, packed) == check

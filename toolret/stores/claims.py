@@ -57,7 +57,7 @@ def claim_next(
         found = engine.get([name])
         if name not in found:
             continue  # it was done in this moment
-        other, now = Claim.of(found[name]), time.monotonic()
+        other, now = Claim.of(found[name], place=engine.place), time.monotonic()
         if other != seen:
             seen, seen_at = other, now
         if other.given_up or now - seen_at > lease:
@@ -131,9 +131,10 @@ class Beating:
     def _tell(self, claim: Claim) -> None:
         name = Claim.name(claim.number)
         found = self._engine.get([name]).get(name)
-        if found is None or Claim.of(found).author != claim.author:
+        place = self._engine.place
+        if found is None or Claim.of(found, place=place).author != claim.author:
             raise StoreLockedError(
-                f"{self._engine.place}: another process took this one for dead, and nothing was "
+                f"{place}: another process took this one for dead, and nothing was "
                 "changed; sync again, which embeds nothing again"
             )
         claim = claim.beating()

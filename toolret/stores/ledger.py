@@ -14,20 +14,23 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolret.errors import StoreError
-from toolret.records import KINDS, Generation, Kind, Record
+from toolret.records import KINDS, Generation, Kind, Record, record_key
 from toolret.stores.engines import Document, Fields
+from toolret.vectors import checksum, pack, unpack, vector_key
 
 __all__ = [
     "Claim",
+    "Entry",
     "Head",
     "Part",
     "is_record",
@@ -40,6 +43,7 @@ __all__ = [
     "read_record",
     "record_document",
     "records_stem",
+    "understood",
 ]
 
 _FORMAT = "1"
@@ -51,6 +55,14 @@ engines allow."""
 
 _KEY_BITS = 32
 """Of a key, the bits that choose its page: as many as can ever be needed."""
+
+
+class Entry(NamedTuple):
+    """A record with what was embedded of it and its vector, shape ``(dimensions,)``."""
+
+    record: Record
+    text: str
+    vector: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +125,20 @@ class Head:
         """The inverse of ``document``.
 
         Raises:
-            StoreError: If another version of toolret wrote it.
+            StoreError: If another version of toolret wrote it, or it is damaged.
         """
         if fields.get("format") != _FORMAT:
             raise StoreError(
                 f"{place}: the index was written by another version of toolret (format "
                 f"{fields.get('format')}, this one reads {_FORMAT}): build it again elsewhere"
             )
-        data = json.loads(fields["body"])
-        parts = {
-            kind: Part(**part | {"pages": tuple(part["pages"])})
-            for kind, part in data["parts"].items()
-        }
-        return cls(data["number"], data["author"], parts)
+        with understood(place, "head"):
+            data = json.loads(fields["body"])
+            parts = {
+                kind: Part(**data["parts"][kind] | {"pages": tuple(data["parts"][kind]["pages"])})
+                for kind in KINDS
+            }
+            return cls(int(data["number"]), data["author"], parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +170,14 @@ class Claim:
         return Document(Claim.name(self.number), _fields(self))
 
     @classmethod
-    def of(cls, fields: Fields) -> Self:
-        """The inverse of ``document``."""
-        return cls(**json.loads(fields["body"]))
+    def of(cls, fields: Fields, *, place: str) -> Self:
+        """The inverse of ``document``.
+
+        Raises:
+            StoreError: If it is damaged.
+        """
+        with understood(place, "claim"):
+            return cls(**json.loads(fields["body"]))
 
     def beating(self) -> Self:
         """The next sign of life."""
@@ -219,30 +237,66 @@ def page_text(page: Mapping[str, str]) -> str:
     return json.dumps(page, separators=(",", ":"), sort_keys=True)
 
 
-def read_page(text: str) -> dict[str, str]:
-    """The inverse of ``page_text``."""
-    names: dict[str, str] = json.loads(text)
-    return names
+def read_page(fields: Fields) -> dict[str, str] | None:
+    """The inverse of ``page_text``; None for a page that is damaged."""
+    try:
+        names: dict[str, str] = json.loads(fields["body"])
+    except (KeyError, ValueError):
+        return None
+    typed = isinstance(names, dict) and all(isinstance(name, str) for name in names.values())
+    return names if typed else None
 
 
 def record_document(name: str, record: Record, text: str, vector: NDArray[np.float32]) -> Document:
     """A record with its vector: exact as text, for engines normalise what they are given."""
+    packed = pack(vector)
     fields = {
         "key": record.key,
         "id": record.id,
         "row": record.row,
         "text": text,
         "vector_key": record.vector_key,
-        "vector": base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii"),
+        "vector": base64.b64encode(packed).decode("ascii"),
+        "checksum": _checksum(record, packed),
     }
     return Document(name, fields, vector)
 
 
-def read_record(fields: Fields) -> tuple[Record, str, NDArray[np.float32]]:
-    """The inverse of ``record_document``: a record, its text and its vector."""
-    vector = np.frombuffer(base64.b64decode(fields["vector"]), dtype="<f4")
-    record = Record(fields["key"], fields["id"], fields["row"], fields["vector_key"])
-    return record, fields["text"], vector
+def read_record(fields: Fields, *, space: str = "") -> Entry | None:
+    """The inverse of ``record_document``; None for a record that is damaged.
+
+    Args:
+        fields: What the document holds; those of earlier versions have no checksum.
+        space: The identity of the vectors, if it is known: with it the text is checked.
+    """
+    try:
+        packed = base64.b64decode(fields["vector"], validate=True)
+        record = Record(fields["key"], fields["id"], fields["row"], fields["vector_key"])
+        text, check = fields["text"], _checksum(record, packed)
+        whole = (
+            record.key == record_key(record.vector_key, record.row)
+            and (not space or record.vector_key == vector_key(space, text))
+            and fields.get("checksum", check) == check
+        )
+        return Entry(record, text, unpack(packed)) if whole else None
+    except (KeyError, ValueError):  # fields are missing, or are no numbers in base 64
+        return None
+
+
+def _checksum(record: Record, packed: bytes) -> str:
+    return str(checksum(f"{record.key}\0{record.id}", packed))
+
+
+@contextmanager
+def understood(place: str, name: str) -> Iterator[None]:
+    """Raises ``StoreError`` where a document of the bookkeeping cannot be understood."""
+    try:
+        yield
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{place}: the document {name!r} is damaged: put back a copy, or build the index "
+            "again elsewhere"
+        ) from error
 
 
 def _fields(value: Head | Claim) -> dict[str, str]:

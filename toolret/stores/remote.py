@@ -12,19 +12,19 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
 from toolret.errors import StoreError, StoreLockedError
-from toolret.records import KINDS, Contents, Generation, Kind, Record, TextVectors
+from toolret.records import KINDS, Contents, Generation, Kind, TextVectors
 from toolret.stores import ledger
 from toolret.stores.cache import RecordCache, cache_folder
 from toolret.stores.claims import Beating, claim_next
-from toolret.stores.engines import Document, Engine
-from toolret.stores.ledger import Claim, Head
+from toolret.stores.engines import Document, Engine, Fields
+from toolret.stores.ledger import Claim, Entry, Head, Part
 from toolret.stores.state import State
 from toolret.stores.writing import Change, RemoteWriter
 
@@ -78,6 +78,7 @@ class RemoteStore:
         self._change: Change | None = None
         self._heard: tuple[Generation, ...] | None = None
         self._listening = threading.Lock()
+        self._spared = False
 
     @property
     def place(self) -> str:
@@ -190,8 +191,8 @@ class RemoteStore:
 
     def _incomplete(self) -> StoreError:
         return StoreError(
-            f"{self.place}: records are missing, deleted by someone else or by syncs in too quick "
-            "a succession; if it stays so, sync all tools and demonstrations again"
+            f"{self.place}: records are missing or damaged, deleted by someone else or by syncs in "
+            "too quick a succession; if it stays so, sync all tools and demonstrations again"
         )
 
     def _listen(self) -> None:
@@ -208,7 +209,7 @@ class RemoteStore:
             found = self.engine.get([_LATEST, *names])
             heads = [Head.of(found[n], place=self.place) for n in names if n in found]
             newest = max(heads, key=lambda head: head.number, default=Head())
-            latest = int(found[_LATEST]["number"]) if _LATEST in found else 0
+            latest = self._latest(found)
             following = max(newest.number, latest)
             if following > start and not newest.number == following < start + _AHEAD:
                 start = following
@@ -217,47 +218,66 @@ class RemoteStore:
             else:
                 return newest
 
+    def _latest(self, found: Mapping[str, Fields]) -> int:
+        with ledger.understood(self.place, _LATEST):
+            return int(found[_LATEST]["number"]) if _LATEST in found else 0
+
     def _read(self, head: Head, known: State) -> State:
         """The state of a head, less what is not there."""
         pages = {name: known.pages[name] for name in head.pages if name in known.pages}
         if fresh := sorted(head.pages - pages.keys()):
             found = self.engine.get(fresh)
-            pages |= {n: ledger.read_page(fields["body"]) for n, fields in found.items()}
+            read = {name: ledger.read_page(fields) for name, fields in found.items()}
+            pages |= {name: page for name, page in read.items() if page is not None}
         state = State(head, pages)
-        names = {kind: state.names(kind) for kind in KINDS}
-        everything = {key: name for some in names.values() for key, name in some.items()}
-        records = self.cache.records(everything)
-        missing = [key for key in everything if key not in records]
-        for start in range(0, len(missing), _BATCH):
-            found = self.engine.get([everything[key] for key in missing[start : start + _BATCH]])
-            got = [ledger.read_record(fields) for fields in found.values()]
-            vectors = {record.vector_key: (text, vector) for record, text, vector in got}
-            self.cache.put_records([record for record, _, _ in got], vectors)
-            records |= {record.key: record for record, _, _ in got}
-        self.cache.keep_only(everything)
         contents = {
             kind: known.contents[kind]
             if head.parts[kind] == known.head.parts[kind]
-            else self._contents(head, kind, [records[k] for k in names[kind] if k in records])
+            else self._contents(head.parts[kind], state.names(kind))
             for kind in KINDS
         }
+        with self._sparing_the_cache():
+            self.cache.keep_only({k for kind in KINDS for k in state.names(kind)}, head.number)
         return State(head, pages, contents)
 
-    def _contents(self, head: Head, kind: Kind, records: Sequence[Record]) -> Contents:
-        part = head.parts[kind]
-        ordered = sorted(records, key=lambda record: record.id)
-        found = self.cache.get([record.vector_key for record in ordered])
-        kept = [record for record in ordered if record.vector_key in found]
-        vectors = [found[record.vector_key][1] for record in kept]
+    def _contents(self, part: Part, names: Mapping[str, str]) -> Contents:
+        entries: dict[str, Entry] = {}
+        with self._sparing_the_cache():
+            entries = self.cache.entries(names)
+        missing = [key for key in names if key not in entries]
+        for start in range(0, len(missing), _BATCH):
+            some = missing[start : start + _BATCH]
+            found = self.engine.get([names[key] for key in some])
+            read = {k: ledger.read_record(found.get(names[k], {}), space=part.space) for k in some}
+            got = {k: entry for k, entry in read.items() if entry and entry.record.key == k}
+            entries |= got
+            with self._sparing_the_cache():
+                vectors = {e.record.vector_key: (e.text, e.vector) for e in got.values()}
+                self.cache.put_records([entry.record for entry in got.values()], vectors)
+        ordered = sorted(entries.values(), key=lambda entry: entry.record.id)
+        if len({len(entry.vector) for entry in ordered}) > 1:
+            raise StoreError(f"{self.place}: vectors are of several lengths: build it again")
         return Contents(
             generation=part.generation,
             digest=part.digest,
             changes=part.changes,
-            space=part.space if kept else "",
-            records={record.key: record for record in kept},
-            texts=[found[record.vector_key][0] for record in kept],
-            vectors=np.stack(vectors) if vectors else np.empty((0, 0), dtype=np.float32),
+            space=part.space if ordered else "",
+            records={entry.record.key: entry.record for entry in ordered},
+            texts=[entry.text for entry in ordered],
+            vectors=np.stack([entry.vector for entry in ordered])
+            if ordered
+            else np.empty((0, 0), dtype=np.float32),
         )
+
+    @contextmanager
+    def _sparing_the_cache(self) -> Iterator[None]:
+        """For reading, which goes on where the cache cannot be used; that is said once."""
+        try:
+            yield
+        except StoreError as error:
+            if not self._spared:
+                _log.warning("%s; everything is fetched instead", error)
+            self._spared = True
 
     def _claimed(self) -> tuple[State, Claim]:
         """The newest state, and the claim on what follows it."""
@@ -277,8 +297,8 @@ class RemoteStore:
         names = claim.names(records_only=True)
         for start in range(0, len(names), _BATCH):
             found = self.engine.get(names[start : start + _BATCH])
-            got = [ledger.read_record(fields) for fields in found.values()]
-            self.cache.put({record.vector_key: (text, vector) for record, text, vector in got})
+            got = [entry for fields in found.values() if (entry := ledger.read_record(fields))]
+            self.cache.put({entry.record.vector_key: (entry.text, entry.vector) for entry in got})
 
     def _clean(self, state: State) -> None:
         """Delete what the newest sync made superfluous, unless that was done.
@@ -290,12 +310,12 @@ class RemoteStore:
         found = self.engine.get([claim_name, before_name]) if head.number else {}
         if claim_name not in found:
             return
-        claim = Claim.of(found[claim_name])
+        claim = Claim.of(found[claim_name], place=self.place)
         pages: set[str] = set()
         if before_name in found:
             pages = Head.of(found[before_name], place=self.place).pages - head.pages
         listed = self.engine.get(sorted(pages)).values() if pages else ()
-        old = {name for fields in listed for name in ledger.read_page(fields["body"]).values()}
+        old = {name for fields in listed for name in (ledger.read_page(fields) or {}).values()}
         needed = head.pages.union(*(state.names(kind).values() for kind in KINDS))
         self._delete({*claim.names(), *old} - needed)
         self._delete(pages)  # After what only they name, and the claim last.
@@ -319,8 +339,7 @@ class RemoteStore:
             )
         # From here on the sync is done; what fails now, the next one makes good.
         try:
-            found = self.engine.get([_LATEST]).get(_LATEST)
-            if found is None or int(found["number"]) < head.number:
+            if self._latest(self.engine.get([_LATEST])) < head.number:
                 self.engine.put([Document(_LATEST, {"number": str(head.number)})])
             self._clean(made)
         except StoreError as error:

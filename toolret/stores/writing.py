@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from toolret.errors import StoreError
 from toolret.records import Kind, Record, TextVectors
 from toolret.stores import ledger
 from toolret.stores.cache import RecordCache
@@ -51,7 +52,13 @@ class Change:
         author = self._beating.claim.author
         for start in range(0, len(records), _BATCH):
             some = records[start : start + _BATCH]
-            found = self._cache.get([record.vector_key for record in some])
+            wanted = {record.vector_key for record in some}
+            found = self._cache.get(wanted)
+            if wanted - found.keys():
+                raise StoreError(
+                    f"{self._engine.place}: this machine's cache was emptied or damaged during the "
+                    "sync, and nothing was changed; sync again"
+                )
             names = self._beating.draft(ledger.records_stem(author), len(some))
             self._engine.put(
                 [
