@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -285,6 +286,17 @@ def test_a_writer_waits_and_then_says_so(store: FolderStore, tmp_path: Path) -> 
     ):
         fill(waiting, "a")
     fill(waiting, "a")
+
+
+def test_a_thread_waits_for_another_and_then_says_so(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path, lock_timeout=0.1)
+    with (
+        store.together(),
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(StoreLockedError, match=r"another thread .* more than 0\.1 s"),
+    ):
+        pool.submit(fill, store, "a").result()
+    fill(store, "a")
 
 
 def test_threads_write_one_after_the_other(store: FolderStore, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ from toolret.tables import (
     whole_vectors,
 )
 
-__all__ = ["Change", "FolderStore", "Writer"]
+__all__ = ["Change", "FolderStore", "Writer", "in_turn"]
 
 _DATABASE = "index.sqlite3"
 _FIT = "fit.json"
@@ -137,10 +137,11 @@ class FolderStore:
         """All that is published inside becomes visible in one step, at its end.
 
         Raises:
-            StoreLockedError: If another writer kept writing for longer than the time-out.
+            StoreLockedError: If another writer, of this process or another one, kept writing for
+                longer than the time-out.
             StoreError: If the file cannot be read or written.
         """
-        with self._thread_lock:
+        with in_turn(self._thread_lock, self._lock_timeout, self.place):
             if self._change is not None:
                 yield self._change
                 return
@@ -247,6 +248,25 @@ class FolderStore:
             yield
         finally:
             lock.release()
+
+
+@contextmanager
+def in_turn(lock: threading.RLock, seconds: float, place: str) -> Iterator[None]:
+    """Hold a lock that writers of one process take in turn.
+
+    Raises:
+        StoreLockedError: If another thread held it for longer; without end it is held in a process
+            that was forked meanwhile.
+    """
+    if not lock.acquire(timeout=min(seconds, threading.TIMEOUT_MAX)):
+        raise StoreLockedError(
+            f"{place}: another thread has been writing for more than {seconds:g} s; wait for it, "
+            "or raise lock_timeout; in a forked process, open the index anew"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Change:

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -221,6 +222,17 @@ def test_a_writer_waits_for_another_and_then_says_so(tmp_path: Path) -> None:
             index.sync_tools(many_tools(1))
 
 
+def test_a_thread_waits_for_another_and_then_says_so(tmp_path: Path) -> None:
+    store = remote_store(make_place("memory", tmp_path), lock_timeout=0.1)
+    index = ToolIndex(store, embedder=embedder())
+    with (
+        store.together(),
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(StoreLockedError, match=r"another thread .* more than 0\.1 s"),
+    ):
+        pool.submit(index.sync_tools, many_tools(1)).result()
+
+
 def test_a_writer_that_fails_gives_up_its_claim(tmp_path: Path) -> None:
     place = make_place("memory", tmp_path)
     with pytest.raises(ZeroDivisionError), remote_store(place).write("tools", space="s"):
@@ -366,6 +378,18 @@ def test_a_server_that_is_unwell_is_asked_again(tmp_path: Path) -> None:
     with answering(503, b"") as (url, seen), pytest.raises(StoreError, match="it answers 503"):
         chroma_store(f"{url}/acme", cache=tmp_path).load()
     assert len(seen) == 4
+
+
+def test_a_forked_process_has_connections_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with answering(404, b"") as (url, _):
+        store = chroma_store(f"{url}/acme", cache=tmp_path)
+        assert not store.exists()
+        before = cast("Any", store).engine._client
+        monkeypatch.setattr("os.getpid", lambda: -1)
+        assert not store.exists()
+        assert cast("Any", store).engine._client is not before
 
 
 def test_a_server_that_is_silent_is_given_up(tmp_path: Path) -> None:

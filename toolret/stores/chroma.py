@@ -8,10 +8,12 @@ which other clients may search; ``NAME.ledger`` the bookkeeping.
 from __future__ import annotations
 
 import base64
+import os
 import re
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -94,13 +96,14 @@ class ChromaEngine:
         tenant, database = names[:2] if len(names) == 3 else _DEFAULTS
         base = f"{parts.scheme}://{parts.netloc}/api/v2/tenants/{quote(tenant, safe='')}"
         self._name = names[-1]
-        self._client = httpx.Client(
+        self._new_client = partial(
+            httpx.Client,
             base_url=f"{base}/databases/{quote(database, safe='')}",
             headers=headers,
             timeout=timeout,
             verify=verify,
         )
-        weakref.finalize(self, self._client.close)  # an index has no end but that of its object
+        self._connect()
         self._patient = Retrying(
             stop=stop_after_attempt(_TRIES) | stop_after_delay(timeout),
             wait=wait_random_exponential(multiplier=0.1, max=2),
@@ -191,7 +194,13 @@ class ChromaEngine:
         except ValueError as error:
             raise StoreError(f"{self.place}: what answers there is no Chroma server") from error
 
+    def _connect(self) -> None:
+        self._client, self._process = self._new_client(), os.getpid()
+        weakref.finalize(self, self._client.close)  # an index has no end but that of its object
+
     def _request(self, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
+        if self._process != os.getpid():  # after a fork two would read each other's replies
+            self._connect()
         response = self._client.request("GET" if body is None else "POST", path, json=body)
         if response.status_code in _UNWELL:
             raise httpx.NetworkError(f"it answers {response.status_code}")

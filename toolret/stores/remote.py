@@ -20,6 +20,7 @@ import numpy as np
 
 from toolret.errors import StoreError, StoreLockedError
 from toolret.records import KINDS, Contents, Generation, Kind, TextVectors
+from toolret.store import in_turn
 from toolret.stores import ledger
 from toolret.stores.cache import RecordCache, cache_folder
 from toolret.stores.claims import Beating, claim_next
@@ -135,7 +136,7 @@ class RemoteStore:
             StoreLockedError: If another writer kept the index for too long, or was faster.
             StoreError: If the engine fails.
         """
-        with self._writing:
+        with in_turn(self._writing, self.lock_timeout, self.place):
             if self._change is not None:
                 yield self._change
                 return
