@@ -33,7 +33,7 @@ LAYERS = [
     ["onnx_export"],
     ["onnx_cache"],
     ["offers", "rows", "turns", "lexical", "embedders", "vectors", "calling"],
-    ["catalogs", "database", "tables", "clauses"],
+    ["catalogs", "database", "tables", "clauses", "locks"],
     ["checked"],
     ["store"],
     ["stores"],

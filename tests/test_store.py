@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from filelock import FileLock
 
+from toolret.derived import write_arrays
 from toolret.errors import StoreError, StoreLockedError
 from toolret.records import Record, record_key
 from toolret.store import FolderStore
@@ -276,6 +280,61 @@ def test_a_folder_that_cannot_be_made_is_a_store_error(tmp_path: Path) -> None:
         fill(FolderStore(tmp_path / "file" / "index", lock_timeout=1), "a")
     with pytest.raises(StoreError, match="is a file"):
         FolderStore(tmp_path / "file", lock_timeout=1).check_new()
+
+
+def test_a_name_that_no_folder_can_have_is_a_store_error(tmp_path: Path) -> None:
+    for name in ("x" * 300, "nul\0"):
+        store = FolderStore(tmp_path / name, lock_timeout=1)
+        with pytest.raises(StoreError, match="cannot be"):
+            fill(store, "a")
+        with suppress(StoreError):
+            assert not store.exists()
+            store.check_new()
+
+
+def test_an_index_that_another_process_makes_meanwhile_is_no_stranger(
+    store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not store.exists()
+    iterdir = Path.iterdir
+
+    def late(path: Path) -> Iterator[Path]:
+        monkeypatch.undo()
+        fill(store, "a")
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", late)
+    store.check_new()
+    assert ids(store) == ["a"]
+
+
+def test_what_killed_writers_left_is_deleted_once_it_is_old(
+    store: FolderStore, tmp_path: Path
+) -> None:
+    fill(store, "a")
+    for name in ("fit", "derived", "mine"):
+        for age, left in ((7_200, "1-1"), (0, "2-2")):
+            file = tmp_path / f"{name}.{left}.tmp"
+            file.touch()
+            os.utime(file, (time.time() - age,) * 2)
+    store.keep_fit(b"{}")
+    write_arrays(tmp_path / "derived.npz", "digest", {})
+    names = sorted(path.name for path in tmp_path.glob("*.tmp"))
+    assert names == ["derived.2-2.tmp", "fit.2-2.tmp", "mine.1-1.tmp", "mine.2-2.tmp"]
+
+
+def test_a_reader_that_keeps_a_sync_from_its_end_is_told_of(
+    store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, "a")
+    monkeypatch.setattr("toolret.database.BUSY_SECONDS", 0.1)
+    reader = sqlite3.connect(tmp_path / "index.sqlite3", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM heads").fetchall()
+    with pytest.raises(StoreError, match=r"is locked: a process has been reading .* try again"):
+        fill(store, "bb")
+    reader.close()
+    fill(store, "bb")
 
 
 def test_a_writer_waits_and_then_says_so(store: FolderStore, tmp_path: Path) -> None:

@@ -32,6 +32,14 @@ BUSY_SECONDS = 30.0
 _PAGE = 16_384
 """Bytes: a page holds several vectors, so that little of it is wasted."""
 
+_ADVICE = {
+    "SQLITE_BUSY": ": a process has been reading or writing it all the time; end that one, or try "
+    "again later",
+    "SQLITE_READONLY_ROLLBACK": ": a writer was killed, and what it began must be undone: open the "
+    "index once where it can be written",
+}
+"""The way out of some errors, by the beginning of their names."""
+
 _SCHEMA = f"""
 PRAGMA page_size = {_PAGE};
 PRAGMA application_id = {_APPLICATION};
@@ -175,11 +183,12 @@ def _mapped(path: Path) -> Iterator[None]:
         if name == "SQLITE_FULL":
             raise StoreError(
                 f"{path}: the disk is full; the index is as it was before: make room, then sync "
-                "again, which embeds nothing twice"
+                "again, which embeds no more than the last batch twice"
             ) from error
         if name in ("", "SQLITE_ERROR"):  # no text, or no table of ours: we never ask for others
             raise _damaged(path, str(error)) from error
-        raise StoreError(f"{path}: cannot be used: {error}") from error
+        advice = next((text for start, text in _ADVICE.items() if name.startswith(start)), "")
+        raise StoreError(f"{path}: cannot be used: {error}{advice}") from error
     except sqlite3.DatabaseError as error:
         raise _damaged(path, str(error)) from error
 

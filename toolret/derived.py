@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -19,11 +20,14 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Arrays", "nested", "read_arrays", "under", "write_arrays"]
+__all__ = ["Arrays", "nested", "read_arrays", "remove_left", "under", "write_arrays"]
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
 _DIGEST = "digest"
+
+_LEFT_SECONDS = 3_600.0
+"""Age of a new file from which on its writer is taken for dead; to write one takes seconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +52,14 @@ def read_arrays(path: Path, digest: str) -> dict[str, NDArray[Any]] | None:
         return None
 
 
+def remove_left(path: Path) -> None:
+    """Delete what killed writers of a file left beside it: new files that nobody writes."""
+    for left in path.parent.glob(f"{path.stem}.*.tmp"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+                left.unlink()
+
+
 def write_arrays(path: Path, digest: str, arrays: Arrays) -> None:
     """Keep arrays if that can be done; without them, the next process makes them again."""
     fresh = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
@@ -56,6 +68,7 @@ def write_arrays(path: Path, digest: str, arrays: Arrays) -> None:
             identity = np.array(_identity(digest, arrays))
             np.savez(file, allow_pickle=False, **{_DIGEST: identity, **arrays})
         fresh.replace(path)
+        remove_left(path)
     except OSError as error:
         with suppress(OSError):  # A read-only file system refuses it even where nothing is there.
             fresh.unlink(missing_ok=True)

@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 
 from toolret import database
 from toolret.checked import keep_checked, read_checked
-from toolret.errors import StoreError, StoreLockedError
+from toolret.derived import remove_left
+from toolret.errors import StoreError
+from toolret.locks import in_turn, locked
 from toolret.records import KINDS, Contents, Generation, Kind, Record
 from toolret.tables import (
     Head,
@@ -36,7 +38,7 @@ from toolret.tables import (
     whole_vectors,
 )
 
-__all__ = ["Change", "FolderStore", "Writer", "in_turn"]
+__all__ = ["Change", "FolderStore", "Writer"]
 
 _DATABASE = "index.sqlite3"
 _FIT = "fit.json"
@@ -73,10 +75,22 @@ class FolderStore:
 
     def exists(self) -> bool:
         """Whether an index was ever written here."""
-        return self._path.exists()
+        try:
+            return self._path.exists()
+        except OSError as error:  # the name is too long, or the folder must not be entered
+            raise self._unusable(error) from error
 
     def check_new(self) -> None:
         """Raise ``StoreError`` if the folder holds something that a new index must not join."""
+        try:
+            self._check_new()
+        except OSError as error:
+            raise self._unusable(error) from error
+        except StoreError:
+            if not self.exists():  # or another process has made it in this moment
+                raise
+
+    def _check_new(self) -> None:
         if not self.folder.exists():
             return
         if not self.folder.is_dir():
@@ -145,7 +159,7 @@ class FolderStore:
             if self._change is not None:
                 yield self._change
                 return
-            with self._locked():
+            with locked(self.folder, _LOCK, seconds=self._lock_timeout):
                 if not self.exists():
                     self.check_new()
                     database.create(self._path)
@@ -212,6 +226,7 @@ class FolderStore:
         try:
             fresh.write_bytes(fit + b"\n" + sha256(fit).hexdigest().encode() + b"\n")
             fresh.replace(self._fit)
+            remove_left(self._fit)
         except OSError as error:
             with suppress(OSError):
                 fresh.unlink(missing_ok=True)
@@ -223,50 +238,14 @@ class FolderStore:
         with database.reading(self._path, timeout=timeout) as connection:
             return read_heads(connection)
 
+    def _unusable(self, error: OSError) -> StoreError:
+        return StoreError(f"{self.folder}: cannot be used: {error.strerror or error}")
+
     def _damaged(self, kind: Kind) -> StoreError:
         return StoreError(
             f"{self._path}: is damaged (the {kind} are not those of the last sync): sync all of "
             "them again, which repairs it, or put back a copy"
         )
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        from filelock import FileLock, Timeout
-
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / _LOCK, timeout=self._lock_timeout)
-            lock.acquire()
-        except Timeout as error:
-            raise StoreLockedError(
-                f"{self.folder}: another process has been writing for more than "
-                f"{self._lock_timeout:g} s; wait for it, or raise lock_timeout"
-            ) from error
-        except OSError as error:
-            raise StoreError(f"{self.folder}: cannot be written: {error}") from error
-        try:
-            yield
-        finally:
-            lock.release()
-
-
-@contextmanager
-def in_turn(lock: threading.RLock, seconds: float, place: str) -> Iterator[None]:
-    """Hold a lock that writers of one process take in turn.
-
-    Raises:
-        StoreLockedError: If another thread held it for longer; without end it is held in a process
-            that was forked meanwhile.
-    """
-    if not lock.acquire(timeout=min(seconds, threading.TIMEOUT_MAX)):
-        raise StoreLockedError(
-            f"{place}: another thread has been writing for more than {seconds:g} s; wait for it, "
-            "or raise lock_timeout; in a forked process, open the index anew"
-        )
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class Change:

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from toolret.errors import StoreError, StoreLockedError
+from toolret.locks import in_turn
 from toolret.records import KINDS, Contents, Generation, Kind, TextVectors
-from toolret.store import in_turn
 from toolret.stores import ledger
 from toolret.stores.cache import RecordCache, cache_folder
 from toolret.stores.claims import Beating, claim_next
