@@ -16,11 +16,16 @@ __all__ = ["in_turn", "locked"]
 def in_turn(lock: threading.RLock, seconds: float, place: str) -> Iterator[None]:
     """Hold a lock that writers of one process take in turn.
 
+    Args:
+        lock: Held for the body.
+        seconds: To wait for another thread; negative for as long as it takes, as in a file lock.
+        place: For the message.
+
     Raises:
         StoreLockedError: If another thread held it for longer; in a process that was forked
             meanwhile it is held without end.
     """
-    if not lock.acquire(timeout=min(seconds, threading.TIMEOUT_MAX)):
+    if not lock.acquire(timeout=-1 if seconds < 0 else min(seconds, threading.TIMEOUT_MAX)):
         raise StoreLockedError(
             f"{place}: another thread has been writing for more than {seconds:g} s; wait for it, "
             "or raise lock_timeout; in a forked process, open the index anew"
