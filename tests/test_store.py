@@ -202,9 +202,9 @@ def test_an_index_that_lacks_a_head_is_read_and_is_given_it(
     fill(store, "a")
     damage(tmp_path, "DELETE FROM heads WHERE kind = 'demos'")
     assert ids(store) == ["a"]
-    assert store.generations() == (1, 0)
+    assert [number for number, _ in store.generations()] == [1, 0]
     fill(store, "a", "bb", anew=False)
-    assert store.generations() == (2, 0)
+    assert [number for number, _ in store.generations()] == [2, 0]
     damage(tmp_path, "UPDATE heads SET changes = 5 WHERE kind = 'demos'")
     with pytest.raises(StoreError, match="the demos are not those"):
         store.load()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -216,7 +217,11 @@ def test_tools_that_cannot_be_read(shop: ToolRetriever) -> None:
         run(client, shop, "x", model="m", tools=[{"no": "tool"}])
 
 
-def test_half_of_a_surrogate_pair_is_told_as_a_question_mark(shop: ToolRetriever) -> None:
+def test_half_of_a_surrogate_pair_is_told_as_a_question_mark(
+    shop: ToolRetriever, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)  # a warning with the error as it is could not be reported
+
     def review() -> Any:
         """Read a review."""
         return json.loads('"Great \\ud83d"')
