@@ -259,6 +259,20 @@ def test_records_that_somebody_deleted_are_missed_and_restored(tmp_path: Path) -
     assert len(opened(place)[0]) == 5
 
 
+def test_an_index_that_was_built_again_is_read_and_written(tmp_path: Path) -> None:
+    place = make_place("memory", tmp_path)
+    index, _ = opened(place)
+    for count in range(1, 8):
+        index.sync_tools(many_tools(count))
+    cast("RemoteStore", index.store).engine.delete(list(everything(place)))
+    again = many_tools(2, start=20)
+    opened(place)[0].sync_tools(again)
+    index.refresh()
+    assert ids(index) == {tool.id for tool in again}
+    index.add_tools(many_tools(1))
+    assert len(opened(place)[0]) == 3
+
+
 def test_other_documents_and_indexes_are_left_alone(tmp_path: Path) -> None:
     store = InMemoryVectorStore(KnownVectors(embedder()))
     store.add_documents([LangChainDocument("mine", id="mine", metadata={"toolret": 3})])

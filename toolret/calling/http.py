@@ -21,7 +21,7 @@ from toolret.types import JsonObject, Tool
 __all__ = ["HttpRunner"]
 
 _TIMEOUT = 30.0
-"""Seconds until a server must have answered, for clients that are made here."""
+"""Seconds of silence after which a server is given up, for clients that are made here."""
 
 _ACCEPT = "application/json, text/*;q=0.9, */*;q=0.5"
 
@@ -38,7 +38,8 @@ class HttpRunner:
             are put behind it.
         origins: Servers that may be called, such as ``https://api.example.com``; None for any. A
             document names its server itself, so name them if ``client`` has credentials of its own.
-        client: What sends ``call``s; by default a new client for each, which waits for 30 seconds.
+        client: What sends ``call``s; by default a new client for each, which gives up a server
+            that is silent for 30 seconds.
             No redirect is followed, whatever the client does else: it may lead anywhere.
         async_client: What sends ``acall``s.
         max_bytes: The most of a response that is read; the text says so if there was more.

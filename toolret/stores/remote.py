@@ -214,6 +214,8 @@ class RemoteStore:
             following = max(newest.number, latest)
             if following > start and not newest.number == following < start + _AHEAD:
                 start = following
+            elif 0 < latest < start and not newest.number:
+                start = latest  # the index was deleted and built again
             elif latest and not newest.number:
                 raise self._incomplete()
             else:
