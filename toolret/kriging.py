@@ -11,7 +11,6 @@ How far "near" reaches follows from how near the nearest are, so no embedder's c
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,14 +109,14 @@ def krige(
 def _nearest(likeness: Floats, sets: Ints, count: int) -> Ints:
     """The ``count`` nearest, of which no more than some use the same tools if that can be."""
     near = top(likeness, count)
-    if count <= _ALIKE or np.bincount(sets[near]).max() <= _ALIKE:
+    if np.bincount(sets[near]).max() <= _ALIKE:
         return near
     near = top(likeness, min(_LOOKED_THROUGH, len(likeness)))
     near = near[likeness[near] > -np.inf]
-    of_set: Counter[int] = Counter()
-    first: list[int] = []
-    others: list[int] = []
-    for demo, used in zip(near.tolist(), sets[near].tolist(), strict=True):
-        of_set[used] += 1
-        (first if of_set[used] <= _ALIKE else others).append(demo)
-    return np.array((first + others)[:count], dtype=np.intp)
+    order = np.argsort(sets[near], kind="stable")
+    used = sets[near][order]
+    # How many of the same tools are nearer.
+    nearer = np.empty_like(order)
+    nearer[order] = np.arange(len(order)) - np.searchsorted(used, used)
+    first = np.argsort(nearer >= _ALIKE, kind="stable")[:count]
+    return np.asarray(near[first], dtype=np.intp)
