@@ -14,9 +14,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.prebuilt import InjectedState
 from langgraph.types import Command, interrupt
 
-from tests.integrations.langchain.conftest import few_of
 from tests.integrations.langchain.scripted_agent import agent_of
-from toolret import Toolbox, ToolIndex, load_tools
+from toolret import Toolbox, ToolIndex, ToolRetriever, load_tools
 from toolret.integrations.langchain import ToolRetrieverMiddleware, langchain_tools
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
 
@@ -106,13 +105,16 @@ async def test_one_that_waits_for_a_human_pauses_the_agent(
 ) -> None:
     index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
     index.sync_tools(BOX)
-    middleware = ToolRetrieverMiddleware(few_of(index), toolbox=BOX)
-    with OpenAIServer(Reply(tool_calls=[("x__approve", {"amount": 3})]), Reply("Ok.")) as server:
+    middleware = ToolRetrieverMiddleware(ToolRetriever(index), toolbox=BOX)
+    calls: list[tuple[str, Any]] = [("x__approve", {"amount": 3}), ("x__who", {"text": "hi"})]
+    with OpenAIServer(Reply(tool_calls=calls), Reply("Ok.")) as server:
         agent = agent_of(server, middleware=[middleware], checkpointer=saver)
-        answer = await asked(agent, asynchronous, {"messages": [("user", "ask a human")]})
+        answer = await asked(agent, asynchronous, {"messages": [("user", "ask who a human is")]})
         assert [pause.value for pause in answer["__interrupt__"]] == [{"approve": 3}]
         answer = await asked(agent, asynchronous, Command(resume="yes"))
-    assert answer["messages"][-2].content == "3: yes"
+    approved, told = answer["messages"][-3:-1]
+    assert approved.content == "3: yes"
+    assert told.content == f"hi ask who a human is {told.tool_call_id}"
 
 
 async def test_their_faults_are_told_and_their_permissions_kept() -> None:

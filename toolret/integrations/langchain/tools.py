@@ -34,7 +34,9 @@ def langchain_tools(tools: Iterable[Tool], toolbox: Toolbox) -> list[BaseTool]:
 
 
 def _langchain_tool(tool: Tool, toolbox: Toolbox) -> BaseTool:
-    target: BaseTool | None = tool.target
+    # Those of an index no longer know what they were made of; those of the toolbox do.
+    known = toolbox.tool(tool.id) if tool.id in toolbox else tool
+    target: BaseTool | None = known.target
     if target is not None:
         return _TargetTool(
             name=wire_name(tool.id),
