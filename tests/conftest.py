@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from toolret import tracing
 from toolret.testing import HashedWordsEmbedder
 from toolret.texts import tool_views
 from toolret.types import Call, Demo, Tool
@@ -60,6 +64,17 @@ def _token_tables() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TIKTOKEN_CACHE_DIR", str(folder))
         yield
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("toolret"))
+    monkeypatch.delenv(tracing.CAPTURE_CONTENT, raising=False)
+    yield exporter
+    provider.shutdown()
 
 
 @pytest.fixture

@@ -8,13 +8,12 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.conftest import tool
@@ -28,17 +27,6 @@ from toolret.retriever import ToolRetriever
 from toolret.selection import trace as trace_selection
 from toolret.testing import HashedWordsEmbedder, ScriptedChatModel
 from toolret.types import Demo, JsonObject, Request, Tool
-
-
-@pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("toolret"))
-    monkeypatch.delenv(tracing.CAPTURE_CONTENT, raising=False)
-    yield exporter
-    provider.shutdown()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any
 
@@ -90,30 +90,44 @@ class Toolbox:
             name: As the model sees it, or a tool's id.
             arguments: The arguments, or their JSON as models write it.
         """
-        with span(_SPAN, _SPAN) as current:
-            try:
-                tool = self._traced(current, name)
-                outcome = self._runner(tool).call(tool, _arguments(arguments))
-            except Exception as error:
-                if pauses_a_graph(error):
-                    raise
-                outcome = failure(name, error)  # a tool is anybody's code; the agent goes on
-                failed(current, type(error).__qualname__)
-                return outcome
-            return _noted(current, arguments, outcome)
+        return self.through(
+            lambda tool: self._runner(tool).call(tool, _arguments(arguments)), name, arguments
+        )
 
     async def acall(self, name: str, arguments: JsonObject | str) -> Outcome:
         """``call`` for event loops."""
+
+        async def run(tool: Tool) -> Outcome:
+            return await self._runner(tool).acall(tool, _arguments(arguments))
+
+        return await self.athrough(run, name, arguments)
+
+    def through(
+        self, run: Callable[[Tool], Outcome], name: str, arguments: JsonObject | str
+    ) -> Outcome:
+        """``call`` by something else than the tool's runner: allowed, traced and told of alike.
+
+        Args:
+            run: Runs the tool.
+            name: As in ``call``.
+            arguments: As in ``call``; for the trace alone.
+        """
         with span(_SPAN, _SPAN) as current:
             try:
-                tool = self._traced(current, name)
-                outcome = await self._runner(tool).acall(tool, _arguments(arguments))
-            except Exception as error:
-                if pauses_a_graph(error):
-                    raise
-                outcome = failure(name, error)
-                failed(current, type(error).__qualname__)
-                return outcome
+                outcome = run(self._traced(current, name))
+            except Exception as error:  # noqa: BLE001 - a tool is anybody's code; the agent goes on
+                return _raised(current, name, error)
+            return _noted(current, arguments, outcome)
+
+    async def athrough(
+        self, run: Callable[[Tool], Awaitable[Outcome]], name: str, arguments: JsonObject | str
+    ) -> Outcome:
+        """``through`` for event loops."""
+        with span(_SPAN, _SPAN) as current:
+            try:
+                outcome = await run(self._traced(current, name))
+            except Exception as error:  # noqa: BLE001 - as above
+                return _raised(current, name, error)
             return _noted(current, arguments, outcome)
 
     def _traced(self, current: Span, name: str) -> Tool:
@@ -151,6 +165,18 @@ def _arguments(arguments: JsonObject | str) -> JsonObject:
     if not isinstance(parsed, Mapping):
         raise CallError(f"the arguments are no JSON object, but {shown(parsed)}")
     return parsed
+
+
+def _raised(current: Span, name: str, error: Exception) -> Outcome:
+    """What a model is told of an error, on a span.
+
+    Raises:
+        Exception: The error, if by it LangGraph's run is paused.
+    """
+    if pauses_a_graph(error):
+        raise error
+    failed(current, type(error).__qualname__)
+    return failure(name, error)
 
 
 def _noted(current: Span, arguments: JsonObject | str, outcome: Outcome) -> Outcome:

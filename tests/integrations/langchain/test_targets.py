@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +14,13 @@ from langchain_core.tools import tool as langchain_tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.prebuilt import InjectedState
 from langgraph.types import Command, interrupt
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.integrations.langchain.scripted_agent import agent_of
 from toolret import Toolbox, ToolIndex, ToolRetriever, load_tools
 from toolret.integrations.langchain import ToolRetrieverMiddleware, langchain_tools
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
+from toolret.tracing import CAPTURE_CONTENT
 
 THREAD: Any = {"configurable": {"thread_id": "one"}}
 
@@ -127,3 +130,27 @@ async def test_their_faults_are_told_and_their_permissions_kept() -> None:
     (tool,) = langchain_tools([BOX.tool("x.later")], BOX)
     assert "does not support sync" in tool.invoke({})
     assert await tool.ainvoke({}) == "later"
+
+
+async def test_their_calls_are_spans_as_all_of_a_toolbox(
+    spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CAPTURE_CONTENT, "true")
+    for name, arguments, error, said in (
+        ("look", {"place": "here"}, None, '[{"type": "text", "text": "here"}]'),
+        ("refuse", {}, "tool_error", "no"),
+        ("fail", {}, "KeyError", None),
+    ):
+        (tool,) = langchain_tools([BOX.tool(f"x.{name}")], BOX)
+        called = {"type": "tool_call", "id": "c", "name": tool.name, "args": arguments}
+        tool.invoke(called)
+        await tool.ainvoke(called)
+        for span in spans.get_finished_spans():
+            assert span.name == f"execute_tool x.{name}"
+            assert span.attributes is not None
+            assert span.attributes.get("error.type") == error
+            assert span.attributes.get("gen_ai.tool.call.result") == said
+            if said:
+                assert span.attributes["gen_ai.tool.call.arguments"] == json.dumps(arguments)
+        assert len(spans.get_finished_spans()) == 2
+        spans.clear()

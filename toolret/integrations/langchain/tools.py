@@ -11,7 +11,7 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import Field
 
 from toolret.calling import Outcome, Toolbox
-from toolret.calling.outcome import failure, pauses_a_graph
+from toolret.calling.outcome import outcome_text
 from toolret.names import wire_name
 from toolret.types import Tool
 
@@ -76,13 +76,11 @@ class _TargetTool(BaseTool):
         **kwargs: Any,
     ) -> Any:
         """Run the tool, or say why it cannot be."""
-        try:
-            self.toolbox.tool(self.tool_id)
-            return self.target.invoke(input, config, **kwargs)
-        except Exception as error:
-            if pauses_a_graph(error):
-                raise
-            return self._failed(input, error)
+
+        def run(_: Tool) -> Outcome:
+            return _told(self.target.invoke(input, config, **kwargs))
+
+        return self._given(input, self.toolbox.through(run, self.tool_id, _asked(input)))
 
     async def ainvoke(
         self,
@@ -91,20 +89,19 @@ class _TargetTool(BaseTool):
         **kwargs: Any,
     ) -> Any:
         """``invoke`` for event loops."""
-        try:
-            self.toolbox.tool(self.tool_id)
-            return await self.target.ainvoke(input, config, **kwargs)
-        except Exception as error:
-            if pauses_a_graph(error):
-                raise
-            return self._failed(input, error)
 
-    def _failed(self, called: Any, error: Exception) -> Any:
-        """What LangChain gives for an error that is handled."""
-        text = failure(self.tool_id, error).text
-        if not (isinstance(called, Mapping) and called.get("type") == "tool_call"):
-            return text
-        return ToolMessage(text, name=self.name, tool_call_id=called["id"], status="error")
+        async def run(_: Tool) -> Outcome:
+            return _told(await self.target.ainvoke(input, config, **kwargs))
+
+        return self._given(input, await self.toolbox.athrough(run, self.tool_id, _asked(input)))
+
+    def _given(self, called: Any, outcome: Outcome) -> Any:
+        """What the tool gave; if it gave nothing, what LangChain gives for an error."""
+        if outcome.ok or outcome.value is not None:
+            return outcome.value
+        if not _is_call(called):
+            return outcome.text
+        return ToolMessage(outcome.text, name=self.name, tool_call_id=called["id"], status="error")
 
     def _run(self, /, **arguments: Any) -> Any:
         raise NotImplementedError  # ``invoke`` passes everything on
@@ -127,3 +124,19 @@ def _answer(outcome: Outcome) -> tuple[str, Outcome]:
     if not outcome.ok:
         raise ToolException(outcome.text)
     return outcome.text, outcome
+
+
+def _told(given: Any) -> Outcome:
+    """What a LangChain tool gave, with what a model reads of it."""
+    message = isinstance(given, ToolMessage)
+    text = outcome_text(given.content if message else given)
+    return Outcome(text, given, ok=not (message and given.status == "error"))
+
+
+def _is_call(called: Any) -> bool:
+    """Whether a tool is invoked by a model's call, not by arguments alone."""
+    return isinstance(called, Mapping) and called.get("type") == "tool_call"
+
+
+def _asked(called: Any) -> Any:
+    return called["args"] if _is_call(called) else called
