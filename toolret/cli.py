@@ -163,7 +163,7 @@ def _plan(options: argparse.Namespace) -> None:
         line = f"cut {cut.kind} {cut.id}: {cut.step} (-{cut.tokens_saved} tokens)"
         print(_seen(line, sys.stderr), file=sys.stderr)
     if selection.note:
-        print(f"note: {selection.note}", file=sys.stderr)
+        print(_seen(f"note: {selection.note}", sys.stderr), file=sys.stderr)
 
 
 def _print_hits(hits: Sequence[Hit]) -> None:

@@ -57,13 +57,14 @@ def _found(folder: Path, suffixes: Collection[str], error: type[InputError]) -> 
                 if entry.name.startswith("."):
                     continue
                 wanted = not _suffixes_of(entry).isdisjoint(suffixes)
+                is_link = entry.is_symlink()
+                if is_link and (entry.is_dir() or (wanted and entry.is_file())):
+                    _check_link(entry, root, folder, error)
                 if entry.is_dir():
-                    _check_link(entry, root, folder, error)
-                    (linked if entry.is_symlink() else waiting).append(entry)
+                    (linked if is_link else waiting).append(entry)
                 elif wanted and entry.is_file():
-                    _check_link(entry, root, folder, error)
                     yield entry
-                elif entry.is_symlink() and (wanted or not entry.suffix) and not entry.exists():
+                elif is_link and (wanted or not entry.suffix) and not entry.exists():
                     raise error("the link leads nowhere: correct or remove it", file=entry)
         except OSError as exc:
             raise error(f"cannot be read: {exc.strerror or exc}", file=here) from exc

@@ -14,7 +14,15 @@ from typing import Any, NoReturn
 
 from toolret.errors import InputError
 
-__all__ = ["MAX_BYTES", "parse_json", "read_lines", "read_rows", "row_from_line", "shown"]
+__all__ = [
+    "MAX_BYTES",
+    "below",
+    "parse_json",
+    "read_lines",
+    "read_rows",
+    "row_from_line",
+    "shown",
+]
 
 MAX_BYTES = 256 * 1024 * 1024
 """The longest line, and the largest JSON document, that is read: some 2 GB of Python objects."""
@@ -160,6 +168,12 @@ def shown(value: Any) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
+def below(pointer: str, *keys: object) -> str:
+    """The JSON pointer to what stands under keys of what another points to."""
+    escaped = (str(key).replace("~", "~0").replace("/", "~1") for key in keys)
+    return "/".join((pointer, *escaped))
+
+
 _WRONG = object()
 
 
@@ -200,10 +214,7 @@ def _at(value: Any, is_wrong: Callable[[Any], bool]) -> str:
         items: Iterable[tuple[Any, Any]] = ()
         if isinstance(part, dict | list):
             items = part.items() if isinstance(part, dict) else enumerate(part)
-        waiting += [
-            (f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}", each)
-            for key, each in items
-        ][::-1]
+        waiting += [(below(pointer, key), each) for key, each in items][::-1]
     return ""
 
 

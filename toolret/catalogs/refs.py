@@ -20,7 +20,7 @@ from referencing.exceptions import Unresolvable
 from toolret.catalogs.documents import read_document
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
-from toolret.jsonlines import shown
+from toolret.jsonlines import below, shown
 
 __all__ = ["Place", "References", "referenced_files"]
 
@@ -39,8 +39,7 @@ class Place:
     pointer: str = ""
 
     def __truediv__(self, key: str | int) -> Place:
-        escaped = str(key).replace("~", "~0").replace("/", "~1")
-        return Place(self.file, f"{self.pointer}/{escaped}")
+        return Place(self.file, below(self.pointer, key))
 
     def __str__(self) -> str:
         return f"{self.file}: {self.pointer}" if self.pointer else self.file

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
-__all__ = ["CHECKS", "LEVELS", "Check", "Finding", "Level", "below"]
+__all__ = ["CHECKS", "LEVELS", "Check", "Finding", "Level"]
 
 Level: TypeAlias = Literal["error", "warning", "note"]
 
@@ -24,12 +24,6 @@ class Check:
 
     level: Level
     advice: str
-
-
-def below(pointer: str, *keys: object) -> str:
-    """The JSON pointer to what stands under keys of what another points to."""
-    escaped = (str(key).replace("~", "~0").replace("/", "~1") for key in keys)
-    return "/".join((pointer, *escaped))
 
 
 CHECKS: dict[str, Check] = {

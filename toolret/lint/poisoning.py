@@ -12,7 +12,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from toolret.lint.findings import Finding, below
+from toolret.jsonlines import below
+from toolret.lint.findings import Finding
 from toolret.types import Tool
 
 __all__ = ["is_hidden", "suspicious_texts", "visible"]

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from toolret.catalogs.keys import is_key
 from toolret.catalogs.keywords import NESTED, NESTED_LISTS, NESTED_MAPS
-from toolret.lint.findings import below
+from toolret.jsonlines import below
 
 __all__ = ["Problem", "anthropic_problems", "openai_problems", "schema_problems"]
 

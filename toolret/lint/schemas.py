@@ -7,7 +7,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from toolret.lint.findings import Finding, below
+from toolret.jsonlines import below
+from toolret.lint.findings import Finding
 from toolret.lint.providers import (
     Problem,
     anthropic_problems,

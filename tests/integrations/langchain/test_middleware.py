@@ -640,14 +640,14 @@ def test_a_refused_tool_whose_answer_would_end_the_run_goes_back_to_the_model(
     few: ToolRetriever,
 ) -> None:
     @langchain_tool(return_direct=True)
-    def refund_payment(id: str) -> str:  # noqa: A002 - as the others
+    def refund_payment(payment: str) -> str:
         """Refund the payment of a customer."""
-        return f"refunded {id}"
+        return f"refunded {payment}"
 
     others = [tool for tool in SOME_TOOLS if tool.id != "refund_payment"]
     replies = [
-        Reply(tool_calls=[("refund_payment", {"id": "1"})]),
-        Reply(tool_calls=[("refund_payment", {"id": "1"})]),
+        Reply(tool_calls=[("refund_payment", {"payment": "1"})]),
+        Reply(tool_calls=[("refund_payment", {"payment": "1"})]),
     ]
     with OpenAIServer(*replies) as server:
         agent = agent_of(

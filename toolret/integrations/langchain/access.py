@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from toolret.errors import InputError
 from toolret.offers import closed
-from toolret.permissions import Allow
+from toolret.permissions import Allow, allowed_tools
 from toolret.types import Tool
 
 __all__ = ["AllowFor", "Caller", "allow_for", "check_allow"]
@@ -43,9 +43,9 @@ def check_allow(allow: AllowFor) -> None:
     Raises:
         InputError: If it is a text, which to Python is a collection of letters, or asynchronous.
     """
-    if isinstance(allow, str | bytes):
-        raise InputError(f"allow is the text {allow!r}: give a collection of permissions instead")
-    if inspect.iscoroutinefunction(allow):
+    if not callable(allow):
+        allowed_tools((), allow)  # refuses a text
+    elif inspect.iscoroutinefunction(allow):
         raise InputError("allow is asynchronous: give a function that returns permissions at once")
 
 

@@ -15,7 +15,7 @@ from toolret.integrations.openai.calls import arun_calls, run_calls
 from toolret.integrations.openai.client import offered, wrap
 from toolret.integrations.openai.forms import CHAT, RESPONSES, Form
 from toolret.integrations.openai.planning import Mode
-from toolret.integrations.openai.view import Names
+from toolret.integrations.openai.view import names_of
 from toolret.jsonlines import shown
 from toolret.offers import closed
 from toolret.permissions import Allow, is_allowed
@@ -203,7 +203,7 @@ def _loaded(tools: Sequence[Given]) -> list[Tool]:
 
 def _toolbox(own: Sequence[Tool], retriever: ToolRetriever) -> Toolbox:
     """What runs these, under the ids of those of the index that they are by their descriptions."""
-    same = Names(retriever.index.snapshot).by_source
+    same = names_of(retriever).by_source
     return Toolbox(
         replace(tool, id=same.get((tool.name, tool.description.strip()), tool.id)) for tool in own
     )

@@ -18,7 +18,7 @@ from toolret.integrations.openai.memory import Memory, Shown, State, keys
 from toolret.integrations.openai.offered import Finder, Offered
 from toolret.integrations.openai.planning import Asked, Mode, Plan, plan
 from toolret.integrations.openai.searching import found_names
-from toolret.integrations.openai.view import Names, View, told_apart
+from toolret.integrations.openai.view import View, names_of, told_apart
 from toolret.jsonlines import shown
 from toolret.offers import DISCOVER, PROVIDER_LIMIT, closed
 from toolret.permissions import Allow
@@ -97,7 +97,6 @@ class Planner:
         self._allow = closed(allow)
         self._most = most
         self._memory = _memory(retriever)
-        self._names = Names(retriever.index.snapshot)
 
     def prepare(self, form: Form, options: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments to send instead of a call's. Raises nothing."""
@@ -212,11 +211,8 @@ class Planner:
         return _written(draft, planned)
 
     def _view(self) -> View:
-        snapshot = self._retriever.index.snapshot
-        if self._names.snapshot is not snapshot:
-            self._names = Names(snapshot)
         here = _allowed.get()
-        return View(self._names, here[0] if here else self._allow)
+        return View(names_of(self._retriever), here[0] if here else self._allow)
 
 
 def _memory(retriever: ToolRetriever) -> Memory:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
+from weakref import WeakKeyDictionary
 
 from toolret.index import Snapshot
 from toolret.integrations.openai.forms import tool_name
@@ -14,10 +15,11 @@ from toolret.lexical import bm25, words
 from toolret.names import ids_by_name
 from toolret.offers import PROVIDER_LIMIT
 from toolret.permissions import Allow, allowed_tools, is_allowed
+from toolret.retriever import ToolRetriever
 from toolret.tokens import TokenCounter
 from toolret.types import JsonObject, Tool
 
-__all__ = ["Given", "Names", "View", "by_words", "told_apart"]
+__all__ = ["Given", "Names", "View", "by_words", "names_of", "told_apart"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,18 @@ class Names:
         if name in self.snapshot.tools.positions:
             return name
         return self.ids.get(name) or self.by_source.get((name, description.strip()))
+
+
+_latest: WeakKeyDictionary[ToolRetriever, Names] = WeakKeyDictionary()
+
+
+def names_of(retriever: ToolRetriever) -> Names:
+    """The names of what a retriever's index holds now: made once, for all of its clients."""
+    snapshot = retriever.index.snapshot
+    names = _latest.get(retriever)
+    if names is None or names.snapshot is not snapshot:
+        _latest[retriever] = names = Names(snapshot)
+    return names
 
 
 @dataclass(frozen=True)
