@@ -32,7 +32,7 @@ from toolret.index import ToolIndex
 from toolret.queries import sought
 from toolret.retriever import ToolRetriever
 from toolret.rows import load_demos
-from toolret.texts import tool_views, whole
+from toolret.texts import tool_text, tool_views
 from toolret.types import Demo, Tool
 from toolret.values import without_values
 
@@ -277,7 +277,7 @@ def enlarged(real: Sequence[Tool], size: int, lookup: Lookup) -> list[Tool]:
             for tool, copy in zip(part, marked, strict=True)
             # One without a description is given the mark for one.
             for old, new in zip_longest(
-                lines_of(tool), lines_of(copy), fillvalue=whole(tool_views(tool))
+                lines_of(tool), lines_of(copy), fillvalue=" ".join(tool_text(tool).split())
             )
             if new not in lookup.vectors
         }

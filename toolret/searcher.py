@@ -23,14 +23,14 @@ from toolret.lexical import Postings, bm25, name_shares, words
 from toolret.ranking import gather
 from toolret.scanning import Scan
 from toolret.signals import Floats, Ints, products
-from toolret.texts import whole
+from toolret.texts import searched_text
 from toolret.unit_vectors import unit
 from toolret.values import without_values
 from toolret.word_vectors import WordRows, WordVectors, tf_idf
 
 __all__ = ["Searcher"]
 
-_FORMAT = 8
+_FORMAT = 9
 """Of what is kept in the file: raised when it is computed in another way."""
 
 _NEAR_COPY = 0.985
@@ -86,7 +86,7 @@ class Searcher:
 
     def _derive(self) -> Arrays:
         tools, demos = self.snapshot.tools, self.snapshot.demos
-        texts = [words(whole(text)) for text in tools.texts]
+        texts = [words(searched_text(tool)) for tool in tools.items]
         demo_words = tf_idf([words(text) for text in demos.texts])
         columns = columns_of(self.snapshot)
         parts: dict[str, Arrays] = {

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from toolret.types import Tool
+from toolret.types import BEHAVIOUR_TAGS, Tool
 
 __all__ = [
     "RENDERER_VERSION",
     "VIEW_WEIGHTS",
+    "searched_text",
     "split_identifier",
     "tool_text",
     "tool_views",
-    "whole",
 ]
 
 RENDERER_VERSION = "3"
@@ -25,6 +25,9 @@ sync embeds those anew, and raising it would have all embedded anew."""
 VIEW_WEIGHTS = (1.0, 0.35)
 """What each view of a tool counts in its vector: all that is said of it, and what it does, which
 its name and parameters blur."""
+
+_VALUES = ("enum", "const", "default", "example", "examples")
+"""Keywords of JSON Schema that say what an argument may be; there are no schemas in them."""
 
 _PARAMETERS_TEXT = 1_500
 """Characters of the descriptions of all a tool's parameters: APIs with dozens of parameters say
@@ -53,15 +56,20 @@ def _split_case(run: str) -> Iterator[str]:
 
 
 def tool_text(tool: Tool) -> str:
-    """A tool as one line of text: where it belongs, its name, what it does, its parameters.
+    """A tool as one line of text: where it belongs, its name, what it does, tags, parameters.
 
     What tells tools apart comes first, since embedding models read only so far. A tool of which
     that leaves nothing, such as one that is called ``...``, reads as its name or id.
     """
-    parts = [split_identifier(tool.namespace), split_identifier(tool.name), tool.description]
-    parts += [f"{split_identifier(name)} {text}".strip() for name, text in _parameter_texts(tool)]
-    said = ". ".join(part.strip().rstrip(".") for part in parts if part.strip())
-    return said or tool.name.strip() or tool.id
+    return _text(tool, _parameters(tool.parameters))
+
+
+def searched_text(tool: Tool) -> str:
+    """What the words of a request are looked for in: ``tool_text``, and all arguments' values.
+
+    An embedding is blurred by values and by what is nested in parameters; words are not.
+    """
+    return _text(tool, _arguments(tool.parameters))
 
 
 def tool_views(tool: Tool) -> str:
@@ -69,21 +77,67 @@ def tool_views(tool: Tool) -> str:
     return "\n".join(" ".join(view.split()) for view in (tool_text(tool), tool.description))
 
 
-def whole(views: str) -> str:
-    """Of a tool's views the first: ``tool_text``, as one line."""
-    return views.partition("\n")[0]
+def _text(tool: Tool, arguments: Iterable[tuple[str, str]]) -> str:
+    parts = [split_identifier(tool.namespace), split_identifier(tool.name), tool.description]
+    parts += _tag_texts(tool)
+    parts += [f"{split_identifier(name)} {text}".strip() for name, text in _cut(arguments)]
+    said = ". ".join(part.strip().rstrip(".") for part in parts if part.strip())
+    return said or tool.name.strip() or tool.id
 
 
-def _parameter_texts(tool: Tool) -> Iterator[tuple[str, str]]:
-    properties: Any = (tool.parameters or {}).get("properties")
-    if not isinstance(properties, Mapping):
-        return
-    texts: dict[str, str] = {}
-    for name, schema in properties.items():
-        text = schema.get("description") if isinstance(schema, Mapping) else None
-        texts[str(name)] = " ".join(text.split()) if isinstance(text, str) else ""
-    longest = _longest([len(text) for text in texts.values()], _PARAMETERS_TEXT)
-    for name, text in texts.items():
+def _tag_texts(tool: Tool) -> list[str]:
+    """The tags that say what a tool is about, but for one that its namespace says."""
+    texts = [split_identifier(tag) for tag in tool.tags if tag not in BEHAVIOUR_TAGS]
+    namespace = split_identifier(tool.namespace).casefold()
+    return [text for text in texts if text.casefold() != namespace]
+
+
+def _parameters(schema: Any) -> Iterator[tuple[str, str]]:
+    """The name of each parameter, and what is said of it."""
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    if isinstance(properties, Mapping):
+        for name, inner in properties.items():
+            yield str(name), _description(inner)
+
+
+def _arguments(schema: Any) -> Iterator[tuple[str, str]]:
+    """The same of all arguments in a schema, however deep, with the texts that they may be."""
+    left = [("", schema)]  # a stack: hostile schemas are deeper than Python calls
+    while left:
+        name, value = left.pop()
+        inner: list[tuple[str, Any]] = []
+        if isinstance(value, list):
+            inner = [("", each) for each in value]
+        elif isinstance(value, Mapping):
+            yield name, " ".join([_description(value), *_values(value)]).strip()
+            for keyword, each in value.items():
+                if keyword == "properties" and isinstance(each, Mapping):
+                    inner += [(str(of), schema) for of, schema in each.items()]
+                elif keyword not in _VALUES:
+                    inner.append(("", each))
+        elif name:
+            yield name, ""
+        left += reversed(inner)
+
+
+def _description(schema: Any) -> str:
+    text = schema.get("description") if isinstance(schema, Mapping) else None
+    return " ".join(text.split()) if isinstance(text, str) else ""
+
+
+def _values(schema: Mapping[str, Any]) -> Iterator[str]:
+    for keyword in _VALUES:
+        value = schema.get(keyword)
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, str):
+                yield each
+
+
+def _cut(arguments: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The same with long texts cut to one length, so that all have no more than so much."""
+    found = list(arguments)
+    longest = _longest([len(text) for _, text in found], _PARAMETERS_TEXT)
+    for name, text in found:
         cut = text[:longest]
         # In a script without spaces, any character may be the last.
         yield name, text if cut == text else cut.rpartition(" ")[0] or cut

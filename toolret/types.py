@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 __all__ = [
+    "BEHAVIOUR_TAGS",
     "Call",
     "Demo",
     "DemoHit",
@@ -28,6 +29,9 @@ Message: TypeAlias = Mapping[str, Any]
 
 Permissions: TypeAlias = tuple[frozenset[str], ...]
 """What a caller must hold: any one of these sets, whole. Empty: nothing is needed."""
+
+BEHAVIOUR_TAGS = frozenset({"deprecated", "destructive", "idempotent", "open-world", "read-only"})
+"""Tags that readers of catalogs give: how a tool behaves, not what it is about."""
 
 
 @dataclass(frozen=True, slots=True)
