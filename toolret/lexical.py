@@ -22,11 +22,13 @@ __all__ = ["Postings", "bm25", "name_shares", "rarity", "words"]
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.integer[Any]]
 
-_K1 = 1.5
-_B = 0.75
-"""The usual values of BM25 (Robertson and Zaragoza, 2009), which bm25s has too."""
+_K1 = 1.2
+_B = 0.3
+"""Parameters of BM25 (Robertson and Zaragoza, 2009). Where a tool's text is long, it mostly has more
+parameters: it is not wordier, so its length counts less than the usual 0.75."""
 
 _TOKEN = re.compile(r"[^\W_]+")
+_CONTRACTED = re.compile(r"(?<=\w)['\u2019](?:s|t|d|m|ll|re|ve)\b", re.IGNORECASE)
 _IDEOGRAPHS = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)")
 """Scripts written without spaces; their runs are read as overlapping pairs of characters."""
 
@@ -34,13 +36,18 @@ _STOP_WORDS = frozenset(
     re.findall(
         r"\w+",
         """
-    a an and are as at be but by for from had has have he her his how i if in into is it its me my
-    no not of on or our please she so some such that the their them then there these they this to
-    us was we were what when which who will with would you your
+    a about also am an and any are as at be because been being both but by can cannot could did do
+    does doing don during few for from further had has have he her here hers herself himself his
+    how i if in into is it its itself just me more most my myself no nor not now of on once only or
+    other ought our ours ourselves own please same she should so some such than that the their
+    theirs them themselves then there these they this through to too until us very was we were what
+    when where which while who whom why will with would you your yours yourself yourselves
     """,
     )
 )
-"""Words that say nothing of what is wanted; in short tool texts they would pass for rare ones."""
+"""Words that say nothing of what is wanted: pronouns, auxiliaries, conjunctions and the like. In
+short tool texts they would pass for rare ones. Not among them are those that tools are named by,
+such as *off*, *up*, *before* and *get*."""
 
 _local = threading.local()
 
@@ -48,7 +55,7 @@ _local = threading.local()
 def words(text: str) -> list[str]:
     """The words of a text for BM25: identifiers split, stop words dropped, English stems."""
     found: list[str] = []
-    for token in _TOKEN.findall(text):
+    for token in _TOKEN.findall(_CONTRACTED.sub("", text)):
         for place, run in enumerate(_IDEOGRAPHS.split(token)):
             if place % 2:
                 found += [run[i : i + 2] for i in range(max(1, len(run) - 1))]
