@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import accumulate
 
 from toolret.lexical import words
-from toolret.values import QUOTED
+from toolret.values import QUOTED, unquoted
 
 __all__ = ["split_clauses"]
 
@@ -27,7 +27,7 @@ _LEAST_WORDS = 2
 """Of a clause: tokens between spaces, and words that are no stop words. Less than that is a name
 or an aside ("in Rome, please"), which belongs to the clause before it."""
 
-_MOST_CLAUSES = 8
+_MOST_CLAUSES = 10
 """Of a request: each costs an embedding and a search; no public set has requests of more needs
 than about twelve, and neighbouring parts of a longer list belong together well enough."""
 
@@ -37,22 +37,34 @@ def split_clauses(text: str) -> tuple[str, ...]:
     clauses: list[str] = []
     pending: list[str] = []
     tokens = rare = 0
-    for part in _parts(text):
+    for part in _parts(unquoted(text)):
         pending.append(part)
         tokens += len(part.split())
         rare += len(words(part))
         # Scripts without spaces are measured by their words alone.
         if rare >= _LEAST_WORDS and (tokens >= _LEAST_TOKENS or not part.isascii()):
             clauses.append(" ".join(pending))
-            pending.clear()
-            tokens = rare = 0
-    if pending and clauses:
-        clauses[-1] = " ".join([clauses[-1], *pending])
+        elif clauses:
+            clauses[-1] = " ".join([clauses[-1], *pending])
+        else:
+            continue
+        pending.clear()
+        tokens = rare = 0
     clauses = list(dict.fromkeys(clauses))
     if len(clauses) > _MOST_CLAUSES:
-        bounds = [i * len(clauses) // _MOST_CLAUSES for i in range(_MOST_CLAUSES + 1)]
-        clauses = [" ".join(clauses[a:b]) for a, b in pairwise(bounds)]
+        clauses = _joined(clauses, _MOST_CLAUSES)
     return tuple(clauses) if len(clauses) > 1 else ()
+
+
+def _joined(clauses: list[str], most: int) -> list[str]:
+    """No more than so many, of about as many words each: neighbours are joined."""
+    sizes = [len(words(clause)) for clause in clauses]
+    every = sum(sizes)
+    joined: dict[int, list[str]] = {}
+    for clause, size, end in zip(clauses, sizes, accumulate(sizes), strict=True):
+        # Where its middle lies, so that a very long one does not swallow all others.
+        joined.setdefault((2 * end - size) * most // (2 * every), []).append(clause)
+    return [" ".join(some) for some in joined.values()]
 
 
 def _parts(text: str) -> list[str]:

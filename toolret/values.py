@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["QUOTED", "without_values"]
+__all__ = ["QUOTED", "unquoted", "without_values"]
 
 QUOTED = re.compile(r'"[^"\n]{1,500}"|“[^”\n]{1,500}”|«[^»\n]{1,500}»|`[^`\n]{1,500}`')
 """A quotation is a value, whatever it says and whatever punctuation it has."""
@@ -21,10 +21,22 @@ _VALUE = re.compile(
 )
 
 
+_MARKS = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»"}
+
+
+def unquoted(text: str) -> str:
+    """A text that was quoted as a whole, without the marks; any other as it is."""
+    inner = text.strip()[1:-1]
+    first, last = text.strip()[:1], text.strip()[-1:]
+    whole = _MARKS.get(first) == last and first not in inner and last not in inner
+    return inner if whole and inner.strip() else text
+
+
 def without_values(text: str) -> str:
     """A text without quotations, addresses, paths and numbers; as it is if no word is left.
 
     Names of people, places and services stay: the latter often say which tool is meant.
     """
+    text = unquoted(text)
     bare, values = _VALUE.subn(" ", text)
     return " ".join(bare.split()) if values and any(map(str.isalnum, bare)) else text
