@@ -52,8 +52,13 @@ such as *off*, *up*, *before* and *get*."""
 _local = threading.local()
 
 
-def words(text: str) -> list[str]:
-    """The words of a text for BM25: identifiers split, stop words dropped, English stems."""
+def words(text: str, *, every: bool = False) -> list[str]:
+    """The words of a text: identifiers split, stop words dropped, English stems.
+
+    Args:
+        text: The text.
+        every: Whether to keep stop words, as among requests, where their frequency weighs them.
+    """
     found: list[str] = []
     for token in _TOKEN.findall(_CONTRACTED.sub("", text)):
         for place, run in enumerate(_IDEOGRAPHS.split(token)):
@@ -61,7 +66,8 @@ def words(text: str) -> list[str]:
                 found += [run[i : i + 2] for i in range(max(1, len(run) - 1))]
             else:
                 found += split_identifier(run).lower().split()
-    stems: list[str] = _stemmer().stemWords([word for word in found if word not in _STOP_WORDS])
+    kept = found if every else [word for word in found if word not in _STOP_WORDS]
+    stems: list[str] = _stemmer().stemWords(kept)
     return stems
 
 

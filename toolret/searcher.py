@@ -87,7 +87,7 @@ class Searcher:
     def _derive(self) -> Arrays:
         tools, demos = self.snapshot.tools, self.snapshot.demos
         texts = [words(searched_text(tool)) for tool in tools.items]
-        demo_words = tf_idf([words(text) for text in demos.texts])
+        demo_words = tf_idf([words(text, every=True) for text in demos.texts])
         columns = columns_of(self.snapshot)
         parts: dict[str, Arrays] = {
             "columns": columns.arrays(),
@@ -180,7 +180,9 @@ class Searcher:
         left_out: Ints | None = None,
     ) -> Comparisons:
         tokens = [words(query) for query in queries]
-        demo_words = np.stack([self._cosines_of_demos.cosines(some) for some in tokens])
+        demo_words = np.stack(
+            [self._cosines_of_demos.cosines(words(query, every=True)) for query in queries]
+        )
         asked = (as_tools, as_demos, demo_words, self._rows_of_demos)
         if self._maps is None:
             kriged = np.zeros((len(self.layout.tool_vectors), len(queries)), dtype=np.float32)
