@@ -20,6 +20,28 @@ def test_words_are_split_stemmed_and_free_of_stop_words() -> None:
     assert words("What are the listInvoices for?") == ["list", "invoic"]
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("I can't tell today's rate, they'll know", ["tell", "today", "rate", "know"]),
+        ("what\u2019s in the S3 bucket of Bob\u2019s", ["s", "3", "bucket", "bob"]),
+        ("turn it off before you log out", ["turn", "off", "befor", "log", "out"]),
+    ],
+)
+def test_contractions_are_no_words_and_words_of_names_are_kept(text: str, found: list[str]) -> None:
+    assert words(text) == found
+
+
+def test_every_word_is_kept_on_request() -> None:
+    assert words("What are the invoices for?", every=True) == [
+        "what",
+        "are",
+        "the",
+        "invoic",
+        "for",
+    ]
+
+
 def test_scripts_without_spaces_are_read_in_pairs() -> None:
     assert words("查询天气 ok") == ["查询", "询天", "天气", "ok"]
     assert words("天") == ["天"]

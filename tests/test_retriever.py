@@ -68,6 +68,20 @@ def test_a_tool_that_is_called_by_its_name_comes_first(index: ToolIndex, request
     assert hits[0].evidence[0].signal == "exact name"
 
 
+def test_a_tool_is_found_by_its_tags_and_by_the_values_of_its_arguments(tmp_path: Path) -> None:
+    def measuring(name: str, unit: str) -> Tool:
+        parameters = {"type": "object", "properties": {"unit": {"enum": [unit]}}}
+        return tool(name, "Measures it.", parameters=parameters, tags=(f"{unit}-lab",))
+
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync_tools(
+        [measuring("a", "kelvin"), measuring("b", "candela"), measuring("c", "ampere")]
+    )
+    retriever = ToolRetriever(index)
+    assert retriever.search("measure it in candela")[0].tool.id == "b"
+    assert retriever.search("ask the lab for amperes")[0].tool.id == "c"
+
+
 def test_a_tool_is_found_by_its_id_which_its_text_does_not_say(tmp_path: Path) -> None:
     index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
     index.sync_tools(Tool(f"TCK-{n}", "do", description="Does it.") for n in range(300))

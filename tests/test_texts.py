@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import tool
-from toolret.texts import VIEW_WEIGHTS, split_identifier, tool_text, tool_views, whole
+from toolret.texts import (
+    VIEW_WEIGHTS,
+    searched_text,
+    split_identifier,
+    tool_text,
+    tool_views,
+)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +44,50 @@ def test_a_tool_reads_namespace_name_description_parameters() -> None:
     )
 
 
+def test_tags_are_read_but_for_those_that_say_how_a_tool_behaves() -> None:
+    tags = ("Image-to-Text", "orders", "read-only", "deprecated", "order_status")
+    shown = tool("scan", "Reads a label.", namespace="Orders", tags=tags)
+    assert tool_text(shown) == "Orders. scan. Reads a label. Image to Text. order status"
+    assert searched_text(shown) == tool_text(shown)
+
+
+def test_words_are_looked_for_in_nested_arguments_and_in_values() -> None:
+    parameters = {
+        "type": "object",
+        "properties": {
+            "unit": {"type": "string", "enum": ["celsius", "kelvin", 3, None]},
+            "stops": {
+                "type": "array",
+                "description": "Where to halt.",
+                "items": {
+                    "type": "object",
+                    "properties": {"stationCode": {"description": "Its code.", "example": "LHR"}},
+                },
+            },
+            "how": {"anyOf": [{"const": "fast"}, {"type": "null"}], "default": {"mode": "slow"}},
+            "any": True,
+            "properties": {"type": "string", "examples": ["blue", ["red"]]},
+        },
+    }
+    shown = tool("travel", "Plans a trip.", parameters=parameters)
+    assert searched_text(shown) == (
+        "travel. Plans a trip. unit celsius kelvin. stops Where to halt. "
+        "station Code Its code. LHR. how. fast. any. properties blue"
+    )
+    assert tool_text(shown) == (
+        "travel. Plans a trip. unit. stops Where to halt. how. any. properties"
+    )
+
+
+def test_schemas_deeper_than_python_calls_are_searched() -> None:
+    schema: dict[str, object] = {"description": "the bottom"}
+    for _ in range(5_000):
+        schema = {"items": schema}
+    assert searched_text(tool("deep", parameters={"properties": {"a": schema}})) == (
+        "deep. a. the bottom"
+    )
+
+
 def test_many_long_parameter_descriptions_are_cut_to_one_length() -> None:
     def said(*lengths: int) -> list[int]:
         texts = {f"p{i}": {"description": "word " * (n // 5)} for i, n in enumerate(lengths)}
@@ -63,7 +113,7 @@ def test_what_is_missing_is_left_out() -> None:
     assert tool_text(tool(" ", id="blank")) == "blank"
 
 
-def test_the_views_of_a_tool_are_lines_and_the_first_is_the_whole() -> None:
+def test_the_views_of_a_tool_are_lines_and_the_first_is_all_that_is_said() -> None:
     parameters = {"properties": {"orderId": {"type": "string"}}}
     shown = tool("cancelOrder", "Stops\nan  order.", namespace="shop", parameters=parameters)
     views = tool_views(shown)
@@ -71,6 +121,5 @@ def test_the_views_of_a_tool_are_lines_and_the_first_is_the_whole() -> None:
         "shop. cancel Order. Stops an order. order Id",
         "Stops an order.",
     ]
-    assert whole(views) == views.split("\n")[0]
     assert len(VIEW_WEIGHTS) == len(tool_views(tool("ping")).split("\n"))
     assert tool_views(tool("ping")) == "ping\n"

@@ -14,7 +14,7 @@ from toolret.searcher import Searcher
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Tool
 from toolret.unit_vectors import unit
-from toolret.values import without_values
+from toolret.values import unquoted, without_values
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,7 @@ from toolret.values import without_values
         ("pay $3,000 on 2024-01-05 at 10:30", "pay on at"),
         ("encode base64, copy to s3 and/or mp3", "encode base64, copy to s3 and/or mp3"),
         ('"weather", "news"', '"weather", "news"'),
+        ('"pay 3 bills by 10:30."', "pay bills by"),
         ("", ""),
     ],
 )
@@ -38,10 +39,28 @@ def test_values_are_left_out_unless_nothing_else_is_said(text: str, bare: str) -
     assert without_values(text) == bare
 
 
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        ('"Pay the bill."', "Pay the bill."),
+        (" “Pay it” ", "Pay it"),
+        ("'Pay it'", "Pay it"),
+        ("'Pay Bob's bill'", "'Pay Bob's bill'"),
+        ('"pay" and "close"', '"pay" and "close"'),
+        ('""', '""'),
+        ('"', '"'),
+        ("Pay", "Pay"),
+        ("", ""),
+    ],
+)
+def test_only_a_text_that_is_quoted_as_a_whole_loses_its_marks(text: str, bare: str) -> None:
+    assert unquoted(text) == bare
+
+
 @given(st.text(alphabet="ab'\"`@/.:1-$ \n", max_size=60))
 def test_something_is_left(text: str) -> None:
     left = without_values(text)
-    assert left == text or 0 < len(left) <= len(text)
+    assert left == unquoted(text) or 0 < len(left) <= len(text)
 
 
 @pytest.mark.parametrize("piece", ["a", "a@", "/a", "'", '"a\n', "~", "1.", "-"])

@@ -24,8 +24,8 @@ Ints: TypeAlias = NDArray[np.integer[Any]]
 
 _K1 = 1.2
 _B = 0.3
-"""Parameters of BM25 (Robertson and Zaragoza, 2009). Where a tool's text is long, it mostly has more
-parameters: it is not wordier, so its length counts less than the usual 0.75."""
+"""Parameters of BM25 (Robertson and Zaragoza, 2009). A tool's text is long because it has more
+parameters, not because it is wordier: its length counts less than the usual 0.75."""
 
 _TOKEN = re.compile(r"[^\W_]+")
 _CONTRACTED = re.compile(r"(?<=\w)['\u2019](?:s|t|d|m|ll|re|ve)\b", re.IGNORECASE)

@@ -7,6 +7,7 @@ import pytest
 
 from toolret.catalogs import load_tools
 from toolret.errors import CatalogError
+from toolret.texts import searched_text
 from toolret.types import Tool
 
 DELETE = {
@@ -89,3 +90,12 @@ def test_bad_tools_are_errors(change: dict[str, object], problem: str) -> None:
     with pytest.raises(CatalogError) as caught:
         load_tools({"tools": [READ, READ | change]})
     assert str(caught.value) == f"<argument 1>: /tools/1: {problem}"
+
+
+def test_hints_are_no_words_that_a_tool_is_found_by(tmp_path: Path) -> None:
+    hints = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
+    path = tmp_path / "files.json"
+    path.write_text(json.dumps({"tools": [READ | {"annotations": dict.fromkeys(hints, True)}]}))
+    (read,) = load_tools(path)
+    assert len(read.tags) == len(hints)
+    assert searched_text(read) == "files. read. Read a file"
