@@ -23,7 +23,7 @@ Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.integer[Any]]
 
 _K1 = 1.2
-_B = 0.3
+_B = 0.5
 """Parameters of BM25 (Robertson and Zaragoza, 2009). A tool's text is long because it has more
 parameters, not because it is wordier: its length counts less than the usual 0.75."""
 
