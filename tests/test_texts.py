@@ -70,22 +70,31 @@ def test_words_are_looked_for_in_nested_arguments_and_in_values() -> None:
         },
     }
     shown = tool("travel", "Plans a trip.", parameters=parameters)
-    assert searched_text(shown) == (
-        "travel. Plans a trip. unit celsius kelvin. stops Where to halt. "
-        "station Code Its code. LHR. how. fast. any. properties blue"
-    )
-    assert tool_text(shown) == (
-        "travel. Plans a trip. unit. stops Where to halt. how. any. properties"
-    )
+    said = "travel. Plans a trip. unit. stops Where to halt. how. any. properties"
+    assert tool_text(shown) == said
+    assert searched_text(shown) == f"{said}. celsius kelvin. blue. fast. station Code Its code. LHR"
+
+
+def test_what_is_too_long_hides_nothing_else_that_is_said_of_arguments() -> None:
+    currencies = [f"currency{i:03}" for i in range(100)]
+    properties = {
+        "currency": {"enum": currencies},
+        "unit": {"enum": ["celsius"]},
+        "colour": {"enum": ["cyan " * 55]},
+        "mode": {"enum": ["fast", "slower"]},
+        "size": {"enum": ["a size that does not fit any more"]},
+    }
+    shown = tool("t", parameters={"properties": properties})
+    more = searched_text(shown).removeprefix(tool_text(shown))
+    assert more == f". celsius. {'cyan ' * 55}. fast slower"
 
 
 def test_schemas_deeper_than_python_calls_are_searched() -> None:
     schema: dict[str, object] = {"description": "the bottom"}
     for _ in range(5_000):
         schema = {"items": schema}
-    assert searched_text(tool("deep", parameters={"properties": {"a": schema}})) == (
-        "deep. a. the bottom"
-    )
+    deep = tool("deep", parameters={"properties": {"a": schema}})
+    assert searched_text(deep) == "deep. a. the bottom"
 
 
 def test_many_long_parameter_descriptions_are_cut_to_one_length() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from toolret.types import BEHAVIOUR_TAGS, Tool
@@ -33,6 +33,10 @@ _PARAMETERS_TEXT = 1_500
 """Characters of the descriptions of all a tool's parameters: APIs with dozens of parameters say
 thousands, among which what the tool does would be lost."""
 
+_MORE_TEXT = 300
+"""Characters of values and of nested arguments: published APIs have thousands, which say nothing of
+what a tool does. Twice as many or half are no better."""
+
 _RUN = re.compile(r"[^\W\d_]+|\d+")
 """Letters of any script, or digits."""
 
@@ -61,28 +65,30 @@ def tool_text(tool: Tool) -> str:
     What tells tools apart comes first, since embedding models read only so far. A tool of which
     that leaves nothing, such as one that is called ``...``, reads as its name or id.
     """
-    return _text(tool, _parameters(tool.parameters))
+    parts = [split_identifier(tool.namespace), split_identifier(tool.name), tool.description]
+    parts += _tag_texts(tool)
+    parts += [f"{split_identifier(name)} {text}".strip() for name, text in _parameter_texts(tool)]
+    said = ". ".join(part.strip().rstrip(".") for part in parts if part.strip())
+    return said or tool.name.strip() or tool.id
 
 
 def searched_text(tool: Tool) -> str:
-    """What the words of a request are looked for in: ``tool_text``, and all arguments' values.
+    """What the words of a request are looked for in: ``tool_text``, and more of the arguments.
 
-    An embedding is blurred by values and by what is nested in parameters; words are not.
+    That is what they may be, and the arguments in them; an embedding would be blurred by it.
     """
-    return _text(tool, _arguments(tool.parameters))
+    left = _MORE_TEXT
+    parts = [tool_text(tool)]
+    for text in _more(tool.parameters):
+        if len(text) <= left:
+            left -= len(text)
+            parts.append(text)
+    return ". ".join(parts)
 
 
 def tool_views(tool: Tool) -> str:
     """A tool as its embedding reads it: its views, each a line; empty without a description."""
     return "\n".join(" ".join(view.split()) for view in (tool_text(tool), tool.description))
-
-
-def _text(tool: Tool, arguments: Iterable[tuple[str, str]]) -> str:
-    parts = [split_identifier(tool.namespace), split_identifier(tool.name), tool.description]
-    parts += _tag_texts(tool)
-    parts += [f"{split_identifier(name)} {text}".strip() for name, text in _cut(arguments)]
-    said = ". ".join(part.strip().rstrip(".") for part in parts if part.strip())
-    return said or tool.name.strip() or tool.id
 
 
 def _tag_texts(tool: Tool) -> list[str]:
@@ -92,40 +98,48 @@ def _tag_texts(tool: Tool) -> list[str]:
     return [text for text in texts if text.casefold() != namespace]
 
 
-def _parameters(schema: Any) -> Iterator[tuple[str, str]]:
-    """The name of each parameter, and what is said of it."""
-    properties = schema.get("properties") if isinstance(schema, Mapping) else None
-    if isinstance(properties, Mapping):
-        for name, inner in properties.items():
-            yield str(name), _description(inner)
+def _parameter_texts(tool: Tool) -> Iterator[tuple[str, str]]:
+    properties: Any = (tool.parameters or {}).get("properties")
+    if not isinstance(properties, Mapping):
+        return
+    texts = {str(name): _description(schema) for name, schema in properties.items()}
+    longest = _longest([len(text) for text in texts.values()], _PARAMETERS_TEXT)
+    for name, text in texts.items():
+        cut = text[:longest]
+        # In a script without spaces, any character may be the last.
+        yield name, text if cut == text else cut.rpartition(" ")[0] or cut
 
 
-def _arguments(schema: Any) -> Iterator[tuple[str, str]]:
-    """The same of all arguments in a schema, however deep, with the texts that they may be."""
-    left = [("", schema)]  # a stack: hostile schemas are deeper than Python calls
-    while left:
-        name, value = left.pop()
+def _more(parameters: Any) -> Iterator[str]:
+    """What a schema says beside its own properties' names and descriptions, level by level."""
+    level: list[tuple[str, Any]] = [("", parameters)]
+    known = 2  # levels of which the names and descriptions are said
+    while level:
         inner: list[tuple[str, Any]] = []
-        if isinstance(value, list):
-            inner = [("", each) for each in value]
-        elif isinstance(value, Mapping):
-            yield name, " ".join([_description(value), *_values(value)]).strip()
-            for keyword, each in value.items():
-                if keyword == "properties" and isinstance(each, Mapping):
-                    inner += [(str(of), schema) for of, schema in each.items()]
-                elif keyword not in _VALUES:
-                    inner.append(("", each))
-        elif name:
-            yield name, ""
-        left += reversed(inner)
+        for name, schema in level:
+            said = [] if known > 0 else [split_identifier(name), _description(schema)]
+            if isinstance(schema, Mapping):
+                said += _values(schema)
+                inner += _inner(schema)
+            if text := " ".join(filter(None, said)):
+                yield text
+        level = inner
+        known -= 1
 
 
-def _description(schema: Any) -> str:
-    text = schema.get("description") if isinstance(schema, Mapping) else None
-    return " ".join(text.split()) if isinstance(text, str) else ""
+def _inner(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The schemas in a schema, with their names if they are properties."""
+    for keyword, value in schema.items():
+        if keyword == "properties" and isinstance(value, Mapping):
+            yield from ((str(name), inner) for name, inner in value.items())
+        elif isinstance(value, Mapping) and keyword not in _VALUES:
+            yield "", value
+        elif isinstance(value, list) and keyword not in _VALUES:
+            yield from (("", each) for each in value if isinstance(each, Mapping))
 
 
 def _values(schema: Mapping[str, Any]) -> Iterator[str]:
+    """The texts that an argument may be, as far as its schema says so."""
     for keyword in _VALUES:
         value = schema.get(keyword)
         for each in value if isinstance(value, list) else [value]:
@@ -133,14 +147,9 @@ def _values(schema: Mapping[str, Any]) -> Iterator[str]:
                 yield each
 
 
-def _cut(arguments: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """The same with long texts cut to one length, so that all have no more than so much."""
-    found = list(arguments)
-    longest = _longest([len(text) for _, text in found], _PARAMETERS_TEXT)
-    for name, text in found:
-        cut = text[:longest]
-        # In a script without spaces, any character may be the last.
-        yield name, text if cut == text else cut.rpartition(" ")[0] or cut
+def _description(schema: Any) -> str:
+    text = schema.get("description") if isinstance(schema, Mapping) else None
+    return " ".join(text.split()) if isinstance(text, str) else ""
 
 
 def _longest(lengths: Sequence[int], most: int) -> int:
