@@ -32,7 +32,7 @@ from toolret.index import ToolIndex
 from toolret.queries import sought
 from toolret.retriever import ToolRetriever
 from toolret.rows import load_demos
-from toolret.texts import tool_text, tool_views
+from toolret.texts import tool_views
 from toolret.types import Demo, Tool
 from toolret.values import without_values
 
@@ -276,9 +276,7 @@ def enlarged(real: Sequence[Tool], size: int, lookup: Lookup) -> list[Tool]:
             new: old
             for tool, copy in zip(part, marked, strict=True)
             # One without a description is given the mark for one.
-            for old, new in zip_longest(
-                lines_of(tool), lines_of(copy), fillvalue=" ".join(tool_text(tool).split())
-            )
+            for old, new in zip_longest(lines_of(tool), lines_of(copy), fillvalue=lines_of(tool)[0])
             if new not in lookup.vectors
         }
         vectors = np.array([lookup.vectors[old] for old in known.values()], dtype=np.float32)
