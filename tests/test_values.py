@@ -31,7 +31,6 @@ from toolret.values import unquoted, without_values
         ("pay $3,000 on 2024-01-05 at 10:30", "pay on at"),
         ("encode base64, copy to s3 and/or mp3", "encode base64, copy to s3 and/or mp3"),
         ('"weather", "news"', '"weather", "news"'),
-        ('"pay 3 bills by 10:30."', "pay bills by"),
         ("", ""),
     ],
 )
@@ -60,7 +59,7 @@ def test_only_a_text_that_is_quoted_as_a_whole_loses_its_marks(text: str, bare: 
 @given(st.text(alphabet="ab'\"`@/.:1-$ \n", max_size=60))
 def test_something_is_left(text: str) -> None:
     left = without_values(text)
-    assert left == unquoted(text) or 0 < len(left) <= len(text)
+    assert left == text or 0 < len(left) <= len(text)
 
 
 @pytest.mark.parametrize("piece", ["a", "a@", "/a", "'", '"a\n', "~", "1.", "-"])
@@ -91,3 +90,5 @@ def test_tools_are_sought_between_what_is_said_and_the_same_without_values(tmp_p
     assert np.allclose(as_tools[1], as_demos[1])
     tool = index.snapshot.tools.vectors[0]
     assert as_tools[0] @ tool > as_demos[0] @ tool
+    quoted, _ = Searcher(index.snapshot, embedder).embed(["'Translate 3 texts'"])
+    assert np.allclose(quoted, Searcher(index.snapshot, embedder).embed(["Translate 3 texts"])[0])

@@ -25,7 +25,7 @@ from toolret.scanning import Scan
 from toolret.signals import Floats, Ints, products
 from toolret.texts import searched_text
 from toolret.unit_vectors import unit
-from toolret.values import without_values
+from toolret.values import unquoted, without_values
 from toolret.word_vectors import WordRows, WordVectors, tf_idf
 
 __all__ = ["Searcher"]
@@ -159,6 +159,7 @@ class Searcher:
             queries: The texts.
             tools: Positions of those that are the text of a tool, and lie among tools.
         """
+        queries = [unquoted(query) for query in queries]
         bare = [without_values(query) for query in queries]
         both = self._embedder.embed([*queries, *bare], "tool_request")
         said = both[: len(queries)]

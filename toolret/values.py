@@ -37,6 +37,5 @@ def without_values(text: str) -> str:
 
     Names of people, places and services stay: the latter often say which tool is meant.
     """
-    text = unquoted(text)
     bare, values = _VALUE.subn(" ", text)
     return " ".join(bare.split()) if values and any(map(str.isalnum, bare)) else text
