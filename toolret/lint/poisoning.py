@@ -122,6 +122,7 @@ def _texts(tool: Tool) -> Iterator[tuple[str, str]]:
     """All texts of a tool that reach a prompt, each with its place."""
     yield from (("name", tool.name), ("namespace", tool.namespace))
     yield "description", tool.description
+    yield from (("tags", tag) for tag in tool.tags)
     waiting: list[tuple[str, Any]] = [("", tool.parameters)]
     while waiting:
         place, value = waiting.pop()
