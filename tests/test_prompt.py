@@ -296,9 +296,9 @@ def test_parameters_without_which_no_call_would_be_right_stay(
         **demands,
     }
     given = PackedTool("t", "t", "", schema)
-    made = TOOL_STEPS["optional parameters removed"](given).parameters
-    assert " ".join(made["properties"]) == kept
-    flat = TOOL_STEPS["optional parameters' inner structure removed"](given).parameters
+    made = TOOL_STEPS["optional parameters removed"](given)
+    assert " ".join(made.schema["properties"]) == " ".join(made.parameters["properties"]) == kept
+    flat = TOOL_STEPS["optional parameters' inner structure removed"](given).schema
     inner = [name for name, part in flat["properties"].items() if part["items"]]
     assert " ".join(inner) == kept
 

@@ -327,13 +327,8 @@ def _without_orphans(packed: Packed) -> Packed:
 
 
 def packed_tool(tool: Tool) -> PackedTool:
-    """A tool in full; its schema says what OpenAI asks for: an object, and of which properties."""
-    parameters = tool.parameters or {}
-    if "type" not in parameters:
-        parameters = {"type": "object", **parameters}
-    if parameters.get("properties") is None:
-        parameters = {**parameters, "properties": {}}
-    return PackedTool(tool.id, wire_name(tool.id), tool.description, parameters)
+    """A tool in full."""
+    return PackedTool(tool.id, wire_name(tool.id), tool.description, tool.parameters or {})
 
 
 def _packed_demo(demo: Demo) -> PackedDemo:

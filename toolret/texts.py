@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from toolret.accepted import accepted
 from toolret.types import BEHAVIOUR_TAGS, Tool
 
 __all__ = [
@@ -99,7 +100,8 @@ def _tag_texts(tool: Tool) -> list[str]:
 
 
 def _parameter_texts(tool: Tool) -> Iterator[tuple[str, str]]:
-    properties: Any = (tool.parameters or {}).get("properties")
+    schema = tool.parameters or {}
+    properties: Any = schema.get("properties") or accepted(schema)["properties"]
     if not isinstance(properties, Mapping):
         return
     texts = {str(name): _description(schema) for name, schema in properties.items()}

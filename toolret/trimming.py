@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
+from toolret.accepted import accepted
+from toolret.subschemas import DEFINITIONS, map_schemas
 from toolret.types import JsonObject
 
 __all__ = ["DEMO_STEPS", "TOOL_STEPS", "PackedDemo", "PackedTool", "shortened"]
@@ -39,29 +41,10 @@ _SIMPLE = frozenset({"const", "default", "description", "enum", "format", "type"
 _WHOLE = re.compile("#/[^/]+/[^/]+")
 """A reference to a whole definition or argument."""
 
-_DEFINITIONS = ("$defs", "definitions")
 _CASES = ("allOf", "anyOf", "oneOf")
 _CONDITIONS = ("if", "then", "else")
-_NAMED = ("properties", *_DEFINITIONS)
+_NAMED = ("properties", *DEFINITIONS)
 _DEPENDENT = ("dependencies", "dependentRequired", "dependentSchemas")
-
-_SCHEMA_MAPS = frozenset({"$defs", "definitions", "dependentSchemas", "patternProperties"})
-_SCHEMA_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
-_SCHEMAS = frozenset(
-    {
-        "additionalProperties",
-        "contains",
-        "else",
-        "if",
-        "items",
-        "not",
-        "propertyNames",
-        "then",
-        "unevaluatedItems",
-        "unevaluatedProperties",
-    }
-)
-"""Where JSON Schema 2020-12 has schemas inside a schema, beside ``properties``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +54,13 @@ class PackedTool:
     id: str
     name: str
     description: str
-    parameters: JsonObject
+    schema: JsonObject
+    """Of its arguments; it says which belong together, of which ``parameters`` can only tell."""
+
+    @property
+    def parameters(self) -> JsonObject:
+        """The schema in the form that providers accept."""
+        return accepted(self.schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,38 +89,6 @@ def shortened(text: str, length: int) -> str:
             break
         kept = longer
     return kept or text[: length - 1].rstrip() + "…"
-
-
-def _map_schema(
-    schema: Any, change: Callable[[dict[str, Any], bool], dict[str, Any]], *, optional: bool = False
-) -> Any:
-    """A copy of a schema with ``change`` applied to it and all schemas in it.
-
-    ``change`` is told whether a schema belongs to an argument that may be left out.
-    """
-    if not isinstance(schema, Mapping):
-        return schema
-    needed = _required(schema)
-
-    def inner(value: Any) -> Any:
-        return _map_schema(value, change, optional=optional)
-
-    copy: dict[str, Any] = {}
-    for keyword, value in schema.items():
-        if keyword == "properties" and isinstance(value, Mapping):
-            copy[keyword] = {
-                name: _map_schema(part, change, optional=optional or name not in needed)
-                for name, part in value.items()
-            }
-        elif keyword in _SCHEMA_MAPS and isinstance(value, Mapping):
-            copy[keyword] = {name: inner(part) for name, part in value.items()}
-        elif keyword in _SCHEMA_LISTS and isinstance(value, list):
-            copy[keyword] = [inner(part) for part in value]
-        elif keyword in _SCHEMAS:
-            copy[keyword] = inner(value)
-        else:
-            copy[keyword] = value
-    return change(copy, optional)
 
 
 def _required(schema: JsonObject) -> frozenset[str]:
@@ -166,14 +123,14 @@ def _no_optional_texts(tool: PackedTool) -> PackedTool:
 
 def _flat_optional_parameters(tool: PackedTool) -> PackedTool:
     """Optional arguments keep their types; what is inside objects and arrays goes."""
-    needed = _needed(tool.parameters)
+    needed = _needed(tool.schema)
     flat = {
-        name: schema if name in needed else _flat(schema, tool.parameters)
-        for name, schema in _map(tool.parameters, "properties").items()
+        name: schema if name in needed else _flat(schema, tool.schema)
+        for name, schema in _map(tool.schema, "properties").items()
     }
     made = _with_properties(tool, flat)
     # What many arguments refer to is longer in each of them.
-    is_shorter = len(json.dumps(made.parameters)) < len(json.dumps(tool.parameters))
+    is_shorter = len(json.dumps(made.schema)) < len(json.dumps(tool.schema))
     return made if is_shorter else tool
 
 
@@ -201,8 +158,8 @@ def _short_description(tool: PackedTool) -> PackedTool:
 
 
 def _no_optional_parameters(tool: PackedTool) -> PackedTool:
-    needed = _needed(tool.parameters)
-    properties = _map(tool.parameters, "properties")
+    needed = _needed(tool.schema)
+    properties = _map(tool.schema, "properties")
     return _with_properties(tool, {name: properties[name] for name in properties if name in needed})
 
 
@@ -243,15 +200,15 @@ def _demanded(schema: Any) -> Iterator[str]:
 
 def _with_properties(tool: PackedTool, properties: JsonObject) -> PackedTool:
     """With these properties, and of the definitions those that something still refers to."""
-    parameters = {**tool.parameters, "properties": properties}
-    outside = [value for keyword, value in parameters.items() if keyword not in _DEFINITIONS]
-    for keyword in parameters.keys() & set(_DEFINITIONS):
-        names = _referred(keyword, outside, parameters)
-        definitions = _map(parameters, keyword)
-        parameters[keyword] = {name: definitions[name] for name in definitions if name in names}
-        if not parameters[keyword]:
-            del parameters[keyword]
-    return replace(tool, parameters=parameters)
+    schema = {**tool.schema, "properties": properties}
+    outside = [value for keyword, value in schema.items() if keyword not in DEFINITIONS]
+    for keyword in schema.keys() & set(DEFINITIONS):
+        names = _referred(keyword, outside, schema)
+        definitions = _map(schema, keyword)
+        schema[keyword] = {name: definitions[name] for name in definitions if name in names}
+        if not schema[keyword]:
+            del schema[keyword]
+    return replace(tool, schema=schema)
 
 
 def _referred(keyword: str, parts: Iterable[Any], root: JsonObject) -> set[str]:
@@ -276,7 +233,7 @@ def _references(schema: JsonObject, root: JsonObject) -> Iterator[tuple[str, str
         if not isinstance(reference, str) or reference == "#":
             continue
         if not reference.startswith("#/"):  # an anchor or a URI, of whichever definition
-            yield from ((holder, name) for holder in _DEFINITIONS for name in _map(root, holder))
+            yield from ((holder, name) for holder in DEFINITIONS for name in _map(root, holder))
             continue
         holder, name, *_ = [*unquote(reference).split("/")[1:], ""]
         name = name.replace("~1", "/").replace("~0", "~")
@@ -318,7 +275,7 @@ def _no_long_enumerations(tool: PackedTool) -> PackedTool:
 def _with_schemas(
     tool: PackedTool, change: Callable[[dict[str, Any], bool], dict[str, Any]]
 ) -> PackedTool:
-    return replace(tool, parameters=_map_schema(tool.parameters, change))
+    return replace(tool, schema=map_schemas(tool.schema, change))
 
 
 def _without_results(demo: PackedDemo) -> PackedDemo:

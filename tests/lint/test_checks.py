@@ -158,7 +158,7 @@ def test_names_of_different_namespaces_are_not_alike() -> None:
     ("parameters", "check", "place", "problem"),
     [
         (None, "missing-schema", "parameters", "nothing is known of its arguments"),
-        ({"anyOf": [{}]}, "invalid-schema", "/anyOf", "OpenAI refuses 'anyOf' at the top"),
+        ({"anyOf": [{}]}, "rewritten-schema", "/anyOf", "OpenAI refuses 'anyOf' at the top"),
         ({"type": "list"}, "invalid-schema", "/type", "JSON Schema has no type 'list'"),
         (
             {"properties": {}, "required": ["a"]},

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from toolret.accepted import choice
 from toolret.catalogs.keys import MAX_KEY, argument_name
 from toolret.catalogs.refs import Place
 from toolret.catalogs.schema import Schema, Schemas, writable
@@ -39,10 +40,6 @@ _FLAT_BODY = frozenset({"additionalProperties", "properties", "required", "type"
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _UNBOUNDED = ("*/*", "application/*", "")
 """Media types for which values are written: forms, and those that leave it open, which get JSON."""
-
-_CHOICES = {"anyOf": "Give at least one of", "oneOf": "Give exactly one of"}
-"""What a choice between properties that are required is in words. Providers refuse it as a keyword
-at the top of a tool's schema."""
 
 _WHOLE_BODY = "body"
 """The name of the argument for a body that is no plain object."""
@@ -298,12 +295,10 @@ def _flat_note(schema: Schema, schemas: Schemas) -> str | None:
         return None
     notes: list[str] = []
     for key, value in schema.items():
-        if key in _CHOICES and all(_is_requirement(part) for part in value):
-            options = "; ".join(
-                " and ".join(argument_name(schemas.keys.name(key)) for key in part["required"])
-                for part in value
-            )
-            notes.append(f"{_CHOICES[key]}: {options}.")
+        if key in ("anyOf", "oneOf") and all(_is_requirement(part) for part in value):
+            names = schemas.keys.name
+            options = [[argument_name(names(key)) for key in part["required"]] for part in value]
+            notes.append(choice(key, options))
         elif key == "minProperties":
             notes.append(f"Give at least {value} of the properties of the body.")
         elif key not in _FLAT_BODY:

@@ -8,39 +8,12 @@ from typing import Any
 
 from toolret.catalogs.keys import PropertyKeys
 from toolret.catalogs.text import plain_text
+from toolret.subschemas import NESTED, NESTED_LISTS, NESTED_MAPS
 
-__all__ = [
-    "NESTED",
-    "NESTED_LISTS",
-    "NESTED_MAPS",
-    "NESTING",
-    "is_pattern",
-    "plain_keyword",
-    "types",
-]
-
-NESTED = frozenset(
-    {
-        "additionalProperties",
-        "contains",
-        "contentSchema",
-        "else",
-        "if",
-        "items",
-        "not",
-        "propertyNames",
-        "then",
-        "unevaluatedItems",
-        "unevaluatedProperties",
-    }
-)
-"""Keywords whose value is a schema."""
-
-NESTED_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
-NESTED_MAPS = frozenset({"dependentSchemas", "patternProperties", "properties"})
-"""Keywords whose value holds schemas."""
+__all__ = ["NESTING", "is_pattern", "plain_keyword", "types"]
 
 NESTING = frozenset({"$ref"}) | NESTED | NESTED_LISTS | NESTED_MAPS
+"""Keywords under which there are schemas, here or elsewhere."""
 
 _TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 

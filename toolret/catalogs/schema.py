@@ -14,19 +14,13 @@ import operator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from toolret.accepted import with_items
 from toolret.catalogs.keys import PropertyKeys
-from toolret.catalogs.keywords import (
-    NESTED,
-    NESTED_LISTS,
-    NESTED_MAPS,
-    NESTING,
-    is_pattern,
-    plain_keyword,
-    types,
-)
+from toolret.catalogs.keywords import NESTING, is_pattern, plain_keyword, types
 from toolret.catalogs.refs import Place, References
 from toolret.catalogs.schema_merge import ANNOTATIONS, merged
 from toolret.catalogs.text import plain_text
+from toolret.subschemas import NESTED, NESTED_LISTS, NESTED_MAPS
 
 __all__ = ["Schema", "Schemas", "writable"]
 
@@ -209,7 +203,7 @@ class _Inliner:
         found = self._target(target, there, depth + 1, active | {there})
         if not beside:
             return found
-        both = _with_items(merged([self.schema(beside, place, depth, active), found]))
+        both = with_items(merged([self.schema(beside, place, depth, active), found]))
         return _nullable(both) if raw.get("nullable") is True else both
 
     def _target(self, target: Any, place: Place, depth: int, active: frozenset[Place]) -> Schema:
@@ -239,7 +233,7 @@ class _Inliner:
         cut["description"] = (
             f"{described} ({reason})" if described else reason[0].upper() + reason[1:]
         )
-        cut = _with_items(cut)
+        cut = with_items(cut)
         return _nullable(cut) if raw.get("nullable") is True else cut
 
 
@@ -311,18 +305,8 @@ def _finished(schema: Schema, raw: Schema) -> Schema:
     if "allOf" in schema:
         parts = schema.pop("allOf")
         schema = merged([schema, *parts])
-    schema = _with_items(schema)
+    schema = with_items(schema)
     return _nullable(schema) if raw.get("nullable") is True else schema
-
-
-def _with_items(schema: Schema) -> Schema:
-    """An array says what it holds, be it anything: OpenAI refuses one that does not."""
-    named = schema.get("type")
-    if "items" in schema or not (
-        named == "array" or (isinstance(named, list) and "array" in named)
-    ):
-        return schema
-    return {**schema, "items": {}}
 
 
 def _nullable(schema: Schema) -> Schema:

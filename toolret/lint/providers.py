@@ -12,8 +12,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from toolret.catalogs.keys import is_key
-from toolret.catalogs.keywords import NESTED, NESTED_LISTS, NESTED_MAPS
 from toolret.jsonlines import below
+from toolret.subschemas import subschemas
 
 __all__ = ["Problem", "anthropic_problems", "openai_problems", "schema_problems"]
 
@@ -24,8 +24,6 @@ _META = Draft202012Validator(Draft202012Validator.META_SCHEMA)
 
 _OPENAI_TOP = ("oneOf", "anyOf", "allOf", "enum", "const", "not")
 _ANTHROPIC_TOP = ("oneOf", "anyOf", "allOf")
-
-_MAPS = NESTED_MAPS | {"$defs", "definitions"}
 
 
 def schema_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
@@ -45,12 +43,12 @@ def openai_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
     for key in _OPENAI_TOP:
         if key in schema:
             yield f"/{key}", f"OpenAI refuses {key!r} at the top"
-    for pointer, part in _subschemas(schema):
+    for path, part in subschemas(schema):
         named = part.get("type")
         if (named == "array" or (isinstance(named, list) and "array" in named)) and (
             "items" not in part
         ):
-            yield pointer, "OpenAI refuses an array without 'items'"
+            yield below("", *path), "OpenAI refuses an array without 'items'"
 
 
 def anthropic_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
@@ -60,32 +58,14 @@ def anthropic_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
     for key in _ANTHROPIC_TOP:
         if key in schema:
             yield f"/{key}", f"Anthropic refuses {key!r} at the top"
-    for pointer, part in _subschemas(schema):
+    for path, part in subschemas(schema):
         properties = part.get("properties")
         for name in properties if isinstance(properties, Mapping) else ():
             if not is_key(str(name)):
                 yield (
-                    below(pointer, "properties", name),
+                    below("", *path, "properties", name),
                     f"Anthropic refuses the property name {name!r}: 1 to 64 of A-Z a-z 0-9 _ . -",
                 )
-
-
-def _subschemas(schema: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """A schema and all schemas in it, with their pointers."""
-    waiting: list[tuple[str, Any]] = [("", schema)]
-    while waiting:
-        pointer, value = waiting.pop()
-        if not isinstance(value, Mapping):
-            continue
-        yield pointer, value
-        for key, part in value.items():
-            here = below(pointer, key)
-            if key in NESTED:
-                waiting.append((here, part))
-            elif key in NESTED_LISTS and isinstance(part, list):
-                waiting += [(below(here, index), each) for index, each in enumerate(part)]
-            elif key in _MAPS and isinstance(part, Mapping):
-                waiting += [(below(here, name), each) for name, each in part.items()]
 
 
 def _short(message: str, length: int = 160) -> str:

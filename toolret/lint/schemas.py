@@ -7,6 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from toolret.accepted import accepted
 from toolret.jsonlines import below
 from toolret.lint.findings import Finding
 from toolret.lint.providers import (
@@ -54,13 +55,14 @@ def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
             problem = f"it is nested deeper than {_MAX_DEPTH} levels, and not checked further"
             yield Finding("schema-defect", here, problem, "parameters")
             continue
-        schema = {"type": "object", **tool.parameters}  # which prompts supply, too
-        invalid = list(schema_problems(schema))
-        # Both providers ask for some things alike; the owner corrects them once.
-        refused = [*openai_problems(schema), *anthropic_problems(schema)]
-        for pointer, problem in dict([*refused[::-1], *invalid[::-1]]).items():
+        invalid = list(schema_problems(tool.parameters))
+        refused = anthropic_problems(accepted(tool.parameters))
+        for pointer, problem in {**dict(refused), **dict(invalid[::-1])}.items():
             yield Finding("invalid-schema", here, problem, pointer)
         if not invalid:
+            # That the type lacks is no matter for its owner.
+            for pointer, problem in openai_problems({"type": "object", **tool.parameters}):
+                yield Finding("rewritten-schema", here, problem, pointer)
             for pointer, problem in _at_odds(tool.parameters):
                 yield Finding("schema-defect", here, problem, pointer)
 

@@ -10,6 +10,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import Field
 
+from toolret.accepted import accepted
 from toolret.calling import Outcome, Toolbox
 from toolret.calling.outcome import outcome_text
 from toolret.names import wire_name
@@ -52,7 +53,7 @@ def _langchain_tool(tool: Tool, toolbox: Toolbox) -> BaseTool:
     return _ToolboxTool(
         name=wire_name(tool.id),
         description=tool.description,
-        args_schema={"type": "object", "properties": {}, **(tool.parameters or {})},
+        args_schema=dict(accepted(tool.parameters)),
         tool_id=tool.id,
         toolbox=toolbox,
         response_format="content_and_artifact",

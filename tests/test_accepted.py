@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from toolret.accepted import accepted
+from toolret.lint.providers import anthropic_problems, openai_problems
+
+_A = {"properties": {"kind": {"const": "a"}, "x": {}}, "required": ["kind", "x"]}
+_B = {"properties": {"kind": {"const": "b"}, "y": {}}, "required": ["kind", "y"]}
+_NODE = {
+    "description": "A node.",
+    "type": "object",
+    "properties": {"next": {"$ref": "#/$defs/a~1node"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("given_", "made"),
+    [
+        (None, {"type": "object", "properties": {}}),
+        ({"type": ["object", "null"]}, {"type": "object", "properties": {}}),
+        ({"properties": None, "title": "T"}, {"type": "object", "title": "T", "properties": {}}),
+        (
+            {"properties": {"a": {"anyOf": [{"type": ["array", "null"]}, {"items": False}]}}},
+            {
+                "type": "object",
+                "properties": {
+                    "a": {"anyOf": [{"type": ["array", "null"], "items": {}}, {"items": False}]}
+                },
+            },
+        ),
+        (
+            {"oneOf": [_A, _B, {"type": "null"}, False]},
+            {
+                "type": "object",
+                "properties": {
+                    "kind": {"anyOf": [{"const": "a"}, {"const": "b"}]},
+                    "x": {},
+                    "y": {},
+                },
+                "required": ["kind"],
+                "description": 'Give exactly one of: kind "a" and x; kind "b" and y.',
+            },
+        ),
+        (
+            {
+                "description": "Who.",
+                "properties": {"a": {}, "b": {}, "c": {}},
+                "additionalProperties": False,
+                "anyOf": [{"required": ["a"]}, {"required": ["b", "c"]}],
+            },
+            {
+                "type": "object",
+                "properties": {"a": {}, "b": {}, "c": {}},
+                "additionalProperties": False,
+                "description": "Who. Give at least one of: a; b and c.",
+            },
+        ),
+        (
+            {"allOf": [_A, {"properties": {"x": {"type": "string"}, "z": {}}, "required": ["z"]}]},
+            {
+                "type": "object",
+                "properties": {
+                    "kind": {"const": "a"},
+                    "x": {"allOf": [{}, {"type": "string"}]},
+                    "z": {},
+                },
+                "required": ["kind", "x", "z"],
+            },
+        ),
+        (
+            {"$ref": "#/$defs/a~1node", "$defs": {"a/node": _NODE}},
+            {"$defs": {"a/node": _NODE}, **_NODE},
+        ),
+        ({"$ref": "https://example.com/x"}, {"type": "object", "properties": {}}),
+        ({"anyOf": [{}, True]}, {"type": "object", "properties": {}}),
+        (
+            {"not": {"required": ["a"]}, "const": {}, "enum": [{}], "anyOf": [], "allOf": None},
+            {"type": "object", "properties": {}},
+        ),
+    ],
+)
+def test_what_providers_refuse_is_written_as_one_object(
+    given_: dict[str, Any] | None, made: dict[str, Any]
+) -> None:
+    assert accepted(given_) == made
+
+
+def test_what_providers_accept_is_left_as_it_is() -> None:
+    data = {"type": "array"}  # a value, not a schema
+    schema = {
+        "type": "object",
+        "properties": {"type": {"enum": ["array"], "default": data, "examples": [data]}},
+        "required": [],
+    }
+    assert accepted(schema) is schema
+
+
+def test_references_in_circles_and_by_the_thousand_are_read() -> None:
+    many = {str(i): {"anyOf": [{"$ref": f"#/$defs/{i + 1}"}] * 2} for i in range(200)}
+    schema = {"$ref": "#/$defs/0", "$defs": {**many, "200": {**_A, "allOf": [{"$ref": "#"}]}}}
+    assert accepted(schema)["required"] == ["kind", "x"]
+
+
+_NAMES = st.lists(st.sampled_from("abcd"), unique=True)
+_VALUES = st.one_of(st.none(), st.integers(0, 2), st.lists(st.integers(0, 1), max_size=1))
+_TYPES = st.sampled_from([{}, {"type": "array"}, {"const": 1}, {"type": ["integer", "null"]}])
+_CLOSED = st.builds(
+    lambda properties, required: {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in required if name in properties],
+        "additionalProperties": False,
+    },
+    st.dictionaries(st.sampled_from("abcd"), _TYPES),
+    _NAMES,
+)
+
+
+@given(
+    st.recursive(
+        _CLOSED,
+        lambda inner: st.builds(
+            lambda keyword, cases: {keyword: cases},
+            st.sampled_from(["allOf", "anyOf", "oneOf"]),
+            st.lists(inner, min_size=1, max_size=3),
+        ),
+        max_leaves=6,
+    ),
+    st.dictionaries(st.sampled_from("abcd"), _VALUES),
+)
+def test_a_call_that_was_right_is_right(schema: dict[str, Any], call: dict[str, Any]) -> None:
+    made = accepted(schema)
+    assert not [*openai_problems(made), *anthropic_problems(made)]
+    Draft202012Validator.check_schema(dict(made))
+    if Draft202012Validator(schema).is_valid(call):
+        assert Draft202012Validator(made).is_valid(call)

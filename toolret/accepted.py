@@ -1,0 +1,199 @@
+"""Schemas of arguments in a form that providers accept.
+
+OpenAI and Anthropic refuse a whole request for the schema of one of its tools: for choices at its
+top, and OpenAI for an array that does not say what it holds. The form made here has all arguments
+of the original. Which of them belong together it says in words, and the tool's server checks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from toolret.subschemas import map_schemas, subschemas
+from toolret.types import JsonObject
+
+__all__ = ["accepted", "choice", "with_items"]
+
+_CHOICES = {"anyOf": "Give at least one of", "oneOf": "Give exactly one of"}
+
+_REFUSED = ("$ref", "allOf", "anyOf", "const", "enum", "not", "oneOf")
+"""Keywords that are not left at the top; a reference may lead to any of the others."""
+
+
+def accepted(parameters: JsonObject | None) -> JsonObject:
+    """A schema of arguments as a plain object, whose arrays all say what they hold.
+
+    One that is so already is given back as it is.
+    """
+    schema: JsonObject = parameters or {}
+    if not schema.keys().isdisjoint(_REFUSED):
+        schema = _flat(schema)
+    if schema.get("type") != "object":
+        schema = {"type": "object"} | {k: v for k, v in schema.items() if k != "type"}
+    if schema.get("properties") is None:
+        schema = {**schema, "properties": {}}
+    if any(_is_bare_array(part) for _, part in subschemas(schema)):
+        complete: JsonObject = map_schemas(schema, lambda part, _: with_items(part))
+        return complete
+    return schema
+
+
+def choice(keyword: str, options: Iterable[Sequence[str]]) -> str:
+    """A choice of arguments to give, in words.
+
+    Args:
+        keyword: ``anyOf`` or ``oneOf``.
+        options: The arguments that belong to each.
+    """
+    return f"{_CHOICES[keyword]}: {'; '.join(' and '.join(option) for option in options)}."
+
+
+def with_items(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same, but an array that says nothing of what it holds says that it is anything."""
+    return {**schema, "items": {}} if _is_bare_array(schema) else schema
+
+
+def _is_bare_array(schema: Mapping[str, Any]) -> bool:
+    named = schema.get("type")
+    is_array = named == "array" or (isinstance(named, list) and "array" in named)
+    return is_array and "items" not in schema
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """What a schema says of objects.
+
+    Attributes:
+        properties: By name.
+        required: Names of those that must be there.
+        closed: Whether there may be no others.
+        text: What it says of itself, and of its choices.
+    """
+
+    properties: Mapping[str, Any]
+    required: tuple[str, ...] = ()
+    closed: bool = False
+    text: str = ""
+
+
+def _flat(schema: JsonObject) -> JsonObject:
+    """One object instead of references, choices and parts."""
+    said = _Reader(schema).read(schema) or _Object({})
+    rest = {key: value for key, value in schema.items() if key not in _REFUSED}
+    flat = {"type": "object", "properties": said.properties}
+    if said.text:
+        rest["description"] = said.text
+    if said.required:
+        rest["required"] = list(said.required)
+    if said.closed:
+        rest["additionalProperties"] = False
+    return rest | flat
+
+
+class _Reader:
+    """Reads what the parts of a schema say of objects, each reference once.
+
+    Args:
+        root: What references are into.
+    """
+
+    def __init__(self, root: JsonObject) -> None:
+        self._root = root
+        self._known: dict[str, _Object | None] = {}
+
+    def read(self, schema: Any) -> _Object | None:
+        """What a schema says; None if it refuses all objects."""
+        if not isinstance(schema, Mapping):
+            return None if schema is False else _Object({})
+        named = schema.get("type", "object")
+        if "object" not in (named if isinstance(named, list) else [named]):
+            return None
+        text = schema.get("description")
+        found = _Object(
+            _mapping(schema.get("properties")),
+            tuple(_list(schema.get("required"))),
+            schema.get("additionalProperties") is False and not schema.get("patternProperties"),
+            text if isinstance(text, str) else "",
+        )
+        if isinstance(reference := schema.get("$ref"), str):
+            found = _both(found, self._referred(reference))
+        for part in _list(schema.get("allOf")):
+            found = _both(found, self.read(part))
+        for keyword in _CHOICES:
+            cases = map(self.read, _list(schema.get(keyword)))
+            found = _both(found, _either(keyword, [case for case in cases if case]))
+        return found
+
+    def _referred(self, reference: str) -> _Object | None:
+        if reference not in self._known:
+            self._known[reference] = _Object({})  # to what it refers to itself
+            self._known[reference] = self.read(self._target(reference))
+        return self._known[reference]
+
+    def _target(self, reference: str) -> Any:
+        """What a JSON pointer leads to; what cannot be found may be anything."""
+        start, *names = unquote(reference).split("/")
+        target: Any = self._root if start == "#" else {}
+        for name in names:
+            target = _mapping(target).get(name.replace("~1", "/").replace("~0", "~"), {})
+        return target
+
+
+def _both(first: _Object, second: _Object | None) -> _Object:
+    """What is true of objects that two schemas accept; None says nothing."""
+    if second is None:
+        return first
+    return _Object(
+        _joined("allOf", [first.properties, second.properties]),
+        tuple(dict.fromkeys(first.required + second.required)),
+        first.closed or second.closed,
+        " ".join(dict.fromkeys(filter(None, [first.text, second.text]))),
+    )
+
+
+def _either(keyword: str, cases: Sequence[_Object]) -> _Object | None:
+    """What is true of objects that one of some schemas accepts, or several do."""
+    if not cases:
+        return None
+    options = [_option(case, cases) for case in cases]
+    return _Object(
+        _joined("anyOf", [case.properties for case in cases]),
+        tuple(name for name in cases[0].required if all(name in c.required for c in cases)),
+        all(case.closed for case in cases),
+        choice(keyword, options) if len(cases) > 1 and all(options) else "",
+    )
+
+
+def _option(case: _Object, cases: Sequence[_Object]) -> list[str]:
+    """The arguments of a case that tell it from the others: what it alone demands or fixes."""
+    told = []
+    for name in case.required:
+        schemas = [each.properties.get(name) for each in cases]
+        value = _mapping(case.properties.get(name)).get("const")
+        if value is not None and any(schema != schemas[0] for schema in schemas):
+            told.append(f"{name} {json.dumps(value, ensure_ascii=False)}")
+        elif any(name not in each.required for each in cases):
+            told.append(name)
+    return told
+
+
+def _joined(keyword: str, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The properties of all parts; where several describe one, what they say under a keyword."""
+    said: dict[str, list[Any]] = {}
+    for part in parts:
+        for name, schema in part.items():
+            if schema not in (schemas := said.setdefault(name, [])):
+                schemas.append(schema)
+    return {name: some[0] if len(some) == 1 else {keyword: some} for name, some in said.items()}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
