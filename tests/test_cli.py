@@ -14,6 +14,8 @@ import toolret
 from tests.conftest import ROOT
 from toolret.cli import main
 from toolret.embedders import SentenceTransformerEmbedder, Vectors
+from toolret.index import ToolIndex
+from toolret.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder
 
 TOOLS = [
@@ -95,6 +97,29 @@ def test_index_says_what_it_did_and_the_second_time_nothing(
     assert report["tools"] == {"added": 0, "changed": 0, "removed": 0, "kept": 2, "embedded": 0}
     assert report["demos"]["kept"] == 2
     assert _contents(files["index"]) == before
+
+
+def test_what_was_recorded_is_forgotten_on_request(
+    indexed: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    function = {"name": "orders__cancel", "arguments": "{}"}
+    call = {"id": "c", "type": "function", "function": function}
+    conversation = [
+        {"role": "user", "content": "get rid of 48812"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "{}"},
+    ]
+    model = WordsModel("sentence-transformers/all-MiniLM-L6-v2")  # the command line's default
+    index = ToolIndex(indexed["index"], embedder=model)
+    assert ToolRetriever(index).record(conversation).ids
+    command = ["index", indexed["tools"], "--index", indexed["index"], "--json"]
+    for more, kept in ((["--demos", indexed["demos"]], 3), (["--forget-recorded"], 2)):
+        command += more
+        assert main(command) == 0
+        assert json.loads(capsys.readouterr().out)["demos"]["kept"] == kept
+    command = ["index", indexed["tools"], "--index", indexed["index"], "--forget-recorded"]
+    assert main(command) == 1
+    assert "--forget-recorded needs --demos" in capsys.readouterr().err
 
 
 def _contents(folder: str) -> dict[Path, bytes]:

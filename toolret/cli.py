@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from toolret.console import add_index_options, learn, load_catalogs, opened, positive
-from toolret.errors import ToolretError
+from toolret.errors import InputError, ToolretError
 from toolret.evaluation.command import add_eval
 from toolret.lint.command import add_lint
 
@@ -75,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     index.add_argument("--demos", nargs="+", metavar="PATH", type=Path, default=[])
     index.add_argument(
+        "--forget-recorded",
+        action="store_true",
+        help="with --demos: keep no others, not even what was recorded",
+    )
+    index.add_argument(
         "--reembed", action="store_true", help="if it has another embedder's vectors"
     )
     index.set_defaults(command=_index)
@@ -107,9 +112,11 @@ def _index(options: argparse.Namespace) -> None:
     from toolret.rows import load_demos
 
     tools = load_catalogs(options.catalogs)
-    demos = load_demos(*options.demos)
+    demos = load_demos(*options.demos) if options.demos else None
+    if options.forget_recorded and demos is None:
+        raise InputError("--forget-recorded needs --demos, which are the demonstrations that stay")
     with opened(options) as index:
-        reports = index.sync(tools, demos if options.demos else None)
+        reports = index.sync(tools, demos, keep_recorded=not options.forget_recorded)
         learn(index)
     for found in tools.found:
         print(f"found {found}", file=sys.stderr)
