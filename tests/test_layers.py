@@ -25,6 +25,7 @@ LAYERS = [
         "unit_vectors",
         "records",
         "derived",
+        "media_types",
         "recent",
         "tracing",
         "scripted",

@@ -1,11 +1,8 @@
 """What a model is offered over the turns."""
 
-import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from tests.conftest import tool
-from toolret.offers import bounded, called_names, closed, grown, refusal
-from toolret.types import Tool
+from toolret.offers import bounded, called_names, grown, refusal
 
 
 def test_called_names_are_read_from_every_form() -> None:
@@ -32,6 +29,7 @@ def test_what_is_not_known_is_never_offered() -> None:
 def test_a_refusal_names_what_can_be_called() -> None:
     assert refusal("x", ["b", "a"]).endswith("Available: a, b")
     assert refusal("x", []).endswith("Available: none")
+    assert refusal("x", None).endswith("not available now")
 
 
 def test_a_list_that_is_full_keeps_what_is_called_or_chosen() -> None:
@@ -40,18 +38,3 @@ def test_a_list_that_is_full_keeps_what_is_called_or_chosen() -> None:
     assert bounded(["a", "b", "c"], ["c"], ["d", "a"], known, most=3) == ("a", "c", "d")
     # What is called is not given up for what is merely chosen.
     assert bounded(["a"], ["b", "c"], ["d", "e", "a"], known, most=3) == ("b", "c", "d")
-
-
-def test_a_test_that_fails_forbids(caplog: pytest.LogCaptureFixture) -> None:
-    def no_user(tool: Tool) -> bool:
-        raise KeyError("user")
-
-    test = closed(no_user)
-    assert callable(test) and test(tool("t")) is False
-    assert "the test of 't' failed" in caplog.text
-    test = closed(lambda tool: tool.id == "t")
-    assert callable(test) and test(tool("t")) and not test(tool("u"))
-    assert closed(None) is None
-    assert closed({"a"}) == {"a"}
-    with pytest.raises(TypeError, match="allow is the text"):
-        closed("admin")

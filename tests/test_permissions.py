@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 
 from tests.conftest import tool
 from toolret.calling import Outcome, Toolbox
+from toolret.catalogs import load_tools
 from toolret.errors import InputError
 from toolret.index import ToolIndex
 from toolret.integrations.openai import run_calls
 from toolret.names import wire_name
-from toolret.permissions import Allow, allowed_tools, is_allowed
+from toolret.permissions import Allow, allowed_tools, closed, is_allowed
 from toolret.retriever import ToolRetriever
 from toolret.selection import Selection
 from toolret.testing import HashedWordsEmbedder
@@ -273,3 +274,55 @@ def test_permissions_that_are_no_clear_yes_are_refused() -> None:
     np.testing.assert_array_equal(allowed_tools(tools, []), [True, False])
     np.testing.assert_array_equal(allowed_tools(tools, {"a"}), [True, True])
     assert is_allowed(tools[1], None)
+
+
+def test_a_test_that_fails_forbids(caplog: pytest.LogCaptureFixture) -> None:
+    def no_user(tool: Tool) -> bool:
+        raise KeyError("user")
+
+    test = closed(no_user)
+    assert callable(test) and test(tool("t")) is False
+    assert "the test of 't' failed" in caplog.text
+    test = closed(lambda tool: tool.id == "t")
+    assert callable(test) and test(tool("t")) and not test(tool("u"))
+    assert closed(None) is None
+    assert closed({"a"}) == {"a"}
+    with pytest.raises(TypeError, match="allow is the text"):
+        closed("admin")
+
+
+def test_what_a_toolbox_cannot_test_it_does_not_run_and_the_rest_it_does() -> None:
+    ran = []
+
+    def cancel(order: str) -> str:
+        """Cancel an order."""
+        ran.append(order)
+        return f"{order} cancelled"
+
+    def refund(order: str) -> str:
+        """Refund an order."""
+        raise AssertionError
+
+    def no_database(tool: Tool) -> bool:
+        if tool.name == "refund":
+            raise ConnectionError("no database")
+        return True
+
+    calls = [
+        {"id": name, "type": "function", "function": {"name": name, "arguments": '{"order": "7"}'}}
+        for name in ("cancel", "refund", "nothing")
+    ]
+    toolbox = Toolbox(load_tools([cancel, refund])).allowed(no_database)
+    told = run_calls({"role": "assistant", "tool_calls": calls}, toolbox)
+    assert [each["content"] for each in told] == [
+        "7 cancelled",
+        "Error: there is no tool 'refund'",
+        "Error: there is no tool 'nothing'",
+    ]
+    assert ran == ["7"]
+    toolbox = Toolbox(load_tools([cancel, refund]))
+    told = run_calls({"role": "assistant", "tool_calls": calls[1:]}, toolbox, allow=no_database)
+    assert [each["content"] for each in told] == [
+        "Error: the tool 'refund' is not available now",
+        "Error: there is no tool 'nothing'",
+    ]

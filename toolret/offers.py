@@ -6,18 +6,13 @@ the same order, and what is new goes to the end.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from toolret.jsonlines import shown
 from toolret.names import DISCOVER
-from toolret.permissions import Allow, is_allowed
-from toolret.types import Tool
 
-__all__ = ["DISCOVER", "PROVIDER_LIMIT", "bounded", "called_names", "closed", "grown", "refusal"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["DISCOVER", "PROVIDER_LIMIT", "bounded", "called_names", "grown", "refusal"]
 
 PROVIDER_LIMIT = 128
 """Tools that OpenAI takes with a request."""
@@ -80,31 +75,12 @@ def bounded(
     return tuple(name for name in names if name in kept)
 
 
-def closed(allow: Allow) -> Allow:
-    """Permissions, of which a test that fails forbids the tool.
-
-    Raises:
-        TypeError: If they are a text, which Python takes for a collection of letters.
-    """
-    if isinstance(allow, str):
-        raise TypeError(f"allow is the text {allow!r}: give a collection of permissions")
-    if not callable(allow):
-        return allow
-
-    def test(tool: Tool) -> bool:
-        try:
-            return is_allowed(tool, allow)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is no yes
-            _log.warning("`allow`: the test of %r failed, so it is forbidden: %r", tool.id, error)
-            return False
-
-    return test
-
-
-def refusal(name: str, offered: Collection[str]) -> str:
-    """What a model is told that calls a tool which it was not offered."""
-    available = ", ".join(sorted(offered)) or "none"
-    return f"Error: the tool {shown(name)} is not available now. Available: {available}"
+def refusal(name: str, offered: Collection[str] | None) -> str:
+    """What a model is told that calls a tool which it was not offered; None: too many to list."""
+    refused = f"Error: the tool {shown(name)} is not available now"
+    if offered is None:
+        return refused
+    return f"{refused}. Available: {', '.join(sorted(offered)) or 'none'}"
 
 
 def _field(value: Any, name: str) -> Any:

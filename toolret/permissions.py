@@ -6,6 +6,7 @@ What cannot be read as a clear yes is a no, or an error; it is never "all tools"
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeAlias
 
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 from toolret.errors import InputError
 from toolret.types import Demo, Permissions, Tool
 
-__all__ = ["Allow", "allowed_tools", "is_allowed", "may_see"]
+__all__ = ["Allow", "allowed_tools", "closed", "is_allowed", "may_see"]
+
+_log = logging.getLogger(__name__)
 
 Allow: TypeAlias = Collection[str] | Callable[[Tool], bool] | None
 """The permissions that the caller holds, or a test of each tool; None means all are allowed."""
@@ -47,6 +50,27 @@ def is_allowed(tool: Tool, allow: Allow) -> bool:
     if callable(allow):
         return _verdict(allow(tool))
     return tool.permitted(_granted(allow))
+
+
+def closed(allow: Allow) -> Allow:
+    """Permissions, of which a test that fails forbids the tool.
+
+    Raises:
+        TypeError: If they are a text, which Python takes for a collection of letters.
+    """
+    if isinstance(allow, str):
+        raise TypeError(f"allow is the text {allow!r}: give a collection of permissions")
+    if not callable(allow):
+        return allow
+
+    def test(tool: Tool) -> bool:
+        try:
+            return is_allowed(tool, allow)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is no yes
+            _log.warning("`allow`: the test of %r failed, so it is forbidden: %r", tool.id, error)
+            return False
+
+    return test
 
 
 def may_see(demo: Demo, allow: Allow) -> bool:

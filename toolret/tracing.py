@@ -32,20 +32,18 @@ Attributes: TypeAlias = Mapping[str, Any]
 
 
 @contextmanager
-def span(name: str, operation: str = "", **attributes: Any) -> Iterator[Span]:
+def span(name: str, operation: str = "") -> Iterator[Span]:
     """A span around a block; an error that leaves the block is noted by its type alone.
 
     Args:
         name: What happens.
         operation: Its ``gen_ai.operation.name``, where the conventions have one.
-        attributes: As ``note`` takes them, with two underscores for a dot.
     """
     with _tracer.start_as_current_span(
         name, kind=SpanKind.INTERNAL, record_exception=False, set_status_on_exception=False
     ) as current:
         if operation:
             current.set_attribute("gen_ai.operation.name", operation)
-        note(current, {key.replace("__", "."): value for key, value in attributes.items()})
         try:
             yield current
         except BaseException as error:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.calling.catalog_server import serving
 from tests.calling.test_requests import operation, parameter
-from toolret.calling import HttpRunner, Outcome
+from toolret.calling import HttpRunner, Outcome, Toolbox
 from toolret.errors import CallError
 from toolret.types import Tool
 
@@ -22,6 +22,8 @@ REPLIES: dict[str, tuple[int, dict[str, str], bytes]] = {
     "/v1/problem": (409, {"Content-Type": "application/problem+json"}, b'{"title": "late"}'),
     "/v1/text": (200, {"Content-Type": "text/plain; charset=latin-1"}, b"caf\xe9"),
     "/v1/odd-charset": (200, {"Content-Type": "text/plain; charset=none-such"}, b"ok"),
+    "/v1/no-charset": (200, {"Content-Type": "text/plain; charset=hex"}, b"ok"),
+    "/v1/half": (200, {"Content-Type": "application/json"}, b'"\\ud83d half"'),
     "/v1/unnamed": (200, {}, b"\xff words"),
     "/v1/image": (200, {"Content-Type": "image/png"}, b"\x89PNG\0"),
     "/v1/empty": (204, {}, b""),
@@ -85,6 +87,7 @@ async def _both(runner: HttpRunner, tool: Tool, **arguments: Any) -> Outcome:
         ),
         ("text", Outcome("café", "café", status=200)),
         ("odd-charset", Outcome("ok", "ok", status=200)),
+        ("no-charset", Outcome("ok", "ok", status=200)),
         ("unnamed", Outcome("\ufffd words", "\ufffd words", status=200)),
         ("image", Outcome("(image/png, 5 bytes)", b"\x89PNG\0", status=200)),
         ("empty", Outcome("HTTP 204 No Content", status=204)),
@@ -163,6 +166,51 @@ async def test_a_server_that_is_not_there_is_a_clear_error_without_secrets() -> 
         with pytest.raises(CallError, match=r"^GET /x: no answer came \(ConnectError") as caught:
             await _awaited(fail)
         assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "secret"),
+    [("key", " s3cret"), ("key", "s3cret "), ("bearer", "s3cret "), ("bearer", "s3cret\n")],
+)
+async def test_a_secret_that_cannot_be_sent_is_not_told(
+    server: str, scheme: str, secret: str
+) -> None:
+    tool = operation(method="get", path="/echo", security=[{scheme: []}])
+    toolbox = Toolbox([tool], HttpRunner(base_url=server, credentials=lambda scheme: secret))
+    for outcome in (toolbox.call(tool.id, {}), await toolbox.acall(tool.id, {})):
+        assert outcome.text.startswith("Error: 't.op': the header '")
+        assert "s3cret" not in outcome.text
+
+
+def test_what_the_http_client_refuses_is_not_quoted() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.LocalProtocolError("Illegal header value b'Bearer s3cret'")
+
+    tool = operation(method="get", path="/x")
+    with httpx.Client(transport=httpx.MockTransport(refuse)) as client:
+        runner = HttpRunner(base_url="https://api.example.com", client=client)
+        with pytest.raises(CallError, match=r"no answer came \(LocalProtocolError\)$"):
+            runner.call(tool, {})
+
+
+async def test_a_text_that_no_request_can_hold_is_told_so_that_it_can(server: str) -> None:
+    tool = operation(method="get", path="/half")
+    toolbox = Toolbox([tool], HttpRunner(base_url=server))
+    assert toolbox.call(tool.id, {}).text == "? half"
+    assert (await toolbox.acall(tool.id, {})).text == "? half"
+
+
+@pytest.mark.parametrize(
+    ("origins", "problem"),
+    [
+        ("https://api.example.com", "give a collection of servers"),
+        (["api.example.com"], "'api.example.com' needs a scheme and a host"),
+        (["https://a.example", ""], "'' needs a scheme and a host"),
+    ],
+)
+def test_origins_that_no_server_has(origins: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        HttpRunner(origins=origins)
 
 
 async def test_a_server_that_hangs_is_given_up() -> None:

@@ -43,6 +43,7 @@ def operation(
                     "basic": {"type": "http", "scheme": "Basic"},
                     "bearer": {"type": "http", "scheme": "bearer"},
                     "digest": {"type": "http", "scheme": "digest"},
+                    "nameless": {"type": "http"},
                     "login": {"type": "oauth2", "flows": {}},
                     "connect": {"type": "openIdConnect", "openIdConnectUrl": "https://x"},
                     "tls": {"type": "mutualTLS"},
@@ -165,6 +166,21 @@ def test_names_that_providers_do_not_take_are_the_documents_again() -> None:
     }
 
 
+def test_a_body_that_need_not_be_is_left_out_if_it_is_null() -> None:
+    tool = operation(body={"application/json": {"schema": {"type": "array"}}})
+    assert build(tool, body=None).content is None
+
+
+def test_parameters_are_written_by_their_media_type() -> None:
+    named: dict[str, Any] = {
+        name: {"content": {name: {"schema": {}}}} for name in ("text/plain", "a/b+json")
+    }
+    tool = operation(*({**parameter(n), **more} for n, more in named.items()), method="get")
+    assert build(tool, **dict.fromkeys(names(tool), "é")).url.partition("?")[2] == (
+        "text%2Fplain=%C3%A9&a%2Fb%2Bjson=%22%C3%A9%22"
+    )
+
+
 def test_what_an_open_body_does_not_name_goes_into_it() -> None:
     tool = operation(parameter("q"), body={"application/json": properties("a")})
     assert build(tool, a=1, other=2).content == b'{"a":1,"other":2}'
@@ -173,6 +189,7 @@ def test_what_an_open_body_does_not_name_goes_into_it() -> None:
 @pytest.mark.parametrize(
     ("content_type", "schema", "value", "content"),
     [
+        ("application/json", {"type": ["string", "null"]}, None, b"null"),
         ("application/json", {"type": "array"}, [1, "é"], '[1,"é"]'.encode()),
         ("application/merge-patch+json", {"type": "object"}, {"a": None}, b'{"a":null}'),
         ("text/plain; charset=utf-8", {"type": "string"}, "é", "é".encode()),
@@ -182,7 +199,8 @@ def test_what_an_open_body_does_not_name_goes_into_it() -> None:
 def test_whole_bodies(
     content_type: str, schema: dict[str, Any], value: Any, content: bytes
 ) -> None:
-    request = build(operation(body={content_type: {"schema": schema}}), body=value)
+    tool = operation(requestBody={"content": {content_type: {"schema": schema}}, "required": True})
+    request = build(tool, body=value)
     assert request.headers == (("Content-Type", content_type),)
     assert request.content == content
 
@@ -285,6 +303,7 @@ def test_paths_may_have_a_query_and_a_fragment_of_their_own() -> None:
         ({"id": None}, "'t.op' needs a value for 'id', which is part of its path"),
         ({"id": ".."}, "'t.op': '..' cannot be part of a path"),
         ({"id": 1, "H": "a\r\nX: b"}, "'t.op': the header 'H' cannot hold line breaks"),
+        ({"id": 1, "H": "a "}, "'t.op': the header 'H' cannot begin or end with a space"),
     ],
 )
 def test_arguments_that_do_not_do(arguments: dict[str, Any], problem: str) -> None:
@@ -377,7 +396,8 @@ def test_a_server_that_is_no_whole_url_is_an_error(server: str) -> None:
 SECRETS: dict[str, Any] = {
     "key": "k",
     "query_key": "a&b",
-    "cookie_key": "c;d",
+    "cookie_key": "c;d+/= é",
+    "nameless": "n",
     "basic": ("user", "pass"),
     "bearer": "b",
     "digest": "d",
@@ -395,7 +415,7 @@ def _has(*names: str) -> Credentials:
     [
         ("key", Placed(headers=(("X-Key", "k"),))),
         ("query_key", Placed(query=(("api%20key", "a%26b"),))),
-        ("cookie_key", Placed(cookies=(("session", "c%3Bd"),))),
+        ("cookie_key", Placed(cookies=(("session", "c%3Bd+/=%20%C3%A9"),))),
         ("basic", Placed(headers=(("Authorization", "Basic dXNlcjpwYXNz"),))),
         ("bearer", Placed(headers=(("Authorization", "Bearer b"),))),
         ("digest", Placed(headers=(("Authorization", "Digest d"),))),
@@ -407,6 +427,11 @@ def _has(*names: str) -> Credentials:
 def test_each_scheme_has_its_place(name: str, placed: Placed) -> None:
     tool = operation(security=[{name: []}])
     assert placed_credentials(tool, SERVER, _has(*SECRETS)) == placed
+
+
+def test_a_scheme_that_nobody_knows_how_to_send_is_none_that_one_has() -> None:
+    with pytest.raises(CallError, match="needs credentials"):
+        placed_credentials(operation(security=[{"nameless": []}]), SERVER, _has(*SECRETS))
 
 
 def test_the_first_alternative_that_the_caller_has_counts() -> None:
@@ -451,4 +476,4 @@ def test_credentials_count_over_arguments_of_their_names() -> None:
     arguments = dict.fromkeys(names(tool), "forged")
     request = build_request(tool, arguments, server=SERVER, placed=placed)
     assert request.url == f"{SERVER}/items?api%20key=a%26b"
-    assert request.headers == (("X-Key", "k"), ("Cookie", "session=c%3Bd"))
+    assert request.headers == (("X-Key", "k"), ("Cookie", "session=c%3Bd+/=%20%C3%A9"))

@@ -1,6 +1,7 @@
 """An MCP server of 2025, written by hand, as a program on stdio; it lists its tools in pages.
 
-``python old_mcp_server.py`` is a good one; ``endless``, ``twins`` and ``broken`` misbehave.
+``python old_mcp_server.py`` is a good one; ``endless``, ``twins`` and ``broken`` misbehave, and
+what ``odd`` answers is odd.
 """
 
 from __future__ import annotations
@@ -10,7 +11,15 @@ import sys
 from typing import Any
 
 HABIT = sys.argv[1] if len(sys.argv) > 1 else ""
-names = ["first", "second"]
+
+ODD: dict[str, dict[str, Any]] = {
+    "empty": {"content": [{"type": "text", "text": ""}]},
+    "blank": {"content": [{"type": "resource", "resource": {"uri": "f://x", "text": ""}}]},
+    "structured": {"content": [], "structuredContent": {"balance": 42}},
+    "silent": {"content": [], "isError": True},
+    "astray": {"content": [{"type": "text", "text": "done"}]},  # not as its output schema says
+}
+names = [*ODD, "refuse"] if HABIT == "odd" else ["first", "second"]
 
 
 def send(**message: Any) -> None:
@@ -19,7 +28,10 @@ def send(**message: Any) -> None:
 
 def tool(name: str, page: int) -> dict[str, Any]:
     schema = 5 if HABIT == "broken" else {"type": "object"}
-    return {"name": name, "description": f"On page {page}.", "inputSchema": schema}
+    made: dict[str, Any] = {"name": name, "description": f"On page {page}.", "inputSchema": schema}
+    if name == "astray":
+        made["outputSchema"] = {"type": "object", "required": ["n"]}
+    return made
 
 
 def result(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
@@ -36,6 +48,8 @@ def result(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
         name = names[0 if HABIT == "twins" else page]
         more = {"nextCursor": str(page + 1)} if page + 1 < len(names) else {}
         return {"tools": [tool(name, page)], **more}
+    if method == "tools/call" and HABIT == "odd":
+        return ODD.get(params["name"])
     if method == "tools/call":
         if params["name"] == "second":
             sys.exit(1)

@@ -143,6 +143,44 @@ async def test_calls_reach_their_server(kind: str, http: str) -> None:
         assert "cannot be run" in (await toolbox.acall("other", {})).text
 
 
+async def test_odd_answers_are_told_as_they_are() -> None:
+    async with McpServers({"o": _program("old_mcp_server.py", "odd")}) as servers:
+        toolbox = Toolbox(await servers.tools(), servers)
+        told = {tool.name: await toolbox.acall(tool.id, {}) for tool in toolbox}
+        assert {name: outcome.text for name, outcome in told.items()} == {
+            "empty": "",
+            "blank": "",
+            "structured": '{"balance": 42}',
+            "silent": "Error: the tool failed and said nothing",
+            "astray": "done",
+            "refuse": "Error: the MCP server 'o' refuses: Method not found",
+        }
+        failed = [name for name, outcome in told.items() if not outcome.ok]
+        assert failed == ["silent", "refuse"]
+
+
+@pytest.mark.parametrize("value", ["\ud83d half", float("nan"), {1, 2}])
+async def test_what_cannot_be_sent_leaves_the_connection_alone(value: Any) -> None:
+    async with McpServers({"a": STDIO}) as servers:
+        toolbox = Toolbox(await servers.tools(), servers)
+        refused = await toolbox.acall("a.read_file", {"path": value})
+        assert refused.text.startswith("Error: 'a.read_file': the arguments cannot be sent: ")
+        assert (await toolbox.acall("a.read_file", {"path": "x"})).text == "contents of x"
+
+
+def test_servers_may_be_named_before_there_is_an_event_loop() -> None:
+    servers = McpServers({"a": STDIO})
+
+    async def count() -> int:
+        async with servers:
+            with pytest.raises(RuntimeError, match="connected already"):
+                await servers.__aenter__()
+            return len(await servers.tools())
+
+    for _ in range(2):
+        assert asyncio.run(count()) == len(NAMES)
+
+
 async def test_calls_from_other_threads() -> None:
     async with McpServers({"a": STDIO}) as servers:
         toolbox = Toolbox(await servers.tools(), servers)

@@ -36,8 +36,9 @@ class HttpRunner:
             would be sent. Without one nothing is added, and the client's own ``auth`` counts.
         base_url: Instead of scheme and host of the servers that the documents name; their paths
             are put behind it.
-        origins: Servers that may be called, such as ``https://api.example.com``; None for any. A
-            document names its server itself, so name them if ``client`` has credentials of its own.
+        origins: Servers that may be called, such as ``["https://api.example.com"]``; None for any.
+            A document names its server itself, so name them if ``client`` has credentials of its
+            own.
         client: What sends ``call``s; by default a new client for each, which gives up a server
             that is silent for 30 seconds.
             No redirect is followed, whatever the client does else: it may lead anywhere.
@@ -46,7 +47,7 @@ class HttpRunner:
 
     Raises:
         ValueError: If there are ``credentials``, and neither ``base_url`` nor ``origins`` to say
-            where they may go.
+            where they may go; or if an origin has no scheme or host.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class HttpRunner:
                 "where secrets may go"
             )
         self.credentials = credentials
-        self.origins = None if origins is None else frozenset(map(_origin, origins))
+        self.origins = None if origins is None else _origins(origins)
         self.base_url = base_url
         self.client = client
         self.async_client = async_client
@@ -161,6 +162,18 @@ class HttpRunner:
         return Outcome(text=text, value=value, ok=ok, status=status)
 
 
+def _origins(urls: Collection[str]) -> frozenset[str]:
+    if isinstance(urls, str):
+        raise ValueError(f"origins is the text {urls!r}: give a collection of servers")
+    for url in urls:
+        read = httpx.URL(url)
+        if not (read.scheme and read.host):
+            raise ValueError(
+                f"the origin {url!r} needs a scheme and a host: https://api.example.com"
+            )
+    return frozenset(map(_origin, urls))
+
+
 def _origin(url: str) -> str:
     """Scheme, host and port in one spelling, as the client that sends the request reads them.
 
@@ -216,7 +229,10 @@ def _value(response: httpx.Response, data: bytes, *, whole: bool) -> Any:
             return data.decode("utf-8", "replace")
     if media_type and not any(mark in media_type for mark in _TEXTUAL):
         return data
-    return data.decode(response.encoding or "utf-8", "replace")
+    try:
+        return data.decode(response.encoding or "utf-8", "replace")
+    except LookupError:  # one of Python's encodings that is none of texts
+        return data.decode("utf-8", "replace")
 
 
 @contextmanager
@@ -228,5 +244,7 @@ def _faults_of(tool: Tool) -> Iterator[None]:
     except httpx.TimeoutException as exc:
         raise CallError(f"{method} {path}: the server did not answer in time") from exc
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError) as exc:
-        reason = f"{type(exc).__name__}: {exc}".rstrip(": ")
+        # What the client refuses to send, it quotes.
+        told = "" if isinstance(exc, httpx.LocalProtocolError) else str(exc)
+        reason = f"{type(exc).__name__}: {told}".rstrip(": ")
         raise CallError(f"{method} {path}: no answer came ({reason})") from exc

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from toolret.calling.security import Placed
 from toolret.calling.styles import form_pairs, header_text, json_text, path_text, plain_value
 from toolret.errors import CallError
+from toolret.media_types import essence, is_json
 from toolret.types import JsonObject, Tool
 
 __all__ = ["HttpRequest", "build_request", "server_url"]
@@ -56,7 +57,8 @@ class _Places:
     cookies: list[tuple[str, str]] = field(default_factory=list)
     body: dict[str, Any] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
-    whole: Any = None
+    whole: tuple[Any, ...] = ()
+    """The body, if it is one argument that was given."""
     is_object: bool = False
     """Whether the body is an object, whose properties are arguments."""
 
@@ -89,8 +91,9 @@ def build_request(
 ) -> HttpRequest:
     """The request that calls a tool.
 
-    An argument that is null is left out, but in a body. One that the schema does not name goes
-    into the body if that is an object that takes any; elsewhere it is an error.
+    An argument that is null is left out, but in a body, and as a body that there must be. One that
+    the schema does not name goes into the body if that is an object that takes any; elsewhere it is
+    an error.
 
     Args:
         tool: A tool that ``load_tools`` read from an OpenAPI document.
@@ -153,7 +156,8 @@ def _sorted(tool: Tool, arguments: JsonObject) -> _Places:
             places.body[argument] = value
         elif place["in"] == "body":
             if place["name"] is None:
-                places.whole = value
+                if value is not None or argument in schema.get("required", ()):
+                    places.whole = (value,)
                 continue
             places.body[place["name"]] = value
             described = schema.get("properties", {}).get(argument)
@@ -178,7 +182,8 @@ def _place(places: _Places, place: Mapping[str, Any], value: Any) -> None:
     name, where = str(place["name"]), place["in"]
     styling = _styling(place)
     if "content_type" in place:
-        value, styling = json_text(value), {}
+        write = json_text if is_json(str(place["content_type"])) else plain_value
+        value, styling = write(value), {}
     if where == "query":
         places.query += form_pairs(name, value, **_exploding(styling))
     elif where == "cookie":
@@ -232,29 +237,31 @@ def _headers(tool: Tool, places: _Places, placed: Placed) -> dict[str, str]:
         value.encode()  # what cannot be sent is found here
         if _CONTROL.search(value) or _CONTROL.search(name):
             raise CallError(f"{tool.id!r}: the header {name!r} cannot hold line breaks")
+        if value != value.strip():
+            raise CallError(f"{tool.id!r}: the header {name!r} cannot begin or end with a space")
     return headers
 
 
 def _body(tool: Tool, places: _Places) -> tuple[str, bytes | None, tuple[Part, ...]]:
     """Media type, content and parts of the body."""
     given = str(tool.metadata.get("content_type") or "")
-    essence = given.partition(";")[0].strip().lower()
-    is_json = essence.endswith(("/json", "+json")) or essence in _UNBOUNDED
-    value = places.whole if places.whole is not None else places.body
-    is_empty = places.whole is None and not places.body
+    kind = essence(given)
+    as_json = is_json(given) or kind in _UNBOUNDED
+    value = places.whole[0] if places.whole else places.body
+    is_empty = not (places.whole or places.body)
     # An object of which nothing is given is still a body, where there must be one.
-    if not given or (is_empty and not (is_json and places.is_object and _writes(tool))):
+    if not given or (is_empty and not (as_json and places.is_object and _writes(tool))):
         return "", None, ()
-    if is_json:
+    if as_json:
         content = json_text(value).encode()
-        return ("application/json" if essence in _UNBOUNDED else given), content, ()
+        return ("application/json" if kind in _UNBOUNDED else given), content, ()
     encodings: Mapping[str, Any] = tool.metadata.get("encoding") or {}
-    if essence == _FORM and isinstance(value, Mapping):
+    if kind == _FORM and isinstance(value, Mapping):
         pairs = [
             pair for item in value.items() for pair in _form_pairs(item[0], item[1], encodings)
         ]
         return given, "&".join(f"{name}={text}" for name, text in pairs).encode(), ()
-    if essence == _MULTIPART and isinstance(value, Mapping):
+    if kind == _MULTIPART and isinstance(value, Mapping):
         return "", None, tuple(_parts(value, encodings, places.files))
     if isinstance(value, bytes):
         return given, value, ()

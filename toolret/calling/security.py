@@ -16,6 +16,9 @@ __all__ = ["Credentials", "Placed", "Secret", "SecurityScheme", "placed_credenti
 _BEARING = frozenset({"oauth2", "openIdConnect"})
 """Types whose tokens are sent as bearer tokens."""
 
+_COOKIE = "!#$%&'()*+-./:<=>?@[]^_`{|}~"
+"""What a cookie's value may hold beside letters and digits (RFC 6265); servers take it as it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class SecurityScheme:
@@ -100,6 +103,8 @@ def _placed(
         return Placed()
     if type_ not in ("apiKey", "http", *_BEARING):
         return None
+    if type_ == "http" and not definition.get("scheme"):  # nobody knows how it is sent
+        return None
     scheme = SecurityScheme(
         name=name,
         type=type_,
@@ -117,7 +122,7 @@ def _placed(
         if definition.get("in") == "query":
             return Placed(query=((quote(key, safe=""), quote(user_and_password, safe="")),))
         if definition.get("in") == "cookie":
-            return Placed(cookies=((key, quote(user_and_password, safe="")),))
+            return Placed(cookies=((key, quote(user_and_password, safe=_COOKIE)),))
         return Placed(headers=((key, user_and_password),))
     if scheme.scheme == "basic":
         encoded = b64encode(user_and_password.encode()).decode()

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
-from toolret.calling.outcome import Outcome, Runner, failure, outcome_text, pauses_a_graph
+from toolret.calling.outcome import (
+    Outcome,
+    Runner,
+    failure,
+    outcome_text,
+    pauses_a_graph,
+    sendable,
+)
 from toolret.calling.targets import TargetRunner
 from toolret.errors import CallError
 from toolret.jsonlines import parse_json, shown
 from toolret.names import ids_by_name, wire_name
-from toolret.permissions import Allow, is_allowed
+from toolret.permissions import Allow, closed, is_allowed
 from toolret.tracing import Span, failed, note, span
 from toolret.types import JsonObject, Tool
 
@@ -58,10 +66,14 @@ class Toolbox:
         forbidden here stays so in what is made of it.
 
         Args:
-            allow: What the caller may use, as for ``ToolRetriever.select``.
+            allow: What the caller may use, as for ``ToolRetriever.select``. A test that fails
+                forbids the tool.
+
+        Raises:
+            TypeError: If ``allow`` is a text.
         """
         view = copy(self)
-        view._allows = (*self._allows, allow)
+        view._allows = (*self._allows, closed(allow))
         return view
 
     def tool(self, name: str) -> Tool:
@@ -180,7 +192,8 @@ def _raised(current: Span, name: str, error: Exception) -> Outcome:
 
 
 def _noted(current: Span, arguments: JsonObject | str, outcome: Outcome) -> Outcome:
-    """The outcome, said on a span."""
+    """The outcome, said on a span; whatever ran the tool, its text can be sent."""
+    outcome = replace(outcome, text=sendable(outcome.text))
     if outcome.status:
         note(current, {"http.response.status_code": outcome.status})
     if not outcome.ok and current.is_recording():

@@ -12,6 +12,7 @@ from toolret.catalogs.refs import Place
 from toolret.catalogs.schema import Schema, Schemas, writable
 from toolret.catalogs.schema_merge import ANNOTATIONS
 from toolret.catalogs.text import plain_text
+from toolret.media_types import essence, is_json
 
 __all__ = [
     "LOCATIONS",
@@ -317,24 +318,15 @@ def preferred(content_types: Iterable[str]) -> str:
 
 def _preference(content_type: str) -> int:
     """Smaller is better; of equal ones the first stays."""
-    essence = _essence(content_type)
-    if _is_json(essence):
+    if is_json(content_type):
         return 0
-    return 1 + _FORMS.index(essence) if essence in _FORMS else 1 + len(_FORMS)
+    kind = essence(content_type)
+    return 1 + _FORMS.index(kind) if kind in _FORMS else 1 + len(_FORMS)
 
 
 def _takes_values(content_type: str) -> bool:
     """Whether a body can be made of JSON values; one of XML, say, must be given as text."""
-    essence = _essence(content_type)
-    return _is_json(essence) or essence in _FORMS or essence in _UNBOUNDED
-
-
-def _is_json(essence: str) -> bool:
-    return essence.endswith(("/json", "+json"))
-
-
-def _essence(content_type: str) -> str:
-    return content_type.partition(";")[0].strip().lower()
+    return is_json(content_type) or essence(content_type) in (*_FORMS, *_UNBOUNDED)
 
 
 def _path_names(path: str) -> Iterator[str]:

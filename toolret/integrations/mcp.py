@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sys
 import time
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from toolret.calling import Outcome
+from toolret.calling.outcome import outcome_text
 from toolret.catalogs import Document
 from toolret.catalogs.mcp_tools import McpTools
 from toolret.errors import CallError, CatalogError, MissingExtraError
@@ -22,11 +24,16 @@ from toolret.types import JsonObject, Tool
 
 try:
     import anyio
-    from anyio.abc import TaskStatus
+    from anyio.abc import TaskGroup, TaskStatus
     from mcp import Client, MCPError, StdioServerParameters, stdio_client
     from mcp.client import IncomingMessage, Transport
     from mcp.client.subscriptions import SubscriptionLost
-    from mcp.types import CONNECTION_CLOSED, CallToolResult, ToolListChangedNotification
+    from mcp.types import (
+        CONNECTION_CLOSED,
+        REQUEST_TIMEOUT,
+        CallToolResult,
+        ToolListChangedNotification,
+    )
     from mcp.types.version import MODERN_PROTOCOL_VERSIONS
     from pydantic import ValidationError
 except ImportError as exc:
@@ -75,15 +82,17 @@ class McpServers:
         self._news = asyncio.Event()
         self._lost = {name: asyncio.Event() for name in servers}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks = anyio.create_task_group()
+        self._tasks: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
+        if self._tasks is not None:
+            raise RuntimeError("these McpServers are connected already")
         self._loop = asyncio.get_running_loop()
-        await self._tasks.__aenter__()
+        self._tasks = tasks = await anyio.create_task_group().__aenter__()
         try:
             for name in self._servers:
                 with _faults_of(name, CatalogError), anyio.fail_after(self._timeout):
-                    await self._tasks.start(self._keep, name)
+                    await tasks.start(self._keep, name)
         except BaseException:
             await self._stop()
             raise
@@ -158,6 +167,10 @@ class McpServers:
             CallError: If the server cannot be reached, or refuses the call.
         """
         name = tool.metadata["mcp_server"]
+        try:  # a client that fails to write them takes the connection with it
+            json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
+        except (RecursionError, TypeError, ValueError) as exc:
+            raise CallError(f"{tool.id!r}: the arguments cannot be sent: {exc}") from exc
         with self._use(name, CallError):
             result = await self._clients[name].call_tool(tool.name, dict(arguments))
         return _outcome(result)
@@ -176,6 +189,8 @@ class McpServers:
                     message_handler=self._heard,
                 )
                 async with client:
+                    # After the call it raises what the answer is refused for. But the tool has run.
+                    client.session.validate_tool_result = _anything  # type: ignore[method-assign]
                     self._clients[name] = client
                     self._lost[name].clear()
                     self._announce()
@@ -256,8 +271,10 @@ class McpServers:
 
     async def _stop(self) -> None:
         """End all tasks. What was raised within is raised as it is, not in a group."""
-        self._tasks.cancel_scope.cancel()
-        await self._tasks.__aexit__(None, None, None)
+        tasks, self._tasks = self._tasks, None
+        if tasks is not None:
+            tasks.cancel_scope.cancel()
+            await tasks.__aexit__(None, None, None)
         self._clients.clear()
 
 
@@ -295,6 +312,10 @@ def _transport(server: Server) -> str | Transport:
     return stdio_client(server, errlog=log)
 
 
+async def _anything(name: str, result: CallToolResult) -> None:
+    """Any answer will do."""
+
+
 def _is_loss(error: BaseException | None) -> bool:
     """Whether the connection is of no use any more; a refused or slow call is not that."""
     if isinstance(error, MCPError):
@@ -317,20 +338,23 @@ def _outcome(result: CallToolResult) -> Outcome:
     blocks: list[dict[str, Any]] = [
         block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content
     ]
-    texts = []
-    for fields in blocks:
-        resource = fields.get("resource", {})
-        text = fields.get("text") or resource.get("text")
-        if text is None:
-            about = [fields.get("mimeType") or resource.get("mimeType"), fields.get("uri")]
-            text = f"({', '.join(part for part in [fields['type'], *about] if part)})"
-        texts.append(text)
     value = result.structured_content
-    return Outcome(
-        text="\n".join(texts),
-        value=blocks if value is None else value,
-        ok=not result.is_error,
-    )
+    text = "\n".join(map(_block_text, blocks))
+    if not blocks and value is not None:
+        text = outcome_text(value)
+    if result.is_error and not text:
+        text = "Error: the tool failed and said nothing"
+    return Outcome(text=text, value=blocks if value is None else value, ok=not result.is_error)
+
+
+def _block_text(fields: Mapping[str, Any]) -> str:
+    """A block as a model reads it: its text, or what it holds instead."""
+    resource = fields.get("resource", {})
+    text: str | None = fields.get("text", resource.get("text"))
+    if text is not None:
+        return text
+    about = [fields.get("mimeType") or resource.get("mimeType"), fields.get("uri")]
+    return f"({', '.join(part for part in [fields['type'], *about] if part)})"
 
 
 @contextmanager
@@ -338,14 +362,16 @@ def _faults_of(name: str, error: type[CallError | CatalogError]) -> Iterator[Non
     try:
         yield
     except _FAULTS as exc:
-        raise error(f"the MCP server {name!r} does not answer: {_reason(exc)}") from exc
+        is_answer = isinstance(exc, MCPError) and exc.code != REQUEST_TIMEOUT and not _is_loss(exc)
+        did = "refuses" if is_answer else "does not answer"
+        raise error(f"the MCP server {name!r} {did}: {_reason(exc)}") from exc
 
 
 def _reason(error: BaseException) -> str:
     """The first thing that went wrong, in one line."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    text = " ".join(str(error).split())[:200]
+    text = " ".join(str(error).split())[:_MAX_REASON]
     return (
         text
         if isinstance(error, MCPError) and text

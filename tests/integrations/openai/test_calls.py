@@ -101,6 +101,8 @@ async def test_responses_in_an_event_loop() -> None:
     assert await arun_calls({"output": output}, Toolbox(CATALOG)) == [answer]
     refused = await arun_calls(output, Toolbox(CATALOG), offered={})
     assert refused[0]["output"].endswith("is not available now. Available: none")
+    refused = await arun_calls(output, Toolbox(CATALOG), allow=lambda tool: False)
+    assert refused[0]["output"].endswith("is not available now")
 
 
 def test_a_reply_that_calls_nothing() -> None:

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from toolret.errors import InputError
-from toolret.offers import closed
-from toolret.permissions import Allow, allowed_tools
+from toolret.permissions import Allow, allowed_tools, closed
 from toolret.types import Tool
 
 __all__ = ["AllowFor", "Caller", "allow_for", "check_allow"]

@@ -15,8 +15,8 @@ from toolret.integrations.openai.searching import (
     search_output,
 )
 from toolret.jsonlines import parse_json
-from toolret.offers import DISCOVER, closed, refusal
-from toolret.permissions import Allow, is_allowed
+from toolret.offers import DISCOVER, refusal
+from toolret.permissions import Allow, closed, is_allowed
 from toolret.selection import Selection
 
 __all__ = ["arun_calls", "run_calls"]
@@ -209,7 +209,8 @@ def _step(
     names = {} if offered is None else offered
     tool = names.get(name, name)
     if (offered is not None and name not in offered) or not _may(toolbox, tool, limits):
-        return refusal(name, [each for each in names if _may(toolbox, names[each], limits)])
+        may_call = [each for each in names if _may(toolbox, names[each], limits)]
+        return refusal(name, None if offered is None else may_call)
     return _Run(tool, arguments)
 
 

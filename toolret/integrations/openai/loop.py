@@ -17,8 +17,7 @@ from toolret.integrations.openai.forms import CHAT, RESPONSES, Form
 from toolret.integrations.openai.planning import Mode
 from toolret.integrations.openai.view import names_of
 from toolret.jsonlines import shown
-from toolret.offers import closed
-from toolret.permissions import Allow, is_allowed
+from toolret.permissions import Allow, closed, is_allowed
 from toolret.prompt import packed_tool
 from toolret.retriever import ToolRetriever
 from toolret.types import Tool

@@ -20,8 +20,8 @@ from toolret.integrations.openai.planning import Asked, Mode, Plan, plan
 from toolret.integrations.openai.searching import found_names
 from toolret.integrations.openai.view import View, names_of, told_apart
 from toolret.jsonlines import shown
-from toolret.offers import DISCOVER, PROVIDER_LIMIT, closed
-from toolret.permissions import Allow
+from toolret.offers import DISCOVER, PROVIDER_LIMIT
+from toolret.permissions import Allow, closed
 from toolret.queries import as_request
 from toolret.retriever import ToolRetriever
 from toolret.selection import Selection

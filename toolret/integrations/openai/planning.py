@@ -118,7 +118,7 @@ def _offered(
     selection: Selection | None,
 ) -> tuple[str, ...]:
     """The names of the tools that come and go, by the mode."""
-    before = asked.state.offered if asked.state else ()
+    before = names.alone(asked.state.offered) if asked.state else ()
     if asked.mode == "proxy":
         before, selected = (), ()
     elif asked.mode == "search" and asked.state:
@@ -187,6 +187,10 @@ class _Naming:
     def of(self, tool_id: str) -> str:
         """The caller's name for a tool, else its name on the wire."""
         return self._name.get(tool_id) or wire_name(tool_id)
+
+    def alone(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Those of the names under which a tool is still offered: the caller may have named it."""
+        return tuple(name for name in names if self.aliases.get(name, name) == name)
 
     def id_of(self, name: str) -> str:
         """The id of a tool of the index; the name of one that it does not hold."""
