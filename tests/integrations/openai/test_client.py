@@ -109,6 +109,17 @@ def test_a_tool_that_the_index_holds_keeps_the_callers_name(
     assert dict(offered(wrapped, ASK)) == {"cancel_order": "shop.cancel_order", "own": "own"}
 
 
+def test_a_tool_that_the_caller_gives_only_later_is_not_offered_twice(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever
+) -> None:
+    wrapped = wrap(client, shop)
+    wrapped.chat.completions.create(model="m", messages=ASK)
+    more: Any = [*ASK, {"role": "assistant", "content": "Which?"}, {"role": "user", "content": "7"}]
+    mine: Any = [function("cancel_order", SHOP[0].description)]
+    wrapped.chat.completions.create(model="m", messages=more, tools=mine)
+    assert list(map(names, server.requests)) == [["shop__cancel_order"], ["cancel_order"]]
+
+
 @pytest.mark.usefixtures("quiet")
 def test_a_function_that_may_be_several_tools_is_the_callers_and_no_forbidden_one_is_sent(
     server: OpenAIServer, client: OpenAI, tmp_path: Path
