@@ -77,6 +77,11 @@ _NODE = {
             {"$ref": "#/$defs/a~1node", "$defs": {"a/node": _NODE}},
             {"$defs": {"a/node": _NODE}, **_NODE},
         ),
+        (
+            {"$ref": "#/$defs/B", "$defs": {"B": _B, "C": {"$ref": "#/$defs/B"}, "D": {}}},
+            {"type": "object", **_B},
+        ),
+        ({"$ref": "#/anyOf/0", "anyOf": [_A]}, {"type": "object", **_A}),
         ({"$ref": "https://example.com/x"}, {"type": "object", "properties": {}}),
         ({"anyOf": [{}, True]}, {"type": "object", "properties": {}}),
         (

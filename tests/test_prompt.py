@@ -5,13 +5,14 @@ import json
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from tests.conftest import tool
 from toolret.errors import BudgetError
 from toolret.prompt import Dropped, Format, Packed, catalog_tokens, pack
+from toolret.subschemas import subschemas, target
 from toolret.tokens import TokenCounter, token_counter
 from toolret.trimming import DEMO_STEPS, TOOL_STEPS, PackedTool, shortened
 from toolret.types import Call, Demo, DemoHit, Hit, JsonObject
@@ -253,7 +254,7 @@ def test_unused_definitions_go_with_the_parameters_that_used_them() -> None:
 @pytest.mark.parametrize("keyword", ["$defs", "definitions"])
 def test_definitions_that_only_refer_to_each_other_go(keyword: str) -> None:
     node = {"$ref": f"#/{keyword}/a~1node"}
-    schema = {
+    schema: dict[str, Any] = {
         "type": "object",
         "properties": {"order": {"$ref": f"#/{keyword}/id"}, "filter": node},
         "required": ["order"],
@@ -267,7 +268,8 @@ def test_definitions_that_only_refer_to_each_other_go(keyword: str) -> None:
         made = TOOL_STEPS[name](PackedTool("t", "t", "", schema)).parameters
         assert made[keyword].keys() == {"id", "text"}
     anchored = {**schema, "properties": {"order": {"$ref": "#anchor"}}}
-    assert TOOL_STEPS[name](PackedTool("t", "t", "", anchored)).parameters == anchored
+    made = TOOL_STEPS[name](PackedTool("t", "t", "", anchored)).parameters
+    assert made[keyword].keys() == schema[keyword].keys()
 
 
 @pytest.mark.parametrize(
@@ -283,6 +285,23 @@ def test_definitions_that_only_refer_to_each_other_go(keyword: str) -> None:
         ({"dependencies": {"a": ["b"]}}, "a b"),
         ({"not": {"required": ["b", "c"]}}, "a"),
         ({"oneOf": [{"properties": {"a": {"$ref": "#/properties/d/items"}}}]}, "a d"),
+        ({"not": {"properties": {"a": {"$ref": "#/properties/d/items"}}}}, "a d"),
+        ({"allOf": [{"$ref": "#/$defs/Base"}], "$defs": {"Base": {"required": ["e"]}}}, "a e"),
+        (
+            {"allOf": [{"$ref": "#base"}], "$defs": {"B": {"$anchor": "base", "required": ["e"]}}},
+            "a e",
+        ),
+        (
+            {
+                "anyOf": [{"$ref": "#/$defs/0/anyOf/1"}],
+                "$defs": {"0": {"anyOf": [{"required": ["b"]}, {"required": ["c"]}]}},
+            },
+            "a c",
+        ),
+        (
+            {"oneOf": [{"properties": {"b": {"const": 1}}}, {"properties": {"b": {"const": 2}}}]},
+            "a b",
+        ),
     ],
 )
 def test_parameters_without_which_no_call_would_be_right_stay(
@@ -333,6 +352,96 @@ def test_what_is_flat_keeps_its_type(schema: Any, flat: Any) -> None:
     step = TOOL_STEPS["optional parameters' inner structure removed"]
     made = step(PackedTool("t", "t", "", parameters)).parameters
     assert made == {"type": "object", "properties": {"a": flat}}
+
+
+TEXT = {"type": "string", "description": "One of many. " * 5}
+MANY = {f"optional_{number}": TEXT for number in range(120)}
+ARGUMENTS: dict[str, Any] = {
+    "type": "object",
+    "properties": {**MANY, "city": TEXT},
+    "required": ["city"],
+}
+
+
+@pytest.mark.parametrize("keyword", ["$defs", "definitions"])
+@pytest.mark.parametrize("more", [{}, {"near": {"$ref": "#/{}/Args"}}])
+def test_arguments_that_a_reference_leads_to_are_trimmed(keyword: str, more: Any) -> None:
+    near = {name: {"$ref": schema["$ref"].format(keyword)} for name, schema in more.items()}
+    arguments = {**ARGUMENTS, "properties": {**ARGUMENTS["properties"], **near}}
+    schema = {"$ref": f"#/{keyword}/Args", keyword: {"Args": arguments}}
+    [made] = packed([hit("a", parameters=schema)], [], 1_000).tools
+    assert made.parameters == {
+        "type": "object",
+        "properties": {"city": TEXT},
+        "required": ["city"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("schema", "trimmed"),
+    [
+        (
+            {"type": "object", "properties": {"input": ARGUMENTS}, "required": ["input"]},
+            {"input": {"city": {}}},
+        ),
+        (
+            {
+                "properties": {"rows": {"type": "array", "items": {"$ref": "#/$defs/Row"}}},
+                "required": ["rows"],
+                "$defs": {"Row": ARGUMENTS},
+            },
+            {"rows": {"city": {}}},
+        ),
+        (
+            {
+                "anyOf": [
+                    ARGUMENTS,
+                    {"properties": {**MANY, "place": TEXT}, "required": ["place"]},
+                ]
+            },
+            {"city": {}, "place": {}},
+        ),
+        (
+            {
+                "properties": {
+                    "pet": {
+                        "oneOf": [
+                            {"properties": {**MANY, "kind": {"const": kind, "default": kind}}}
+                            for kind in ("cat", "dog")
+                        ]
+                    }
+                },
+                "required": ["pet"],
+            },
+            {"pet": {"kind": {}}},
+        ),
+        (
+            {
+                "properties": {"a": {"$ref": "#/$defs/Args/properties/optional_7"}},
+                "required": ["a"],
+                "allOf": [{"properties": {"b": {"$ref": "#/$defs/Args"}}, "required": ["b"]}],
+                "$defs": {"Args": ARGUMENTS},
+            },
+            {"a": {}, "b": {"optional_7": {}, "city": {}}},
+        ),
+    ],
+)
+def test_optional_arguments_go_at_any_depth(schema: Any, trimmed: Any) -> None:
+    before = copy.deepcopy(schema)
+    [made] = packed([hit("a", parameters=schema)], [], 1_000).tools
+    assert named(made.parameters, made.parameters) == trimmed
+    assert schema == before
+
+
+def named(schema: Any, root: Any) -> dict[str, Any]:
+    """The names of the properties in a schema, and of those in them."""
+    if "$ref" in schema:
+        return named(target(root, schema["$ref"]), root)
+    found = {name: named(part, root) for name, part in schema.get("properties", {}).items()}
+    inner = [schema["items"]] if "items" in schema else []
+    for part in [*inner, *schema.get("anyOf", []), *schema.get("oneOf", [])]:
+        found |= named(part, root)
+    return found
 
 
 def test_a_definition_that_is_shorter_than_its_uses_stays() -> None:
@@ -464,6 +573,66 @@ def test_a_larger_budget_never_keeps_fewer_tools(hits: list[Hit], budget: int, m
     assert len(packed(hits, [], budget + more).tools) >= len(small.tools)
 
 
+NAMES = st.sampled_from("abcd")
+
+
+def rules(*references: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Schemas with these references."""
+    simple = [{}, {"type": "integer"}, {"const": 1}, {"type": "object"}, {"minimum": 1}]
+    return st.recursive(
+        st.sampled_from([*simple, *({"$ref": f"#/$defs/{each}"} for each in references)]),
+        lambda inner: st.one_of(
+            st.builds(
+                lambda properties, required, more: {
+                    "properties": properties,
+                    "required": required,
+                    **more,
+                },
+                st.dictionaries(NAMES, inner),
+                st.lists(NAMES, unique=True, max_size=2),
+                st.sampled_from([{}, {"additionalProperties": False}, {"minProperties": 2}]),
+            ),
+            st.builds(
+                lambda keyword, cases: {keyword: cases},
+                st.sampled_from(["allOf", "anyOf", "oneOf"]),
+                st.lists(inner, min_size=1, max_size=3),
+            ),
+            st.builds(
+                lambda keyword, rule: {keyword: rule},
+                st.sampled_from(["not", "if", "then", "else", "items"]),
+                inner,
+            ),
+            st.builds(lambda name, rule: {"dependentSchemas": {name: rule}}, NAMES, inner),
+        ),
+        max_leaves=8,
+    )
+
+
+VALUES = st.recursive(
+    st.integers(0, 1),
+    lambda inner: st.one_of(st.dictionaries(NAMES, inner), st.lists(inner, max_size=2)),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rules("0", "0/properties/a", "1", "1/anyOf/0"),
+    rules("1", "1/anyOf/0"),
+    rules(),
+    st.dictionaries(NAMES, VALUES),
+)
+def test_calls_without_what_was_trimmed_are_as_right_as_before(
+    schema: JsonObject, first: JsonObject, second: JsonObject, call: JsonObject
+) -> None:
+    definitions = {"0": {"properties": {"a": first}}, "1": {"anyOf": [second]}}
+    schema = {**schema, "$defs": definitions}
+    trimmed = TOOL_STEPS["optional parameters removed"](PackedTool("t", "t", "", schema)).schema
+    assume(keys(call) <= properties_in(trimmed))
+    before, after = (Draft202012Validator(each).is_valid(call) for each in (schema, trimmed))
+    assert before == after
+
+
 def required(parameters: JsonObject) -> dict[str, Any]:
     """The required arguments and their types."""
     properties = parameters.get("properties", {})
@@ -475,3 +644,16 @@ def required(parameters: JsonObject) -> dict[str, Any]:
 
 def original(hits: list[Hit], tool_id: str) -> JsonObject:
     return next(h.tool.parameters or {} for h in hits if h.tool.id == tool_id)
+
+
+def keys(value: Any) -> set[str]:
+    """Of all mappings in a value."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return set(value if isinstance(value, dict) else ()).union(*map(keys, inner))
+
+
+def properties_in(schema: JsonObject) -> set[str]:
+    """The names of those in a schema, but for the parts that may be left as they are."""
+    whole = {"not", "dependentSchemas"}
+    parts = (part for path, part in subschemas(schema) if whole.isdisjoint(path))
+    return {name for part in parts for name in part.get("properties", ())}

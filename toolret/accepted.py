@@ -11,9 +11,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
-from toolret.subschemas import map_schemas, subschemas
+from toolret.subschemas import map_schemas, mapping, subschemas, target, without_unused
 from toolret.types import JsonObject
 
 __all__ = ["accepted", "choice", "with_items"]
@@ -91,7 +90,7 @@ def _flat(schema: JsonObject) -> JsonObject:
         rest["required"] = list(said.required)
     if said.closed:
         rest["additionalProperties"] = False
-    return rest | flat
+    return without_unused(rest | flat)
 
 
 class _Reader:
@@ -114,7 +113,7 @@ class _Reader:
             return None
         text = schema.get("description")
         found = _Object(
-            _mapping(schema.get("properties")),
+            mapping(schema.get("properties")),
             tuple(_list(schema.get("required"))),
             schema.get("additionalProperties") is False and not schema.get("patternProperties"),
             text if isinstance(text, str) else "",
@@ -131,16 +130,8 @@ class _Reader:
     def _referred(self, reference: str) -> _Object | None:
         if reference not in self._known:
             self._known[reference] = _Object({})  # to what it refers to itself
-            self._known[reference] = self.read(self._target(reference))
+            self._known[reference] = self.read(target(self._root, reference))
         return self._known[reference]
-
-    def _target(self, reference: str) -> Any:
-        """What a JSON pointer leads to; what cannot be found may be anything."""
-        start, *names = unquote(reference).split("/")
-        target: Any = self._root if start == "#" else {}
-        for name in names:
-            target = _mapping(target).get(name.replace("~1", "/").replace("~0", "~"), {})
-        return target
 
 
 def _both(first: _Object, second: _Object | None) -> _Object:
@@ -173,7 +164,7 @@ def _option(case: _Object, cases: Sequence[_Object]) -> list[str]:
     told = []
     for name in case.required:
         schemas = [each.properties.get(name) for each in cases]
-        value = _mapping(case.properties.get(name)).get("const")
+        value = mapping(case.properties.get(name)).get("const")
         if value is not None and any(schema != schemas[0] for schema in schemas):
             told.append(f"{name} {json.dumps(value, ensure_ascii=False)}")
         elif any(name not in each.required for each in cases):
@@ -189,10 +180,6 @@ def _joined(keyword: str, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             if schema not in (schemas := said.setdefault(name, [])):
                 schemas.append(schema)
     return {name: some[0] if len(some) == 1 else {keyword: some} for name, some in said.items()}
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _list(value: Any) -> list[Any]:

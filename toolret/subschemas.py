@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
-__all__ = ["DEFINITIONS", "NESTED", "NESTED_LISTS", "NESTED_MAPS", "map_schemas", "subschemas"]
+__all__ = [
+    "DEFINITIONS",
+    "NESTED",
+    "NESTED_LISTS",
+    "NESTED_MAPS",
+    "map_schemas",
+    "mapping",
+    "pointer",
+    "references",
+    "subschemas",
+    "target",
+    "without_unused",
+]
 
 NESTED = frozenset(
     {
@@ -82,3 +95,65 @@ def map_schemas(
         else:
             copy[key] = part
     return change(copy, optional)
+
+
+def references(value: Any) -> Iterator[str]:
+    """All references in a schema, wherever they stand."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, list):
+            waiting += part
+        elif isinstance(part, Mapping):
+            waiting += part.values()
+            found = (part.get("$ref"), part.get("$dynamicRef"))
+            yield from (reference for reference in found if isinstance(reference, str))
+
+
+def target(root: Any, reference: str) -> Any:
+    """What a JSON pointer leads to; what cannot be found may be anything."""
+    start, *names = pointer(reference)
+    found: Any = root if start == "#" else {}
+    for name in names:
+        if isinstance(found, list):
+            found = {str(index): each for index, each in enumerate(found)}
+        found = mapping(found).get(name, {})
+    return found
+
+
+def without_unused(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the definitions that only each other refer to."""
+    held = {keyword: mapping(schema.get(keyword)) for keyword in DEFINITIONS}
+    used: set[tuple[str, str]] = set()
+    waiting: list[Any] = [{key: part for key, part in schema.items() if key not in held}]
+    while waiting:
+        found = {place for each in references(waiting.pop()) for place in _places(each, held)}
+        waiting += [held[keyword][name] for keyword, name in found - used]
+        used |= found
+    kept = {
+        keyword: {name: part for name, part in parts.items() if (keyword, name) in used}
+        for keyword, parts in held.items()
+    }
+    whole = {key: kept.get(key, part) for key, part in schema.items()}
+    return {key: part for key, part in whole.items() if part or key not in held}
+
+
+def _places(reference: str, held: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The definitions that a reference may lead to: keyword and name."""
+    if reference.startswith("#/"):
+        _, keyword, name, *_ = [*pointer(reference), ""]
+        if name in held.get(keyword, {}):
+            yield keyword, name
+    elif reference != "#":  # an anchor or a URI, of whichever definition
+        yield from ((keyword, name) for keyword, parts in held.items() for name in parts)
+
+
+def pointer(reference: str) -> list[str]:
+    """The steps of a JSON pointer."""
+    steps = unquote(reference).split("/")
+    return [step.replace("~1", "/").replace("~0", "~") for step in steps]
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """A value if it is a mapping, else an empty one."""
+    return value if isinstance(value, Mapping) else {}

@@ -2,20 +2,31 @@
 
 Ordered so that what a model needs least to call correctly goes first. A schema keeps its
 required arguments and their types through all steps, and its enumerations through all but the last.
-Required are also those that it demands in some case only (``anyOf``, ``dependentRequired``).
+Required are also those that it demands in some case only (``anyOf``, ``dependentRequired``), be it
+in an object that an argument takes, or where a reference leads.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
-from urllib.parse import unquote
 
 from toolret.accepted import accepted
-from toolret.subschemas import DEFINITIONS, map_schemas
+from toolret.subschemas import (
+    DEFINITIONS,
+    NESTED,
+    NESTED_LISTS,
+    map_schemas,
+    mapping,
+    pointer,
+    references,
+    target,
+    without_unused,
+)
 from toolret.types import JsonObject
 
 __all__ = ["DEMO_STEPS", "TOOL_STEPS", "PackedDemo", "PackedTool", "shortened"]
@@ -38,13 +49,10 @@ _ANNOTATIONS = frozenset({"$comment", "deprecated", "examples", "readOnly", "tit
 _SIMPLE = frozenset({"const", "default", "description", "enum", "format", "type"})
 """What is left of an optional argument whose inner structure is removed."""
 
-_WHOLE = re.compile("#/[^/]+/[^/]+")
-"""A reference to a whole definition or argument."""
-
 _CASES = ("allOf", "anyOf", "oneOf")
-_CONDITIONS = ("if", "then", "else")
-_NAMED = ("properties", *DEFINITIONS)
-_DEPENDENT = ("dependencies", "dependentRequired", "dependentSchemas")
+
+_ALWAYS = (NESTED | NESTED_LISTS) - {"not"}
+"""Keywords whose schemas may hold whatever arguments are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +99,6 @@ def shortened(text: str, length: int) -> str:
     return kept or text[: length - 1].rstrip() + "…"
 
 
-def _required(schema: JsonObject) -> frozenset[str]:
-    names = schema.get("required")
-    return frozenset(names) if isinstance(names, list) else frozenset()
-
-
 def _without_annotations(tool: PackedTool) -> PackedTool:
     return _with_schemas(
         tool, lambda schema, _: {k: v for k, v in schema.items() if k not in _ANNOTATIONS}
@@ -123,11 +126,13 @@ def _no_optional_texts(tool: PackedTool) -> PackedTool:
 
 def _flat_optional_parameters(tool: PackedTool) -> PackedTool:
     """Optional arguments keep their types; what is inside objects and arrays goes."""
-    needed = _needed(tool.schema)
-    flat = {
-        name: schema if name in needed else _flat(schema, tool.schema)
-        for name, schema in _map(tool.schema, "properties").items()
-    }
+
+    def flat(properties: JsonObject, needed: set[str]) -> JsonObject:
+        return {
+            name: schema if name in needed else _flat(schema, tool.schema)
+            for name, schema in properties.items()
+        }
+
     made = _with_properties(tool, flat)
     # What many arguments refer to is longer in each of them.
     is_shorter = len(json.dumps(made.schema)) < len(json.dumps(tool.schema))
@@ -147,9 +152,9 @@ def _flat(schema: Any, root: JsonObject, levels: int = 2) -> Any:
         if isinstance(cases := schema.get(keyword), list):
             looser = keyword.replace("oneOf", "anyOf")  # without inner structure several may hold
             flat[looser] = [_flat(case, root, levels - 1) for case in cases]
-    if _WHOLE.fullmatch(str(schema.get("$ref"))):
-        for holder, name in _references(schema, root):
-            flat = {**_flat(root[holder][name], root, levels - 1), **flat}
+    if isinstance(reference := schema.get("$ref"), str):
+        referred = _flat(target(root, reference), root, levels - 1)
+        flat = {**mapping(referred), **flat}
     return flat
 
 
@@ -158,92 +163,106 @@ def _short_description(tool: PackedTool) -> PackedTool:
 
 
 def _no_optional_parameters(tool: PackedTool) -> PackedTool:
-    needed = _needed(tool.schema)
-    properties = _map(tool.schema, "properties")
-    return _with_properties(tool, {name: properties[name] for name in properties if name in needed})
+    def required(properties: JsonObject, needed: set[str]) -> JsonObject:
+        return {name: schema for name, schema in properties.items() if name in needed}
+
+    return _with_properties(tool, required)
 
 
-def _needed(schema: JsonObject) -> set[str]:
-    """The properties without which a schema could refuse every call, or refer to nothing."""
-    properties = _map(schema, "properties")
-    outside = [value for keyword, value in schema.items() if keyword not in _NAMED]
-    waiting = [*_demanded(schema), *_referred("properties", outside, schema)]
+def _with_properties(
+    tool: PackedTool, change: Callable[[JsonObject, set[str]], JsonObject]
+) -> PackedTool:
+    """With other properties in all that is said of what must be given.
+
+    ``change`` is told which are needed. Definitions that nothing refers to any more go.
+    """
+    parts, needed = _needed(tool.schema)
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [changed(each) for each in value]
+        if not isinstance(value, Mapping):
+            return value
+        copy = dict(value)
+        if id(value) in parts and isinstance(properties := value.get("properties"), Mapping):
+            copy["properties"] = change(properties, needed)
+        return {key: changed(part) for key, part in copy.items()}
+
+    return replace(tool, schema=without_unused(changed(tool.schema)))
+
+
+def _needed(root: JsonObject) -> tuple[dict[int, JsonObject], set[str]]:
+    """The parts of a schema that say something of what must be given, and the names of that.
+
+    A name is one of an argument at any depth, without which a schema could refuse every call or
+    refer to nothing. What is needed in one part stays in all.
+
+    Returns:
+        The parts by their ``id``, and the names.
+    """
+    parts: dict[int, JsonObject] = {}
+    needed: set[str] = set()
+    optional: dict[str, list[Any]] = {}
+    waiting: list[Any] = [root]
+    while waiting:
+        part = waiting.pop()
+        if not isinstance(part, Mapping) or id(part) in parts:
+            continue
+        parts[id(part)] = part
+        for name in _demanded(part) - needed:
+            needed.add(name)
+            waiting += optional.pop(name, ())
+        for name, schema in _by_name(part):
+            if name in needed:
+                waiting.append(schema)
+            else:
+                optional.setdefault(name, []).append(schema)
+        waiting += _in_any_case(part, root)
+    return parts, needed
+
+
+def _demanded(schema: JsonObject) -> set[str]:
+    """The names that a schema itself requires, fixes or refers to.
+
+    What has a constant tells cases apart: servers demand it where a schema gives it a default.
+    """
+    properties = mapping(schema.get("properties"))
+    required = schema.get("required")
+    names = set(required if isinstance(required, list) else ())
+    names |= {name for name, part in properties.items() if "const" in mapping(part)}
+    for reference in _followed(schema):
+        names |= {name for key, name in pairwise(pointer(reference)) if key == "properties"}
     least = schema.get("minProperties")
     if isinstance(least, int):
-        others = [name for name in properties if name not in waiting]
-        waiting += others[: max(0, least - len(properties) + len(others))]
-    needed: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name not in properties or name in needed:
-            continue
-        needed.add(name)
-        waiting += _referred("properties", [properties[name]], schema)
-        for keyword in _DEPENDENT:
-            more = _map(schema, keyword).get(name)
-            waiting += more if isinstance(more, list) else _demanded(more)
-    return needed
+        others = [name for name in properties if name not in names]
+        names.update(others[: max(0, least - len(properties) + len(others))])
+    return names
 
 
-def _demanded(schema: Any) -> Iterator[str]:
-    """The names that a schema requires, be it in some case only."""
-    if not isinstance(schema, Mapping):
-        return
-    yield from _required(schema)
-    for keyword in _CASES:
-        cases = schema.get(keyword)
-        for case in cases if isinstance(cases, list) else ():
-            yield from _demanded(case)
-    for keyword in _CONDITIONS:
-        yield from _demanded(schema.get(keyword))
+def _by_name(schema: JsonObject) -> Iterator[tuple[str, Any]]:
+    """What a schema says for the case that an argument is given, by its name."""
+    for keyword in ("properties", "dependentSchemas", "dependencies", "dependentRequired"):
+        for name, part in mapping(schema.get(keyword)).items():
+            yield name, {"required": part} if isinstance(part, list) else part
 
 
-def _with_properties(tool: PackedTool, properties: JsonObject) -> PackedTool:
-    """With these properties, and of the definitions those that something still refers to."""
-    schema = {**tool.schema, "properties": properties}
-    outside = [value for keyword, value in schema.items() if keyword not in DEFINITIONS]
-    for keyword in schema.keys() & set(DEFINITIONS):
-        names = _referred(keyword, outside, schema)
-        definitions = _map(schema, keyword)
-        schema[keyword] = {name: definitions[name] for name in definitions if name in names}
-        if not schema[keyword]:
-            del schema[keyword]
-    return replace(tool, schema=schema)
+def _in_any_case(schema: JsonObject, root: JsonObject) -> Iterator[Any]:
+    """The schemas in another that may hold whatever is given, and those that it refers to."""
+    for keyword in _ALWAYS & schema.keys():
+        inner = schema[keyword]
+        yield from inner if isinstance(inner, list) else [inner]
+    yield from mapping(schema.get("patternProperties")).values()
+    for reference in _followed(schema):
+        if reference == "#" or reference.startswith("#/"):
+            yield target(root, reference)
+        else:  # an anchor or a URI, of whichever definition
+            for keyword in DEFINITIONS:
+                yield from mapping(root.get(keyword)).values()
 
 
-def _referred(keyword: str, parts: Iterable[Any], root: JsonObject) -> set[str]:
-    """The names under a keyword of the root that parts of it refer to, directly or not."""
-    found: set[tuple[str, str]] = set()
-    waiting = list(parts)
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, list):
-            waiting += value
-        elif isinstance(value, Mapping):
-            waiting += value.values()
-            new = set(_references(value, root)) - found
-            found |= new
-            waiting += [root[holder][name] for holder, name in new]
-    return {name for holder, name in found if holder == keyword}
-
-
-def _references(schema: JsonObject, root: JsonObject) -> Iterator[tuple[str, str]]:
-    """Where the root holds what a schema refers to: the keyword, and the name under it."""
-    for reference in (schema.get("$ref"), schema.get("$dynamicRef")):
-        if not isinstance(reference, str) or reference == "#":
-            continue
-        if not reference.startswith("#/"):  # an anchor or a URI, of whichever definition
-            yield from ((holder, name) for holder in DEFINITIONS for name in _map(root, holder))
-            continue
-        holder, name, *_ = [*unquote(reference).split("/")[1:], ""]
-        name = name.replace("~1", "/").replace("~0", "~")
-        if holder in _NAMED and name in _map(root, holder):
-            yield holder, name
-
-
-def _map(schema: JsonObject, keyword: str) -> JsonObject:
-    value = schema.get(keyword)
-    return value if isinstance(value, Mapping) else {}
+def _followed(schema: JsonObject) -> Iterator[str]:
+    """The references of a schema itself. What it forbids is not looked into, but stays valid."""
+    return references({key: schema.get(key) for key in ("$ref", "$dynamicRef", "not")})
 
 
 def _no_parameter_texts(tool: PackedTool) -> PackedTool:
