@@ -235,6 +235,23 @@ def test_inputs_are_not_changed() -> None:
     assert before == PARAMETERS
 
 
+def test_annotations_go_but_not_the_arguments_of_their_names() -> None:
+    noted = {"type": "string", "title": "T", "example": "e", "x-order": 1, "$comment": "c"}
+    schema = {
+        "type": "object",
+        "properties": {"example": noted, "x-order": {"type": "array", "items": noted}},
+        "x-internal": True,
+    }
+    step = TOOL_STEPS["schema annotations removed"]
+    assert step(PackedTool("t", "t", "", schema)).schema == {
+        "type": "object",
+        "properties": {
+            "example": {"type": "string"},
+            "x-order": {"type": "array", "items": {"type": "string"}},
+        },
+    }
+
+
 def test_unused_definitions_go_with_the_parameters_that_used_them() -> None:
     schema = {
         "type": "object",

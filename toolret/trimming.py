@@ -43,8 +43,10 @@ of a long argument or answer in a demonstration: a sentence or two, a clause, a 
 _MANY_VALUES = 20
 """An enumeration of more is long: of events, currencies, time zones. One can outgrow a budget."""
 
-_ANNOTATIONS = frozenset({"$comment", "deprecated", "examples", "readOnly", "title", "writeOnly"})
-"""Keywords that neither constrain an argument nor say what it means."""
+_ANNOTATIONS = frozenset(
+    {"$comment", "deprecated", "example", "examples", "readOnly", "title", "writeOnly"}
+)
+"""Keywords that neither constrain an argument nor say what it means; nor do extensions (``x-``)."""
 
 _SIMPLE = frozenset({"const", "default", "description", "enum", "format", "type"})
 """What is left of an optional argument whose inner structure is removed."""
@@ -100,9 +102,14 @@ def shortened(text: str, length: int) -> str:
 
 
 def _without_annotations(tool: PackedTool) -> PackedTool:
-    return _with_schemas(
-        tool, lambda schema, _: {k: v for k, v in schema.items() if k not in _ANNOTATIONS}
-    )
+    def drop(schema: dict[str, Any], _: bool) -> dict[str, Any]:
+        return {
+            keyword: value
+            for keyword, value in schema.items()
+            if keyword not in _ANNOTATIONS and not keyword.startswith("x-")
+        }
+
+    return _with_schemas(tool, drop)
 
 
 def _short_parameter_texts(tool: PackedTool) -> PackedTool:
