@@ -504,12 +504,31 @@ def test_texts_are_cut_at_sentences_or_visibly(text: str, length: int, short: st
     assert shortened(text, length) == short
 
 
-def test_long_values_of_demonstrations_are_cut_visibly() -> None:
-    result = packed(
-        [hit("t")], [DemoHit(Demo("d", "r", (Call("t", {"a": "x" * 500}),), ("t",)), 1, "")], None
-    )
-    [shorter] = [DEMO_STEPS["long values shortened"](d) for d in result.demos]
-    assert shorter.calls[0][1] == {"a": "x" * 119 + "…"}
+LONG = "x" * 500
+CUT = "x" * 119 + "…"
+
+
+@pytest.mark.parametrize(
+    ("value", "short"),
+    [
+        (LONG, CUT),
+        (
+            [{"sku": f"A{i}", "count": i} for i in range(50)],
+            [{"sku": f"A{i}", "count": i} for i in range(4)],
+        ),
+        ([LONG, LONG], [CUT]),
+        ([[LONG], "a"], [[CUT]]),
+        ({"to": LONG, "lines": [LONG, 1], "count": 2}, {"to": CUT, "lines": [CUT], "count": 2}),
+        (["a", None, True, 1.5], ["a", None, True, 1.5]),
+        (None, None),
+    ],
+)
+def test_long_values_of_demonstrations_are_cut_and_keep_their_types(value: Any, short: Any) -> None:
+    demo = Demo("d", "r", (Call("t", {"a": value}),), ("t",))
+    [shown] = packed([hit("t")], [DemoHit(demo, 1, "")], None).demos
+    step = DEMO_STEPS["long values shortened"]
+    assert step(shown).calls[0][1] == {"a": short}
+    assert step(step(shown)) == step(shown)
 
 
 def test_a_whole_catalog_is_counted_untrimmed() -> None:

@@ -317,8 +317,21 @@ def _short_values(demo: PackedDemo) -> PackedDemo:
 
 
 def _short_value(value: Any) -> Any:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return value if len(text) <= _LONG_VALUE else shortened(text, _LONG_VALUE)
+    """One of the same type: all keys, shorter texts, and of a list the first values that fit."""
+    if isinstance(value, str):
+        return shortened(value, _LONG_VALUE)
+    if isinstance(value, Mapping):
+        return {key: _short_value(part) for key, part in value.items()}
+    if not isinstance(value, list | tuple):
+        return value
+    kept: list[Any] = []
+    left = _LONG_VALUE
+    for part in map(_short_value, value):
+        left -= len(json.dumps(part, ensure_ascii=False))
+        if kept and left < 0:
+            break
+        kept.append(part)
+    return kept
 
 
 def _without_answer(demo: PackedDemo) -> PackedDemo:
