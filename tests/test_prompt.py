@@ -150,6 +150,17 @@ def test_cuts_go_from_the_last_item_on_and_only_as_far_as_needed() -> None:
     assert result.tokens == full.tokens - result.dropped[0].tokens_saved
 
 
+def test_a_cut_that_saves_nothing_is_not_made() -> None:
+    def only(values: list[Any]) -> JsonObject:
+        return {"type": "object", "properties": {"a": {"enum": values}}, "required": ["a"]}
+
+    numbers, events = only(list(range(21))), only([f"event {number}" for number in range(30)])
+    hits = [hit("first", parameters=events), hit("second", parameters=numbers)]
+    made = packed(hits, [], packed(hits, [], None).tokens - 1)
+    assert [(cut.id, cut.step) for cut in made.dropped] == [("first", "long enumerations removed")]
+    assert made.tools[1].parameters == numbers
+
+
 def test_steps_are_taken_in_their_order() -> None:
     hits = [hit("refund", "It refunds a payment. " * 30, PARAMETERS)]
     demos = [demo_hit("d", "refund", answer="The money is on its way.")]
@@ -592,6 +603,7 @@ def test_no_budget_is_ever_exceeded_and_every_schema_stays_valid(
     whole = {(cut.kind, cut.id) for cut in result.dropped if cut.step == "left out"}
     assert len(result.tools) + len(result.demos) + len(whole) == len(full.tools) + len(full.demos)
     for made in result.tools:
+        assert made == replayed(full, result, made.id)
         Draft202012Validator.check_schema(dict(made.parameters))
         assert required(made.parameters) == required(original(hits, made.id))
     assert all(cut.tokens_saved > 0 for cut in result.dropped)
@@ -667,6 +679,15 @@ def test_calls_without_what_was_trimmed_are_as_right_as_before(
     assume(keys(call) <= properties_in(trimmed))
     before, after = (Draft202012Validator(each).is_valid(call) for each in (schema, trimmed))
     assert before == after
+
+
+def replayed(full: Packed, result: Packed, tool_id: str) -> PackedTool:
+    """A tool after the cuts that a result reports."""
+    made = next(tool for tool in full.tools if tool.id == tool_id)
+    for cut in result.dropped:
+        if (cut.kind, cut.id) == ("tool", tool_id):
+            made = TOOL_STEPS[cut.step](made)
+    return made
 
 
 def required(parameters: JsonObject) -> dict[str, Any]:

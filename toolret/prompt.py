@@ -214,7 +214,7 @@ def _leave_out(full: Packed, shortest: Packed, budget: int, counter: TokenCounte
         short = replace(
             kept,
             tools=tuple(short_tools[tool.id] for tool in kept.tools),
-            demos=tuple(map(_shortest, kept.demos)),
+            demos=tuple(_shortest(demo, counter) for demo in kept.demos),
         )
         if counter.count(short.serialized()) <= budget:
             return _counted(replace(kept, dropped=tuple(dropped)), counter)
@@ -260,17 +260,20 @@ def _trim(kept: Packed, budget: int, counter: TokenCounter) -> Packed:
         before: PackedTool | PackedDemo
         after: PackedTool | PackedDemo
         if kind == "tool":
-            before = tools[position]
-            after = tools[position] = TOOL_STEPS[name](tools[position])
+            before, after = tools[position], TOOL_STEPS[name](tools[position])
         else:
-            before = demos[position]
-            after = demos[position] = DEMO_STEPS[name](demos[position])
+            before, after = demos[position], DEMO_STEPS[name](demos[position])
         if after == before:
             continue
         size = sizes.get((kind, position)) or _size(before, counter)
-        shorter = sizes[kind, position] = _size(after, counter)
+        shorter = _size(after, counter)
+        sizes[kind, position] = min(size, shorter)
         if shorter >= size:
             continue
+        if isinstance(after, PackedTool):
+            tools[position] = after
+        else:
+            demos[position] = after
         dropped.append(Dropped(kind, after.id, name, size - shorter))
         about -= size - shorter
         if about <= budget:
@@ -290,9 +293,13 @@ def _cuts(tools: int, demos: int) -> Iterator[tuple[Literal["tool", "demo"], str
             yield "demo", demo_step, position
 
 
-def _shortest(demo: PackedDemo) -> PackedDemo:
+def _shortest(demo: PackedDemo, counter: TokenCounter) -> PackedDemo:
+    """After all steps that save something, as ``_trim`` takes them."""
+    size = _size(demo, counter)
     for step in DEMO_STEPS.values():
-        demo = step(demo)
+        after = step(demo)
+        if after != demo and (shorter := _size(after, counter)) < size:
+            demo, size = after, shorter
     return demo
 
 
