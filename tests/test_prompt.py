@@ -235,6 +235,32 @@ def test_a_tool_that_does_not_even_fit_alone_leaves_its_place_to_the_others() ->
         packed(hits[:1], [], 900)
 
 
+EIGHT = [hit(f"t{number}") for number in range(8)]
+
+
+def test_a_long_request_is_shortened() -> None:
+    demo = Demo("long", "Why does it fail? " + "error " * 2_000, tools=("t0",))
+    full = packed(EIGHT, [], None)
+    result = packed(EIGHT, [DemoHit(demo, 0.9, ""), demo_hit("d", "t1")], full.tokens + 1_500)
+    assert len(result.tools) == 8
+    assert [shown.id for shown in result.demos] == ["long", "d"]
+    assert result.demos[0].text == demo.text[:999] + "…"
+    assert "long request shortened" in [cut.step for cut in result.dropped]
+
+
+@pytest.mark.parametrize("number", [250, 65])
+def test_a_demonstration_that_is_too_large_does_not_take_the_place_of_others(number: int) -> None:
+    """Be it too large beside the first tool, or beside the first three."""
+    values = {f"key_{index}": index for index in range(number)}
+    large = DemoHit(Demo("large", "r", (Call("t0", values),), ("t0",)), 0.9, "")
+    small = [demo_hit("d", "t1"), demo_hit("e", "t2")]
+    budget = packed(EIGHT, small, None).tokens
+    result = packed(EIGHT, [large, *small], budget)
+    assert [tool.id for tool in result.tools] == [found.tool.id for found in EIGHT]
+    assert [demo.id for demo in result.demos] == ["d", "e"]
+    assert [(cut.kind, cut.id) for cut in result.dropped] == [("demo", "large")]
+
+
 def test_no_hits_take_no_tokens() -> None:
     result = packed([], [demo_hit("d", "first")], 1)
     assert (result.tokens, result.to_openai()) == (0, {"tools": [], "messages": []})
@@ -576,6 +602,11 @@ OBJECTS = st.one_of(
         st.integers(0, 2),
     ),
 )
+ARGUMENT_VALUES = st.recursive(
+    st.one_of(st.integers(), st.text(max_size=200)),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(TEXTS, inner)),
+    max_leaves=12,
+)
 HITS = st.lists(
     st.builds(lambda i, d, p: hit(f"tool_{i}", d, p), st.integers(0, 99), TEXTS, OBJECTS),
     max_size=5,
@@ -588,12 +619,17 @@ HITS = st.lists(
     HITS,
     st.integers(0, 900),
     st.sampled_from(["openai", "anthropic", "text"]),
-    st.integers(0, 3),
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), ARGUMENT_VALUES), max_size=3),
 )
 def test_no_budget_is_ever_exceeded_and_every_schema_stays_valid(
-    hits: list[Hit], budget: int, form: Format, examples: int
+    hits: list[Hit], budget: int, form: Format, examples: list[tuple[int, int, Any]]
 ) -> None:
-    demos = [demo_hit(f"d{i}", found.tool.id) for i, found in enumerate(hits[:examples])]
+    demos = []
+    for number, (first, second, value) in enumerate(examples):
+        names = [found.tool.id for found in (*hits[first : first + 1], *hits[second : second + 1])]
+        calls = tuple(Call(name, {"payment": value}, value) for name in names)
+        demo = Demo(f"d{number}", f"request {value}", calls, tuple(dict.fromkeys(names)), "Done.")
+        demos.append(DemoHit(demo, 0.9, ""))
     try:
         result = packed(hits, demos, budget, form)
     except BudgetError:

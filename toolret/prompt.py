@@ -27,6 +27,9 @@ _EXAMPLES_HEAD = (
     "tools are called; take the values from the conversation."
 )
 
+_Item: TypeAlias = tuple[Literal["tool", "demo"], str]
+"""A tool or a demonstration, and its id."""
+
 _WHOLE = "left out"
 """The last step: the item is not in the prompt."""
 
@@ -151,9 +154,10 @@ def pack(
 
     Everything is full if it fits. Otherwise each step of ``trimming`` is taken from the least
     relevant item to the most relevant, as far as is needed. What does not fit in its shortest form
-    is left out whole: first a tool that does not fit even alone, then from the least relevant on,
-    tools and demonstrations in proportion. A demonstration never outlasts its tools. A larger
-    budget never keeps fewer tools, unless it is the first that holds one of them alone.
+    is left out whole: first a tool that does not fit even alone, then a demonstration that does not
+    fit beside the tools that would outlast it, then from the least relevant on, tools and
+    demonstrations in proportion. A demonstration never outlasts its tools. A larger budget never
+    keeps fewer tools, unless it is the first that holds one of them alone, or a demonstration.
 
     Args:
         hits: Tools, most relevant first.
@@ -203,9 +207,12 @@ def _leave_out(full: Packed, shortest: Packed, budget: int, counter: TokenCounte
             f"a token budget of {budget} holds not even the tool {first!r}, which takes "
             f"{alone[first]} tokens in its shortest form"
         )
+    order = list(_leaving(replace(full, tools=fitting)))
+    short = replace(shortest, tools=tuple(short_tools[tool.id] for tool in fitting))
     leaving = chain(
         (("tool", id_) for id_, tokens in alone.items() if tokens > budget),
-        _leaving(replace(full, tools=fitting)),
+        _too_large(_without_orphans(short), order, budget, counter),
+        order,
     )
     dropped: list[Dropped] = []
     kept = full
@@ -232,7 +239,28 @@ def _leave_out(full: Packed, shortest: Packed, budget: int, counter: TokenCounte
         kept = rest
 
 
-def _leaving(full: Packed) -> Iterator[tuple[Literal["tool", "demo"], str]]:
+def _too_large(
+    short: Packed, order: Sequence[_Item], budget: int, counter: TokenCounter
+) -> list[_Item]:
+    """The demonstrations that would be left out even after all that is left out before them.
+
+    That would be left out for nothing.
+    """
+    tools = {tool.id: tool for tool in short.tools}
+    demos = {demo.id: demo for demo in short.demos}
+    outlasting = [short.tools[0]]
+    large: list[_Item] = []
+    for kind, id_ in reversed(order):
+        if kind == "tool":
+            outlasting.append(tools[id_])
+        elif demo := demos.get(id_):
+            beside = replace(short, tools=tuple(outlasting), demos=(demo,))
+            if counter.count(beside.serialized()) > budget:
+                large.append((kind, id_))
+    return large[::-1]
+
+
+def _leaving(full: Packed) -> Iterator[_Item]:
     """All but the first tool, by kind and id, in the order in which they are left out.
 
     Both lists shrink alike from their ends, so that the planner keeps examples of what it keeps;

@@ -40,6 +40,9 @@ _LONG_VALUE = 120
 """Characters that are left of a parameter's description, of a tool's, of a tool's at the last, and
 of a long argument or answer in a demonstration: a sentence or two, a clause, a line."""
 
+_LONG_REQUEST = 1_000
+"""Characters that are left of a demonstration's request: what is asked, but not a whole log."""
+
 _MANY_VALUES = 20
 """An enumeration of more is long: of events, currencies, time zones. One can outgrow a budget."""
 
@@ -98,7 +101,12 @@ def shortened(text: str, length: int) -> str:
         if len(longer) > length:
             break
         kept = longer
-    return kept or text[: length - 1].rstrip() + "…"
+    return kept or _cut(text, length)
+
+
+def _cut(text: str, length: int) -> str:
+    """At most ``length`` characters of a text, with an ellipsis if that is not all."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
 def _without_annotations(tool: PackedTool) -> PackedTool:
@@ -334,6 +342,10 @@ def _short_value(value: Any) -> Any:
     return kept
 
 
+def _short_request(demo: PackedDemo) -> PackedDemo:
+    return replace(demo, text=_cut(demo.text, _LONG_REQUEST))
+
+
 def _without_answer(demo: PackedDemo) -> PackedDemo:
     return replace(demo, answer="")
 
@@ -354,6 +366,7 @@ TOOL_STEPS: Mapping[str, Callable[[PackedTool], PackedTool]] = {
 DEMO_STEPS: Mapping[str, Callable[[PackedDemo], PackedDemo]] = {
     "results removed": _without_results,
     "long values shortened": _short_values,
+    "long request shortened": _short_request,
     "answer removed": _without_answer,
 }
 """What is done to demonstrations, in this order."""
