@@ -11,6 +11,7 @@ __all__ = [
     "NESTED",
     "NESTED_LISTS",
     "NESTED_MAPS",
+    "is_pointer",
     "map_schemas",
     "mapping",
     "pointer",
@@ -121,31 +122,30 @@ def target(root: Any, reference: str) -> Any:
     return found
 
 
+def is_pointer(reference: str) -> bool:
+    """Whether a reference says where it leads; others are anchors and URIs."""
+    return reference == "#" or reference.startswith("#/")
+
+
 def without_unused(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Without the definitions that only each other refer to."""
     held = {keyword: mapping(schema.get(keyword)) for keyword in DEFINITIONS}
     used: set[tuple[str, str]] = set()
     waiting: list[Any] = [{key: part for key, part in schema.items() if key not in held}]
     while waiting:
-        found = {place for each in references(waiting.pop()) for place in _places(each, held)}
-        waiting += [held[keyword][name] for keyword, name in found - used]
-        used |= found
+        for reference in references(waiting.pop()):
+            if not is_pointer(reference):
+                return dict(schema)  # it may lead to any
+            _, keyword, name, *_ = [*pointer(reference), "", ""]
+            if name in held.get(keyword, {}) and (keyword, name) not in used:
+                used.add((keyword, name))
+                waiting.append(held[keyword][name])
     kept = {
         keyword: {name: part for name, part in parts.items() if (keyword, name) in used}
         for keyword, parts in held.items()
     }
     whole = {key: kept.get(key, part) for key, part in schema.items()}
     return {key: part for key, part in whole.items() if part or key not in held}
-
-
-def _places(reference: str, held: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """The definitions that a reference may lead to: keyword and name."""
-    if reference.startswith("#/"):
-        _, keyword, name, *_ = [*pointer(reference), ""]
-        if name in held.get(keyword, {}):
-            yield keyword, name
-    elif reference != "#":  # an anchor or a URI, of whichever definition
-        yield from ((keyword, name) for keyword, parts in held.items() for name in parts)
 
 
 def pointer(reference: str) -> list[str]:

@@ -20,6 +20,7 @@ from toolret.subschemas import (
     DEFINITIONS,
     NESTED,
     NESTED_LISTS,
+    is_pointer,
     map_schemas,
     mapping,
     pointer,
@@ -218,6 +219,8 @@ def _needed(root: JsonObject) -> tuple[dict[int, JsonObject], set[str]]:
     parts: dict[int, JsonObject] = {}
     needed: set[str] = set()
     optional: dict[str, list[Any]] = {}
+    named = [each for keyword in DEFINITIONS for each in mapping(root.get(keyword)).values()]
+    anywhere = {"allOf": named}
     waiting: list[Any] = [root]
     while waiting:
         part = waiting.pop()
@@ -232,7 +235,9 @@ def _needed(root: JsonObject) -> tuple[dict[int, JsonObject], set[str]]:
                 waiting.append(schema)
             else:
                 optional.setdefault(name, []).append(schema)
-        waiting += _in_any_case(part, root)
+        waiting += _in_any_case(part)
+        for reference in _followed(part):
+            waiting.append(target(root, reference) if is_pointer(reference) else anywhere)
     return parts, needed
 
 
@@ -261,18 +266,12 @@ def _by_name(schema: JsonObject) -> Iterator[tuple[str, Any]]:
             yield name, {"required": part} if isinstance(part, list) else part
 
 
-def _in_any_case(schema: JsonObject, root: JsonObject) -> Iterator[Any]:
-    """The schemas in another that may hold whatever is given, and those that it refers to."""
+def _in_any_case(schema: JsonObject) -> Iterator[Any]:
+    """The schemas in another that may hold whatever is given."""
     for keyword in _ALWAYS & schema.keys():
         inner = schema[keyword]
         yield from inner if isinstance(inner, list) else [inner]
     yield from mapping(schema.get("patternProperties")).values()
-    for reference in _followed(schema):
-        if reference == "#" or reference.startswith("#/"):
-            yield target(root, reference)
-        else:  # an anchor or a URI, of whichever definition
-            for keyword in DEFINITIONS:
-                yield from mapping(root.get(keyword)).values()
 
 
 def _followed(schema: JsonObject) -> Iterator[str]:
