@@ -242,10 +242,7 @@ def _leave_out(full: Packed, shortest: Packed, budget: int, counter: TokenCounte
 def _too_large(
     short: Packed, order: Sequence[_Item], budget: int, counter: TokenCounter
 ) -> list[_Item]:
-    """The demonstrations that would be left out even after all that is left out before them.
-
-    That would be left out for nothing.
-    """
+    """The demonstrations that would not stay even if all before them were left out for them."""
     tools = {tool.id: tool for tool in short.tools}
     demos = {demo.id: demo for demo in short.demos}
     outlasting = [short.tools[0]]

@@ -496,6 +496,25 @@ def test_the_state_is_plain_json(
     assert json.loads(json.dumps(state)) == state
 
 
+def test_a_tool_of_a_toolbox_is_made_shorter_as_the_prompt_is(tmp_path: Path) -> None:
+    """What its schema demands in some case only stays."""
+    long = {"type": "string", "description": "What the model can do without. " * 40}
+    parameters = {
+        "type": "object",
+        "properties": {"id": long, "mail": long, **{f"note{n}": long for n in range(20)}},
+        "anyOf": [{"required": ["id"]}, {"required": ["mail"]}],
+    }
+    tools = [tool(f"make_{n}", f"Make {n}.", parameters=parameters) for n in ("bread", "tea", "x")]
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync_tools(tools)
+    retriever = ToolRetriever(index, max_tools=1, token_budget=100, min_recall=1.0)
+    with OpenAIServer(Reply("Done.")) as server:
+        middleware = [ToolRetrieverMiddleware(retriever, toolbox=Toolbox(tools, Echo()))]
+        ask(agent_of(server, middleware=middleware), "make bread")
+    (sent,) = (each["function"] for each in server.requests[0]["tools"][1:])
+    assert sent["parameters"]["properties"].keys() == {"id", "mail"}
+
+
 def test_a_tool_that_was_made_shorter_runs_whole(
     tmp_path: Path, echo: Echo, saver: InMemorySaver
 ) -> None:

@@ -12,7 +12,7 @@ from langchain_core.utils.function_calling import convert_to_openai_function
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from toolret.integrations.langchain.catalog import Available
+from toolret.integrations.langchain.catalog import Available, Entry
 from toolret.offers import DISCOVER, bounded, called_names
 from toolret.permissions import Allow, is_allowed
 from toolret.prompt import Packed
@@ -194,17 +194,19 @@ def rendered(offers: Offers, available: Available) -> list[BaseTool]:
         form = (offer["name"], *offer["trimmed"])
         if form not in available.forms and (entry := available.entry(offer["name"])):
             tool = available.catalog.runnable(entry)
-            available.forms[form] = _shortened(tool, offer["trimmed"])
+            available.forms[form] = _shortened(tool, entry, offer["trimmed"])
         if form in available.forms:
             shown.append(available.forms[form])
     return shown
 
 
-def _shortened(tool: BaseTool, steps: Sequence[str]) -> BaseTool:
+def _shortened(tool: BaseTool, entry: Entry, steps: Sequence[str]) -> BaseTool:
     if not steps:
         return tool
     function = convert_to_openai_function(tool)
-    form = PackedTool("", tool.name, function["description"], function.get("parameters", {}))
+    # Of what the toolbox runs the source's schema, from which the prompt's steps were taken.
+    schema = function.get("parameters", {}) if entry.given else entry.tools[0].parameters or {}
+    form = PackedTool("", tool.name, function["description"], schema)
     for step in steps:
         form = TOOL_STEPS[step](form) if step in TOOL_STEPS else form
     changes = {"description": form.description, "args_schema": dict(form.parameters)}
