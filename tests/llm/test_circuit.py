@@ -94,6 +94,17 @@ def test_a_cancelled_probe_decides_nothing(circuit: Circuit, clock: Clock) -> No
     refuses(circuit, "again in 30 s")
 
 
+def test_a_probe_that_is_at_fault_itself_closes_it(circuit: Circuit, clock: Clock) -> None:
+    opened(circuit)
+    clock.now = 30
+    fails(circuit, blames_request=True)  # the server refused the request, and so it answers
+    with circuit.call():
+        works(circuit)
+    fails(circuit)
+    fails(circuit)
+    works(circuit)
+
+
 def test_being_cancelled_and_a_bad_request_are_no_failures(circuit: Circuit) -> None:
     for _ in range(5):
         with pytest.raises(asyncio.CancelledError), circuit.call():

@@ -42,6 +42,8 @@ class Circuit:
     def call(self) -> Iterator[None]:
         """One call, counted by how it ends; one that is cancelled, or at fault itself, is not.
 
+        A probe that is at fault itself closes the circuit: the model answers.
+
         Raises:
             QueryGenerationError: If there is to be no call now.
         """
@@ -51,6 +53,8 @@ class Circuit:
         except QueryGenerationError as error:
             if not (isinstance(error, ModelError) and error.blames_request):
                 self._failed(str(error), probe=probe)
+            elif probe:  # which asks whether it answers, and it did
+                self._worked(probe=True)
             raise
         else:
             self._worked(probe=probe)
