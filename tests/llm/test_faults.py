@@ -87,6 +87,29 @@ def test_a_key_that_a_server_repeats_is_not_told(key: str) -> None:
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "Server error '500' for url 'https://g.example/v1/m?alt=sse&key=AIzaSecret' (why?)",
+            "Server error '500' for url 'https://g.example/v1/m' (why?)",
+        ),
+        (
+            "Max retries exceeded with url: /v1/m?key=AIzaSecret (Caused by ReadTimeout)",
+            "Max retries exceeded with url: /v1/m (Caused by ReadTimeout)",
+        ),
+    ],
+    ids=["httpx", "requests"],
+)
+def test_a_key_in_a_url_is_not_told(said: str, told: str) -> None:
+    def broken(_: object) -> str:
+        raise ValueError(said)
+
+    with pytest.raises(QueryGenerationError) as raised:
+        as_chat_model(broken).complete(question(), {}, timeout=5)
+    assert str(raised.value) == f"ValueError: {told}"
+
+
 @in_every_way
 async def test_no_more_attempts_are_made_than_meant(way: Way) -> None:
     with OpenAIServer(Reply(status=500)) as server:

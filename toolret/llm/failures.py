@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -32,6 +33,9 @@ _KEYS = ("authorization", "api-key", "x-api-key")
 _SHORTEST_KEY = 8
 """Characters; what is shorter is a placeholder, such as local servers are given, and may be a
 word of the message."""
+
+_QUERY = re.compile(r"\?[\w.~%\[\]-]+=[^\s'\"<>)]*")
+"""Of a URL, whole or not: where Google's keys stand, and signatures."""
 
 
 class ModelError(QueryGenerationError):
@@ -66,7 +70,8 @@ def failure(error: BaseException) -> QueryGenerationError:
     """
     if isinstance(error, QueryGenerationError):
         return error
-    message = " ".join(_without_keys(str(error), error).split())[:_LONGEST_REASON]
+    message = _QUERY.sub("", _without_keys(str(error), error))
+    message = " ".join(message.split())[:_LONGEST_REASON]
     response = getattr(error, "response", None)
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
     if not isinstance(status, int):
