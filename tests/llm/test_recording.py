@@ -80,6 +80,19 @@ def test_a_recording_holds_hashes_and_replies(file: Path) -> None:
     assert "a secret" not in file.read_text("utf-8")
 
 
+def test_halves_of_surrogate_pairs_leave_a_recording_readable(file: Path) -> None:
+    scripted = ScriptedChatModel("caf\ud83d \N{TENT}", ValueError("caf\ud83d"))
+    model = RecordingModel(scripted, file)
+    first = model.complete(question(), SCHEMA, timeout=5)
+    assert first.text == "caf? \N{TENT}"
+    with pytest.raises(QueryGenerationError):
+        model.complete(question("x"), {}, timeout=5)
+    replay = ReplayModel(file)
+    assert replay.complete(question(), SCHEMA, timeout=5) == first
+    with pytest.raises(QueryGenerationError, match=r"ValueError: caf\?$"):
+        replay.complete(question("x"), {}, timeout=5)
+
+
 @pytest.mark.parametrize("caller", ["sync", "async"])
 async def test_a_changed_prompt_fails_loudly(file: Path, caller: str) -> None:
     await Way("", caller).ask(RecordingModel(ScriptedChatModel("1"), file), "old", timeout=5)

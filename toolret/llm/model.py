@@ -20,7 +20,7 @@ class Completion:
     """A model's reply.
 
     Attributes:
-        text: What it wrote.
+        text: What it wrote; halves of surrogate pairs become question marks.
         input_tokens: What it read for it, all calls together; None if it does not say, or says no
             number.
         output_tokens: What it wrote for it, all calls together; None likewise.
@@ -36,6 +36,9 @@ class Completion:
     calls: int = 1
 
     def __post_init__(self) -> None:
+        # Half a surrogate pair is nothing that can be sent, or that a file can hold.
+        if isinstance(self.text, str):
+            object.__setattr__(self, "text", self.text.encode("utf-8", "replace").decode())
         for name in ("input_tokens", "output_tokens"):
             # Servers and functions say what they like.
             if not isinstance(getattr(self, name), int | None):

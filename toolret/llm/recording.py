@@ -112,10 +112,11 @@ class RecordingModel:
         self._append({"question": key, "error": str(error), "calls": error.calls})
 
     def _append(self, row: Mapping[str, Any]) -> None:
-        line = json.dumps(row) + "\n"
+        line = json.dumps(row, ensure_ascii=False) + "\n"
         try:
             with self._lock, self._file.open("ab", buffering=0) as file:
-                file.write(line.encode())
+                # An error may hold half a surrogate pair, with which nobody could read the file.
+                file.write(line.encode("utf-8", "replace"))
         except OSError as error:
             raise ReplayError(f"cannot be written: {error.strerror}", file=self._file) from error
 
