@@ -22,6 +22,7 @@ from toolret.errors import QueryGenerationError
 from toolret.llm import (
     CachedModel,
     Completion,
+    RecordingModel,
     ReplyCache,
     aask,
     as_chat_model,
@@ -117,9 +118,15 @@ def test_a_repaired_reply_is_kept_with_its_repair(file: Path) -> None:
 
 
 @pytest.mark.parametrize("caller", ["sync", "async"])
-def test_replies_good_for_nothing_are_not_kept(file: Path, caller: str) -> None:
-    scripted = ScriptedChatModel("seven", "VII", '{"number": 7}')
-    model = CachedModel(scripted, file)
+@pytest.mark.parametrize("repair", ["VII", RuntimeError("no JSON, but down")], ids=["bad", "none"])
+@pytest.mark.parametrize("recorded", [False, True], ids=["", "recorded"])
+def test_replies_good_for_nothing_are_not_kept(
+    file: Path, caller: str, repair: str | Exception, recorded: bool
+) -> None:
+    scripted = ScriptedChatModel("seven", repair, '{"number": 7}')
+    cached = CachedModel(scripted, file)
+    file.parent.mkdir()
+    model = RecordingModel(cached, file.with_name("run.jsonl")) if recorded else cached
 
     def asked() -> int:
         if caller == "sync":
@@ -129,6 +136,7 @@ def test_replies_good_for_nothing_are_not_kept(file: Path, caller: str) -> None:
     with pytest.raises(QueryGenerationError, match="no JSON"):
         asked()
     assert asked() == 7
+    assert scripted.asked[-1] == question()
 
 
 def test_what_was_not_used_for_longest_makes_room(file: Path) -> None:

@@ -79,8 +79,8 @@ def ask(
             return account.answer(parse(reply.text))
         except QueryGenerationError as error:
             again = account.repair(messages, reply, error)
-        reply = account.take(model.complete(again, schema, timeout=account.left()))
         try:
+            reply = account.take(model.complete(again, schema, timeout=account.left()))
             return account.answer(parse(reply.text))
         except QueryGenerationError:
             _forget(model, schema, messages, again)
@@ -103,8 +103,8 @@ async def aask(
             return account.answer(parse(reply.text))
         except QueryGenerationError as error:
             again = account.repair(messages, reply, error)
-        reply = account.take(await model.acomplete(again, schema, timeout=account.left()))
         try:
+            reply = account.take(await model.acomplete(again, schema, timeout=account.left()))
             return account.answer(parse(reply.text))
         except QueryGenerationError:
             await asyncio.to_thread(_forget, model, schema, messages, again)

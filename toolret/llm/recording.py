@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from toolret.errors import QueryGenerationError, ReplayError
 from toolret.jsonlines import read_lines, row_from_line
 from toolret.llm.caching import question_key
-from toolret.llm.model import ChatModel, Completion, Messages, Schema
+from toolret.llm.model import ChatModel, Completion, Forgetful, Messages, Schema
 
 __all__ = ["RecordingModel", "ReplayModel"]
 
@@ -102,6 +102,11 @@ class RecordingModel:
             self._failed(messages, schema, error)
             raise
         return self._replied(messages, schema, reply)
+
+    def forget(self, messages: Messages, schema: Schema) -> None:
+        """Let the model forget its reply, if it keeps any; the recording does not."""
+        if isinstance(self._model, Forgetful):
+            self._model.forget(messages, schema)
 
     def _replied(self, messages: Messages, schema: Schema, reply: Completion) -> Completion:
         self._append({"question": question_key(messages, schema), **asdict(reply)})
