@@ -36,10 +36,18 @@ HUGE = json.dumps({"queries": ["x" * 1_000_000]})
         (Reply(body=b"[]"), "no chat completion|Error"),
         (Reply(content=""), "empty reply"),
         (Reply(content=" \n"), "empty reply"),
+        (
+            Reply(body=b'{"error": {"message": "no such model", "code": 404}}'),
+            "the server's answer is an error: no such model$|TypeError",
+        ),
+        (
+            Reply(body=b'{"error": "no such\\nmodel"}'),
+            "the server's answer is an error: no such model$|TypeError",
+        ),
     ],
     ids=[
         "401", "404", "429 for long", "truncated JSON", "HTML", "HTML that says so", "no choices",
-        "null choices", "a list", "empty text", "blank text",
+        "null choices", "a list", "empty text", "blank text", "an error", "an error's text",
     ],
 )  # fmt: skip
 async def test_what_is_hopeless_is_tried_once(way: Way, fault: Reply, reason: str) -> None:
@@ -71,6 +79,41 @@ async def test_what_may_pass_is_tried_again(way: Way, fault: Reply) -> None:
         assert (reply.text, reply.calls, len(server.requests)) == ("third time lucky", 3, 3)
         if fault.headers:
             assert seconds >= 0.4
+
+
+@pytest.mark.parametrize("client", ["OpenAI", "AsyncOpenAI"])
+@pytest.mark.parametrize("api", ["chat", "responses"])
+@pytest.mark.parametrize("code", [429, "503", "server_error"])
+async def test_an_error_that_is_no_status_may_pass_too(
+    client: str, api: str, code: str | int
+) -> None:
+    error = {"error": {"message": "overloaded", "code": code}}
+    fault = Reply(body=json.dumps({"status": "failed", "output": []} | error).encode())
+    way = Way(client, "async")
+    with OpenAIServer(fault, Reply("back")) as server:
+        async with way.model(server.base_url, api=api) as model:
+            reply = await way.ask(model, timeout=5)
+    assert (reply.text, reply.calls) == ("back", 2)
+
+
+async def test_a_text_in_parts_is_a_text() -> None:
+    parts = [{"type": "text", "text": "one "}, {"type": "image"}, {"type": "text", "text": "two"}]
+    whole = completion("")
+    whole["choices"][0]["message"]["content"] = parts
+    with OpenAIServer(Reply(body=json.dumps(whole).encode())) as server:
+        for way in (Way("OpenAI", "sync"), Way("AsyncOpenAI", "async")):
+            async with way.model(server.base_url) as model:
+                assert (await way.ask(model, timeout=5)).text == "one two"
+
+
+@pytest.mark.parametrize("caller", ["sync", "async"])
+async def test_a_time_out_of_the_models_own_says_so(caller: str) -> None:
+    async def impatient(_: object) -> str:
+        raise TimeoutError("no worker within 0.1 s")
+
+    model = as_chat_model(impatient, patience=Patience(attempts=1))
+    with pytest.raises(QueryGenerationError, match=r"^TimeoutError: no worker within 0\.1 s$"):
+        await Way("", caller).ask(model, timeout=5)
 
 
 @pytest.mark.parametrize("key", ["sk-secret-0123456789", "k"])

@@ -10,7 +10,7 @@ from typing import Any
 
 from toolret.errors import QueryGenerationError
 
-__all__ = ["ModelError", "failure"]
+__all__ = ["ModelError", "failure", "told_failure"]
 
 _LONGEST_REASON = 200
 """Characters of a foreign error's message that are passed on."""
@@ -20,6 +20,9 @@ _TOO_MANY, _SERVER = 429, 500
 
 _REQUEST_AT_FAULT = frozenset({400, 413, 422})
 """HTTP statuses of a server that works, but not on this: too long, or nothing it can read."""
+
+_TRANSIENT_CODES = frozenset({"rate_limit_exceeded", "server_error"})
+"""What OpenAI's servers say in the place of such a status."""
 
 _CONNECTION_ERRORS = frozenset(
     {"APIConnectionError", "ConnectionError", "TimeoutError", "TransportError"}
@@ -70,21 +73,39 @@ def failure(error: BaseException) -> QueryGenerationError:
     """
     if isinstance(error, QueryGenerationError):
         return error
-    message = _QUERY.sub("", _without_keys(str(error), error))
-    message = " ".join(message.split())[:_LONGEST_REASON]
+    message = _in_one_line(_without_keys(str(error), error))
     response = getattr(error, "response", None)
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
     if not isinstance(status, int):
         status = None
     failed = ModelError(
         f"{type(error).__name__}: {message}".rstrip(": "),
-        transient=_is_of_connection(error)
-        or (status is not None and (status == _TOO_MANY or status >= _SERVER)),
+        transient=_is_of_connection(error) or _may_pass(status),
         blames_request=status in _REQUEST_AT_FAULT,
         retry_after=_retry_after(getattr(response, "headers", None)),
     )
     failed.__cause__ = error
     return failed
+
+
+def told_failure(error: Any) -> ModelError:
+    """What an answer of status 200 says went wrong, as gateways have it: a text, or an object."""
+    told = error if isinstance(error, Mapping) else vars(error) if hasattr(error, "code") else {}
+    code = told.get("code")
+    status = int(str(code)) if str(code).isdecimal() else None
+    return ModelError(
+        f"the server's answer is an error: {_in_one_line(str(told.get('message') or error))}",
+        transient=code in _TRANSIENT_CODES or _may_pass(status),
+        blames_request=status in _REQUEST_AT_FAULT,
+    )
+
+
+def _in_one_line(message: str) -> str:
+    return " ".join(_QUERY.sub("", message).split())[:_LONGEST_REASON]
+
+
+def _may_pass(status: int | None) -> bool:
+    return status is not None and (status == _TOO_MANY or status >= _SERVER)
 
 
 def _without_keys(message: str, error: BaseException) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from toolret.llm.failures import ModelError
+from toolret.llm.failures import ModelError, told_failure
 from toolret.llm.model import Completion, Messages, Schema
 from toolret.llm.structured import StructuredOutput, response_format
 from toolret.llm.waiting import awaited, in_worker, in_worker_async
@@ -62,7 +62,7 @@ class OpenAIModel:
         create = self._api.create(self._client.with_options(timeout=timeout, max_retries=0))
 
         def call(taken: Schema) -> Completion:
-            return self._api.read(create(**self._api.request(self.name, messages, taken)))
+            return self._read(create(**self._api.request(self.name, messages, taken)))
 
         return self._structured.ask(schema, call)
 
@@ -72,9 +72,14 @@ class OpenAIModel:
         create = self._api.create(client.with_options(timeout=timeout, max_retries=0))
 
         async def call(taken: Schema) -> Completion:
-            return self._api.read(await create(**self._api.request(self.name, messages, taken)))
+            return self._read(await create(**self._api.request(self.name, messages, taken)))
 
         return await self._structured.ask_async(schema, call)
+
+    def _read(self, answer: Any) -> Completion:
+        if error := getattr(answer, "error", None):
+            raise told_failure(error)
+        return self._api.read(answer)
 
     async def _ask_alone(self, messages: Messages, schema: Schema, timeout: float) -> Completion:
         from openai import DefaultAsyncHttpxClient
@@ -104,6 +109,8 @@ def _read_chat(answer: Any) -> Completion:
     try:
         message = answer.choices[0].message if answer.choices else None
         text, refusal = (message.content, message.refusal) if message else (None, None)
+        if isinstance(text, list):  # parts, as some servers give them
+            text = "".join(part["text"] for part in text if part.get("type") == "text")
         return _completion(text, refusal, answer.usage, "prompt_tokens", "completion_tokens")
     except (AttributeError, LookupError, TypeError) as error:
         raise ModelError(f"the server's answer is no chat completion: {answer!r:.60}") from error

@@ -45,10 +45,10 @@ async def awaited(reply: Awaitable[_T], *, timeout: float) -> _T:
         QueryGenerationError: For whatever it raises, and if it takes too long.
     """
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(timeout) as limit:
             return await reply
-    except TimeoutError as error:
-        raise _late(timeout) from error
+    except TimeoutError as error:  # the model's own, if it comes before the limit
+        raise (_late(timeout) if limit.expired() else failure(error)) from error
     # A model may raise anything at all, and none of it may reach the user's agent.
     except Exception as error:
         raise failure(error) from error
