@@ -36,6 +36,11 @@ PARSERS = [parse_reply, parse_missing, parse_tools]
         (json.dumps({"queries": [str(i) for i in range(10_000)]}), tuple("012")),
         ('{"queries": ["bad \\ud800 half"]}', ("bad half",)),
         ('{"queries": ["退款"], "extra": 1}', ("退款",)),
+        ('<think>So {"queries": ["..."]}.</think>\n{"queries": ["a"]}', ("a",)),
+        ('\nSo {"queries": ["..."]}.\n</think>{"queries": ["a"]}', ("a",)),
+        ('As {"queries": ["..."]}:\n{"queries": ["a"], "more": {"queries": ["b"]}}', ("a",)),
+        ('{"reply": {"queries": ["a"]}}', ("a",)),
+        ('{"queries": ["what </think> means"]}', ("what </think> means",)),
     ],
 )
 def test_replies_are_read(reply: str, queries: tuple[str, ...]) -> None:
@@ -48,6 +53,8 @@ def test_replies_are_read(reply: str, queries: tuple[str, ...]) -> None:
         ("", "no JSON"),
         ("I will not.", "no JSON: 'I will not.'"),
         ('["a"]', "no JSON"),
+        ('<think>So {"queries": ["..."]}.</think> I cannot.', "no JSON: '<think>"),
+        ('<think>So {"queries": ["..."]}. But', "no JSON: '<think>"),
         ('{"queries": "a"}', "queries: Input should be a valid list"),
         ('{"queries": [1]}', r"queries\.0: Input should be a valid string"),
         ('{"other": []}', "queries: Field required"),
