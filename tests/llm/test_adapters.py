@@ -8,12 +8,12 @@ import time
 from typing import Any
 
 import pytest
-from openai import OpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAI
 
 from tests.llm.ways import SCHEMA, Way, chat_openai, in_every_way, question
 from tests.llm.wire import completion
 from toolret.errors import QueryGenerationError
-from toolret.llm import ChatModel, Completion, aask, as_chat_model
+from toolret.llm import ChatModel, Completion, Patience, aask, as_chat_model
 from toolret.testing import OpenAIServer, Reply, ScriptedChatModel
 
 
@@ -62,6 +62,28 @@ async def test_a_completion_that_is_none() -> None:
     said.append(Completion(None))  # type: ignore[arg-type]
     with pytest.raises(QueryGenerationError, match="the function gave no text but None"):
         await aask(model, question(), {}, str, deadline=5)
+
+
+async def test_an_http_client_of_the_users_is_never_gone_around() -> None:
+    """It may hold a proxy, certificates or hooks; its connections belong to one event loop."""
+    seen: list[str] = []
+
+    async def hook(request: Any) -> None:
+        seen.append(request.url.path)
+
+    with OpenAIServer(Reply("hi")) as server:
+        async with (
+            DefaultAsyncHttpxClient(event_hooks={"request": [hook]}) as http,
+            AsyncOpenAI(api_key="k", base_url=server.base_url, http_client=http) as client,
+        ):
+            model = as_chat_model(client, "m", patience=Patience(failures=1))
+            for _ in range(2):  # which is no failure of the model's
+                with pytest.raises(
+                    QueryGenerationError, match=r"use aselect .*, or give an OpenAI"
+                ):
+                    await asyncio.to_thread(model.complete, question(), {}, timeout=5)
+            assert (await model.acomplete(question(), {}, timeout=5)).text == "hi"
+        assert len(server.requests) == len(seen) == 1
 
 
 def test_without_a_schema_none_is_sent() -> None:

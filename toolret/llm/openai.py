@@ -20,6 +20,9 @@ __all__ = ["Api", "OpenAIModel"]
 Api: TypeAlias = Literal["chat", "responses"]
 """Chat Completions, which every server has that speaks OpenAI's protocol, or Responses."""
 
+_DEFAULT_CLIENT = "AsyncHttpxClientWrapper"
+"""What an ``AsyncOpenAI`` makes that is given no ``http_client``; a private class, known by name."""
+
 
 class OpenAIModel:
     """A model behind an ``openai`` client, whose pool of connections is used.
@@ -28,7 +31,8 @@ class OpenAIModel:
 
     Args:
         client: Sync or async. An async one opens connections of its own for a sync caller, since a
-            pool belongs to one event loop.
+            pool belongs to one event loop; one that was given an ``http_client`` is then refused,
+            for its proxies, certificates and hooks would not count.
         model: The model's name.
         api: Which of the two endpoints.
     """
@@ -46,6 +50,7 @@ class OpenAIModel:
     def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """As ``ChatModel`` says."""
         if self._is_async:
+            self._check_copyable()
             return in_worker(
                 lambda: asyncio.run(self._ask_alone(messages, schema, timeout)), timeout=timeout
             )
@@ -75,6 +80,14 @@ class OpenAIModel:
             return self._read(await create(**self._api.request(self.name, messages, taken)))
 
         return await self._structured.ask_async(schema, call)
+
+    def _check_copyable(self) -> None:
+        if type(self._client._client).__name__ != _DEFAULT_CLIENT:
+            raise ModelError(
+                "an AsyncOpenAI client with an http_client of its own can be asked in its event "
+                "loop alone: use aselect (aask), or give an OpenAI client",
+                blames_request=True,
+            )
 
     def _read(self, answer: Any) -> Completion:
         if error := getattr(answer, "error", None):
