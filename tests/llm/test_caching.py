@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.language_models import BaseChatModel, GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_openai import AzureChatOpenAI, ChatOpenAI
 from openai import OpenAI
+from pydantic import Field, SecretStr
 
 from tests.llm.ways import SCHEMA, Way, chat_openai, in_every_way, question
 from toolret.errors import QueryGenerationError
@@ -30,6 +35,7 @@ from toolret.llm import (
     json_object,
     question_key,
 )
+from toolret.llm.langchain import LangChainModel
 from toolret.testing import OpenAIServer, Reply, ScriptedChatModel
 
 AGAIN = Completion("first", input_tokens=0, output_tokens=0, cached=True, calls=0)
@@ -82,6 +88,87 @@ async def test_settings_of_a_langchain_model_tell_it_from_others(file: Path) -> 
                 model = as_chat_model(chat, cache=file)
                 texts.append((await model.acomplete(question(), SCHEMA, timeout=5)).text)
     assert texts == ["cold", "warm", "cold"]
+
+
+SERVERS = ["https://one.example", "https://two.example"]
+
+
+def azure(url: str) -> AzureChatOpenAI:
+    return AzureChatOpenAI(
+        model="m",
+        api_key=SecretStr("k"),
+        azure_endpoint=url,
+        azure_deployment="d",
+        api_version="2024-10-21",
+    )
+
+
+def of_environment(url: str) -> ChatOpenAI:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OPENAI_BASE_URL", url)
+        return ChatOpenAI(model="m", api_key=SecretStr("k"))
+
+
+class Told(BaseChatModel):
+    """One that says nothing of its settings but by its fields."""
+
+    model: str
+    extra: Any = None
+
+    @property
+    def _llm_type(self) -> str:
+        return "told"
+
+    def _generate(self, *_: Any, **__: Any) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(self.model))])
+
+
+class Untold(Told):
+    """One that keeps them where nobody sees them."""
+
+    model: str = Field("", exclude=True)
+    extra: Any = Field(None, exclude=True)
+
+
+def openai(**settings: Any) -> ChatOpenAI:
+    return ChatOpenAI(model="m", base_url=SERVERS[0], **{"api_key": SecretStr("k")} | settings)
+
+
+def kept(model: Any, file: Path) -> bool:
+    return isinstance(as_chat_model(model, cache=file), CachedModel)
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        [azure(url) for url in SERVERS],
+        [of_environment(url) for url in SERVERS],
+        [openai(), openai(default_headers={"X-Route": "b"}), openai(default_query={"v": 1})],
+        [openai(), openai(organization="o"), openai(use_responses_api=True), openai(top_p=0.1)],
+        [Told(model="small"), Told(model="large"), Told(model="small", extra={"a": {1, 2}})],
+    ],
+    ids=["Azure", "environment", "headers", "settings", "fields"],
+)
+def test_langchain_models_that_may_answer_differently_are_told_apart(
+    models: list[Any], file: Path
+) -> None:
+    identities = {LangChainModel(model).identity for model in models}
+    assert len(identities - {None}) == len(models)
+    assert all(kept(model, file) for model in models)
+
+
+def test_a_key_is_no_part_of_what_a_langchain_model_is() -> None:
+    one, two = (LangChainModel(openai(api_key=SecretStr(key))).identity for key in "ab")
+    assert one == two
+    assert "sk-secret" not in str(
+        LangChainModel(openai(default_headers={"X-Key": "sk-secret"})).identity
+    )
+
+
+def test_langchain_models_that_nothing_tells_apart_are_not_kept(file: Path) -> None:
+    assert not kept(Untold(model="small"), file)
+    assert not kept(Told(model="m", extra=lambda: "anything"), file)
+    assert not kept(GenericFakeChatModel(messages=iter(())), file)
 
 
 def test_replies_of_a_function_are_kept_if_it_has_a_name(file: Path) -> None:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Collection
+from datetime import timedelta
+from enum import Enum
+from hashlib import sha256
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from toolret.llm.failures import ModelError
@@ -13,6 +19,7 @@ from toolret.llm.waiting import awaited, in_worker
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
+    from pydantic import BaseModel
 
 __all__ = ["LangChainModel"]
 
@@ -25,6 +32,9 @@ _CONFIG: Any = {
 """With callbacks of its own, none though they are, a call does not inherit those of the user's run,
 the streams' among them. LangGraph keeps what has the tag out of ``stream_mode="messages"`` besides,
 and ``lc_source`` tells those who read a trace whose call it is."""
+
+_SECRET = re.compile(r"(key|token|token_provider|password|credentials)$")
+"""Fields that say who asks, and not what is asked: one's keys are renewed, and stand in no text."""
 
 
 class LangChainModel:
@@ -85,12 +95,52 @@ def _unstreamed(model: Any) -> Any:
 
 
 def _identity(model: Any) -> str | None:
-    """The model with its settings, such as the temperature; None of what does not tell them."""
-    if not is_of(model, "langchain_core.language_models", "BaseChatModel"):
+    """The model with its server and settings, such as the temperature; None if nothing tells them.
+
+    A model of a class that keeps nothing in fields, or what cannot be written down, could be any.
+    """
+    from langchain_core.language_models import BaseChatModel
+
+    if not isinstance(model, BaseChatModel):
         return None
-    server = getattr(model, "openai_api_base", None)
-    settings = json.dumps(model.asdict(), sort_keys=True, default=str)
-    return f"{type(model).__qualname__} {server} {settings}"
+    settings = _settings(model, besides=BaseChatModel.model_fields)
+    try:
+        told = json.dumps(settings, sort_keys=True, default=_plain)
+    except (TypeError, ValueError):
+        return None
+    client = getattr(model, "root_client", None) or getattr(model, "root_async_client", None)
+    whole = f"{getattr(client, 'base_url', '')} {told}"
+    # Headers may hold a key, which is not to be had of the model's adapter.
+    digest = sha256(whole.encode("utf-8", "replace")).hexdigest()
+    return f"{type(model).__module__}.{type(model).__qualname__} {digest}" if settings else None
+
+
+def _settings(model: BaseModel, besides: Collection[str] = ()) -> dict[str, Any]:
+    """The fields of a model, without keys, clients, and what else it does not write down itself."""
+    return {
+        name: getattr(model, name)
+        for name, field in type(model).model_fields.items()
+        if name not in besides and not field.exclude and not _SECRET.search(name)
+    }
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form for.
+
+    Raises:
+        TypeError: If nothing tells it from another of its kind.
+    """
+    from pydantic import BaseModel
+
+    if isinstance(value, BaseModel):
+        return _settings(value)
+    if hasattr(value, "get_secret_value"):
+        return "***"
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=repr)
+    if isinstance(value, (Enum, PurePath, timedelta)):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no text of its own")
 
 
 def _turns(messages: Messages) -> list[tuple[str, str]]:
