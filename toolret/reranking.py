@@ -7,7 +7,6 @@ may use; ``reorder`` makes an order of it. So no reranker can add a tool or lose
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import threading
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from toolret.errors import EmbedderError, QueryGenerationError
 from toolret.llm import aask, as_chat_model, ask, json_object
 from toolret.model_files import find_model, no_bars
 from toolret.queries import conversation_lines, shortened
+from toolret.queries.framing import json_lines
 from toolret.texts import tool_text
 from toolret.types import Evidence, Hit, JsonObject, Request, Tool
 
@@ -257,12 +257,9 @@ def parse_order(reply: str, count: int) -> tuple[tuple[int, ...], bool]:
 
 def render_candidates(request: Request, tools: Sequence[Tool]) -> str:
     """The prompt for one request: conversation and tools as JSON lines, which nothing can end."""
-    lines = [
-        json.dumps(_candidate(number, tool), ensure_ascii=False)
-        for number, tool in enumerate(tools, start=1)
-    ]
+    candidates = json_lines(_candidate(number, tool) for number, tool in enumerate(tools, start=1))
     return _template().format(
-        count=len(tools), conversation=conversation_lines(request), tools="\n".join(lines)
+        count=len(tools), conversation=conversation_lines(request), tools=candidates
     )
 
 
