@@ -406,6 +406,8 @@ def test_a_redaction_that_fails_or_widens_records_nothing(index: ToolIndex) -> N
     assert ASKED not in str(caught.value)
     wrong: list[Any] = [
         lambda demo: replace(demo, text=" "),
+        lambda demo: replace(demo, text=None),
+        lambda demo: replace(demo, answer=None),
         lambda demo: replace(demo, calls=(Call("admin.drop"),)),
         lambda demo: demo.text,
     ]

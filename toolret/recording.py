@@ -207,7 +207,9 @@ def _redacted(demo: Demo, redact: Redact) -> Demo | None:
         return None
     calls = getattr(kept, "calls", ())
     tools = {call.tool for call in calls}
-    if not isinstance(kept, Demo) or not kept.text.strip() or not tools <= set(demo.tools):
+    texts = [getattr(kept, name, None) for name in ("text", "answer")]
+    is_demo = isinstance(kept, Demo) and all(isinstance(text, str) for text in texts)
+    if not is_demo or not kept.text.strip() or not tools <= set(demo.tools):
         raise DemoError(
             "the redaction hook must give a demonstration with a text and no other tools, or "
             "None; nothing was recorded"
