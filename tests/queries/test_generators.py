@@ -27,6 +27,7 @@ from toolret.queries import (
     Steps,
     StrategyQueries,
     Together,
+    Usage,
     as_generator,
     as_request,
     sought,
@@ -344,3 +345,13 @@ async def test_what_the_user_said_before_is_one_more_query() -> None:
     model = ScriptedChatModel(queries("redirect a parcel"))
     made = StrategyQueries("rewrite", model).write_queries(request)
     assert [query.kind for query in made.queries] == ["request", "need"]
+
+
+def test_usage_is_one_line_whatever_is_known() -> None:
+    assert str(Usage("rewrite", "m", 1_200, 30, calls=1, seconds=0.5)) == (
+        "rewrite by m: 1 call, 1,200 tokens read, 30 written, 0.50 s"
+    )
+    assert str(Usage("rewrite", "m", None, None, calls=2, cached=True)) == (
+        "rewrite by m: 2 calls, an unknown number of tokens read, an unknown number written, "
+        "0.00 s, from the cache"
+    )

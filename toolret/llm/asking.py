@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from toolret.errors import QueryGenerationError
 from toolret.llm.model import ChatModel, Completion, Forgetful, Messages, Schema
 
-__all__ = ["Answer", "aask", "ask"]
+__all__ = ["Answer", "aask", "ask", "total"]
 
 _T = TypeVar("_T")
 
@@ -137,8 +137,8 @@ class _Account:
         return Answer(
             value,
             model=self._model,
-            input_tokens=_total(reply.input_tokens for reply in self._replies),
-            output_tokens=_total(reply.output_tokens for reply in self._replies),
+            input_tokens=total(reply.input_tokens for reply in self._replies),
+            output_tokens=total(reply.output_tokens for reply in self._replies),
             calls=sum(reply.calls for reply in self._replies),
             cached=all(reply.cached for reply in self._replies),
             seconds=time.monotonic() - self._started,
@@ -165,8 +165,8 @@ class _Account:
                 f"{self._problem}; and asked again: {error}" if self._problem else str(error)
             )
             failed.calls = error.calls + sum(reply.calls for reply in self._replies)
-            failed.input_tokens = _total(reply.input_tokens for reply in self._replies)
-            failed.output_tokens = _total(reply.output_tokens for reply in self._replies)
+            failed.input_tokens = total(reply.input_tokens for reply in self._replies)
+            failed.output_tokens = total(reply.output_tokens for reply in self._replies)
             raise failed from error
 
 
@@ -177,7 +177,8 @@ def _forget(model: ChatModel, schema: Schema, *questions: Messages) -> None:
             model.forget(messages, schema)
 
 
-def _total(counts: Iterable[int | None]) -> int | None:
+def total(counts: Iterable[int | None]) -> int | None:
+    """The sum; None if one of them is not known."""
     known = list(counts)
     return None if None in known else sum(count or 0 for count in known)
 

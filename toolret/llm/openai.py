@@ -21,7 +21,7 @@ Api: TypeAlias = Literal["chat", "responses"]
 """Chat Completions, which every server has that speaks OpenAI's protocol, or Responses."""
 
 _DEFAULT_CLIENT = "AsyncHttpxClientWrapper"
-"""What an ``AsyncOpenAI`` makes that is given no ``http_client``; a private class, known by name."""
+"""What an ``AsyncOpenAI`` makes that is given no ``http_client``: private, so known by its name."""
 
 
 class OpenAIModel:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
 from typing import Any
 
 from toolret.errors import InputError, QueryGenerationError
 from toolret.llm import Answer, ChatModel, aask, as_chat_model, ask
+from toolret.llm.asking import total
 from toolret.queries.framing import BUDGET, Framed, frame
 from toolret.queries.generating import (
     NOTHING,
@@ -193,8 +193,8 @@ class _Flow:
         return Usage(
             strategy=self._strategy.name,
             model=self._model.name if self._model else "",
-            input_tokens=_total(each.input_tokens for each in spent),
-            output_tokens=_total(each.output_tokens for each in spent),
+            input_tokens=total(each.input_tokens for each in spent),
+            output_tokens=total(each.output_tokens for each in spent),
             calls=sum(each.calls for each in spent),
             cached=bool(spent)
             and not self._failures
@@ -222,8 +222,3 @@ def as_generator(
             raise InputError("a query generator has its own strategy: leave strategy=... out")
         return llm
     return StrategyQueries(strategy or ("clauses" if llm is None else "rewrite"), llm, model=model)
-
-
-def _total(counts: Iterable[int | None]) -> int | None:
-    known = list(counts)
-    return None if None in known else sum(count or 0 for count in known)
