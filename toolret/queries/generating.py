@@ -37,11 +37,11 @@ class Usage:
 
     def __str__(self) -> str:
         """One line for people."""
-        read, wrote = self.input_tokens, self.output_tokens
+        read = "an unknown number of" if self.input_tokens is None else f"{self.input_tokens:,}"
+        wrote = "an unknown number" if self.output_tokens is None else f"{self.output_tokens:,}"
         line = (
             f"{self.strategy} by {self.model}: {self.calls} call{'s' * (self.calls != 1)}, "
-            f"{'an unknown number of' if read is None else f'{read:,}'} tokens read, "
-            f"{'an unknown number' if wrote is None else f'{wrote:,}'} written, {self.seconds:.2f} s"
+            f"{read} tokens read, {wrote} written, {self.seconds:.2f} s"
         )
         return line + (", from the cache" if self.cached else "")
 
