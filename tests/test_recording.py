@@ -123,6 +123,28 @@ def _in_replies_of_responses() -> list[Any]:
     return [user, reply(call), result, reply(answer)]
 
 
+def _in_messages_of_anthropic() -> list[Any]:
+    use = {"type": "tool_use", "id": "t", "name": "orders__cancelOrder", "input": {"order": 7}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": '{"ok": true}'}
+    return [
+        {"role": "user", "content": [{"type": "text", "text": ASKED}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "I will."}, use]},
+        {"role": "user", "content": [result]},
+        {"role": "assistant", "content": [{"type": "text", "text": "Done."}]},
+    ]
+
+
+def _in_functions_without_ids() -> list[Any]:
+    function = {"name": "orders__cancelOrder", "arguments": '{"order": 7}'}
+    return [
+        ("system", "Be kind."),
+        ("human", ASKED),
+        {"role": "assistant", "content": None, "function_call": function},
+        {"role": "function", "name": "orders__cancelOrder", "content": '{"ok": true}'},
+        ("ai", "Done."),
+    ]
+
+
 def _in_chunks_of_langchain() -> list[Any]:
     """As a loop of one's own adds up what streams."""
     _, user, asked, result, _ = _in_langchain()
@@ -154,8 +176,19 @@ def _in_langchain() -> list[Any]:
         _in_replies_of_responses(),
         _in_langchain(),
         _in_chunks_of_langchain(),
+        _in_messages_of_anthropic(),
+        _in_functions_without_ids(),
     ],
-    ids=["chat", "chat objects", "responses", "responses objects", "langchain", "chunks"],
+    ids=[
+        "chat",
+        "chat objects",
+        "responses",
+        "responses objects",
+        "langchain",
+        "chunks",
+        "anthropic",
+        "functions",
+    ],
 )
 def test_a_conversation_in_any_form_is_the_same_demonstration(
     index: ToolIndex, messages: list[Any]
@@ -252,6 +285,34 @@ def test_what_is_no_evidence_is_left_out_and_said(
     assert [line.endswith(why) for line in alone.left_out] == [True]
     (kept,) = demonstrations(chat(call, REFUND), index, allow=["user"]).demos
     assert kept.calls == (Call("pay.refund", {"order": 7}, "12 EUR"),)
+
+
+@pytest.mark.parametrize(
+    ("strange", "why"),
+    [
+        ({"type": "mcp_call", "name": "x", "output": "y"}, "an item of the type 'mcp_call'"),
+        ({"role": "critic", "content": "x"}, "a message of the role 'critic'"),
+        (("critic", "x"), "an item of the type 'tuple'"),
+        ({"content": "x"}, "an item of the type 'dict'"),
+        (7, "an item of the type 'int'"),
+    ],
+)
+def test_what_cannot_be_read_is_left_out_and_said(index: ToolIndex, strange: Any, why: str) -> None:
+    recorded = demonstrations([*chat(CANCEL), strange], index)
+    assert recorded.left_out == (f"{why}: it was not read",)
+    assert recorded.ids == demonstrations(chat(CANCEL), index).ids
+    items = _in_items_of_responses()
+    items[2] = {"type": "custom_tool_call", "call_id": "c1", "name": "pay__refund", "input": "x"}
+    items[3] |= {"type": "custom_tool_call_output"}
+    assert demonstrations(items, index).left_out == (
+        "'pay.refund': the arguments are no JSON object",
+    )
+
+
+def test_anthropics_results_say_themselves_what_failed(index: ToolIndex) -> None:
+    messages = _in_messages_of_anthropic()
+    messages[2]["content"][0] |= {"content": "It has shipped.", "is_error": True}
+    assert demonstrations(messages, index).left_out == ("'orders.cancelOrder': the call failed",)
 
 
 def test_a_call_without_a_result_or_with_a_failure_by_its_status_is_none(index: ToolIndex) -> None:

@@ -95,9 +95,9 @@ def demonstrations(
     permissions: Permissions = (frozenset(private_to),) if private_to else ()
     find = _Finder(index)
     demos: dict[str, Demo] = {}
-    left_out: list[str] = []
+    found, left_out = turns(messages)
     text = ""
-    for turn in turns(messages):
+    for turn in found:
         own = "\n".join(turn.said[-_MOST_SAID:])
         text = f"{text}\n{own}".strip() if len(words(own)) < _FEWEST_WORDS else own
         calls = list(_evidence(turn, find, allow, left_out))

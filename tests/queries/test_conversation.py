@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
-from openai.types.chat import ChatCompletionMessage
-from openai.types.responses import ResponseFunctionToolCall, ResponseReasoningItem
+from openai.types.chat import ChatCompletion, ChatCompletionMessage
+from openai.types.responses import Response, ResponseFunctionToolCall, ResponseReasoningItem
 
 from toolret.errors import InputError
 from toolret.queries import as_request, conversation_lines
-from toolret.queries.conversation import content_text
+from toolret.queries.strategies import own_words
+from toolret.scripted import response
+from toolret.turns import content_text
 from toolret.types import Request
 
 
@@ -64,6 +68,44 @@ FORMS: dict[str, list[Any]] = {
         {"type": "function_call_output", "call_id": "1", "output": "shipped"},
         {"type": "message", "role": "user", "content": "cancel it"},
     ],
+    "replies of Responses": [
+        {"role": "system", "content": "You help shop managers."},
+        {"role": "user", "content": "Where is order 48812?"},
+        Response.model_validate(
+            response({"model": "m"}, "", [("getOrder", {"id": "48812"})])
+            | {"tools": [], "tool_choice": "auto"}
+        ),
+        {"type": "function_call_output", "call_id": "1", "output": "shipped"},
+        {"role": "user", "content": "cancel it"},
+    ],
+    "the time before calls had ids": [
+        ("system", "You help shop managers."),
+        ("user", "Where is order 48812?"),
+        {
+            "role": "assistant",
+            "content": None,
+            "function_call": {"name": "getOrder", "arguments": '{"id": "48812"}'},
+        },
+        {"role": "function", "name": "getOrder", "content": "shipped"},
+        ("human", "cancel it"),
+    ],
+    "Anthropic's messages": [
+        {"role": "system", "content": "You help shop managers."},
+        {"role": "user", "content": "Where is order 48812?"},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "tool_use", "id": "1", "name": "getOrder", "input": {"id": "48812"}}
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {"type": "tool_result", "tool_use_id": "1", "content": "shipped"},
+                {"type": "text", "text": "cancel it"},
+            ],
+        },
+    ],
     "LangChain's messages": [
         SystemMessage("You help shop managers."),
         HumanMessage("Where is order 48812?"),
@@ -81,6 +123,77 @@ def test_a_conversation_in_every_form_is_the_same(form: str) -> None:
     said = [m["role"] for m in request.messages if content_text(m.get("content"))]
     assert said[1:] == ["user", "tool", "user"]
     assert called(FORMS[form])
+
+
+@pytest.mark.parametrize("content", ["stop the order", [{"type": "text", "text": "stop it"}]])
+@pytest.mark.parametrize("alone", [False, True], ids=["", "alone"])
+def test_what_a_tool_gave_is_never_the_request(content: Any, alone: bool) -> None:
+    result = {"type": "tool_result", "tool_use_id": "1", "content": content}
+    last = {"role": "user", "content": result if alone else [result]}
+    request = as_request([{"role": "user", "content": "where is my parcel?"}, last])
+    assert request.text == "where is my parcel?"
+    assert [query.text for query in own_words(request)] == []
+    assert as_request(replace(request, messages=(*request.messages[:1], last))) == request
+    shown = [json.loads(line)["role"] for line in conversation_lines(request).splitlines()]
+    assert shown == ["user", "tool"]
+
+
+def test_one_message_is_a_conversation() -> None:
+    messages: list[Any] = [
+        {"role": "user", "content": "where is it?"},
+        ("user", "where is it?"),
+        HumanMessage("where is it?"),
+        ChatCompletionMessage(role="assistant", content="where is it?"),
+        _completion({"role": "assistant", "content": "where is it?"}),
+    ]
+    for message in messages:
+        for conversation in (message, [message]):
+            request = as_request(conversation)
+            assert (request.text, len(request.messages)) == ("where is it?", 1)
+
+
+def _completion(message: dict[str, Any]) -> ChatCompletion:
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    fields = {"id": "1", "created": 0, "model": "m", "object": "chat.completion"}
+    return ChatCompletion.model_validate(fields | {"choices": [choice]})
+
+
+@pytest.mark.parametrize(
+    ("message", "turn"),
+    [
+        (
+            AIMessage("", tool_calls=[{"id": "1", "name": "send", "args": {"text": "你好"}}]),
+            {"role": "assistant", "text": "", "called": ['send({"text": "你好"})']},
+        ),
+        (
+            {
+                "role": "assistant",
+                "tool_calls": [
+                    {"id": "1", "type": "custom", "custom": {"name": "sql", "input": "SELECT 1"}}
+                ],
+            },
+            {"role": "assistant", "text": "", "called": ["sql(SELECT 1)"]},
+        ),
+        (
+            {"type": "custom_tool_call", "call_id": "1", "name": "sql", "input": "SELECT 1"},
+            {"role": "assistant", "text": "", "called": ["sql(SELECT 1)"]},
+        ),
+        (
+            {"role": "assistant", "content": None, "refusal": "I will not."},
+            {"role": "assistant", "text": "I will not."},
+        ),
+        (
+            {"type": "web_search_call", "id": "1", "action": {"query": "secret"}},
+            {"role": "assistant", "text": "[web_search_call]"},
+        ),
+    ],
+    ids=["not ASCII", "custom", "custom item", "refusal", "unknown item"],
+)
+def test_what_was_called_and_refused_is_shown(message: Any, turn: dict[str, Any]) -> None:
+    request = as_request([{"role": "user", "content": "hi"}, message])
+    line = conversation_lines(request).splitlines()[1]
+    assert json.loads(line) == turn
+    assert "\\u" not in line
 
 
 def test_texts_requests_and_pairs_are_conversations() -> None:
@@ -148,6 +261,10 @@ def test_the_raw_request_is_what_the_user_said_last() -> None:
         ([{"role": "user", "content": None}], "no text"),
         ([{"content": "x"}], "has no role"),
         ([7], "7 is no message"),
+        (None, "None is no message"),
+        (["hi"], "'hi' is no message"),
+        ([("content", "hi")], "no message"),
+        ({"messages": [{"role": "user", "content": "hi"}]}, "has no role"),
     ],
 )
 def test_a_conversation_without_text_is_an_error(conversation: Any, problem: str) -> None:

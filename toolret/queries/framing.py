@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from toolret.queries.conversation import content_text
+from toolret.queries.conversation import as_request
 from toolret.tokens import estimate_tokens
+from toolret.turns import content_text
 from toolret.types import Message, Request
 
 __all__ = ["BUDGET", "Framed", "conversation_lines", "frame", "json_lines", "shortened"]
@@ -58,7 +59,7 @@ def frame(request: Request, *, budget: int = BUDGET) -> Framed:
         request: The conversation, and notes about the user.
         budget: Tokens of the lines, estimated on the safe side.
     """
-    messages = list(request.messages) or [{"role": "user", "content": request.text}]
+    messages = list(as_request(request).messages) or [{"role": "user", "content": request.text}]
     stays = _stays(messages)
     longest = _LONGEST_MESSAGE
     while True:
@@ -119,20 +120,15 @@ def _turn(message: Message, longest: int) -> dict[str, Any]:
     most = min(longest, _LONGEST_RESULT) if role == "tool" else longest
     text = shortened(content_text(message.get("content")), most)
     turn: dict[str, Any] = {"role": role, "text": text}
-    calls = message.get("tool_calls")
-    if calls and isinstance(calls, Sequence):
-        turn["called"] = [_call(call) for call in calls]
+    if calls := message.get("tool_calls"):
+        turn["called"] = [_call(**call["function"]) for call in calls]
     return turn
 
 
-def _call(call: Any) -> str:
-    """``name(arguments)`` of a call in OpenAI's form or LangChain's."""
-    called = call if isinstance(call, Mapping) else {}
-    function = inner if isinstance(inner := called.get("function"), Mapping) else called
-    arguments = function.get("args", function.get("arguments", ""))
-    text = (
-        arguments
-        if isinstance(arguments, str)
-        else json.dumps(arguments, default=str, skipkeys=True)
-    )
-    return f"{function.get('name')}({shortened(text, _LONGEST_RESULT)})"
+def _call(name: str, arguments: Any) -> str:
+    """``name(arguments)``."""
+    if arguments is None:
+        arguments = ""
+    if not isinstance(arguments, str):
+        arguments = json.dumps(arguments, ensure_ascii=False, default=str, skipkeys=True)
+    return f"{name}({shortened(arguments, _LONGEST_RESULT)})"

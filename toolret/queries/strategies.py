@@ -9,7 +9,6 @@ from typing import Any
 
 from toolret.clauses import split_clauses
 from toolret.errors import InputError, QueryGenerationError
-from toolret.queries.conversation import spoken_text
 from toolret.queries.framing import json_lines, shortened
 from toolret.queries.prompts import as_prompt
 from toolret.queries.replies import (
@@ -22,6 +21,7 @@ from toolret.queries.replies import (
     tools_schema,
 )
 from toolret.queries.steps import Question, Scene, Steps, Strategy
+from toolret.turns import spoken_text
 from toolret.types import Demo, Query, Request, Tool
 
 __all__ = [

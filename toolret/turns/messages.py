@@ -1,0 +1,202 @@
+"""A conversation in any form, as messages of Chat Completions.
+
+So nothing else has to know what forms there are: Chat Completions, items and replies of Responses,
+Anthropic's messages, LangChain's, and pairs of role and text; dicts or objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toolret.turns.contents import SILENT
+from toolret.types import Message
+
+__all__ = ["Unread", "messages_of"]
+
+_ROLES = {
+    "human": "user",
+    "ai": "assistant",
+    "function": "tool",
+    "HumanMessageChunk": "user",
+    "AIMessageChunk": "assistant",
+    "SystemMessageChunk": "system",
+    "ToolMessageChunk": "tool",
+    "FunctionMessageChunk": "tool",
+} | {role: role for role in ("assistant", "developer", "system", "tool", "user")}
+"""OpenAI's roles by their names, and by those of LangChain's types of messages."""
+
+_FIELDS = (
+    "arguments",
+    "call_id",
+    "content",
+    "function_call",
+    "input",
+    "name",
+    "output",
+    "refusal",
+    "role",
+    "status",
+    "tool_call_id",
+    "tool_calls",
+    "type",
+)
+"""What is read of a message that is an object."""
+
+
+_CALLS = ("tool_calls", "function_call")
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What stands in a conversation and is no message that can be read.
+
+    Attributes:
+        value: It, as it was given.
+        kind: Its type, if it is an item of a kind that says nothing here; else empty.
+    """
+
+    value: Any
+    kind: str = ""
+
+
+def messages_of(conversation: Any) -> Iterator[Message | Unread]:
+    """The messages of a conversation, oldest first; a text or one message is one too.
+
+    Each has a ``role`` and a ``content``, a text or parts; calls are ``tool_calls``, and a tool's
+    result is a message of the role ``tool`` with the ``tool_call_id`` of its call. Thoughts are
+    left out.
+    """
+    if isinstance(conversation, str):
+        yield {"role": "user", "content": conversation}
+    elif isinstance(conversation, Iterable) and not _is_one(conversation):
+        for given in conversation:
+            yield from _read(given)
+    else:
+        yield from _read(conversation)
+
+
+def _is_one(value: Any) -> bool:
+    """Whether it is one message, or a reply; pydantic's objects can be iterated too."""
+    return isinstance(value, Mapping) or hasattr(value, "model_dump") or _is_pair(value)
+
+
+def _is_pair(value: Any) -> bool:
+    """Whether it is a role and a text, and not any two things."""
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and value[0] in _ROLES
+    )
+
+
+def _read(given: Any) -> Iterator[Message | Unread]:
+    output, choices = _field(given, "output"), _field(given, "choices")
+    if _field(given, "object") == "response" and _is_list(output):
+        yield from messages_of(output)
+    elif _is_list(choices) and choices:
+        yield from _read(_field(choices[0], "message"))
+    elif (message := _as_mapping(given)) is None:
+        yield Unread(given)
+    elif "role" in message:
+        yield from _from_message(message)
+    else:
+        yield from _from_item(message)
+
+
+def _as_mapping(given: Any) -> Message | None:
+    """A message with its role, as it calls it, or an item with its type; None if it is neither."""
+    if _is_pair(given):
+        return {"role": given[0], "content": given[1]}
+    role, kind = _field(given, "role"), _field(given, "type")
+    if not isinstance(role, str):
+        role = kind if isinstance(kind, str) and kind in _ROLES else None
+    if role is None and not isinstance(kind, str):
+        return None
+    names = given if isinstance(given, Mapping) else _FIELDS
+    fields = {name: value for name in names if (value := _field(given, name)) is not None}
+    fields.pop("role", None)
+    return fields if role is None else {"role": role, **fields}
+
+
+def _from_message(message: Message) -> Iterator[Message]:
+    """A message; results of tools that stand in one of the user's are messages of their own."""
+    role, content = _ROLES.get(message["role"], message["role"]), _as_parts(message.get("content"))
+    if role == "user" and _is_list(content):
+        results = [part for part in content if _field(part, "type") == "tool_result"]
+        yield from map(_from_result, results)
+        content = [part for part in content if _field(part, "type") != "tool_result"]
+        if results and not content:
+            return
+    told = {name: value for name, value in message.items() if name not in _CALLS}
+    told |= {"role": role, "content": content or message.get("refusal") or content}
+    if calls := _calls(message, content):
+        told["tool_calls"] = calls
+    if message["role"] == "function":  # of the time before calls had ids
+        told["tool_call_id"] = message.get("name")
+    yield told
+
+
+def _as_parts(content: Any) -> Any:
+    """A content's parts as mappings, or its text."""
+    if isinstance(content, Mapping):
+        return [content]
+    if not _is_list(content):
+        return content
+    return [p.model_dump(exclude_none=True) if hasattr(p, "model_dump") else p for p in content]
+
+
+def _from_result(part: Any) -> Message:
+    """Anthropic's result of a tool."""
+    result = _result(_field(part, "tool_use_id"), _field(part, "content"))
+    return {**result, "status": "error"} if _field(part, "is_error") else result
+
+
+def _result(call_id: Any, content: Any) -> Message:
+    return {"role": "tool", "tool_call_id": call_id, "content": content}
+
+
+def _calls(message: Message, content: Any) -> list[Message]:
+    given = message.get("tool_calls")
+    if _is_list(given) and given:
+        return [_call(call) for call in given]
+    if function := message.get("function_call"):
+        return [_call({"id": _field(function, "name"), "function": function})]
+    parts = content if _is_list(content) else ()
+    return [_call(part) for part in parts if _field(part, "type") == "tool_use"]
+
+
+def _call(call: Any) -> Message:
+    """Of Chat Completions (a custom one too), Responses, Anthropic or LangChain, as the first."""
+    function = _field(call, "function") or _field(call, "custom") or call
+    given = (_field(function, name) for name in ("arguments", "args", "input"))
+    named = _field(function, "name")
+    return {
+        "id": _field(call, "call_id") or _field(call, "id"),
+        "type": "function",
+        "function": {
+            "name": named if isinstance(named, str) else "unknown",
+            "arguments": next((arguments for arguments in given if arguments is not None), None),
+        },
+    }
+
+
+def _from_item(item: Message) -> Iterator[Message | Unread]:
+    """An item of Responses that is no message, as the message it would be in a chat."""
+    kind = item["type"]
+    if kind.endswith("_output"):
+        yield _result(item.get("call_id"), item.get("output"))
+    elif kind in ("function_call", "custom_tool_call"):
+        yield {"role": "assistant", "content": "", "tool_calls": [_call(item)]}
+    elif kind not in SILENT:
+        yield Unread(item, kind)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
+def _field(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)

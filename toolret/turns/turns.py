@@ -1,0 +1,145 @@
+"""A conversation by its turns: what was said, what was called, what came of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from toolret.jsonlines import parse_json, shown
+from toolret.names import CALL, DISCOVER
+from toolret.turns.contents import clean, words_of
+from toolret.turns.messages import Unread, messages_of
+from toolret.types import Message
+
+__all__ = ["Asked", "Turn", "arguments_of", "mapped", "turns", "value_of"]
+
+_RULES = ("system", "developer")
+"""Roles that neither ask nor answer."""
+
+_FAILED = re.compile(r"\s*(error|exception|traceback|http [45]\d\d)(?![\w-])", re.IGNORECASE)
+"""How results begin that say that a call failed: toolret's own, LangChain's, and Python's."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """One call, and what came of it; None while nothing has."""
+
+    id: Any
+    name: str
+    arguments: Any
+    result: str | None = None
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class Turn:
+    """What the user said, what was called for it, and what was answered at last."""
+
+    said: list[str] = field(default_factory=list)
+    calls: list[Asked] = field(default_factory=list)
+    answer: str = ""
+
+
+def turns(conversation: Any) -> tuple[list[Turn], list[str]]:
+    """The user's turns, each with the calls that it led to; without calls it goes on.
+
+    Besides, what was not read, one line each, without what was said.
+
+    Args:
+        conversation: Whatever ``messages_of`` reads.
+    """
+    found = [Turn()]
+    unread: list[str] = []
+    for message in messages_of(conversation):
+        if isinstance(message, Unread):
+            kind = message.kind or type(message.value).__name__
+            unread.append(f"an item of the type {shown(kind)}: it was not read")
+            continue
+        role, turn = message["role"], found[-1]
+        said = words_of(message.get("content"))
+        if role == "user":
+            if turn.calls:
+                turn = Turn()
+                found.append(turn)
+            if said:
+                turn.said.append(said)
+        elif role == "tool":
+            _put_result(turn, message, said)
+        elif role == "assistant":
+            turn.answer = said
+            if calls := message.get("tool_calls"):
+                turn.calls += _asked(map(_asked_by, calls))
+                turn.answer = ""
+        elif role not in _RULES:
+            unread.append(f"a message of the role {shown(role)}: it was not read")
+    return found, unread
+
+
+def _asked(calls: Iterable[Asked]) -> Iterator[Asked]:
+    """Calls of tools: searches for tools are none, and ``call_tool`` is a call of what it calls."""
+    for call in calls:
+        if call.name == CALL:
+            inner = arguments_of(call.arguments) or {}
+            if isinstance(inner.get("name"), str) and "arguments" in inner:
+                yield Asked(call.id, inner["name"], inner["arguments"])
+                continue
+        if call.name != DISCOVER:
+            yield call
+
+
+def _asked_by(call: Mapping[str, Any]) -> Asked:
+    return Asked(call["id"], **call["function"])
+
+
+def _put_result(turn: Turn, message: Message, text: str) -> None:
+    """To the last call of its id: some models use ids again."""
+    for call in reversed(turn.calls):
+        if call.id == message.get("tool_call_id") and call.result is None:
+            call.result = text
+            status = message.get("status")  # LangChain's; OpenAI's messages have none of these
+            call.failed = status == "error" or (status != "success" and _says_failed(text))
+            return
+
+
+def _says_failed(text: str) -> bool:
+    if _FAILED.match(text):
+        return True
+    value = value_of(text)
+    return isinstance(value, Mapping) and (
+        value.get("status") == "error"
+        or any(value.get(key) for key in ("error", "isError", "is_error"))
+    )
+
+
+def arguments_of(arguments: Any) -> dict[str, Any] | None:
+    """The arguments of a call, from JSON or an object; None if they are no JSON object."""
+    try:
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
+        value = mapped(parse_json(text or "{}", halves=True), _clean_value)
+    except (RecursionError, TypeError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def value_of(text: str) -> Any:
+    """JSON if it is that, else the text."""
+    try:
+        return mapped(parse_json(text, halves=True), _clean_value)
+    except (RecursionError, ValueError):
+        return text
+
+
+def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """JSON with all its texts and numbers changed, keys too."""
+    if isinstance(value, Mapping):
+        return {change(key): mapped(inner, change) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [mapped(inner, change) for inner in value]
+    return value if value is None or isinstance(value, bool) else change(value)
+
+
+def _clean_value(value: Any) -> Any:
+    return clean(value) if isinstance(value, str) else value
