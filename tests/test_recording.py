@@ -404,11 +404,11 @@ def test_what_a_curated_demonstration_says_is_not_recorded_again(index: ToolInde
 
 def test_what_went_wrong_is_taken_back(index: ToolIndex) -> None:
     retriever = ToolRetriever(index)
-    assert retriever.record(chat(CANCEL), success=False).demos
+    assert retriever.record(chat(CANCEL), success=False).demos == ()
     assert not retriever.index.demos
     retriever.record(chat(REFUND))
-    retriever.record(chat(CANCEL))
-    retriever.record(chat(CANCEL), success=False)
+    kept = retriever.record(chat((*CANCEL[:1], '{"order": 8}', "ok")))
+    assert retriever.record(chat(CANCEL), success=False) == kept
     assert [each.tools for each in index.demos] == [("pay.refund",)]
 
 
@@ -455,6 +455,22 @@ def test_what_is_redacted_is_nowhere(index: ToolIndex) -> None:
     for file in index.store.folder.rglob("*"):
         if file.is_file():
             assert CARD[:8].encode() not in file.read_bytes()
+
+
+def test_what_was_recorded_otherwise_is_not_taken_back_and_that_is_said(index: ToolIndex) -> None:
+    retriever = ToolRetriever(index)
+    asked = chat(CANCEL, asked=f"cancel what I paid with {CARD}")
+    hide = redacting(_scrub)
+    kept = retriever.record(asked, redact=hide, private_to={"me"})
+    for other in ({}, {"redact": hide}, {"private_to": {"me"}}):
+        recorded = retriever.record(asked, success=False, **other)
+        assert recorded.demos == ()
+        assert [line.partition(",")[0] for line in recorded.left_out] == [
+            "a turn: nothing to remove"
+        ]
+    assert index.demos == kept.demos
+    assert retriever.record(asked, success=False, redact=hide, private_to={"me"}) == kept
+    assert index.demos == ()
 
 
 def test_a_redaction_that_fails_or_widens_records_nothing(index: ToolIndex) -> None:

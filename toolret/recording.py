@@ -39,13 +39,18 @@ _FEWEST_WORDS = 2
 _LONGEST_TEXT, _LONGEST_ANSWER, _LONGEST_VALUE = 1_000, 500, 300
 """Characters that are kept of a request, of the answer, and of a result or an argument's text."""
 
+_NOT_THERE = (
+    "a turn: nothing to remove, since it was not recorded, or with another redact, private_to or "
+    "allow"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """What a conversation taught.
 
     Attributes:
-        demos: The demonstrations that it came to, as they are stored.
+        demos: The demonstrations that it came to, as they are stored, or were until now.
         left_out: What was no evidence and why, one line each, without what was said.
     """
 
@@ -67,15 +72,24 @@ def record(
     private_to: Collection[str],
     redact: Redact | None,
 ) -> Recorded:
-    """``ToolRetriever.record``, for an index."""
+    """``ToolRetriever.record``, for an index.
+
+    Without success, what recording the conversation gave is removed, and only what was there is
+    returned. It is found by its text and its permissions, so ``redact``, ``private_to`` and
+    ``allow`` must be the same as then.
+    """
     recorded = demonstrations(messages, index, allow=allow, private_to=private_to, redact=redact)
     if not recorded.demos:
         return recorded
     if success:
         index.add_demos(recorded.demos)
-    else:
-        index.remove_demos(recorded.ids)
-    return recorded
+        return recorded
+    index.refresh()
+    there = {demo.id: demo for demo in index.demos}
+    removed = tuple(there[id_] for id_ in recorded.ids if id_ in there)
+    index.remove_demos(demo.id for demo in removed)
+    missing = (_NOT_THERE,) if len(removed) < len(recorded.demos) else ()
+    return Recorded(removed, (*recorded.left_out, *missing))
 
 
 def demonstrations(
