@@ -45,7 +45,8 @@ _FIELDS = (
 """What is read of a message that is an object."""
 
 
-_CALLS = ("tool_calls", "function_call")
+_REWRITTEN = ("function_call", "tool_calls", "type")
+"""What is written anew, or left out, so that messages of all forms look alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def _from_message(message: Message) -> Iterator[Message]:
         content = [part for part in content if _field(part, "type") != "tool_result"]
         if results and not content:
             return
-    told = {name: value for name, value in message.items() if name not in _CALLS}
+    told = {name: value for name, value in message.items() if name not in _REWRITTEN}
     told |= {"role": role, "content": content or message.get("refusal") or content}
     if calls := _calls(message, content):
         told["tool_calls"] = calls
