@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,6 +41,17 @@ def test_every_word_is_kept_on_request() -> None:
         "invoic",
         "for",
     ]
+
+
+def test_signs_of_vowels_belong_to_the_word() -> None:
+    assert words("मौसम की जानकारी") == ["मौसम", "की", "जानकारी"]
+    assert words("شُكْرًا، שָׁלוֹם") == ["شُكْرًا", "שָׁלוֹם"]
+
+
+def test_a_word_is_the_same_however_it_is_written() -> None:
+    composed = "Réservation à l'hôtel, naïve file 12"
+    assert words(unicodedata.normalize("NFD", composed)) == words(composed)
+    assert words("\uff46\uff49le \uff11\uff12") == words("\ufb01le 12") == ["file", "12"]
 
 
 def test_scripts_without_spaces_are_read_in_pairs() -> None:

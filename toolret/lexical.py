@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import threading
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 import Stemmer
 from numpy.typing import NDArray
 
-from toolret.texts import split_identifier
+from toolret.texts import MARKS, split_identifier
 
 __all__ = ["Postings", "bm25", "name_shares", "rarity", "words"]
 
@@ -27,7 +28,7 @@ _B = 0.5
 """Parameters of BM25 (Robertson and Zaragoza, 2009). A tool's text is long because it has more
 parameters, not because it is wordier: its length counts less than the usual 0.75."""
 
-_TOKEN = re.compile(r"[^\W_]+")
+_TOKEN = re.compile(rf"(?:[^\W_]|[{MARKS}])+")
 _CONTRACTED = re.compile(r"(?<=\w)['\u2019](?:s|t|d|m|ll|re|ve)\b", re.IGNORECASE)
 _IDEOGRAPHS = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)")
 """Scripts written without spaces; their runs are read as overlapping pairs of characters."""
@@ -60,6 +61,8 @@ def words(text: str, *, every: bool = False) -> list[str]:
         every: Whether to keep stop words, as among requests, where their frequency weighs them.
     """
     found: list[str] = []
+    # One spelling of what can be written in several: an accent with its letter, or after it.
+    text = unicodedata.normalize("NFKC", text)
     for token in _TOKEN.findall(_CONTRACTED.sub("", text)):
         for place, run in enumerate(_IDEOGRAPHS.split(token)):
             if place % 2:

@@ -72,6 +72,7 @@ class Packed:
     def to_openai(self) -> dict[str, Any]:
         """``{"tools": [...], "messages": [...]}``; the examples are a system message.
 
+        OpenAI refuses an empty list of tools: where nothing fits, leave it out of the request.
         The caller may change it: nothing else holds a part of it.
         """
         return {key: _copy(part) for key, part in self._openai().items()}

@@ -30,7 +30,7 @@ from toolret.word_vectors import WordRows, WordVectors, tf_idf
 
 __all__ = ["Searcher"]
 
-_FORMAT = 9
+_FORMAT = 10
 """Of what is kept in the file: raised when it is computed in another way."""
 
 _NEAR_COPY = 0.985

@@ -10,6 +10,7 @@ from toolret.accepted import accepted
 from toolret.types import BEHAVIOUR_TAGS, Tool
 
 __all__ = [
+    "MARKS",
     "RENDERER_VERSION",
     "VIEW_WEIGHTS",
     "searched_text",
@@ -38,7 +39,11 @@ _MORE_TEXT = 300
 """Characters of values and of nested arguments: published APIs have thousands, most of which say
 nothing of what a tool does. Between 200 and 600 it makes little difference."""
 
-_RUN = re.compile(r"[^\W\d_]+|\d+")
+MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0970-\u0dff"
+"""Accents and vowel signs that are characters of their own: any letter's, and those of Hebrew,
+Arabic and the scripts of India, with letters of theirs. To Python they end a word."""
+
+_RUN = re.compile(rf"(?:[^\W\d_]|[{MARKS}])+|\d+")
 """Letters of any script, or digits."""
 
 
