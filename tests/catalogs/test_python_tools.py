@@ -5,11 +5,15 @@ import sys
 from typing import Annotated, Any, Literal
 
 import pytest
+from langchain_core.callbacks import CallbackManagerForToolRun
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, StructuredTool
 from pydantic import BaseModel, Field
 
+from toolret.calling import Toolbox
 from toolret.catalogs import load_tools
 from toolret.errors import CatalogError
+from toolret.integrations.langchain import langchain_tools
 from toolret.types import Tool
 
 
@@ -159,9 +163,20 @@ def strange(x: Strange) -> str:
     return str(x)
 
 
-def kept(run_manager: str) -> str:
+def kept(run_manager: CallbackManagerForToolRun) -> str:
     """Takes what LangChain keeps to itself."""
-    return run_manager
+    return str(run_manager)
+
+
+def private(_room: str) -> str:
+    """Takes what no model may be asked for."""
+    return _room
+
+
+class Office:
+    def close_door(self, door: int) -> str:
+        """Close a door."""
+        return f"door {door} is closed"
 
 
 def shadowing(schema: str, json: str = "") -> str:
@@ -174,12 +189,102 @@ def test_arguments_may_have_the_names_of_a_models_methods() -> None:
     assert tool.target.invoke({"schema": "a", "json": "b"}) == "ab"
 
 
+def run_program(command: str, /, args: list[str], config: dict[str, str] | None = None) -> str:
+    """Run a program.
+
+    Args:
+        command: Its name.
+        args: What it is told:
+            one text each.
+        config (dict): Its settings.
+    """
+    return f"{command} {args} {config}"
+
+
+def test_arguments_may_have_names_that_langchain_keeps() -> None:
+    (tool,) = load_tools(run_program)
+    assert tool.description == "Run a program."
+    assert tool.parameters == {
+        "type": "object",
+        "properties": {
+            "command": {"type": "string", "description": "Its name."},
+            "args": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "What it is told: one text each.",
+            },
+            "config": {
+                "anyOf": [
+                    {"type": "object", "additionalProperties": {"type": "string"}},
+                    {"type": "null"},
+                ],
+                "default": None,
+                "description": "Its settings.",
+            },
+        },
+        "required": ["command", "args"],
+    }
+    toolbox = Toolbox([tool])
+    given: dict[str, Any] = {"command": "ls", "args": ["-l"]}
+    assert toolbox.call("run_program", given).text == "ls ['-l'] None"
+    given = given | {"config": {"shell": "sh"}}
+    assert toolbox.call("run_program", given).text == "ls ['-l'] {'shell': 'sh'}"
+    (bound,) = langchain_tools([tool], toolbox)
+    assert set(bound.args) == {"command", "args", "config"}
+    assert bound.invoke(given) == "ls ['-l'] {'shell': 'sh'}"
+    assert len(load_tools([run_program], run_program)) == 1
+
+
+@pytest.mark.parametrize("name", ["args", "callbacks", "config", "kwargs", "run_manager", "self"])
+async def test_no_argument_is_lost_in_a_call(name: str) -> None:
+    made: dict[str, Any] = {}
+    exec(f"def sync({name}: str): 'Do it.'; return {name}", made)
+    exec(f"async def later(*, {name}: str = 'b'): 'Do it.'; return {name}", made)
+    toolbox = Toolbox(load_tools([made["sync"], made["later"]]))
+    assert toolbox.call("sync", {name: "a"}).text == "a"
+    assert (await toolbox.acall("sync", {name: "a"})).text == "a"
+    assert (await toolbox.acall("later", {name: "a"})).text == "a"
+    assert (await toolbox.acall("later", {})).text == "b"
+
+
+def test_arguments_without_names_are_left_out() -> None:
+    def search(text: str, *fields: str, _depth: int = 0, **options: int) -> str:
+        """Search.
+
+        Args:
+            text: What for.
+            fields: Where.
+            **options: And how.
+        """
+        return f"{text} {fields} {_depth} {options}"
+
+    (tool,) = load_tools(search)
+    assert tool.parameters == {
+        "type": "object",
+        "properties": {"text": {"type": "string", "description": "What for."}},
+        "required": ["text"],
+    }
+    assert Toolbox([tool]).call("search", {"text": "a"}).text == "a () 0 {}"
+
+
+def test_langchain_supplies_what_is_its_own() -> None:
+    def deploy(args: list[str], settings: RunnableConfig, callbacks: Any = None) -> str:
+        """Deploy."""
+        return f"{args} {settings['tags']} {callbacks}"
+
+    (tool,) = load_tools(deploy)
+    assert set((tool.parameters or {})["properties"]) == {"args"}
+    assert tool.target.invoke({"args": ["a"]}, {"tags": ["b"]}) == "['a'] ['b'] None"
+
+
 @pytest.mark.parametrize(
     ("function", "problem"),
     [
         (undescribed, "'undescribed': it has no docstring: say in one what it does"),
         (lambda x: x, "'<lambda>': it has no docstring"),
         (kept, "'kept': LangChain keeps the argument 'run_manager' to itself: rename it"),
+        (private, "'private': pydantic keeps the argument '_room' to itself: rename it"),
+        (Office.close_door, "'Office.close_door': it is a method without its object"),
         (strange, "'strange': Failed to generate JSON schema"),
     ],
 )

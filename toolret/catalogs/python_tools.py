@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PythonTools", "is_langchain_tool"]
 
-_LANGCHAINS = frozenset({"callbacks", "run_manager"})
-"""Arguments that LangChain leaves out of the schema, and does not pass on."""
-
 _NO_MATTER = ("Field name .* shadows an attribute", "Default value .* is not JSON serializable")
 """What pydantic warns of when LangChain makes models of functions; the schema is right without."""
 
@@ -84,13 +81,8 @@ def is_langchain_tool(value: Any) -> bool:
 
 
 def _from_function(function: Any) -> BaseTool:
-    from langchain_core.tools import StructuredTool
+    from toolret.catalogs.function_tools import function_tool
 
     if not (inspect.getdoc(function) or "").strip():
         raise ValueError("it has no docstring: say in one what it does")
-    for name, parameter in inspect.signature(function).parameters.items():
-        if name in _LANGCHAINS and parameter.default is parameter.empty:
-            raise ValueError(f"LangChain keeps the argument {name!r} to itself: rename it")
-    if inspect.iscoroutinefunction(function):
-        return StructuredTool.from_function(coroutine=function, parse_docstring=True)
-    return StructuredTool.from_function(function, parse_docstring=True)
+    return function_tool(function)
