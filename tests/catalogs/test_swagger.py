@@ -211,7 +211,10 @@ def test_a_body_that_is_no_plain_object_is_one_argument() -> None:
     [
         ({}, "/"),
         ({"basePath": "/v1"}, "/v1"),
+        ({"basePath": "v1"}, "/v1"),
         ({"host": "a.example"}, "https://a.example"),
+        ({"host": "a.example", "basePath": "v1"}, "https://a.example/v1"),
+        ({"host": "a.example", "basePath": ".evil.example"}, "https://a.example/.evil.example"),
         ({"host": "a.example", "schemes": ["http"], "basePath": "/v1"}, "http://a.example/v1"),
         ({"host": "a.example", "schemes": ["ws", "https"]}, "https://a.example"),
     ],

@@ -156,6 +156,8 @@ def _server(operation: Operation, content: dict[str, Any]) -> str:
     host = content.get("host")
     base = content.get("basePath")
     path = base if isinstance(base, str) else ""
+    if path and not path.startswith("/"):  # else the host would end in it
+        path = f"/{path}"
     if not isinstance(host, str) or not host:
         return path or "/"
     offered = operation.raw.get("schemes", content.get("schemes"))
