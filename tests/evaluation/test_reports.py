@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from toolret.evaluation.reports import Requirement, parse_requirement
+from toolret.evaluation.metrics import mean
+from toolret.evaluation.reports import Requirement, missed, parse_requirement
 
 
 @pytest.mark.parametrize(
@@ -36,3 +40,21 @@ def test_what_no_run_can_tell_is_said(text: str, problem: str) -> None:
 def test_what_is_no_requirement_is_said(text: str) -> None:
     with pytest.raises(ValueError, match="METRIC=PERCENT"):
         parse_requirement(text)
+
+
+def _report(value: float) -> Any:
+    return SimpleNamespace(metrics={"COMP@5": value})
+
+
+@pytest.mark.parametrize("right", [28, 29, 55, 57, 58, 82])
+def test_a_figure_that_is_just_met_is_met(right: int) -> None:
+    share = mean({str(number): float(number < right) for number in range(100)})
+    assert missed(_report(share), [Requirement("COMP@5", right)]) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.7, "70.0"), (0.7997, "79.97"), (0.7999999, "79.99999")]
+)
+def test_a_figure_that_is_missed_is_shown_to_be_less(value: float, shown: str) -> None:
+    problem = f"COMP@5 is {shown}, less than 80"
+    assert missed(_report(value), [Requirement("COMP@5", 80)]) == [problem]

@@ -17,6 +17,9 @@ _AT_DEPTHS = ("COMP", "R", "nDCG", "Hit")
 _WHOLE = ("MRR", "AUROC")
 _MOST = 100
 
+_DIGITS = 9
+"""Decimals of a percentage that count: of more than a billion requests, or a sum's last bits."""
+
 _SPLIT_METRICS = ("R@5", "COMP@5", "nDCG@10")
 """Shown for requests with demonstrated tools and others; all are in the JSON."""
 
@@ -60,10 +63,16 @@ def missed(report: Report, requirements: Sequence[Requirement]) -> list[str]:
         if wanted.metric not in report.metrics:
             known = ", ".join(report.metrics)
             problems.append(f"{wanted.metric} was not measured; measured were: {known}")
-        elif 100 * report.metrics[wanted.metric] < wanted.least:
-            value = 100 * report.metrics[wanted.metric]
-            problems.append(f"{wanted.metric} is {value:.1f}, less than {wanted.least:g}")
+        elif (value := round(100 * report.metrics[wanted.metric], _DIGITS)) < wanted.least:
+            shown = _lesser(value, wanted.least)
+            problems.append(f"{wanted.metric} is {shown}, less than {wanted.least:g}")
     return problems
+
+
+def _lesser(value: float, least: float) -> str:
+    """A value with the first digits that show it to be less."""
+    shown = (f"{value:.{digits}f}" for digits in range(1, _DIGITS + 1))
+    return next(text for text in shown if float(text) < least)
 
 
 def report_lines(report: Report, against: Mapping[str, Comparison] | None = None) -> Iterator[str]:
