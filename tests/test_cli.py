@@ -383,6 +383,23 @@ def test_what_a_catalog_says_cannot_work_on_a_terminal(
             assert json.loads(shown) == json.loads(filed)
 
 
+def test_what_a_catalog_does_not_read_like_cannot_work_on_a_terminal(
+    files: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    evil = tmp_path / "evil.json"
+    evil.write_text(json.dumps({"openapi": "3.0.\x1b[2J", "paths": {"/a": {"get": {}}}}))
+    assert main(["index", str(evil), "--index", files["index"]]) == 1
+    assert "OpenAPI 3.0.<U+001B>[2J is not read" in capsys.readouterr().err
+    named = tmp_path / "e\x1b[2Jvil.jsonl"
+    named.write_text('{"name": "cancel"}\n')
+    assert main(["index", str(named), "--index", files["index"]]) == 0
+    assert "e<U+001B>[2Jvil.jsonl: tool row, 1 tool" in capsys.readouterr().err
+
+
 def test_output_that_cannot_be_written_is_one_line(indexed: dict[str, str]) -> None:
     script = (
         "import sys, tests.test_cli as t, toolret.embedders as e\n"

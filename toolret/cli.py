@@ -42,11 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command(options)
         print(end="", flush=True)  # what cannot be written is found here, and not after the end
     except ToolretError as error:
-        print(f"toolret: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"toolret: {_seen(' '.join(str(error).split()), sys.stderr)}", file=sys.stderr)
         return _FAILED
     except OSError as error:
         if not isinstance(error, BrokenPipeError):  # then there is nobody left to tell
-            print(f"toolret: {error}", file=sys.stderr)
+            print(f"toolret: {_seen(str(error), sys.stderr)}", file=sys.stderr)
         with suppress(OSError):  # so that what is still held is not tried again at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
@@ -119,7 +119,7 @@ def _index(options: argparse.Namespace) -> None:
         reports = index.sync(tools, demos, keep_recorded=not options.forget_recorded)
         learn(index)
     for found in tools.found:
-        print(f"found {found}", file=sys.stderr)
+        print(_seen(f"found {found}", sys.stderr), file=sys.stderr)
     if options.json:
         _print_json({kind: asdict(report) for kind, report in reports.items()})
         return

@@ -22,7 +22,7 @@ from toolret.types import Tool
 
 __all__ = ["OpenApi"]
 
-_VERSION = re.compile(r"3\.[01](\.|$)")
+_VERSION = re.compile(r"3\.[01](\.[\w.+-]*)?")
 
 
 class OpenApi:
@@ -47,7 +47,7 @@ class OpenApi:
             CatalogError: If the document cannot be used.
         """
         version = document.content["openapi"]
-        if not _VERSION.match(str(version)):
+        if not _VERSION.fullmatch(str(version)):
             raise (Place(document.file) / "openapi").error(
                 f"OpenAPI {version!s} is not read: convert it to OpenAPI 3.0 or 3.1"
             )
