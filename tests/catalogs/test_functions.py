@@ -124,3 +124,39 @@ def test_a_bad_item_of_a_namespace_is_an_error_with_its_place() -> None:
     namespace = {"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "a"}, 5]}
     with pytest.raises(CatalogError, match=r"^<argument 1>: /0/tools/1: expected a function"):
         load_tools([namespace])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"name": "a", "type": "customer_service"},
+        {"name": "a", "type": "computer_vision", "parameters": SCHEMA},
+        {"name": "a", "type": "mcp", "parameters": SCHEMA},
+        {"name": "a", "type": "memory"},
+        {"name": "a", "function": "billing"},
+    ],
+)
+def test_a_row_may_say_what_it_likes_of_its_type_and_function(row: dict[str, Any]) -> None:
+    ((tool,), (found,)) = (catalog := load_tools([row])), catalog.found
+    said = {key: value for key, value in row.items() if key in ("type", "function")}
+    assert (tool.metadata, tool.parameters) == (said, row.get("parameters"))
+    assert found.kind == "tool row"
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        "bash_20250124",
+        "code_interpreter",
+        "computer_20251124",
+        "computer_use_preview",
+        "custom",
+        "mcp",
+        "tool_search_tool_bm25_20251119",
+        "web_search_2025_08_26",
+        "web_search_preview_2025_03_11",
+    ],
+)
+def test_tools_that_providers_run_are_told_apart(type_: str) -> None:
+    with pytest.raises(CatalogError, match=f"a tool of type '{type_}' is run by its provider"):
+        load_tools([{"type": type_, "name": "a"}])

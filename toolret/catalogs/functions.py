@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -25,25 +26,16 @@ _FORMS = {
 _NAMESPACE = "OpenAI namespace"
 _HOSTED = "tool that its provider runs"
 
-_HOSTED_TYPES = (
-    "apply_patch",
-    "bash_",
-    "code_execution",
-    "code_interpreter",
-    "computer",
-    "custom",
-    "file_search",
-    "image_generation",
-    "local_shell",
-    "mcp",
-    "memory_",
-    "shell",
-    "text_editor_",
-    "tool_search",
-    "web_fetch",
-    "web_search",
+_HOSTED_TYPES = re.compile(
+    r"(apply_patch|code_execution|code_interpreter|computer|computer_use|custom|file_search"
+    r"|image_generation|local_shell|mcp|mcp_toolset|shell|tool_search|tool_search_tool_[a-z0-9]+"
+    r"|web_fetch|web_search)(_preview)?(_\d{8}|_\d{4}_\d\d_\d\d)?"
+    r"|(bash|memory|text_editor)_\d{8}"
 )
-"""How the types of the providers' own tools begin; Anthropic's end in a date."""
+"""The types of the providers' own tools; Anthropic's end in a date."""
+
+_OWN_SCHEMAS = ("inputSchema", "parameters")
+"""What the providers' own tools do not have."""
 
 
 class FunctionSchemas:
@@ -149,7 +141,7 @@ def schema_tool(
 def _form(content: dict[str, Any]) -> str:
     """The form of a schema; empty if it is none."""
     type_ = content.get("type")
-    if "function" in content:
+    if isinstance(content.get("function"), dict) or (type_ == "function" and "function" in content):
         return "OpenAI Chat function"
     if "input_schema" in content:
         return "Anthropic tool"
@@ -157,6 +149,5 @@ def _form(content: dict[str, Any]) -> str:
         return "OpenAI Responses function"
     if type_ == "namespace" and "tools" in content:
         return _NAMESPACE
-    if isinstance(type_, str) and type_.startswith(_HOSTED_TYPES) and "inputSchema" not in content:
-        return _HOSTED
-    return ""
+    is_hosted = isinstance(type_, str) and _HOSTED_TYPES.fullmatch(type_)
+    return _HOSTED if is_hosted and content.keys().isdisjoint(_OWN_SCHEMAS) else ""
