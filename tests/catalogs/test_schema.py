@@ -264,6 +264,9 @@ def test_merging_never_changes_what_is_accepted(parts: Any, instances: Any) -> N
         assert after.is_valid(instance) == before.is_valid(instance)
 
 
+_READ_ONLY = {"id": {"readOnly": True, "type": "string"}}
+
+
 def test_writable_drops_properties_that_only_the_server_sets() -> None:
     part = {"readOnly": True, "type": "string"}
     schema = {
@@ -285,6 +288,42 @@ def test_writable_drops_properties_that_only_the_server_sets() -> None:
         "required": ["list", "more"],
         "additionalProperties": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("schema", "kept"),
+    [
+        (
+            {"required": ["id", "a"], "allOf": [{"properties": _READ_ONLY}, {"minProperties": 1}]},
+            {"required": ["a"], "allOf": [{"properties": {}}, {"minProperties": 1}]},
+        ),
+        (
+            {"allOf": [{"properties": _READ_ONLY}, {"properties": {"id": {}}, "required": ["id"]}]},
+            {"allOf": [{"properties": {}}, {"properties": {}}]},
+        ),
+        (
+            {"properties": _READ_ONLY, "oneOf": [{"required": ["id", "a"]}, {"required": ["b"]}]},
+            {"properties": {}, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
+        ),
+        (
+            {"properties": _READ_ONLY, "anyOf": [{"required": ["id"]}, {"required": ["b"]}]},
+            {"properties": {}},
+        ),
+        (
+            {"oneOf": [{"properties": _READ_ONLY, "required": ["id"]}, {"required": ["id"]}]},
+            {"oneOf": [{"properties": {}}, {"required": ["id"]}]},
+        ),
+        (
+            {"properties": {**_READ_ONLY, "a": {"required": ["id"]}}},
+            {"properties": {"a": {"required": ["id"]}}},
+        ),
+    ],
+)
+def test_what_only_the_server_sets_is_required_nowhere(
+    schema: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    assert writable(schema) == kept
+    assert writable(kept) is kept
 
 
 def test_schemas_that_explode_by_references_are_cut_at_a_depth_where_they_fit() -> None:

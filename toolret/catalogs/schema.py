@@ -36,6 +36,10 @@ Stripe's largest has 266."""
 _REFUSING = frozenset({"allOf", "anyOf", "const", "if", "not", "oneOf"})
 """Keywords that may refuse null although ``type`` allows it."""
 
+_CHOICES = ("anyOf", "oneOf")
+_IN_PLACE = ("allOf", *_CHOICES)
+"""Keywords whose schemas hold for the same value."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Whole:
@@ -237,37 +241,46 @@ class _Inliner:
         return _nullable(cut) if raw.get("nullable") is True else cut
 
 
-def writable(schema: Schema) -> Schema:
+def writable(schema: Schema, hidden: frozenset[str] = frozenset()) -> Schema:
     """A schema from ``inlined`` without the properties that only the server sets (``readOnly``).
 
     One that has none of them is returned as it is.
+
+    Args:
+        schema: The schema.
+        hidden: Such properties, as the schemas say that hold for the same object.
     """
+    hidden |= _read_only(schema)
     result: Schema = {}
     for key, value in schema.items():
         if key in NESTED and isinstance(value, dict):
             result[key] = writable(value)
         elif key in NESTED_LISTS:
-            parts = [writable(part) for part in value]
-            result[key] = value if all(map(operator.is_, parts, value)) else parts
+            parts = [writable(part, hidden if key in _IN_PLACE else frozenset()) for part in value]
+            same = all(map(operator.is_, parts, value))
+            if same or key not in _CHOICES or all(part.keys() - ANNOTATIONS for part in parts):
+                result[key] = value if same else parts
         elif key in NESTED_MAPS:
-            kept = {name: writable(part) for name, part in value.items() if "readOnly" not in part}
+            kept = {
+                name: writable(part)
+                for name, part in value.items()
+                if "readOnly" not in part and not (key == "properties" and name in hidden)
+            }
             same = len(kept) == len(value) and all(kept[name] is value[name] for name in kept)
             result[key] = value if same else kept
+        elif key == "required" and not hidden.isdisjoint(value):
+            if needed := [name for name in value if name not in hidden]:
+                result[key] = needed
         else:
             result[key] = value
-    if all(result[key] is schema[key] for key in schema):
-        return schema
-    if "required" in schema:
-        before = schema.get("properties", {})
-        needed = [
-            name
-            for name in schema["required"]
-            if name not in before or name in result["properties"]
-        ]
-        result["required"] = needed
-        if not needed:
-            del result["required"]
-    return result
+    same = len(result) == len(schema) and all(result[key] is schema[key] for key in schema)
+    return schema if same else result
+
+
+def _read_only(schema: Schema) -> frozenset[str]:
+    """The properties that a schema, or what it is made of, says only the server sets."""
+    own = {name for name, part in schema.get("properties", {}).items() if "readOnly" in part}
+    return frozenset(own).union(*map(_read_only, schema.get("allOf", ())))
 
 
 def _lost(key: str, value: Any, kept: Schema) -> bool:
