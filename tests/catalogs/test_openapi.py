@@ -395,6 +395,14 @@ def test_a_closed_body_closes_the_arguments() -> None:
     assert tool.parameters == {"type": "object", "properties": {}, "additionalProperties": False}
 
 
+def test_what_is_told_in_words_names_the_arguments() -> None:
+    options = [{"required": ["id"]}, {"required": ["size[x]"]}]
+    operation = _body({"properties": {"id": {}, "size[x]": {}}, "anyOf": options})
+    parameters = _tool(operation, path="/o/{id}").parameters or {}
+    assert list(parameters["properties"]) == ["id", "body_id", "size_x"]
+    assert parameters["description"] == "Give at least one of: body_id; size_x."
+
+
 def test_what_a_body_says_of_its_properties_together_is_told_in_words() -> None:
     schema = {
         "type": "object",

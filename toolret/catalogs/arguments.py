@@ -74,14 +74,14 @@ class Body:
         content_type: The media type chosen.
         encoding: OpenAPI's ``encoding`` of the properties.
         closed: Whether it refuses other properties.
-        note: What else holds for its properties together, in words.
+        together: What else holds for its properties together: keywords, with properties by name.
     """
 
     arguments: tuple[Argument, ...] = ()
     content_type: str = ""
     encoding: dict[str, Any] = field(default_factory=dict)
     closed: bool = False
-    note: str = ""
+    together: dict[str, Any] = field(default_factory=dict)
 
 
 def read_parameters(
@@ -198,15 +198,15 @@ def body_arguments(
     if is_text and schema.get("type") != "string":
         schema = {"type": "string"}
         description = f"{description}\n\nWritten as {content_type}.".strip()
-    note = None if is_text else _flat_note(schema, schemas)
-    if note is None:
+    together = None if is_text else _together(schema, schemas)
+    if together is None:
         text = plain_text(description)
         whole = ({"description": text} if text else {}) | schema
         return Body((Argument("body", None, whole, required),), content_type, encoding)
     needed = schema.get("required", [])
     properties = schema.get("properties", {})
     if not properties and not needed:  # such as those that some documents give to a GET
-        return Body(closed=schema.get("additionalProperties") is False, note=note)
+        return Body(closed=schema.get("additionalProperties") is False, together=together)
     unknown: Schema = {name: {} for name in needed if name not in properties}
     return Body(
         arguments=tuple(
@@ -216,7 +216,7 @@ def body_arguments(
         content_type=content_type,
         encoding=encoding,
         closed=schema.get("additionalProperties") is False,
-        note=note,
+        together=together,
     )
 
 
@@ -241,8 +241,9 @@ def arguments_schema(
     for argument in arguments:
         named[_free_name(argument, named, taken)] = argument
     schema: Schema = {"type": "object"}
-    if body.note:
-        schema["description"] = body.note
+    if body.together:
+        names = {a.name: name for name, a in named.items() if a.location == "body"}
+        schema["description"] = _in_words(body.together, names)
     schema["properties"] = {name: argument.schema for name, argument in named.items()}
     if required := [name for name, argument in named.items() if argument.required]:
         schema["required"] = required
@@ -287,23 +288,33 @@ def annotated(schema: Schema, raw: dict[str, Any]) -> Schema:
     return schema | added
 
 
-def _flat_note(schema: Schema, schemas: Schemas) -> str | None:
-    """What a body says beyond its properties, in words; None if it must stay whole."""
+def _together(schema: Schema, schemas: Schemas) -> dict[str, Any] | None:
+    """What a body says beyond its properties; None if it must stay whole."""
     if schema.get("type", "object") not in ("object", ["object", "null"], ["null", "object"]):
         return None
     extra = schema.get("additionalProperties")
     if extra is not False and not (schema.get("properties") and extra in (None, True, {})):
         return None
-    notes: list[str] = []
+    together: dict[str, Any] = {}
     for key, value in schema.items():
         if key in ("anyOf", "oneOf") and all(_is_requirement(part) for part in value):
-            names = schemas.keys.name
-            options = [[argument_name(names(key)) for key in part["required"]] for part in value]
-            notes.append(choice(key, options))
+            together[key] = [[schemas.keys.name(k) for k in part["required"]] for part in value]
         elif key == "minProperties":
-            notes.append(f"Give at least {value} of the properties of the body.")
+            together[key] = value
         elif key not in _FLAT_BODY:
             return None
+    return together
+
+
+def _in_words(together: dict[str, Any], names: dict[str | None, str]) -> str:
+    """What holds for properties together, by the names of their arguments."""
+    notes = []
+    for key, value in together.items():
+        if key == "minProperties":
+            notes.append(f"Give at least {value} of the properties of the body.")
+        else:
+            options = [[names.get(name, argument_name(name)) for name in each] for each in value]
+            notes.append(choice(key, options))
     return " ".join(notes)
 
 
