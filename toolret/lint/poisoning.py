@@ -28,14 +28,24 @@ _JOINED_SCRIPTS = re.compile(r"[\u0590-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u
 _MAX_SHOWN = 60
 """Characters around a suspicious place that a finding shows."""
 
+_ORDERS = r"\b(instructions?|prompts?|rules|guidelines|guardrails)\b"
+_PRIVATE = (
+    "conversation|chat history|system prompt|credentials|secrets|private keys?|passwords"
+    "|environment variables"
+)
+_ADDRESS = r"(?:[\w+-]@\w|https?://|\b[\w-]+\.[a-z]{2,}\b)"
+"""Marks of a command beside those that plain descriptions have as well: rules may be a product's,
+and a conversation a helpdesk's."""
+
 _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (what, re.compile(pattern, re.IGNORECASE))
     for what, pattern in (
         (
             "it tells the model to disregard its instructions",
-            r"\b(ignore|disregard|forget|override|bypass)\b[^.]{0,20}"
-            r"\b(previous|prior|above|earlier|preceding|system|safety|other|all)\b[^.]{0,20}"
-            r"\b(instructions?|prompts?|rules|guidelines|guardrails)\b",
+            r"\b(ignore|disregard|forget|override|bypass)\b[^.]{0,20}(?:"
+            r"\b(previous|prior|above|earlier|preceding|system|safety)\b[^.]{0,20}"
+            rf"{_ORDERS}|\b(your|these)\s+((own|other|original)\s+)?{_ORDERS}"
+            r"|\b(all|other)\s+((of|the|those|other)\s+){0,3}(instructions|prompts)\b)",
         ),
         (
             "it tells the model to keep something from the user",
@@ -47,8 +57,12 @@ _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (
             "it tells the model what to do before or instead of other calls",
             r"\b(before|prior to|when|after|instead of|whenever)\s+(\w+\s+){0,2}"
-            r"(using|calling|invoking|running|executing)\s+(\w+\s+){0,2}(tools?|functions?)\b"
-            r"[^.]{0,60}\b(you must|always|first|read|send|call|fetch|include|pass)\b",
+            r"(using|calling|invoking|running|executing)\s+(?:"
+            r"(\w+\s+)?(any|all|each|every|another|other)\s+(\w+\s+){0,2}(tools?|functions?)\b"
+            r"[^.]{0,60}\b(you must|always|first|read|send|call|fetch|include|pass)\b"
+            r"|(\w+\s+){0,2}(tools?|functions?)\b[^.]{0,60}\b(you must|always)\b[^.]{0,20}"
+            r"\b(read|send|fetch|include|pass|forward)\b[^.]{0,40}"
+            rf"\b(files?|contents?|messages|history|{_PRIVATE})\b)",
         ),
         (
             "it speaks as if it were the system or the user",
@@ -63,9 +77,11 @@ _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         (
             "it tells the model to send data elsewhere",
-            r"\b(send|post|forward|upload|exfiltrate|transmit|leak|bcc)\b[^.]{0,60}"
-            r"\b(conversation|chat history|system prompt|credentials|secrets|private keys?"
-            r"|passwords|environment variables)\b[^.]{0,60}\b(to|at)\b",
+            rf"\b(exfiltrate|leak)\b[^.]{{0,60}}\b({_PRIVATE})\b"
+            r"|\b(send|post|forward|upload|transmit|bcc)\b(?:"
+            rf"[^.]{{0,60}}\b({_PRIVATE})\b[^.]{{0,60}}\b(to|at)\b[^.@]{{0,60}}?{_ADDRESS}"
+            rf"|[^.]{{0,40}}\b(this|our|full|entire|whole|complete)\s+({_PRIVATE})\b[^.]{{0,60}}"
+            r"\b(to|at)\b)",
         ),
     )
 )
