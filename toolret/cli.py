@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="CATALOG",
         type=Path,
-        help="a file or folder; NAME=CATALOG gives its tools a namespace",
+        help="a file or folder; NAME=CATALOG gives a namespace to tools whose rows name none",
     )
     index.add_argument("--demos", nargs="+", metavar="PATH", type=Path, default=[])
     index.add_argument(

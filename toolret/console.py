@@ -53,7 +53,7 @@ def positive(text: str) -> int:
 
 
 def load_catalogs(given: Sequence[Path]) -> Catalog:
-    """The tools of ``CATALOG`` and ``NAME=CATALOG`` arguments; a name is their namespace.
+    """The tools of ``CATALOG`` and ``NAME=CATALOG`` arguments; a name is their ``namespace``.
 
     Raises:
         CatalogError: If something cannot be used, or one id stands for two different tools.

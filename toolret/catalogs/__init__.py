@@ -103,7 +103,8 @@ def load_tools(
             values in memory, alone or in lists. Paths do not stand in lists, for a list may come
             from anywhere, and must not have files read.
         namespace: What the tools belong to, instead of what an OpenAPI document's title or the
-            name of an MCP dump's file says, and for what says nothing.
+            name of an MCP dump's file says, and for what says nothing. The ids and namespaces
+            that rows have, and OpenAI's namespaces, stay.
         sources: Asked first: a ``Source``, or a function that takes a ``Document`` and gives its
             tools, or None if it does not know it.
 
