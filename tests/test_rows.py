@@ -244,6 +244,26 @@ def test_requests_keep_their_labels_and_ignore_other_fields(tmp_path: Path) -> N
     assert load_requests(path) == [LabelledRequest("1", "x", ("b", "a")), LabelledRequest("2", "y")]
 
 
+def test_what_the_user_said_last_may_be_in_parts(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}]
+    messages = [{"role": "user", "content": parts}, {"role": "assistant", "content": "hello"}]
+    path = _write(tmp_path / "q.jsonl", {"id": "1", "messages": messages, "tools": []})
+    (request,) = load_requests(path)
+    assert (request.text, request.messages) == ("a\nb", tuple(messages))
+
+
+def test_a_text_that_is_not_what_was_said_last_is_an_error(tmp_path: Path) -> None:
+    row = {"id": "1", "messages": [{"role": "user", "content": "a"}], "tools": []}
+    (request,) = load_requests(_write(tmp_path / "q.jsonl", {**row, "text": "a"}))
+    assert request.text == "a"
+    with pytest.raises(DemoError) as caught:
+        load_requests(_write(tmp_path / "r.jsonl", {**row, "text": "b"}))
+    assert str(caught.value) == (
+        f"{tmp_path / 'r.jsonl'}: line 1: the request has a `text` that its `messages` do not end "
+        "with: leave the `text` out"
+    )
+
+
 def test_a_request_without_labels_is_an_error(tmp_path: Path) -> None:
     path = _write(tmp_path / "q.jsonl", {"id": "1", "text": "x"})
     with pytest.raises(DemoError) as caught:

@@ -242,7 +242,14 @@ def _request_from_row(row: JsonObject, *, file: str | Path, place: str) -> Label
     known = _validated(_RequestRow, row, error=DemoError, file=file, place=place)
     tools = tuple(dict.fromkeys(known.tools))
     messages = tuple(known.messages)
-    text = known.text or _said_last(messages)
+    said = _said_last(messages)
+    text = known.text or said
+    if messages and text != said:
+        raise DemoError(
+            "the request has a `text` that its `messages` do not end with: leave the `text` out",
+            file=file,
+            place=place,
+        )
     if not text:
         raise DemoError(
             "the request has neither a `text` nor `messages` with the text of a user",
@@ -253,8 +260,17 @@ def _request_from_row(row: JsonObject, *, file: str | Path, place: str) -> Label
 
 
 def _said_last(messages: Sequence[Message]) -> str:
-    said = (m.get("content") for m in reversed(messages) if m.get("role") == "user")
-    return next((text for text in said if isinstance(text, str) and text.strip()), "")
+    said = (_text(m.get("content")) for m in reversed(messages) if m.get("role") == "user")
+    return next((text for text in said if text.strip()), "")
+
+
+def _text(content: Any) -> str:
+    """The text of a message's content, which may be in parts; images and the like have none."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else ()
+    texts = (part.get("text") for part in parts if isinstance(part, Mapping))
+    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def _validated(
