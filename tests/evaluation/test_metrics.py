@@ -4,7 +4,9 @@ import json
 from math import log2
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ir_measures import read_trec_run
 
 from tests.conftest import tool
 from toolret.errors import DemoError
@@ -43,9 +45,20 @@ def test_no_answerable_request_gives_no_metric() -> None:
 def test_trec_lines_keep_the_order_and_quote_ids() -> None:
     hits = (Hit(tool("a b"), 0.5), Hit(tool("c"), 0.75))
     assert list(trec_lines({"q 1": hits})) == [
-        "q%201 Q0 a%20b 1 0.500000 toolret",
-        "q%201 Q0 c 2 0.500000 toolret",
+        "q%201 Q0 a%20b 1 0.5 toolret",
+        "q%201 Q0 c 2 0.49999997 toolret",
     ]
+
+
+def test_a_trec_run_has_no_ties_for_other_tools_to_break() -> None:
+    ids = ["a", "z", "m", "b", "y", "c"]
+    scores = [0.0, 0.3, 4e-7, 0.1 + 0.2, 1 - 1e-12, 1.0]
+    hits = tuple(Hit(tool(id_), score) for id_, score in zip(ids, scores, strict=True))
+    for ranked in (hits, hits[::-1]):
+        run = read_trec_run("\n".join(trec_lines({"q": ranked})))  # type: ignore[no-untyped-call]
+        read = sorted(run, key=lambda line: np.float32(line.score), reverse=True)
+        assert [line.doc_id for line in read] == [hit.tool.id for hit in ranked]
+        assert len({np.float32(line.score) for line in read}) == len(ids)
 
 
 @pytest.fixture

@@ -6,26 +6,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+import numpy as np
+
 from toolret.errors import ToolretError
 from toolret.types import Hit
 
 __all__ = ["read_trec", "trec_lines"]
 
 _SYSTEM = "toolret"
+_LEAST = np.float32("-inf")
 
 
 def trec_lines(runs: Mapping[str, Sequence[Hit]]) -> Iterator[str]:
     """Lines ``qid Q0 tool_id rank score toolret``, ranks from 1, ids URL-quoted.
 
-    TREC's tools sort by score and not by rank, so scores that the ranking did not keep in order
-    (a tool that was put first for its exact name) are lowered to the one before.
+    TREC's tools sort by score and not by rank, and ties by id. So scores that the ranking did not
+    keep in order (a tool that was put first for its exact name) are lowered to just below the one
+    before, in single precision, with which ``trec_eval`` reads them.
     """
     for request_id, hits in runs.items():
-        ceiling = float("inf")
+        score = np.float32("inf")
         for rank, hit in enumerate(hits, start=1):
-            ceiling = min(ceiling, hit.score)
+            score = min(np.float32(hit.score), np.nextafter(score, _LEAST))
             tool = quote(hit.tool.id, safe="")
-            yield f"{quote(request_id, safe='')} Q0 {tool} {rank} {ceiling:.6f} {_SYSTEM}"
+            yield f"{quote(request_id, safe='')} Q0 {tool} {rank} {score:.9g} {_SYSTEM}"
 
 
 def read_trec(path: Path) -> dict[str, list[str]]:
