@@ -11,6 +11,7 @@ from ir_measures import read_trec_run
 from tests.conftest import tool
 from toolret.errors import DemoError
 from toolret.evaluation.metrics import completeness, evaluate, mean
+from toolret.evaluation.reports import report_lines
 from toolret.evaluation.runs import run
 from toolret.evaluation.trec import trec_lines
 from toolret.index import ToolIndex
@@ -95,6 +96,19 @@ def test_a_run_reports_metrics_counts_and_times(retriever: ToolRetriever) -> Non
     strict = run(retriever, requests)
     assert strict.counts["unanswerable_without_tool"] == 1
     assert strict.metrics["COMP@10"] == 0
+
+
+def test_a_request_whose_tools_fit_no_prompt_is_measured_and_counted(
+    retriever: ToolRetriever,
+) -> None:
+    small = ToolRetriever(retriever.index, token_budget=3)
+    requests = [LabelledRequest("q1", "refund the payment", ("refund_payment",))]
+    report, wanted = run(small, requests), run(retriever, requests)
+    assert report.metrics == wanted.metrics
+    assert (report.counts["over_budget"], wanted.counts["over_budget"]) == (1, 0)
+    assert report.tokens["most"] == 0
+    line = "no prompt: 1 requests, none of whose tools fits the budget"
+    assert (line in report_lines(report), line in report_lines(wanted)) == (True, False)
 
 
 def test_a_request_that_names_an_unknown_tool_is_refused(retriever: ToolRetriever) -> None:

@@ -116,6 +116,8 @@ def report_lines(report: Report, against: Mapping[str, Comparison] | None = None
     about = "" if report.tokens["exact"] else "at most "
     mean, most = report.tokens["mean"], report.tokens["most"]
     yield f"prompt: {about}{mean:.0f} tokens in the mean, the longest {most:.0f}"
+    if counts["over_budget"]:
+        yield f"no prompt: {counts['over_budget']} requests, none of whose tools fits the budget"
     for stage, times in report.seconds.items():
         yield f"{stage:8}{1000 * times['p50']:8.1f} ms  (p95 {1000 * times['p95']:.1f} ms)"
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from toolret.errors import DemoError
+from toolret.errors import BudgetError, DemoError
 from toolret.evaluation.metrics import evaluate, mean
 from toolret.evaluation.statistics import Comparison, compare, confidence_interval
 from toolret.evaluation.thresholds import (
@@ -22,6 +23,7 @@ from toolret.evaluation.thresholds import (
 from toolret.queries import Usage
 from toolret.retriever import ToolRetriever
 from toolret.rows import LabelledRequest
+from toolret.selection import Selection
 from toolret.types import Hit
 
 __all__ = ["Report", "run"]
@@ -43,7 +45,8 @@ class Report:
         by_score: What comes of giving only tools whose score reaches a threshold.
         by_need: What comes of giving tools only to requests whose need reaches a threshold.
         counts: Tools, demonstrations, requests, and how many were answered with no tool, of
-            those that have a right tool and of those that have none.
+            those that have a right tool and of those that have none; and how many got no prompt,
+            as none of their tools fits the budget.
         tokens: Of the planned prompts: mean and largest, and whether they were counted exactly.
         seconds: By stage and for all stages, at the median and the 95th percentile.
         runs: Ranked hits by request id; none for a request that was answered with no tool.
@@ -134,15 +137,17 @@ def run(
     tokens = []
     needs: dict[str, float] = {}
     usages: list[Usage] = []
-    failed = 0
+    failed = over_budget = 0
     for done, request in enumerate(requests, start=1):
-        selection = retriever.select(request.messages or request.text, depth=k)
+        selection, fits = _selected(retriever, request, k)
         usages.append(selection.usage)
         failed += bool(selection.note)
         if selection.tools or keep_all:
             runs[request.id] = selection.ranked[:k]
         needs[request.id] = selection.need
-        tokens.append(selection.tokens)
+        if fits:
+            tokens.append(selection.tokens)
+        over_budget += not fits
         for stage, taken in selection.seconds.items():
             seconds.setdefault(stage, []).append(taken)
         seconds.setdefault("all", []).append(sum(selection.seconds.values()))
@@ -173,10 +178,11 @@ def run(
             "unanswerable": len(gold) - len(needing),
             "unanswerable_without_tool": len(gold.keys() - needing - runs.keys()),
             "seen": len(seen),
+            "over_budget": over_budget,
         },
         tokens={
-            "mean": float(np.mean(tokens)),
-            "most": max(tokens),
+            "mean": float(np.mean(tokens or [0])),
+            "most": max(tokens, default=0),
             "exact": retriever.counter.exact,
         },
         seconds={
@@ -186,6 +192,15 @@ def run(
         runs=runs,
         llm=_llm(usages, failed),
     )
+
+
+def _selected(retriever: ToolRetriever, request: LabelledRequest, k: int) -> tuple[Selection, bool]:
+    """What is selected for a request, and whether any of it fits the budget."""
+    asked = request.messages or request.text
+    try:
+        return retriever.select(asked, depth=k), True
+    except BudgetError:  # tools are ranked all the same
+        return retriever.select(asked, depth=k, token_budget=sys.maxsize), False
 
 
 def _llm(usages: Sequence[Usage], failed: int) -> dict[str, str | int | None]:
