@@ -196,6 +196,37 @@ def test_schemas_that_are_refused_or_at_odds_with_themselves(
     assert (check, place, problem) in _found(_tool("a", parameters=parameters))
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"allOf": [{"properties": {"a": {}}}]},
+        {"anyOf": [{"properties": {"a": {}}}, {"oneOf": [{"properties": {"b": {}}}]}]},
+        {"$ref": "#/$defs/x~1y"},
+        {"$ref": "#anchor"},
+        {"patternProperties": {"a": {}}},
+    ],
+)
+def test_what_a_part_of_a_schema_declares_is_declared(more: dict[str, Any]) -> None:
+    part = {"type": "object", "description": "x", "required": ["a"], **more}
+    schema = {"properties": {"p": part}, "$defs": {"x/y": {"properties": {"a": {}}}}}
+    assert _found(_tool("a", parameters=schema)) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "place"),
+    [
+        ({"type": ["object", "null"], "required": ["a"]}, "/properties/p/required"),
+        ({"items": {"required": ["a"], "allOf": [{}]}}, "/properties/p/items/required"),
+        ({"items": {"items": {"required": ["a"], "$ref": "#"}}}, "/properties/p/items/items/required"),
+    ],
+)
+def test_what_nothing_declares_is_found_at_any_depth(part: dict[str, Any], place: str) -> None:
+    schema = {"properties": {"p": {"description": "x", **part}}}
+    assert _found(_tool("a", parameters=schema)) == [
+        ("schema-defect", place, "'a' is required and not declared")
+    ]
+
+
 def test_schemas_that_refer_to_themselves_without_end_are_read() -> None:
     loop = {"description": "x", "$ref": "#", "default": 5}
     schema = {"properties": {"a": loop}, "$ref": "#", "$dynamicRef": "#"}

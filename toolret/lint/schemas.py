@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator
 
@@ -63,7 +64,7 @@ def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
             # That the type lacks is no matter for its owner.
             for pointer, problem in openai_problems({"type": "object", **tool.parameters}):
                 yield Finding("rewritten-schema", here, problem, pointer)
-            for pointer, problem in _at_odds(tool.parameters):
+            for pointer, problem in _at_odds(tool.parameters, tool.parameters):
                 yield Finding("schema-defect", here, problem, pointer)
 
 
@@ -80,25 +81,54 @@ def _held(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
 
 
-def _at_odds(schema: Mapping[str, Any], pointer: str = "") -> Iterator[Problem]:
-    """Required arguments that are not declared, and defaults that are refused."""
-    properties = schema.get("properties", {})
-    for name in schema.get("required", []):
-        if name not in properties:
-            yield below(pointer, "required"), f"{name!r} is required and not declared"
-    for name, part in properties.items():
-        if not isinstance(part, Mapping):
+def _at_odds(schema: Any, root: Mapping[str, Any], pointer: str = "") -> Iterator[Problem]:
+    """Required arguments that are not declared, and defaults and choices that are refused."""
+    if not isinstance(schema, Mapping):
+        return
+    parts = list(_of_one_value(schema, root))
+    if not any("patternProperties" in part for part in parts):
+        declared = {name for part in parts for name in part.get("properties", ())}
+        for name in schema.get("required", ()):
+            if name not in declared:
+                yield below(pointer, "required"), f"{name!r} is required and not declared"
+    # Null as a default only says that there is none.
+    if schema.get("default") is not None and not _accepts(schema, schema["default"]):
+        yield pointer, f"its default {schema['default']!r} is not a value that it accepts"
+    for value in schema.get("enum", ()):
+        if "type" in schema and not _accepts({"type": schema["type"]}, value):
+            yield pointer, f"its choice {value!r} is not of type {schema['type']!r}"
+            break
+    for name, part in schema.get("properties", {}).items():
+        yield from _at_odds(part, root, below(pointer, "properties", name))
+    yield from _at_odds(schema.get("items"), root, below(pointer, "items"))
+
+
+def _of_one_value(
+    schema: Mapping[str, Any], root: Mapping[str, Any]
+) -> Iterator[Mapping[str, Any]]:
+    """A schema and all that say something of the same value, each once."""
+    waiting: list[Any] = [schema]
+    seen: set[int] = set()
+    while waiting:
+        part = waiting.pop()
+        if not isinstance(part, Mapping) or id(part) in seen:
             continue
-        here = below(pointer, "properties", name)
-        # Null as a default only says that there is none.
-        if part.get("default") is not None and not _accepts(part, part["default"]):
-            yield here, f"its default {part['default']!r} is not a value that it accepts"
-        for value in part.get("enum", ()):
-            if "type" in part and not _accepts({"type": part["type"]}, value):
-                yield here, f"its choice {value!r} is not of type {part['type']!r}"
-                break
-        if part.get("type") == "object":
-            yield from _at_odds(part, here)
+        seen.add(id(part))
+        yield part
+        for keyword in ("allOf", "anyOf", "oneOf"):
+            waiting += part.get(keyword, ())
+        if isinstance(reference := part.get("$ref"), str):
+            waiting.append(_target(reference, root))
+
+
+def _target(reference: str, root: Mapping[str, Any]) -> Any:
+    """What a JSON pointer leads to; what is not found may be anything."""
+    start, *names = unquote(reference).split("/")
+    target: Any = root if start == "#" else None
+    for name in names:
+        key = name.replace("~1", "/").replace("~0", "~")
+        target = target.get(key) if isinstance(target, Mapping) else None
+    return {"patternProperties": {}} if target is None else target
 
 
 def _accepts(schema: Mapping[str, Any], value: Any) -> bool:
