@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import pairwise
@@ -25,6 +26,9 @@ they are alike themselves."""
 
 _MAX_NAMES = 4
 """Tools and words that a finding names."""
+
+_ACRONYMS = re.compile(r"([A-Z]{2,})s(?![a-z])")
+"""Acronyms in the plural, such as ``IDs``."""
 
 Words = tuple[str, ...]
 
@@ -56,10 +60,11 @@ def alike_descriptions(tools: Sequence[Tool]) -> Iterator[Finding]:
 
 def alike_names(tools: Sequence[Tool]) -> Iterator[Finding]:
     """Names of one namespace that differ only in case, in separators or in a plural."""
+    split = [_name_words(tool.name) for tool in tools]
+    known = {word for parts in split for word in parts}
     groups: defaultdict[tuple[str, Words], list[Tool]] = defaultdict(list)
-    for tool in tools:
-        parts = split_identifier(tool.name).casefold().split()
-        groups[tool.namespace, tuple(map(_singular, parts))].append(tool)
+    for tool, parts in zip(tools, split, strict=True):
+        groups[tool.namespace, tuple(_singular(word, known) for word in parts)].append(tool)
     for group in groups.values():
         names = list(dict.fromkeys(tool.name for tool in group))
         if len(names) > 1:
@@ -141,15 +146,24 @@ def _difference(first: Words, other: Words) -> str:
     return "; ".join(parts[:_MAX_NAMES]) + ("; ..." if len(parts) > _MAX_NAMES else "")
 
 
-def _singular(word: str) -> str:
-    """A word without the ending of an English plural."""
-    if word.endswith("ies") and len(word) > 4:
-        return f"{word[:-3]}y"
-    if word.endswith(("ches", "shes", "sses", "xes", "zes")):
-        return word[:-2]
-    if word.endswith("s") and not word.endswith(("ss", "us", "is")) and len(word) > 3:
-        return word[:-1]
-    return word
+def _name_words(name: str) -> list[str]:
+    """The words of a name, in small letters; acronyms without the ending of a plural."""
+    return split_identifier(_ACRONYMS.sub(r"\1", name)).casefold().split()
+
+
+def _singular(word: str, known: Container[str]) -> str:
+    """The known word of which this one is an English plural; itself if there is none."""
+    return next((one for one in _singulars(word) if len(one) > 1 and one in known), word)
+
+
+def _singulars(word: str) -> Iterator[str]:
+    """What a word may be a plural of: ``caches`` of ``cache`` or of ``cach``."""
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        yield word[:-1]
+    if word.endswith(("ches", "oes", "shes", "ses", "xes", "zes")):
+        yield word[:-2]
+    if word.endswith("ies"):
+        yield f"{word[:-3]}y"
 
 
 def _listed(names: Sequence[str]) -> str:
