@@ -395,6 +395,15 @@ def test_a_closed_body_closes_the_arguments() -> None:
     assert tool.parameters == {"type": "object", "properties": {}, "additionalProperties": False}
 
 
+@pytest.mark.parametrize(
+    "demand", [{"required": ["unit price"]}, {"dependentRequired": {"a": ["unit price"]}}]
+)
+def test_what_is_demanded_and_not_declared_keeps_its_name(demand: dict[str, Any]) -> None:
+    line = {"type": "object", "properties": {"a": {}}, **demand}
+    tool = _tool(_body({"properties": {"line": line}}))
+    assert tool.metadata["keys"] == {"unit_price_ddf02b": "unit price"}
+
+
 def test_what_is_told_in_words_names_the_arguments() -> None:
     options = [{"required": ["id"]}, {"required": ["size[x]"]}]
     operation = _body({"properties": {"id": {}, "size[x]": {}}, "anyOf": options})

@@ -66,16 +66,21 @@ class PropertyKeys:
         """The keys in a schema that stand for another name, and that name."""
         if not self._names:
             return {}
-        return {key: self._names[key] for key in _properties(schema) if key in self._names}
+        return {key: self._names[key] for key in _named(schema) if key in self._names}
 
 
-def _properties(schema: Any) -> Iterator[str]:
+def _named(schema: Any) -> Iterator[str]:
+    """The properties that a schema names: declares, or demands without declaring them."""
     waiting = [schema]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
-            properties = value.get("properties")
-            yield from properties if isinstance(properties, dict) else ()
+            demands = value.get("dependentRequired")
+            lists = [value.get("properties"), value.get("required"), demands]
+            lists += demands.values() if isinstance(demands, dict) else ()
+            for names in lists:
+                if isinstance(names, dict | list):
+                    yield from (name for name in names if isinstance(name, str))
             waiting += value.values()
         elif isinstance(value, list):
             waiting += value
