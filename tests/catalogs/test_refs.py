@@ -277,3 +277,34 @@ def test_a_place_names_what_stands_there() -> None:
     assert (place.name, Place("a/api.yaml").name) == ("0", "api.yaml")
     problem: Any = place.wrong("an array", {"b": 1})
     assert str(problem) == "a/api.yaml: /paths/~1a~0b/0: expected an array, found {'b': 1}"
+
+
+def _references(files: dict[str, str], folder: Path) -> tuple[References, Place]:
+    (_written(folder, files) / "api.json").touch()
+    file = str(folder / "api.json")
+    return References(Document(json.loads(files["api.json"]), file)), Place(file)
+
+
+def test_a_reference_leads_through_others(tmp_path: Path) -> None:
+    content = {
+        "a": {"$ref": "#/b~1c"},
+        "b/c": {"$ref": "more.json#/d"},
+        "list": {"x": [{"$ref": "#/a"}]},
+    }
+    files = {"api.json": json.dumps(content), "more.json": '{"d": {"e": [1, {"f": 2}]}}'}
+    refs, place = _references(files, tmp_path)
+    more = str(tmp_path / "more.json")
+    assert refs.lookup("#/a/e/1/f", place) == (2, Place(more, "/d/e/1/f"))
+    assert refs.lookup("#/list/x/0/e/0", place) == (1, Place(more, "/d/e/0"))
+    for nowhere in ("#/a/e/2", "#/a/e/01", "#/a/x", f"#/a/e/{'9' * 5_000}", "#/a/e/1/f/g"):
+        with pytest.raises(CatalogError, match="leads nowhere"):
+            refs.lookup(nowhere, place)
+
+
+def test_a_reference_through_itself_is_refused(tmp_path: Path) -> None:
+    content: dict[str, Any] = {f"a{i}": {"$ref": f"#/a{i + 1}/x"} for i in range(2_000)}
+    content["self"] = {"$ref": "#/self/x"}
+    refs, place = _references({"api.json": json.dumps(content)}, tmp_path)
+    for ref in ("#/self/x", "#/a0/x"):
+        with pytest.raises(CatalogError, match="leads to itself, or through too many"):
+            refs.lookup(ref, place)

@@ -14,9 +14,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from referencing import Registry, Resource
-from referencing.exceptions import Unresolvable
-
 from toolret.catalogs.documents import read_document
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
@@ -24,8 +21,8 @@ from toolret.jsonlines import below, shown
 
 __all__ = ["Place", "References", "referenced_files"]
 
-_NO_RESOLVER = Registry[Any]().resolver()
-"""Pointers into plain JSON need none; asked for another document, it refuses."""
+_MAX_THROUGH = 32
+"""References that one may lead through, each to a part of what the next stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +92,9 @@ class References:
         self.root = Place(document.file)
         self._folder = _folder(document)
         self._files = {_real(Path(document.file)): document.file}
-        self._contents = {document.file: Resource.opaque(document.content)}
+        self._contents = {document.file: document.content}
         self._found: dict[tuple[str, str], tuple[Any, Place]] = {}
+        self._sought: set[tuple[str, str]] = set()
 
     def lookup(self, ref: str, place: Place) -> tuple[Any, Place]:
         """What a reference leads to.
@@ -113,7 +111,13 @@ class References:
         """
         key = (place.file, ref)
         if key not in self._found:
-            self._found[key] = self._resolved(ref, place / "$ref")
+            if key in self._sought or len(self._sought) == _MAX_THROUGH:
+                raise (place / "$ref").error(f"$ref {ref!r} leads to itself, or through too many")
+            self._sought.add(key)
+            try:
+                self._found[key] = self._resolved(ref, place / "$ref")
+            finally:
+                self._sought.remove(key)
         return self._found[key]
 
     def follow(self, value: Any, place: Place) -> tuple[dict[str, Any], Place]:
@@ -146,11 +150,19 @@ class References:
             pointer = ""
         if pointer and not pointer.startswith("/"):
             raise place.error(f"$ref {ref!r} leads nowhere: write it as a path, such as '#/a/b'")
-        try:
-            value = self._contents[file].pointer(pointer, _NO_RESOLVER).contents
-        except (Unresolvable, ValueError, TypeError) as exc:
-            raise place.error(f"$ref {ref!r} leads nowhere") from exc
-        return value, Place(file, unquote(pointer))
+        value, there = self._contents[file], Place(file)
+        for name in unquote(pointer).split("/")[1:]:
+            key = name.replace("~1", "/").replace("~0", "~")
+            if isinstance(value, dict) and key not in value and "$ref" in value:
+                value, there = self.follow(value, there)
+            if isinstance(value, list) and key in map(str, range(len(value))):
+                value = value[int(key)]
+            elif isinstance(value, dict) and key in value:
+                value = value[key]
+            else:
+                raise place.error(f"$ref {ref!r} leads nowhere")
+            there /= key
+        return value, there
 
     def _file(self, path: str, ref: str, place: Place) -> str:
         """The file that the path of a reference leads to, read."""
@@ -176,7 +188,7 @@ class References:
             file = str(self._folder / real.relative_to(folder))
             if not real.is_file():  # a pipe or device would never end
                 raise place.error(f"$ref {ref!r} leads nowhere: there is no file {file!r}")
-            self._contents[file] = Resource.opaque(read_document(file).content)
+            self._contents[file] = read_document(file).content
             self._files[real] = file
         return self._files[real]
 
