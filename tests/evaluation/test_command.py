@@ -166,6 +166,34 @@ def test_figures_over_more_tools_than_are_ranked_are_left_out(
     assert "X is not measured; measured are COMP@1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--require", "MRR=50", "-k", "3"], "MRR looks at 10 tools, and -k 3 ranks only 3"),
+        (["--require", "AUROC=50"], "AUROC needs requests that have no right tool, too"),
+    ],
+)
+def test_what_no_run_can_measure_is_said_before_the_run(
+    command: list[str],
+    options: list[str],
+    problem: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("toolret.evaluation.command._measured", lambda *_: pytest.fail("it ran"))
+    assert main([*command, *options]) == 1
+    assert problem in capsys.readouterr().err
+
+
+def test_figures_of_right_tools_need_requests_that_have_them(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"id": "q", "text": "sing a song", "tools": []}
+    (tmp_path / "queries.jsonl").write_text(json.dumps(row) + "\n")
+    assert main([*command, "--require", "R@5=50"]) == 1
+    assert "--require R@5 needs requests that have a right tool" in capsys.readouterr().err
+
+
 def test_rows_without_a_word_of_the_user_are_refused(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

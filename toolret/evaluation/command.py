@@ -110,6 +110,7 @@ def _eval(options: argparse.Namespace) -> None:
     requests = load_requests(*options.queries)
     generator = _generator(options)
     gold = {request.id: request.tools for request in requests}
+    _check_labels(options.require, gold)
     other = _other_run(options.against, gold) if options.against else None
     with tempfile.TemporaryDirectory() as scratch:
         index = _measured(options, tools, demos, Path(scratch))
@@ -140,6 +141,14 @@ def _check_depths(requirements: Sequence[Requirement], k: int) -> None:
                 f"--require {wanted.metric} looks at {wanted.depth} tools, and -k {k} ranks only "
                 f"{k}: give a greater -k"
             )
+
+
+def _check_labels(requirements: Sequence[Requirement], gold: Mapping[str, Sequence[str]]) -> None:
+    for wanted in requirements:
+        if not any(gold.values()):
+            raise InputError(f"--require {wanted.metric} needs requests that have a right tool")
+        if wanted.metric == "AUROC" and all(gold.values()):
+            raise InputError("--require AUROC needs requests that have no right tool, too")
 
 
 def _other_run(path: Path, gold: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

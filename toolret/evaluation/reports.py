@@ -33,8 +33,8 @@ class Requirement:
 
     @property
     def depth(self) -> int:
-        """How many ranked tools it looks at; 0 if that is not said."""
-        return int(self.metric.partition("@")[2] or 0)
+        """How many ranked tools it looks at; 0 if it looks at none."""
+        return DEPTHS[-1] if self.metric == "MRR" else int(self.metric.partition("@")[2] or 0)
 
 
 def parse_requirement(text: str) -> Requirement:
