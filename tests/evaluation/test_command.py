@@ -194,6 +194,19 @@ def test_figures_of_right_tools_need_requests_that_have_them(
     assert "--require R@5 needs requests that have a right tool" in capsys.readouterr().err
 
 
+def test_files_are_written_though_nobody_reads_what_is_printed(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("builtins.print", closed)
+    monkeypatch.setattr("os.dup2", lambda *_: None)
+    trec, out = tmp_path / "run.trec", tmp_path / "out.json"
+    assert main([*command, "--run", str(trec), "--json", str(out)]) == 1
+    assert (trec.read_text()[:5], "metrics" in out.read_text()) == ("q1 Q0", True)
+
+
 def test_rows_without_a_word_of_the_user_are_refused(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -123,12 +123,14 @@ def _eval(options: argparse.Namespace) -> None:
                 keep_all=options.keep_all,
                 progress=show,
             )
-    for line in report_lines(report, report.against(gold, other) if other else None):
-        print(line)
-    if options.run:
-        write(options.run, "".join(f"{line}\n" for line in trec_lines(report.runs)))
-    if options.json:
-        write(options.json, json.dumps(report.to_json(), indent=2) + "\n")
+    lines = list(report_lines(report, report.against(gold, other) if other else None))
+    try:  # before anything is printed, for who reads that may not read on
+        if options.run:
+            write(options.run, "".join(f"{line}\n" for line in trec_lines(report.runs)))
+        if options.json:
+            write(options.json, json.dumps(report.to_json(), indent=2) + "\n")
+    finally:
+        print("\n".join(lines))
     problems = missed(report, options.require)
     if problems:
         raise ToolretError("the requirements are not met: " + "; ".join(problems))
