@@ -222,9 +222,12 @@ def test_eval_measures_and_writes(
     assert "+0.0 against the other run [+0.0, +0.0], p = 1.000" in capsys.readouterr().out
     assert main([*command, "--demos", files["demos"], "--require", "N@1=100", "AUROC=100"]) == 0
     unlike = tmp_path / "unlike.trec"
-    unlike.write_text("q1 Q0 billing.refund 1 0.5 x\n")
+    unlike.write_text("\ufeffq1 Q0 billing.refund 1 0.5 x\n\n", "utf-8")
     assert main([*command, "--against", str(unlike)]) == 0
-    assert "the run has no tools for 1 of 2 requests" in capsys.readouterr().err
+    assert "the run has no tools" not in capsys.readouterr().err  # of q2 it is right
+    unlike.write_text("q2 Q0 billing.refund 1 0.5 x\n")
+    assert main([*command, "--against", str(unlike)]) == 0
+    assert "no tools for 1 of the 1 requests that need some" in capsys.readouterr().err
     unlike.write_text("other Q0 orders.cancel 1 0.5 x\n")
     assert main([*command, "--against", str(unlike)]) == 1
     assert "the run has none of the requests of --queries" in capsys.readouterr().err

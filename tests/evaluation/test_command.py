@@ -194,6 +194,14 @@ def test_figures_of_right_tools_need_requests_that_have_them(
     assert "--require R@5 needs requests that have a right tool" in capsys.readouterr().err
 
 
+def test_two_outputs_in_one_file_are_refused(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = ["--run", str(tmp_path / "out"), "--json", f"{tmp_path}/./out"]
+    assert main([*command, *outputs]) == 1
+    assert "--run, --json and --record name one file" in capsys.readouterr().err
+
+
 def test_files_are_written_though_nobody_reads_what_is_printed(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,9 +101,7 @@ def _eval(options: argparse.Namespace) -> None:
         raise InputError("nothing to measure: give --tools, or --index with an index")
     if options.demos and not options.tools:
         raise InputError("--demos goes with --tools: without them, an index is measured as it is")
-    for target in (options.run, options.json, options.record):
-        if target:
-            check_target(target)
+    _check_targets([path for path in (options.run, options.json, options.record) if path])
     _check_depths(options.require, options.k)
     tools = load_catalogs(options.tools)
     demos = load_demos(*options.demos)
@@ -136,6 +134,13 @@ def _eval(options: argparse.Namespace) -> None:
         raise ToolretError("the requirements are not met: " + "; ".join(problems))
 
 
+def _check_targets(targets: Sequence[Path]) -> None:
+    for target in targets:
+        check_target(target)
+    if len({os.path.realpath(target) for target in targets}) < len(targets):
+        raise InputError("--run, --json and --record name one file: give each its own")
+
+
 def _check_depths(requirements: Sequence[Requirement], k: int) -> None:
     for wanted in requirements:
         if wanted.depth > k:
@@ -162,12 +167,13 @@ def _other_run(path: Path, gold: Mapping[str, Sequence[str]]) -> dict[str, list[
     from toolret.evaluation.trec import read_trec
 
     other = read_trec(path)
-    missing = gold.keys() - other.keys()
-    if len(missing) == len(gold):
+    if gold.keys().isdisjoint(other):
         raise ToolretError(f"{path}: the run has none of the requests of --queries")
-    if missing:
+    needing = {id_ for id_, tools in gold.items() if tools}
+    if missing := needing - other.keys():
         print(
-            f"{path}: the run has no tools for {len(missing)} of {len(gold)} requests",
+            f"{path}: the run has no tools for {len(missing)} of the {len(needing)} requests that "
+            "need some",
             file=sys.stderr,
         )
     return other

@@ -40,10 +40,12 @@ def read_trec(path: Path) -> dict[str, list[str]]:
     """
     found: dict[str, list[tuple[float, int, str]]] = {}
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ToolretError(f"{path}: cannot be read as a TREC run: {error}") from error
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
             request, _, tool, rank, score, _ = line.split()
             place = (-float(score), int(rank), unquote(tool))
