@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from toolret.catalogs import Document, load_tools
+from toolret.catalogs.mcp_tools import McpTools
+from toolret.catalogs.openapi import OpenApi
+from toolret.catalogs.source import Source
 from toolret.errors import CatalogError
 from toolret.types import Tool
 
@@ -268,3 +271,20 @@ def test_an_openapi_document_of_100_mb_is_read_in_seconds(tmp_path: Path) -> Non
     started = time.process_time()
     assert _ids(load_tools(path)) == ["big.get_a"]
     assert time.process_time() - started < 20
+
+
+@pytest.mark.parametrize(
+    ("file", "ids"),
+    [
+        ("acme.crm.json", ["acme_crm.get_a", "acme_crm.find"]),
+        ("acme.billing.JSON.gz", ["acme_billing.get_a", "acme_billing.find"]),
+        ("acme.v2.yml", ["acme.get_a", "acme.find"]),
+        ("<argument 1>", ["get_a", "find"]),
+    ],
+)
+def test_a_namespace_is_made_of_a_whole_name_and_of_no_number(file: str, ids: list[str]) -> None:
+    api = {"openapi": "3.1.0", "paths": {"/a": {"get": {}}}}
+    tool = {"name": "find", "inputSchema": {}}
+    held: list[tuple[Source, Any]] = [(OpenApi(), api), (McpTools(), tool)]
+    made = [source.tools(Document(content, file), namespace=None) for source, content in held]
+    assert [each.id for (each,) in made] == ids

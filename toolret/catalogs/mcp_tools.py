@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from toolret.catalogs.functions import schema_tool
@@ -60,11 +59,10 @@ class McpTools:
             )
         if not fields.get("description"):
             fields["description"] = fields.get("title") or hints.get("title") or ""
-        stem = "" if document.in_memory else slug(Path(document.file).name.partition(".")[0])
         yield schema_tool(
             fields,
             document,
             schema="inputSchema",
-            namespace=stem if namespace is None else namespace,
+            namespace=slug(document.stem) if namespace is None else namespace,
             tags=tuple(tag for hint, tag in _HINTS.items() if hints.get(hint) is True),
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from toolret.catalogs.arguments import Argument, Body, arguments_schema
@@ -88,8 +87,7 @@ def api_tools(document: Document, namespace: str | None, dialect: Dialect) -> It
     if not operations and not document.folder:
         raise root.error(f"the {dialect.name} document has no `paths` with operations")
     title = (root / "info").object(content.get("info")).get("title")
-    stem = Path(document.file).name.partition(".")[0]
-    space = namespace or slug(str(title or "")) or slug(stem)
+    space = namespace or slug(str(title or "")) or slug(document.stem)
     for name, operation in zip(_names(operations), operations, strict=True):
         yield _tool(name, space, operation, content, schemas, dialect)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 from toolret.types import Tool
 
 __all__ = ["Document", "Source"]
+
+_SUFFIX = re.compile(r"(\.(jsonl?|ya?ml))?(\.gz)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,11 @@ class Document:
     def in_memory(self) -> bool:
         """Whether it was given as a value, so that its file's name says nothing."""
         return self.file.startswith("<")
+
+    @property
+    def stem(self) -> str:
+        """The file's name without what says how it is written; empty if it was given in memory."""
+        return "" if self.in_memory else _SUFFIX.sub("", Path(self.file).name)
 
 
 @runtime_checkable
