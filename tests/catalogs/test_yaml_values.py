@@ -128,3 +128,8 @@ def test_the_pure_python_parser_reads_the_same(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(YamlError) as caught:
         parse_yaml("a: 1\na: 2")
     assert caught.value.place == "line 2, column 1"
+
+
+def test_a_quoted_key_merges_nothing() -> None:
+    text = """a: {"<<": {b: 1}, '<<=': 2}\nc: {"<<": 5, d: 6}\n"""
+    assert parse_yaml(text) == {"a": {"<<": {"b": 1}, "<<=": 2}, "c": {"<<": 5, "d": 6}}

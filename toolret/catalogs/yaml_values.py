@@ -78,6 +78,7 @@ class _Open:
         anchor: Its anchor, or None.
         start: How many values had been read before it.
         key: The key whose value comes next, or None.
+        merges: Whether that is a merge key, which is not quoted.
         merged: Mappings of merge keys, in order.
     """
 
@@ -85,6 +86,7 @@ class _Open:
     anchor: str | None
     start: int
     key: str | None = None
+    merges: bool = False
     merged: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -130,6 +132,7 @@ class _Builder:
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         if self._at_key():
             self._key(event.value, event)
+            self._open[-1].merges = event.value == _MERGE_KEY and event.implicit[0]
             if event.anchor:
                 self._anchored[event.anchor] = (event.value, 1)
             return
@@ -199,12 +202,12 @@ class _Builder:
         top = self._open[-1]
         if isinstance(top.value, list):
             top.value.append(value)
-        elif top.key == _MERGE_KEY:
+        elif top.merges:
             sources = value if isinstance(value, list) else [value]
             if not all(isinstance(source, dict) for source in sources):
                 raise YamlError("what << merges must be a mapping", event.start_mark)
             top.merged += sources
-            top.key = None
+            top.key, top.merges = None, False
         elif top.key is not None:
             top.value[top.key] = value
             top.key = None
