@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toolret.errors import InputError
 
-__all__ = ["files_of"]
+__all__ = ["files_of", "real_path"]
 
 
 def files_of(
@@ -42,14 +42,19 @@ def files_of(
         yield file, str(path)
 
 
+def real_path(path: Path) -> Path:
+    """The path without symbolic links; unlike ``Path.resolve`` it does not fail at their loops."""
+    return Path(os.path.realpath(path))
+
+
 def _found(folder: Path, suffixes: Collection[str], error: type[InputError]) -> Iterator[Path]:
     """The files in a folder and in those below it, each folder once, links to them last."""
-    root = _real(folder)
+    root = real_path(folder)
     seen: set[Path] = set()
     waiting, linked = [folder], deque[Path]()
     while waiting or linked:
         here = waiting.pop() if waiting else linked.popleft()
-        if (real := _real(here)) in seen:
+        if (real := real_path(here)) in seen:
             continue
         seen.add(real)
         try:
@@ -77,13 +82,8 @@ def _suffixes_of(file: Path) -> set[str]:
 
 
 def _check_link(file: Path, root: Path, folder: Path, error: type[InputError]) -> None:
-    if not _real(file).is_relative_to(root):
+    if not real_path(file).is_relative_to(root):
         raise error(
             f"the link leads out of the folder {str(folder)!r}: give what it leads to itself",
             file=file,
         )
-
-
-def _real(path: Path) -> Path:
-    """The path without symbolic links; unlike ``Path.resolve`` it does not fail at their loops."""
-    return Path(os.path.realpath(path))

@@ -6,7 +6,6 @@ absolute path or a symbolic link.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from toolret.catalogs.documents import read_document
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
+from toolret.folders import real_path
 from toolret.jsonlines import below, shown
 
 __all__ = ["Place", "References", "referenced_files"]
@@ -91,7 +91,7 @@ class References:
     def __init__(self, document: Document) -> None:
         self.root = Place(document.file)
         self._folder = _folder(document)
-        self._files = {_real(Path(document.file)): document.file}
+        self._files = {real_path(Path(document.file)): document.file}
         self._contents = {document.file: document.content}
         self._found: dict[tuple[str, str], tuple[Any, Place]] = {}
         self._sought: set[tuple[str, str]] = set()
@@ -166,7 +166,7 @@ class References:
 
     def _file(self, path: str, ref: str, place: Place) -> str:
         """The file that the path of a reference leads to, read."""
-        real = _real_path(path, place.file)
+        real = _path_of(path, place.file)
         if real is None:
             raise place.error(
                 f"$ref {ref!r} leads to a URL; toolret fetches none: save it as a file in the "
@@ -177,7 +177,7 @@ class References:
                 f"$ref {ref!r} leads to a file, but the document itself is in none: give toolret "
                 "the file"
             )
-        folder = _real(self._folder)
+        folder = real_path(self._folder)
         if not real.is_relative_to(folder):
             raise place.error(
                 f"$ref {ref!r} leads out of the folder {str(self._folder)!r}, and nothing "
@@ -209,8 +209,13 @@ def referenced_files(document: Document) -> set[Path]:
     while waiting:
         source = waiting.pop()
         for path in {ref.partition("#")[0] for ref in _refs(source.content)}:
-            file = _real_path(path, source.file) if path else None
-            if file and file not in found and file.is_relative_to(_real(folder)) and file.is_file():
+            file = _path_of(path, source.file) if path else None
+            if (
+                file
+                and file not in found
+                and file.is_relative_to(real_path(folder))
+                and file.is_file()
+            ):
                 found.add(file)
                 with suppress(CatalogError):
                     waiting.append(read_document(file))
@@ -236,7 +241,7 @@ def _folder(document: Document) -> Path | None:
     return Path(document.folder) if document.folder else Path(document.file).parent
 
 
-def _real_path(path: str, file: str) -> Path | None:
+def _path_of(path: str, file: str) -> Path | None:
     """The real path of what a reference in a file leads to; None if that is no path."""
     try:
         parts = urlsplit(path)
@@ -245,9 +250,4 @@ def _real_path(path: str, file: str) -> Path | None:
     except ValueError:  # an IPv6 address without its bracket
         return None
     # No path holds a null byte; the replacement makes it one that does not exist.
-    return _real(Path(file).parent / unquote(path).replace("\0", "\ufffd"))
-
-
-def _real(path: Path) -> Path:
-    """The path without symbolic links; unlike ``Path.resolve`` it does not fail at their loops."""
-    return Path(os.path.realpath(path))
+    return real_path(Path(file).parent / unquote(path).replace("\0", "\ufffd"))
