@@ -141,9 +141,7 @@ def test_versions_of_one_api_are_told_apart_by_namespaces(
     paths = [str(tmp_path / name) for name in names]
     place = ["--index", files["index"]]
     assert main(["index", *paths[:2], *place]) == 1
-    assert (
-        "or read one catalog with a namespace= of its own (NAME=CATALOG" in capsys.readouterr().err
-    )
+    assert "read one catalog with a namespace= of its own (NAME=CATALOG" in capsys.readouterr().err
     assert main(["index", paths[0], f"shop_v2={paths[1]}", *place]) == 0
     assert capsys.readouterr().err.count("found ") == 2
     assert main(["search", "list things", *place, "--keep-all", "--json"]) == 0

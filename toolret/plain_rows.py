@@ -84,8 +84,13 @@ def unique(items: Iterable[_Item], *, error: type[InputError]) -> list[_Item]:
 
 
 def _way_out(item: _Identified) -> str:
-    spaces = "or read one catalog with a namespace= of its own (NAME=CATALOG on the command line)"
-    return "give one of them another id" + (f", {spaces}" if isinstance(item, Tool) else "")
+    way = "give one of them another id"
+    if isinstance(item, Tool):
+        way += (
+            ", or, unless its rows say their ids, read one catalog with a namespace= of its own "
+            "(NAME=CATALOG on the command line)"
+        )
+    return way
 
 
 def _permissions_to_row(permissions: Permissions) -> list[list[str]]:

@@ -215,8 +215,9 @@ def test_one_id_for_two_tools_is_an_error_that_names_both(tmp_path: Path) -> Non
         load_tools(first, second)
     assert str(caught.value) == (
         f"{second}: /paths/~1orders/get: the id 'orders.listOrders' already stands for something "
-        f"else, given at {first}: /paths/~1orders/get: give one of them another id, or read one "
-        "catalog with a namespace= of its own (NAME=CATALOG on the command line)"
+        f"else, given at {first}: /paths/~1orders/get: give one of them another id, or, unless "
+        "its rows say their ids, read one catalog with a namespace= of its own (NAME=CATALOG on "
+        "the command line)"
     )
 
 

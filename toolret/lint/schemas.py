@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator
 
@@ -17,6 +16,7 @@ from toolret.lint.providers import (
     openai_problems,
     schema_problems,
 )
+from toolret.subschemas import target
 from toolret.types import Tool
 
 __all__ = ["schema_defects"]
@@ -118,17 +118,8 @@ def _of_one_value(
         for keyword in ("allOf", "anyOf", "oneOf"):
             waiting += part.get(keyword, ())
         if isinstance(reference := part.get("$ref"), str):
-            waiting.append(_target(reference, root))
-
-
-def _target(reference: str, root: Mapping[str, Any]) -> Any:
-    """What a JSON pointer leads to; what is not found may be anything."""
-    start, *names = unquote(reference).split("/")
-    target: Any = root if start == "#" else None
-    for name in names:
-        key = name.replace("~1", "/").replace("~0", "~")
-        target = target.get(key) if isinstance(target, Mapping) else None
-    return {"patternProperties": {}} if target is None else target
+            # What is not found may declare anything.
+            waiting.append(target(root, reference) or {"patternProperties": {}})
 
 
 def _accepts(schema: Mapping[str, Any], value: Any) -> bool:
