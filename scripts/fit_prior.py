@@ -27,7 +27,8 @@ from scripts.fit_adapter import demonstrations_of, fit_without
 from toolret.catalogs import load_tools
 from toolret.clauses import split_clauses
 from toolret.embedders import RoleEmbedder, SentenceTransformerEmbedder
-from toolret.fitting import Example, fit_weights
+from toolret.familiarity import Familiarity, fit_familiarity
+from toolret.fitting import Example, fit_weights, needed
 from toolret.index import ToolIndex
 from toolret.learning import evenly, pairs, weights_to_json
 from toolret.need import fit_need, need_inputs
@@ -68,6 +69,9 @@ MOST_DEMOS = 3_000
 REQUESTS_OF_A_SET = 150
 DEMOS_OF_A_SET = 150
 """How many of each a set gives: all sets have about as many, so all count alike."""
+
+FEW_DEMOS = 30
+"""Of a set, to see what a few are worth."""
 
 PAIRS_OF_A_SET = 50
 """Pairs of demonstrations that are asked as one request."""
@@ -113,10 +117,11 @@ def main() -> None:
     }
     examples: list[Example] = []
     idle: list[Example] = []
-    needs: list[list[Floats]] = []
+    of_sets: list[list[Example]] = []
+    familiar: list[tuple[Floats, bool]] = []
     seen: set[str] = set()
     for folder, file in names:
-        asked_here, strange = examples_of(
+        asked_here, strange, spoken_of = examples_of(
             arguments.data / folder,
             file,
             RoleEmbedder(model, tool_adapter=adapters[folder]),
@@ -132,18 +137,22 @@ def main() -> None:
         print(f"{folder}/{file}: {len(asked_here)} examples, {len(strange)} that need no tool")
         examples += asked_here
         idle += strange
-        needs.append([example.need for example in asked_here if silent(example)])
+        familiar += spoken_of
+        of_sets.append([example for example in asked_here if silent(example)])
     start = unfitted(examples)
     alone = [averaged(example, LEARNT, start) for example in examples if silent(example)]
+    text = fit_weights(alone, start)
+    by_demos = fit_weights(examples, start)
+    needs = [[needed(example, text) for example in of_set] for of_set in of_sets]
     text_need = fit_need(
-        [need for of_set in needs for need in of_set], [e.need for e in idle if silent(e)]
+        [need for of_set in needs for need in of_set], [needed(e, text) for e in idle if silent(e)]
     )
     # A target of recall is to hold in each catalog: those of a few tools are further from requests
     # than large ones, in which something is always near.
     lowest = np.min([fit_need(of_set, [], text_need).needing for of_set in needs], axis=0)
     prior = {
-        "text": weights_to_json(fit_weights(alone, start)),
-        "demonstrated": weights_to_json(fit_weights(examples, start)),
+        "text": weights_to_json(text),
+        "demonstrated": weights_to_json(by_demos),
         "text_by_words": weights_to_json(
             fit_weights([averaged(e, FROM_VECTORS, start) for e in alone], start)
         ),
@@ -153,16 +162,32 @@ def main() -> None:
         "text_need": asdict(replace(text_need, needing=tuple(lowest.tolist()))),
         "demonstrated_need": asdict(
             fit_need(
-                [e.need for e in examples if not silent(e)],
-                [e.need for e in idle if not silent(e)],
+                [needed(e, by_demos) for e in examples if not silent(e)],
+                [needed(e, by_demos) for e in idle if not silent(e)],
             )
         ),
+        "familiarity": familiarity_of(familiar),
     }
-    text = json.dumps(prior, indent=1)
+    written = json.dumps(prior, indent=1)
     if arguments.without:
-        print(text)
+        print(written)
     else:
-        PRIOR.write_text(text + "\n", "utf-8")
+        PRIOR.write_text(written + "\n", "utf-8")
+
+
+def familiarity_of(requests: Sequence[tuple[Floats, bool]]) -> dict[str, float]:
+    """Of requests, each with whether demonstrations use all its tools."""
+    kinds: dict[bool, list[Floats]] = {True: [], False: []}
+    for features, is_familiar in requests:
+        kinds[is_familiar].append(features)
+    found = fit_familiarity(
+        kinds[True],
+        kinds[False],
+        undemonstrated=len(kinds[False]) / len(kinds[True]),  # each request counts alike
+        prior=Familiarity(0.0, 0.0, 0.0),
+    )
+    assert found is not None, "there are both kinds"
+    return {name: round(value, 6) for name, value in asdict(found).items()}
 
 
 def requests_of(folder: Path, file: str) -> list[LabelledRequest]:
@@ -177,11 +202,13 @@ def examples_of(
     *,
     ask_demos: bool,
     strangers: Sequence[LabelledRequest],
-) -> tuple[list[Example], list[Example]]:
+) -> tuple[list[Example], list[Example], list[tuple[Floats, bool]]]:
     """What one set shows: its requests with and without demonstrations, and these asked again.
 
     Returns:
-        The examples of requests that need its tools; those of the strangers, which do not.
+        The examples of requests that need its tools; those of the strangers, which do not; and the
+        features of its requests with few and with many demonstrations, with whether these use all
+        tools of the request.
     """
     with tempfile.TemporaryDirectory() as scratch:
         index = ToolIndex(Path(scratch) / "index", embedder=embedder)
@@ -193,16 +220,24 @@ def examples_of(
         found += [asked(searcher, r, needs[r.id]) for r in requests if r.id in needs]
         strange = [asked(searcher, request) for request in strangers]
         demos = folder / "demos.jsonl"
-        if demos.exists():
-            index.sync_demos(evenly([d for d in load_demos(demos) if d.tools], MOST_DEMOS))
+        spoken_of: list[tuple[Floats, bool]] = []
+        for most in (FEW_DEMOS, MOST_DEMOS) if demos.exists() else ():
+            index.sync_demos(evenly([d for d in load_demos(demos) if d.tools], most))
             searcher = Searcher(index.snapshot, embedder)
-            found += [asked(searcher, request) for request in requests]
+            used = frozenset[str]().union(*(demo.tools for demo in index.demos))
+            asked_here = [asked(searcher, request) for request in requests]
+            spoken_of += [
+                (example.features, used.issuperset(request.tools))
+                for example, request in zip(asked_here, requests, strict=True)
+            ]
+        if demos.exists():
+            found += asked_here
             strange += [asked(searcher, request) for request in strangers]
         if demos.exists() and ask_demos:
             positions = evenly(range(len(index.demos)), DEMOS_OF_A_SET)
             found += searcher.examples([[position] for position in positions])
             found += searcher.examples(pairs(positions, PAIRS_OF_A_SET))
-        return found, strange
+        return found, strange, spoken_of
 
 
 def written_needs(file: Path) -> dict[str, list[str]]:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tests.test_ranking import LAYOUT, REQUEST
-from toolret.need import INPUTS, Need, fit_need, need_inputs
+from toolret.need import INPUTS, Need, fit_need, need_inputs, with_likeliest
 from toolret.signals import Floats
 
 
 def inputs(rng: np.random.Generator, nearest: float, idle: float) -> Floats:
     noise = rng.normal(scale=0.05, size=INPUTS)
-    return (np.array([0.5, 0.5, nearest, idle, 0.4, 0.8]) + noise).astype(np.float32)
+    return (np.array([0.5, 0.5, nearest, idle, 0.4, 0.8, -1.0]) + noise).astype(np.float32)
 
 
 def both_kinds(count: int, seed: int = 0) -> tuple[list[Floats], list[Floats]]:
@@ -48,15 +48,33 @@ def test_it_learns_what_requests_without_a_tool_look_like() -> None:
 
 
 def test_without_requests_of_both_kinds_the_prior_stays() -> None:
-    prior = Need((1.0, 2.0, 3.0, 0.0, 1.0, 1.0), -9.0, needing=(0.0, 1.0), idle=(-1.0, 0.5))
+    known = tuple(np.linspace(-4, 0, 101).tolist())
+    prior = Need((1.0, 2.0, 3.0, 0.0, 1.0, 1.0, 1.0), -9.0, needing=known, idle=(-1.0, 0.5))
     assert fit_need([], [], prior) == prior
-    needing, _ = both_kinds(50)
+    needing, _ = both_kinds(90)
     learnt = fit_need(needing, [], prior)
     assert (learnt.weights, learnt.intercept, learnt.idle) == (prior.weights, -9.0, prior.idle)
-    # The threshold is that of the requests at hand.
-    assert learnt.threshold(recall=0.5) == pytest.approx(
-        np.median([learnt.odds(each) for each in needing]), abs=1e-5
-    )
+    # The threshold is that of the requests at hand, among which the prior's count as ten.
+    own = np.median([learnt.odds(each) for each in needing])
+    assert learnt.threshold(recall=0.5) == pytest.approx(0.9 * own + 0.1 * -2, abs=0.05)
+
+
+def test_a_few_requests_hardly_move_the_threshold() -> None:
+    known = tuple(np.linspace(-4, 0, 101).tolist())
+    prior = Need((0.0,) * (INPUTS - 1) + (1.0,), 0.0, needing=known, idle=())
+    alone = [with_likeliest(np.zeros(INPUTS - 1, np.float32), np.array([-9.0], np.float32))] * 3
+    assert fit_need(alone, [], prior).threshold(recall=1 - 1e-9) > -6
+    # Those of which other demonstrations do not speak count less.
+    strange = fit_need(alone, [], prior, counts=[0.1] * 3)
+    assert strange.threshold(recall=1 - 1e-9) == pytest.approx((0.3 * -9 + 10 * -4) / 10.3)
+    many = fit_need([*alone, *(with_likeliest(a[:-1], np.ones(1)) for a in alone * 99)], [], prior)
+    assert many.threshold(recall=0.98) == pytest.approx((300 * 0 + 10 * -3.92) / 310, abs=1)
+
+
+def test_the_likeliest_tool_is_heard() -> None:
+    inputs = np.zeros(INPUTS - 1, np.float32)
+    assert with_likeliest(inputs, np.array([-1.0, 2.0, 0.5], np.float32))[-1] == 2
+    assert with_likeliest(inputs, np.empty(0, np.float32))[-1] == -10
 
 
 def test_a_precision_target_raises_the_threshold_until_it_holds() -> None:

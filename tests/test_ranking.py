@@ -151,7 +151,7 @@ def test_scores_become_shares_and_odds_probabilities() -> None:
     assert probabilities(floats(0.0, 100.0, -100.0)).tolist() == pytest.approx([0.5, 1, 0])
 
 
-NEED = Need((1.0,) + (0.0,) * (INPUTS - 1), 0.0, needing=(0.0, 1.0), idle=(-1.0, 0.5))
+NEED = Need((1.0,) + (0.0,) * (INPUTS - 1), 0.0, needing=(0.0,) * 101, idle=(-1.0, 0.5))
 
 
 def random_examples(count: int, seed: int = 0) -> list[Example]:
@@ -162,7 +162,7 @@ def random_examples(count: int, seed: int = 0) -> list[Example]:
         features = rng.normal(size=(20, len(FEATURES))).astype(np.float32)
         right = np.zeros(20, dtype=np.bool_)
         right[features[:, FEATURES.index("dense")].argmax()] = True
-        examples.append(Example(features, right, rng.normal(size=INPUTS).astype(np.float32)))
+        examples.append(Example(features, right, rng.normal(size=INPUTS - 1).astype(np.float32)))
     return examples
 
 
@@ -189,7 +189,7 @@ def test_no_examples_leave_the_prior_and_few_hardly_move_it() -> None:
     useless = Example(
         np.zeros((3, len(FEATURES)), np.float32),
         np.zeros(3, np.bool_),
-        np.zeros(INPUTS, np.float32),
+        np.zeros(INPUTS - 1, np.float32),
     )
     assert fit_weights([], prior) is prior
     assert fit_weights([useless], prior) is prior
@@ -221,6 +221,9 @@ def test_demonstrations_are_asked_without_themselves_and_their_copies() -> None:
     assert column(pair.features, "demo_clause_nearest") == [0.6, 0.6, 0.0, 0.0]
 
 
+UNTAUGHT = Familiarity(0.0, 0.0, 0.0)
+
+
 def request(nearest: float, covered: float) -> Array:
     features = np.zeros((2, len(FEATURES)), dtype=np.float32)
     features[0, FEATURES.index("demo_any_nearest")] = nearest
@@ -229,7 +232,7 @@ def request(nearest: float, covered: float) -> Array:
 
 
 def test_a_strange_request_is_ranked_by_the_texts() -> None:
-    prior = Prior(plain(dense=2), plain(), NEED, NEED)
+    prior = Prior(plain(dense=2), plain(), NEED, NEED, UNTAUGHT)
     learnt = Fit(prior, plain(dense=4), NEED, Familiarity(20.0, 20.0, -20.0))
 
     def weight_at(nearest: float, covered: float) -> float:
@@ -242,7 +245,7 @@ def test_a_strange_request_is_ranked_by_the_texts() -> None:
 
 
 def test_fitting_nothing_gives_the_prior() -> None:
-    prior = Prior(plain(), plain(dense=1), NEED, NEED)
+    prior = Prior(plain(), plain(dense=1), NEED, NEED, UNTAUGHT)
     assert fit([], prior, undemonstrated=0.5) == Fit(prior)
     assert Fit(prior).weights(request(0.9, 0.9)) is prior.text
 
@@ -250,17 +253,28 @@ def test_fitting_nothing_gives_the_prior() -> None:
 def test_familiarity_tells_demonstrations_from_descriptions_of_other_tools() -> None:
     near = [request(0.6 + i / 1000, 0.3) for i in range(300)]
     far = [request(0.1 + i / 1000, 0.1) for i in range(300)]
-    learnt = fit_familiarity(near, far, undemonstrated=0.9)
+    learnt = fit_familiarity(near, far, undemonstrated=0.9, prior=UNTAUGHT)
     assert learnt is not None
     assert learnt.of(request(0.8, 0.3)) > 0.85
     assert learnt.of(request(0.1, 0.0)) < 0.15
     # The less there is that demonstrations do not show, the less often a request is about it.
-    sure = fit_familiarity(near, far, undemonstrated=0.05)
+    sure = fit_familiarity(near, far, undemonstrated=0.05, prior=UNTAUGHT)
     assert sure is not None
     assert sure.of(request(0.4, 0.2)) > learnt.of(request(0.4, 0.2))
 
 
+def test_a_few_demonstrations_hardly_move_what_public_data_taught() -> None:
+    prior = Familiarity(4.0, 4.0, -4.0)
+    alike = [request(0.2, 0.0)] * 3  # of each other, when each is asked without itself
+    learnt = fit_familiarity(alike, [request(0.1, 0.0)] * 50, undemonstrated=0.9, prior=prior)
+    assert learnt is not None
+    assert learnt.of(request(0.1, 0.0)) < 0.25
+    assert learnt.of(request(0.8, 0.2)) > 0.5
+
+
 def test_where_every_tool_is_demonstrated_every_request_is_familiar() -> None:
-    learnt = fit(random_examples(20), Prior(plain(), plain(), NEED, NEED), undemonstrated=0.0)
+    learnt = fit(
+        random_examples(20), Prior(plain(), plain(), NEED, NEED, UNTAUGHT), undemonstrated=0.0
+    )
     assert learnt.familiarity is None
     assert learnt.weights(request(0.0, 0.0)) is learnt.own

@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from toolret.embedders import RoleEmbedder
+from toolret.familiarity import Familiarity
 from toolret.need import COSINES, Need
 from toolret.ranking import FEATURES
 from toolret.signals import Floats
@@ -155,6 +156,16 @@ def rescale_need(need: Need, here: CosineScale) -> Need:
         need,
         weights=(*(weight / here.stretch for weight in cosines), *others),
         intercept=need.intercept + shift * sum(cosines),
+    )
+
+
+def rescale_familiarity(familiarity: Familiarity, here: CosineScale) -> Familiarity:
+    """The model of familiarity for another scale than the default embedder's."""
+    shift = DEFAULT_SCALE.typical - here.typical / here.stretch
+    return replace(
+        familiarity,
+        nearest=familiarity.nearest / here.stretch,
+        intercept=familiarity.intercept + shift * familiarity.nearest,
     )
 
 

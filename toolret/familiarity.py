@@ -5,7 +5,8 @@ are worded alike, and evidence that is right for other requests would bury its t
 tell: how near the nearest demonstration is, and whether the tools that the request is about by
 their texts are demonstrated at all. How much each counts is learnt by logistic regression, which
 needs requests of both kinds: the demonstrations themselves, each with itself left out; and, for
-the rest of the catalog, the descriptions of the tools that no demonstration uses.
+the rest of the catalog, the descriptions of the tools that no demonstration uses. It starts from
+what public data taught, so that a few demonstrations are not heard where they say nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from toolret.signals import Floats
 __all__ = ["Familiarity", "fit_familiarity"]
 
 _STRENGTH = 1.0
-"""Requests' worth of loss that one unit of weight costs, with inputs between 0 and 1."""
+"""Requests' worth of loss that one unit of distance from the prior costs, with inputs between 0
+and 1."""
 
 _ANY_NEAREST = FEATURES.index("demo_any_nearest")
 _COVERED = FEATURES.index("demo_covered")
@@ -51,18 +53,25 @@ class Familiarity:
 
 
 def fit_familiarity(
-    familiar: Sequence[Floats], strange: Sequence[Floats], *, undemonstrated: float
+    familiar: Sequence[Floats],
+    strange: Sequence[Floats],
+    *,
+    undemonstrated: float,
+    prior: Familiarity,
 ) -> Familiarity | None:
-    """Learn to tell the two kinds of requests apart; None if there is nothing to tell.
+    """Learn to tell the two kinds of requests apart; None if no request is strange.
 
     Args:
         familiar: Features of requests that demonstrations speak of.
         strange: Features of requests that they do not speak of.
         undemonstrated: Share of the tools that no demonstration uses, 0 to 1: what the strange
             requests count, together, if the familiar ones count 1 together.
+        prior: Where the weights start.
     """
-    if not familiar or not strange:
+    if not strange:
         return None
+    if not familiar:
+        return prior
     from scipy.optimize import minimize  # half a second, which only a fit is worth
 
     rows = np.array([(*_inputs(each), 1.0) for each in (*familiar, *strange)])
@@ -71,13 +80,16 @@ def fit_familiarity(
         [1.0, undemonstrated * len(familiar) / len(strange)], [len(familiar), len(strange)]
     )
 
+    start = np.array([prior.nearest, prior.covered, prior.intercept])
+
     def loss(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         odds = rows @ point
-        value = counts @ (np.logaddexp(0, odds) - odds * right) + _STRENGTH / 2 * point @ point
+        pull = _STRENGTH * (point - start)
+        value = counts @ (np.logaddexp(0, odds) - odds * right) + pull @ (point - start) / 2
         likely = 1 / (1 + np.exp(-odds))
-        return float(value), rows.T @ (counts * (likely - right)) + _STRENGTH * point
+        return float(value), rows.T @ (counts * (likely - right)) + pull
 
-    found = minimize(loss, np.zeros(3), jac=True, method="L-BFGS-B").x
+    found = minimize(loss, start, jac=True, method="L-BFGS-B").x
     return Familiarity(*map(float, found))
 
 

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from toolret.comparisons import Comparisons, Layout
 from toolret.cosines import DEFAULT_SCALE, CosineScale
 from toolret.familiarity import Familiarity, fit_familiarity
-from toolret.need import Need, fit_need, need_inputs
+from toolret.need import Need, fit_need, need_inputs, with_likeliest
 from toolret.ranking import CONTEXT, FEATURES, gather
 from toolret.signals import Floats, Ints
-from toolret.weighing import Weights, blend, listwise_scores, log_shares
+from toolret.weighing import Weights, blend, listwise_scores, log_shares, odds
 
-__all__ = ["Example", "Fit", "Prior", "fit", "fit_weights", "leave_out"]
+__all__ = ["Example", "Fit", "Prior", "fit", "fit_weights", "leave_out", "needed"]
 
 _RELATED = 0.05
 """Quantile of the demonstrations' own nearness to each other, below which one is not shown."""
@@ -73,6 +73,7 @@ class Prior:
         demonstrated: Weights where demonstrations say something too.
         text_need: Whether a request needs a tool, by the tools' texts alone.
         demonstrated_need: The same where demonstrations say something too.
+        familiarity: Whether demonstrations speak of a request.
         cosines: The embedder for which all this holds.
     """
 
@@ -80,6 +81,7 @@ class Prior:
     demonstrated: Weights
     text_need: Need
     demonstrated_need: Need
+    familiarity: Familiarity
     cosines: CosineScale = DEFAULT_SCALE
 
 
@@ -122,12 +124,18 @@ class Fit:
     ) -> tuple[float, float]:
         """The log-odds that a request needs a tool, and those from which on tools are given."""
         share = self.share(features)
-        odds = threshold = 0.0
-        for model, part in ((self.own_need, share), (self.prior.text_need, 1 - share)):
-            if model is not None and part:
-                odds += part * model.odds(inputs)
+        likely = threshold = 0.0
+        of_text = (self.prior.text, self.prior.text_need, 1 - share)
+        for weights, model, part in ((self.own, self.own_need, share), of_text):
+            if weights is not None and model is not None and part:
+                likely += part * model.odds(with_likeliest(inputs, odds(features, weights)))
                 threshold += part * model.threshold(recall, precision)
-        return odds, threshold
+        return likely, threshold
+
+
+def needed(example: Example, weights: Weights) -> Floats:
+    """What the model of need reads of an example that is ranked by these weights."""
+    return with_likeliest(example.need, odds(example.features, weights))
 
 
 def leave_out(layout: Layout, comparisons: Comparisons, asked: Ints, left_out: Ints) -> Example:
@@ -173,21 +181,27 @@ def fit(
     needing = [example for example in examples if example.right.any()]
     if not needing:
         return Fit(prior)
-    familiar = [example.features for example in needing]
+    own = fit_weights(
+        [*needing, *compositions],
+        prior.demonstrated,
+        orphan_weight=_orphan_weight(needing, undemonstrated),
+    )
+    # Of one that has the only demonstration of its tool, the others do not speak.
+    spoken_of = [e.features for e in needing if e.features[e.right, _ANY].all()]
+    familiarity = fit_familiarity(
+        spoken_of, strange, undemonstrated=undemonstrated, prior=prior.familiarity
+    )
     return Fit(
         prior,
-        own=fit_weights(
-            [*needing, *compositions],
-            prior.demonstrated,
-            orphan_weight=_orphan_weight(needing, undemonstrated),
-        ),
+        own=own,
         own_need=fit_need(
-            [example.need for example in needing],
-            [example.need for example in idle],
+            [needed(example, own) for example in needing],
+            [needed(example, own) for example in idle],
             prior.demonstrated_need,
+            counts=[familiarity.of(e.features) if familiarity else 1.0 for e in needing],
         ),
-        familiarity=fit_familiarity(familiar, strange, undemonstrated=undemonstrated),
-        related=float(np.quantile([each[:, _ANY_NEAREST].max() for each in familiar], _RELATED)),
+        familiarity=familiarity,
+        related=float(np.quantile([e.features[:, _ANY_NEAREST].max() for e in needing], _RELATED)),
     )
 
 

@@ -13,7 +13,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from toolret.cosines import CosineScale, measure_cosines, rescale_need, rescale_weights
+from toolret.cosines import (
+    CosineScale,
+    measure_cosines,
+    rescale_familiarity,
+    rescale_need,
+    rescale_weights,
+)
 from toolret.errors import StoreError
 from toolret.familiarity import Familiarity
 from toolret.fitting import Fit, Prior, fit
@@ -85,6 +91,7 @@ def prior_for(cosines: CosineScale) -> Prior:
         demonstrated=weights("demonstrated"),
         text_need=need("text_need"),
         demonstrated_need=need("demonstrated_need"),
+        familiarity=rescale_familiarity(Familiarity(**stored["familiarity"]), cosines),
         cosines=cosines,
     )
 

@@ -21,10 +21,10 @@ from toolret.comparisons import Comparisons, Layout
 from toolret.lexical import rarity
 from toolret.signals import Bools, Floats
 
-__all__ = ["COSINES", "INPUTS", "Need", "fit_need", "need_inputs"]
+__all__ = ["COSINES", "INPUTS", "Need", "fit_need", "need_inputs", "with_likeliest"]
 
-INPUTS = 6
-"""Of the model, of which the first are cosines."""
+INPUTS = 7
+"""Of the model, of which the first are cosines, and the last is the likeliest tool's log-odds."""
 
 COSINES = 4
 """How many those are: what they mean depends on the embedder."""
@@ -35,6 +35,9 @@ differ by tenths need weights of tens."""
 
 _QUANTILES = 101
 """That many of the known requests' log-odds are kept, evenly spaced."""
+
+_KNOWN = 10.0
+"""Requests' worth that the prior's quantiles count: the lowest of three says little of the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ def need_inputs(
     allowed: Bools | None = None,
     heard: Bools | None = None,
 ) -> Floats:
-    """What the model reads, shape ``(INPUTS,)``; 0 for what there is none of.
+    """What the model reads but for the last, shape ``(INPUTS - 1,)``; 0 for what there is none of.
 
     Args:
         layout: What is indexed.
@@ -124,7 +127,27 @@ def need_inputs(
     )
 
 
-def fit_need(needing: Sequence[Floats], idle: Sequence[Floats], prior: Need | None = None) -> Need:
+_UNLIKELY = -10.0
+"""Log-odds of the likeliest tool where there is none."""
+
+
+def with_likeliest(inputs: Floats, odds: Floats) -> Floats:
+    """The inputs with what comes of the ranking, shape ``(INPUTS,)``.
+
+    Args:
+        inputs: From ``need_inputs``.
+        odds: Log-odds of the candidates, shape ``(candidates,)``.
+    """
+    return np.append(inputs, odds.max(initial=_UNLIKELY))
+
+
+def fit_need(
+    needing: Sequence[Floats],
+    idle: Sequence[Floats],
+    prior: Need | None = None,
+    *,
+    counts: Sequence[float] | None = None,
+) -> Need:
     """Learn from requests of both kinds, starting from a prior.
 
     Args:
@@ -132,6 +155,7 @@ def fit_need(needing: Sequence[Floats], idle: Sequence[Floats], prior: Need | No
         idle: Inputs of requests that need none. Where there are none, the prior's weights stay;
             its quantiles stay for a kind of which there are no requests.
         prior: Where the weights start; needed unless there are requests of both kinds.
+        counts: What each of those that need a tool counts among the quantiles; 1 by default.
     """
     if prior is None:
         prior = Need((0.0,) * INPUTS, 0.0, (), ())
@@ -143,13 +167,13 @@ def fit_need(needing: Sequence[Floats], idle: Sequence[Floats], prior: Need | No
         rows = np.array([(*each, 1.0) for each in (*needing, *idle)])
         right = np.repeat([1.0, 0.0], [len(needing), len(idle)])
         # Both kinds count alike, whatever there are more of.
-        counts = np.repeat([1.0, len(needing) / len(idle)], [len(needing), len(idle)])
+        worth = np.repeat([1.0, len(needing) / len(idle)], [len(needing), len(idle)])
 
         def loss(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             odds = rows @ point
             distance = point - start
-            value = counts @ (np.logaddexp(0, odds) - odds * right)
-            slopes = rows.T @ (counts * (1 / (1 + np.exp(-odds)) - right))
+            value = worth @ (np.logaddexp(0, odds) - odds * right)
+            slopes = rows.T @ (worth * (1 / (1 + np.exp(-odds)) - right))
             return (
                 float(value + _STRENGTH / 2 * distance @ distance),
                 slopes + _STRENGTH * distance,
@@ -159,15 +183,24 @@ def fit_need(needing: Sequence[Floats], idle: Sequence[Floats], prior: Need | No
     *weights, intercept = (round(float(value), 6) for value in point)
     made = Need(tuple(weights), intercept, (), ())
 
-    def quantiles(inputs: Sequence[Floats], known: tuple[float, ...]) -> tuple[float, ...]:
+    def quantiles(
+        inputs: Sequence[Floats], known: tuple[float, ...], counts: Sequence[float] | None = None
+    ) -> tuple[float, ...]:
         if not inputs:
             return known
-        odds = np.quantile([made.odds(each) for each in inputs], np.linspace(0, 1, _QUANTILES))
-        return tuple(round(float(value), 6) for value in odds)
+        odds = np.array([made.odds(each) for each in inputs])
+        order = np.argsort(odds, kind="stable")
+        reached = np.cumsum(np.ones(len(odds)) if counts is None else np.array(counts)[order])
+        places = np.linspace(0, 1, _QUANTILES) * reached[-1]
+        told = odds[order][np.searchsorted(reached, places).clip(max=len(odds) - 1)]
+        if known:
+            share = reached[-1] / (reached[-1] + _KNOWN)
+            told = share * told + (1 - share) * np.array(known)
+        return tuple(round(float(value), 6) for value in told)
 
     return Need(
         made.weights,
         made.intercept,
-        quantiles(needing, prior.needing),
+        quantiles(needing, prior.needing, counts),
         quantiles(idle, prior.idle),
     )

@@ -14,6 +14,7 @@ __all__ = [
     "contributions",
     "listwise_scores",
     "log_shares",
+    "odds",
     "probabilities",
 ]
 
@@ -70,6 +71,13 @@ def log_shares(scores: Floats) -> Floats:
         return scores
     shifted = scores - scores.max()
     return np.asarray(shifted - np.log(np.exp(shifted).sum()), dtype=np.float32)
+
+
+def odds(features: Floats, weights: Weights) -> Floats:
+    """The log-odds of each candidate, of which ``contributions`` tell the parts."""
+    scores = listwise_scores(features, weights)
+    found = weights.slope * scores + weights.share * log_shares(scores) + weights.intercept
+    return np.asarray(found, dtype=np.float32)
 
 
 def probabilities(odds: Floats) -> Floats:
