@@ -67,7 +67,9 @@ def test_a_few_requests_hardly_move_the_threshold() -> None:
     # Those of which other demonstrations do not speak count less.
     strange = fit_need(alone, [], prior, counts=[0.1] * 3)
     assert strange.threshold(recall=1 - 1e-9) == pytest.approx((0.3 * -9 + 10 * -4) / 10.3)
-    many = fit_need([*alone, *(with_likeliest(a[:-1], np.ones(1)) for a in alone * 99)], [], prior)
+    many = fit_need(
+        [*alone, *(with_likeliest(a[:-1], np.ones(1, np.float32)) for a in alone * 99)], [], prior
+    )
     assert many.threshold(recall=0.98) == pytest.approx((300 * 0 + 10 * -3.92) / 310, abs=1)
 
 

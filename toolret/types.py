@@ -163,7 +163,7 @@ class Hit:
 
     Attributes:
         tool: The tool.
-        score: The estimated probability that the request needs it, 0 to 1.
+        score: The estimated probability that the request needs it, if it needs any tool, 0 to 1.
         evidence: What each signal contributed, largest first; the contributions add up to the
             log-odds of ``score``.
     """
