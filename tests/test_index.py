@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from toolret.shelves import TOOLS
 from toolret.store import FolderStore
 from toolret.testing import HashedWordsEmbedder
 from toolret.texts import tool_views
-from toolret.types import Demo, Tool
+from toolret.types import Call, Demo, Tool
 
 
 class CountingEmbedder(HashedWordsEmbedder):
@@ -454,3 +454,95 @@ def test_a_killed_sync_leaves_the_index_as_it_was_and_the_next_completes_it(
     assert index.sync_tools(many_tools(1_200)).embedded == 1_200 - 20 - 512
     expected = TOOLS.embed(index.snapshot.tools.texts, RoleEmbedder(HashedWordsEmbedder()))
     assert np.allclose(index.snapshot.tools.vectors, expected, atol=1e-6)
+
+
+def test_a_demonstration_uses_the_tools_of_its_calls(
+    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
+) -> None:
+    index = ToolIndex(tmp_path / "index", embedder=embedder)
+    both = Demo(
+        "d", "stop it", calls=(Call("track_parcel"), Call("cancel_order")), tools=("cancel_order",)
+    )
+    index.sync(tools, [both])
+    assert [found.tools for found in index.demos] == [("track_parcel", "cancel_order")]
+    index.add_demos([Demo("e", "where is it", calls=(Call("track_parcel"),))])
+    assert [found.tools for found in index.demos][1] == ("track_parcel",)
+    lost = Demo("f", "pay it", calls=(Call("pay"),), tools=("cancel_order",))
+    for change in (index.add_demos, index.sync_demos, lambda demos: index.sync(tools, demos)):
+        with pytest.raises(DemoError, match="names the tool 'pay'"):
+            change([lost])
+
+
+def test_demonstrations_are_checked_against_what_others_have_written(
+    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
+) -> None:
+    index = ToolIndex(tmp_path / "index", embedder=embedder)
+    index.sync(tools, [])
+    assert len(index) == 4
+    other = ToolIndex(tmp_path / "index", embedder=embedder)
+    other.add_tools([tool("new", "a new one")])
+    assert index.add_demos([demo("d", "do the new one", "new")]).added == 1
+    other.remove_tools(["track_parcel"])
+    with pytest.raises(DemoError, match="'track_parcel', which the index does not hold"):
+        index.add_demos([demo("e", "where is it", "track_parcel")])
+
+
+def test_demonstrations_alone_make_no_index(
+    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
+) -> None:
+    folder = tmp_path / "index"
+    index = ToolIndex(folder, embedder=embedder)
+    index.sync(tools, [])
+    assert len(index) == 4
+    shutil.rmtree(folder)
+    changes: list[Callable[[], SyncReport]] = [
+        lambda: index.add_demos([demo("d", "stop it", "cancel_order")]),
+        lambda: index.sync_demos([]),
+        lambda: index.remove_demos(["d"]),
+        lambda: index.remove_tools(["cancel_order"]),
+    ]
+    for change in changes:
+        with pytest.raises(StoreError, match="there is no index here"):
+            change()
+    assert not folder.exists()
+    assert len(index) == 4
+
+
+def test_a_process_that_only_indexes_holds_no_snapshot(
+    tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
+) -> None:
+    index = ToolIndex(tmp_path, embedder=embedder)
+    index.sync_tools(iter(tools))
+    index.sync_demos(iter(demos))
+    index.add_demos(demos[:1])
+    assert index._snapshot is None
+
+
+def test_a_text_is_no_collection_of_ids_or_permissions(
+    tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
+) -> None:
+    index = ToolIndex(tmp_path, embedder=embedder)
+    index.sync(tools, demos)
+    with pytest.raises(DemoError, match="'d1' is a text: give a collection of ids"):
+        index.remove_demos("d1")
+    with pytest.raises(CatalogError, match="'cancel_order' is a text"):
+        index.remove_tools("cancel_order")
+    for wrong in (("admin",), {"admin"}, "admin"):
+        guarded = tool("guarded", permissions=wrong)
+        with pytest.raises(CatalogError, match=r"'guarded': its permissions hold the text"):
+            index.add_tools([guarded])
+        with pytest.raises(DemoError, match=r"'d1': its permissions hold the text"):
+            index.add_demos([replace(demos[0], permissions=wrong)])  # type: ignore[arg-type]
+    assert (len(index), len(index.demos)) == (4, 4)
+
+
+def test_what_is_no_json_is_refused_with_the_id(
+    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
+) -> None:
+    index = ToolIndex(tmp_path, embedder=embedder)
+    with pytest.raises(CatalogError, match=r"a\.py: 'odd': a part of it is no JSON: .*set"):
+        index.sync_tools([*tools, tool("odd", metadata={"scopes": {1, 2}}, origin="a.py")])
+    index.sync_tools(tools)
+    called = Demo("d", "stop it", calls=(Call("cancel_order", {"on": object()}),))
+    with pytest.raises(DemoError, match="'d': a part of it is no JSON"):
+        index.sync_demos([called])

@@ -326,3 +326,16 @@ def test_what_a_toolbox_cannot_test_it_does_not_run_and_the_rest_it_does() -> No
         "Error: the tool 'refund' is not available now",
         "Error: there is no tool 'nothing'",
     ]
+
+
+def test_an_example_whose_calls_are_of_a_forbidden_tool_is_not_shown(tmp_path: Path) -> None:
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    secret = tool("raise_salary", "Raise a salary.", permissions=(frozenset({"hr"}),))
+    calls = (Call("cancel", {"order": 1}, "ok"), Call("raise_salary", {"who": "Bob"}, "done"))
+    request = "cancel the order and raise the salary"
+    index.sync(
+        [tool("cancel", "Cancel the order."), secret], [Demo("d", request, calls, ("cancel",))]
+    )
+    retriever = ToolRetriever(index)
+    assert retriever.select(request, allow=()).demos == ()
+    assert len(retriever.select(request, allow={"hr"}).demos) == 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -127,7 +128,7 @@ class ToolIndex:
         """
         checked = unique(tools, error=CatalogError)
         if demos is not None:
-            demos = _known(demos, {tool.id for tool in checked})
+            demos = _known(_whole(demos), {tool.id for tool in checked})
         reports: dict[Kind, SyncReport] = {}
         with self._store.together():
             reports["tools"] = self._collections.write(TOOLS, checked)
@@ -144,7 +145,7 @@ class ToolIndex:
         it was, and the next one goes on where it stopped.
 
         Raises:
-            CatalogError: If one id stands for two different tools, or a text of one is no Unicode.
+            CatalogError: If one id stands for two different tools, or one holds what no row can.
             EmbedderError: If the embedder fails.
             StoreError: If the index cannot be written.
         """
@@ -155,35 +156,42 @@ class ToolIndex:
         return self._change(TOOLS, tools, keep=lambda _: True)
 
     def remove_tools(self, tool_ids: Iterable[str]) -> SyncReport:
-        """Remove tools; ids that are not there are passed over."""
-        unwanted = frozenset(tool_ids)
-        return self._change(TOOLS, (), keep=lambda id_: id_ not in unwanted)
+        """Remove tools; ids that are not there are passed over.
+
+        Raises:
+            CatalogError: If the ids are a text, which Python takes for a collection of letters.
+            StoreError: If the index is gone or cannot be written.
+        """
+        return self._remove(TOOLS, tool_ids)
 
     def sync_demos(self, demos: Iterable[Demo], *, keep_recorded: bool = True) -> SyncReport:
         """Make these the demonstrations of the index, as ``sync_tools`` does for tools.
 
         Those that ``ToolRetriever.record`` learnt stay too, for they stand nowhere else: unless
-        ``keep_recorded`` is False, or one given here has the same id.
+        ``keep_recorded`` is False, or one given here has the same id. Their tools are those that
+        they name and those of their calls.
 
         Raises:
-            DemoError: If one names a tool that the index does not hold, one id stands for two
-                different demonstrations, or a text of one is no Unicode.
+            DemoError: If one uses a tool that the index does not hold, one id stands for two
+                different demonstrations, or one holds what no row can.
             EmbedderError: If the embedder fails.
-            StoreError: If the index cannot be written.
+            StoreError: If there is no index yet or no more, or it cannot be written.
         """
-        checked = _known(demos, self.snapshot.tools.positions)
         keep = _is_recorded if keep_recorded else None
-        return self._change(DEMOS, checked, keep=keep, anew=True)
+        return self._change_demos(demos, keep=keep, anew=True)
 
     def add_demos(self, demos: Iterable[Demo]) -> SyncReport:
         """Add demonstrations, or replace those with the same ids; raises as ``sync_demos``."""
-        checked = _known(demos, self.snapshot.tools.positions)
-        return self._change(DEMOS, checked, keep=lambda _: True)
+        return self._change_demos(demos, keep=lambda _: True)
 
     def remove_demos(self, demo_ids: Iterable[str]) -> SyncReport:
-        """Remove demonstrations; ids that are not there are passed over."""
-        unwanted = frozenset(demo_ids)
-        return self._change(DEMOS, (), keep=lambda id_: id_ not in unwanted)
+        """Remove demonstrations; ids that are not there are passed over.
+
+        Raises:
+            DemoError: If the ids are a text, which Python takes for a collection of letters.
+            StoreError: If the index is gone or cannot be written.
+        """
+        return self._remove(DEMOS, demo_ids)
 
     def refresh(self) -> None:
         """See what other processes have written since.
@@ -245,24 +253,61 @@ class ToolIndex:
         self._see_own()
         return report
 
+    def _change_demos(
+        self,
+        demos: Iterable[Demo],
+        *,
+        keep: Callable[[str], bool] | None,
+        anew: bool = False,
+    ) -> SyncReport:
+        whole = _whole(demos)
+        self._check_there()
+        with self._store.together():
+            known = _known(whole, self._collections.ids(TOOLS))
+            report = self._collections.write(DEMOS, known, keep=keep, anew=anew)
+        self._see_own()
+        return report
+
+    def _remove(self, form: Form[Item], ids: Iterable[str]) -> SyncReport:
+        if isinstance(ids, str):
+            raise form.error(f"{ids!r} is a text: give a collection of ids")
+        unwanted = frozenset(ids)
+        self._check_there()
+        return self._change(form, (), keep=lambda id_: id_ not in unwanted)
+
     def _check_place(self, *, create: bool) -> None:
         if self._store.exists():
             return
         self._store.check_new()
         if not create:
-            raise StoreError(
-                f"{self._store.place}: there is no index here; make one with toolret index"
-            )
+            raise self._absent()
+
+    def _check_there(self) -> None:
+        """Only tools make an index: without them its readers would lose those that they have."""
+        if not self._store.exists():
+            raise self._absent()
+
+    def _absent(self) -> StoreError:
+        return StoreError(
+            f"{self._store.place}: there is no index here; make one with toolret index"
+        )
 
 
 def _is_recorded(demo_id: str) -> bool:
     return demo_id.startswith(RECORDED)
 
 
-def _known(demos: Iterable[Demo], tool_ids: Collection[str]) -> list[Demo]:
-    """The demonstrations, if all the tools that they name are there."""
-    checked = list(demos)
-    for demo in checked:
+def _whole(demos: Iterable[Demo]) -> list[Demo]:
+    """The demonstrations, each with the tools of its calls among its own, as rows are read."""
+    return [
+        replace(demo, tools=tuple(dict.fromkeys([*(c.tool for c in demo.calls), *demo.tools])))
+        for demo in demos
+    ]
+
+
+def _known(demos: Sequence[Demo], tool_ids: Collection[str]) -> list[Demo]:
+    """The demonstrations, each once, if all the tools that they use are there."""
+    for demo in demos:
         unknown = [tool for tool in demo.tools if tool not in tool_ids]
         if unknown:
             raise DemoError(
@@ -270,4 +315,4 @@ def _known(demos: Iterable[Demo], tool_ids: Collection[str]) -> list[Demo]:
                 "not hold: add its catalog, or correct the id",
                 place=demo.origin,
             )
-    return unique(checked, error=DemoError)
+    return unique(demos, error=DemoError)

@@ -254,9 +254,10 @@ class ToolRetriever:
                 may be; see ``toolret.recording.redacting`` for a function of texts.
 
         Raises:
-            DemoError: If the redaction fails; nothing is recorded.
+            DemoError: If the redaction fails, or another process has just removed one of the
+                tools; nothing is recorded.
             EmbedderError: If the embedder fails; nothing is recorded.
-            StoreError: If the index cannot be written; it is as it was.
+            StoreError: If the index is gone or cannot be written; it is as it was.
         """
         return record(
             self.index,

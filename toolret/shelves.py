@@ -147,9 +147,21 @@ class Form(Generic[Item]):
         """The record of an item, and the text that is embedded of it.
 
         Raises:
-            InputError: If it holds what no file and no request to an LLM can.
+            InputError: If it holds what no file and no request to an LLM can, or permissions that
+                are texts, which Python takes for collections of letters.
         """
-        row = json.dumps(self.to_row(item), ensure_ascii=False, separators=(",", ":"))
+        if wrong := [names for names in item.permissions if isinstance(names, str)]:
+            raise self.error(
+                f"{item.id!r}: its permissions hold the text {wrong[0]!r}: give sets of names, any "
+                f"one of which is enough, such as ({{{wrong[0]!r}}},)",
+                place=item.origin,
+            )
+        try:
+            row = json.dumps(self.to_row(item), ensure_ascii=False, separators=(",", ":"))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise self.error(
+                f"{item.id!r}: a part of it is no JSON: {error}", place=item.origin
+            ) from error
         text = self.text(item)
         key = vector_key(space, text)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -72,6 +72,11 @@ class Collections:
         spaces = self._store.spaces()
         for form in (TOOLS, DEMOS):
             self._check_space(form, spaces[form.kind])
+
+    def ids(self, form: Form[Any]) -> Collection[str]:
+        """Of the items that readers see, for whoever is writing: none can go meanwhile."""
+        with self._store.write(form.kind, space=self._space(form), anew=True) as writer:
+            return writer.live.keys()
 
     def read(self, before: Snapshot | None, number: int) -> Snapshot:
         """The latest complete sync; vectors that are lost are embedded again.
