@@ -266,6 +266,11 @@ def test_permissions_that_are_no_clear_yes_are_refused() -> None:
 
     with pytest.raises(InputError, match="allow is the text 'admin': give a collection"):
         allowed_tools(tools, "admin")
+    for wrong in ({"admin": False}, granted()):
+        with pytest.raises(InputError, match="give a set or a list of permissions"):
+            allowed_tools(tools, wrong)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="give a set or a list of permissions"):
+            closed(wrong)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="allow is asynchronous"):
         allowed_tools(tools, later)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="allow is asynchronous"):
@@ -274,6 +279,28 @@ def test_permissions_that_are_no_clear_yes_are_refused() -> None:
     np.testing.assert_array_equal(allowed_tools(tools, []), [True, False])
     np.testing.assert_array_equal(allowed_tools(tools, {"a"}), [True, True])
     assert is_allowed(tools[1], None)
+    assert is_allowed(tools[1], {"a": 1}.keys())
+
+
+def test_permissions_that_can_be_read_but_once_are_refused_wherever_they_are_given(
+    tmp_path: Path,
+) -> None:
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync_tools([tool("cancel", "Cancel it.", permissions=(frozenset({"a"}),))])
+    retriever = ToolRetriever(index)
+    ways: list[Callable[[Allow], object]] = [
+        lambda allow: retriever.select("cancel it", allow=allow),
+        lambda allow: retriever.select_many(["cancel it"], allow=allow),
+        lambda allow: asyncio.run(retriever.aselect("cancel it", allow=allow)),
+        lambda allow: retriever.search("cancel it", allow=allow),
+        lambda allow: retriever.record([], allow=allow),
+    ]
+    for way in ways:
+        for wrong in (iter(["a"]), {"a": False}, "a"):
+            with pytest.raises(InputError, match="allow is"):
+                way(wrong)  # type: ignore[arg-type]
+    for granted in ({"a"}, ["a"], ("a",), {"a": 1}.keys()):
+        assert len(retriever.select("cancel it", allow=granted).tools) == 1
 
 
 def test_a_test_that_fails_forbids(caplog: pytest.LogCaptureFixture) -> None:

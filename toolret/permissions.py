@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from toolret.errors import InputError
 from toolret.types import Demo, Permissions, Tool
 
-__all__ = ["Allow", "allowed_tools", "closed", "is_allowed", "may_see"]
+__all__ = ["Allow", "allowed_tools", "closed", "is_allowed", "may_see", "settled"]
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,8 @@ def allowed_tools(tools: Sequence[Tool], allow: Allow) -> NDArray[np.bool_] | No
     """Which tools the caller may use: shape ``(tools,)``; None if it may use all.
 
     Raises:
-        InputError: If ``allow`` is a text, or a test that gives no verdict but a coroutine.
+        InputError: If ``allow`` is as ``settled`` says, or a test that gives no verdict but a
+            coroutine.
     """
     if allow is None:
         return None
@@ -52,16 +53,26 @@ def is_allowed(tool: Tool, allow: Allow) -> bool:
     return tool.permitted(_granted(allow))
 
 
+def settled(allow: Allow) -> frozenset[str] | Callable[[Tool], bool] | None:
+    """Permissions that can be read again and again, and that nobody changes meanwhile.
+
+    Raises:
+        InputError: If they are a text, a mapping, or an iterator, which can be read but once.
+    """
+    return allow if allow is None or callable(allow) else _granted(allow)
+
+
 def closed(allow: Allow) -> Allow:
     """Permissions, of which a test that fails forbids the tool.
 
     Raises:
         TypeError: If they are a text, which Python takes for a collection of letters.
+        InputError: If they are something else that ``settled`` refuses.
     """
     if isinstance(allow, str):
         raise TypeError(f"allow is the text {allow!r}: give a collection of permissions")
     if not callable(allow):
-        return allow
+        return settled(allow)
 
     def test(tool: Tool) -> bool:
         try:
@@ -88,6 +99,11 @@ def _granted(allow: Collection[str]) -> frozenset[str]:
     if isinstance(allow, str):
         # A collection of letters, to Python.
         raise InputError(f"allow is the text {allow!r}: give a collection of permissions instead")
+    if isinstance(allow, Mapping | Iterator):
+        # Of a mapping the keys would count, whatever stands beside them.
+        raise InputError(
+            f"allow is of the type {type(allow).__name__}: give a set or a list of permissions"
+        )
     return frozenset(allow)
 
 

@@ -14,7 +14,7 @@ from toolret.finding import Found, Limits, choose, find
 from toolret.index import ToolIndex
 from toolret.latest import LatestReader
 from toolret.llm import as_chat_model
-from toolret.permissions import Allow
+from toolret.permissions import Allow, settled
 from toolret.prompt import Format
 from toolret.queries import (
     Conversation,
@@ -141,10 +141,12 @@ class ToolRetriever:
             depth: How many tools ``Selection.ranked`` holds at least, chosen or not.
 
         Raises:
-            InputError: If the conversation holds no text.
+            InputError: If the conversation holds no text, or ``allow`` is a text, a mapping or an
+                iterator.
             BudgetError: If the budget is too small for any of the chosen tools.
             EmbedderError: If the embedder fails.
         """
+        allow = settled(allow)
         with span(_SPAN, "retrieval") as current:
             started = time.perf_counter()
             request = as_request(conversation)
@@ -166,6 +168,7 @@ class ToolRetriever:
 
         Takes and raises what ``select`` does; queries are written by several threads at a time.
         """
+        allow = settled(allow)
         limits = self._limits(max_tools, token_budget, depth)
         requests = [as_request(conversation) for conversation in conversations]
         view = self._view(allow)
@@ -194,6 +197,7 @@ class ToolRetriever:
         depth: int = 0,
     ) -> Selection:
         """``select`` for event loops: models are awaited, the rest runs in a worker thread."""
+        allow = settled(allow)
         with span(_SPAN, "retrieval") as current:
             started = time.perf_counter()
             request = await asyncio.to_thread(as_request, conversation)
@@ -218,6 +222,7 @@ class ToolRetriever:
             allow: What the caller may use.
             keep_all: Give k tools even if none of them is likely enough.
         """
+        allow = settled(allow)
         started = time.perf_counter()
         request = as_request(conversation)
         generated = self.generator.write_queries(request, self._view(allow))
@@ -263,7 +268,7 @@ class ToolRetriever:
             self.index,
             messages,
             success=success,
-            allow=allow,
+            allow=settled(allow),
             private_to=private_to,
             redact=redact,
         )
@@ -314,10 +319,9 @@ class ToolRetriever:
         reader = self._latest()
         key: Hashable = None
         # Another time, a test of tools or a reranker may say something else.
-        if not (callable(allow) or isinstance(allow, str) or self.reranker):
-            granted = None if allow is None else frozenset(allow)
+        if not (callable(allow) or self.reranker):
             counter = id(self.counter)  # anybody's, which need not be hashable
-            key = (request.text, generated.queries, generated.note, granted, limits, counter)
+            key = (request.text, generated.queries, generated.note, allow, limits, counter)
             if known := reader.answers.get(key):
                 seconds = dict.fromkeys(known.seconds, 0.0)
                 seconds["queries"] = time.perf_counter() - started
