@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import huggingface_hub
 import numpy as np
@@ -21,6 +23,7 @@ from toolret.embedders import (
     OpenAIEmbedder,
     RoleEmbedder,
     SentenceTransformerEmbedder,
+    Vectors,
     resolve_embedder,
 )
 from toolret.errors import EmbedderError
@@ -33,14 +36,14 @@ class Recording(Embeddings):
 
     model = "recording"
 
-    def __init__(self, rows: list[list[float]] | None = None) -> None:
+    def __init__(self, *rows: Any) -> None:
         self.rows = rows
         self.documents: list[str] = []
         self.queries: list[str] = []
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         self.documents += texts
-        return [[3.0, 4.0]] * len(texts) if self.rows is None else self.rows
+        return self.rows[0] if self.rows else [[3.0, 4.0]] * len(texts)
 
     def embed_query(self, text: str) -> list[float]:
         self.queries.append(text)
@@ -96,11 +99,78 @@ def test_an_adapter_of_another_shape_is_refused() -> None:
         ([[1.0], [1.0, 2.0]], r"lengths \[1, 2\]"),
         ([[], []], r"lengths \[0\]"),
         ([[1.0, float("nan")], [1.0, 1.0]], "not finite"),
+        ([[1e300], [1.0]], "not finite"),
+        (None, "failed: TypeError"),
+        (["abc", "def"], "failed: ValueError"),
+        ([1.0, 2.0], "failed: TypeError"),
+        (["1", "2"], "no vectors of numbers"),
+        ([[[1.0, 2.0]], [[1.0, 2.0]]], "no vectors of numbers"),
     ],
 )
-def test_unusable_vectors_are_refused(rows: list[list[float]], problem: str) -> None:
+def test_unusable_vectors_are_refused(rows: Any, problem: str) -> None:
     with pytest.raises(EmbedderError, match=problem):
         RoleEmbedder(Recording(rows)).embed(["a", "b"], "tool")
+
+
+def test_vectors_may_come_one_after_the_other() -> None:
+    vectors = RoleEmbedder(Recording(iter([[3.0, 4.0]]))).embed(["a"], "tool")
+    np.testing.assert_allclose(vectors, [[0.6, 0.8]])
+
+
+class Later(Recording):
+    """An embedder whose methods have to be awaited."""
+
+    async def embed_documents(self, texts: list[str]) -> list[list[float]]:  # type: ignore[override]
+        raise AssertionError
+
+    async def embed_query(self, text: str) -> list[float]:  # type: ignore[override]
+        raise AssertionError
+
+
+def test_an_embedder_that_is_asynchronous_is_refused() -> None:
+    for role in ("tool", "tool_request"):
+        with pytest.raises(EmbedderError, match="is asynchronous"):
+            RoleEmbedder(Later()).embed(["a", "b"], role)  # type: ignore[arg-type]
+
+
+class Uneven(HashedWordsEmbedder):
+    """Gives requests shorter vectors than documents."""
+
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        return [vector[:100] for vector in self.embed_documents(texts)]
+
+
+def test_requests_and_documents_need_vectors_of_one_length() -> None:
+    embedder = RoleEmbedder(Uneven())
+    embedder.embed(["a"], "tool")
+    with pytest.raises(EmbedderError, match="gave vectors of 100 values, and of 256 before"):
+        embedder.embed(["a"], "tool_request")
+
+
+class Damaged(SentenceTransformerEmbedder):
+    """The default model, of which a vector is no number."""
+
+    def encode(self, texts: Sequence[str], *, prompt: str = "") -> Vectors:
+        vectors = super().encode(texts, prompt=prompt)
+        vectors[0] = np.nan
+        return vectors
+
+
+def test_vectors_of_a_model_that_runs_here_are_checked_too() -> None:
+    with pytest.raises(EmbedderError, match="not finite"):
+        RoleEmbedder(Damaged()).embed(["a"], "tool")
+
+
+def test_no_texts_have_no_vectors() -> None:
+    assert SentenceTransformerEmbedder().embed_documents([]) == []
+
+
+def test_a_model_is_used_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    SentenceTransformerEmbedder().prepare()
 
 
 def test_a_text_without_words_is_no_division_by_zero() -> None:

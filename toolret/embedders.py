@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -21,13 +21,12 @@ from toolret.instructions import LLM_EMBEDDER, Instructions, Role, instructions_
 from toolret.model_files import DEFAULT_MODEL, find_model, model_digest, no_bars
 from toolret.onnx_cache import is_exported, open_onnx
 from toolret.onnx_models import OnnxModel
+from toolret.openai_embedder import OpenAIEmbedder
 from toolret.recent import Recent
-from toolret.tokens import batches
 from toolret.tool_adapter import adapter_digest, adapter_of
-from toolret.unit_vectors import Vectors, unit, unit_rows
+from toolret.unit_vectors import Vectors, checked_rows, unit
 
 if TYPE_CHECKING:
-    from openai import OpenAI
     from sentence_transformers import SentenceTransformer
 
 __all__ = [
@@ -50,10 +49,6 @@ Runtime: TypeAlias = Literal["onnx", "torch"]
 
 _REQUESTS_REMEMBERED = 4_096
 """Vectors of the latest requests: 6 MB with 384 dimensions."""
-
-_OPENAI_TAKES = {"longest": 8_000, "most": 2_048, "together": 250_000}
-"""Tokens of a text, texts of a request, and tokens of it, of which OpenAI's API takes 8,192, 2,048
-and 300,000: estimates can be a little low."""
 
 
 @runtime_checkable
@@ -145,6 +140,8 @@ class SentenceTransformerEmbedder:
 
     def encode(self, texts: Sequence[str], *, prompt: str = "") -> Vectors:
         """Unit vectors of texts, each read behind ``prompt``: shape ``(texts, dimensions)``."""
+        if not texts:
+            return np.empty((0, 0), dtype=np.float32)
         model = self._load()
         if isinstance(model, OnnxModel):
             return model.encode([prompt + text for text in texts], batch_size=self._batch_size)
@@ -160,7 +157,8 @@ class SentenceTransformerEmbedder:
     def prepare(self) -> None:
         """Begin to load an exported model, beside whatever the caller does next."""
         if self._model is None and self.runtime == "onnx":
-            threading.Thread(target=self._prepare, name="toolret-prepare").start()
+            with suppress(RuntimeError):  # no thread can be started: then the first text loads it
+                threading.Thread(target=self._prepare, name="toolret-prepare").start()
 
     def _prepare(self) -> None:
         if is_exported(self._folder):
@@ -185,58 +183,6 @@ class SentenceTransformerEmbedder:
                         f"from {self._folder}: {error}"
                     ) from error
             return self._model
-
-
-class OpenAIEmbedder:
-    """An embedding model behind OpenAI's API.
-
-    Args:
-        model: Such as ``text-embedding-3-small``.
-        client: An ``openai.OpenAI``; made from the environment if not given.
-        dimensions: Shortens the vectors, where the model can.
-    """
-
-    def __init__(
-        self, model: str, *, client: OpenAI | None = None, dimensions: int | None = None
-    ) -> None:
-        self._model = model
-        self._client = client
-        self._dimensions = dimensions
-
-    @property
-    def id(self) -> str:
-        """The model's name, and the number of dimensions where it was chosen."""
-        return f"openai:{self._model}" + (f"/{self._dimensions}" if self._dimensions else "")
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """One vector a text, of which the API reads the first 8,000 tokens.
-
-        Raises:
-            EmbedderError: If the API refuses or cannot be reached.
-        """
-        from openai import OpenAI, OpenAIError, omit
-
-        found: list[list[float]] = []
-        try:
-            if self._client is None:
-                self._client = OpenAI()
-            for batch in batches(texts, **_OPENAI_TAKES, encoding="cl100k_base"):
-                reply = self._client.embeddings.create(
-                    model=self._model, input=batch, dimensions=self._dimensions or omit
-                )
-                data = sorted(reply.data, key=lambda item: item.index)
-                found += [item.embedding for item in data]
-        except OpenAIError as error:
-            raise EmbedderError(f"OpenAI embeddings {self._model!r} failed: {error}") from error
-        return found
-
-    def embed_queries(self, texts: list[str]) -> list[list[float]]:
-        """``embed_documents``: the API tells requests from documents no more than that."""
-        return self.embed_documents(texts)
-
-    def embed_query(self, text: str) -> list[float]:
-        """The vector of one text."""
-        return self.embed_documents([text])[0]
 
 
 class RoleEmbedder:
@@ -267,6 +213,7 @@ class RoleEmbedder:
         self.instructions = instructions or _own_instructions(embedder)
         self._adapter = adapter_of(self.id) if tool_adapter is None else tool_adapter
         self._adapted = "" if self._adapter is None else f"|{adapter_digest(self._adapter)}"
+        self._dimensions = 0
 
     def prepare(self) -> None:
         """Begin what the first text would have to wait for, where that takes little."""
@@ -277,13 +224,18 @@ class RoleEmbedder:
         """The identity of vectors of this role: those of two spaces are never compared."""
         return f"{self.id}|{self.instructions.of(role)}" + (self._adapted if role == "tool" else "")
 
+    @property
+    def dimensions(self) -> int:
+        """How many values a vector has; embeds a word if nothing was embedded yet."""
+        return self._dimensions or self.embed(["a"], "demo").shape[1]
+
     def embed(self, texts: Sequence[str], role: Role) -> Vectors:
         """Unit vectors of texts in one role: shape ``(texts, dimensions)``, float32.
 
         Raises:
             EmbedderError: If the embedder fails, or gives another number of vectors, vectors of
-                different lengths, or values that are not finite; or if the adapter is of another
-                shape than its vectors.
+                other lengths than before, or values that are not finite; or if the adapter is of
+                another shape than its vectors.
         """
         if not texts:
             return np.empty((0, 0), dtype=np.float32)
@@ -311,16 +263,9 @@ class RoleEmbedder:
         return unit(vectors @ self._adapter)
 
     def _embed(self, texts: Sequence[str], instruction: str, *, documents: bool) -> Vectors:
-        if isinstance(self.embedder, SentenceTransformerEmbedder):
-            return self.embedder.encode(texts, prompt=instruction)
-        prompted = [instruction + text for text in texts]
         try:
-            if documents:
-                rows = self.embedder.embed_documents(prompted)
-            elif isinstance(self.embedder, BatchEmbedder):
-                rows = self.embedder.embed_queries(prompted)
-            else:
-                rows = [self.embedder.embed_query(text) for text in prompted]
+            rows = self._rows(texts, instruction, documents=documents)
+            vectors = checked_rows(rows, expected=len(texts), embedder=self.id)
         except EmbedderError:
             raise
         except Exception as error:
@@ -328,7 +273,24 @@ class RoleEmbedder:
             raise EmbedderError(
                 f"the embedder {self.id!r} failed: {type(error).__name__}: {error}"
             ) from error
-        return unit_rows(rows, expected=len(texts), embedder=self.id)
+        self._dimensions = self._dimensions or vectors.shape[1]
+        if vectors.shape[1] != self._dimensions:
+            raise EmbedderError(
+                f"embedder {self.id!r} gave vectors of {vectors.shape[1]} values, and of "
+                f"{self._dimensions} before: texts of all roles need vectors of one length"
+            )
+        return vectors if isinstance(self.embedder, SentenceTransformerEmbedder) else unit(vectors)
+
+    def _rows(self, texts: Sequence[str], instruction: str, *, documents: bool) -> Any:
+        """What the embedder gives, whatever that is."""
+        if isinstance(self.embedder, SentenceTransformerEmbedder):
+            return self.embedder.encode(texts, prompt=instruction)
+        prompted = [instruction + text for text in texts]
+        if documents:
+            return self.embedder.embed_documents(prompted)
+        if isinstance(self.embedder, BatchEmbedder):
+            return self.embedder.embed_queries(prompted)
+        return [self.embedder.embed_query(text) for text in prompted]
 
 
 def resolve_embedder(

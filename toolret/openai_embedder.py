@@ -1,0 +1,69 @@
+"""OpenAI's embedding models, as an embedder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from toolret.errors import EmbedderError
+from toolret.tokens import batches
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+__all__ = ["OpenAIEmbedder"]
+
+_OPENAI_TAKES = {"longest": 8_000, "most": 2_048, "together": 250_000}
+"""Tokens of a text, texts of a request, and tokens of it, of which OpenAI's API takes 8,192, 2,048
+and 300,000: estimates can be a little low."""
+
+
+class OpenAIEmbedder:
+    """An embedding model behind OpenAI's API.
+
+    Args:
+        model: Such as ``text-embedding-3-small``.
+        client: An ``openai.OpenAI``; made from the environment if not given.
+        dimensions: Shortens the vectors, where the model can.
+    """
+
+    def __init__(
+        self, model: str, *, client: OpenAI | None = None, dimensions: int | None = None
+    ) -> None:
+        self._model = model
+        self._client = client
+        self._dimensions = dimensions
+
+    @property
+    def id(self) -> str:
+        """The model's name, and the number of dimensions where it was chosen."""
+        return f"openai:{self._model}" + (f"/{self._dimensions}" if self._dimensions else "")
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """One vector a text, of which the API reads the first 8,000 tokens.
+
+        Raises:
+            EmbedderError: If the API refuses or cannot be reached.
+        """
+        from openai import OpenAI, OpenAIError, omit
+
+        found: list[list[float]] = []
+        try:
+            if self._client is None:
+                self._client = OpenAI()
+            for batch in batches(texts, **_OPENAI_TAKES, encoding="cl100k_base"):
+                reply = self._client.embeddings.create(
+                    model=self._model, input=batch, dimensions=self._dimensions or omit
+                )
+                data = sorted(reply.data, key=lambda item: item.index)
+                found += [item.embedding for item in data]
+        except OpenAIError as error:
+            raise EmbedderError(f"OpenAI embeddings {self._model!r} failed: {error}") from error
+        return found
+
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        """``embed_documents``: the API tells requests from documents no more than that."""
+        return self.embed_documents(texts)
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of one text."""
+        return self.embed_documents([text])[0]
