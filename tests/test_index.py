@@ -27,6 +27,7 @@ from toolret.errors import (
     StoreLockedError,
 )
 from toolret.index import SyncReport, ToolIndex
+from toolret.retriever import ToolRetriever
 from toolret.shelves import TOOLS
 from toolret.store import FolderStore
 from toolret.testing import HashedWordsEmbedder
@@ -546,3 +547,81 @@ def test_what_is_no_json_is_refused_with_the_id(
     called = Demo("d", "stop it", calls=(Call("cancel_order", {"on": object()}),))
     with pytest.raises(DemoError, match="'d': a part of it is no JSON"):
         index.sync_demos([called])
+
+
+class SameName(HashedWordsEmbedder):
+    """Says the same of itself, however long its vectors are."""
+
+    id = "same"
+
+
+def test_vectors_of_two_lengths_are_not_mixed(
+    tmp_path: Path, tools: list[Tool], demos: list[Demo]
+) -> None:
+    ToolIndex(tmp_path, embedder=SameName(64)).sync(tools[:2], demos[:2])
+    longer = ToolIndex(tmp_path, embedder=SameName(128))
+    with pytest.raises(EmbedderMismatchError, match="have 64 values, but those of 'same' have 128"):
+        longer.sync_tools(tools)
+    with pytest.raises(EmbedderError, match=r"of 128 values, but .* index have 64"):
+        ToolRetriever(longer).search("stop the order")
+    assert len(ToolIndex(tmp_path, embedder=SameName(64))) == 2
+    index = ToolIndex(tmp_path, embedder=SameName(128), reembed=True)
+    assert index.snapshot.tools.vectors.shape == (2, 128)
+    assert index.snapshot.demos.vectors.shape == (2, 128)
+    assert index.sync_tools(tools) == SyncReport(added=2, kept=2, embedded=4)
+    expected = TOOLS.embed(index.snapshot.tools.texts, RoleEmbedder(SameName(128)))
+    np.testing.assert_array_equal(index.snapshot.tools.vectors, expected)
+
+
+def test_an_index_in_which_vectors_of_two_lengths_were_mixed_is_put_right(
+    tmp_path: Path, tools: list[Tool]
+) -> None:
+    for count, dimensions in ((2, 64), (3, 128)):
+        index = ToolIndex(tmp_path / str(dimensions), embedder=SameName(dimensions))
+        index.sync_tools(tools[:count])
+    shutil.copytree(tmp_path / "128", tmp_path / "mixed")
+    shorter = str(tmp_path / "64" / "index.sqlite3")
+    with sqlite3.connect(tmp_path / "mixed" / "index.sqlite3") as connection:
+        connection.execute("ATTACH ? AS shorter", (shorter,))
+        connection.execute(
+            "UPDATE vectors SET (checksum, vector) = (SELECT checksum, vector FROM "
+            "shorter.vectors AS other WHERE other.key = vectors.key) "
+            "WHERE key IN (SELECT key FROM shorter.vectors)"
+        )
+    connection.close()
+    for dimensions in (64, 128):
+        copy = tmp_path / f"copy{dimensions}"
+        shutil.copytree(tmp_path / "mixed", copy)
+        index = ToolIndex(copy, embedder=SameName(dimensions))
+        if dimensions == 64:  # whose vectors were not the first
+            with pytest.raises(EmbedderMismatchError, match="pass reembed=True"):
+                len(index)
+            index = ToolIndex(copy, embedder=SameName(dimensions), reembed=True)
+        expected = TOOLS.embed(index.snapshot.tools.texts, RoleEmbedder(SameName(dimensions)))
+        np.testing.assert_array_equal(index.snapshot.tools.vectors, expected)
+
+
+@pytest.mark.parametrize("emptied", ["tools", "demos"])
+def test_an_emptied_collection_has_no_embedder(
+    tmp_path: Path, tools: list[Tool], demos: list[Demo], emptied: str
+) -> None:
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder(64))
+    index.sync(tools, demos)
+    index.sync_tools([]) if emptied == "tools" else index.sync_demos([])
+    for dimensions in (128, 64, 32):
+        index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder(dimensions), reembed=True)
+        assert len(index) + len(index.demos) == 4
+    if emptied == "demos":
+        assert index.sync_demos(demos).added == 4
+        assert ToolRetriever(index).search("stop my purchase")[0].tool.id == "cancel_order"
+
+
+def test_where_nothing_is_to_be_embedded_again_nothing_is_written(
+    tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
+) -> None:
+    ToolIndex(tmp_path / "new", embedder=embedder, reembed=True)
+    assert not (tmp_path / "new").exists()
+    ToolIndex(tmp_path / "index", embedder=embedder).sync(tools, demos)
+    with FileLock(tmp_path / "index" / "write.lock"):
+        index = ToolIndex(tmp_path / "index", embedder=embedder, reembed=True, lock_timeout=0.1)
+        assert len(index) == 4

@@ -132,6 +132,8 @@ def keep_checked(
         texts_of |= {record.vector_key: text for record, text in pairs if text is not None}
         if any(text is None for text in each.texts):
             return
+    if len({each.vectors.shape[1] for each in contents.values() if each.records}) > 1:
+        return  # of several embedders
     if not texts_of or sum(len(each.records) for each in contents.values()) < _WORTH:
         return
     rows = (record.row for each in contents.values() for record in each.records.values())

@@ -36,7 +36,8 @@ class ToolIndex:
             onnxruntime), ``openai:NAME``, or any object with LangChain's ``embed_documents`` and
             ``embed_query``. By default all-MiniLM-L6-v2.
         instructions: What to put before a text of each role; a ``RoleEmbedder`` has its own.
-        reembed: Embed everything again if the index was built with another embedder.
+        reembed: Embed everything again if the index was built with another embedder, or with one
+            of the same id whose vectors are of another length.
         create: Whether a new index may be made.
         lock_timeout: Seconds to wait for another process that is writing; for a folder or a URL.
         progress: Called while texts are embedded.

@@ -109,6 +109,11 @@ class StoreWriter(Protocol):
         ...
 
     @property
+    def live_length(self) -> int:
+        """How many values a vector has that readers see; 0 where there are none."""
+        ...
+
+    @property
     def stored(self) -> Collection[str]:
         """Keys of records that need not be added."""
         ...

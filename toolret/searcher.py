@@ -17,6 +17,7 @@ from toolret.comparisons import Comparisons
 from toolret.demo_maps import DemoMaps, DemoModels, Products, Said
 from toolret.derived import Arrays, nested, read_arrays, under, write_arrays
 from toolret.embedders import RoleEmbedder, Vectors
+from toolret.errors import EmbedderError
 from toolret.fitting import Example, leave_out
 from toolret.index import Snapshot
 from toolret.lexical import Postings, bm25, name_shares, words
@@ -162,6 +163,7 @@ class Searcher:
         queries = [unquoted(query) for query in queries]
         bare = [without_values(query) for query in queries]
         both = self._embedder.embed([*queries, *bare], "tool_request")
+        self._check_length(both)
         said = both[: len(queries)]
         as_tools = unit(said + both[len(queries) :])
         if tools and self._embedder.space("tool_request") != self._embedder.space("tool"):
@@ -171,6 +173,15 @@ class Searcher:
         if instructions.tool_request == instructions.demo_request:
             return as_tools, said
         return as_tools, self._embedder.embed(queries, "demo_request")
+
+    def _check_length(self, vectors: Vectors) -> None:
+        for stored in (self.snapshot.tools.vectors, self.snapshot.demos.vectors):
+            if stored.size and vectors.shape[1] not in (0, stored.shape[1]):
+                raise EmbedderError(
+                    f"embedder {self._embedder.id!r} gave a request a vector of "
+                    f"{vectors.shape[1]} values, but those of the index have {stored.shape[1]}: "
+                    "open the index with reembed=True (--reembed), which embeds it again"
+                )
 
     def _compare(
         self,

@@ -28,7 +28,9 @@ from toolret.locks import in_turn, locked
 from toolret.records import KINDS, Contents, Generation, Kind, Record
 from toolret.tables import (
     Head,
+    any_live,
     first_heads,
+    length_of_live,
     put_head,
     put_records,
     put_vectors,
@@ -124,7 +126,14 @@ class FolderStore:
 
     def spaces(self) -> dict[Kind, str]:
         """The identity of each collection's vectors; empty where there are none."""
-        return {kind: head.space for kind, head in self._heads().items()}
+        if not self.exists():
+            return dict.fromkeys(KINDS, "")
+        with database.reading(self._path) as connection:
+            heads = read_heads(connection)
+            return {
+                kind: head.space if any_live(connection, head) else ""
+                for kind, head in heads.items()
+            }
 
     def load(self) -> dict[Kind, Contents]:
         """Both collections as of the latest complete sync.
@@ -358,6 +367,11 @@ class Writer:
     def live_space(self) -> str:
         """The identity of the vectors that readers see; empty where there are none."""
         return self._change.heads[self.kind].space if self.live else ""
+
+    @property
+    def live_length(self) -> int:
+        """How many values a vector has that readers see; 0 where there are none."""
+        return length_of_live(self._change.connection, self._change.heads[self.kind])
 
     def add(
         self,

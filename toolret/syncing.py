@@ -99,16 +99,33 @@ class Collections:
             )
 
     def reembed(self) -> None:
-        """Embed anew what another embedder had embedded."""
+        """Embed anew what another embedder had embedded; writes nothing if there is none of it."""
+        contents = self._store.load()
+        if not any(self._is_foreign(form, contents[form.kind]) for form in (TOOLS, DEMOS)):
+            return
         with self._store.together():
             contents = self._store.load()
             self._reembed(TOOLS, contents["tools"])
             self._reembed(DEMOS, contents["demos"])
 
+    def _is_foreign(self, form: Form[Any], stored: Contents) -> bool:
+        if not stored.records or stored.space != self._space(form):
+            return bool(stored.records)
+        return stored.vectors.shape[1] not in (0, self._embedder.dimensions)
+
     def _reembed(self, form: Form[Item], stored: Contents) -> None:
-        if stored.records and stored.space != self._space(form):
-            items = [form.load(record.row) for record in stored.records.values()]
+        if not self._is_foreign(form, stored):
+            return
+        items = [form.load(record.row) for record in stored.records.values()]
+        if stored.space != self._space(form):
             self._reembedded[form.kind] = self.write(form, items, reembed=True).embedded
+            return
+        # Of one name with the other, so that the vectors' keys are those of the others.
+        texts = {r.vector_key: text for r, text in (form.record(i, stored.space) for i in items)}
+        vectors = form.embed(list(texts.values()), self._embedder)
+        pairs = zip(texts.items(), vectors, strict=True)
+        self._store.keep({key: (text, vector) for (key, text), vector in pairs})
+        self._reembedded[form.kind] = len(texts)
 
     def write(
         self,
@@ -190,6 +207,8 @@ class Collections:
             batch = [form.record(item, writer.space) for _, item in queue[start:][:_EMBED_BATCH]]
             texts = {r.vector_key: text for r, text in batch if r.vector_key not in writer.known}
             vectors = form.embed(list(texts.values()), self._embedder)
+            if texts and writer.live_space == writer.space:
+                self._check_length(form, writer.live_length, vectors)
             found = {k: (texts[k], vector) for k, vector in zip(texts, vectors, strict=True)}
             writer.add([record for record, _ in batch], found)
             embedded += len(texts)
@@ -230,6 +249,7 @@ class Collections:
             return contents.vectors
         _log.warning("%s: embedding %d lost vectors again", self._store.place, len(lost))
         made = form.embed([texts[position] for position in lost.values()], self._embedder)
+        self._check_length(form, contents.vectors.shape[1], made)
         again = dict(zip(lost, made, strict=True))
         vectors = np.zeros((len(texts), made.shape[1]), dtype=np.float32)
         if contents.vectors.size:
@@ -242,6 +262,15 @@ class Collections:
         except StoreError as error:
             _log.warning("%s: they cannot be kept: %s", self._store.place, error)
         return vectors
+
+    def _check_length(self, form: Form[Any], stored: int, made: Vectors) -> None:
+        """Of vectors whose embedder has the name of the one that made those that are stored."""
+        if stored not in (0, made.shape[1]):
+            raise EmbedderMismatchError(
+                f"{self._store.place}: the vectors of the {form.kind} have {stored} values, but "
+                f"those of {self._embedder.id!r} have {made.shape[1]}: give the embedder an id of "
+                "its own, or pass reembed=True (--reembed) to embed everything again"
+            )
 
     def _check_space(self, form: Form[Any], stored: str) -> None:
         space = self._space(form)

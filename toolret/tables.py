@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolret.records import KINDS, Contents, Kind, Record, record_key
-from toolret.vectors import checksum, pack, unpack, vector_key
+from toolret.vectors import BYTES, checksum, pack, unpack, vector_key
 
 __all__ = [
     "Head",
+    "any_live",
     "first_heads",
+    "length_of_live",
     "put_head",
     "put_records",
     "put_vectors",
@@ -110,6 +112,22 @@ def stored_records(
         yield Record(key, id_, row, vector) if whole else None, born
 
 
+def any_live(connection: sqlite3.Connection, head: Head) -> bool:
+    """Whether readers see any record of a collection."""
+    some = "SELECT 1 FROM records WHERE kind = ? AND born <= ? LIMIT 1"
+    return connection.execute(some, (head.kind, head.generation)).fetchone() is not None
+
+
+def length_of_live(connection: sqlite3.Connection, head: Head) -> int:
+    """How many values the vectors of a collection have; 0 where there are none."""
+    row = connection.execute(
+        "SELECT length(vector) FROM records JOIN vectors ON vectors.key = vector_key "
+        "WHERE kind = ? AND born <= ? LIMIT 1",
+        (head.kind, head.generation),
+    ).fetchone()
+    return row[0] // BYTES if row else 0
+
+
 def read_contents(
     connection: sqlite3.Connection, heads: Mapping[Kind, Head]
 ) -> Iterator[tuple[Kind, Contents | None]]:
@@ -127,12 +145,16 @@ def read_contents(
 
 
 class _Shelf:
-    """The live records of a collection, and what is found of their texts and vectors."""
+    """The live records of a collection, and what is found of their texts and vectors.
+
+    Vectors of another length than the first one's are another embedder's, and as good as lost.
+    """
 
     def __init__(self, space: str, records: Sequence[Record]) -> None:
         self._records = records
         self.texts: list[str | None] = [None] * len(records)
         self.vectors = np.empty((0, 0), dtype=np.float32)
+        self._bytes = 0
         self._space = space
         self.wanted: dict[str, list[int]] = {}
         for position, record in enumerate(records):
@@ -147,7 +169,9 @@ class _Shelf:
                 (positions := self.wanted.get(key))
                 and _vector_is_whole(key, check, packed)
                 and vector_key(self._space, text) == key
+                and len(packed) == (self._bytes or len(packed))
             ):
+                self._bytes = len(packed)
                 places += positions
                 taken += [packed] * len(positions)
                 for position in positions:

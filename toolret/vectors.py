@@ -8,7 +8,10 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["checksum", "pack", "unpack", "vector_key"]
+__all__ = ["BYTES", "checksum", "pack", "unpack", "vector_key"]
+
+BYTES = 4
+"""Of a packed value."""
 
 
 def vector_key(space: str, text: str) -> str:

@@ -119,6 +119,8 @@ class RemoteWriter:
         kind: Which one.
         space: The identity of the vectors that are added.
         live: What readers see: keys of records by their ids.
+        live_space: The identity of the vectors that readers see; empty where there are none.
+        live_length: How many values such a vector has; 0 where there are none.
         stored: Keys of records that need not be added.
         known: Keys of vectors that need not be made.
     """
@@ -129,6 +131,7 @@ class RemoteWriter:
         self.space = space
         self.live = {record.id: record.key for record in records.values()}
         self.live_space = change.state.contents[kind].space
+        self.live_length = change.state.contents[kind].vectors.shape[1]
         self._change = change
         self._names = {k: n for k, n in change.state.names(kind).items() if k in records}
 
