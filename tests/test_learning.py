@@ -10,10 +10,14 @@ import pytest
 from tests.conftest import demo, tool
 from toolret import learning
 from toolret.cosines import CosineScale, measure_cosines
+from toolret.embedders import Instructions, RoleEmbedder
+from toolret.errors import StoreError
+from toolret.fitting import Fit
 from toolret.index import ToolIndex
 from toolret.learning import fit_index, pairs, prior_for, weights_from_json, weights_to_json
 from toolret.retriever import ToolRetriever
 from toolret.searcher import Searcher
+from toolret.store import FolderStore
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Demo, Tool
 
@@ -44,7 +48,7 @@ def fit_path(index: ToolIndex) -> Path:
     return Path(index.store.place) / "fit.json"
 
 
-def refit(index: ToolIndex) -> object:
+def refit(index: ToolIndex) -> Fit:
     return fit_index(index, Searcher(index.snapshot, index.embedder))
 
 
@@ -146,3 +150,38 @@ def test_pairs_join_what_is_far_apart() -> None:
     assert pairs([3, 5, 8, 9], 2) == [(3, 8), (9, 5)]
     assert pairs([3, 5, 8, 9], 9) == [(3, 8), (5, 9), (8, 3), (9, 5)]
     assert pairs([3], 9) == []
+
+
+def test_what_was_learnt_of_other_instructions_or_another_adapter_does_not_count(
+    tmp_path: Path,
+) -> None:
+    words = HashedWordsEmbedder(64)
+    said = "Represent this text of an interface for the retrieval of documents like it: "
+    others = [
+        RoleEmbedder(words, instructions=Instructions(tool_request=said, demo_request=said)),
+        RoleEmbedder(words, instructions=Instructions(said, said, said, said)),
+        RoleEmbedder(words, tool_adapter=-np.eye(64, dtype=np.float32)),
+    ]
+    for number, other in enumerate(others):
+        index = ToolIndex(tmp_path / f"{number}", embedder=words)
+        index.sync(*catalog())
+        refit(index)
+        again = ToolIndex(tmp_path / f"{number}", embedder=other, reembed=True)
+        assert refit(again).prior.cosines == measure_cosines(other)
+        assert json.loads(again.store.load_fit() or b"")["spaces"][0] == other.space("tool")
+
+
+def test_a_server_that_is_down_after_a_sync_keeps_no_reader_from_being_made(
+    index: ToolIndex, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    retriever = ToolRetriever(index)
+    index.add_tools([tool("water_plant", "Water one plant.")])
+
+    def down(*_: object) -> None:
+        raise StoreError("the server cannot be reached")
+
+    for method in ("exists", "load_fit", "keep_fit"):
+        monkeypatch.setattr(FolderStore, method, down)
+    fit_path(index).unlink()
+    assert retriever.search("water one plant")[0].tool.id == "water_plant"
+    assert "the fit cannot be kept: the server cannot be reached" in caplog.text

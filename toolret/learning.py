@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from toolret.cosines import (
     rescale_need,
     rescale_weights,
 )
+from toolret.embedders import Role
 from toolret.errors import StoreError
 from toolret.familiarity import Familiarity
 from toolret.fitting import Fit, Prior, fit
@@ -60,9 +61,13 @@ New ones count as evidence at once; it is only what evidence is worth that chang
 
 @dataclass(frozen=True, slots=True)
 class _StoredFit:
-    """``fit.json``, of which the store keeps a digest."""
+    """``fit.json``, of which the store keeps a digest.
 
-    embedder: str
+    Attributes:
+        spaces: The identities of the vectors that were compared, of all roles.
+    """
+
+    spaces: list[str]
     cosines: CosineScale
     prior: str
     changes: tuple[int, int]
@@ -120,7 +125,8 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
     """
     demos = searcher.snapshot.demos
     stored = _read(index.store)
-    if stored and stored.embedder != index.embedder.id:
+    spaces = [index.embedder.space(role) for role in get_args(Role)]
+    if stored and stored.spaces != spaces:
         stored = None
     cosines = stored.cosines if stored else measure_cosines(index.embedder)
     prior = prior_for(cosines)
@@ -134,7 +140,7 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
         return _restored(stored, prior)
     made = _learn(searcher, prior)
     stored = _StoredFit(
-        embedder=index.embedder.id,
+        spaces=spaces,
         cosines=cosines,
         prior=_prior_digest(),
         changes=changes,
@@ -143,8 +149,7 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
         familiarity=asdict(made.familiarity) if made.familiarity else None,
         related=made.related,
     )
-    if index.store.exists():  # a fit alone would not pass for a new index
-        _write(index.store, stored)
+    _write(index.store, stored)
     # As it will be read: rounded for the file, so that the next process ranks alike.
     return _restored(stored, prior)
 
@@ -247,6 +252,7 @@ def _from_json(data: dict[str, Any]) -> _StoredFit:
 def _write(store: Store, stored: _StoredFit) -> None:
     """Keep the fit if that can be done; without it, the next process fits again."""
     try:
-        store.keep_fit(json.dumps(asdict(stored)).encode())
+        if store.exists():  # a fit alone would not pass for a new index
+            store.keep_fit(json.dumps(asdict(stored)).encode())
     except StoreError as error:
         _log.warning("the fit cannot be kept: %s", error)
