@@ -114,14 +114,68 @@ def test_others_go_on_while_one_reads_a_new_snapshot(
         return Reader(index, snapshot)
 
     monkeypatch.setattr(latest, "Reader", slow)
-    index.add_tools([tool("ping_host", "Ping a host of the network.")])
     with ThreadPoolExecutor(1) as pool:
+        pool.submit(index.add_tools, [tool("ping_host", "Ping a host of the network.")]).result(30)
         renewing = pool.submit(retriever.search, "ping a host")
         assert begun.wait(30)
         assert all(hit.tool.id != "ping_host" for hit in retriever.search("ping a host"))
         go_on.set()
         assert renewing.result(30)[0].tool.id == "ping_host"
     assert retriever.search("ping a host")[0].tool.id == "ping_host"
+
+
+def test_who_changes_the_index_waits_for_what_was_changed(
+    index: ToolIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retriever = ToolRetriever(index)
+    request = "please stop my purchase"
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(index: ToolIndex, snapshot: Snapshot) -> Reader:
+        begun.set()
+        assert go_on.wait(30)
+        return Reader(index, snapshot)
+
+    monkeypatch.setattr(latest, "Reader", slow)
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(index.add_tools, [tool("ping_host", "Ping a host of the network.")]).result(30)
+        renewing = pool.submit(retriever.search, "ping a host")
+        assert begun.wait(30)
+
+        def removed() -> list[str]:
+            index.remove_demos(["d1"])
+            return [hit.demo.id for hit in retriever.select(request).demos]
+
+        waiting = pool.submit(removed)
+        while index.get_demo("d1"):
+            time.sleep(0.01)
+        assert "d1" in [hit.demo.id for hit in retriever.select(request).demos]  # others go on
+        assert not waiting.done()
+        go_on.set()
+        assert "d1" not in waiting.result(30)
+        renewing.result(30)
+
+
+def test_requests_are_answered_where_no_thread_can_be_started(
+    index: ToolIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retriever = ToolRetriever(index)
+    ToolIndex(index.store.place, embedder=Counting()).add_tools([tool("ping_host", "Ping it.")])
+    index._look_at = 0  # as if half a second had passed
+
+    def start(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        assert retriever.search("cancel an order")[0].tool.id == "cancel_order"
+    index._look_at = 0
+    for _ in range(200):
+        retriever.search("cancel an order")
+        if "ping_host" in index:
+            break
+        time.sleep(0.05)
+    assert "ping_host" in index
 
 
 async def test_threads_and_coroutines_get_right_answers_while_a_sync_runs(

@@ -67,6 +67,7 @@ class ToolIndex:
         self._showing = threading.Lock()
         self._readings = count(1)
         self._look_at = 0.0
+        self._own = threading.local()
         self._check_place(create=create)
         self.embedder = resolve_embedder(embedder, instructions=instructions)
         self._collections = Collections(self._store, self.embedder, progress)
@@ -226,6 +227,11 @@ class ToolIndex:
         """
         return self._collections.read(self._snapshot, next(self._readings))
 
+    @property
+    def own_reading(self) -> int:
+        """The reading of this thread's latest change: what it is answered is not to be older."""
+        return getattr(self._own, "reading", 0)
+
     def show(self, snapshot: Snapshot) -> Snapshot:
         """Make this the ``snapshot``, unless one was read later; the one that it is.
 
@@ -240,7 +246,7 @@ class ToolIndex:
     def _see_own(self) -> None:
         """After a change: a snapshot that was never asked for need not be made."""
         if self._snapshot is not None:
-            self.refresh()
+            self._own.reading = self.show(self.read_latest()).reading
 
     def _change(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from toolret.errors import ToolretError
 from toolret.index import Snapshot, ToolIndex
@@ -19,8 +20,9 @@ class LatestReader:
     """Gives a reader, and makes it anew after a sync.
 
     That takes seconds for a large index, so it is made once, and requests go on with the one before
-    meanwhile. After a sync of this process the first request that comes makes it; what another
-    process synced is read by a thread beside the requests.
+    meanwhile; only those of the thread that made the change wait. After a sync of this process the
+    first request that comes makes it; what another process synced is read by a thread beside the
+    requests.
 
     Args:
         index: What is read.
@@ -35,14 +37,16 @@ class LatestReader:
     def __call__(self) -> Reader:
         """The latest reader that there is."""
         if self._reader.snapshot is not self._index.snapshot:
-            self._renew(lambda: self._index.snapshot)
+            older = self._reader.snapshot.reading < self._index.own_reading
+            self._renew(lambda: self._index.snapshot, wait=older)
         elif self._index.stale():
-            threading.Thread(target=self._follow, name="toolret-follow", daemon=True).start()
+            with suppress(RuntimeError):  # no thread can be started: the next look may find one
+                threading.Thread(target=self._follow, name="toolret-follow", daemon=True).start()
         return self._reader
 
-    def _renew(self, read: Callable[[], Snapshot]) -> bool:
-        """Make the reader anew; False if another thread is just doing it."""
-        if not self._renewing.acquire(blocking=False):
+    def _renew(self, read: Callable[[], Snapshot], *, wait: bool = False) -> bool:
+        """Make the reader anew; unless one is to wait, False if another thread is just doing it."""
+        if not self._renewing.acquire(blocking=wait):
             return False
         try:
             snapshot = read()

@@ -345,6 +345,29 @@ def test_a_retriever_goes_on_while_the_server_is_down(tmp_path: Path) -> None:
         process.wait()
 
 
+def test_a_store_listens_again_once_a_thread_can_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = make_place("memory", tmp_path)
+    index, _ = opened(place)
+    index.sync_tools(many_tools(3))
+    assert len(index) == 3
+    other, _ = opened(place)
+    other.sync_tools(many_tools(4))
+
+    def start(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        before = index.store.generations(timeout=0)
+    for _ in range(200):
+        if index.store.generations(timeout=0) != before:
+            break
+        time.sleep(0.05)
+    assert index.store.generations(timeout=0) == other.snapshot.generations
+
+
 @contextmanager
 def answering(status: int, body: bytes, delay: float = 0.0) -> Iterator[tuple[str, list[Any]]]:
     """A server that answers everything alike, and the headers that it was sent."""

@@ -103,7 +103,10 @@ class RemoteStore:
         if timeout > 0:
             return self._newest().generations
         if self._listening.acquire(blocking=False):
-            threading.Thread(target=self._listen, daemon=True).start()
+            try:
+                threading.Thread(target=self._listen, daemon=True).start()
+            except RuntimeError:  # no thread can be started: the next one who asks tries again
+                self._listening.release()
         return self._heard or self._state.generations
 
     def spaces(self) -> dict[Kind, str]:
