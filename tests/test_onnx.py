@@ -163,6 +163,7 @@ def test_a_cache_that_cannot_be_written_is_said(
     monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "file"))
     assert onnx_cache.open_onnx(find_model(DEFAULT_MODEL)) is None
     assert "cannot be written" in caplog.text
+    assert "set HF_ASSETS_CACHE to a folder that can" in caplog.text
 
 
 def test_any_model_is_run_by_onnxruntime_on_request() -> None:

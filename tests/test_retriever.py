@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
 import threading
 import time
 from dataclasses import dataclass
@@ -197,6 +198,32 @@ def test_no_reply_is_kept_before_there_are_tools(tmp_path: Path) -> None:
     with OpenAIServer(Reply("?")) as server, OpenAI(api_key="k", base_url=server.base_url) as llm:
         ToolRetriever(empty, llm=llm, model="m").select("so?")
     assert not (tmp_path / "new" / "replies.sqlite3").exists()
+
+
+def test_no_reply_stands_in_the_way_of_an_index_that_is_built_again(
+    index: ToolIndex, caplog: pytest.LogCaptureFixture
+) -> None:
+    retriever = ToolRetriever(index, llm=lambda _: '{"queries": ["a parcel"]}', model="m")
+    shutil.rmtree(index.store.folder)
+    assert len(retriever.select("where is it?").queries) == 2
+    assert not index.store.folder.exists()
+    assert "the replies of models are not kept" in caplog.text
+    ToolIndex(index.store.place, embedder=index.embedder).sync_tools([tool("a", "anything")])
+
+
+def test_no_number_of_tools_is_negative(index: ToolIndex) -> None:
+    retriever = ToolRetriever(index)
+    with pytest.raises(ValueError, match="a number of tools is 0 or more, not -1"):
+        retriever.select("stop it", max_tools=-1, depth=10)
+    with pytest.raises(ValueError, match="a number of ranked tools is 0 or more, not -2"):
+        retriever.select("stop it", depth=-2)
+    with pytest.raises(ValueError, match="a number of tools is 0 or more, not -5"):
+        retriever.search("stop it", k=-5)
+    with pytest.raises(ValueError, match="a number of tools is 0 or more, not -3"):
+        ToolRetriever(index, max_tools=-3)
+    with pytest.raises(ValueError, match="a number of demonstrations is 0 or more, not -1"):
+        ToolRetriever(index, max_demos=-1)
+    assert retriever.select("stop it", max_tools=0).tools == ()
 
 
 async def test_aselect_gives_what_select_gives(index: ToolIndex) -> None:

@@ -33,6 +33,9 @@ class Limits:
         recall: Of the requests that need a tool, the least share that are to be given any.
         precision: Of the requests given a tool, the least share that are to need one.
         form: In which the tokens are counted.
+
+    Raises:
+        ValueError: If a number of tools or demonstrations is negative.
     """
 
     most: int
@@ -43,6 +46,12 @@ class Limits:
     recall: float
     precision: float | None
     form: Format
+
+    def __post_init__(self) -> None:
+        counts = {"tools": self.most, "demonstrations": self.demos, "ranked tools": self.depth}
+        for name, count in counts.items():
+            if count < 0:
+                raise ValueError(f"a number of {name} is 0 or more, not {count}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def _export(folder: Path, kept: Path) -> OnnxModel | None:
     except OSError as error:
         _log.warning(
             "%s cannot be written (%s), so every process loads %s by sentence-transformers, which "
-            "takes seconds: set XDG_CACHE_HOME to a folder that can",
+            "takes seconds: set HF_ASSETS_CACHE to a folder that can",
             kept.parent,
             error,
             folder,

@@ -13,7 +13,7 @@ from typing import Any
 from toolret.finding import Found, Limits, choose, find
 from toolret.index import ToolIndex
 from toolret.latest import LatestReader
-from toolret.llm import as_chat_model
+from toolret.llm import ReplyCache, as_chat_model
 from toolret.permissions import Allow, settled
 from toolret.prompt import Format
 from toolret.queries import (
@@ -80,7 +80,7 @@ class ToolRetriever:
             this machine, otherwise an estimate that errs high.
 
     Raises:
-        ValueError: If a share is not one.
+        ValueError: If a share is not one, or a number of tools or demonstrations is negative.
         InputError: If there is no such strategy, or it needs an LLM and there is none.
         QueryGenerationError: If the LLM is none that toolret knows, or its name is missing.
     """
@@ -115,9 +115,10 @@ class ToolRetriever:
         self.min_recall = min_recall
         self.min_precision = min_precision
         self.prompt_format = prompt_format
+        self._limits(None, None, 0)  # raises what no call could do with
         self.counter = counter or token_counter()
         if not (llm is None or isinstance(llm, QueryGenerator)):
-            llm = as_chat_model(llm, model, cache=_reply_file(index, cache))
+            llm = as_chat_model(llm, model, cache=_replies(index, cache))
         self.generator = as_generator(llm, model, strategy)
         self.reranker = reranker
         self._latest = LatestReader(index)
@@ -143,6 +144,7 @@ class ToolRetriever:
         Raises:
             InputError: If the conversation holds no text, or ``allow`` is a text, a mapping or an
                 iterator.
+            ValueError: If a number of tools is negative.
             BudgetError: If the budget is too small for any of the chosen tools.
             EmbedderError: If the embedder fails.
         """
@@ -368,8 +370,11 @@ class ToolRetriever:
         return found.reranked(reranking, time.perf_counter() - asked_at)
 
 
-def _reply_file(index: ToolIndex, cache: str | Path | bool) -> Path | None:
+def _replies(index: ToolIndex, cache: str | Path | bool) -> ReplyCache | None:
     if not isinstance(cache, bool):
-        return Path(cache)
-    # A folder that holds anything before the tools would no longer pass for a new index.
-    return index.store.folder / _REPLIES if cache and len(index) else None
+        return ReplyCache(cache)
+    # A folder that holds anything before the tools would no longer pass for a new index: neither
+    # that of an index without tools, nor one that is made where an index was deleted.
+    if not (cache and len(index)):
+        return None
+    return ReplyCache(index.store.folder / _REPLIES, make_folder=False)

@@ -70,11 +70,15 @@ class ReplyCache:
         path: The file; made at the first reply, for its owner's eyes alone.
         max_bytes: How large the replies may grow together. Those that were not used for longest
             make room for new ones.
+        make_folder: Whether its folder is made, too; otherwise it is done without one.
     """
 
-    def __init__(self, path: str | Path, *, max_bytes: int = _MAX_BYTES) -> None:
+    def __init__(
+        self, path: str | Path, *, max_bytes: int = _MAX_BYTES, make_folder: bool = True
+    ) -> None:
         self.path = Path(path)
         self._max_bytes = max_bytes
+        self._make_folder = make_folder
         self._off_until = 0.0
         self._told = False
 
@@ -110,7 +114,8 @@ class ReplyCache:
         if size > self._max_bytes:
             return
         if not self.path.exists():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self._make_folder:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch(mode=0o600)
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
