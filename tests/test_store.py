@@ -380,3 +380,16 @@ def test_threads_write_one_after_the_other(store: FolderStore, tmp_path: Path) -
     assert not failures
     assert ids(store) == sorted(name for some in names for name in some)
     assert [number for number, _ in store.generations()] == [40, 0]
+
+
+def test_a_folder_stays_where_it_is_wherever_the_process_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = FolderStore(Path("index"), lock_timeout=1)
+    fill(store, "a")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    fill(store, "a", "b")
+    assert ids(store) == ["a", "b"]
+    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -62,10 +62,10 @@ class FolderStore:
     """
 
     def __init__(self, folder: Path, *, lock_timeout: float) -> None:
-        self.folder = folder
-        self._path = folder / _DATABASE
-        self._fit = folder / _FIT
-        self._checked = folder / _CHECKED
+        self.folder = folder.absolute()  # wherever the process may go
+        self._path = self.folder / _DATABASE
+        self._fit = self.folder / _FIT
+        self._checked = self.folder / _CHECKED
         self._lock_timeout = lock_timeout
         self._thread_lock = threading.RLock()
         self._change: Change | None = None

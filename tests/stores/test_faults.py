@@ -429,6 +429,25 @@ def test_a_forked_process_has_connections_of_its_own(
         assert cast("Any", store).engine._client is not before
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status": "ok"}',
+        b"[]",
+        b"null",
+        b'"hi"',
+        b"<html>",
+        b'{"id": "x"}',
+        b'{"id": "x", "ids": ["head/1"], "metadatas": null}',
+        b'{"id": "x", "ids": ["head/1"], "metadatas": [null]}',
+        b'{"id": "x", "ids": ["head/1"], "metadatas": [3]}',
+    ],
+)
+def test_a_server_that_speaks_json_is_no_chroma_server(body: bytes, tmp_path: Path) -> None:
+    with answering(200, body) as (url, _), pytest.raises(StoreError):
+        chroma_store(f"{url}/acme", cache=tmp_path).exists()
+
+
 def test_a_server_that_is_silent_is_given_up(tmp_path: Path) -> None:
     started = time.monotonic()
     with answering(200, b"{}", delay=2) as (url, _):
@@ -445,9 +464,16 @@ def test_a_server_that_is_silent_is_given_up(tmp_path: Path) -> None:
         ("http://host:8000/acme?x=1", "names no index"),
         ("http://host:8000/a", "cannot be an index's name"),
         ("http://me:secret@host:8000/acme", "holds no credentials"),
+        ("HTTP://host:8000/a", "cannot be an index's name"),
+        ("http://me:secret@[::1/acme", "cannot be read: Invalid IPv6 URL"),
+        ("http://me:secret@host:99999/acme", "cannot be read: "),
+        (Path("https://me:secret@host/acme"), "given as a text, not as a path"),
     ],
 )
-def test_an_url_that_names_no_index_is_refused(url: str, message: str, tmp_path: Path) -> None:
+def test_an_url_that_names_no_index_is_refused(
+    url: str | Path, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(StoreError, match=message) as caught:
         ToolIndex(url, embedder=embedder())
     assert "secret" not in str(caught.value)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolret.errors import StoreError
 from toolret.records import Store
 from toolret.store import FolderStore
 
@@ -18,9 +19,16 @@ __all__ = ["KnownVectors", "chroma_store", "langchain_store", "store_at"]
 
 
 def store_at(place: str | Path, *, lock_timeout: float) -> Store:
-    """The store that a place names: a Chroma server by its URL, otherwise a folder."""
-    if str(place).startswith(("http://", "https://")):
-        return chroma_store(str(place), lock_timeout=lock_timeout)
+    """The store that a place names: a Chroma server by its URL, otherwise a folder.
+
+    Raises:
+        StoreError: If the URL names no index, or is given as a ``Path``, which loses a slash.
+    """
+    scheme, colon, _ = str(place).partition(":/")
+    if colon and scheme.lower() in ("http", "https"):
+        if not isinstance(place, str):
+            raise StoreError("an index's URL is given as a text, not as a path")
+        return chroma_store(place, lock_timeout=lock_timeout)
     return FolderStore(Path(place), lock_timeout=lock_timeout)
 
 

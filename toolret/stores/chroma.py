@@ -13,6 +13,7 @@ import re
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -78,7 +79,12 @@ class ChromaEngine:
         timeout: float = 30.0,
         verify: Any = True,
     ) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            httpx.URL(url, port=parts.port)  # each refuses some that the other takes
+        except (ValueError, httpx.InvalidURL) as error:
+            # It may hold credentials.
+            raise StoreError(f"the index's URL cannot be read: {error}") from error
         names = [unquote(name) for name in parts.path.strip("/").split("/") if name]
         if parts.username or parts.password:
             raise StoreError("an index's URL holds no credentials: give them in `headers`")
@@ -118,7 +124,9 @@ class ChromaEngine:
         found: dict[str, Fields] = {}
         for collection, some in self._apart(names):
             answer = self._ask(f"{collection}/get", {"ids": some, "include": ["metadatas"]})
-            found |= zip(answer["ids"], answer["metadatas"], strict=True)
+            with self._understood():
+                pairs = zip(answer["ids"], answer["metadatas"], strict=True)
+                found |= {name: dict(fields or {}) for name, fields in pairs}
         return found
 
     def put(self, documents: Sequence[Document]) -> None:
@@ -167,7 +175,8 @@ class ChromaEngine:
                     found = self._ask(f"/collections/{quote(name, safe='')}", None)
                     if found is None:
                         return None
-                self._paths[name] = f"/collections/{found['id']}"
+                with self._understood():
+                    self._paths[name] = f"/collections/{found['id']}"
             return self._paths[name]
 
     def _ask(self, path: str, body: Mapping[str, Any] | None) -> Any:
@@ -189,9 +198,18 @@ class ChromaEngine:
                 f"{self.place}: the Chroma server answers {response.status_code}: "
                 f"{response.text[:_SHOWN]}{advice}"
             )
+        with self._understood():
+            answer = response.json()
+            if body is None and answer is None:
+                raise ValueError("no collection is described")
+            return answer
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Raises ``StoreError`` where an answer is not one of Chroma's."""
         try:
-            return response.json()
-        except ValueError as error:
+            yield
+        except (ValueError, TypeError, KeyError) as error:
             raise StoreError(f"{self.place}: what answers there is no Chroma server") from error
 
     def _connect(self) -> None:

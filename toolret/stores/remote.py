@@ -68,7 +68,7 @@ class RemoteStore:
         lock_timeout: float = 60.0,
         lease: float = _LEASE,
     ) -> None:
-        self.folder = Path(cache) if cache else cache_folder(engine.place)
+        self.folder = (Path(cache) if cache else cache_folder(engine.place)).absolute()
         self.engine = engine
         self.lock_timeout = lock_timeout
         self.lease = lease
