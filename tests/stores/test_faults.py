@@ -32,6 +32,7 @@ from toolret.stores import chroma_store, langchain_store
 from toolret.stores.engines import Document, Engine, Fields
 from toolret.stores.langchain import KnownVectors, LangChainEngine
 from toolret.stores.remote import RemoteStore
+from toolret.testing import HashedWordsEmbedder
 from toolret.types import Tool
 
 
@@ -486,6 +487,22 @@ def test_a_dimension_that_the_collection_does_not_take_is_said(chroma: str, tmp_
     with pytest.raises(StoreError, match="dimension"):
         ToolIndex(writer, embedder=type(embedder())(DIMENSIONS // 2), reembed=True)
     assert len(opened(place)[0]) == 3
+
+
+def test_vectors_of_another_length_go_into_an_index_of_another_name(tmp_path: Path) -> None:
+    class SameName(HashedWordsEmbedder):
+        id = "same"
+
+    place = make_place("memory", tmp_path)
+    ToolIndex(place.machine(), embedder=SameName(64)).sync_tools(many_tools(3))
+    store = place.machine()
+    with pytest.raises(StoreError, match="sync into another name"):
+        ToolIndex(store, embedder=SameName(32), reembed=True)
+    with pytest.raises(StoreError, match="have 64 values, but those of 'same' have 32"):
+        ToolIndex(store, embedder=SameName(32)).sync_tools(many_tools(4))
+    for machine in (store, place.machine()):
+        index = ToolIndex(machine, embedder=SameName(64))
+        assert index.snapshot.tools.vectors.shape == (3, 64)
 
 
 async def test_many_threads_and_coroutines_share_one_store(chroma: str, tmp_path: Path) -> None:

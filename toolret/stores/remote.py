@@ -119,7 +119,14 @@ class RemoteStore:
         return self.state().contents
 
     def keep(self, vectors: TextVectors) -> None:
-        """Keep vectors on this machine."""
+        """Keep vectors on this machine; other machines have those that the records came with."""
+        made = {len(vector) for _, vector in vectors.values()}
+        stored = {each.vectors.shape[1] for each in self._state.contents.values() if each.records}
+        if len(made | stored) > 1:
+            raise StoreError(
+                f"{self.place}: the vectors of its records are of another length: sync into "
+                "another name, and point the readers to it"
+            )
         self.cache.put(vectors)
 
     def load_fit(self) -> bytes | None:
