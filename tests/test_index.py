@@ -601,6 +601,19 @@ def test_an_index_in_which_vectors_of_two_lengths_were_mixed_is_put_right(
         np.testing.assert_array_equal(index.snapshot.tools.vectors, expected)
 
 
+def test_a_vector_that_was_cut_off_is_no_other_embedders(
+    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
+) -> None:
+    ToolIndex(tmp_path, embedder=embedder).sync_tools(tools)
+    with sqlite3.connect(tmp_path / "index.sqlite3") as connection:
+        connection.execute("UPDATE vectors SET vector = substr(vector, 1, 8) WHERE number < 4")
+    connection.close()
+    index = ToolIndex(tmp_path, embedder=embedder)
+    assert index.add_tools([tool("new", "a new one")]).added == 1
+    expected = TOOLS.embed(index.snapshot.tools.texts, RoleEmbedder(embedder))
+    np.testing.assert_array_equal(index.snapshot.tools.vectors, expected)
+
+
 @pytest.mark.parametrize("emptied", ["tools", "demos"])
 def test_an_emptied_collection_has_no_embedder(
     tmp_path: Path, tools: list[Tool], demos: list[Demo], emptied: str

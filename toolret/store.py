@@ -30,13 +30,13 @@ from toolret.tables import (
     Head,
     any_live,
     first_heads,
-    length_of_live,
     put_head,
     put_records,
     put_vectors,
     read_contents,
     read_heads,
     stored_records,
+    vector_length,
     whole_vectors,
 )
 
@@ -352,9 +352,12 @@ class Writer:
         self.known = change.known
         self.live: dict[str, str] = {}
         self.stored: set[str] = set()
+        self._whole_live = ""
         for record, born in stored_records(change.connection, kind):
             if record and born <= head.generation:
                 self.live[record.id] = record.key
+                if record.vector_key in self.known:
+                    self._whole_live = record.vector_key
             if record and record.vector_key in self.known:
                 self.stored.add(record.key)
         digest = head.digest_of(sorted((key, id_) for id_, key in self.live.items()))
@@ -371,7 +374,7 @@ class Writer:
     @property
     def live_length(self) -> int:
         """How many values a vector has that readers see; 0 where there are none."""
-        return length_of_live(self._change.connection, self._change.heads[self.kind])
+        return vector_length(self._change.connection, self._whole_live) if self._whole_live else 0
 
     def add(
         self,

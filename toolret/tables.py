@@ -23,13 +23,13 @@ __all__ = [
     "Head",
     "any_live",
     "first_heads",
-    "length_of_live",
     "put_head",
     "put_records",
     "put_vectors",
     "read_contents",
     "read_heads",
     "stored_records",
+    "vector_length",
     "whole_vectors",
 ]
 
@@ -118,14 +118,12 @@ def any_live(connection: sqlite3.Connection, head: Head) -> bool:
     return connection.execute(some, (head.kind, head.generation)).fetchone() is not None
 
 
-def length_of_live(connection: sqlite3.Connection, head: Head) -> int:
-    """How many values the vectors of a collection have; 0 where there are none."""
-    row = connection.execute(
-        "SELECT length(vector) FROM records JOIN vectors ON vectors.key = vector_key "
-        "WHERE kind = ? AND born <= ? LIMIT 1",
-        (head.kind, head.generation),
+def vector_length(connection: sqlite3.Connection, key: str) -> int:
+    """How many values the vector with this key has."""
+    (size,) = connection.execute(
+        "SELECT length(vector) FROM vectors WHERE key = ?", (key,)
     ).fetchone()
-    return row[0] // BYTES if row else 0
+    return int(size) // BYTES
 
 
 def read_contents(
