@@ -3,9 +3,9 @@
 A logistic model of four cosines: of the nearest tool with the request and with its best clause, of
 the nearest demonstration that uses tools, and of the nearest that is labelled with none; of how
 much of the request's words one tool's text says; of what regression on the demonstrations says of
-the likeliest tool; and of the likeliest tool's log-odds in the ranking. From which log-odds on tools are given is a threshold for a target that the
-user sets: the share of requests needing tools that get some (recall), or of requests getting some
-that need them (precision).
+the likeliest tool; and of the likeliest tool's log-odds in the ranking. From which log-odds on
+tools are given is a threshold for a target that the user sets: the share of requests needing tools
+that get some (recall), or of requests getting some that need them (precision).
 """
 
 from __future__ import annotations

@@ -251,9 +251,10 @@ class ToolRetriever:
         it outlasts a ``sync_demos``.
 
         Args:
-            messages: Of Chat Completions, items or replies of Responses, or LangChain's; dicts or
-                objects.
-            success: Whether it went as the user wanted. If not, what recording it gave is removed.
+            messages: Whatever ``select`` takes.
+            success: Whether it went as the user wanted. If not, what recording it gave is removed,
+                and what was removed is returned; ``redact``, ``private_to`` and ``allow`` must be
+                those with which it was recorded.
             allow: What the caller may use; calls of other tools are left out.
             private_to: Permissions without which nobody is shown the demonstrations; by default
                 all who may use their tools are.
