@@ -233,7 +233,7 @@ def request(nearest: float, covered: float) -> Array:
 
 def test_a_strange_request_is_ranked_by_the_texts() -> None:
     prior = Prior(plain(dense=2), plain(), NEED, NEED, UNTAUGHT)
-    learnt = Fit(prior, plain(dense=4), NEED, Familiarity(20.0, 20.0, -20.0))
+    learnt = Fit(prior, plain(dense=4), NEED, heard=Familiarity(20.0, 20.0, -20.0))
 
     def weight_at(nearest: float, covered: float) -> float:
         weights = learnt.weights(request(nearest, covered))
@@ -272,9 +272,20 @@ def test_a_few_demonstrations_hardly_move_what_public_data_taught() -> None:
     assert learnt.of(request(0.8, 0.2)) > 0.5
 
 
+def test_the_ranking_hears_demonstrations_sooner_than_need_does() -> None:
+    prior = Prior(plain(), plain(), NEED, NEED, Familiarity(4.0, 4.0, -4.0))
+    strange = [request(0.1, 0.0)] * 20
+    learnt = fit(random_examples(3), prior, strange=strange, undemonstrated=0.9)
+    assert learnt.familiarity is not None
+    assert learnt.heard is not None
+    here = request(0.4, 0.1)
+    assert learnt.familiarity.of(here) < 0.5 < learnt.heard.of(here)
+
+
 def test_where_every_tool_is_demonstrated_every_request_is_familiar() -> None:
     learnt = fit(
         random_examples(20), Prior(plain(), plain(), NEED, NEED, UNTAUGHT), undemonstrated=0.0
     )
     assert learnt.familiarity is None
+    assert learnt.heard is None
     assert learnt.weights(request(0.0, 0.0)) is learnt.own

@@ -119,6 +119,10 @@ DEFAULT_SCALE = CosineScale(0.0121, 0.2842)
 """That of the default embedder, with which the prior was fitted and all constants were chosen."""
 
 
+_USUAL_NEAREST = 0.5
+"""The default embedder's mean cosine of public requests with the demonstration nearest to each."""
+
+
 def measure_cosines(embedder: RoleEmbedder) -> CosineScale:
     """Ask the embedder about the yardstick.
 
@@ -160,12 +164,16 @@ def rescale_need(need: Need, here: CosineScale) -> Need:
 
 
 def rescale_familiarity(familiarity: Familiarity, here: CosineScale) -> Familiarity:
-    """The model of familiarity for another scale than the default embedder's."""
+    """The model of familiarity for another scale than the default embedder's.
+
+    As far as cosines are not trusted, the nearest demonstration is as near as it usually is.
+    """
     shift = DEFAULT_SCALE.typical - here.typical / here.stretch
+    usual = here.trust * shift + (1 - here.trust) * _USUAL_NEAREST
     return replace(
         familiarity,
-        nearest=familiarity.nearest / here.stretch,
-        intercept=familiarity.intercept + shift * familiarity.nearest,
+        nearest=here.trust * familiarity.nearest / here.stretch,
+        intercept=familiarity.intercept + usual * familiarity.nearest,
     )
 
 

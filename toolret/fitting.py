@@ -45,6 +45,11 @@ _BOUNDS = [(None if name in CONTEXT else 0.0, None) for name in FEATURES]
 are nearly the same get large weights of opposite signs, which hold for requests like the
 demonstrations and for no others."""
 
+_HEARD = 3.0
+"""Log-odds by which the ranking hears demonstrations sooner than it is likely that they speak of a
+request: weights for them lose little where they say little, and those for texts much where they
+say all. Between 2 and 4 makes no difference on public sets with 3 to 3,000 demonstrations."""
+
 _ANY = FEATURES.index("demo_any")
 _ANY_NEAREST = FEATURES.index("demo_any_nearest")
 
@@ -95,6 +100,7 @@ class Fit:
         own: The weights for one that they speak of; None without demonstrations.
         own_need: Whether one that they speak of needs a tool; None without demonstrations.
         familiarity: Which of the two it is; None if demonstrations speak of all tools.
+        heard: How far the ranking hears them; None likewise.
         related: The cosine from which a demonstration is like a request.
     """
 
@@ -102,28 +108,24 @@ class Fit:
     own: Weights | None = None
     own_need: Need | None = None
     familiarity: Familiarity | None = None
+    heard: Familiarity | None = None
     related: float = 0.0
 
     def weights(self, features: Floats) -> Weights:
         """The weights for a request with these features: a blend, so that there is no cliff."""
         if self.own is None:
             return self.prior.text
-        share = self.share(features)
-        if share == 1:
+        if self.heard is None:
             return self.own
-        return blend(self.own, self.prior.text, share)
-
-    def share(self, features: Floats) -> float:
-        """How far demonstrations speak of a request with these features, 0 to 1."""
-        if self.own is None:
-            return 0.0
-        return 1.0 if self.familiarity is None else self.familiarity.of(features)
+        return blend(self.own, self.prior.text, self.heard.of(features))
 
     def need(
         self, features: Floats, inputs: Floats, *, recall: float, precision: float | None
     ) -> tuple[float, float]:
         """The log-odds that a request needs a tool, and those from which on tools are given."""
-        share = self.share(features)
+        share = 0.0 if self.own is None else 1.0
+        if self.own is not None and self.familiarity is not None:
+            share = self.familiarity.of(features)
         likely = threshold = 0.0
         of_text = (self.prior.text, self.prior.text_need, 1 - share)
         for weights, model, part in ((self.own, self.own_need, share), of_text):
@@ -188,9 +190,12 @@ def fit(
     )
     # Of one that has the only demonstration of its tool, the others do not speak.
     spoken_of = [e.features for e in needing if e.features[e.right, _ANY].all()]
-    familiarity = fit_familiarity(
-        spoken_of, strange, undemonstrated=undemonstrated, prior=prior.familiarity
-    )
+
+    def learnt(start: Familiarity) -> Familiarity | None:
+        return fit_familiarity(spoken_of, strange, undemonstrated=undemonstrated, prior=start)
+
+    familiarity = learnt(prior.familiarity)
+    sooner = replace(prior.familiarity, intercept=prior.familiarity.intercept + _HEARD)
     return Fit(
         prior,
         own=own,
@@ -201,6 +206,7 @@ def fit(
             counts=[familiarity.of(e.features) if familiarity else 1.0 for e in needing],
         ),
         familiarity=familiarity,
+        heard=learnt(sooner),
         related=float(np.quantile([e.features[:, _ANY_NEAREST].max() for e in needing], _RELATED)),
     )
 

@@ -74,6 +74,7 @@ class _StoredFit:
     own: dict[str, Any] | None
     own_need: dict[str, Any] | None
     familiarity: dict[str, float] | None
+    heard: dict[str, float] | None
     related: float
 
 
@@ -147,6 +148,7 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
         own=weights_to_json(made.own) if made.own else None,
         own_need=asdict(made.own_need) if made.own_need else None,
         familiarity=asdict(made.familiarity) if made.familiarity else None,
+        heard=asdict(made.heard) if made.heard else None,
         related=made.related,
     )
     _write(index.store, stored)
@@ -160,6 +162,7 @@ def _restored(stored: _StoredFit, prior: Prior) -> Fit:
         own=weights_from_json(stored.own) if stored.own else None,
         own_need=need_from_json(stored.own_need) if stored.own_need else None,
         familiarity=Familiarity(**stored.familiarity) if stored.familiarity else None,
+        heard=Familiarity(**stored.heard) if stored.heard else None,
         related=stored.related,
     )
 
