@@ -96,6 +96,47 @@ def test_what_providers_refuse_is_written_as_one_object(
     assert accepted(given_) == made
 
 
+def test_what_belongs_together_is_said_by_values_and_texts() -> None:
+    cases = [
+        {"description": "By id.", "properties": {"by": {"enum": ["id"]}, "id": {}}},
+        {"description": "By name.", "properties": {"by": {"enum": ["name"]}, "name": {}}},
+    ]
+    asked = [{**case, "required": list(case["properties"])} for case in cases]
+    assert accepted({"oneOf": asked})["description"] == (
+        'Give exactly one of: by "id" and id (By id); by "name" and name (By name).'
+    )
+    assert accepted({"oneOf": cases})["description"] == "Give exactly one of: By id; By name."
+    assert "description" not in accepted({"oneOf": [{"required": ["a"]}, {}]})
+
+
+def test_references_lead_where_they_led() -> None:
+    schema = {
+        "anyOf": [
+            {"properties": {"a": {"properties": {"street": {"$ref": "#/$defs/text"}}}}},
+            {"properties": {"b": {"$ref": "#/anyOf/0/properties/a"}, "c": {"$ref": "#"}}},
+            {
+                "properties": {
+                    "d": {"$ref": "#/anyOf/1/properties/b"},
+                    "t": {"$ref": "#/$defs/text"},
+                }
+            },
+        ],
+        "$defs": {"text": {"type": "string"}},
+    }
+    made = accepted(schema)
+    check = Draft202012Validator(made)
+    for name in "abd":
+        assert check.is_valid({name: {"street": "x"}})
+        assert not check.is_valid({name: {"street": 1}})
+    assert made["properties"]["t"] == {"$ref": "#/$defs/text"}
+    assert made["properties"]["c"] == {"$ref": "#"}
+
+
+def test_what_is_no_schema_is_no_matter_here() -> None:
+    odd = {"anyOf": [{"required": [{"name": "a"}, 1]}, {"required": "b", "properties": 7}, 5]}
+    assert accepted(odd) == {"type": "object", "properties": {}}
+
+
 def test_what_providers_accept_is_left_as_it_is() -> None:
     data = {"type": "array"}  # a value, not a schema
     schema = {

@@ -558,7 +558,9 @@ class SameName(HashedWordsEmbedder):
 def test_vectors_of_two_lengths_are_not_mixed(
     tmp_path: Path, tools: list[Tool], demos: list[Demo]
 ) -> None:
-    ToolIndex(tmp_path, embedder=SameName(64)).sync(tools[:2], demos[:2])
+    shorter = ToolIndex(tmp_path, embedder=SameName(64))
+    shorter.sync(tools[:2], demos[:2])
+    ToolRetriever(shorter).search("stop the order")  # after which what is derived is kept
     longer = ToolIndex(tmp_path, embedder=SameName(128))
     with pytest.raises(EmbedderMismatchError, match="have 64 values, but those of 'same' have 128"):
         longer.sync_tools(tools)
@@ -568,6 +570,10 @@ def test_vectors_of_two_lengths_are_not_mixed(
     index = ToolIndex(tmp_path, embedder=SameName(128), reembed=True)
     assert index.snapshot.tools.vectors.shape == (2, 128)
     assert index.snapshot.demos.vectors.shape == (2, 128)
+    fresh = ToolIndex(tmp_path / "fresh", embedder=SameName(128))
+    fresh.sync(tools[:2], demos[:2])
+    found, expected_hits = (ToolRetriever(i).search("stop the order") for i in (index, fresh))
+    assert found == expected_hits
     assert index.sync_tools(tools) == SyncReport(added=2, kept=2, embedded=4)
     expected = TOOLS.embed(index.snapshot.tools.texts, RoleEmbedder(SameName(128)))
     np.testing.assert_array_equal(index.snapshot.tools.vectors, expected)

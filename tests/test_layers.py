@@ -14,7 +14,7 @@ import toolret
 PACKAGE = Path(toolret.__file__).parent
 
 LAYERS = [
-    ["errors"],
+    ["errors", "surrogates"],
     [
         "types",
         "tokens",
@@ -44,7 +44,8 @@ LAYERS = [
     ],
     ["onnx_export"],
     ["onnx_cache"],
-    ["offers", "rows", "turns", "lexical", "embedders", "vectors", "calling"],
+    ["turns"],
+    ["offers", "rows", "lexical", "embedders", "vectors", "calling"],
     ["catalogs", "database", "tables", "clauses", "locks"],
     ["checked"],
     ["store"],

@@ -256,6 +256,12 @@ def test_a_text_that_is_not_what_was_said_last_is_an_error(tmp_path: Path) -> No
     row = {"id": "1", "messages": [{"role": "user", "content": "a"}], "tools": []}
     (request,) = load_requests(_write(tmp_path / "q.jsonl", {**row, "text": "a"}))
     assert request.text == "a"
+    image = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x.png"}}]}]
+    for n, messages in enumerate(([{"type": "human", "content": "a "}], image)):
+        (request,) = load_requests(
+            _write(tmp_path / f"{n}.jsonl", {**row, "messages": messages, "text": "a"})
+        )
+        assert request.text == "a"
     with pytest.raises(DemoError) as caught:
         load_requests(_write(tmp_path / "r.jsonl", {**row, "text": "b"}))
     assert str(caught.value) == (

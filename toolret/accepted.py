@@ -15,7 +15,7 @@ from typing import Any
 from toolret.subschemas import map_schemas, mapping, subschemas, target, without_unused
 from toolret.types import JsonObject
 
-__all__ = ["accepted", "choice", "with_items"]
+__all__ = ["accepted", "choice", "is_bare_array", "with_items"]
 
 _CHOICES = {"anyOf": "Give at least one of", "oneOf": "Give exactly one of"}
 
@@ -35,28 +35,29 @@ def accepted(parameters: JsonObject | None) -> JsonObject:
         schema = {"type": "object"} | {k: v for k, v in schema.items() if k != "type"}
     if schema.get("properties") is None:
         schema = {**schema, "properties": {}}
-    if any(_is_bare_array(part) for _, part in subschemas(schema)):
+    if any(is_bare_array(part) for _, part in subschemas(schema)):
         complete: JsonObject = map_schemas(schema, lambda part, _: with_items(part))
         return complete
     return schema
 
 
-def choice(keyword: str, options: Iterable[Sequence[str]]) -> str:
+def choice(keyword: str, options: Iterable[str]) -> str:
     """A choice of arguments to give, in words.
 
     Args:
         keyword: ``anyOf`` or ``oneOf``.
-        options: The arguments that belong to each.
+        options: What each is.
     """
-    return f"{_CHOICES[keyword]}: {'; '.join(' and '.join(option) for option in options)}."
+    return f"{_CHOICES[keyword]}: {'; '.join(options)}."
 
 
 def with_items(schema: dict[str, Any]) -> dict[str, Any]:
     """The same, but an array that says nothing of what it holds says that it is anything."""
-    return {**schema, "items": {}} if _is_bare_array(schema) else schema
+    return {**schema, "items": {}} if is_bare_array(schema) else schema
 
 
-def _is_bare_array(schema: Mapping[str, Any]) -> bool:
+def is_bare_array(schema: Mapping[str, Any]) -> bool:
+    """Whether it is an array that says nothing of what it holds."""
     named = schema.get("type")
     is_array = named == "array" or (isinstance(named, list) and "array" in named)
     return is_array and "items" not in schema
@@ -90,7 +91,28 @@ def _flat(schema: JsonObject) -> JsonObject:
         rest["required"] = list(said.required)
     if said.closed:
         rest["additionalProperties"] = False
-    return without_unused(rest | flat)
+    return without_unused(_resolved(rest | flat, schema))
+
+
+def _resolved(flat: JsonObject, source: JsonObject) -> JsonObject:
+    """With definitions of what references lead to in the source and no longer do."""
+    moved: dict[str, str] = {}
+
+    def redirect(part: dict[str, Any], _: bool) -> dict[str, Any]:
+        reference = part.get("$ref")
+        if not isinstance(reference, str) or not reference.startswith("#/"):
+            return part
+        if reference not in moved and target(flat, reference) == target(source, reference):
+            return part
+        moved.setdefault(reference, f"toolret_{len(moved) + 1}")
+        return {**part, "$ref": f"#/$defs/{moved[reference]}"}
+
+    made: dict[str, Any] = map_schemas(flat, redirect)
+    definitions = dict(mapping(made.get("$defs")))
+    for reference in (waiting := list(moved)):
+        definitions[moved[reference]] = map_schemas(target(source, reference), redirect)
+        waiting += [each for each in moved if each not in waiting]
+    return {**made, "$defs": definitions} if moved else flat
 
 
 class _Reader:
@@ -114,7 +136,7 @@ class _Reader:
         text = schema.get("description")
         found = _Object(
             mapping(schema.get("properties")),
-            tuple(_list(schema.get("required"))),
+            tuple(name for name in _list(schema.get("required")) if isinstance(name, str)),
             schema.get("additionalProperties") is False and not schema.get("patternProperties"),
             text if isinstance(text, str) else "",
         )
@@ -159,17 +181,25 @@ def _either(keyword: str, cases: Sequence[_Object]) -> _Object | None:
     )
 
 
-def _option(case: _Object, cases: Sequence[_Object]) -> list[str]:
-    """The arguments of a case that tell it from the others: what it alone demands or fixes."""
+def _option(case: _Object, cases: Sequence[_Object]) -> str:
+    """What tells a case from the others: the arguments that it alone demands or fixes, its text."""
     told = []
     for name in case.required:
         schemas = [each.properties.get(name) for each in cases]
-        value = mapping(case.properties.get(name)).get("const")
-        if value is not None and any(schema != schemas[0] for schema in schemas):
-            told.append(f"{name} {json.dumps(value, ensure_ascii=False)}")
+        values = _fixed(case.properties.get(name))
+        if values and any(schema != schemas[0] for schema in schemas):
+            told.append(f"{name} {json.dumps(values[0], ensure_ascii=False)}")
         elif any(name not in each.required for each in cases):
             told.append(name)
-    return told
+    text = case.text.rstrip(".")
+    return f"{' and '.join(told)} ({text})" if told and text else " and ".join(told) or text
+
+
+def _fixed(schema: Any) -> Sequence[Any]:
+    """The one value that a schema accepts, if it says so."""
+    said = mapping(schema)
+    values = [said["const"]] if "const" in said else _list(said.get("enum"))
+    return values if len(values) == 1 else ()
 
 
 def _joined(keyword: str, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class _StoredFit:
     """``fit.json``, of which the store keeps a digest.
 
     Attributes:
-        spaces: The identities of the vectors that were compared, of all roles.
+        spaces: The identities of the vectors that were compared, of all roles, and their length.
     """
 
     spaces: list[str]
@@ -127,6 +127,7 @@ def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
     demos = searcher.snapshot.demos
     stored = _read(index.store)
     spaces = [index.embedder.space(role) for role in get_args(Role)]
+    spaces.append(f"{searcher.snapshot.tools.vectors.shape[1]} dimensions")
     if stored and stored.spaces != spaces:
         stored = None
     cosines = stored.cosines if stored else measure_cosines(index.embedder)

@@ -63,7 +63,7 @@ def settled(allow: Allow) -> frozenset[str] | Callable[[Tool], bool] | None:
 
 
 def closed(allow: Allow) -> Allow:
-    """Permissions, of which a test that fails forbids the tool.
+    """Permissions, of which a test that fails, or is asynchronous, forbids the tool.
 
     Raises:
         TypeError: If they are a text, which Python takes for a collection of letters.

@@ -22,6 +22,7 @@ from toolret.errors import CatalogError, DemoError, InputError
 from toolret.folders import files_of
 from toolret.jsonlines import read_rows, shown
 from toolret.plain_rows import demo_to_row, tool_to_row, unique
+from toolret.turns import Unread, messages_of, words_of
 from toolret.types import Call, Demo, JsonObject, Message, Tool
 
 __all__ = [
@@ -244,7 +245,7 @@ def _request_from_row(row: JsonObject, *, file: str | Path, place: str) -> Label
     messages = tuple(known.messages)
     said = _said_last(messages)
     text = known.text or said
-    if messages and text != said:
+    if said and text.strip() != said:
         raise DemoError(
             "the request has a `text` that its `messages` do not end with: leave the `text` out",
             file=file,
@@ -260,17 +261,9 @@ def _request_from_row(row: JsonObject, *, file: str | Path, place: str) -> Label
 
 
 def _said_last(messages: Sequence[Message]) -> str:
-    said = (_text(m.get("content")) for m in reversed(messages) if m.get("role") == "user")
-    return next((text for text in said if text.strip()), "")
-
-
-def _text(content: Any) -> str:
-    """The text of a message's content, which may be in parts; images and the like have none."""
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else ()
-    texts = (part.get("text") for part in parts if isinstance(part, Mapping))
-    return "\n".join(text for text in texts if isinstance(text, str))
+    read = [message for message in messages_of(messages) if not isinstance(message, Unread)]
+    said = (words_of(m.get("content")) for m in reversed(read) if m["role"] == "user")
+    return next(filter(None, said), "")
 
 
 def _validated(

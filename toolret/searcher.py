@@ -80,9 +80,13 @@ class Searcher:
         self._plain = _Scans(*(partial(products, vectors=vectors) for vectors in multiplied))
 
     def _digest(self) -> str:
-        """Of all that is derived from: an item's key is a digest of all that it is."""
-        made = f"{_FORMAT}|{self._embedder.id}|{self._embedder.instructions}"
+        """Of all that is derived from: an item's key is a digest of all that it is.
+
+        But two embedders of one name may make vectors of different lengths.
+        """
         tools, demos = self.snapshot.tools, self.snapshot.demos
+        lengths = f"{tools.vectors.shape[1]}|{demos.vectors.shape[1]}"
+        made = f"{_FORMAT}|{self._embedder.id}|{self._embedder.instructions}|{lengths}"
         return sha256("\n".join([made, *tools.keys, "", *demos.keys]).encode()).hexdigest()
 
     def _derive(self) -> Arrays:

@@ -12,6 +12,8 @@ from hashlib import sha1
 from math import ceil
 from pathlib import Path
 
+from toolret.surrogates import whole
+
 __all__ = ["DEFAULT_ENCODING", "TokenCounter", "batches", "estimate_tokens", "token_counter"]
 
 DEFAULT_ENCODING = "o200k_base"
@@ -59,9 +61,9 @@ def token_counter(encoding: str = DEFAULT_ENCODING) -> TokenCounter:
     table = tiktoken.get_encoding(encoding)
 
     def count(text: str) -> int:
-        # Half a surrogate pair, which JSON can carry, is no character that has a token.
-        whole = text.encode("utf-8", "replace").decode()
-        return sum(len(table.encode(part, disallowed_special=())) for part in _parts(whole))
+        # Half a surrogate pair is no character that has a token.
+        parts = _parts(whole(text))
+        return sum(len(table.encode(part, disallowed_special=())) for part in parts)
 
     return TokenCounter(encoding, exact=True, count=count)
 

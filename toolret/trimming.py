@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -61,7 +62,7 @@ _ALWAYS = (NESTED | NESTED_LISTS) - {"not"}
 """Keywords whose schemas may hold whatever arguments are given."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PackedTool:
     """A tool as the planner will see it."""
 
@@ -71,7 +72,7 @@ class PackedTool:
     schema: JsonObject
     """Of its arguments; it says which belong together, of which ``parameters`` can only tell."""
 
-    @property
+    @cached_property
     def parameters(self) -> JsonObject:
         """The schema in the form that providers accept."""
         return accepted(self.schema)

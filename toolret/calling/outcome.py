@@ -11,9 +11,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from toolret.errors import CallError
+from toolret.surrogates import whole
 from toolret.types import JsonObject, Tool
 
-__all__ = ["Outcome", "Runner", "failure", "outcome_text", "pauses_a_graph", "sendable"]
+__all__ = ["Outcome", "Runner", "failure", "outcome_text", "pauses_a_graph"]
 
 _log = logging.getLogger(__name__)
 
@@ -64,26 +65,21 @@ def outcome_text(value: Any) -> str:
     The tool has run, so that whatever it gave is told: an error would have a model try again.
     """
     if isinstance(value, str):
-        return sendable(value)
+        return whole(value)
     written: Any
     for written in (partial(json.dumps, ensure_ascii=False, default=str), str):
         with suppress(Exception):  # keys that are no text, circles, anybody's ``__str__``
-            return sendable(str(written(value)))
+            return whole(str(written(value)))
     return f"<{type(value).__name__}>"
 
 
 def failure(name: str, error: Exception) -> Outcome:
     """What a model is told of a tool that raised an error, which is logged unless it is ours."""
     if isinstance(error, CallError):
-        return Outcome(sendable(f"Error: {error}"), ok=False)
+        return Outcome(whole(f"Error: {error}"), ok=False)
     _log.warning("the tool %r raised an error", name, exc_info=error)
     reason = " ".join(str(error).split())[:_MAX_REASON]
-    return Outcome(sendable(f"Error: {type(error).__name__}: {reason}".rstrip(": ")), ok=False)
-
-
-def sendable(text: str) -> str:
-    """A text in which halves of surrogate pairs, which no request can hold, are question marks."""
-    return text.encode("utf-8", "replace").decode()
+    return Outcome(whole(f"Error: {type(error).__name__}: {reason}".rstrip(": ")), ok=False)
 
 
 def pauses_a_graph(error: Exception) -> bool:

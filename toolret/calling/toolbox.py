@@ -13,13 +13,13 @@ from toolret.calling.outcome import (
     failure,
     outcome_text,
     pauses_a_graph,
-    sendable,
 )
 from toolret.calling.targets import TargetRunner
 from toolret.errors import CallError
 from toolret.jsonlines import parse_json, shown
 from toolret.names import ids_by_name, wire_name
 from toolret.permissions import Allow, closed, is_allowed
+from toolret.surrogates import whole
 from toolret.tracing import Span, failed, note, span
 from toolret.types import JsonObject, Tool
 
@@ -193,7 +193,7 @@ def _raised(current: Span, name: str, error: Exception) -> Outcome:
 
 def _noted(current: Span, arguments: JsonObject | str, outcome: Outcome) -> Outcome:
     """The outcome, said on a span; whatever ran the tool, its text can be sent."""
-    outcome = replace(outcome, text=sendable(outcome.text))
+    outcome = replace(outcome, text=whole(outcome.text))
     if outcome.status:
         note(current, {"http.response.status_code": outcome.status})
     if not outcome.ok and current.is_recording():

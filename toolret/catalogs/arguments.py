@@ -313,8 +313,8 @@ def _in_words(together: dict[str, Any], names: dict[str | None, str]) -> str:
         if key == "minProperties":
             notes.append(f"Give at least {value} of the properties of the body.")
         else:
-            options = [[names.get(name, argument_name(name)) for name in each] for each in value]
-            notes.append(choice(key, options))
+            called = ([names.get(name, argument_name(name)) for name in each] for each in value)
+            notes.append(choice(key, map(" and ".join, called)))
     return " ".join(notes)
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from toolret.accepted import is_bare_array
 from toolret.catalogs.keys import is_key
 from toolret.jsonlines import below
 from toolret.subschemas import subschemas
 
-__all__ = ["Problem", "anthropic_problems", "openai_problems", "schema_problems"]
+__all__ = ["Problem", "anthropic_problems", "name_problems", "openai_problems", "schema_problems"]
 
 Problem = tuple[str, str]
 """A JSON pointer into the schema, and what is wrong there."""
@@ -44,10 +45,7 @@ def openai_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
         if key in schema:
             yield f"/{key}", f"OpenAI refuses {key!r} at the top"
     for path, part in subschemas(schema):
-        named = part.get("type")
-        if (named == "array" or (isinstance(named, list) and "array" in named)) and (
-            "items" not in part
-        ):
+        if is_bare_array(part):
             yield below("", *path), "OpenAI refuses an array without 'items'"
 
 
@@ -58,6 +56,11 @@ def anthropic_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
     for key in _ANTHROPIC_TOP:
         if key in schema:
             yield f"/{key}", f"Anthropic refuses {key!r} at the top"
+    yield from name_problems(schema)
+
+
+def name_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
+    """Names of properties for which Anthropic refuses a schema."""
     for path, part in subschemas(schema):
         properties = part.get("properties")
         for name in properties if isinstance(properties, Mapping) else ():

@@ -7,12 +7,11 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from toolret.accepted import accepted
 from toolret.jsonlines import below
 from toolret.lint.findings import Finding
 from toolret.lint.providers import (
     Problem,
-    anthropic_problems,
+    name_problems,
     openai_problems,
     schema_problems,
 )
@@ -57,7 +56,7 @@ def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
             yield Finding("schema-defect", here, problem, "parameters")
             continue
         invalid = list(schema_problems(tool.parameters))
-        refused = anthropic_problems(accepted(tool.parameters))
+        refused = name_problems(tool.parameters)
         for pointer, problem in {**dict(refused), **dict(invalid[::-1])}.items():
             yield Finding("invalid-schema", here, problem, pointer)
         if not invalid:

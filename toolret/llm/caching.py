@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from toolret.llm.model import ChatModel, Completion, Messages, Schema
+from toolret.surrogates import whole
 
 __all__ = ["CachedModel", "ReplyCache", "question_key"]
 
@@ -88,9 +89,7 @@ class ReplyCache:
 
     def put(self, key: str, reply: str) -> None:
         """Keep a reply."""
-        # Half a surrogate pair is nothing that a file can hold.
-        text = reply.encode("utf-8", "replace").decode()
-        self._tried(lambda: self._put(key, text))
+        self._tried(lambda: self._put(key, whole(reply)))
 
     def remove(self, key: str) -> None:
         """Keep nothing under a key any more."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from toolret.surrogates import whole
+
 __all__ = ["ChatModel", "Completion", "Forgetful", "Messages", "Schema"]
 
 Messages: TypeAlias = Sequence[Mapping[str, str]]
@@ -36,9 +38,8 @@ class Completion:
     calls: int = 1
 
     def __post_init__(self) -> None:
-        # Half a surrogate pair is nothing that can be sent, or that a file can hold.
         if isinstance(self.text, str):
-            object.__setattr__(self, "text", self.text.encode("utf-8", "replace").decode())
+            object.__setattr__(self, "text", whole(self.text))
         for name in ("input_tokens", "output_tokens"):
             # Servers and functions say what they like.
             if not isinstance(getattr(self, name), int | None):

@@ -47,7 +47,7 @@ def _objects(reply: str, key: str) -> Iterator[dict[str, Any]]:
 
 def _without_thoughts(reply: str) -> str:
     """What follows the thoughts that some servers leave in; some leave out where they begin."""
-    if reply.lstrip().startswith("{"):  # an answer, whatever its texts hold
+    if reply.lstrip().startswith(("{", "```")):  # an answer, whatever its texts hold
         return reply
     thoughts, end, rest = reply.partition("</think>")
     if end:

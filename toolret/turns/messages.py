@@ -146,7 +146,13 @@ def _as_parts(content: Any) -> Any:
         return [content]
     if not _is_list(content):
         return content
-    return [p.model_dump(exclude_none=True) if hasattr(p, "model_dump") else p for p in content]
+    return [_as_part(part) for part in content]
+
+
+def _as_part(part: Any) -> Any:
+    if hasattr(part, "model_dump"):
+        return part.model_dump(exclude_none=True)
+    return part if isinstance(part, str | Mapping) or not hasattr(part, "__dict__") else vars(part)
 
 
 def _from_result(part: Any) -> Message:
