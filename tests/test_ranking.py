@@ -278,7 +278,7 @@ def test_the_ranking_hears_demonstrations_sooner_than_need_does() -> None:
     learnt = fit(random_examples(3), prior, strange=strange, undemonstrated=0.9)
     assert learnt.familiarity is not None
     assert learnt.heard is not None
-    here = request(0.4, 0.1)
+    here = request(0.5, 0.15)
     assert learnt.familiarity.of(here) < 0.5 < learnt.heard.of(here)
 
 
