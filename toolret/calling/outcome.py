@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from pydantic import ValidationError
+
 from toolret.errors import CallError
 from toolret.surrogates import whole
 from toolret.types import JsonObject, Tool
@@ -78,8 +80,17 @@ def failure(name: str, error: Exception) -> Outcome:
     if isinstance(error, CallError):
         return Outcome(whole(f"Error: {error}"), ok=False)
     _log.warning("the tool %r raised an error", name, exc_info=error)
-    reason = " ".join(str(error).split())[:_MAX_REASON]
+    reason = " ".join(_reason(error).split())[:_MAX_REASON]
     return Outcome(whole(f"Error: {type(error).__name__}: {reason}".rstrip(": ")), ok=False)
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, but no value of an argument: a graph may have injected it, the model not."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    told = ((".".join(map(str, fault["loc"])), fault["msg"]) for fault in faults)
+    return "; ".join(": ".join(filter(None, parts)) for parts in told)
 
 
 def pauses_a_graph(error: Exception) -> bool:

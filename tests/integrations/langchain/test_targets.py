@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+from langchain.agents import AgentState
 from langchain.tools import ToolRuntime
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import InjectedToolCallId, ToolException
@@ -118,6 +119,34 @@ async def test_one_that_waits_for_a_human_pauses_the_agent(
     approved, told = answer["messages"][-3:-1]
     assert approved.content == "3: yes"
     assert told.content == f"hi ask who a human is {told.tool_call_id}"
+
+
+@langchain_tool
+def pay(amount: int, token: Annotated[str, InjectedState("token")]) -> str:
+    """Pay the bill."""
+    return f"paid {amount}"
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_wrong_argument_tells_nothing_of_what_was_injected(
+    tmp_path: Path, asynchronous: bool
+) -> None:
+    class WithToken(AgentState[Any]):
+        token: str
+
+    box = Toolbox(load_tools([pay]))
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync_tools(box)
+    calls: list[tuple[str, Any]] = [("pay", {}), ("pay", {"amount": "x"})]
+    with OpenAIServer(Reply(tool_calls=calls), Reply("Sorry.")) as server:
+        middleware = ToolRetrieverMiddleware(ToolRetriever(index), toolbox=box)
+        agent = agent_of(server, middleware=[middleware], state_schema=WithToken)
+        asking = {"messages": [("user", "pay the bill")], "token": "hush"}
+        answer = await asked(agent, asynchronous, asking)
+    missing, wrong = (m.text for m in answer["messages"] if isinstance(m, ToolMessage))
+    assert missing == "Error: ValidationError: amount: Field required"
+    assert wrong.startswith("Error: ValidationError: amount: Input should be a valid integer")
+    assert "hush" not in json.dumps(server.requests)
 
 
 async def test_their_faults_are_told_and_their_permissions_kept() -> None:
