@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
-from tests.integrations.langchain.conftest import SOME_TOOLS
+from tests.integrations.langchain.conftest import SOME_DEMOS, SOME_TOOLS, few_of
 from tests.integrations.langchain.scripted_agent import Echo, agent_of, offered
-from toolret import Toolbox, ToolRetriever
+from toolret import Toolbox, ToolIndex, ToolRetriever
 from toolret.integrations.langchain import Caller, ToolRetrieverMiddleware, langchain_tools
 from toolret.integrations.langchain.access import allow_for
 from toolret.permissions import is_allowed
-from toolret.testing import OpenAIServer, Reply
+from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
 from toolret.types import Tool
 
 THREAD: Any = {"configurable": {"thread_id": "one"}}
@@ -95,6 +96,37 @@ def test_a_permission_that_is_taken_away_counts_at_once(
         assert "order of Alice" not in json.dumps(request["messages"])
 
 
+def test_examples_go_with_the_permission_for_themselves_and_with_their_demonstrations(
+    tmp_path: Path, few_toolbox: Toolbox, saver: InMemorySaver
+) -> None:
+    secret = replace(SOME_DEMOS[0], permissions=(frozenset({"secret"}),))
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync(SOME_TOOLS, [secret, SOME_DEMOS[3]])
+    both = {"cancel", "track", "refund", "list"}
+    turns = [
+        ("cancel the order of Alice", both | {"secret"}),
+        ("track the parcel of Carol", both | {"secret"}),
+        ("thank you", both),
+        ("thank you", both),
+    ]
+    with OpenAIServer(Reply("Done.")) as server:
+        agent = agent_of(
+            server,
+            middleware=[
+                ToolRetrieverMiddleware(few_of(index), toolbox=few_toolbox, allow=by_scopes)
+            ],
+            context_schema=User,
+            checkpointer=saver,
+        )
+        for turn, (text, scopes) in enumerate(turns):
+            if turn == len(turns) - 1:
+                index.sync_demos([secret])
+            agent.invoke({"messages": [("user", text)]}, THREAD, context=User(scopes))
+    said = [json.dumps(request["messages"]) for request in server.requests]
+    assert ["please cancel the order" in text for text in said] == [True, True, False, False]
+    assert ["track the parcel of Carol\\n" in text for text in said] == [False, True, True, False]
+
+
 def test_a_permission_that_is_taken_away_between_the_call_and_its_run(
     few: ToolRetriever, few_toolbox: Toolbox, echo: Echo, saver: InMemorySaver
 ) -> None:
@@ -167,6 +199,9 @@ def refuses(_: Tool) -> bool:
         lambda _: "cancel",
         lambda _: 3,
         lambda _: iter(["cancel"]),
+        lambda _: {"cancel": False},
+        lambda _: [["cancel"]],
+        lambda _: b"cancel",
         lambda _: refuses,
     ],
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from toolret.errors import InputError
-from toolret.permissions import Allow, allowed_tools, closed
+from toolret.permissions import Allow, allowed_tools, closed, settled
 from toolret.types import Tool
 
 __all__ = ["AllowFor", "Caller", "allow_for", "check_allow"]
@@ -51,21 +51,19 @@ def check_allow(allow: AllowFor) -> None:
 def allow_for(allow: AllowFor, caller: Caller) -> Allow:
     """What the caller may use; nothing if that cannot be told.
 
-    A callable that fails, or gives None or a single text, has made a mistake, and a mistake must
-    not open anything.
+    A callable that fails, or gives what are no permissions, such as None, a single text or a
+    mapping, has made a mistake, and a mistake must not open anything.
     """
-    if not callable(allow):
-        return None if allow is None else frozenset(allow)
     try:
+        if not callable(allow):
+            return settled(allow)
         granted = allow(caller)
+        if granted is not None and not isinstance(granted, bytes):
+            return closed(granted)
     except Exception as error:  # noqa: BLE001 - anybody's code; the agent goes on without tools
         _log.warning("`allow` failed, so no tool of the index is allowed: %r", error)
-        return _nothing
-    if callable(granted):
-        return closed(granted)
-    if isinstance(granted, Collection) and not isinstance(granted, str | bytes):
-        return frozenset(granted)
-    _log.warning("`allow` gave no permissions but %r, so no tool of the index is allowed", granted)
+    else:
+        _log.warning("`allow` gave %r, so no tool of the index is allowed", granted)
     return _nothing
 
 

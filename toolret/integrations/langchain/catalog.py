@@ -12,7 +12,7 @@ from toolret.index import Snapshot
 from toolret.integrations.langchain.tools import langchain_tools
 from toolret.names import ids_by_name, wire_name
 from toolret.permissions import Allow, is_allowed
-from toolret.types import Tool
+from toolret.types import Demo, Tool
 
 __all__ = ["Available", "Catalog", "Entry"]
 
@@ -49,6 +49,7 @@ class Catalog:
         self.toolbox = toolbox
         tools = {tool.id: tool for tool in snapshot.tools.items}
         self.tools: Mapping[str, Tool] = tools
+        self.demos: Mapping[str, Demo] = {demo.id: demo for demo in snapshot.demos.items}
         self.in_toolbox = frozenset(tool.id for tool in toolbox or () if tool.id in tools)
         self._by_wire_name = {name: tools[id_] for name, id_ in ids_by_name(tools).items()}
         by_name: dict[str, list[Tool]] = {}

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from toolret.integrations.langchain.catalog import Available, Entry
 from toolret.offers import DISCOVER, bounded, called_names
-from toolret.permissions import Allow, is_allowed
+from toolret.permissions import Allow, is_allowed, may_see
 from toolret.prompt import Packed
 from toolret.selection import Selection
 from toolret.trimming import TOOL_STEPS, PackedDemo, PackedTool
@@ -151,9 +151,15 @@ class Offering:
         return [*stay, new]
 
     def _may_stay(self, shown: Examples, there: set[str | None]) -> bool:
-        """Whether the message is still there, and all that the examples show still allowed."""
-        tools = [self.available.catalog.tools.get(id_) for id_ in shown["tools"]]
-        return shown["before"] in there and all(t and is_allowed(t, self.allow) for t in tools)
+        """Whether the message is still there, and the examples and all they show still allowed."""
+        catalog = self.available.catalog
+        demos = [catalog.demos.get(id_) for id_ in shown["demos"]]
+        tools = [catalog.tools.get(id_) for id_ in shown["tools"]]
+        return (
+            shown["before"] in there
+            and all(demo and may_see(demo, self.allow) for demo in demos)
+            and all(tool and is_allowed(tool, self.allow) for tool in tools)
+        )
 
 
 def offers_of(selection: Selection, available: Available) -> list[Offer]:
