@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -655,29 +656,84 @@ def test_a_tool_may_hold_what_cannot_be_compared(few: ToolRetriever) -> None:
             assert results(ask(agent, "cancel the order")) == [("cancel_order", "success")]
 
 
-def test_a_refused_tool_whose_answer_would_end_the_run_goes_back_to_the_model(
-    few: ToolRetriever,
-) -> None:
-    @langchain_tool(return_direct=True)
-    def refund_payment(payment: str) -> str:
-        """Refund the payment of a customer."""
-        return f"refunded {payment}"
+class _Steps(AgentMiddleware[Any, Any, Any]):
+    """Notes where a run passes."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def before_model(self, state: Any, runtime: Any) -> None:
+        self.seen.append("model")
+
+    def after_agent(self, state: Any, runtime: Any) -> None:
+        self.seen.append("end")
+
+
+@langchain_tool(return_direct=True)
+def refund_payment(payment: str) -> str:
+    """Refund the payment of a customer."""
+    return f"refunded {payment}"
+
+
+@pytest.mark.parametrize("discover", [True, False])
+def test_a_refused_tool_whose_answer_would_end_the_run_goes_back_to_the_model(
+    few: ToolRetriever, discover: bool
+) -> None:
     others = [tool for tool in SOME_TOOLS if tool.id != "refund_payment"]
     replies = [
         Reply(tool_calls=[("refund_payment", {"payment": "1"})]),
         Reply(tool_calls=[("refund_payment", {"payment": "1"})]),
     ]
+    steps = _Steps()
     with OpenAIServer(*replies) as server:
         agent = agent_of(
             server,
             tools=[refund_payment, *given(others, Echo())],
-            middleware=[ToolRetrieverMiddleware(few)],
+            middleware=[steps, ToolRetrieverMiddleware(few, discover=discover)],
         )
         messages = ask(agent, "track the parcel")
     assert "refund_payment" not in offered(server.requests[0])
-    assert results(messages) == [("refund_payment", "error"), ("refund_payment", "success")]
+    # By the name of the refused tool LangChain would end the run.
+    assert results(messages) == [("discover_tools", "error"), ("refund_payment", "success")]
     assert messages[-1].content == "refunded 1"
+    assert steps.seen == ["model", "model", "end"]
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_tool_of_the_toolbox_whose_answer_ends_the_run(
+    tmp_path: Path, asynchronous: bool
+) -> None:
+    """It is offered as all others are, and bound by the permissions."""
+    direct = [replace(*load_tools([refund_payment]), permissions=(frozenset({"refund"}),))]
+    unknown = load_tools([langchain_tool("elsewhere", return_direct=True)(own_tool.func)])
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    others = [tool for tool in SOME_TOOLS if tool.id != "refund_payment"]
+    index.sync_tools([*others, *direct])
+    middleware = ToolRetrieverMiddleware(
+        few_of(index),
+        toolbox=Toolbox([*others, *direct, *unknown], Echo()),
+        allow=lambda caller: caller.context,
+    )
+    called = Reply(tool_calls=[("refund_payment", {"payment": "1"})])
+    with OpenAIServer(called, called, Reply("Sorry."), Reply("Done.")) as server:
+        agent = agent_of(server, middleware=[middleware])
+
+        async def answer(text: str, *scopes: str) -> list[Any]:
+            asking: Any = {"messages": [("user", text)]}
+            if asynchronous:
+                return list((await agent.ainvoke(asking, context=scopes))["messages"])
+            return list(agent.invoke(asking, context=scopes)["messages"])
+
+        assert (await answer("refund the payment", "refund"))[-1].content == "refunded 1"
+        refused = await answer("refund the payment", "track")
+        await answer("track the parcel", "refund", "track")
+    assert [type(m) for m in refused[2:]] == [ToolMessage, AIMessage]
+    assert refused[2].status == "error"
+    seen = [offered(request) for request in server.requests]
+    assert ["refund_payment" in names for names in seen] == [True, False, False, False]
+    assert not any("elsewhere" in names for names in seen)
 
 
 def test_a_given_tool_hides_no_operations_of_the_toolbox(tmp_path: Path, echo: Echo) -> None:

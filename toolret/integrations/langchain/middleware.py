@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import filterfalse
 from typing import Annotated, Any, NotRequired, TypeAlias, get_args
 
 from langchain.agents.middleware import (
@@ -34,6 +35,7 @@ from toolret.integrations.langchain.offering import (
     with_examples,
 )
 from toolret.integrations.langchain.searching import Search
+from toolret.integrations.langchain.tools import langchain_tools
 from toolret.offers import DISCOVER, refusal
 from toolret.prompt import catalog_tokens
 from toolret.retriever import ToolRetriever
@@ -113,7 +115,9 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
             raise InputError(f"there is no mode {mode!r}: give 'grow' or 'replace'")
         if max_offered < 1:
             raise InputError(f"max_offered is {max_offered}, so no tool would ever be offered")
-        self.tools = ()
+        # By the tools known from the start LangChain tells whether a call ends the run. The agent
+        # was not given them: `_given` leaves them out.
+        self.tools = (DiscoverTool(), *_direct(toolbox))
         self.retriever = retriever
         self.toolbox = toolbox
         self.allow = allow
@@ -165,8 +169,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         return await handler(routed) if isinstance(routed, ToolCallRequest) else routed
 
     def _turn(self, request: ModelRequest[Any]) -> _Turn:
-        given = [tool for tool in request.tools if not isinstance(tool, dict)]
-        available, small = self._available(given)
+        available, small = self._available(self._given(request.tools))
         offering = Offering(
             available,
             allow_for(self.allow, _caller(request)),
@@ -194,40 +197,49 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         if not turn.small and self._discovers(available):
             tools.append(DiscoverTool())
         tools += rendered(offers, available)
-        if turn.small and {*map(id, tools)} == {*map(id, request.tools)}:
-            return request
+        unchanged = [*filterfalse(self._is_own, request.tools)]
+        if turn.small and {*map(id, tools)} == {*map(id, unchanged)}:
+            return request.override(tools=unchanged)
         messages = with_examples(request.messages, offers["examples"])
         return request.override(tools=tools, messages=messages)
 
     def _routed(self, request: ToolCallRequest) -> _ToolResult | ToolCallRequest:
         """The call with what runs it, or what the model is told instead."""
-        name = request.tool_call["name"]
-        available, _ = self._available(request.runtime.tools)
+        name, known = request.tool_call["name"], request.tool
+        given = None if self._is_own(known) else known
+        available, _ = self._available(self._given(request.runtime.tools))
         allow = allow_for(self.allow, _caller(request))
         if name == DISCOVER and self._discovers(available):
             search = Search(self.retriever, available, allow)
             return request.override(tool=DiscoverTool(search=search, examples=self.examples))
-        entry = available.catalog.entry(name, request.tool)
-        if entry is None and request.tool is not None:
+        entry = available.catalog.entry(name, given)
+        if entry is None and given is not None:
             return request
         offered = {
             offer["name"]
             for offer in _offers_in(request.state)["offered"]
-            if (known := available.entry(offer["name"])) and known.permitted(allow)
+            if (other := available.entry(offer["name"])) and other.permitted(allow)
         }
         if entry is not None and name in offered and entry.permitted(allow):
             return request.override(tool=available.catalog.runnable(entry))
         others = [*available.fixed_names, *([DISCOVER] if self._discovers(available) else ())]
-        refused = ToolMessage(
+        # By the name of a tool whose answer ends the run LangChain would end it with the refusal,
+        # which is for the model alone.
+        ends = known is not None and known.return_direct
+        return ToolMessage(
             refusal(name, {*offered, *others}),
-            name=name,
+            name=DISCOVER if ends else name,
             tool_call_id=request.tool_call["id"],
             status="error",
         )
-        if request.tool is None or not request.tool.return_direct:
-            return refused
-        # LangChain ends a run with what such a tool says; this is for the model alone.
-        return Command(update={"messages": [refused]}, goto="model")
+
+    def _is_own(self, tool: Any) -> bool:
+        """Whether the agent has it from here."""
+        return isinstance(tool, DiscoverTool) or any(tool is own for own in self.tools)
+
+    def _given(self, tools: Iterable[BaseTool | dict[str, Any]]) -> list[BaseTool]:
+        """The tools that the agent has from elsewhere, but for providers' dicts."""
+        return [t for t in tools if not isinstance(t, dict) and not self._is_own(t)]
 
     def _discovers(self, available: Available) -> bool:
         """Whether the model can ask for more; a tool of that name may be the agent's own."""
@@ -266,6 +278,14 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         latest = self._latest_catalog
         if latest is None or latest.snapshot is not self.retriever.index.snapshot:
             await asyncio.to_thread(self._catalog)
+
+
+def _direct(toolbox: Toolbox | None) -> list[BaseTool]:
+    """The tools of a toolbox whose answer ends a run."""
+    if toolbox is None:
+        return []
+    direct = [tool for tool in toolbox if getattr(tool.target, "return_direct", False)]
+    return langchain_tools(direct, toolbox)
 
 
 def _kept(turn: _Turn, offers: Offers, response: ModelResponse[Any]) -> _ModelResult:
