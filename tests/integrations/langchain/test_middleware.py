@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from langchain.agents.middleware import (
     AgentMiddleware,
+    ClearToolUsesEdit,
+    ContextEditingMiddleware,
     HumanInTheLoopMiddleware,
     SummarizationMiddleware,
 )
@@ -336,6 +338,77 @@ def test_a_list_that_grows_beyond_its_limit_begins_anew(
         for text in texts:
             assert ask(agent, text)[-1].text == f"Done: {text}"
     assert max(len(offered(request)) for request in server.requests) <= 7
+
+
+def discovers(query: str) -> tuple[str, dict[str, str]]:
+    return "discover_tools", {"query": query}
+
+
+def test_a_full_list_has_room_for_what_is_asked_for_and_what_is_in_use(
+    few: ToolRetriever, few_toolbox: Toolbox, saver: InMemorySaver
+) -> None:
+    """What was asked for long ago goes, and does not come back to begin the list anew each time."""
+    replies = [
+        *(Reply(tool_calls=[discovers(f"cancel the {thing}")]) for thing in ("order", "parcel")),
+        *(Reply(tool_calls=[discovers(f"refund the {thing}")]) for thing in ("order", "parcel")),
+        Reply(tool_calls=[("refund_parcel", {}), discovers("list the invoice")]),
+        Reply(tool_calls=[("list_invoice", {})]),
+        Reply("Done."),
+    ]
+    middleware = ToolRetrieverMiddleware(few, toolbox=few_toolbox, max_offered=4)
+    with OpenAIServer(*replies) as server:
+        agent = agent_of(server, middleware=[middleware], checkpointer=saver)
+        messages = ask(agent, "track the parcel and the payment")
+    seen = [offered(request)[1:] for request in server.requests]
+    chosen = seen[0]
+    assert max(map(len, seen)) <= 4
+    assert "refund_parcel" in seen[4]
+    assert {*chosen, "refund_parcel", "list_invoice"} == {*seen[5]}
+    assert seen[6] == seen[5]
+    assert results(messages)[-3:] == [
+        ("refund_parcel", "success"),
+        ("discover_tools", "success"),
+        ("list_invoice", "success"),
+    ]
+
+
+@pytest.mark.parametrize("mode", ["grow", "replace"])
+def test_what_was_called_last_stays_when_not_all_can(
+    few_index: ToolIndex, few_toolbox: Toolbox, mode: Any
+) -> None:
+    history: list[Any] = [HumanMessage("x")]
+    for number, name in enumerate(["cancel_order", "refund_order", "track_order", "cancel_order"]):
+        call = {"name": name, "args": {}, "id": f"c{number}", "type": "tool_call"}
+        history += [AIMessage("", tool_calls=[call]), ToolMessage("ok", tool_call_id=f"c{number}")]
+    retriever = ToolRetriever(few_index, max_tools=1, min_recall=1.0)
+    middleware = ToolRetrieverMiddleware(
+        retriever, toolbox=few_toolbox, mode=mode, max_offered=3, discover=False
+    )
+    with OpenAIServer(Reply("Done.")) as server:
+        agent = agent_of(server, middleware=[middleware])
+        agent.invoke({"messages": [*history, AIMessage("ok"), HumanMessage("list the invoice")]})
+    assert offered(server.requests[0]) == ["cancel_order", "track_order", "list_invoice"]
+
+
+def test_what_is_asked_for_is_offered_though_its_result_is_cleared(
+    few: ToolRetriever, few_toolbox: Toolbox
+) -> None:
+    calls = [discovers("list the invoice"), *[("cancel_order", {"id": n}) for n in "1234"]]
+    with OpenAIServer(Reply(tool_calls=calls), Reply("Done.")) as server:
+        clearing = ContextEditingMiddleware(edits=[ClearToolUsesEdit(trigger=1)])
+        middleware = [clearing, ToolRetrieverMiddleware(few, toolbox=few_toolbox)]
+        ask(agent_of(server, middleware=middleware), "cancel the order")
+    cleared = [m["content"] for m in server.requests[1]["messages"] if m["role"] == "tool"]
+    assert cleared[0] == "[cleared]"
+    assert "list_invoice" in offered(server.requests[1])
+
+
+def test_a_small_catalog_is_not_offered_beyond_the_limit(few: ToolRetriever, echo: Echo) -> None:
+    middleware = ToolRetrieverMiddleware(few, max_offered=1)
+    with OpenAIServer(Reply("Done.")) as server:
+        agent = agent_of(server, tools=given(SOME_TOOLS[:2], echo), middleware=[middleware])
+        ask(agent, "cancel the order")
+    assert offered(server.requests[0]) == ["discover_tools", "cancel_order"]
 
 
 def test_examples_stand_before_the_message_they_are_for(
@@ -707,7 +780,7 @@ async def test_a_tool_of_the_toolbox_whose_answer_ends_the_run(
 ) -> None:
     """It is offered as all others are, and bound by the permissions."""
     direct = [replace(*load_tools([refund_payment]), permissions=(frozenset({"refund"}),))]
-    unknown = load_tools([langchain_tool("elsewhere", return_direct=True)(own_tool.func)])
+    unknown = load_tools([own_tool.model_copy(update={"name": "elsewhere", "return_direct": True})])
     index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
     others = [tool for tool in SOME_TOOLS if tool.id != "refund_payment"]
     index.sync_tools([*others, *direct])

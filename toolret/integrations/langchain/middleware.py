@@ -70,8 +70,8 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
 
     Tools that the agent was given and that the index holds, by the name on the wire or by their
     own, are offered when they are needed; those that the index does not hold, and providers'
-    dicts, always. A catalog that fits the retriever's ``max_tools`` and ``token_budget`` is offered
-    whole. What a model calls without having been offered it is not run.
+    dicts, always. A catalog that fits ``max_offered`` and the retriever's ``max_tools`` and
+    ``token_budget`` is offered whole. What a model calls without having been offered it is not run.
 
     One object serves any number of agents, threads and event loops: what it knows of a
     conversation is in the graph's state. Put it behind middleware that brings tools of its own.
@@ -89,7 +89,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         examples: Whether demonstrations are shown: before the user's message that they are for,
             where they stay.
         max_offered: How many tools of the index to offer at most. A list that would grow beyond
-            begins anew, with what the conversation called last and what it needs now.
+            begins anew, with what the conversation needs now and what it called last.
 
     Raises:
         InputError: If ``allow`` is a text or asynchronous, or there is no such ``mode``, or no tool
@@ -175,6 +175,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
             allow_for(self.allow, _caller(request)),
             _offers_in(request.state),
             request.messages,
+            request.state["messages"],
             _forced(request.tool_choice),
         )
         return _Turn(request, offering, small)
@@ -261,7 +262,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         return latest
 
     def _is_small(self, available: Available) -> bool:
-        if len(available) > self.retriever.max_tools:
+        if len(available) > min(self.retriever.max_tools, self.max_offered):
             return False
         budget = self.retriever.token_budget
         tools = [tool for tool in available.catalog.tools.values() if available.can_run(tool)]

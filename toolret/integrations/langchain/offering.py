@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_function
 from pydantic import TypeAdapter, ValidationError
@@ -72,7 +73,8 @@ class Offering:
         available: What there is.
         allow: What the caller may use of it.
         before: What the thread has been offered so far.
-        messages: The conversation.
+        messages: The conversation, as the model is to read it.
+        history: The conversation as it was: middleware in front may have taken out results.
         forced: A tool that the model is made to call, or empty.
     """
 
@@ -80,6 +82,7 @@ class Offering:
     allow: Allow
     before: Offers
     messages: Sequence[AnyMessage]
+    history: Sequence[AnyMessage]
     forced: str = ""
 
     def whole(self) -> Offers:
@@ -101,18 +104,23 @@ class Offering:
             most: How many tools to offer at most. Where a list would grow beyond, it begins anew.
         """
         before = self.before["offered"]
-        found = self._discovered(since_user=mode == "replace")
-        found += offers_of(selection, self.available) if selection else []
+        earlier, latest = self._discovered(mode)
+        found = offers_of(selection, self.available) if selection else []
         forms: dict[str, list[str]] = {}
-        for offer in (*before, *found):
+        for offer in (*before, *earlier, *latest, *found):
             forms.setdefault(offer["name"], offer["trimmed"])
-        kept = [offer["name"] for offer in before] if mode == "grow" else []
-        new = list(dict.fromkeys(offer["name"] for offer in found))
-        # In a conversation of so many tools that not all can stay, the first it called go.
-        room = max(most - len(new), 0)
-        called = [*_called(self.messages), *filter(None, [self.forced])][-room:] if room else []
-        known = set(self._known({*kept, *called, *new}))
-        names = bounded(kept, called, new, known, most=most)
+        kept = _names(before) if mode == "grow" else []
+        called, asked = _called(self.messages), _names(earlier)
+        using = _called(self.messages[_last(AIMessage, self.messages) :])
+        wanted = [*filter(None, [self.forced]), *using, *_names(latest), *_names(found)]
+        known = set(self._known({*kept, *called, *asked, *wanted}))
+        needed = [name for name in dict.fromkeys(wanted) if name in known][:most]
+        # Where not all can stay, what was only asked for goes first, then what was called first.
+        used = dict.fromkeys(reversed([*asked, *_called(self.messages, by_last=True)]))
+        spare = [name for name in used if name in known and name not in needed]
+        stay = {*needed, *spare[: most - len(needed)]}
+        used_before = [name for name in (*called, *asked) if name in stay]
+        names = bounded(kept, used_before, needed, known, most=most)
         return Offers(
             offered=[Offer(name=name, trimmed=forms.get(name, [])) for name in names],
             examples=self._examples(selection) if examples else [],
@@ -123,10 +131,20 @@ class Offering:
         entries = ((name, self.available.entry(name)) for name in names)
         return [name for name, entry in entries if entry and entry.permitted(self.allow)]
 
-    def _discovered(self, *, since_user: bool) -> list[Offer]:
-        """What the model has asked for, in this conversation or since the user last spoke."""
-        start = (_last_human(self.messages) or 0) if since_user else 0
-        return [offer for message in self.messages[start:] for offer in _offers_with(message)]
+    def _discovered(self, mode: Mode) -> tuple[list[Offer], list[Offer]]:
+        """What the model has asked for: before it was last called, and since.
+
+        Of the first, ``grow`` has what is still offered: what went when a list began anew, and came
+        back with each call, would begin it anew each time. ``replace`` has what the model asked for
+        since the user last spoke.
+        """
+        last = _last(AIMessage, self.history)
+        start = 0 if mode == "grow" else _last(HumanMessage, self.history)
+        earlier = _offers_with(self.history[start:last])
+        before = {*_names(self.before["offered"])}
+        if mode == "grow" and before:
+            earlier = [offer for offer in earlier if offer["name"] in before]
+        return earlier, _offers_with(self.history[last:])
 
     def _examples(self, selection: Selection | None) -> list[Examples]:
         """The examples that stay, and those that the user's new message is given.
@@ -235,29 +253,37 @@ def with_examples(messages: Sequence[AnyMessage], examples: Iterable[Examples]) 
     return list(shown())
 
 
-def _called(messages: Sequence[AnyMessage]) -> list[str]:
-    """What the conversation calls; calls that could not be parsed are sent back too."""
-    names: dict[str, None] = {}
+def _names(offers: Iterable[Offer]) -> list[str]:
+    return [offer["name"] for offer in offers]
+
+
+def _called(messages: Sequence[AnyMessage], *, by_last: bool = False) -> list[str]:
+    """What the conversation calls, in order of first or of last use.
+
+    Calls that could not be parsed are sent back too.
+    """
+    names: list[str] = []
     for message in messages:
         if isinstance(message, AIMessage):
-            names |= dict.fromkeys(called_names([message]))
-            names |= {call["name"]: None for call in message.invalid_tool_calls if call["name"]}
-    return list(names)
+            names += called_names([message])
+            names += [call["name"] for call in message.invalid_tool_calls if call["name"]]
+    return list(dict.fromkeys(reversed(names)))[::-1] if by_last else list(dict.fromkeys(names))
 
 
-def _offers_with(message: AnyMessage) -> list[Offer]:
-    """What came with a message of ``discover_tools``; nothing if the tool was another of that name.
+def _offers_with(messages: Sequence[AnyMessage]) -> list[Offer]:
+    """What came with messages of ``discover_tools``; nothing with those of another tool so named.
 
     Whether a caller may use it is seen to afterwards: messages can be anybody's.
     """
-    if not isinstance(message, ToolMessage) or message.name != DISCOVER:
-        return []
-    try:
-        return _OFFERS.validate_python(message.artifact)
-    except ValidationError:
-        return []
+    found: list[Offer] = []
+    for message in messages:
+        if isinstance(message, ToolMessage) and message.name == DISCOVER:
+            with suppress(ValidationError):
+                found += _OFFERS.validate_python(message.artifact)
+    return found
 
 
-def _last_human(messages: Sequence[Any]) -> int | None:
-    places = [i for i, message in enumerate(messages) if isinstance(message, HumanMessage)]
-    return places[-1] if places else None
+def _last(kind: type[BaseMessage], messages: Sequence[AnyMessage]) -> int:
+    """The place of the last message of a kind; the beginning if there is none."""
+    places = [i for i, message in enumerate(messages) if isinstance(message, kind)]
+    return places[-1] if places else 0
