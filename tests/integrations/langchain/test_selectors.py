@@ -60,6 +60,13 @@ def test_a_prompt_of_chat_messages(few: ToolRetriever) -> None:
     ]
 
 
+async def test_nothing_is_shown_to_who_asks_nothing(few: ToolRetriever) -> None:
+    selector = as_example_selector(few)
+    for variables in ({"input": ""}, {"input": " "}, {}):
+        assert selector.select_examples(variables) == []
+        assert await selector.aselect_examples(variables) == []
+
+
 @pytest.fixture
 def mine(tmp_path: Path) -> ToolRetriever:
     index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
@@ -75,6 +82,10 @@ async def test_an_example_that_is_added_is_found(mine: ToolRetriever) -> None:
     demos = {demo.id: demo for demo in mine.index.demos}
     assert demos[added].tools == ("shop.cancel",)
     assert demos[other].tools == ("track", "shop.cancel")
+    lists = {"tools": ["track", "shop__cancel"], "answer": None}
+    assert selector.add_example({"input": "where is it"} | lists) == other
+    lists = {"calls": [{"tool": "shop__cancel", "arguments": {"id": "{7}"}}], "answer": "Stopped."}
+    assert selector.add_example({"input": "stop it"} | lists) == added
     example, *_ = selector.select_examples({"input": "please stop it"})
     assert example["output"] == 'shop__cancel({"id":"{7}"})\nStopped.'
     assert selector.add_example(example) == added
@@ -89,6 +100,12 @@ async def test_an_example_that_is_added_is_found(mine: ToolRetriever) -> None:
         ({"input": "x", "calls": "[3]"}, "object"),
         ({"input": "x", "calls": '[{"tool": 3}]'}, "tool"),
         ({"input": "x", "calls": "3"}, "calls"),
+        ({"input": "x", "calls": '{"a": 1, "a": 2}'}, "`calls` of an example is no JSON"),
+        ({"input": "x", "calls": [3]}, "object"),
+        ({"input": "x", "calls": {"tool": "track"}}, "calls"),
+        ({"input": "x", "tools": [3]}, "tools"),
+        ({"input": "x", "tools": 3}, "tools"),
+        ({"input": 3, "tools": "track"}, "text"),
         ({"input": "x", "tools": "gone"}, "gone"),
     ],
 )

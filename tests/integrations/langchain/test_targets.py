@@ -161,6 +161,26 @@ async def test_their_faults_are_told_and_their_permissions_kept() -> None:
     assert await tool.ainvoke({}) == "later"
 
 
+async def test_run_is_what_invoke_is() -> None:
+    view = BOX.allowed(lambda found: found.id != "x.later")
+    (tool,) = langchain_tools([BOX.tool("x.look")], BOX)
+    assert tool.run({"place": "here"}) == [{"type": "text", "text": "here"}]
+    assert await tool.arun({"place": "here"}) == tool.run({"place": "here"})
+    (tool,) = langchain_tools([BOX.tool("x.fail")], BOX)
+    assert tool.run({}) == await tool.arun({}) == "Error: KeyError: 'gone'"
+    (tool,) = langchain_tools([BOX.tool("x.later")], BOX)
+    assert await tool.arun({}) == "later"
+    (tool,) = langchain_tools([BOX.tool("x.later")], view)
+    assert await tool.arun({}) == "Error: there is no tool 'x.later'"
+
+
+def test_they_keep_what_providers_are_told_of_them() -> None:
+    extras = {"cache_control": {"type": "ephemeral"}}
+    box = Toolbox(load_tools([look.model_copy(update={"extras": extras})]))
+    (tool,) = langchain_tools(box, box)
+    assert tool.extras == extras
+
+
 async def test_their_calls_are_spans_as_all_of_a_toolbox(
     spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

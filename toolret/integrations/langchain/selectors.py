@@ -49,20 +49,25 @@ class DemoSelector(BaseExampleSelector):
         self._allow = allow
 
     def select_examples(self, input_variables: dict[str, str]) -> list[dict[str, Any]]:
-        """The retriever's ``max_demos`` best examples at most, best first."""
-        return _examples(self._retriever.select(self._request(input_variables), allow=self._allow))
+        """The retriever's ``max_demos`` best examples at most, best first; none for nothing."""
+        request = self._request(input_variables)
+        if not request.strip():
+            return []
+        return _examples(self._retriever.select(request, allow=self._allow))
 
     async def aselect_examples(self, input_variables: dict[str, str]) -> list[dict[str, Any]]:
         """``select_examples`` for event loops."""
         request = self._request(input_variables)
+        if not request.strip():
+            return []
         return _examples(await self._retriever.aselect(request, allow=self._allow))
 
-    def add_example(self, example: dict[str, str]) -> str:
+    def add_example(self, example: dict[str, Any]) -> str:
         """Add an example to the index.
 
         Args:
-            example: ``input``, and ``calls`` or ``tools``, as ``select_examples`` gives them;
-                ``answer`` if there is one.
+            example: ``input``, and ``calls`` or ``tools``, as ``select_examples`` gives them or as
+                lists; ``answer`` if there is one.
 
         Returns:
             The demonstration's id.
@@ -97,19 +102,29 @@ def _example(demo: Demo) -> dict[str, Any]:
     }
 
 
-def _demo(example: Mapping[str, str], ids: Mapping[str, str]) -> Demo:
+def _demo(example: Mapping[str, Any], ids: Mapping[str, str]) -> Demo:
     def id_of(name: Any) -> Any:
         return ids.get(name, name) if isinstance(name, str) else name
 
-    try:
-        calls = parse_json(example.get("calls") or "[]")
-    except json.JSONDecodeError as exc:
-        raise DemoError(f"the field `calls` of an example is no JSON: {exc}") from exc
+    calls = _calls(example.get("calls") or [])
     if isinstance(calls, list):
         calls = [c | {"tool": id_of(c.get("tool"))} if isinstance(c, dict) else c for c in calls]
-    tools = [id_of(name.strip()) for name in example.get("tools", "").split(",") if name.strip()]
+    tools = example.get("tools") or []
+    if isinstance(tools, str):
+        tools = [name.strip() for name in tools.split(",") if name.strip()]
+    if isinstance(tools, list):
+        tools = [id_of(name) for name in tools]
     row = {"text": example.get("input"), "calls": calls or None, "tools": tools or None}
-    return demo_from_row(row | {"answer": example.get("answer", "")}, place="example")
+    return demo_from_row(row | {"answer": example.get("answer") or ""}, place="example")
+
+
+def _calls(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    try:
+        return parse_json(given)
+    except ValueError as exc:
+        raise DemoError(f"the field `calls` of an example is no JSON: {exc}") from exc
 
 
 def _json(value: Any) -> str:

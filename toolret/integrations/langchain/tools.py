@@ -46,6 +46,7 @@ def _langchain_tool(tool: Tool, toolbox: Toolbox) -> BaseTool:
             return_direct=target.return_direct,
             tags=target.tags,
             metadata={**(target.metadata or {}), "tool_id": tool.id},
+            extras=target.extras,
             target=target.model_copy(update={"name": wire_name(tool.id)}),
             tool_id=tool.id,
             toolbox=toolbox,
@@ -105,7 +106,10 @@ class _TargetTool(BaseTool):
         return ToolMessage(outcome.text, name=self.name, tool_call_id=called["id"], status="error")
 
     def _run(self, /, **arguments: Any) -> Any:
-        raise NotImplementedError  # ``invoke`` passes everything on
+        return self.invoke(arguments)  # which does not come here, but passes everything on
+
+    async def _arun(self, /, **arguments: Any) -> Any:
+        return await self.ainvoke(arguments)
 
 
 class _ToolboxTool(BaseTool):
