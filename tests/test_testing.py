@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from openai import OpenAI
+from openai import InternalServerError, OpenAI
 
-from toolret.errors import QueryGenerationError
+from toolret.errors import InputError, QueryGenerationError
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply, ScriptedChatModel
 
 
@@ -35,6 +35,24 @@ async def test_scripted_replies_come_in_order_and_the_last_stays() -> None:
     assert len(model.asked) == 3
     with pytest.raises(QueryGenerationError, match="mine"):
         ScriptedChatModel(QueryGenerationError("mine")).complete(ask, {}, timeout=1)
+
+
+def test_a_model_without_replies_is_refused() -> None:
+    with pytest.raises(InputError, match="at least one reply"):
+        ScriptedChatModel()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_reply_that_fails_tells_the_client_how(stream: bool) -> None:
+    def reply(request: dict[str, Any]) -> Reply:
+        return Reply(request["missing"])
+
+    with (
+        OpenAIServer(reply) as server,
+        OpenAI(api_key="k", base_url=server.base_url, max_retries=0) as client,
+        pytest.raises(InternalServerError, match="KeyError: 'missing'"),
+    ):
+        client.chat.completions.create(model="m", messages=[], stream=stream)
 
 
 def test_the_server_embeds_as_the_embedder_does() -> None:

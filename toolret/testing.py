@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from toolret.errors import QueryGenerationError
+from toolret.errors import InputError, QueryGenerationError
 from toolret.lexical import words
 from toolret.llm import Completion, Messages, Schema
 from toolret.scripted import response, response_events
@@ -67,11 +67,16 @@ class ScriptedChatModel:
 
     Attributes:
         asked: The messages of every call.
+
+    Raises:
+        InputError: If it was told nothing to say.
     """
 
     name = "scripted"
 
     def __init__(self, *replies: str | Exception | Callable[[Messages], str]) -> None:
+        if not replies:
+            raise InputError("the model has nothing to say: give at least one reply")
         self._replies = list(replies)
         self.asked: list[Messages] = []
 
@@ -132,7 +137,7 @@ class OpenAIServer:
 
     Args:
         replies: What to do with the first request, the second, and so on; or functions from a
-            request's body to that.
+            request's body to that. The answer to one that fails says how, with the status 500.
 
     Attributes:
         requests: The bodies of all requests but those for embeddings.
@@ -186,7 +191,7 @@ class OpenAIServer:
         with self._lock:
             self.requests.append(request)
             scripted = self._replies[min(len(self.requests), len(self._replies)) - 1]
-        reply = scripted if isinstance(scripted, Reply) else scripted(request)
+        reply = scripted if isinstance(scripted, Reply) else _scripted(scripted, request)
         self._closing.wait(reply.delay)
         if reply.drop:
             handler.close_connection = True
@@ -225,6 +230,14 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
     """Connections that may wait to be taken: a test may open many at once."""
+
+
+def _scripted(function: Callable[[dict[str, Any]], Reply], request: dict[str, Any]) -> Reply:
+    try:
+        return function(request)
+    except Exception as error:  # noqa: BLE001 - a test's code: its client is told what is wrong
+        said = {"message": f"{type(error).__name__}: {error}", "type": "scripted", "code": None}
+        return Reply(status=500, body=json.dumps({"error": said}).encode())
 
 
 _Answer: TypeAlias = tuple[dict[str, Any], Callable[[], bytes]]

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from toolret.names import wire_name
+from toolret.names import DISCOVER, wire_name
 from toolret.prompt import Packed, packed_tool
 from toolret.selection import Selection
 from toolret.types import Tool
 
 __all__ = ["SEARCH_NAME", "deferred_tools", "search_tool", "tool_references"]
 
-SEARCH_NAME = "discover_tools"
+SEARCH_NAME = DISCOVER
 """What the search is called; ``names.RESERVED`` keeps it from all other tools."""
 
 
