@@ -82,7 +82,7 @@ async def test_an_example_that_is_added_is_found(mine: ToolRetriever) -> None:
     demos = {demo.id: demo for demo in mine.index.demos}
     assert demos[added].tools == ("shop.cancel",)
     assert demos[other].tools == ("track", "shop.cancel")
-    lists = {"tools": ["track", "shop__cancel"], "answer": None}
+    lists: dict[str, Any] = {"tools": ["track", "shop__cancel"], "answer": None}
     assert selector.add_example({"input": "where is it"} | lists) == other
     lists = {"calls": [{"tool": "shop__cancel", "arguments": {"id": "{7}"}}], "answer": "Stopped."}
     assert selector.add_example({"input": "stop it"} | lists) == added
