@@ -372,6 +372,27 @@ def test_a_full_list_has_room_for_what_is_asked_for_and_what_is_in_use(
     ]
 
 
+def test_a_full_list_does_not_begin_anew_for_what_had_to_go(
+    few_index: ToolIndex, few_toolbox: Toolbox, saver: InMemorySaver
+) -> None:
+    names = ["cancel_order", "refund_order", "track_order", "cancel_parcel"]
+    replies = [
+        *(Reply(tool_calls=[(name, {})]) for name in names for _ in range(2)),  # refused at first
+        Reply(tool_calls=[discovers("refund the payment")]),
+        Reply(tool_calls=[("cancel_parcel", {})]),
+        Reply(tool_calls=[("refund_payment", {})]),
+        Reply("Done."),
+    ]
+    retriever = ToolRetriever(few_index, max_tools=1, min_recall=1.0)
+    middleware = ToolRetrieverMiddleware(retriever, toolbox=few_toolbox, max_offered=3)
+    with OpenAIServer(*replies) as server:
+        agent = agent_of(server, middleware=[middleware], checkpointer=saver)
+        ask(agent, "list the invoice")
+    seen = [offered(request)[1:] for request in server.requests]
+    assert seen[9] == ["list_invoice", "cancel_parcel", "refund_payment"]
+    assert seen[9:] == [seen[9]] * 3
+
+
 @pytest.mark.parametrize("mode", ["grow", "replace"])
 def test_what_was_called_last_stays_when_not_all_can(
     few_index: ToolIndex, few_toolbox: Toolbox, mode: Any

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from toolret.integrations.langchain.catalog import Available, Entry
-from toolret.offers import DISCOVER, bounded, called_names
+from toolret.offers import DISCOVER, called_names, grown
 from toolret.permissions import Allow, is_allowed, may_see
 from toolret.prompt import Packed
 from toolret.selection import Selection
@@ -115,12 +115,14 @@ class Offering:
         wanted = [*filter(None, [self.forced]), *using, *_names(latest), *_names(found)]
         known = set(self._known({*kept, *called, *asked, *wanted}))
         needed = [name for name in dict.fromkeys(wanted) if name in known][:most]
+        stay = {*needed, *(name for name in kept if name in known)}
+        if len(stay) > most:
+            stay = {*needed}
         # Where not all can stay, what was only asked for goes first, then what was called first.
         used = dict.fromkeys(reversed([*asked, *_called(self.messages, by_last=True)]))
-        spare = [name for name in used if name in known and name not in needed]
-        stay = {*needed, *spare[: most - len(needed)]}
-        used_before = [name for name in (*called, *asked) if name in stay]
-        names = bounded(kept, used_before, needed, known, most=most)
+        spare = [name for name in used if name in known and name not in stay]
+        stay.update(spare[: most - len(stay)])
+        names = grown(kept, [*called, *asked], needed, stay)
         return Offers(
             offered=[Offer(name=name, trimmed=forms.get(name, [])) for name in names],
             examples=self._examples(selection) if examples else [],
