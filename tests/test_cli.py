@@ -199,7 +199,9 @@ def test_plan_says_what_it_cut(indexed: dict[str, str], capsys: pytest.CaptureFi
     request = "cancel the order and refund the payment"
     command = ["plan", request, "--index", indexed["index"], "--budget", "45"]
     assert main(command) == 0
-    assert "cut tool billing.refund: left out" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "cut tool billing.refund: left out" in printed.err
+    assert f"{len(json.loads(printed.out)['tools'])} tools, 0 examples: " in printed.err
     assert main([*command[:-1], "3"]) == 1
     assert "a token budget of 3 holds not even" in capsys.readouterr().err
 

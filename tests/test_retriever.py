@@ -5,7 +5,7 @@ import math
 import shutil
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -361,9 +361,37 @@ def test_another_form_may_not_fit_the_budget(index: ToolIndex) -> None:
     first = retriever.select("refund the payment", max_tools=1, token_budget=None)
     selection = retriever.select("refund the payment", token_budget=first.tokens)
     assert selection.to_text() == first.to_text()
-    assert len(selection.names) == len(selection.tools) > len(selection.packed.tools)
     with pytest.raises(BudgetError):
         selection.to_openai()
+
+
+def test_what_the_budget_leaves_out_is_not_offered_under_any_name() -> None:
+    selection = _wide_retriever().select("refund and stop it", token_budget=400)
+    prompt = selection.to_openai()
+    offered = [entry["function"]["name"] for entry in prompt["tools"]]
+    assert 0 < len(offered) < len(selection.tools)
+    assert list(selection.names) == offered
+    assert {entry["name"] for entry in selection.to_anthropic()["tools"]} <= set(offered)
+    ranks = [line for line in selection.explain().splitlines() if line[:1].isdigit()]
+    held = [line for line in ranks if not line.endswith("(left out: beyond the token budget)")]
+    assert len(ranks) == len(selection.tools)
+    assert [line.split()[1] for line in held] == list(selection.names.values())
+
+
+def test_an_explanation_says_what_was_left_out_and_nothing_that_says_nothing(
+    index: ToolIndex,
+) -> None:
+    retriever = ToolRetriever(index, max_tools=1)
+    full = retriever.select("refund the payment, she wants her money back")
+    bare = replace(full.packed, demos=())
+    explained = replace(full, packed=bare).explain()
+    assert f"p={full.need:.3f} that a tool is needed" in full.explain()
+    assert "example d2" in full.explain()
+    assert "left out" not in full.explain()
+    (example,) = [line for line in explained.splitlines() if line.startswith("example d2")]
+    assert example.endswith("(left out: beyond the token budget)")
+    assert any(round(e.contribution, 2) == 0 for e in full.tools[0].evidence)
+    assert "0.00 " not in full.explain()
 
 
 def test_without_a_budget_nothing_is_cut(index: ToolIndex) -> None:

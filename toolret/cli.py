@@ -161,8 +161,9 @@ def _plan(options: argparse.Namespace) -> None:
     if not selection.tools:
         print(f"no tool fits (p={selection.need:.3f} that one is needed)", file=sys.stderr)
     about = "" if selection.tokens_are_exact else "at most "
+    packed = selection.packed
     print(
-        f"{len(selection.tools)} tools, {len(selection.demos)} examples: {about}"
+        f"{len(packed.tools)} tools, {len(packed.demos)} examples: {about}"
         f"{selection.tokens} of {options.budget} tokens",
         file=sys.stderr,
     )

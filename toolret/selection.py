@@ -18,6 +18,8 @@ from toolret.types import DemoHit, Hit, Query
 
 __all__ = ["Selection", "trace"]
 
+_LEFT_OUT = "  (left out: beyond the token budget)"
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -26,8 +28,9 @@ class Selection:
     Attributes:
         request: The raw request.
         queries: What was searched for; the raw request is among them.
-        tools: Ranked hits, best first; empty if no tool fits.
-        demos: The worked examples to show, best first.
+        tools: What was chosen, best first; empty if no tool fits. The budget may leave some of it
+            out of the prompt: what is in it, ``names`` and ``packed`` say.
+        demos: The worked examples that were chosen, best first, of which the same holds.
         ranked: What the ranking began with, best first, chosen or not.
         need: The estimated probability that the request needs a tool at all, 0 to 1.
         note: Why something was done otherwise than asked, such as an LLM that failed; empty if
@@ -69,11 +72,8 @@ class Selection:
 
     @cached_property
     def names(self) -> Mapping[str, str]:
-        """The ids of the chosen tools by their names in a prompt.
-
-        The same for all forms, so also of tools that the budget leaves out of one of them.
-        """
-        return ids_by_name(hit.tool.id for hit in self.tools)
+        """The ids of the tools in the prompt by their names there; no form holds any other."""
+        return ids_by_name(tool.id for tool in self.packed.tools)
 
     def to_openai(self) -> dict[str, Any]:
         """``{"tools": [...], "messages": [...]}`` for OpenAI's Chat Completions.
@@ -111,17 +111,23 @@ class Selection:
             lines.append(f"cut from the LLM's prompt: {self.usage.cut}")
         if self.note:
             lines.append(f"note: {self.note}")
-        if not self.tools:
+        if self.tools:
+            lines.append(f"p={self.need:.3f} that a tool is needed")
+        else:
             lines.append(f"no tool fits (p={self.need:.3f} that one is needed)")
+        tools, demos = self._packed_ids
         for rank, hit in enumerate(self.tools, start=1):
-            lines.append(f"{rank}. {hit.tool.id}  p={hit.score:.3f}")
+            out = "" if hit.tool.id in tools else _LEFT_OUT
+            lines.append(f"{rank}. {hit.tool.id}  p={hit.score:.3f}{out}")
             lines += [
-                f"     {e.contribution:+7.2f}  {e.signal} ({e.value:.3f})" for e in hit.evidence
+                f"     {e.contribution:+7.2f}  {e.signal} ({e.value:.3f})"
+                for e in hit.evidence
+                if round(e.contribution, 2)
             ]
-        lines += [
-            f"example {hit.demo.id}  cosine={hit.similarity:.3f}: {hit.reason}"
-            for hit in self.demos
-        ]
+        for shown in self.demos:
+            out = "" if shown.demo.id in demos else _LEFT_OUT
+            about = f"cosine={shown.similarity:.3f}: {shown.reason}{out}"
+            lines.append(f"example {shown.demo.id}  {about}")
         for kind, step in dict.fromkeys((cut.kind, cut.step) for cut in self.dropped):
             cuts = [cut for cut in self.dropped if (cut.kind, cut.step) == (kind, step)]
             saved = sum(cut.tokens_saved for cut in cuts)
@@ -129,16 +135,27 @@ class Selection:
         return "\n".join(lines)
 
     def packed_as(self, form: Format) -> Packed:
-        """The prompt in a form, within the budget.
+        """The prompt in a form, within the budget; in none is what the retriever's form leaves out.
 
         Raises:
             BudgetError: If it is not the retriever's form, and the budget holds none of the tools.
         """
         if form == self.packed.form:
             return self.packed
+        tools, demos = self._packed_ids
         return pack(
-            self.tools, self.demos, budget=self.token_budget, form=form, counter=self.counter
+            [hit for hit in self.tools if hit.tool.id in tools],
+            [hit for hit in self.demos if hit.demo.id in demos],
+            budget=self.token_budget,
+            form=form,
+            counter=self.counter,
         )
+
+    @property
+    def _packed_ids(self) -> tuple[set[str], set[str]]:
+        """Of tools and of demonstrations in the prompt."""
+        packed = self.packed
+        return {tool.id for tool in packed.tools}, {demo.id for demo in packed.demos}
 
 
 def trace(current: Span, selection: Selection, embedder: str) -> Selection:
