@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -534,6 +536,32 @@ def test_a_text_is_no_collection_of_ids_or_permissions(
             index.add_tools([guarded])
         with pytest.raises(DemoError, match=r"'d1': its permissions hold the text"):
             index.add_demos([replace(demos[0], permissions=wrong)])  # type: ignore[arg-type]
+    assert (len(index), len(index.demos)) == (4, 4)
+
+
+def test_what_is_no_tool_or_demonstration_is_refused_with_the_way_out(
+    tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
+) -> None:
+    index = ToolIndex(tmp_path, embedder=embedder)
+    made = re.escape("give tools, which load_tools(...) makes of")
+    row = {"id": "a", "name": "a"}
+    wrongs: dict[str, Any] = {"the text 'tool_catalogs'": "tool_catalogs", "of the type int": 3}
+    wrongs |= {"of the type dict among them": [row], "of the type Demo among": demos}
+    of_tools: list[Callable[[Any], object]] = [index.sync, index.sync_tools, index.add_tools]
+    for found, wrong in wrongs.items():
+        for change in of_tools:
+            with pytest.raises(CatalogError, match=f"{found}.*{made}"):
+                change(wrong)
+    with pytest.raises(CatalogError, match="of the type function among them"):
+        index.sync_tools(iter([*tools, demo]))  # type: ignore[arg-type]
+    index.sync(tools, demos)
+    made = re.escape("give demonstrations, which load_demos(...) makes of files")
+    of_demos: list[Callable[[Any], object]] = [index.sync_demos, index.add_demos]
+    for change in of_demos:
+        with pytest.raises(DemoError, match=f"the text 'demos.jsonl': {made}"):
+            change("demos.jsonl")
+        with pytest.raises(DemoError, match=f"of the type Tool among them: {made}"):
+            change(iter(tools))
     assert (len(index), len(index.demos)) == (4, 4)
 
 

@@ -266,7 +266,7 @@ def test_permissions_that_are_no_clear_yes_are_refused() -> None:
 
     with pytest.raises(InputError, match="allow is the text 'admin': give a collection"):
         allowed_tools(tools, "admin")
-    for wrong in ({"admin": False}, granted()):
+    for wrong in ({"admin": False}, granted(), True):
         with pytest.raises(InputError, match="give a set or a list of permissions"):
             allowed_tools(tools, wrong)  # type: ignore[arg-type]
         with pytest.raises(InputError, match="give a set or a list of permissions"):

@@ -226,6 +226,19 @@ def test_no_number_of_tools_is_negative(index: ToolIndex) -> None:
     assert retriever.select("stop it", max_tools=0).tools == ()
 
 
+def test_what_is_no_index_number_probability_or_form_is_refused(index: ToolIndex) -> None:
+    with pytest.raises(TypeError, match=r"index is 'x.index': give a ToolIndex, such as"):
+        ToolRetriever("x.index")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a number of tools is a whole number, not '3'"):
+        ToolRetriever(index, max_tools="3")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="token_budget is a number or None, not '600'"):
+        ToolRetriever(index).select("stop it", token_budget="600")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="min_score is a share from 0 to 1, not 2"):
+        ToolRetriever(index, min_score=2)
+    with pytest.raises(ValueError, match="one of 'openai', 'anthropic', 'text', not 'json'"):
+        ToolRetriever(index, prompt_format="json")  # type: ignore[arg-type]
+
+
 async def test_aselect_gives_what_select_gives(index: ToolIndex) -> None:
     retriever = ToolRetriever(index)
     requests = ["refund the payment", "where is the parcel", "stop the purchase"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from numbers import Real
+from typing import SupportsIndex, get_args
 
 from toolret.comparisons import Comparisons
 from toolret.names import ids_by_name
@@ -35,7 +37,8 @@ class Limits:
         form: In which the tokens are counted.
 
     Raises:
-        ValueError: If a number of tools or demonstrations is negative.
+        TypeError: If a number is none.
+        ValueError: If a number of tools or demonstrations is negative, or there is no such form.
     """
 
     most: int
@@ -50,8 +53,15 @@ class Limits:
     def __post_init__(self) -> None:
         counts = {"tools": self.most, "demonstrations": self.demos, "ranked tools": self.depth}
         for name, count in counts.items():
+            if not isinstance(count, SupportsIndex):
+                raise TypeError(f"a number of {name} is a whole number, not {count!r}")
             if count < 0:
                 raise ValueError(f"a number of {name} is 0 or more, not {count}")
+        if not isinstance(self.budget, Real | None):
+            raise TypeError(f"token_budget is a number or None, not {self.budget!r}")
+        if self.form not in get_args(Format):
+            forms = ", ".join(map(repr, get_args(Format)))
+            raise ValueError(f"prompt_format is one of {forms}, not {self.form!r}")
 
 
 @dataclass(frozen=True, slots=True)

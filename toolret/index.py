@@ -11,7 +11,7 @@ from pathlib import Path
 
 from toolret.embedders import Embedder, Instructions, RoleEmbedder, resolve_embedder
 from toolret.errors import CatalogError, DemoError, StoreError
-from toolret.plain_rows import unique
+from toolret.plain_rows import typed, unique
 from toolret.records import Kind, Store
 from toolret.shelves import DEMOS, TOOLS, Form, Item, Shelf, Snapshot
 from toolret.stores import store_at
@@ -128,7 +128,7 @@ class ToolIndex:
 
         All of it is checked before any of it is written. Raises what the two raise.
         """
-        checked = unique(tools, error=CatalogError)
+        checked = unique(typed(tools, Tool, error=CatalogError), error=CatalogError)
         if demos is not None:
             demos = _known(_whole(demos), {tool.id for tool in checked})
         reports: dict[Kind, SyncReport] = {}
@@ -147,15 +147,17 @@ class ToolIndex:
         it was, and the next one goes on where it stopped.
 
         Raises:
-            CatalogError: If one id stands for two different tools, or one holds what no row can.
+            CatalogError: If one id stands for two different tools, one holds what no row can, or
+                something is no ``Tool``.
             EmbedderError: If the embedder fails.
             StoreError: If the index cannot be written.
         """
-        return self._change(TOOLS, tools)
+        return self._change(TOOLS, typed(tools, Tool, error=CatalogError))
 
     def add_tools(self, tools: Iterable[Tool]) -> SyncReport:
         """Add tools, or replace those with the same ids; raises as ``sync_tools`` does."""
-        return self._change(TOOLS, tools, keep=lambda _: True)
+        checked = typed(tools, Tool, error=CatalogError)
+        return self._change(TOOLS, checked, keep=lambda _: True)
 
     def remove_tools(self, tool_ids: Iterable[str]) -> SyncReport:
         """Remove tools; ids that are not there are passed over.
@@ -175,7 +177,7 @@ class ToolIndex:
 
         Raises:
             DemoError: If one uses a tool that the index does not hold, one id stands for two
-                different demonstrations, or one holds what no row can.
+                different demonstrations, one holds what no row can, or something is no ``Demo``.
             EmbedderError: If the embedder fails.
             StoreError: If there is no index yet or no more, or it cannot be written.
         """
@@ -308,7 +310,7 @@ def _whole(demos: Iterable[Demo]) -> list[Demo]:
     """The demonstrations, each with the tools of its calls among its own, as rows are read."""
     return [
         replace(demo, tools=tuple(dict.fromkeys([*(c.tool for c in demo.calls), *demo.tools])))
-        for demo in demos
+        for demo in typed(demos, Demo, error=DemoError)
     ]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -57,7 +57,8 @@ def settled(allow: Allow) -> frozenset[str] | Callable[[Tool], bool] | None:
     """Permissions that can be read again and again, and that nobody changes meanwhile.
 
     Raises:
-        InputError: If they are a text, a mapping, or an iterator, which can be read but once.
+        InputError: If they are a text, a mapping, an iterator, which can be read but once, or no
+            collection at all.
     """
     return allow if allow is None or callable(allow) else _granted(allow)
 
@@ -99,10 +100,11 @@ def _granted(allow: Collection[str]) -> frozenset[str]:
     if isinstance(allow, str):
         # A collection of letters, to Python.
         raise InputError(f"allow is the text {allow!r}: give a collection of permissions instead")
-    if isinstance(allow, Mapping | Iterator):
+    if isinstance(allow, Mapping | Iterator) or not isinstance(allow, Iterable):
         # Of a mapping the keys would count, whatever stands beside them.
         raise InputError(
-            f"allow is of the type {type(allow).__name__}: give a set or a list of permissions"
+            f"allow is of the type {type(allow).__name__}: give a set or a list of permissions, a "
+            "test of each tool, or None where all may be used"
         )
     return frozenset(allow)
 

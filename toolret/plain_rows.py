@@ -5,13 +5,14 @@ Beside ``rows``, so that an index is opened without loading what validates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from toolret.errors import InputError
 from toolret.types import Call, Demo, Permissions, Tool
 
-__all__ = ["demo_to_row", "tool_to_row", "unique"]
+__all__ = ["demo_to_row", "tool_to_row", "typed", "unique"]
 
 
 class _Identified(Protocol):
@@ -25,6 +26,13 @@ class _Identified(Protocol):
 
 
 _Item = TypeVar("_Item", bound=_Identified)
+
+_Typed = TypeVar("_Typed", Tool, Demo)
+
+_MAKERS = {
+    Tool: "tools, which load_tools(...) makes of files, functions and rows",
+    Demo: "demonstrations, which load_demos(...) makes of files",
+}
 
 
 def tool_to_row(tool: Tool) -> dict[str, Any]:
@@ -59,6 +67,37 @@ def demo_to_row(demo: Demo) -> dict[str, Any]:
     if demo.permissions:
         row["permissions"] = _permissions_to_row(demo.permissions)
     return row
+
+
+def typed(
+    items: Iterable[_Typed], kind: type[_Typed], *, error: type[Exception]
+) -> Iterable[_Typed]:
+    """The items, if all are of this kind; those of an iterator are looked at as they come.
+
+    Args:
+        items: Tools or demonstrations.
+        kind: Which of the two.
+        error: What to raise.
+
+    Raises:
+        Exception: ``error``, if something else is among them, or they are no collection.
+    """
+    if isinstance(items, str | Path) or not isinstance(items, Iterable):
+        raise error(f"found {_named(items)}: give {_MAKERS[kind]}")
+    checked = (_of(kind, item, error) for item in items)
+    return checked if isinstance(items, Iterator) else list(checked)
+
+
+def _of(kind: type[_Typed], item: _Typed, error: type[Exception]) -> _Typed:
+    if not isinstance(item, kind):
+        raise error(f"found {_named(item)} among them: give {_MAKERS[kind]}")
+    return item
+
+
+def _named(value: object) -> str:
+    if isinstance(value, str | Path):
+        return f"the text {str(value)!r}"
+    return f"an object of the type {type(value).__name__}"
 
 
 def unique(items: Iterable[_Item], *, error: type[InputError]) -> list[_Item]:

@@ -80,7 +80,9 @@ class ToolRetriever:
             this machine, otherwise an estimate that errs high.
 
     Raises:
-        ValueError: If a share is not one, or a number of tools or demonstrations is negative.
+        TypeError: If the index is no ``ToolIndex``, or a number is none.
+        ValueError: If a share or a probability is not one, a number of tools or demonstrations is
+            negative, or there is no such ``prompt_format``.
         InputError: If there is no such strategy, or it needs an LLM and there is none.
         QueryGenerationError: If the LLM is none that toolret knows, or its name is missing.
     """
@@ -103,7 +105,10 @@ class ToolRetriever:
         prompt_format: Format = "openai",
         counter: TokenCounter | None = None,
     ) -> None:
-        for name, share in (("min_recall", min_recall), ("min_precision", min_precision)):
+        if not isinstance(index, ToolIndex):
+            raise TypeError(f"index is {index!r}: give a ToolIndex, such as ToolIndex('my.index')")
+        shares = {"min_score": min_score, "min_recall": min_recall, "min_precision": min_precision}
+        for name, share in shares.items():
             if share is not None and not 0 <= share <= 1:
                 raise ValueError(f"{name} is a share from 0 to 1, not {share}")
         index.embedder.prepare()
@@ -142,8 +147,9 @@ class ToolRetriever:
             depth: How many tools ``Selection.ranked`` holds at least, chosen or not.
 
         Raises:
-            InputError: If the conversation holds no text, or ``allow`` is a text, a mapping or an
-                iterator.
+            InputError: If the conversation holds no text, or ``allow`` is a text, a mapping, an
+                iterator or no collection.
+            TypeError: If a number is none.
             ValueError: If a number of tools is negative.
             BudgetError: If the budget is too small for any of the chosen tools.
             EmbedderError: If the embedder fails.

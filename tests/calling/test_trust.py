@@ -144,6 +144,13 @@ async def test_a_toolbox_runs_what_the_caller_may_use_and_knows_of_nothing_else(
     assert [tool.id for tool in user.allowed(lambda tool: tool.id != "open")] == ["pay"]
 
 
+def test_what_is_no_tool_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"the text 'shop.yaml': give tools, which load_tools"):
+        Toolbox("shop.yaml")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="of the type function among them: give tools"):
+        Toolbox([test_what_is_no_tool_is_refused])  # type: ignore[list-item]
+
+
 async def test_a_test_of_tools_that_fails_or_is_asynchronous_allows_nothing() -> None:
     async def later(tool: Tool) -> bool:
         return False

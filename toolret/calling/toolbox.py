@@ -19,6 +19,7 @@ from toolret.errors import CallError
 from toolret.jsonlines import parse_json, shown
 from toolret.names import ids_by_name, wire_name
 from toolret.permissions import Allow, closed, is_allowed
+from toolret.plain_rows import typed
 from toolret.surrogates import whole
 from toolret.tracing import Span, failed, note, span
 from toolret.types import JsonObject, Tool
@@ -41,11 +42,14 @@ class Toolbox:
         tools: What may be run: what ``load_tools`` gave, or the tools of an index. Those of an
             index no longer know the functions that they were made of: give what was loaded.
         runners: What runs them; the first that runs a tool is taken.
+
+    Raises:
+        TypeError: If something is no ``Tool``.
     """
 
     def __init__(self, tools: Iterable[Tool], *runners: Runner) -> None:
         self._runners: tuple[Runner, ...] = (TargetRunner(), *runners)
-        self._tools = {tool.id: tool for tool in tools}
+        self._tools = {tool.id: tool for tool in typed(tools, Tool, error=TypeError)}
         self._names = ids_by_name(self._tools)
         self._allows: tuple[Allow, ...] = ()
 
