@@ -9,6 +9,7 @@ thread that has been offered a hundred tools.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ THINGS = ("order", "payment", "parcel", "invoice", "ticket", "shift", "build", "
 
 def main() -> None:
     """Print a row for each size, with tools that the agent was given and without."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     print(f"{'tools':>7}  {'run by':8}  {'model call':>11}  {'tool call':>10}  (ms, median)")
     for size in SIZES:
         with TemporaryDirectory() as folder:

@@ -7,8 +7,8 @@ Prints what was tried; stops with hypothesis' report at the first that fails.
 
 from __future__ import annotations
 
+import argparse
 import logging
-import sys
 import time
 import warnings
 
@@ -29,13 +29,16 @@ _TESTS = ("test_values_in_memory", "test_functions", "test_requests")
 
 def main() -> None:
     """Fuzz until the time is over."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("minutes", type=float)
+    options = parser.parse_args()
     settings.load_profile("fuzz")
     # Their own settings build upon the profile that is loaded when they are imported.
     from tests.catalogs import test_hostile
 
     warnings.simplefilter("error")
     logging.disable()
-    end = time.monotonic() + 60 * float(sys.argv[1])
+    end = time.monotonic() + 60 * options.minutes
     rounds = dict.fromkeys(_TESTS, 0)
     number = time.time_ns()
     while time.monotonic() < end:

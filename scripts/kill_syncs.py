@@ -11,12 +11,12 @@ sync is left to complete. Prints the counts; stops at the first that is wrong.
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import os
 import random
 import signal
 import sqlite3
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -142,7 +142,9 @@ def kill_rounds(folder: Path, rounds: int, seed: int) -> dict[str, int]:
 
 def main() -> None:
     """Run as a script."""
-    kills = int(sys.argv[1]) if sys.argv[1:] else 200
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kills", type=int, nargs="?", default=200)
+    kills = parser.parse_args().kills
     with tempfile.TemporaryDirectory() as scratch:
         print(kill_rounds(Path(scratch), kills, seed=os.getpid()))
 

@@ -11,9 +11,9 @@ was added. Prints the counts, and how long after a sync had returned readers had
 
 from __future__ import annotations
 
+import argparse
 import json
 import multiprocessing
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -154,10 +154,12 @@ def share(folder: Path, seconds: float, processes: int) -> dict[str, float]:
 
 def main() -> None:
     """Run as a script."""
-    seconds = float(sys.argv[1]) if sys.argv[1:] else 120.0
-    processes = int(sys.argv[2]) if sys.argv[2:] else 8
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seconds", type=float, nargs="?", default=120.0)
+    parser.add_argument("processes", type=int, nargs="?", default=8)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        print(json.dumps(share(Path(scratch), seconds, processes), indent=1))
+        print(json.dumps(share(Path(scratch), options.seconds, options.processes), indent=1))
 
 
 if __name__ == "__main__":

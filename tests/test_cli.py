@@ -122,6 +122,21 @@ def test_what_was_recorded_is_forgotten_on_request(
     assert "--forget-recorded needs --demos" in capsys.readouterr().err
 
 
+def test_demonstrations_of_tools_that_are_gone_are_told_of(
+    indexed: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["index", indexed["tools"], "--index", indexed["index"]]
+    renamed = json.dumps(TOOLS[0]).replace("orders.cancel", "orders.stop")
+    for rows, said in (
+        ([renamed, json.dumps(TOOLS[1])], "1 demonstration uses a tool that is gone"),
+        ([renamed], "2 demonstrations use tools that are gone"),
+    ):
+        Path(indexed["tools"]).write_text("\n".join(rows))
+        assert main(command) == 0
+        gone = "billing.refund, orders.cancel" if said.startswith("2") else "orders.cancel"
+        assert capsys.readouterr().err.splitlines()[1:] == [f"{said} ({gone})"]
+
+
 def _contents(folder: str) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in Path(folder).iterdir()}
 
@@ -334,7 +349,7 @@ def test_another_embedder_is_refused_or_embeds_again(
 ) -> None:
     other = ["--index", indexed["index"], "--embedder", "other"]
     assert main(["search", "x", *other]) == 1
-    _expect_one_line(capsys, "--reembed")
+    _expect_one_line(capsys, "toolret index --reembed")
     assert main(["index", indexed["tools"], *other, "--reembed"]) == 0
     assert "0 changed, 0 removed, 2 kept (2 embedded)" in capsys.readouterr().out
     assert main(["search", "cancel the order", *other]) == 0

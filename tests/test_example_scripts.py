@@ -1,10 +1,14 @@
-"""The scripts in ``examples/`` run as they stand, but for the embedder."""
+"""The scripts in ``examples/`` run as they stand, but for the embedder; others say what they do."""
 
 from __future__ import annotations
+
+import subprocess
+import sys
 
 import pytest
 
 from examples import openai_loop, openapi_catalog
+from tests.conftest import ROOT
 from toolret.testing import HashedWordsEmbedder
 
 
@@ -23,3 +27,19 @@ def test_the_openapi_catalog(capsys: pytest.CaptureFixture[str]) -> None:
     assert "orders.getOrder" in out
     assert "The API was asked: GET /orders/v1/orders/48812" in out
     assert out.endswith("Answer after 2 turns: Order 48812 has shipped.\n")
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "scripts.fuzz",
+        "scripts.kill_syncs",
+        "scripts.share_index",
+        "benchmarks.langchain_overhead",
+    ],
+)
+def test_a_script_that_is_asked_for_help_does_nothing_else(module: str) -> None:
+    command = [sys.executable, "-m", module, "--help"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert asked.stdout.startswith(f"usage: {module.rpartition('.')[2]}.py [-h]")
+    assert asked.stderr == ""

@@ -20,10 +20,14 @@ from toolret.evaluation.command import add_eval
 from toolret.lint.command import add_lint
 
 if TYPE_CHECKING:
+    from toolret.index import ToolIndex
     from toolret.selection import Selection
     from toolret.types import DemoHit, Hit
 
 __all__ = ["main"]
+
+_GONE_NAMED = 5
+"""Tools that are gone, of which demonstrations are left: so many are named."""
 
 _OK, _FAILED, _INTERRUPTED = 0, 1, 130
 """Exit codes; 2 is argparse's, for a command line that cannot be read."""
@@ -118,8 +122,9 @@ def _index(options: argparse.Namespace) -> None:
     with opened(options) as index:
         reports = index.sync(tools, demos, keep_recorded=not options.forget_recorded)
         learn(index)
-    for found in tools.found:
-        print(_seen(f"found {found}", sys.stderr), file=sys.stderr)
+        dead = _dead_demos(index)
+    for line in (*(f"found {found}" for found in tools.found), *dead):
+        print(_seen(line, sys.stderr), file=sys.stderr)
     if options.json:
         _print_json({kind: asdict(report) for kind, report in reports.items()})
         return
@@ -128,6 +133,18 @@ def _index(options: argparse.Namespace) -> None:
             f"{kind}: {report.added} added, {report.changed} changed, {report.removed} removed, "
             f"{report.kept} kept ({report.embedded} embedded)"
         )
+
+
+def _dead_demos(index: ToolIndex) -> list[str]:
+    """A line if demonstrations that stayed use tools that did not."""
+    gone = [[tool for tool in demo.tools if tool not in index] for demo in index.demos]
+    dead = sum(map(bool, gone))
+    if not dead:
+        return []
+    names = sorted({tool for tools in gone for tool in tools})
+    listed = ", ".join(names[:_GONE_NAMED] + ["..."] * (len(names) > _GONE_NAMED))
+    who = "1 demonstration uses a tool" if dead == 1 else f"{dead} demonstrations use tools"
+    return [f"{who} that {'is' if dead == 1 else 'are'} gone ({listed})"]
 
 
 def _search(options: argparse.Namespace) -> None:

@@ -269,7 +269,7 @@ class Collections:
             raise EmbedderMismatchError(
                 f"{self._store.place}: the vectors of the {form.kind} have {stored} values, but "
                 f"those of {self._embedder.id!r} have {made.shape[1]}: give the embedder an id of "
-                "its own, or pass reembed=True (--reembed) to embed everything again"
+                "its own, or pass reembed=True (toolret index --reembed) to embed everything again"
             )
 
     def _check_space(self, form: Form[Any], stored: str) -> None:
@@ -279,13 +279,13 @@ class Collections:
         if stored.startswith(f"{self._embedder.id}|{self._embedder.instructions.of(form.role)}|"):
             raise EmbedderMismatchError(
                 f"{self._store.place}: the {form.kind} were embedded by another version of "
-                "toolret, from other texts or with another adapter: pass reembed=True (--reembed) "
-                "to embed them again"
+                "toolret, from other texts or with another adapter: pass reembed=True "
+                "(toolret index --reembed) to embed them again"
             )
         raise EmbedderMismatchError(
             f"{self._store.place}: the {form.kind} were embedded with {stored!r}, not with "
-            f"{space!r}: open it with that embedder, or pass reembed=True (--reembed) to embed "
-            "everything again"
+            f"{space!r}: open it with that embedder, or pass reembed=True "
+            "(toolret index --reembed) to embed everything again"
         )
 
     def _space(self, form: Form[Any]) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -289,3 +290,10 @@ def test_a_namespace_is_made_of_a_whole_name_and_of_no_number(file: str, ids: li
     held: list[tuple[Source, Any]] = [(OpenApi(), api), (McpTools(), tool)]
     made = [source.tools(Document(content, file), namespace=None) for source, content in held]
     assert [each.id for (each,) in made] == ids
+
+
+def test_a_url_is_not_fetched() -> None:
+    url = "https://api.example.com/openapi.json"
+    for given in (url, Path(url)):
+        with pytest.raises(CatalogError, match=f"^{re.escape(url)}: is a URL.*save it as a file$"):
+            load_tools(given)

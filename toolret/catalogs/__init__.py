@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ Given: TypeAlias = Union[
 ]
 """A path, or a value: function schemas and other JSON, Python functions, LangChain tools, or what
 an MCP client gives; alone or in lists."""
+
+_URL = re.compile(r"(https?):/+")
+"""With one slash it was taken for a path before."""
 
 _MAX_DEPTH = 5
 """How deep lists and their holders are opened; pages of an MCP server's replies have four."""
@@ -139,6 +143,11 @@ class _Reading:
             if not isinstance(one, str | Path):
                 yield from self._document(document_of(one, number))
                 continue
+            if _URL.match(str(one)):
+                raise CatalogError(
+                    "is a URL, and toolret reads files and fetches none: save it as a file",
+                    file=_URL.sub(r"\1://", str(one)),
+                )
             yield from self._files(catalog_files(one), number)
 
     def _files(self, files: Iterable[tuple[Path, str]], number: int) -> Iterator[Tool]:
