@@ -27,6 +27,10 @@ def test_the_page_on_learning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     exec(compile(_code("learning.md"), "learning.md", "exec"), {})
 
 
+def test_the_page_on_security() -> None:
+    exec(compile(_code("security.md"), "security.md", "exec"), {})
+
+
 def test_the_page_on_tracing(tmp_path: Path) -> None:
     """In a process of its own, for a provider is set once and for all."""
     call = "from toolret import Toolbox\nToolbox([]).call('nothing', {})"

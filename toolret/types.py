@@ -89,7 +89,8 @@ class Demo:
         id: Unique in an index.
         text: The request.
         calls: What was called, in order; may be empty for a request that is only labelled.
-        tools: Ids of the tools that answer the request, in order of first use, each once.
+        tools: Ids of the tools that answer the request, in order of first use, each once. Without
+            any, and without calls, it says that such requests need no tool.
         answer: The final reply; may be empty.
         permissions: What a caller must hold to be shown it, besides the use of its tools.
         origin: The file and place it was read from, for messages; no part of what it is.
