@@ -184,7 +184,7 @@ class Searcher:
                 raise EmbedderError(
                     f"embedder {self._embedder.id!r} gave a request a vector of "
                     f"{vectors.shape[1]} values, but those of the index have {stored.shape[1]}: "
-                    "open the index with reembed=True (--reembed), which embeds it again"
+                    "open the index with reembed=True, which embeds it again"
                 )
 
     def _compare(

@@ -131,7 +131,8 @@ class Selection:
         for kind, step in dict.fromkeys((cut.kind, cut.step) for cut in self.dropped):
             cuts = [cut for cut in self.dropped if (cut.kind, cut.step) == (kind, step)]
             saved = sum(cut.tokens_saved for cut in cuts)
-            lines.append(f"cut: {step}, of {len(cuts)} {kind}s (-{saved} tokens)")
+            of = f"{len(cuts)} {kind}{'s' * (len(cuts) > 1)}"
+            lines.append(f"cut: {step}, of {of} (-{saved} tokens)")
         return "\n".join(lines)
 
     def packed_as(self, form: Format) -> Packed:

@@ -28,7 +28,8 @@ def langchain_tools(tools: Iterable[Tool], toolbox: Toolbox) -> list[BaseTool]:
     ``error``, from which the model may go on.
 
     Args:
-        tools: Which, such as ``[hit.tool for hit in selection.tools]``, or all of the toolbox.
+        tools: Which, such as ``[toolbox.tool(name) for name in selection.names]``, or all of the
+            toolbox.
         toolbox: What runs them.
     """
     return [_langchain_tool(tool, toolbox) for tool in tools]
