@@ -51,12 +51,12 @@ def test_without_requests_of_both_kinds_the_prior_stays() -> None:
     known = tuple(np.linspace(-4, 0, 101).tolist())
     prior = Need((1.0, 2.0, 3.0, 0.0, 1.0, 1.0, 1.0), -9.0, needing=known, idle=(-1.0, 0.5))
     assert fit_need([], [], prior) == prior
-    needing, _ = both_kinds(90)
+    needing, _ = both_kinds(95)
     learnt = fit_need(needing, [], prior)
     assert (learnt.weights, learnt.intercept, learnt.idle) == (prior.weights, -9.0, prior.idle)
-    # The threshold is that of the requests at hand, among which the prior's count as ten.
+    # The threshold is that of the requests at hand, among which the prior's count as five.
     own = np.median([learnt.odds(each) for each in needing])
-    assert learnt.threshold(recall=0.5) == pytest.approx(0.9 * own + 0.1 * -2, abs=0.05)
+    assert learnt.threshold(recall=0.5) == pytest.approx(0.95 * own + 0.05 * -2, abs=1e-5)
 
 
 def test_a_few_requests_hardly_move_the_threshold() -> None:
@@ -66,11 +66,11 @@ def test_a_few_requests_hardly_move_the_threshold() -> None:
     assert fit_need(alone, [], prior).threshold(recall=1 - 1e-9) > -6
     # Those of which other demonstrations do not speak count less.
     strange = fit_need(alone, [], prior, counts=[0.1] * 3)
-    assert strange.threshold(recall=1 - 1e-9) == pytest.approx((0.3 * -9 + 10 * -4) / 10.3)
+    assert strange.threshold(recall=1 - 1e-9) == pytest.approx((0.3 * -9 + 5 * -4) / 5.3)
     many = fit_need(
         [*alone, *(with_likeliest(a[:-1], np.ones(1, np.float32)) for a in alone * 99)], [], prior
     )
-    assert many.threshold(recall=0.98) == pytest.approx((300 * 0 + 10 * -3.92) / 310, abs=1)
+    assert many.threshold(recall=0.98) == pytest.approx((300 * 0 + 5 * -3.92) / 305, abs=1)
 
 
 def test_the_likeliest_tool_is_heard() -> None:

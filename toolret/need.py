@@ -36,8 +36,11 @@ differ by tenths need weights of tens."""
 _QUANTILES = 101
 """That many of the known requests' log-odds are kept, evenly spaced."""
 
-_KNOWN = 10.0
+_KNOWN = 5.0
 """Requests' worth that the prior's quantiles count: the lowest of three says little of the rest."""
+
+_TINY = 1e-9
+"""In the place of a length of 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +193,13 @@ def fit_need(
             return known
         odds = np.array([made.odds(each) for each in inputs])
         order = np.argsort(odds, kind="stable")
-        reached = np.cumsum(np.ones(len(odds)) if counts is None else np.array(counts)[order])
-        places = np.linspace(0, 1, _QUANTILES) * reached[-1]
-        told = odds[order][np.searchsorted(reached, places).clip(max=len(odds) - 1)]
+        count = np.ones(len(odds)) if counts is None else np.array(counts)[order]
+        # Each stands in the middle of what it counts, the first and the last at the ends.
+        middle = np.cumsum(count) - count / 2
+        places = (middle - middle[0]) / max(middle[-1] - middle[0], _TINY)
+        told = np.interp(np.linspace(0, 1, _QUANTILES), places, odds[order])
         if known:
-            share = reached[-1] / (reached[-1] + _KNOWN)
+            share = count.sum() / (count.sum() + _KNOWN)
             told = share * told + (1 - share) * np.array(known)
         return tuple(round(float(value), 6) for value in told)
 
