@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from toolret.accepted import accepted
@@ -47,6 +48,7 @@ _RUN = re.compile(rf"(?:[^\W\d_]|[{MARKS}])+|\d+")
 """Letters of any script, or digits."""
 
 
+@lru_cache(maxsize=65_536)  # the same words are read again and again
 def split_identifier(name: str) -> str:
     """The words of an identifier: ``listInvoices_v2`` becomes ``list Invoices v 2``."""
     return " ".join(word for run in _RUN.findall(name) for word in _split_case(run)) or name
