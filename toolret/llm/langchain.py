@@ -110,7 +110,7 @@ def _identity(model: Any) -> str | None:
         return None
     client = getattr(model, "root_client", None) or getattr(model, "root_async_client", None)
     whole = f"{getattr(client, 'base_url', '')} {told}"
-    # Headers may hold a key, which is not to be had of the model's adapter.
+    # Headers may hold a key, so nothing but a digest of all this is kept.
     digest = sha256(whole.encode("utf-8", "replace")).hexdigest()
     return f"{type(model).__module__}.{type(model).__qualname__} {digest}" if settings else None
 
