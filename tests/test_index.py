@@ -577,6 +577,29 @@ def test_what_is_no_json_is_refused_with_the_id(
         index.sync_demos([called])
 
 
+def _nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string", "description": "It is long. " * 40}
+    for _ in range(levels):
+        schema = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+    return schema
+
+
+def test_what_is_nested_too_deep_to_be_sent_is_refused(
+    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
+) -> None:
+    index = ToolIndex(tmp_path, embedder=embedder)
+    index.sync_tools(tools)
+    with pytest.raises(CatalogError, match="'deep': it is nested deeper than 200 levels"):
+        index.sync_tools([*tools, tool("deep", parameters=_nested(250))])
+    assert len(index) == len(tools)
+    # What is let in can be trimmed, rewritten and copied.
+    parameters = {"anyOf": [_nested(90), {"type": "object"}]}
+    index.sync_tools([tool("deep", "Cancel the order.", parameters=parameters)])
+    for budget in (None, 1_500):
+        retriever = ToolRetriever(index, min_recall=1, token_budget=budget)
+        assert len(retriever.select("cancel the order").to_openai()["tools"]) == 1
+
+
 class SameName(HashedWordsEmbedder):
     """Says the same of itself, however long its vectors are."""
 

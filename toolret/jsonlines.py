@@ -8,7 +8,7 @@ import math
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +17,7 @@ from toolret.errors import InputError
 __all__ = [
     "MAX_BYTES",
     "below",
+    "is_deep",
     "parse_json",
     "read_lines",
     "read_rows",
@@ -160,6 +161,20 @@ def parse_json(text: str, *, halves: bool = False) -> Any:
             there = _at(value, _holds_half)
             raise ValueError(f"a string holds half of a surrogate pair{there}") from exc
     return value
+
+
+def is_deep(value: Any, most: int) -> bool:
+    """Whether JSON is nested deeper than so many levels, on which recursion may fail."""
+    level = [value]
+    for _ in range(most):
+        level = [part for each in level for part in _held(each)]
+    return bool(level)
+
+
+def _held(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
 
 
 def shown(value: Any) -> str:

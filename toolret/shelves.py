@@ -13,6 +13,7 @@ import numpy as np
 
 from toolret.embedders import Role, RoleEmbedder, Vectors
 from toolret.errors import CatalogError, DemoError, InputError
+from toolret.jsonlines import is_deep
 from toolret.plain_rows import demo_to_row, tool_to_row
 from toolret.records import Generation, Kind, Record, record_key
 from toolret.texts import VIEW_WEIGHTS, tool_views
@@ -23,6 +24,10 @@ from toolret.vectors import vector_key
 __all__ = ["DEMOS", "TOOLS", "Form", "Item", "Items", "Shelf", "Snapshot"]
 
 Item = TypeVar("Item", Tool, Demo)
+
+_MAX_DEPTH = 200
+"""Levels of JSON, as for YAML: what trims and copies a schema calls itself twice for each, beneath
+whatever the caller's agent has called."""
 
 
 class Items(Sequence[Item]):
@@ -147,8 +152,8 @@ class Form(Generic[Item]):
         """The record of an item, and the text that is embedded of it.
 
         Raises:
-            InputError: If it holds what no file and no request to an LLM can, or permissions that
-                are texts, which Python takes for collections of letters.
+            InputError: If it holds what no file and no request to an LLM can, is nested too deep,
+                or has permissions that are texts, which Python takes for collections of letters.
         """
         if wrong := [names for names in item.permissions if isinstance(names, str)]:
             raise self.error(
@@ -156,12 +161,17 @@ class Form(Generic[Item]):
                 f"one of which is enough, such as ({{{wrong[0]!r}}},)",
                 place=item.origin,
             )
+        held = self.to_row(item)
         try:
-            row = json.dumps(self.to_row(item), ensure_ascii=False, separators=(",", ":"))
+            row = json.dumps(held, ensure_ascii=False, separators=(",", ":"))
         except (TypeError, ValueError, RecursionError) as error:
             raise self.error(
                 f"{item.id!r}: a part of it is no JSON: {error}", place=item.origin
             ) from error
+        if row.count("{") + row.count("[") > _MAX_DEPTH and is_deep(held, _MAX_DEPTH):
+            raise self.error(
+                f"{item.id!r}: it is nested deeper than {_MAX_DEPTH} levels", place=item.origin
+            )
         text = self.text(item)
         key = vector_key(space, text)
         try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from toolret.jsonlines import below
+from toolret.jsonlines import below, is_deep
 from toolret.lint.findings import Finding
 from toolret.lint.providers import (
     Problem,
@@ -51,7 +51,7 @@ def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
             problem = "nothing is known of its arguments"
             yield Finding("missing-schema", here, problem, "parameters")
             continue
-        if _is_deep(tool.parameters):
+        if is_deep(tool.parameters, _MAX_DEPTH):
             problem = f"it is nested deeper than {_MAX_DEPTH} levels, and not checked further"
             yield Finding("schema-defect", here, problem, "parameters")
             continue
@@ -65,19 +65,6 @@ def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
                 yield Finding("rewritten-schema", here, problem, pointer)
             for pointer, problem in _at_odds(tool.parameters, tool.parameters):
                 yield Finding("schema-defect", here, problem, pointer)
-
-
-def _is_deep(schema: Any) -> bool:
-    level = [schema]
-    for _ in range(_MAX_DEPTH):
-        level = [part for value in level for part in _held(value)]
-    return bool(level)
-
-
-def _held(value: Any) -> Iterable[Any]:
-    if isinstance(value, Mapping):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def _at_odds(schema: Any, root: Mapping[str, Any], pointer: str = "") -> Iterator[Problem]:
