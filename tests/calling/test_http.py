@@ -206,6 +206,7 @@ async def test_a_text_that_no_request_can_hold_is_told_so_that_it_can(server: st
         ("https://api.example.com", "give a collection of servers"),
         (["api.example.com"], "'api.example.com' needs a scheme and a host"),
         (["https://a.example", ""], "'' needs a scheme and a host"),
+        (["http://[::1"], r"'http://\[::1' is no URL"),
     ],
 )
 def test_origins_that_no_server_has(origins: Any, problem: str) -> None:

@@ -47,7 +47,7 @@ class HttpRunner:
 
     Raises:
         ValueError: If there are ``credentials``, and neither ``base_url`` nor ``origins`` to say
-            where they may go; or if an origin has no scheme or host.
+            where they may go; or if an origin has no scheme or host, or is no URL.
     """
 
     def __init__(
@@ -165,13 +165,18 @@ class HttpRunner:
 def _origins(urls: Collection[str]) -> frozenset[str]:
     if isinstance(urls, str):
         raise ValueError(f"origins is the text {urls!r}: give a collection of servers")
+    origins = set()
     for url in urls:
-        read = httpx.URL(url)
-        if not (read.scheme and read.host):
+        try:
+            origin = _origin(url)
+        except CallError as exc:
+            raise ValueError(str(exc)) from exc
+        if "" in origin.split("://"):
             raise ValueError(
                 f"the origin {url!r} needs a scheme and a host: https://api.example.com"
             )
-    return frozenset(map(_origin, urls))
+        origins.add(origin)
+    return frozenset(origins)
 
 
 def _origin(url: str) -> str:

@@ -75,6 +75,7 @@ class Toolbox:
 
         Raises:
             TypeError: If ``allow`` is a text.
+            InputError: If it is a mapping, an iterator or no collection.
         """
         view = copy(self)
         view._allows = (*self._allows, closed(allow))
