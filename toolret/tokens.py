@@ -28,8 +28,9 @@ and cutting them can only raise the count."""
 
 _UNBROKEN = re.compile(rf"\S{{{_LONGEST_RUN}}}")
 
-_PIECE = re.compile(r"[A-Za-z]+|[0-9]+|\n+|[^\S\n]+|[^\x00-\x7f]+|[^\sA-Za-z0-9]")
-"""Roughly what byte pair encodings never merge over."""
+_PIECE = re.compile(r"[A-Za-z]+|[0-9]+|\n+|[^\S\n]+|[^\x00-\x7f]+|[\"{}\[\]:,]+|[^\sA-Za-z0-9]")
+"""Roughly what byte pair encodings never merge over. The marks between JSON's texts are one token
+as a rule, such as ``":"``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,9 @@ def _parts(text: str) -> Iterator[str]:
 def estimate_tokens(text: str) -> int:
     """An estimate that errs high, for any encoding of OpenAI's.
 
-    On 11,325 requests, descriptions and rows as JSON of 15 public sets it is below the true count
-    of ``o200k_base`` for one in 3,800 and of ``cl100k_base`` for one in 1,300, all but one of them
-    texts of less than 40 tokens, and that one by 2 %. The median excess is 43 %.
+    On 4,721 tools and demonstrations as JSON of the public sets it is below the true count of
+    neither ``o200k_base`` nor ``cl100k_base``, and 46 % above in the median; on 6,322 requests and
+    descriptions it is 38 % above in the median, and below for 2 and 6.
     Hexadecimal digests err high, too; random small letters can come out at less than half.
     """
     return ceil(sum(map(_estimate_piece, _PIECE.findall(text))))
@@ -101,7 +102,7 @@ def _estimate_piece(piece: str) -> float:
         return 1 if length <= 4 else length / (4 if length <= 14 else 2)
     if piece.isalnum():
         return 1 + length / (2.2 if length <= 24 else 1.3)
-    return 0.95
+    return 0.95 if length == 1 else 1.3 + 0.65 * max(0, length - 3)
 
 
 def _estimate_character(character: str) -> float:
