@@ -358,7 +358,8 @@ def test_a_thread_waits_for_another_and_then_says_so(tmp_path: Path) -> None:
     fill(store, "a")
 
 
-def test_threads_write_one_after_the_other(store: FolderStore, tmp_path: Path) -> None:
+def test_threads_write_one_after_the_other(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path, lock_timeout=60)  # on a busy machine the last waits for seconds
     failures: list[Exception] = []
 
     def add(names: Sequence[str]) -> None:
