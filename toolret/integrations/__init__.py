@@ -1,1 +1,1 @@
-"""Other libraries' forms, in and out: LangChain, OpenAI, MCP. Import each from its own module."""
+"""Integrations of other libraries: Anthropic, LangChain, MCP, OpenAI. Import each by module."""

@@ -1,8 +1,8 @@
-"""Anthropic's search for tools, run by the client: its forms made of tools and selections.
+"""Anthropic's tool search, run by the client: tools and selections in its forms.
 
 A request holds all tools, marked ``defer_loading``, so that its beginning never changes; the model
-sees those that a ``tool_reference`` in a tool's result has named. Plain dicts in the forms of the
-Messages API; the ``anthropic`` package is not needed.
+sees only those that a ``tool_reference`` in a tool's result has named. Plain dicts in the forms of
+the Messages API; the ``anthropic`` package is not needed.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from toolret.types import Tool
 __all__ = ["SEARCH_NAME", "deferred_tools", "search_tool", "tool_references"]
 
 SEARCH_NAME = DISCOVER
-"""What the search is called; ``names.RESERVED`` keeps it from all other tools."""
+"""The name of the search tool; ``names.RESERVED`` keeps other tools from taking it."""
 
 
 def deferred_tools(tools: Iterable[Tool]) -> list[dict[str, Any]]:
-    """Tools for the ``tools`` of a request, none of which the model sees before it is referred to.
+    """Return tools for a request's ``tools``; the model sees each once it is referred to.
 
     Args:
-        tools: All that the user may use, in an order that stays, such as an index's.
+        tools: All tools that the user may use, in a stable order, such as an index's.
     """
     packed = Packed("anthropic", tuple(map(packed_tool, tools)), ())
     return [{**tool, "defer_loading": True} for tool in packed.to_anthropic()["tools"]]
 
 
 def search_tool() -> dict[str, Any]:
-    """The tool by which the model searches; it stands before the deferred ones."""
+    """Return the tool with which the model searches; put it before the deferred ones."""
     query = {"type": "string", "description": "What is to be done, in a few words."}
     return {
         "name": SEARCH_NAME,
@@ -43,10 +43,10 @@ def search_tool() -> dict[str, Any]:
 
 
 def tool_references(tool_use_id: str, selection: Selection) -> dict[str, Any]:
-    """The ``tool_result`` that answers a search: references to the tools, or that there are none.
+    """Return the ``tool_result`` of a search: references to tools, or a text if none fits.
 
     Args:
-        tool_use_id: The id of the model's call of the search.
+        tool_use_id: The id of the model's call of the search tool.
         selection: What was selected for its ``query``.
     """
     content: list[dict[str, Any]] = [

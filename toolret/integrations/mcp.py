@@ -1,4 +1,4 @@
-"""MCP servers, read and called live by the official ``mcp`` client."""
+"""MCP servers, read and called live with the official ``mcp`` client."""
 
 from __future__ import annotations
 
@@ -42,32 +42,32 @@ except ImportError as exc:
 __all__ = ["McpServers", "Server", "StdioServerParameters", "load_mcp_tools"]
 
 Server: TypeAlias = str | StdioServerParameters | Callable[[], Transport]
-"""A URL for streamable HTTP, a program to start, or what makes a transport of the ``mcp`` package,
-anew for each connection."""
+"""A URL for streamable HTTP, a program to start, or a function that makes a transport of the
+``mcp`` package, called for each connection."""
 
 _log = logging.getLogger(__name__)
 
 _FAULTS = (ExceptionGroup, MCPError, OSError, SubscriptionLost, ValidationError)
-"""What the client raises when a server is gone, says nothing, or talks nonsense."""
+"""Errors that the client raises when a server is gone, silent, or sends nonsense."""
 
 _MAX_PAGES = 1_000
-"""Pages of one list of tools; no server that ends it has so many."""
+"""Pages after which a server's list of tools is taken for endless."""
 
 _MAX_REASON = 200
-"""Characters of a foreign error's message that are passed on."""
+"""How many characters of a foreign error's message are passed on."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
-"""Seconds until a lost server is tried again, doubled each time."""
+"""Seconds until a lost server is tried again: doubled each time, up to the longest."""
 
 
 class McpServers:
     """Several MCP servers, each under its own namespace; an asynchronous context manager.
 
-    Lost servers are connected again. It is a ``Runner`` too: give it to a ``Toolbox``, and the
-    tools of the servers can be called.
+    Lost servers are reconnected. It is also a ``Runner``: give it to a ``Toolbox`` to call the
+    servers' tools.
 
     Args:
-        servers: Servers by the namespaces that their tools get.
+        servers: Servers, by the namespaces for their tools.
         timeout: Seconds that a server may take to answer.
 
     Raises:
@@ -107,9 +107,9 @@ class McpServers:
         await self._stop()
 
     async def tools(self) -> list[Tool]:
-        """The tools of all servers as they are now, asked for anew.
+        """Ask all servers for their current tools.
 
-        Of a server that does not answer, the tools that it had before.
+        A server that does not answer keeps the tools that it had before.
 
         Raises:
             CatalogError: If a server has never answered, or has two tools of one name.
@@ -124,7 +124,7 @@ class McpServers:
         return [tool for name in self._servers for tool in self._lists[name]]
 
     async def watch(self) -> AsyncIterator[list[Tool]]:
-        """The tools now, and again whenever a server says that its list has changed.
+        """Yield the tools now, and again whenever they change and a server says so.
 
         Raises what ``tools`` does, the first time.
         """
@@ -140,17 +140,17 @@ class McpServers:
     def runs(self, tool: Tool) -> bool:
         """Whether the tool was read from one of the servers.
 
-        Its id must say so too: a tool of any other origin that calls itself one of a server's
-        would reach more than the name under which it was allowed.
+        Its id must say so too: a tool from elsewhere that claims to be a server's could otherwise
+        reach more than the name under which it was allowed.
         """
         server = tool.metadata.get("mcp_server")
         return server in self._servers and tool.id == f"{server}.{tool.name}"
 
     def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
-        """``acall`` from another thread than that of the event loop.
+        """``acall`` from a thread other than the event loop's.
 
         Raises:
-            CallError: If it is the same thread, or as ``acall`` does.
+            CallError: If it is the same thread, if nothing was connected yet, or as in ``acall``.
         """
         try:
             here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
@@ -167,7 +167,7 @@ class McpServers:
             CallError: If the server cannot be reached, or refuses the call.
         """
         name = tool.metadata["mcp_server"]
-        try:  # a client that fails to write them takes the connection with it
+        try:  # failing to write them would cost the connection
             json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
         except (RecursionError, TypeError, ValueError) as exc:
             raise CallError(f"{tool.id!r}: the arguments cannot be sent: {exc}") from exc
@@ -189,7 +189,7 @@ class McpServers:
                     message_handler=self._heard,
                 )
                 async with client:
-                    # After the call it raises what the answer is refused for. But the tool has run.
+                    # The client would raise for an invalid answer. But the tool has run.
                     client.session.validate_tool_result = _anything  # type: ignore[method-assign]
                     self._clients[name] = client
                     self._lost[name].clear()
@@ -199,7 +199,7 @@ class McpServers:
                     is_new = False
                     await self._until_lost(client, self._lost[name])
             except Exception as error:
-                # Whatever it is: raised here, it would end what the caller does beside it.
+                # Raised here, any error would cancel what the caller is doing meanwhile.
                 if is_new:
                     raise
                 _log.warning("the MCP server %r was lost: %s", name, _reason(error))
@@ -216,13 +216,13 @@ class McpServers:
             both.cancel_scope.cancel()
 
     async def _listen(self, client: Client) -> None:
-        """Hear of changes; servers and proxies end such streams whenever they like."""
+        """Subscribe to changes; servers and proxies end such streams whenever they like."""
         pause = _FIRST_PAUSE
         while True:
             since = time.monotonic()
             try:
                 async with client.listen(tools_list_changed=True) as events:
-                    self._announce()  # of what changed while nobody listened
+                    self._announce()  # for what changed while nobody listened
                     async for _ in events:
                         self._announce()
             except SubscriptionLost as error:
@@ -235,7 +235,7 @@ class McpServers:
             self._announce()
 
     def _announce(self) -> None:
-        """Wake all who wait for news; each waits for the next by the event that it saw."""
+        """Wake all who wait for news, and make a new event to wait for the next."""
         news, self._news = self._news, asyncio.Event()
         news.set()
 
@@ -258,7 +258,7 @@ class McpServers:
 
     @contextmanager
     def _use(self, name: str, error: type[CallError | CatalogError]) -> Iterator[None]:
-        """A connection is given up when it fails, and made anew."""
+        """Use a server's connection; if it is lost meanwhile, trigger a reconnect."""
         if name not in self._clients:
             raise error(f"the MCP server {name!r} is not connected now")
         try:
@@ -270,7 +270,7 @@ class McpServers:
             raise
 
     async def _stop(self) -> None:
-        """End all tasks. What was raised within is raised as it is, not in a group."""
+        """End all tasks. Errors of the block are raised as they are, not in a group."""
         tasks, self._tasks = self._tasks, None
         if tasks is not None:
             tasks.cancel_scope.cancel()
@@ -282,7 +282,7 @@ def load_mcp_tools(servers: Mapping[str, Server], *, timeout: float = 60.0) -> l
     """The tools of MCP servers, read once.
 
     Args:
-        servers: Servers by the namespaces that their tools get.
+        servers: Servers, by the namespaces for their tools.
         timeout: Seconds that a server may take to answer.
 
     Raises:
@@ -293,13 +293,13 @@ def load_mcp_tools(servers: Mapping[str, Server], *, timeout: float = 60.0) -> l
         async with McpServers(servers, timeout=timeout) as connected:
             return await connected.tools()
 
-    # In a thread of its own it can be called from a running event loop too, as in a notebook.
+    # In its own thread, so that it works under a running event loop too, as in a notebook.
     with ThreadPoolExecutor(max_workers=1) as pool:
         return pool.submit(asyncio.run, read()).result()
 
 
 def _transport(server: Server) -> str | Transport:
-    """A program's complaints go to the terminal, also where ``sys.stderr`` is no file."""
+    """Return a server's transport; a program's stderr goes to the terminal in any case."""
     if isinstance(server, str):
         return server
     if not isinstance(server, StdioServerParameters):
@@ -313,24 +313,24 @@ def _transport(server: Server) -> str | Transport:
 
 
 async def _anything(name: str, result: CallToolResult) -> None:
-    """Any answer will do."""
+    """Accept any answer."""
 
 
 def _is_loss(error: BaseException | None) -> bool:
-    """Whether the connection is of no use any more; a refused or slow call is not that."""
+    """Whether the connection is lost; a refused or slow call does not mean that."""
     if isinstance(error, MCPError):
         return error.code == CONNECTION_CLOSED or "terminated" in str(error)
     return not isinstance(error, TimeoutError | ValidationError)
 
 
 def _next_pause(pause: float, since: float) -> float:
-    """Twice the last, or the first again after what has lasted."""
+    """Double the last pause; start again with the first after a connection that lasted."""
     lasted = time.monotonic() - since
     return _FIRST_PAUSE if lasted > _LONGEST_PAUSE else min(2 * pause, _LONGEST_PAUSE)
 
 
 def _is_modern(client: Client) -> bool:
-    """Whether one asks to hear of changes, as of 2026-07-28."""
+    """Whether changes have to be subscribed to, as from protocol version 2026-07-28 on."""
     return client.protocol_version in MODERN_PROTOCOL_VERSIONS
 
 
@@ -348,7 +348,7 @@ def _outcome(result: CallToolResult) -> Outcome:
 
 
 def _block_text(fields: Mapping[str, Any]) -> str:
-    """A block as a model reads it: its text, or what it holds instead."""
+    """Return a content block as a model reads it: its text, or what it holds instead."""
     resource = fields.get("resource", {})
     text: str | None = fields.get("text", resource.get("text"))
     if text is not None:
@@ -368,7 +368,7 @@ def _faults_of(name: str, error: type[CallError | CatalogError]) -> Iterator[Non
 
 
 def _reason(error: BaseException) -> str:
-    """The first thing that went wrong, in one line."""
+    """Return the first error of a group, in one line."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     text = " ".join(str(error).split())[:_MAX_REASON]

@@ -1,6 +1,6 @@
 """LangChain: agents, retrievers, example selectors and tools.
 
-Names are loaded when they are first used: only the middleware needs the package ``langchain``.
+Names are imported on first use: only the middleware needs the package ``langchain``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _HOMES = {
     "retrieve_tools_coroutine": "bigtool",
     "retrieve_tools_function": "bigtool",
 }
-"""In which module each name lives."""
+"""The module of each name."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Who is asking, and what they may use: permissions of one request, which fail closed."""
+"""Who is asking, and what they may use: permissions per request, which fail closed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What is known of who is asking, in one model call or tool call.
+    """The caller behind one model call or tool call.
 
     Attributes:
-        context: The run's context, as it was given to ``invoke(..., context=...)``.
+        context: The run's context, as given to ``invoke(..., context=...)``.
         state: The graph's state.
         store: The agent's store, if it has one.
     """
@@ -33,26 +33,27 @@ class Caller:
 
 
 AllowFor: TypeAlias = Callable[[Caller], Allow] | Collection[str] | None
-"""The permissions that all callers hold, or what gives those of one; None: all are allowed."""
+"""The permissions that all callers hold, or a function for those of one; None allows all."""
 
 
 def check_allow(allow: AllowFor) -> None:
-    """Refuse what could never allow what it means to.
+    """Refuse an ``allow`` that cannot work as intended.
 
     Raises:
-        InputError: If it is a text, which to Python is a collection of letters, or asynchronous.
+        InputError: If it is a string, which Python takes for a collection of letters, or not a
+            collection of permissions at all, or asynchronous.
     """
     if not callable(allow):
-        allowed_tools((), allow)  # refuses a text
+        allowed_tools((), allow)  # refuses strings and the like
     elif inspect.iscoroutinefunction(allow):
         raise InputError("allow is asynchronous: give a function that returns permissions at once")
 
 
 def allow_for(allow: AllowFor, caller: Caller) -> Allow:
-    """What the caller may use; nothing if that cannot be told.
+    """Return what the caller may use; nothing if that cannot be told.
 
-    A callable that fails, or gives what are no permissions, such as None, a single text or a
-    mapping, has made a mistake, and a mistake must not open anything.
+    A callable that fails, or returns something other than permissions, such as None, a string or a
+    mapping, is mistaken, and a mistake must not open anything.
     """
     try:
         if not callable(allow):
@@ -60,7 +61,7 @@ def allow_for(allow: AllowFor, caller: Caller) -> Allow:
         granted = allow(caller)
         if granted is not None and not isinstance(granted, bytes):
             return closed(granted)
-    except Exception as error:  # noqa: BLE001 - anybody's code; the agent goes on without tools
+    except Exception as error:  # noqa: BLE001 - users' code; the agent goes on without tools
         _log.warning("`allow` failed, so no tool of the index is allowed: %r", error)
     else:
         _log.warning("`allow` gave %r, so no tool of the index is allowed", granted)

@@ -1,4 +1,4 @@
-"""What ``langgraph_bigtool.create_agent`` takes to search with: functions from a query to ids."""
+"""Search functions for ``langgraph_bigtool.create_agent``: from a query to tool ids."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from toolret.retriever import ToolRetriever
 __all__ = ["retrieve_tools_coroutine", "retrieve_tools_function"]
 
 _DOCUMENTATION = "Retrieve tools to use, given what you want to do in one sentence."
-"""What the model reads of the function."""
+"""The function's description for the model."""
 
 
 def retrieve_tools_function(
     retriever: ToolRetriever, *, limit: int = 2, allow: Allow = None
 ) -> Callable[[str], list[str]]:
-    """A function from a query to tool ids, best first.
+    """Return a function from a query to tool ids, best first.
 
     Args:
-        retriever: What searches.
-        limit: How many tools to give at most.
-        allow: What the caller may use.
+        retriever: The retriever to search with.
+        limit: How many tools to return at most.
+        allow: The caller's permissions, or a predicate over tools.
 
     Returns:
-        What ``create_agent(..., retrieve_tools_function=...)`` takes. Its ``tool_registry`` must
-        have the tools by their ids in the index.
+        The argument for ``create_agent(..., retrieve_tools_function=...)``, whose ``tool_registry``
+        must have the tools by their ids in the index.
     """
 
     def retrieve_tools(query: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which tools of an index an agent can run, and by which names its model calls them."""
+"""The tools of an index that an agent can run, and the names by which its model calls them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Entry:
     """A tool of the index that the agent can run.
 
     Attributes:
-        name: What the model calls it by.
-        tools: What the index holds under that name: one tool, or several that cannot be told apart.
+        name: The name by which the model calls it.
+        tools: The index's tools of that name: one, or several that cannot be told apart.
         given: The tool that the agent was given; None if the toolbox runs it.
     """
 
@@ -32,16 +32,16 @@ class Entry:
     given: BaseTool | None = None
 
     def permitted(self, allow: Allow) -> bool:
-        """Whether the caller may use it."""
+        """Whether the caller may use all of its tools."""
         return all(is_allowed(tool, allow) for tool in self.tools)
 
 
 class Catalog:
-    """The tools of a snapshot by the names that agents have for them.
+    """A snapshot's tools, by the names that agents have for them.
 
     Args:
         snapshot: The snapshot.
-        toolbox: What runs tools that the agent was not given.
+        toolbox: Runs tools that the agent was not given.
     """
 
     def __init__(self, snapshot: Snapshot, toolbox: Toolbox | None) -> None:
@@ -58,11 +58,11 @@ class Catalog:
         self._by_name = by_name
 
     def matching(self, name: str) -> tuple[Tool, ...]:
-        """The tools that a tool of this name stands for: by the name on the wire, else by theirs.
+        """Return the tools that a name stands for: as name on the wire, else as the tools' own.
 
-        Tools of several namespaces may share a name. A tool that was given under it then stands
-        for all of them, and needs the permissions of all. Those that the toolbox runs are none of
-        them: they have names of their own.
+        Tools of several namespaces may share a name. A tool that was given under it then stands for
+        all of them, and needs the permissions of all. Those that the toolbox runs are excluded:
+        they have names of their own.
         """
         tool = self._by_wire_name.get(name)
         if tool:
@@ -70,11 +70,11 @@ class Catalog:
         return tuple(t for t in self._by_name.get(name, ()) if t.id not in self.in_toolbox)
 
     def entry(self, name: str, given: BaseTool | None) -> Entry | None:
-        """What the agent can run under a name, if it is of the index.
+        """Return what the agent can run under a name, if it is in the index.
 
         Args:
             name: The name.
-            given: The tool of that name that the agent was given.
+            given: The tool of that name that the agent was given, if any.
         """
         if given is not None:
             tools = self.matching(name)
@@ -83,7 +83,7 @@ class Catalog:
         return Entry(name, (tool,)) if tool and tool.id in self.in_toolbox else None
 
     def runnable(self, entry: Entry) -> BaseTool:
-        """What runs an entry."""
+        """Return the tool that runs an entry."""
         if entry.given is not None:
             return entry.given
         assert self.toolbox is not None  # noqa: S101 - an entry that was not given is from it
@@ -91,7 +91,7 @@ class Catalog:
 
 
 class Available:
-    """A catalog beside the tools that one agent was given.
+    """A catalog together with the tools that one agent was given.
 
     Args:
         catalog: The catalog.
@@ -99,9 +99,9 @@ class Available:
 
     Attributes:
         fixed: The given tools that the index does not hold.
-        ids: Ids of what can be run; None if that is all of the index.
-        forms: Tools as a model was shown them, by name and the steps that made them shorter: kept,
-            since a thread shows the same ones in every call.
+        ids: Ids of the tools that can be run; None if that is the whole index.
+        forms: Tools as shown to a model, by name and the steps that shortened them: cached, since a
+            thread shows the same ones in every call.
     """
 
     def __init__(self, catalog: Catalog, given: Sequence[BaseTool]) -> None:
@@ -123,18 +123,18 @@ class Available:
         self.ids = None if len(ids) == len(catalog.tools) else frozenset(ids)
 
     def is_for(self, given: Sequence[BaseTool]) -> bool:
-        """Whether these very tools were given: tools may hold what cannot be compared."""
+        """Whether these very objects were given: tools may hold what cannot be compared."""
         return [*map(id, given)] == [*map(id, self.given)]
 
     @property
     def names(self) -> list[str]:
-        """The names of all that can be run: the given tools in their order, then the toolbox's."""
+        """Names of all tools that can be run: the given ones in their order, then the toolbox's."""
         rest = sorted(self.catalog.in_toolbox - self._names.keys())
         return [*self._entries, *map(wire_name, rest)]
 
     @property
     def fixed_names(self) -> list[str]:
-        """Their names."""
+        """The names of ``fixed``."""
         return [tool.name for tool in self.fixed]
 
     def __len__(self) -> int:
@@ -146,9 +146,9 @@ class Available:
         return self.ids is None or tool.id in self.ids
 
     def entry(self, name: str) -> Entry | None:
-        """What can be run under a name."""
+        """Return what can be run under a name."""
         return self._entries.get(name) or self.catalog.entry(name, None)
 
     def name_of(self, tool_id: str) -> str:
-        """What the model calls a tool of the index by."""
+        """Return the name by which the model calls a tool of the index."""
         return self._names.get(tool_id) or wire_name(tool_id)

@@ -1,4 +1,4 @@
-"""``discover_tools``: the tool by which a model asks for tools that it was not offered."""
+"""``discover_tools``: the tool with which a model asks for tools that it was not offered."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _NO_QUERY = 'Error: say what you want to do: {"query": "..."}'
 
 
 class DiscoverTool(BaseTool):
-    """Searches on behalf of a model; the artifact of its message is what was found, to be offered.
+    """Searches on a model's behalf; its message's artifact holds what was found, to be offered.
 
-    Without a ``search`` it is only shown.
+    Without a ``search`` it can be shown to a model, but not run.
     """
 
     name: str = DISCOVER

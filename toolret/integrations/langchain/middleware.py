@@ -1,4 +1,4 @@
-"""``ToolRetrieverMiddleware``: agents of ``create_agent`` are offered the few tools they need."""
+"""``ToolRetrieverMiddleware``: offers agents of ``create_agent`` the few tools they need."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _ToolResult: TypeAlias = ToolMessage | Command[Any]
 
 
 class ToolRetrieverState(AgentState[Any]):
-    """The graph's state, and in it what the thread has been offered; no input or output."""
+    """The graph's state, with what the thread has been offered, which is no input or output."""
 
     toolret: NotRequired[Annotated[Offers, OmitFromSchema()]]
 
@@ -62,38 +62,39 @@ class _Turn:
     request: ModelRequest[Any]
     offering: Offering
     small: bool
-    """Whether the catalog needs no search."""
+    """Whether the catalog is so small that no search is needed."""
 
 
 class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
     """Offers an agent the tools and worked examples that its conversation needs.
 
-    Tools that the agent was given and that the index holds, by the name on the wire or by their
-    own, are offered when they are needed; those that the index does not hold, and providers'
-    dicts, always. A catalog that fits ``max_offered`` and the retriever's ``max_tools`` and
-    ``token_budget`` is offered whole. What a model calls without having been offered it is not run.
+    Tools that the agent was given are offered when they are needed, if the index holds them under
+    their name on the wire or their own name; other tools, and providers' dicts, are always offered.
+    A catalog that fits ``max_offered`` and the retriever's ``max_tools`` and ``token_budget`` is
+    offered whole. A tool that the model calls without having been offered it is not run.
 
     One object serves any number of agents, threads and event loops: what it knows of a
-    conversation is in the graph's state. Put it behind middleware that brings tools of its own.
+    conversation is in the graph's state. Put it after middleware that brings tools of its own.
 
     Args:
-        retriever: What chooses.
-        toolbox: What runs tools of the index that the agent was not given.
+        retriever: Chooses the tools and examples.
+        toolbox: Runs tools of the index that the agent was not given.
         allow: The permissions that all callers hold, or a function from a ``Caller`` to those of
-            one, such as ``lambda caller: caller.context.scopes``. What is not allowed is neither
-            found, offered, shown nor run. A function that fails allows nothing. Event loops wait
-            for it: it is to look up what is at hand. None: no check.
+            one, such as ``lambda caller: caller.context.scopes``. Tools that are not allowed are
+            never found, offered, shown or run. A function that fails allows nothing. It blocks the
+            event loop, so it should only look up what is at hand. None turns the check off.
         mode: ``grow``: a thread's list of tools only grows, at its end, so that providers' prompt
-            caches hold. ``replace``: each call has what it needs and what the conversation calls.
-        discover: Whether the model may ask for more by ``discover_tools``.
-        examples: Whether demonstrations are shown: before the user's message that they are for,
-            where they stay.
-        max_offered: How many tools of the index to offer at most. A list that would grow beyond
-            begins anew, with what the conversation needs now and what it called last.
+            caches stay valid. ``replace``: each call offers what it needs and what the conversation
+            calls.
+        discover: Whether the model may ask for more with ``discover_tools``.
+        examples: Whether to show demonstrations, before the user message that they are for; there
+            they stay.
+        max_offered: How many tools of the index to offer at most. A list that would grow larger
+            starts over, with what the conversation needs now and what it called last.
 
     Raises:
-        InputError: If ``allow`` is a text or asynchronous, or there is no such ``mode``, or no tool
-            could ever be offered.
+        InputError: If ``allow`` is a string, not a collection or asynchronous, ``mode`` is unknown,
+            or no tool could ever be offered.
     """
 
     state_schema = ToolRetrieverState
@@ -115,8 +116,8 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
             raise InputError(f"there is no mode {mode!r}: give 'grow' or 'replace'")
         if max_offered < 1:
             raise InputError(f"max_offered is {max_offered}, so no tool would ever be offered")
-        # By the tools known from the start LangChain tells whether a call ends the run. The agent
-        # was not given them: `_given` leaves them out.
+        # From the tools known at the start, LangChain decides whether a call ends the run. The
+        # agent was not given them: `_given` leaves them out.
         self.tools = (DiscoverTool(), *_direct(toolbox))
         self.retriever = retriever
         self.toolbox = toolbox
@@ -154,7 +155,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
     def wrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], _ToolResult]
     ) -> _ToolResult:
-        """Run a tool that was offered; tell the model of any other that it cannot be called."""
+        """Run a tool that was offered; tell the model that any other cannot be called."""
         routed = self._routed(request)
         return handler(routed) if isinstance(routed, ToolCallRequest) else routed
 
@@ -191,7 +192,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         )
 
     def _changed(self, turn: _Turn, offers: Offers) -> ModelRequest[Any]:
-        """The request with what is offered; what is always there comes first: lists grow behind."""
+        """Return the request with what is offered; fixed tools first, as lists grow behind."""
         request, available = turn.request, turn.offering.available
         dicts = [tool for tool in request.tools if isinstance(tool, dict)]
         tools: list[BaseTool | dict[str, Any]] = [*available.fixed, *dicts]
@@ -205,7 +206,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         return request.override(tools=tools, messages=messages)
 
     def _routed(self, request: ToolCallRequest) -> _ToolResult | ToolCallRequest:
-        """The call with what runs it, or what the model is told instead."""
+        """Return the call with the tool that runs it, or the message to the model instead."""
         name, known = request.tool_call["name"], request.tool
         given = None if self._is_own(known) else known
         available, _ = self._available(self._given(request.runtime.tools))
@@ -224,8 +225,8 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         if entry is not None and name in offered and entry.permitted(allow):
             return request.override(tool=available.catalog.runnable(entry))
         others = [*available.fixed_names, *([DISCOVER] if self._discovers(available) else ())]
-        # By the name of a tool whose answer ends the run LangChain would end it with the refusal,
-        # which is for the model alone.
+        # Under the name of a tool whose answer ends the run, LangChain would end it with the
+        # refusal, which is for the model alone.
         ends = known is not None and known.return_direct
         return ToolMessage(
             refusal(name, {*offered, *others}),
@@ -235,22 +236,22 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         )
 
     def _is_own(self, tool: Any) -> bool:
-        """Whether the agent has it from here."""
+        """Whether the agent has the tool from this middleware."""
         return isinstance(tool, DiscoverTool) or any(tool is own for own in self.tools)
 
     def _given(self, tools: Iterable[BaseTool | dict[str, Any]]) -> list[BaseTool]:
-        """The tools that the agent has from elsewhere, but for providers' dicts."""
+        """The tools that the agent has from elsewhere, without providers' dicts."""
         return [t for t in tools if not isinstance(t, dict) and not self._is_own(t)]
 
     def _discovers(self, available: Available) -> bool:
-        """Whether the model can ask for more; a tool of that name may be the agent's own."""
+        """Whether the model can ask for more; the agent may have its own tool of that name."""
         return self.discover and DISCOVER not in available.fixed_names
 
     def _available(self, given: Sequence[BaseTool]) -> tuple[Available, bool]:
-        """What an agent with these tools can run, and whether that is little enough to offer all.
+        """Return what an agent with these tools can run, and whether all of it can be offered.
 
-        Kept for the next call, which most often has the same tools and index. Threads may replace
-        each other's, which costs time only.
+        Cached for the next call, which usually has the same tools and index. Threads may overwrite
+        each other's entry, which only costs time.
         """
         catalog, latest = self._catalog(), self._latest
         if latest and latest[0].catalog is catalog and latest[0].is_for(given):
@@ -275,14 +276,14 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         return latest
 
     async def _acatalog(self) -> None:
-        """Read a new snapshot in a worker: it may hold many thousands of tools."""
+        """Read a new snapshot in a worker thread: it may hold many thousands of tools."""
         latest = self._latest_catalog
         if latest is None or latest.snapshot is not self.retriever.index.snapshot:
             await asyncio.to_thread(self._catalog)
 
 
 def _direct(toolbox: Toolbox | None) -> list[BaseTool]:
-    """The tools of a toolbox whose answer ends a run."""
+    """The toolbox's tools whose answer ends a run."""
     if toolbox is None:
         return []
     direct = [tool for tool in toolbox if getattr(tool.target, "return_direct", False)]
@@ -290,7 +291,7 @@ def _direct(toolbox: Toolbox | None) -> list[BaseTool]:
 
 
 def _kept(turn: _Turn, offers: Offers, response: ModelResponse[Any]) -> _ModelResult:
-    """The response, with what was offered for the graph's state if that changed."""
+    """Return the response, updating the graph's state if what is offered has changed."""
     if offers == turn.offering.before:
         return response
     return ExtendedModelResponse(response, Command(update={"toolret": offers}))
@@ -311,7 +312,7 @@ def _caller(request: ModelRequest[Any] | ToolCallRequest) -> Caller:
 
 
 def _forced(tool_choice: Any) -> str:
-    """The name of the tool that the model is made to call; empty if it is free to choose."""
+    """The name of the tool that the model is forced to call; empty if it is free to choose."""
     if isinstance(tool_choice, dict):
         tool_choice = tool_choice.get("function", tool_choice).get("name")
     return tool_choice if isinstance(tool_choice, str) else ""

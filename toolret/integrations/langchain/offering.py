@@ -1,4 +1,4 @@
-"""What a model is offered in one call, as pure functions over the thread's state."""
+"""The tools and examples offered in one model call: pure functions of the thread's state."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ Mode: TypeAlias = Literal["grow", "replace"]
 
 
 class Offer(TypedDict):
-    """A tool that is offered, and the steps of ``TOOL_STEPS`` by which it was made shorter.
+    """An offered tool, and the steps of ``TOOL_STEPS`` that shortened it.
 
-    The form in which a tool was first offered stays: a shorter or longer one in the next turn
-    would be another prompt to the provider's cache.
+    A tool keeps the form in which it was first offered: a shorter or longer one in the next turn
+    would miss the provider's prompt cache.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Examples(TypedDict):
 
 
 class Offers(TypedDict):
-    """What a thread has been offered; the middleware's part of the graph's state."""
+    """All that a thread has been offered: the middleware's part of the graph's state."""
 
     offered: list[Offer]
     examples: list[Examples]
@@ -67,15 +67,15 @@ _OFFERS = TypeAdapter(list[Offer])
 
 @dataclass(frozen=True, slots=True)
 class Offering:
-    """The rules by which one model call is offered tools.
+    """The rules for offering tools in one model call.
 
     Attributes:
-        available: What there is.
-        allow: What the caller may use of it.
+        available: What the agent can run.
+        allow: The caller's permissions.
         before: What the thread has been offered so far.
-        messages: The conversation, as the model is to read it.
-        history: The conversation as it was: middleware in front may have taken out results.
-        forced: A tool that the model is made to call, or empty.
+        messages: The conversation as the model will read it.
+        history: The conversation as it was: middleware before this may have removed results.
+        forced: A tool that the model is forced to call, or empty.
     """
 
     available: Available
@@ -86,7 +86,7 @@ class Offering:
     forced: str = ""
 
     def whole(self) -> Offers:
-        """All that the caller may use, of a catalog that needs no search."""
+        """Offer all that the caller may use, for a catalog that needs no search."""
         return Offers(
             offered=[Offer(name=n, trimmed=[]) for n in self._known(self.available.names)],
             examples=[],
@@ -95,13 +95,13 @@ class Offering:
     def chosen(
         self, selection: Selection | None, *, mode: Mode, examples: bool, most: int
     ) -> Offers:
-        """What to offer after a search.
+        """Return what to offer after a search.
 
         Args:
             selection: What was found; None if the search failed.
-            mode: ``grow`` keeps what was offered, in its order; ``replace`` begins anew.
+            mode: ``grow`` keeps what was offered, in its order; ``replace`` starts over.
             examples: Whether to show demonstrations.
-            most: How many tools to offer at most. Where a list would grow beyond, it begins anew.
+            most: How many tools to offer at most. A list that would grow larger starts over.
         """
         before = self.before["offered"]
         earlier, latest = self._discovered(mode)
@@ -118,7 +118,8 @@ class Offering:
         stay = {*needed, *(name for name in kept if name in known)}
         if len(stay) > most:
             stay = {*needed}
-        # Where not all can stay, what was only asked for goes first, then what was called first.
+        # If not all can stay, what was only asked for goes first, then what was last called
+        # earliest.
         used = dict.fromkeys(reversed([*asked, *_called(self.messages, by_last=True)]))
         spare = [name for name in used if name in known and name not in stay]
         stay.update(spare[: most - len(stay)])
@@ -129,16 +130,16 @@ class Offering:
         )
 
     def _known(self, names: Iterable[str]) -> list[str]:
-        """Those of these names that can be run, by this caller."""
+        """Filter names to those that this caller can run."""
         entries = ((name, self.available.entry(name)) for name in names)
         return [name for name, entry in entries if entry and entry.permitted(self.allow)]
 
     def _discovered(self, mode: Mode) -> tuple[list[Offer], list[Offer]]:
-        """What the model has asked for: before it was last called, and since.
+        """Return what the model has asked for: before its last message, and since.
 
-        Of the first, ``grow`` has what is still offered: what went when a list began anew, and came
-        back with each call, would begin it anew each time. ``replace`` has what the model asked for
-        since the user last spoke.
+        Of the first, ``grow`` keeps what is still offered: tools dropped when a list started over
+        would otherwise come back with each call, and make it start over each time. ``replace`` has
+        what the model asked for since the user last spoke.
         """
         last = _last(AIMessage, self.history)
         start = 0 if mode == "grow" else _last(HumanMessage, self.history)
@@ -149,10 +150,10 @@ class Offering:
         return earlier, _offers_with(self.history[last:])
 
     def _examples(self, selection: Selection | None) -> list[Examples]:
-        """The examples that stay, and those that the user's new message is given.
+        """Return the examples that stay, and new ones for the user's new message.
 
-        Only a message that was not yet answered is given any: later ones would change what the
-        provider has read already.
+        Only a message that was not yet answered gets any: adding them later would change what the
+        provider has already read.
         """
         there = {message.id for message in self.messages}
         stay = [shown for shown in self.before["examples"] if self._may_stay(shown, there)]
@@ -171,7 +172,7 @@ class Offering:
         return [*stay, new]
 
     def _may_stay(self, shown: Examples, there: set[str | None]) -> bool:
-        """Whether the message is still there, and the examples and all they show still allowed."""
+        """Whether the message is still there, and the examples and their tools still allowed."""
         catalog = self.available.catalog
         demos = [catalog.demos.get(id_) for id_ in shown["demos"]]
         tools = [catalog.tools.get(id_) for id_ in shown["tools"]]
@@ -183,7 +184,7 @@ class Offering:
 
 
 def offers_of(selection: Selection, available: Available) -> list[Offer]:
-    """The tools of a selection that fitted its budget, in the form that it needed."""
+    """Return a selection's tools that fitted its budget, in the form that fitted."""
     steps: dict[str, list[str]] = {}
     for cut in selection.dropped:
         if cut.kind == "tool":
@@ -195,10 +196,10 @@ def offers_of(selection: Selection, available: Available) -> list[Offer]:
 
 
 def packed_as_named(packed: Packed, available: Available) -> Packed:
-    """A prompt with the names that this agent has for the tools.
+    """Return a prompt with this agent's names for the tools.
 
-    A demonstration without calls names its tools by the names on the wire; where the agent has
-    others, it would teach names that do not exist and is left out.
+    A demonstration without calls uses its tools' names on the wire; if the agent has other names,
+    it would teach names that do not exist, so it is left out.
     """
     names = {tool.name: available.name_of(tool.id) for tool in packed.tools}
     if all(name == other for name, other in names.items()):
@@ -214,7 +215,7 @@ def _renamed(demo: PackedDemo, names: Mapping[str, str]) -> PackedDemo:
 
 
 def rendered(offers: Offers, available: Available) -> list[BaseTool]:
-    """The tools that a model sees: those that run, or copies of them that were made shorter."""
+    """Return the tools that a model sees: those that run, or shortened copies of them."""
     shown = []
     for offer in offers["offered"]:
         form = (offer["name"], *offer["trimmed"])
@@ -230,7 +231,7 @@ def _shortened(tool: BaseTool, entry: Entry, steps: Sequence[str]) -> BaseTool:
     if not steps:
         return tool
     function = convert_to_openai_function(tool)
-    # Of what the toolbox runs the source's schema, from which the prompt's steps were taken.
+    # For the toolbox's tools, the source's schema: the prompt's steps were applied to that.
     schema = function.get("parameters", {}) if entry.given else entry.tools[0].parameters or {}
     form = PackedTool("", tool.name, function["description"], schema)
     for step in steps:
@@ -240,9 +241,9 @@ def _shortened(tool: BaseTool, entry: Entry, steps: Sequence[str]) -> BaseTool:
 
 
 def with_examples(messages: Sequence[AnyMessage], examples: Iterable[Examples]) -> list[AnyMessage]:
-    """A conversation with each block of examples before its message.
+    """Return a conversation with each block of examples before its message.
 
-    They are user messages: several providers take system messages at the beginning only.
+    The blocks are user messages: several providers accept system messages only at the start.
     """
     texts = {shown["before"]: shown["text"] for shown in examples}
 
@@ -260,9 +261,9 @@ def _names(offers: Iterable[Offer]) -> list[str]:
 
 
 def _called(messages: Sequence[AnyMessage], *, by_last: bool = False) -> list[str]:
-    """What the conversation calls, in order of first or of last use.
+    """Names of the tools that the conversation calls, in order of first or of last use.
 
-    Calls that could not be parsed are sent back too.
+    Calls that could not be parsed are included, since they are sent back too.
     """
     names: list[str] = []
     for message in messages:
@@ -273,9 +274,9 @@ def _called(messages: Sequence[AnyMessage], *, by_last: bool = False) -> list[st
 
 
 def _offers_with(messages: Sequence[AnyMessage]) -> list[Offer]:
-    """What came with messages of ``discover_tools``; nothing with those of another tool so named.
+    """Read the offers in messages of ``discover_tools``; none from another tool of that name.
 
-    Whether a caller may use it is seen to afterwards: messages can be anybody's.
+    Permissions are checked afterwards: anybody may have written the messages.
     """
     found: list[Offer] = []
     for message in messages:
@@ -286,6 +287,6 @@ def _offers_with(messages: Sequence[AnyMessage]) -> list[Offer]:
 
 
 def _last(kind: type[BaseMessage], messages: Sequence[AnyMessage]) -> int:
-    """The place of the last message of a kind; the beginning if there is none."""
+    """The position of the last message of a kind; 0 if there is none."""
     places = [i for i, message in enumerate(messages) if isinstance(message, kind)]
     return places[-1] if places else 0

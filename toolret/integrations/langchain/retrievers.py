@@ -25,12 +25,13 @@ __all__ = ["ToolDocumentRetriever", "as_retriever", "tool_document"]
 def as_retriever(
     retriever: ToolRetriever, *, k: int | None = None, allow: Allow = None
 ) -> ToolDocumentRetriever:
-    """A LangChain retriever whose documents are tools, most likely needed first.
+    """Return a LangChain retriever whose documents are tools, most likely needed first.
 
     Args:
-        retriever: What searches.
-        k: How many tools to give at most; by default the retriever's ``max_tools``.
-        allow: What the caller may use. ``invoke`` takes both for one request, too.
+        retriever: The retriever to search with.
+        k: How many tools to return at most; by default the retriever's ``max_tools``.
+        allow: The caller's permissions, or a predicate over tools. ``invoke`` also takes ``k`` and
+            ``allow``, for one request.
     """
     return ToolDocumentRetriever(
         retriever=retriever, k=retriever.max_tools if k is None else k, allow=allow
@@ -38,7 +39,7 @@ def as_retriever(
 
 
 class ToolDocumentRetriever(BaseRetriever):
-    """Tools as documents; none where no tool is needed or nothing is asked.
+    """Retrieves tools as documents; none if no tool is needed or nothing is asked.
 
     ``as_retriever`` makes it.
     """
@@ -79,7 +80,7 @@ class ToolDocumentRetriever(BaseRetriever):
 
 
 def tool_document(hit: Hit) -> Document:
-    """A tool that was found, with what a caller needs to offer it."""
+    """Return a tool that was found as a document, with what a caller needs to offer it."""
     tool = hit.tool
     return Document(
         id=tool.id,

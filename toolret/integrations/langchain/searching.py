@@ -1,4 +1,4 @@
-"""A search on behalf of an agent: of what it can run, seen by its callbacks, never fatal."""
+"""Searches for an agent: among what it can run, visible to its callbacks, never fatal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Search"]
 _log = logging.getLogger(__name__)
 
 _RUN_NAME = "toolret"
-"""What tracers call the run of a retriever."""
+"""The name of a retriever's run in tracers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class Search:
     """A search for one caller.
 
     Attributes:
-        retriever: What searches.
+        retriever: The retriever to search with.
         available: What the agent can run; nothing else is found.
-        allow: What the caller may use of it.
+        allow: The caller's permissions.
     """
 
     retriever: ToolRetriever
@@ -40,7 +40,7 @@ class Search:
     allow: Allow
 
     def select(self, conversation: Conversation) -> Selection | None:
-        """What was found, or None if the search failed, which is logged."""
+        """Return what was found, or None if the search failed, which is logged."""
         try:
             request = as_request(conversation)
             manager = CallbackManager.configure(**_callbacks())
@@ -51,7 +51,7 @@ class Search:
                 run.on_retriever_error(error)
                 raise
             run.on_retriever_end(_documents(selection))
-        except Exception as error:  # noqa: BLE001 - no fault of a search may end the agent's run
+        except Exception as error:  # noqa: BLE001 - a failed search must not end the agent's run
             _log_failure(error)
             return None
         return selection
@@ -81,7 +81,7 @@ class Search:
 
 
 def _callbacks() -> dict[str, Any]:
-    """Those of the run that is going on."""
+    """The callbacks of the current run."""
     config = ensure_config()
     return {
         "inheritable_callbacks": config.get("callbacks"),

@@ -23,22 +23,23 @@ __all__ = ["DemoSelector", "as_example_selector"]
 def as_example_selector(
     retriever: ToolRetriever, *, input_key: str | None = None, allow: Allow = None
 ) -> DemoSelector:
-    """An example selector over the demonstrations of the retriever's index.
+    """Return an example selector over the demonstrations in the retriever's index.
 
     Args:
-        retriever: What chooses.
-        input_key: The input variable that is the request; by default all of them are, in order of
+        retriever: Chooses the examples.
+        input_key: The input variable that holds the request; by default all of them, in order of
             their names.
-        allow: What the caller may use. An example that needs more is not shown.
+        allow: The caller's permissions, or a predicate over tools. An example that needs more is
+            not shown.
     """
     return DemoSelector(retriever, input_key=input_key, allow=allow)
 
 
 class DemoSelector(BaseExampleSelector):
-    """Worked examples for a request; ``as_example_selector`` makes it.
+    """Selects worked examples for a request; made by ``as_example_selector``.
 
     An example has the texts ``input``, the request; ``output``, the calls as lines and the answer;
-    ``calls``, their JSON; ``tools``, the names with commas between; and ``answer``.
+    ``calls``, as JSON; ``tools``, names separated by commas; and ``answer``.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class DemoSelector(BaseExampleSelector):
         self._allow = allow
 
     def select_examples(self, input_variables: dict[str, str]) -> list[dict[str, Any]]:
-        """The retriever's ``max_demos`` best examples at most, best first; none for nothing."""
+        """Return at most ``max_demos`` examples, best first; none for an empty request."""
         request = self._request(input_variables)
         if not request.strip():
             return []
@@ -66,8 +67,8 @@ class DemoSelector(BaseExampleSelector):
         """Add an example to the index.
 
         Args:
-            example: ``input``, and ``calls`` or ``tools``, as ``select_examples`` gives them or as
-                lists; ``answer`` if there is one.
+            example: ``input``, and ``calls`` or ``tools``, as ``select_examples`` returns them or
+                as lists; ``answer`` if there is one.
 
         Returns:
             The demonstration's id.

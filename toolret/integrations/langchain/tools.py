@@ -1,4 +1,4 @@
-"""Tools as LangChain's ``BaseTool``s, which run what they stand for."""
+"""Tools as LangChain's ``BaseTool``s, which run them."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ __all__ = ["langchain_tools"]
 
 
 def langchain_tools(tools: Iterable[Tool], toolbox: Toolbox) -> list[BaseTool]:
-    """LangChain tools of the names that a selection gives, for ``bind_tools`` and agents.
+    """Make LangChain tools, named as in a selection, for ``bind_tools`` and agents.
 
-    Each runs its tool in the toolbox, sync and async; its artifact is the ``Outcome``. Those that
-    were made of LangChain tools or functions run as these do in an agent: what LangChain injects,
-    interrupts, commands and artifacts pass through. A call that fails is a tool message of status
+    Each runs its tool in the toolbox, sync and async; its artifact is the ``Outcome``. Tools made
+    from LangChain tools or functions run as these do in an agent: what LangChain injects,
+    interrupts, commands and artifacts pass through. A failed call becomes a tool message of status
     ``error``, from which the model may go on.
 
     Args:
-        tools: Which, such as ``[toolbox.tool(name) for name in selection.names]``, or all of the
+        tools: The tools, such as ``[toolbox.tool(name) for name in selection.names]``, or the whole
             toolbox.
-        toolbox: What runs them.
+        toolbox: Runs them.
     """
     return [_langchain_tool(tool, toolbox) for tool in tools]
 
 
 def _langchain_tool(tool: Tool, toolbox: Toolbox) -> BaseTool:
-    # Those of an index no longer know what they were made of; those of the toolbox do.
+    # An index's tools no longer know what they were made from; the toolbox's do.
     known = toolbox.tool(tool.id) if tool.id in toolbox else tool
     target: BaseTool | None = known.target
     if target is not None:
@@ -66,7 +66,7 @@ def _langchain_tool(tool: Tool, toolbox: Toolbox) -> BaseTool:
 
 
 class _TargetTool(BaseTool):
-    """A LangChain tool under its name in the index, which passes on all that it is invoked with."""
+    """A LangChain tool under its name in the index; passes on all that it is invoked with."""
 
     target: Any = Field(exclude=True, repr=False)
     tool_id: str
@@ -78,7 +78,7 @@ class _TargetTool(BaseTool):
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Run the tool, or say why it cannot be."""
+        """Run the tool, or say why it cannot be run."""
 
         def run(_: Tool) -> Outcome:
             return _told(self.target.invoke(input, config, **kwargs))
@@ -99,7 +99,7 @@ class _TargetTool(BaseTool):
         return self._given(input, await self.toolbox.athrough(run, self.tool_id, _asked(input)))
 
     def _given(self, called: Any, outcome: Outcome) -> Any:
-        """What the tool gave; if it gave nothing, what LangChain gives for an error."""
+        """Return what the tool returned; if it failed without a value, LangChain's error form."""
         if outcome.ok or outcome.value is not None:
             return outcome.value
         if not _is_call(called):
@@ -107,14 +107,14 @@ class _TargetTool(BaseTool):
         return ToolMessage(outcome.text, name=self.name, tool_call_id=called["id"], status="error")
 
     def _run(self, /, **arguments: Any) -> Any:
-        return self.invoke(arguments)  # which does not come here, but passes everything on
+        return self.invoke(arguments)  # it does not come back here
 
     async def _arun(self, /, **arguments: Any) -> Any:
         return await self.ainvoke(arguments)
 
 
 class _ToolboxTool(BaseTool):
-    """Not a ``StructuredTool``, which keeps the argument names ``config`` and such for itself."""
+    """Not a ``StructuredTool``, which reserves argument names such as ``config``."""
 
     tool_id: str
     toolbox: Any = Field(exclude=True, repr=False)
@@ -133,14 +133,14 @@ def _answer(outcome: Outcome) -> tuple[str, Outcome]:
 
 
 def _told(given: Any) -> Outcome:
-    """What a LangChain tool gave, with what a model reads of it."""
+    """Return a LangChain tool's result as an outcome, with the text for the model."""
     message = isinstance(given, ToolMessage)
     text = outcome_text(given.content if message else given)
     return Outcome(text, given, ok=not (message and given.status == "error"))
 
 
 def _is_call(called: Any) -> bool:
-    """Whether a tool is invoked by a model's call, not by arguments alone."""
+    """Whether a tool is invoked with a model's call, not with arguments alone."""
     return isinstance(called, Mapping) and called.get("type") == "tool_call"
 
 

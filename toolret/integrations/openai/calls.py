@@ -1,4 +1,4 @@
-"""The calls of an OpenAI model, run: for hand-written loops."""
+"""Runs the calls of an OpenAI model, for hand-written loops."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["arun_calls", "run_calls"]
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A call of a reply, and in which form it is answered."""
+    """A call in a reply, and the form in which it is answered."""
 
     id: str
     name: str
@@ -65,21 +65,21 @@ def run_calls(
 
     Args:
         reply: A completion of Chat Completions or its message, or a response of Responses or its
-            ``output``; objects of the ``openai`` package, or dicts. Of a list, such as the whole
-            conversation, the calls that it does not answer.
-        toolbox: What runs them.
+            ``output``; objects of the ``openai`` package, or dicts. In a list, such as the whole
+            conversation, only calls that it does not answer yet are run.
+        toolbox: Runs them.
         offered: The tools' ids by the names that the model may call: ``selection.names``, or for a
-            client of ``wrap`` what ``offered`` gives, with which the model's own searches are
-            answered too. A call of another is not run, and the model is told so. None: all of the
+            client of ``wrap`` the result of ``offered``, with which the model's own searches are
+            answered too. Any other call is not run, and the model is told so. None allows the whole
             toolbox.
-        allow: What the user may use, besides.
+        allow: The user's permissions, or a predicate over tools, as a further restriction.
 
     Returns:
-        One message (or item, for Responses) for each call, in order, to put behind the reply;
+        One message (or item, for Responses) for each call, in order, to append after the reply;
         empty if it calls nothing.
 
     Raises:
-        TypeError: If it is no reply, or ``offered`` is no mapping.
+        TypeError: If ``reply`` is not a reply, or ``offered`` is not a mapping.
     """
     messages = []
     for call in _calls(reply, offered):
@@ -117,7 +117,7 @@ async def arun_calls(
 
 
 def _calls(reply: Any, offered: Mapping[str, str] | None) -> list[_Call]:
-    """The calls of a reply in either form that are the client's to answer, and not yet are."""
+    """Return the calls in a reply, of either form, that the client still has to answer."""
     if offered is not None and not isinstance(offered, Mapping):
         raise TypeError(
             f"offered is a {type(offered).__name__}: give ids by names, such as selection.names, "
@@ -132,7 +132,7 @@ def _calls(reply: Any, offered: Mapping[str, str] | None) -> list[_Call]:
 
 
 def _read(item: Any) -> Iterator[_Call]:
-    """The calls of a message, or the one that an item of Responses is."""
+    """Yield the calls in a message, or the one that a Responses item is."""
     kind, call_id = _field(item, "type"), _field(item, "call_id")
     if kind == "function_call":
         yield _Call(call_id, _field(item, "name"), _field(item, "arguments"), "responses")
@@ -146,10 +146,10 @@ def _read(item: Any) -> Iterator[_Call]:
 
 
 def _items(reply: Any) -> Iterator[Any]:
-    """The messages, or items of Responses, that a reply holds or is.
+    """Yield the messages, or Responses items, that a reply holds or is.
 
     Raises:
-        TypeError: If it is no reply.
+        TypeError: If it is not a reply.
     """
     choices, output, message = (_field(reply, name) for name in ("choices", "output", "message"))
     if isinstance(reply, list | tuple):
@@ -192,7 +192,7 @@ def _listed(value: Any) -> Sequence[Any]:
 def _step(
     call: _Call, toolbox: Toolbox, offered: Mapping[str, str] | None, allow: Allow
 ) -> _Search | _Run | str:
-    """What is to be done for a call, or what the model is told; empty if it is not ours."""
+    """Return what to do for a call, or what to tell the model; empty if it is not ours."""
     name, arguments = call.name, call.arguments
     limits = [closed(allow)]
     if isinstance(offered, Offered):
@@ -215,19 +215,19 @@ def _step(
 
 
 def _within(arguments: Any) -> tuple[str, Any]:
-    """The name and the arguments that ``call_tool`` was called with.
+    """Return the name and the arguments that ``call_tool`` was called with.
 
     Raises:
         KeyError: If one is missing.
-        TypeError: If they are no object.
-        ValueError: If they are no JSON.
+        TypeError: If they are not an object.
+        ValueError: If they are not JSON.
     """
     call = parse_json(arguments) if isinstance(arguments, str) else arguments
     return str(call["name"]), call["arguments"]
 
 
 def _may(toolbox: Toolbox, name: str, limits: Sequence[Allow]) -> bool:
-    """Whether the user may run a tool; what the toolbox does not hold it refuses itself."""
+    """Whether the user may run a tool; the toolbox itself refuses what it does not hold."""
     if name not in toolbox:
         return True
     return all(is_allowed(toolbox.tool(name), allow) for allow in limits)

@@ -1,4 +1,4 @@
-"""``wrap``: a client of the ``openai`` package whose requests offer the right tools."""
+"""``wrap``: makes an ``openai`` client whose requests offer the right tools."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REQUESTS: Mapping[str, Mapping[str, Form]] = {
     "chat": {"completions": CHAT},
     "responses": {"": RESPONSES},
 }
-"""Where the planned requests are: resources of a client, what is within them, and their form."""
+"""Where planned requests are made: a client's resources, paths in them, and their form."""
 
 
 def wrap(
@@ -40,12 +40,12 @@ def wrap(
     allow: Allow = None,
     most: int = PROVIDER_LIMIT,
 ) -> _Client:
-    """A client that offers the model what the retriever chooses, and else works as before.
+    """Return a client that offers what the retriever chooses, and otherwise works as before.
 
-    Changed are the requests of ``chat.completions`` and ``responses``: ``create``, ``parse``,
-    ``stream``, raw and streamed responses, sync or async. Replies are not touched. Tools that the
-    caller gives keep the caller's names; those of the index have the names of ``Selection.names``.
-    A fault of the retrieval is logged, and the request goes out with the caller's own tools.
+    It changes the requests of ``chat.completions`` and ``responses``: ``create``, ``parse``,
+    ``stream``, raw and streamed responses, sync or async. Replies are not touched. The caller's own
+    tools keep their names; those of the index have the names of ``Selection.names``. If retrieval
+    fails, this is logged, and the request goes out with the caller's own tools.
 
     The modes differ in how later requests of a conversation differ from its first, and so in what
     a provider's prompt cache still holds:
@@ -53,25 +53,25 @@ def wrap(
     - *grow*: tools once offered stay, and new ones follow them.
     - *replace*: each request has the tools chosen for it.
     - *allowed*: all requests have the same tools, and ``tool_choice`` says which may be called.
-    - *search*: the first request's tools stay, and the model searches for others by Responses'
+    - *search*: the first request's tools stay, and the model searches for others with Responses'
       ``tool_search``, which ``run_calls`` answers. Chat Completions has none, and uses *proxy*.
-    - *proxy*: the model has two tools, one that searches and one that calls what was found; both
-      are answered by ``run_calls``.
+    - *proxy*: the model has two tools, one that searches and one that calls what was found;
+      ``run_calls`` answers both.
 
     Args:
-        client: An ``OpenAI`` or ``AsyncOpenAI``, or what is derived from them. It stays as it is;
-            the two share their connections.
-        retriever: What chooses.
+        client: An ``OpenAI`` or ``AsyncOpenAI``, or of a subclass. It is not changed; the two
+            clients share their connections.
+        retriever: Chooses the tools and examples.
         mode: See above.
-        allow: What the user may use, wherever ``permitting`` does not say so for a request. Give
-            ``()`` if every request must.
-        most: The most tools of the index to offer at once; a list that would grow beyond that is
-            begun anew, with what the conversation calls and what was chosen. What it calls and
-            what ``tool_choice`` names is offered even if that is more.
+        allow: The user's permissions, or a predicate over tools, for requests without
+            ``permitting``. Give ``()`` if every request must use it.
+        most: The most tools of the index to offer at once; a list that would grow larger starts
+            over, with what the conversation calls and what was chosen. What it calls and what
+            ``tool_choice`` names is offered even if that is more.
 
     Raises:
-        ValueError: If there is no such mode, or ``most`` is less than 1.
-        TypeError: If ``allow`` is a text, or the retriever is none.
+        ValueError: If the mode is unknown, or ``most`` is less than 1.
+        TypeError: If ``allow`` is a string, or ``retriever`` is not a ``ToolRetriever``.
     """
     if mode not in get_args(Mode):
         raise ValueError(f"mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
@@ -85,7 +85,7 @@ def wrap(
     wrapped = copied(client)
     kind: Any = type(client)
     for name in [*wrapped.__dict__]:
-        # The resources that the client has used would ask by it.
+        # Resources that the client has cached would send requests through it.
         if isinstance(getattr(kind, name, None), functools.cached_property):
             del wrapped.__dict__[name]
     if _PLANNER not in client.__dict__:
@@ -97,16 +97,16 @@ def wrap(
 def offered(
     client: OpenAI | AsyncOpenAI, messages: str | Sequence[Any], *, continued: str | None = None
 ) -> Offered:
-    """What the latest request of a conversation offered: for ``run_calls``.
+    """Return what the latest request of a conversation offered, for ``run_calls``.
 
     Args:
-        client: What ``wrap`` gave.
-        messages: The conversation, or Responses' ``input``; with or without what came of it.
-        continued: The response or the conversation that the request named by its id, if it did.
+        client: A client that ``wrap`` returned.
+        messages: The conversation, or Responses' ``input``; with or without what followed.
+        continued: The id of the response or conversation that the request continued, if any.
 
     Returns:
-        Ids by names; none for a conversation that the client does not know, or of a user who may
-        use something else (see ``permitting``).
+        Ids by names; empty for a conversation that the client does not know, or of a user with
+        other permissions (see ``permitting``).
 
     Raises:
         TypeError: If the client was not wrapped.
@@ -116,7 +116,7 @@ def offered(
 
 @functools.cache
 def _wrapped_class(kind: Any) -> Any:
-    """A client's class with other resources; these are loaded when they are used, as before."""
+    """Return a client's class with planning resources, which are still loaded on first use."""
 
     def copy(self: Any, **options: Any) -> Any:
         other = kind.copy(self, **options)
@@ -149,7 +149,7 @@ def _planner(client: Any) -> Planner:
 
 
 def _plan_requests(resource: Any, path: str, form: Form, planner: Planner, is_async: bool) -> None:
-    """Have the requests of a resource, or of one within it, planned.
+    """Make a resource, or one within it, plan its requests.
 
     ``stream``, raw and streamed responses call ``create``, so they need nothing of their own.
     """
@@ -191,9 +191,9 @@ def _asender(
 
 
 def _for_parse(options: Mapping[str, Any], planned: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments for ``parse``, which takes strict tools only and reads the calls of those.
+    """Return arguments for ``parse``, which takes strict tools only and reads their calls.
 
-    So the caller's tools stay its argument, and those that are sent take their place in the body.
+    So the caller's tools stay its argument, and those to send replace them in the body.
     """
     tools = planned.get("tools")
     if tools is None or tools == options.get("tools"):

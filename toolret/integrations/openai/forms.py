@@ -1,4 +1,4 @@
-"""The two forms of OpenAI's requests, Chat Completions and Responses, read and written alike."""
+"""OpenAI's two request forms, Chat Completions and Responses, behind one interface."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Dict: TypeAlias = dict[str, Any]
 
 
 class Form(ABC):
-    """How one of the APIs writes what both say.
+    """How one of the APIs writes what both can express.
 
     Attributes:
         items: The argument that holds the conversation.
@@ -26,23 +26,23 @@ class Form(ABC):
 
     @abstractmethod
     def function(self, tool: PackedTool) -> _Dict:
-        """A function tool."""
+        """Return a function tool."""
 
     @abstractmethod
     def choosable(self, tool: JsonObject) -> _Dict:
-        """How ``tool_choice`` refers to a tool."""
+        """Return how ``tool_choice`` refers to a tool."""
 
     @abstractmethod
     def allowed_tools(self, mode: str, tools: Sequence[JsonObject]) -> _Dict:
-        """The ``tool_choice`` that lets the model call these of the tools."""
+        """Return the ``tool_choice`` that lets the model call only these tools."""
 
     @abstractmethod
     def messages(self, items: Iterable[JsonObject]) -> list[_Dict]:
-        """A conversation in the form of Chat Completions, for the retriever."""
+        """Return a conversation in the form of Chat Completions, for the retriever."""
 
     @abstractmethod
     def loaded(self, items: Iterable[JsonObject]) -> tuple[str, ...]:
-        """Names of the tools that were loaded within the conversation, by a search."""
+        """Return the names of the tools that a search loaded within the conversation."""
 
 
 class Chat(Form):
@@ -55,7 +55,7 @@ class Chat(Form):
         return {"type": "function", "function": _function(tool)}
 
     def choosable(self, tool: JsonObject) -> _Dict:
-        """``{"type": "function", "function": {"name": ...}}``, or the same of a custom tool."""
+        """``{"type": "function", "function": {"name": ...}}``, or the same for a custom tool."""
         kind = tool["type"]
         return {"type": kind, kind: {"name": tool_name(tool)}}
 
@@ -79,11 +79,11 @@ class Responses(Form):
     items = "input"
 
     def function(self, tool: PackedTool) -> _Dict:
-        """``FunctionToolParam``; never strict, which the schemas of APIs are not written for."""
+        """``FunctionToolParam``; never strict, since schemas of APIs are not written for that."""
         return {"type": "function", **_function(tool), "strict": False}
 
     def choosable(self, tool: JsonObject) -> _Dict:
-        """``{"type": "function", "name": ...}``, or what tells a hosted tool from others."""
+        """``{"type": "function", "name": ...}``, or what identifies a hosted tool."""
         return {key: tool[key] for key in ("type", "name", "server_label") if key in tool}
 
     def allowed_tools(self, mode: str, tools: Sequence[JsonObject]) -> _Dict:
@@ -92,11 +92,11 @@ class Responses(Form):
         return {"type": "allowed_tools", "mode": mode, "tools": allowed}
 
     def messages(self, items: Iterable[JsonObject]) -> list[_Dict]:
-        """Messages, calls as messages that call, and their outputs as messages of tools."""
+        """Messages as they are, calls as assistant messages, and their outputs as tool messages."""
         return [message for item in items if (message := _message(item))]
 
     def loaded(self, items: Iterable[JsonObject]) -> tuple[str, ...]:
-        """Those of ``tool_search_output`` items."""
+        """Names of the tools in ``tool_search_output`` items."""
         outputs = (item for item in items if item.get("type") == "tool_search_output")
         tools = [tool for output in outputs for tool in output.get("tools") or ()]
         return tuple(name for tool in tools if (name := tool_name(tool)))
@@ -107,7 +107,7 @@ RESPONSES = Responses()
 
 
 def tool_name(tool: JsonObject) -> str:
-    """The name of a function or custom tool in either form; empty for all that have none."""
+    """Return the name of a function or custom tool in either form; empty for other tools."""
     if tool.get("type") not in ("function", "custom"):
         return ""
     inner = tool.get(tool["type"])
@@ -116,16 +116,16 @@ def tool_name(tool: JsonObject) -> str:
 
 
 def as_items(conversation: Any) -> list[Any]:
-    """The items of a conversation; a text is what the user says, and what is left out is none."""
+    """Return a conversation's items; a string is a user message, an omitted one is empty."""
     if isinstance(conversation, str):
         return [{"role": "user", "content": conversation}]
     return list(conversation) if isinstance(conversation, Iterable) else []
 
 
 def plain(item: Any) -> _Dict:
-    """An item of a conversation as JSON, without what is empty.
+    """Return an item of a conversation as JSON, without empty values.
 
-    So an object of the ``openai`` package, its dump, and what a user kept of it are the same.
+    So an object of the ``openai`` package, its dump, and what a user kept of it become equal.
     """
     value = json.loads(json.dumps(item, default=_dump), object_hook=_without_empty)
     return value if isinstance(value, dict) else {}
@@ -140,7 +140,7 @@ def _function(tool: PackedTool) -> _Dict:
 
 
 def _message(item: JsonObject) -> _Dict:
-    """A Responses item as a message of Chat Completions; empty if nobody says anything in it."""
+    """Return a Responses item as a Chat Completions message; empty if there is no such."""
     kind = item.get("type", "message")
     if kind == "message" and "role" in item:
         return dict(item)
@@ -155,7 +155,7 @@ def _message(item: JsonObject) -> _Dict:
 
 
 def _dump(value: Any) -> Any:
-    """What is no JSON: objects of the ``openai`` package, iterators, and whatever else by text."""
+    """Convert what is not JSON: ``openai`` objects, iterables, and anything else as text."""
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json", by_alias=True, exclude_none=True, warnings=False)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""A tool loop for those who have none: ask, run what is called, ask again."""
+"""A tool loop for programs without one: ask, run what is called, ask again."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ Api: TypeAlias = Literal["chat", "responses"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What came of a request.
+    """The result of a request.
 
     Attributes:
         text: What the model said last.
-        messages: The conversation, with all that was called and answered; to go on with.
+        messages: The conversation with all calls and answers; it can be continued.
         turns: How often the model was asked.
-        finished: Whether it had nothing more to call.
+        finished: Whether the model had nothing more to call.
     """
 
     text: str
@@ -60,29 +60,30 @@ def run(
 ) -> Run:
     """Answer a request with tools: ask the model, run what it calls, and so on.
 
-    Only what can be run is offered: of the index's tools those that the toolbox holds. Only what
-    was offered is run, if ``allow`` permits it. What goes wrong with a tool the model is told.
+    Only tools that can be run are offered: of the index's tools, those that the toolbox holds. Only
+    offered tools are run, and only if ``allow`` permits it. If a tool fails, the model is told.
 
     Args:
-        client: An ``OpenAI``; one of ``wrap`` is used as if it were not wrapped.
-        retriever: What chooses the tools.
+        client: An ``OpenAI`` client; a wrapped one is used as if it were not wrapped.
+        retriever: Chooses the tools.
         messages: The request, or the conversation up to and including it.
         model: The model's name.
-        tools: What runs the tools; or functions, LangChain tools and what else ``load_tools``
-            reads, and can be run. Those that the index does not hold are always offered.
-        allow: What the user may use.
+        tools: The toolbox that runs the tools; or functions, LangChain tools and anything else that
+            ``load_tools`` reads and that can be run. Those that the index does not hold are always
+            offered.
+        allow: The user's permissions, or a predicate over tools.
         mode: See ``wrap``.
-        api: By which API.
+        api: The API to use.
         max_turns: How often to ask the model at most.
-        options: Further arguments of each request, but for ``stream``.
+        options: Further arguments of each request, except ``stream``.
 
     Raises:
         openai.OpenAIError: If a request fails, after the client's own retries.
         CatalogError: If tools cannot be read.
-        InputError: If what the server answers is no reply.
-        TypeError: If it is another client or no retriever, tools that were loaded are given
-            without a ``Toolbox``, or ``stream`` is asked for.
-        ValueError: If there is no such API or mode.
+        InputError: If the server's answer is not a reply.
+        TypeError: If ``client`` or ``retriever`` is of another kind, loaded tools are given without
+            a ``Toolbox``, or ``stream`` is asked for.
+        ValueError: If the API or mode is unknown.
     """
     _check(client, OpenAI, "arun", options)
     loop = _Loop.begin(client, retriever, messages, tools, allow, mode, api)
@@ -124,7 +125,7 @@ async def arun(
 
 @dataclass(slots=True)
 class _Loop:
-    """A conversation that goes on, in either API."""
+    """A conversation in progress, in either API."""
 
     client: Any
     form: Form
@@ -168,19 +169,19 @@ class _Loop:
 
     @property
     def create(self) -> Any:
-        """The method of the client that asks."""
+        """The client's method that asks the model."""
         chat = self.form is CHAT
         return self.client.chat.completions.create if chat else self.client.responses.create
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Those of the next request."""
+        """The arguments of the next request."""
         tools = {"tools": self.own} if self.own else {}
         return {self.form.items: list(self.messages), **tools}
 
     def heard(self, reply: Any) -> Any:
-        """Put a reply behind the conversation; what of it may call tools."""
-        # The client checks nothing: what stands for the reply may be a page of HTML.
+        """Append a reply to the conversation; return the part of it that may call tools."""
+        # The client does not validate replies: this may be a page of HTML.
         try:
             if self.form is RESPONSES:
                 text, said, called = reply.output_text, list(reply.output), reply
@@ -201,7 +202,7 @@ def _loaded(tools: Sequence[Given]) -> list[Tool]:
 
 
 def _toolbox(own: Sequence[Tool], retriever: ToolRetriever) -> Toolbox:
-    """What runs these, under the ids of those of the index that they are by their descriptions."""
+    """Make a toolbox; tools with the name and description of an index's tool get its id."""
     same = names_of(retriever).by_source
     return Toolbox(
         replace(tool, id=same.get((tool.name, tool.description.strip()), tool.id)) for tool in own
@@ -209,10 +210,10 @@ def _toolbox(own: Sequence[Tool], retriever: ToolRetriever) -> Toolbox:
 
 
 def _check(client: Any, kind: type, other: str, options: Mapping[str, Any]) -> None:
-    """Refuse a client of the other kind, and streams.
+    """Refuse clients of another kind, and streams.
 
     Raises:
-        TypeError: If it is one of them.
+        TypeError: If it is either.
     """
     if not isinstance(client, kind):
         found = type(client).__name__

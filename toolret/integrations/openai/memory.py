@@ -1,7 +1,7 @@
-"""What was offered in a conversation, remembered by what was said in it.
+"""Remembers what a conversation was offered, by what was said in it.
 
-The APIs are stateless: each request holds the conversation so far. So a request is recognized as
-the continuation of an earlier one by its beginning, and no session has to be carried around.
+The APIs are stateless: each request holds the conversation so far. So a request is recognised by
+its beginning as the continuation of an earlier one, and no session has to be passed around.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Shown:
     """Worked examples that were put into a conversation.
 
     Attributes:
-        before: Before which of the user's messages, from 0.
-        text: As they were put.
+        before: The number of the user message that they precede, from 0.
+        text: The text that was put in.
         demos: Ids of the demonstrations.
-        tools: Ids of all tools that these use.
+        tools: Ids of all tools that the demonstrations use.
     """
 
     before: int
@@ -39,15 +39,15 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a request offered.
+    """The state of a conversation after a request.
 
     Attributes:
-        offered: Names of the tools that come and go, in the order of the request.
-        tools: Those of the index among them as they were written, by name: a tool once offered
-            stays as it was, however the next selection is trimmed.
+        offered: Names of the tools that may change between requests, in the request's order.
+        tools: The index's tools among them, as they were sent, by name: a tool once offered keeps
+            its form, however the next selection is trimmed.
         examples: The worked examples, in order.
-        callable: What the model may call, as the ids of the tools (or the names, of the caller's
-            own) by the names that it sees.
+        callable: Ids of the tools that the model may call, by the names that it sees; the caller's
+            own tools have their names as ids.
     """
 
     offered: tuple[str, ...] = ()
@@ -56,12 +56,12 @@ class State:
     callable: Mapping[str, str] = field(default_factory=dict)
 
     def carried(self) -> State:
-        """The same for a request that holds only what is new, the rest being at the provider."""
+        """The same, for a request that holds only what is new: the provider has the rest."""
         return replace(self, examples=())
 
 
 class Memory:
-    """The states of the latest conversations; for threads.
+    """The states of the latest requests; thread-safe.
 
     Args:
         most: How many requests to remember.
@@ -71,24 +71,24 @@ class Memory:
         self._states: Recent[str, State] = Recent(most)
 
     def recall(self, beginnings: Sequence[str]) -> State | None:
-        """The state of the longest beginning that is known, of those given shortest first."""
+        """Return the state of the longest beginning that is known; they come shortest first."""
         found = (self._states.get(key) for key in reversed(beginnings))
         return next((state for state in found if state is not None), None)
 
     def keep(self, key: str, state: State) -> None:
-        """Remember a state; the one that was not used for longest is forgotten for it."""
+        """Remember a state; evict the least recently used one if there are too many."""
         self._states.put(key, state)
 
 
 def keys(seed: str, items: Sequence[JsonObject]) -> list[str]:
-    """A key for each beginning of a conversation, shortest first.
+    """Return a key for each beginning of a conversation, shortest first.
 
-    Instructions do not count: many programs write the time, or what they know of the user, anew
-    into each request.
+    Instructions are ignored: many programs write the time, or what they know of the user, into each
+    request anew.
 
     Args:
-        seed: What else must be the same.
-        items: Of the conversation, as ``forms.plain`` gives them.
+        seed: Anything else that must be the same.
+        items: The conversation's items, as ``forms.plain`` returns them.
     """
     key = sha256(seed.encode()).hexdigest()
     found = [key]

@@ -1,4 +1,4 @@
-"""What a conversation was offered, by which calls are judged and searches are answered."""
+"""Judges a conversation's calls, and answers its searches, by what it was offered."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _log = logging.getLogger(__name__)
 
 
 class Finder:
-    """Answers the searches of a model. Raises nothing.
+    """Answers a model's searches; never raises.
 
     Args:
-        retriever: What selects.
-        allow: What the user may use.
+        retriever: Selects the tools.
+        allow: The user's permissions, or a predicate over tools.
     """
 
     def __init__(self, retriever: ToolRetriever, allow: Allow) -> None:
@@ -27,7 +27,7 @@ class Finder:
         self._retriever = retriever
 
     def find(self, query: str) -> Selection | None:
-        """What is selected for a query; None if the search failed."""
+        """Select tools for a query; None if the search failed."""
         try:
             return self._retriever.select(query, allow=self.allow)
         except Exception as error:  # noqa: BLE001 - the model is told, and the agent goes on
@@ -44,14 +44,14 @@ class Finder:
 
 
 class Offered(Mapping[str, str]):
-    """What the model may call: ids of tools by the names that it sees.
+    """The tools that the model may call: ids by the names that it sees.
 
-    The caller's own tools, which the index does not hold, stand under their names for themselves.
+    The caller's own tools, which the index does not hold, have their names as ids.
 
     Args:
-        names: The names.
-        finder: What answers the model's own searches.
-        proxy: Whether the model calls what it found by ``call_tool``.
+        names: The ids, by name.
+        finder: Answers the model's own searches.
+        proxy: Whether the model calls what it found through ``call_tool``.
     """
 
     def __init__(self, names: Mapping[str, str], finder: Finder, *, proxy: bool) -> None:

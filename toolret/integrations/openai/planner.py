@@ -1,4 +1,4 @@
-"""From the arguments of a call to those that are sent: read, select, plan, write."""
+"""Turns the arguments of a call into those that are sent: read, select, plan, write."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _ONLY_WITH_TOOLS = ("parallel_tool_calls", "tool_choice", "tools")
 
 
 def listed(form: Form, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments whose iterables can be read more than once."""
+    """Return the arguments with iterators read into lists, which can be read again."""
     read = dict(options)
     for name in (form.items, "tools"):
         if isinstance(options.get(name), Iterator):
@@ -51,12 +51,12 @@ def listed(form: Form, options: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def permitting(allow: Allow) -> Iterator[None]:
-    """What the user of the requests within may use, instead of what ``wrap`` was given.
+    """Set what the user of the requests within may use, overriding ``wrap``'s ``allow``.
 
-    Other threads than those of ``asyncio`` do not take it over: there, ``wrap``'s counts.
+    Threads other than those of ``asyncio`` do not inherit it: there, ``wrap``'s applies.
 
     Args:
-        allow: The permissions that the user holds, or a test of each tool.
+        allow: The permissions that the user holds, or a predicate over tools.
     """
     token = _allowed.set((closed(allow),))
     try:
@@ -76,7 +76,7 @@ class _Draft:
 
     @property
     def how(self) -> dict[str, Any]:
-        """How to select: as deep as all that may be offered, for the list of *allowed*."""
+        """Arguments for ``select``; the mode *allowed* first ranks as many as may be offered."""
         begins = self.asked.mode == "allowed" and not self.asked.state
         return {"allow": self.asked.view.allow, "depth": PROVIDER_LIMIT if begins else 0}
 
@@ -85,9 +85,9 @@ class Planner:
     """Plans the requests of a client.
 
     Args:
-        retriever: What selects.
+        retriever: Selects the tools and examples.
         mode: How later requests of a conversation differ from its first.
-        allow: What may be used where ``permitting`` says nothing.
+        allow: The permissions for requests without ``permitting``.
         most: The most tools of the index to offer at once.
     """
 
@@ -99,7 +99,7 @@ class Planner:
         self._memory = _memory(retriever)
 
     def prepare(self, form: Form, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments to send instead of a call's. Raises nothing."""
+        """Return the arguments to send instead of a call's; never raises."""
         try:
             draft = self._draft(form, options)
             return self._write(draft, *self._selected(draft)) if draft else dict(options)
@@ -110,7 +110,7 @@ class Planner:
     async def aprepare(self, form: Form, options: Mapping[str, Any]) -> dict[str, Any]:
         """``prepare`` for event loops."""
         try:
-            # In a worker: a test of tools looks at all of them, and a conversation may be long.
+            # In a worker: a predicate is called for all tools, and a conversation may be long.
             draft = await asyncio.to_thread(self._draft, form, options)
             if draft is None:
                 return dict(options)
@@ -120,7 +120,7 @@ class Planner:
             return dict(options)
 
     def _selected(self, draft: _Draft) -> tuple[Selection | None, bool]:
-        """What is selected for a call that has a text to select for; and whether that failed."""
+        """Return what is selected for a call, None without a text; and whether that failed."""
         if draft.request is None:
             return None, False
         try:
@@ -149,11 +149,11 @@ class Planner:
             state = self._memory.recall(beginnings)
             if state:
                 self._memory.keep(_read((), view, self._mode, reply_id)[1][0], state.carried())
-        except Exception as error:  # noqa: BLE001 - the reply is there, and the caller's
+        except Exception as error:  # noqa: BLE001 - the caller gets its reply all the same
             _warn(error)
 
     def offered(self, messages: str | Sequence[Any], continued: str | None) -> Offered:
-        """What the latest request of a conversation offered, as far as it is still allowed."""
+        """Return what a conversation's latest request offered, as far as it is still allowed."""
         view = self._view()
         items, beginnings = _read(messages, view, self._mode, continued or "")
         state = self._memory.recall(beginnings) or State()
@@ -172,7 +172,7 @@ class Planner:
         return Offered(callable_now, Finder(self._retriever, view.allow), proxy=proxy)
 
     def _draft(self, form: Form, options: Mapping[str, Any]) -> _Draft | None:
-        """A call as it is to be planned; None if it is none that tools can be added to."""
+        """Read a call that is to be planned; None if tools cannot be added to it."""
         if form.items not in options or options.get("functions"):
             return None
         mode = self._mode
@@ -203,10 +203,10 @@ class Planner:
         planned = plan(draft.asked, selection, failed=failed)
         start, latest = draft.beginnings[0], draft.beginnings[-1]
         if latest != start:
-            # Else nobody has said anything, which all conversations have in common.
+            # Otherwise nothing was said yet, and all conversations would share the key.
             self._memory.keep(latest, planned.state)
         if _given(draft.options.get("conversation")) is not None:
-            # The next request holds what is new, and this id.
+            # The next request holds only what is new, and this id.
             self._memory.keep(start, planned.state.carried())
         return _written(draft, planned)
 
@@ -216,7 +216,7 @@ class Planner:
 
 
 def _memory(retriever: ToolRetriever) -> Memory:
-    """One for all clients of a retriever, of which each request may have its own."""
+    """Return one memory for all clients of a retriever: each request may make its own client."""
     with _remembering:
         return _memories.setdefault(retriever, Memory())
 
@@ -224,20 +224,20 @@ def _memory(retriever: ToolRetriever) -> Memory:
 def _read(
     conversation: Any, view: View, mode: Mode, earlier: str
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """The items of a conversation as JSON, and the keys of its beginnings.
+    """Return the items of a conversation as JSON, and the keys of its beginnings.
 
     Args:
         conversation: Messages, or ``input``.
-        view: What the user may use: states are no one's who may use something else.
-        mode: How the conversation is offered tools: nor of another mode.
-        earlier: The id of what it goes on with, at the provider; empty if of nothing.
+        view: What the user may use; users with other permissions do not share states.
+        mode: How the conversation is offered tools; other modes do not share states either.
+        earlier: The id of what it continues, at the provider; empty if it continues nothing.
     """
     items = [plain(item) for item in as_items(conversation)]
     return items, keys(f"{mode}\0{view.fingerprint()}\0{earlier}", items)
 
 
 def _earlier(options: Mapping[str, Any]) -> str:
-    """The id of the conversation or response that a request goes on with; empty if of none."""
+    """Return the id of the conversation or response that a request continues, if any."""
     conversation = _given(options.get("conversation"))
     if conversation is not None and not isinstance(conversation, str):
         conversation = plain(conversation).get("id")
@@ -245,7 +245,7 @@ def _earlier(options: Mapping[str, Any]) -> str:
 
 
 def _reply_id(reply: Any) -> Any:
-    """The id of a response, or of a raw one that was read; None of streams."""
+    """Return the id of a response, also of a raw one that was read; None for streams."""
     http = getattr(reply, "http_response", None)
     if http is None:
         return getattr(reply, "id", None)
@@ -253,7 +253,7 @@ def _reply_id(reply: Any) -> Any:
 
 
 def _written(draft: _Draft, planned: Plan) -> dict[str, Any]:
-    """The arguments to send, in which only what differs is another."""
+    """Return the arguments to send, changed only where the plan differs."""
     form, options = draft.asked.form, dict(draft.options)
     if planned.state.examples:
         options[form.items] = _with_examples(draft, planned.state.examples)
@@ -282,18 +282,18 @@ def _with_examples(draft: _Draft, examples: Sequence[Shown]) -> list[Any]:
 
 
 def _given(value: Any) -> Any:
-    """An argument; None for the objects by which ``openai`` says that it was left out."""
+    """Return an argument, or None for ``openai``'s markers of omitted ones."""
     return value if isinstance(value, str | Mapping) or hasattr(value, "model_dump") else None
 
 
 def _choice(value: Any) -> Any:
-    """A ``tool_choice`` as a text or dict; None if there is none."""
+    """Return a ``tool_choice`` as a string or dict; None if there is none."""
     choice = _given(value)
     return plain(choice) if hasattr(choice, "model_dump") else choice
 
 
 def _dict(tool: Any) -> dict[str, Any]:
-    """A tool as a dict, of which objects of the ``openai`` package are as that would send them."""
+    """Return a tool as a dict; ``openai`` objects in it as that package would send them."""
     return {key: _dumped(value) for key, value in dict(_dumped(tool)).items()}
 
 

@@ -1,7 +1,7 @@
-"""What a request offers, by the mode that keeps its beginning the same: pure functions.
+"""Plans what a request offers, by the mode that keeps its beginning stable: pure functions.
 
 Providers render a request as tools, then instructions, then the conversation, and cache it by its
-beginning. Each mode answers differently how the model gets other tools in later turns.
+beginning. The modes differ in how the model gets other tools in later turns.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Mode: TypeAlias = Literal["grow", "replace", "allowed", "search", "proxy"]
 """How a conversation's later requests differ from its first; see ``wrap``."""
 
 _BY_WORDS = 32
-"""How many of the caller's own tools a turn adds where they are too many for a request: some four
-turns' worth of what it may have."""
+"""How many of the caller's own tools a turn adds if they are too many for a request: a quarter of
+what a request may have, so there is room for some four turns."""
 
 _FIXED = 96
 """How many tools of a larger catalog the mode *allowed* begins with: three quarters of what a
-request may have, the rest being for what later turns choose beyond them."""
+request may have; the rest is for what later turns choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ class Asked:
 
     Attributes:
         form: The API.
-        mode: How to offer.
+        mode: How to offer tools.
         most: The most tools of the index to offer at once.
         items: The conversation as JSON.
         text: The user's last words; empty if there are none.
         given: The caller's tools.
         choice: The caller's ``tool_choice``.
-        view: What of the index the caller may use.
+        view: The part of the index that the caller may use.
         state: What the conversation was offered before; None if it is not known.
     """
 
@@ -64,12 +64,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is sent instead.
+    """The planned part of a request, sent instead of the caller's arguments.
 
     Attributes:
         tools: All tools, in order.
         choice: The ``tool_choice``; None for none.
-        unsent: What the caller's ``tool_choice`` names and no request may have.
+        unsent: Tools that the caller's ``tool_choice`` names but that cannot be sent.
         state: What to remember.
     """
 
@@ -80,12 +80,12 @@ class Plan:
 
 
 def plan(asked: Asked, selection: Selection | None, *, failed: bool = False) -> Plan:
-    """What a request offers.
+    """Plan what a request offers.
 
     Args:
         asked: The request.
-        selection: What was selected for it; None if nothing could be, for want of a text.
-        failed: Whether that is for a fault: then the caller's own tools are offered as they are.
+        selection: What was selected for it; None if it has no text, or the selection failed.
+        failed: Whether the selection failed: then the caller's own tools are offered as they are.
     """
     packed = selection.packed_as("openai") if selection else None
     names = _Naming(asked, packed)
@@ -117,7 +117,7 @@ def _offered(
     room: int,
     selection: Selection | None,
 ) -> tuple[str, ...]:
-    """The names of the tools that come and go, by the mode."""
+    """Return the names of the tools that may change between requests, by mode."""
     before = names.alone(asked.state.offered) if asked.state else ()
     if asked.mode == "proxy":
         before, selected = (), ()
@@ -138,7 +138,7 @@ def _extras(asked: Asked) -> tuple[JsonObject, ...]:
 
 
 def _narrowed(asked: Asked, names: _Naming, chosen: Iterable[str]) -> Any:
-    """The ``tool_choice`` of the mode *allowed*; None where the caller has made its own."""
+    """Return the ``tool_choice`` of the mode *allowed*; None if the caller made its own."""
     asked_for = asked.choice if isinstance(asked.choice, str) else ""
     if asked.choice is not None and asked_for not in ("auto", "required"):
         return None
@@ -152,9 +152,9 @@ def _narrowed(asked: Asked, names: _Naming, chosen: Iterable[str]) -> Any:
 def _examples(
     asked: Asked, names: _Naming, selection: Selection | None, packed: Packed | None
 ) -> tuple[Shown, ...]:
-    """The worked examples of the conversation: those shown before where they were, then new ones.
+    """Return the conversation's worked examples: earlier ones in their places, then new ones.
 
-    In the mode *proxy* the search tells them.
+    In the mode *proxy* the search's answers hold them instead.
     """
     if asked.mode == "proxy":
         return ()
@@ -189,16 +189,16 @@ class _Naming:
         return self._name.get(tool_id) or wire_name(tool_id)
 
     def alone(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Those of the names under which a tool is still offered: the caller may have named it."""
+        """Names under which a tool is still offered: the caller may have given it another."""
         return tuple(name for name in names if self.aliases.get(name, name) == name)
 
     def id_of(self, name: str) -> str:
-        """The id of a tool of the index; the name of one that it does not hold."""
+        """The id of an index's tool; for a tool that the index does not hold, its name."""
         given = self._asked.given
         return given.ids.get(name) or self._asked.view.names.ids.get(name) or name
 
     def selected(self, *, failed: bool) -> list[str]:
-        """The names of what was selected, best first; after a fault, of all that was given."""
+        """Names of the selected tools, best first; if selection failed, of all given ones."""
         given = self._asked.given
         if failed:
             return list(given.open)
@@ -209,30 +209,30 @@ class _Naming:
         return names
 
     def wanted(self) -> list[str]:
-        """The names of what must not be missing: what was chosen, or the conversation calls."""
+        """Names that must not be missing: in ``tool_choice``, or called in the conversation."""
         asked = self._asked
         loaded = asked.form.loaded(asked.items)
         names = [*_chosen(asked.choice), *called_names(asked.items)]
         return [name for name in names if name not in loaded]
 
     def base(self, selection: Selection | None, room: int) -> tuple[str, ...]:
-        """The fixed list of the mode *allowed*: the whole catalog, or what is likeliest of it."""
+        """The fixed list of the mode *allowed*: the whole catalog, or its likeliest tools."""
         tools = self._asked.view.tools()
         if len(tools) + len(self._asked.given.own) > room and selection:
             return tuple(self.of(hit.tool.id) for hit in selection.ranked[: min(room, _FIXED)])
         return tuple(self.of(tool.id) for tool in tools[:room])
 
     def known(self, *names: str) -> set[str]:
-        """Those of the names that can be offered, and are not anyway."""
+        """Filter names to those that can be offered and are not always offered anyway."""
         return {name for name in names if name not in self._kept and self._there(name)}
 
     def written(self, name: str) -> JsonObject:
-        """The tool of a name that can be offered, as it is sent."""
+        """Return the tool of a name that can be offered, as it is sent."""
         given = self._asked.given.open.get(name)
         return given if given is not None else self._asked.form.function(self._tool(name))
 
     def kept(self, names: Sequence[str]) -> Mapping[str, PackedTool]:
-        """The index's tools of these names as they are written."""
+        """Return the index's tools of these names, as they are sent."""
         before = self._asked.state.tools if self._asked.state else {}
         if before.keys() == set(names):
             return before
@@ -255,7 +255,7 @@ class _Naming:
 
 
 def _chosen(choice: Any) -> tuple[str, ...]:
-    """The names of the tools that a ``tool_choice`` speaks of."""
+    """Return the names of the tools that a ``tool_choice`` refers to."""
     if not isinstance(choice, Mapping):
         return ()
     inner = choice.get("allowed_tools", choice)
@@ -264,7 +264,7 @@ def _chosen(choice: Any) -> tuple[str, ...]:
 
 
 def _without(choice: Any, unsent: Sequence[str]) -> Any:
-    """A ``tool_choice`` without tools that are not sent; None if it speaks of no other."""
+    """Return a ``tool_choice`` without tools that are not sent; None if none is left."""
     if not unsent:
         return choice
     inner = choice.get("allowed_tools", choice)

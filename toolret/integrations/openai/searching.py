@@ -1,4 +1,4 @@
-"""Tools by which the model itself searches the index, and what it is answered."""
+"""Tools with which the model itself searches the index, and the answers to its searches."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _FAILED = "Error: the search of the catalog failed. Go on without it."
 
 
 def search_tool() -> JsonObject:
-    """Responses' ``tool_search`` for the client to run (``ToolSearchToolParam``)."""
+    """Return Responses' ``tool_search`` for the client to run (``ToolSearchToolParam``)."""
     return {
         "type": "tool_search",
         "execution": "client",
@@ -52,13 +52,13 @@ def search_tool() -> JsonObject:
 def search_output(
     call_id: str, selection: Selection | None, known: Collection[str]
 ) -> dict[str, Any]:
-    """What answers a ``tool_search_call``: the tools that were found, loaded from here on.
+    """Return the answer to a ``tool_search_call``: the tools found, loaded from here on.
 
     Args:
-        call_id: Of the call.
+        call_id: The call's id.
         selection: What was found; None if the search failed.
-        known: Names of the tools that the model has; of these it gets the best one at most again,
-            so that an answer is not empty for that alone.
+        known: Names of the tools that the model has. They are left out, except the best tool found,
+            so that the answer is not empty only because the model has it.
     """
     packed = selection.packed_as("openai").tools if selection else ()
     tools = [tool for rank, tool in enumerate(packed) if not rank or tool.name not in known]
@@ -72,7 +72,7 @@ def search_output(
 
 
 def proxy_tools(form: Form) -> tuple[JsonObject, ...]:
-    """``discover_tools`` and ``call_tool``: all that a request ever offers in the mode *proxy*."""
+    """Return ``discover_tools`` and ``call_tool``, which replace the index's tools in *proxy*."""
     call = {
         "type": "object",
         "properties": {
@@ -90,11 +90,11 @@ def proxy_tools(form: Form) -> tuple[JsonObject, ...]:
 
 
 def found_text(selection: Selection | None, known: Collection[str]) -> str:
-    """What answers a call of ``discover_tools``: tools with their schemas, and worked examples.
+    """Return the answer to ``discover_tools``: tools with their schemas, and worked examples.
 
     Args:
         selection: What was found; None if the search failed.
-        known: Names of the tools that were found before, whose schemas the conversation holds.
+        known: Names of tools found before: the conversation already holds their schemas.
     """
     if selection is None:
         return _FAILED
@@ -115,10 +115,10 @@ def found_text(selection: Selection | None, known: Collection[str]) -> str:
 
 
 def found_names(messages: Iterable[JsonObject]) -> tuple[str, ...]:
-    """Names of the tools that ``discover_tools`` found in a conversation.
+    """Return the names of the tools that ``discover_tools`` found in a conversation.
 
     Args:
-        messages: In the form of Chat Completions, as ``Form.messages`` gives them.
+        messages: In the form of Chat Completions, as ``Form.messages`` returns them.
     """
     asked: set[str] = set()
     names: list[str] = []
@@ -132,7 +132,7 @@ def found_names(messages: Iterable[JsonObject]) -> tuple[str, ...]:
 
 
 def query_of(arguments: Any) -> str:
-    """What a search is for: its ``query``, or whatever else the model wrote."""
+    """Return what a search is for: its ``query``, or whatever else the model wrote."""
     if isinstance(arguments, str):
         try:
             arguments = parse_json(arguments)
@@ -149,5 +149,5 @@ def _names(content: Any) -> list[str]:
     try:
         tools = parse_json(content)["tools"]
         return [tool["name"] for tool in tools if isinstance(tool["name"], str)]
-    except (KeyError, TypeError, ValueError):  # The answer that nothing was found
+    except (KeyError, TypeError, ValueError):  # an answer without tools
         return []

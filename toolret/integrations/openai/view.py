@@ -1,4 +1,4 @@
-"""The tools that one caller may be offered: the index's, and those that the caller gives itself."""
+"""The tools that one caller may be offered: the index's, and the caller's own."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ __all__ = ["Given", "Names", "View", "by_words", "names_of", "told_apart"]
 
 @dataclass(frozen=True)
 class Names:
-    """What the tools of a snapshot are called."""
+    """The names of a snapshot's tools."""
 
     snapshot: Snapshot
 
     @cached_property
     def ids(self) -> Mapping[str, str]:
-        """Ids by the names that they have on the wire."""
+        """Ids by their names on the wire."""
         return ids_by_name(self.snapshot.tools.ids)
 
     @cached_property
     def by_source(self) -> Mapping[tuple[str, str], str]:
-        """Ids by the names and descriptions of their source, of those that no other tool has."""
+        """Ids by name and description in the source, where no other tool has the same."""
         ids: dict[tuple[str, str], str] = {}
         for tool in self.snapshot.tools.items:
             same = (tool.name, tool.description.strip())
@@ -43,9 +43,9 @@ class Names:
         return {same: tool_id for same, tool_id in ids.items() if tool_id and all(same)}
 
     def id_of(self, given: JsonObject) -> str | None:
-        """The id of the tool that a function of the caller's is: by name, or name and description.
+        """The id of a caller's function in the index: by name, or by name and description.
 
-        A name alone that two APIs might share does not make one the other.
+        The source's name alone is not enough: two APIs might share it.
         """
         function = given.get("function", given)
         name, description = tool_name(given), str(function.get("description") or "")
@@ -58,7 +58,7 @@ _latest: WeakKeyDictionary[ToolRetriever, Names] = WeakKeyDictionary()
 
 
 def names_of(retriever: ToolRetriever) -> Names:
-    """The names of what a retriever's index holds now: made once, for all of its clients."""
+    """Return the names of the index's current tools; made once for all of its clients."""
     snapshot = retriever.index.snapshot
     names = _latest.get(retriever)
     if names is None or names.snapshot is not snapshot:
@@ -71,8 +71,8 @@ class View:
     """An index as one caller may see it.
 
     Attributes:
-        names: What its tools are called.
-        allow: What the caller may use.
+        names: The names of its tools.
+        allow: The caller's permissions.
     """
 
     names: Names
@@ -88,7 +88,7 @@ class View:
         return tool if is_allowed(tool, self.allow) else None
 
     def tools(self) -> list[Tool]:
-        """All that the caller may use, in order of their ids."""
+        """All tools that the caller may use, in order of their ids."""
         tools = self.names.snapshot.tools.items
         allowed = allowed_tools(tools, self.allow)
         if allowed is None:
@@ -96,7 +96,7 @@ class View:
         return [tool for tool, may in zip(tools, allowed, strict=True) if may]
 
     def fingerprint(self) -> str:
-        """The same for callers who may use the same, and for none else."""
+        """A text that two callers share only if they may use the same tools."""
         if self.allow is None:
             return ""
         if not callable(self.allow):
@@ -110,10 +110,10 @@ class Given:
     """The tools that the caller gave with a request.
 
     Attributes:
-        kept: Those that are always offered, in the caller's order.
-        open: Those that are offered when they are chosen, by name.
-        own: Names of those of them that the index does not hold.
-        ids: Ids of those that it holds, by the caller's names.
+        kept: Tools that are always offered, in the caller's order.
+        open: Tools that are offered only when chosen, by name.
+        own: Names of the open tools that the index does not hold.
+        ids: Ids of the tools that the index holds, by the caller's names.
     """
 
     kept: tuple[JsonObject, ...]
@@ -125,11 +125,11 @@ class Given:
 def told_apart(
     tools: Iterable[JsonObject], view: View, *, budget: int | None, counter: TokenCounter
 ) -> Given:
-    """What of the caller's tools is kept, and what is only offered when it is chosen.
+    """Split the caller's tools into those always offered and those offered when chosen.
 
-    Functions that the index holds are chosen from when they take more than the budget, or all
-    tools are more than a request may have; the caller's other functions only when they alone are
-    more than that. What the index holds and the caller may not use is neither.
+    Functions that the index holds are chosen from if they exceed the budget, or if all tools exceed
+    what a request may have; the caller's other functions only if they alone exceed that. Tools that
+    the index holds but the caller may not use are dropped.
     """
     known: dict[str, JsonObject] = {}
     others: list[JsonObject] = []
@@ -155,7 +155,7 @@ def told_apart(
 
 
 def by_words(tools: Mapping[str, JsonObject], text: str, *, most: int) -> list[str]:
-    """The names of the tools that share words with a text, best first: BM25."""
+    """Return the names of the tools that share words with a text, best first by BM25."""
     names = list(tools)
     texts = [words(json.dumps(tools[name], ensure_ascii=False)) for name in names]
     scores = bm25(texts).scores(words(text))
@@ -167,11 +167,11 @@ def _fits(tools: Sequence[JsonObject], budget: int | None, counter: TokenCounter
     if budget is None or not tools:
         return True
     text = json.dumps(tools, ensure_ascii=False, separators=(",", ":"))
-    # No token is shorter than a byte; where all of them fit, none need be counted.
+    # A token is at least one byte, so if the bytes fit, nothing has to be counted.
     return len(text.encode("utf-8", "replace")) <= budget or _tokens(counter, text) <= budget
 
 
 @lru_cache(maxsize=64)
 def _tokens(counter: TokenCounter, text: str) -> int:
-    """Counted once for all turns that give the same tools."""
+    """Count once for all turns that give the same tools."""
     return counter.count(text)
