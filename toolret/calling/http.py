@@ -21,7 +21,7 @@ from toolret.types import JsonObject, Tool
 __all__ = ["HttpRunner"]
 
 _TIMEOUT = 30.0
-"""Seconds of silence after which a server is given up, for clients that are made here."""
+"""Timeout in seconds, for a server's silence, of clients that are made here."""
 
 _ACCEPT = "application/json, text/*;q=0.9, */*;q=0.5"
 
@@ -29,25 +29,25 @@ _TEXTUAL = ("json", "text/", "xml", "yaml", "csv", "javascript", "x-www-form-url
 
 
 class HttpRunner:
-    """Calls the operations of OpenAPI documents.
+    """Calls API operations that were read from OpenAPI documents.
 
     Args:
-        credentials: Asked for each secret that an operation needs, with what for and where it
-            would be sent. Without one nothing is added, and the client's own ``auth`` counts.
-        base_url: Instead of scheme and host of the servers that the documents name; their paths
-            are put behind it.
+        credentials: Called for each secret that an operation needs, with what it is for and where
+            it would be sent. Without it nothing is added, and the client's own ``auth`` applies.
+        base_url: Overrides scheme and host of the servers that the documents name; their paths are
+            appended to it.
         origins: Servers that may be called, such as ``["https://api.example.com"]``; None for any.
-            A document names its server itself, so name them if ``client`` has credentials of its
-            own.
-        client: What sends ``call``s; by default a new client for each, which gives up a server
-            that is silent for 30 seconds.
-            No redirect is followed, whatever the client does else: it may lead anywhere.
-        async_client: What sends ``acall``s.
-        max_bytes: The most of a response that is read; the text says so if there was more.
+            Documents name their servers themselves, so set this if ``client`` has credentials of
+            its own.
+        client: Sends ``call``s; by default a new client for each, with a timeout of 30 seconds.
+            Redirects are never followed, whatever the client does otherwise: they may lead
+            anywhere.
+        async_client: Sends ``acall``s.
+        max_bytes: The most bytes of a response to keep; the text says so if there were more.
 
     Raises:
-        ValueError: If there are ``credentials``, and neither ``base_url`` nor ``origins`` to say
-            where they may go; or if an origin has no scheme or host, or is no URL.
+        ValueError: If there are ``credentials``, but neither ``base_url`` nor ``origins`` to say
+            where they may go; or if an origin is not a URL with scheme and host.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class HttpRunner:
         return {"method", "path", "server", "arguments"} <= tool.metadata.keys()
 
     def request(self, tool: Tool, arguments: JsonObject) -> HttpRequest:
-        """What ``call`` would send, credentials and all; nothing is sent.
+        """Return what ``call`` would send, including credentials; nothing is sent.
 
         Raises:
-            CallError: If the server is none of the origins, the arguments do not do, or credentials
-                are missing.
+            CallError: If the server is not among the origins, the arguments do not fit, or
+                credentials are missing.
         """
         server = server_url(tool, self.base_url)
         origin = _origin(server)
@@ -94,10 +94,10 @@ class HttpRunner:
         return build_request(tool, arguments, server=server, placed=placed)
 
     def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
-        """Send the request, and read the response. A status of 400 or more is no ``ok``.
+        """Send the request and read the response; not ``ok`` for a status of 400 or more.
 
         Raises:
-            CallError: If the arguments do not do, credentials are missing, or no response came.
+            CallError: As ``request`` raises it, or if no response came.
         """
         request = self.request(tool, arguments)
         with _faults_of(tool), self._client() as client:
@@ -110,7 +110,7 @@ class HttpRunner:
                 response.close()
 
     async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
-        """``call`` for event loops; the credentials are asked for in a worker thread."""
+        """``call`` for event loops; credentials are asked for in a worker thread."""
         request = await asyncio.to_thread(self.request, tool, arguments)
         with _faults_of(tool):
             async with self._async_client() as client:
@@ -180,7 +180,7 @@ def _origins(urls: Collection[str]) -> frozenset[str]:
 
 
 def _origin(url: str) -> str:
-    """Scheme, host and port in one spelling, as the client that sends the request reads them.
+    """Return scheme, host and port, normalised as the client that sends the request reads them.
 
     Raises:
         CallError: If that client cannot read the URL.
@@ -202,13 +202,13 @@ def _read(chunks: Iterator[bytes], most: int) -> bytes:
 
 
 def _sent(request: HttpRequest) -> dict[str, Any]:
-    """The arguments of httpx's ``build_request``."""
+    """Return the arguments for httpx's ``build_request``."""
     headers = [("Accept", _ACCEPT)] if not _has(request, "accept") else []
     headers += request.headers
     sent: dict[str, Any] = {
         "method": request.method,
         "url": request.url,
-        # As bytes, since httpx takes text for ASCII.
+        # As bytes, since httpx encodes strings as ASCII.
         "headers": [(name.encode(), value.encode()) for name, value in headers],
     }
     if request.content is not None:
@@ -223,7 +223,7 @@ def _has(request: HttpRequest, header: str) -> bool:
 
 
 def _value(response: httpx.Response, data: bytes, *, whole: bool) -> Any:
-    """JSON values, text or bytes, by what the response says that it is."""
+    """Return JSON values, text or bytes, as the response's content type says."""
     media_type = response.headers.get("content-type", "").lower()
     if not data:
         return None
@@ -236,20 +236,20 @@ def _value(response: httpx.Response, data: bytes, *, whole: bool) -> Any:
         return data
     try:
         return data.decode(response.encoding or "utf-8", "replace")
-    except LookupError:  # one of Python's encodings that is none of texts
+    except LookupError:  # a codec of Python's that is not for text
         return data.decode("utf-8", "replace")
 
 
 @contextmanager
 def _faults_of(tool: Tool) -> Iterator[None]:
-    """Faults of the HTTP client, without URL or headers, for they may hold secrets."""
+    """Raise the client's errors as ``CallError``, without URL or headers: they may hold secrets."""
     method, path = tool.metadata["method"], tool.metadata["path"]
     try:
         yield
     except httpx.TimeoutException as exc:
         raise CallError(f"{method} {path}: the server did not answer in time") from exc
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError) as exc:
-        # What the client refuses to send, it quotes.
+        # This error quotes what the client refuses to send.
         told = "" if isinstance(exc, httpx.LocalProtocolError) else str(exc)
         reason = f"{type(exc).__name__}: {told}".rstrip(": ")
         raise CallError(f"{method} {path}: no answer came ({reason})") from exc

@@ -1,4 +1,4 @@
-"""What a call of a tool came to, and what can call tools."""
+"""The outcome of a tool call, and the interface of what runs tools."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["Outcome", "Runner", "failure", "outcome_text", "pauses_a_graph"]
 _log = logging.getLogger(__name__)
 
 _MAX_REASON = 500
-"""Characters of a foreign error's message that a model is told."""
+"""How many characters of a foreign error's message a model is told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a call came to.
+    """The result of a call.
 
     Attributes:
         text: What the model is told.
-        value: What came back, as a program wants it: JSON values, text or bytes.
+        value: The result for a program: JSON values, text or bytes.
         ok: Whether the call did what was asked; if not, ``text`` says why.
         status: The status of an HTTP response; 0 where there is none.
     """
@@ -45,14 +45,14 @@ class Runner(Protocol):
     """Runs tools of one kind."""
 
     def runs(self, tool: Tool) -> bool:
-        """Whether this tool is of that kind."""
+        """Whether this runner can run the tool."""
         ...
 
     def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
-        """Run it.
+        """Run the tool.
 
         Raises:
-            CallError: If it cannot be called so, or no answer came.
+            CallError: If it cannot be called with these arguments, or no answer came.
         """
         ...
 
@@ -62,21 +62,21 @@ class Runner(Protocol):
 
 
 def outcome_text(value: Any) -> str:
-    """A value as a model reads it: text as it is, all else as JSON where it can be.
+    """Return a value as a model reads it: text as it is, anything else as JSON if possible.
 
-    The tool has run, so that whatever it gave is told: an error would have a model try again.
+    The tool has run, so whatever it returned is told: an error would make a model try again.
     """
     if isinstance(value, str):
         return whole(value)
     written: Any
     for written in (partial(json.dumps, ensure_ascii=False, default=str), str):
-        with suppress(Exception):  # keys that are no text, circles, anybody's ``__str__``
+        with suppress(Exception):  # keys that are not strings, cycles, a failing ``__str__``
             return whole(str(written(value)))
     return f"<{type(value).__name__}>"
 
 
 def failure(name: str, error: Exception) -> Outcome:
-    """What a model is told of a tool that raised an error, which is logged unless it is ours."""
+    """Return what a model is told of a tool's error; log it unless it is a ``CallError``."""
     if isinstance(error, CallError):
         return Outcome(whole(f"Error: {error}"), ok=False)
     _log.warning("the tool %r raised an error", name, exc_info=error)
@@ -85,7 +85,7 @@ def failure(name: str, error: Exception) -> Outcome:
 
 
 def _reason(error: Exception) -> str:
-    """What is wrong, but no value of an argument: a graph may have injected it, the model not."""
+    """The error without argument values: a graph may have injected them, not the model."""
     if not isinstance(error, ValidationError):
         return str(error)
     faults = error.errors(include_url=False, include_context=False, include_input=False)
@@ -94,6 +94,6 @@ def _reason(error: Exception) -> str:
 
 
 def pauses_a_graph(error: Exception) -> bool:
-    """Whether it is no fault of a tool, but how LangGraph waits for a human."""
+    """Whether the error is not a tool's failure, but how LangGraph waits for a human."""
     errors = sys.modules.get("langgraph.errors")
     return errors is not None and isinstance(error, errors.GraphBubbleUp)

@@ -1,4 +1,4 @@
-"""A tool from OpenAPI and arguments, as an HTTP request: pure, nothing is sent."""
+"""Builds the HTTP request for an OpenAPI tool and arguments; pure, nothing is sent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _STYLING = ("style", "explode", "allowReserved")
 
 Part = tuple[str, tuple[str | None, bytes, str]]
-"""Of a multipart body: name, file name or None, content, media type."""
+"""A part of a multipart body: name, file name or None, content, media type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class HttpRequest:
         method: Such as ``POST``.
         url: Absolute and percent-encoded, with the query.
         headers: Names and values.
-        content: The body; None if there is none, or if it has parts.
-        parts: Of a multipart body.
+        content: The body; None if there is none, or if it has ``parts``.
+        parts: The parts of a multipart body.
     """
 
     method: str
@@ -58,21 +58,21 @@ class _Places:
     body: dict[str, Any] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
     whole: tuple[Any, ...] = ()
-    """The body, if it is one argument that was given."""
+    """The body in a tuple, if a single argument is the body and was given."""
     is_object: bool = False
-    """Whether the body is an object, whose properties are arguments."""
+    """Whether the body is an object whose properties are arguments."""
 
 
 def server_url(tool: Tool, base_url: str | None) -> str:
-    """The URL of a tool's server, without a slash at its end.
+    """Return the URL of a tool's server, without a trailing slash.
 
     Args:
         tool: The tool.
-        base_url: Instead of scheme and host of the server that its document names; the server's
-            path is put behind it.
+        base_url: Overrides scheme and host of the server that its document names; the server's path
+            is appended to it.
 
     Raises:
-        CallError: If that gives no whole HTTP URL.
+        CallError: If the result is not an absolute HTTP URL.
     """
     server = str(tool.metadata.get("server") or "")
     if base_url is not None:
@@ -89,20 +89,20 @@ def server_url(tool: Tool, base_url: str | None) -> str:
 def build_request(
     tool: Tool, arguments: JsonObject, *, server: str, placed: Placed | None = None
 ) -> HttpRequest:
-    """The request that calls a tool.
+    """Build the request that calls a tool.
 
-    An argument that is null is left out, but in a body, and as a body that there must be. One that
-    the schema does not name goes into the body if that is an object that takes any; elsewhere it is
-    an error.
+    An argument that is null is left out, except within a body, or as a body that is required. One
+    that the schema does not name goes into the body if that is an object that takes any; otherwise
+    it is an error.
 
     Args:
         tool: A tool that ``load_tools`` read from an OpenAPI document.
-        arguments: By the names that the tool's schema has.
-        server: Its server's URL.
-        placed: Credentials.
+        arguments: The arguments, by their names in the tool's schema.
+        server: The URL of its server.
+        placed: The credentials to send, in their places.
 
     Raises:
-        CallError: If arguments are missing or unknown, or cannot be written where they go.
+        CallError: If arguments are missing or unknown, or cannot be encoded where they go.
     """
     try:
         return _built(tool, arguments, server, placed or Placed())
@@ -169,9 +169,9 @@ def _sorted(tool: Tool, arguments: JsonObject) -> _Places:
 
 
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:
-    """A value in which the properties have the names of the document.
+    """Return a value with the document's names for its properties.
 
-    The model knows some by others, since providers do not take all names.
+    The model knows some by other names, since providers do not accept all.
     """
     if isinstance(value, Mapping):
         return {names.get(key, key): _renamed(part, names) for key, part in value.items()}
@@ -203,12 +203,12 @@ def _styling(details: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _exploding(styling: dict[str, Any]) -> dict[str, Any]:
-    """OpenAPI's default: of the styles only ``form`` explodes."""
+    """Add OpenAPI's default: only the style ``form`` explodes."""
     return {"explode": styling.get("style", "form") == "form"} | styling
 
 
 def _filled(tool: Tool, template: str, values: Mapping[str, str]) -> str:
-    """The path. No value can make it another: none is empty, and none is a step up."""
+    """Fill in the path. No value can lead elsewhere: none is empty, ``.`` or ``..``."""
 
     def fill(found: re.Match[str]) -> str:
         name = found[1]
@@ -224,7 +224,7 @@ def _filled(tool: Tool, template: str, values: Mapping[str, str]) -> str:
 
 
 def _headers(tool: Tool, places: _Places, placed: Placed) -> dict[str, str]:
-    """By the names last given; credentials count over arguments, whatever their case."""
+    """Return headers by name, the last one winning; credentials win whatever the name's case."""
     secret_cookies = dict(placed.cookies)
     cookies = [pair for pair in places.cookies if pair[0] not in secret_cookies]
     cookies += secret_cookies.items()
@@ -234,7 +234,7 @@ def _headers(tool: Tool, places: _Places, placed: Placed) -> dict[str, str]:
     if cookies:
         headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies)
     for name, value in headers.items():
-        value.encode()  # what cannot be sent is found here
+        value.encode()  # raises if it cannot be sent
         if _CONTROL.search(value) or _CONTROL.search(name):
             raise CallError(f"{tool.id!r}: the header {name!r} cannot hold line breaks")
         if value != value.strip():
@@ -243,13 +243,13 @@ def _headers(tool: Tool, places: _Places, placed: Placed) -> dict[str, str]:
 
 
 def _body(tool: Tool, places: _Places) -> tuple[str, bytes | None, tuple[Part, ...]]:
-    """Media type, content and parts of the body."""
+    """Return media type, content and parts of the body."""
     given = str(tool.metadata.get("content_type") or "")
     kind = essence(given)
     as_json = is_json(given) or kind in _UNBOUNDED
     value = places.whole[0] if places.whole else places.body
     is_empty = not (places.whole or places.body)
-    # An object of which nothing is given is still a body, where there must be one.
+    # An empty object is still a body, for methods that write.
     if not given or (is_empty and not (as_json and places.is_object and _writes(tool))):
         return "", None, ()
     if as_json:

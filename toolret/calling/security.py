@@ -17,18 +17,18 @@ _BEARING = frozenset({"oauth2", "openIdConnect"})
 """Types whose tokens are sent as bearer tokens."""
 
 _COOKIE = "!#$%&'()*+-./:<=>?@[]^_`{|}~"
-"""What a cookie's value may hold beside letters and digits (RFC 6265); servers take it as it is."""
+"""What a cookie's value may hold besides letters and digits (RFC 6265); servers don't decode it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecurityScheme:
-    """What an API asks a caller to show.
+    """A security scheme: what an API requires of a caller.
 
     Attributes:
-        name: What its document calls it.
+        name: Its name in the API's document.
         type: ``apiKey``, ``http``, ``oauth2`` or ``openIdConnect``.
-        scopes: What the token must be good for.
-        scheme: Of ``http``: ``basic``, ``bearer``, ...
+        scopes: The scopes that the token must have.
+        scheme: For ``http``: ``basic``, ``bearer``, ...
         origin: Where the secret would be sent: scheme, host and port of the server. A document
             names its server itself, so give a secret only to an origin that you know.
         tool: The id of the tool that is called.
@@ -43,10 +43,10 @@ class SecurityScheme:
 
 
 Secret: TypeAlias = str | tuple[str, str] | None
-"""A key or token, or a user with a password; None if the caller has none."""
+"""A key or token, or a user name and password; None if the caller has none."""
 
 Credentials: TypeAlias = Callable[[SecurityScheme], Secret]
-"""The caller's hook: asked at every call, so that tokens may change."""
+"""The caller's hook: called for every call, so that tokens may change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Placed:
 
 
 def placed_credentials(tool: Tool, origin: str, credentials: Credentials | None) -> Placed:
-    """The credentials of the first alternative of a tool's security that the caller has.
+    """Return credentials for the first alternative of a tool's security that the caller has.
 
     Args:
         tool: The tool, with ``security`` in its metadata if it needs any.
@@ -72,12 +72,12 @@ def placed_credentials(tool: Tool, origin: str, credentials: Credentials | None)
         credentials: The caller's hook; without one nothing is placed.
 
     Raises:
-        CallError: If the caller has the credentials of no alternative.
+        CallError: If the caller lacks credentials for every alternative.
     """
     alternatives: list[Mapping[str, Any]] = tool.metadata.get("security") or []
     if credentials is None or not alternatives:
         return Placed()
-    # To be known is better than to be anonymous, where an API takes both.
+    # Prefer to authenticate where an API also allows anonymous calls.
     for alternative in sorted(alternatives, key=lambda schemes: not schemes):
         placed = Placed()
         for name, definition in alternative.items():
@@ -103,7 +103,7 @@ def _placed(
         return Placed()
     if type_ not in ("apiKey", "http", *_BEARING):
         return None
-    if type_ == "http" and not definition.get("scheme"):  # nobody knows how it is sent
+    if type_ == "http" and not definition.get("scheme"):  # unknown how to send it
         return None
     scheme = SecurityScheme(
         name=name,

@@ -1,8 +1,8 @@
-"""How OpenAPI writes values into URLs, headers and forms: its ``style``s, as pure functions.
+"""OpenAPI's ``style``s, which write values into URLs, headers and forms: pure functions.
 
-https://spec.openapis.org/oas/v3.1.1.html#style-values, which follow RFC 6570. What they leave open
-is settled as most servers have it: values nested where a style has no room are JSON, and a
-``deepObject`` nests brackets.
+https://spec.openapis.org/oas/v3.1.1.html#style-values, which follow RFC 6570. Where they leave
+something open, this does what most servers expect: values nested where a style has no room are
+JSON, and a ``deepObject`` nests brackets.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from urllib.parse import quote
 __all__ = ["form_pairs", "header_text", "json_text", "path_text", "plain_value"]
 
 _SEPARATORS = {"spaceDelimited": "%20", "pipeDelimited": "%7C", "tabDelimited": "%09"}
-"""The styles of arrays whose items stand in one value; a comma in all others."""
+"""Separators of styles that join an array's items in one value; a comma in all others."""
 
 _RESERVED = ":/?@!$'()*,;"
-"""What ``allowReserved`` leaves as it is: without what would end the value or begin another."""
+"""Characters that ``allowReserved`` keeps, except those that would end or split the value."""
 
 
 def plain_value(value: Any) -> str:
-    """A value as text: JSON, but for strings, which are themselves, and nothing, which is empty."""
+    """Return a value as text: strings as they are, None as empty, anything else as JSON."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -31,11 +31,11 @@ def plain_value(value: Any) -> str:
 
 
 def json_text(value: Any) -> str:
-    """A value as compact JSON.
+    """Return a value as compact JSON.
 
     Raises:
-        TypeError: If it has none.
-        ValueError: If it holds a number that JSON does not know, such as NaN.
+        TypeError: If it cannot be written as JSON.
+        ValueError: If it holds a number that JSON lacks, such as NaN.
     """
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
@@ -43,14 +43,14 @@ def json_text(value: Any) -> str:
 def form_pairs(
     name: str, value: Any, *, style: str = "form", explode: bool = True, reserved: bool = False
 ) -> list[tuple[str, str]]:
-    """Names and values of a query or a form, percent-encoded.
+    """Return names and values for a query or a form, percent-encoded.
 
     Args:
-        name: The parameter's.
-        value: JSON values.
+        name: The parameter's name.
+        value: A JSON value.
         style: ``form``, ``spaceDelimited``, ``pipeDelimited``, ``tabDelimited`` or ``deepObject``.
         explode: Whether each item gets a pair of its own.
-        reserved: Whether reserved characters may stand as they are.
+        reserved: Whether reserved characters stay as they are.
     """
 
     def encoded(part: Any) -> str:
@@ -72,14 +72,14 @@ def form_pairs(
 
 
 def path_text(name: str, value: Any, *, style: str = "simple", explode: bool = False) -> str:
-    """A value in a path, percent-encoded.
+    """Return a value for a path, percent-encoded.
 
     Args:
-        name: The parameter's.
-        value: JSON values.
+        name: The parameter's name.
+        value: A JSON value.
         style: ``simple``, ``label`` or ``matrix``.
-        explode: Whether the names of an object's properties are written with an equals sign, and
-            items of ``label`` and ``matrix`` apart.
+        explode: Whether an object's properties are written as ``name=value``, and items of
+            ``label`` and ``matrix`` separately.
     """
     start = {"label": ".", "matrix": ";"}.get(style, "")
     between = (start or ",") if explode else ","
@@ -98,7 +98,7 @@ def path_text(name: str, value: Any, *, style: str = "simple", explode: bool = F
 
 
 def header_text(value: Any, *, explode: bool = False) -> str:
-    """A value in a header: the style ``simple``, without percent-encoding."""
+    """Return a value for a header: the style ``simple``, without percent-encoding."""
     if isinstance(value, Mapping):
         equals = "=" if explode else ","
         return ",".join(f"{key}{equals}{plain_value(part)}" for key, part in value.items())

@@ -1,4 +1,4 @@
-"""Running what a tool was made of: LangChain tools, and functions that became ones."""
+"""Runs what tools were made from: LangChain tools, and functions turned into them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class TargetRunner:
     """Runs the ``target`` of tools that were read from LangChain tools or functions."""
 
     def runs(self, tool: Tool) -> bool:
-        """Whether the tool knows what it was made of."""
+        """Whether the tool knows what it was made from."""
         return tool.target is not None
 
     def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
-        """Invoke it; raises what it raises.
+        """Invoke the target; raises what it raises.
 
         Raises:
-            CallError: If it was made of an asynchronous function.
+            CallError: If it was made from an asynchronous function.
         """
         target: BaseTool = tool.target
         if getattr(target, "func", target) is None:

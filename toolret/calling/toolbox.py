@@ -1,4 +1,4 @@
-"""``Toolbox``: tools that can be run, by the names that a model calls them by."""
+"""``Toolbox``: runs tools by the names that a model calls them by."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from toolret.types import JsonObject, Tool
 __all__ = ["Toolbox"]
 
 _SPAN = "execute_tool"
-"""OpenTelemetry's name of the operation, and of its span before the tool is known."""
+"""OpenTelemetry's name for the operation, and for its span before the tool is known."""
 
 
 class Toolbox:
-    """Runs tools. Nothing is called but by ``call``, ``acall`` and what is made of them.
+    """Runs tools: only through ``call`` and ``acall``, directly or in what is made of them.
 
-    Tools that were read from LangChain tools or Python functions run as they are; others need a
-    runner: ``HttpRunner`` for API operations, ``McpServers`` for tools of MCP servers.
+    Tools made from LangChain tools or Python functions run as they are; others need a runner:
+    ``HttpRunner`` for API operations, ``McpServers`` for tools of MCP servers.
 
-    It runs whatever it holds. ``allowed`` gives the part of it that a caller may use.
+    It runs whatever it holds. ``allowed`` returns the part of it that a caller may use.
 
     Args:
-        tools: What may be run: what ``load_tools`` gave, or the tools of an index. Those of an
-            index no longer know the functions that they were made of: give what was loaded.
-        runners: What runs them; the first that runs a tool is taken.
+        tools: The tools that may be run: from ``load_tools``, or from an index. An index's tools no
+            longer know the functions that they were made from: give the loaded ones instead.
+        runners: Run the tools; the first that can run a tool is used.
 
     Raises:
-        TypeError: If something is no ``Tool``.
+        TypeError: If something is not a ``Tool``.
     """
 
     def __init__(self, tools: Iterable[Tool], *runners: Runner) -> None:
@@ -64,29 +64,29 @@ class Toolbox:
         return tool is not None and self._may_run(tool)
 
     def allowed(self, allow: Allow) -> Toolbox:
-        """The same toolbox for a caller who may use a part of it, and learns of no other.
+        """Return the toolbox for a caller who may use only a part of it, and learns of no other.
 
-        Made at once, however many tools there are; each is checked when it is called. What is
-        forbidden here stays so in what is made of it.
+        Takes no time, however many tools there are: each is checked when it is called. What is
+        forbidden here stays forbidden in whatever is made of it.
 
         Args:
-            allow: What the caller may use, as for ``ToolRetriever.select``. A test that fails
+            allow: The caller's permissions, as for ``ToolRetriever.select``. A predicate that fails
                 forbids the tool.
 
         Raises:
-            TypeError: If ``allow`` is a text.
-            InputError: If it is a mapping, an iterator or no collection.
+            TypeError: If ``allow`` is a string.
+            InputError: If it is a mapping, an iterator or not a collection.
         """
         view = copy(self)
         view._allows = (*self._allows, closed(allow))
         return view
 
     def tool(self, name: str) -> Tool:
-        """The tool that a model calls by this name, or that has this id.
+        """Return the tool that a model calls by this name, or that has this id.
 
         Raises:
-            CallError: If there is none that the caller may use, or the name of one is the id of
-                another.
+            CallError: If there is none that the caller may use, or the name is one tool's id and
+                another tool's name.
         """
         tool = self._find(name)
         if tool is None or not self._may_run(tool):
@@ -99,13 +99,13 @@ class Toolbox:
         return tool
 
     def call(self, name: str, arguments: JsonObject | str) -> Outcome:
-        """Run a tool. What goes wrong is an outcome that says so.
+        """Run a tool; if something goes wrong, the outcome says so.
 
-        Nothing is raised but what is no fault: by ``interrupt`` a tool pauses LangGraph's run.
+        Raises only what is not a failure: a tool pauses LangGraph's run with ``interrupt``.
 
         Args:
-            name: As the model sees it, or a tool's id.
-            arguments: The arguments, or their JSON as models write it.
+            name: The tool's name as the model sees it, or its id.
+            arguments: The arguments, or their JSON as a model wrote it.
         """
         return self.through(
             lambda tool: self._runner(tool).call(tool, _arguments(arguments)), name, arguments
@@ -122,17 +122,17 @@ class Toolbox:
     def through(
         self, run: Callable[[Tool], Outcome], name: str, arguments: JsonObject | str
     ) -> Outcome:
-        """``call`` by something else than the tool's runner: allowed, traced and told of alike.
+        """``call`` with ``run`` instead of the tool's runner; checked, traced and reported alike.
 
         Args:
             run: Runs the tool.
             name: As in ``call``.
-            arguments: As in ``call``; for the trace alone.
+            arguments: As in ``call``; only for the trace.
         """
         with span(_SPAN, _SPAN) as current:
             try:
                 outcome = run(self._traced(current, name))
-            except Exception as error:  # noqa: BLE001 - a tool is anybody's code; the agent goes on
+            except Exception as error:  # noqa: BLE001 - tools are foreign code; the agent goes on
                 return _raised(current, name, error)
             return _noted(current, arguments, outcome)
 
@@ -148,7 +148,7 @@ class Toolbox:
             return _noted(current, arguments, outcome)
 
     def _traced(self, current: Span, name: str) -> Tool:
-        """``tool``, named on a span once it is known: a name that a model made up is not."""
+        """Return a tool, noted on the span; a name that a model made up is not noted."""
         tool = self.tool(name)
         if current.is_recording():
             current.update_name(f"{_SPAN} {tool.id}")
@@ -185,10 +185,10 @@ def _arguments(arguments: JsonObject | str) -> JsonObject:
 
 
 def _raised(current: Span, name: str, error: Exception) -> Outcome:
-    """What a model is told of an error, on a span.
+    """Return what a model is told of an error, and note the error on a span.
 
     Raises:
-        Exception: The error, if by it LangGraph's run is paused.
+        Exception: The error itself, if it pauses LangGraph's run.
     """
     if pauses_a_graph(error):
         raise error
@@ -197,7 +197,7 @@ def _raised(current: Span, name: str, error: Exception) -> Outcome:
 
 
 def _noted(current: Span, arguments: JsonObject | str, outcome: Outcome) -> Outcome:
-    """The outcome, said on a span; whatever ran the tool, its text can be sent."""
+    """Note an outcome on a span; return it with a text that can be sent."""
     outcome = replace(outcome, text=whole(outcome.text))
     if outcome.status:
         note(current, {"http.response.status_code": outcome.status})
