@@ -27,31 +27,31 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _GONE_NAMED = 5
-"""Tools that are gone, of which demonstrations are left: so many are named."""
+"""How many tools to name that are gone but still used by demonstrations."""
 
 _OK, _FAILED, _INTERRUPTED = 0, 1, 130
 """Exit codes; 2 is argparse's, for a command line that cannot be read."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code."""
+    """Run one command; return the exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal need not know all characters
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack characters
             stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
-    if logging.lastResort:  # so that warnings are seen, and nothing of other libraries
+    if logging.lastResort:  # shows our warnings, not other libraries'
         logging.getLogger("toolret").addHandler(logging.lastResort)
     command: Callable[[argparse.Namespace], None] = options.command
     try:
         command(options)
-        print(end="", flush=True)  # what cannot be written is found here, and not after the end
+        print(end="", flush=True)  # write errors are caught here, not at exit
     except ToolretError as error:
         print(f"toolret: {_seen(' '.join(str(error).split()), sys.stderr)}", file=sys.stderr)
         return _FAILED
     except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # then there is nobody left to tell
+        if not isinstance(error, BrokenPipeError):  # else nobody is left to tell
             print(f"toolret: {_seen(str(error), sys.stderr)}", file=sys.stderr)
-        with suppress(OSError):  # so that what is still held is not tried again at exit
+        with suppress(OSError):  # keeps the rest from being written again at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
     except KeyboardInterrupt:
@@ -136,7 +136,7 @@ def _index(options: argparse.Namespace) -> None:
 
 
 def _dead_demos(index: ToolIndex) -> list[str]:
-    """A line if demonstrations that stayed use tools that did not."""
+    """Return a line if demonstrations in the index use tools that are gone."""
     gone = [[tool for tool in demo.tools if tool not in index] for demo in index.demos]
     dead = sum(map(bool, gone))
     if not dead:
@@ -238,7 +238,7 @@ def _prompt(selection: Selection, form: str) -> dict[str, Any] | str:
 
 
 def _print_json(value: object) -> None:
-    """As people read it, but where a character can't be written, or would work on a terminal."""
+    """Print readable JSON; escape it if a character can't be written or controls a terminal."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
@@ -249,7 +249,7 @@ def _print_json(value: object) -> None:
 
 
 def _seen(text: str, stream: TextIO) -> str:
-    """What a catalog says, safe for a terminal; for a file as it is."""
+    """Make a catalog's text safe for a terminal; leave it as it is for a file."""
     if not stream.isatty():
         return text
     from toolret.lint.poisoning import visible

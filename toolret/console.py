@@ -1,4 +1,4 @@
-"""What the commands of the command line share."""
+"""Helpers shared by the command line's commands."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def add_index_options(
 
 
 def positive(text: str) -> int:
-    """A number from 1 on, as an argument."""
+    """Parse an argument that is a whole number of 1 or more."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is less than 1")
@@ -53,10 +53,10 @@ def positive(text: str) -> int:
 
 
 def load_catalogs(given: Sequence[Path]) -> Catalog:
-    """The tools of ``CATALOG`` and ``NAME=CATALOG`` arguments; a name is their ``namespace``.
+    """Load the tools of ``CATALOG`` and ``NAME=CATALOG`` arguments; NAME is their ``namespace``.
 
     Raises:
-        CatalogError: If something cannot be used, or one id stands for two different tools.
+        CatalogError: If something cannot be used, or two different tools share an id.
     """
     from toolret.catalogs import Catalog, load_tools
     from toolret.plain_rows import unique
@@ -67,7 +67,7 @@ def load_catalogs(given: Sequence[Path]) -> Catalog:
 
 
 def _spaced(given: Path) -> tuple[str | None, Path]:
-    """The namespace that an argument names, and the path; what exists by its whole name is that."""
+    """Split an argument into namespace and path; an existing path is taken whole."""
     named = _NAMED.fullmatch(str(given))
     if named is None or given.exists():
         return None, given
@@ -84,7 +84,7 @@ def learn(index: ToolIndex) -> None:
 
 @contextmanager
 def opened(options: argparse.Namespace, *, create: bool = True) -> Iterator[ToolIndex]:
-    """The index that the options name, its progress on the terminal."""
+    """Open the index that the options name, with progress on the terminal."""
     from toolret.index import ToolIndex
 
     with progress() as show:
@@ -99,7 +99,7 @@ def opened(options: argparse.Namespace, *, create: bool = True) -> Iterator[Tool
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Bars on the terminal, made when there is something to show; nothing into a file."""
+    """Show bars on a terminal once there is something to show; write nothing to a file."""
     made: list[Bars] = []
     tasks: dict[str, TaskID] = {}
 
@@ -129,10 +129,10 @@ def _bars() -> Bars:
 
 
 def check_target(path: Path) -> None:
-    """See that a file may be written, before the work that it is to hold; nothing is written.
+    """Check that a file can be written, before the work for it is done; nothing is written.
 
     Raises:
-        ToolretError: If it cannot be, as far as can be told.
+        ToolretError: If it cannot be written, as far as can be told.
     """
     there = path if path.exists() else path.parent
     problem = None

@@ -1,4 +1,4 @@
-"""What a scripted model says, as OpenAI's Responses API has it: whole, and as a stream's events."""
+"""A scripted model's replies in OpenAI's Responses API: whole, and as a stream's events."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _Item: TypeAlias = dict[str, Any]
 def response(
     request: Mapping[str, Any], content: str, calls: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> dict[str, Any]:
-    """A response that says a text and calls tools, all at once.
+    """Return a response that says a text and calls tools, all at once.
 
     Args:
         request: The body of the request.
-        content: The text; none is said if it is empty and there are calls.
-        calls: Names and arguments. A call of ``tool_search``, where the request has that tool for
-            the client to run, is a ``tool_search_call``.
+        content: The text; left out if it is empty and there are calls.
+        calls: Names and arguments. A call of ``tool_search`` becomes a ``tool_search_call`` if the
+            request has that tool for the client to run.
     """
     tools = list(request.get("tools") or ())
     searches = any(tool.get("type") == "tool_search" for tool in tools)
@@ -57,7 +57,7 @@ def response(
 
 
 def response_events(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A response as its stream has it: words one by one, and each call's arguments in halves."""
+    """Yield a response as stream events: words one by one, each call's arguments in halves."""
     begun = {**body, "status": "in_progress", "output": [], "usage": None}
     events: list[dict[str, Any]] = [{"type": "response.created", "response": begun}]
     for index, item in enumerate(body["output"]):

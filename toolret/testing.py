@@ -1,4 +1,4 @@
-"""Deterministic stand-ins for tests, users' as well: an embedder, a model, a server."""
+"""Deterministic stand-ins for tests, users' own included: an embedder, a model, a server."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ __all__ = ["HashedWordsEmbedder", "OpenAIServer", "Reply", "ScriptedChatModel"]
 
 
 class HashedWordsEmbedder:
-    """Texts that share words are near: each word's stem adds to or takes from one dimension.
+    """Embeds texts that share words near each other: a word's stem moves one dimension.
 
-    The feature hashing of Weinberger et al. (2009). The same in every process.
+    The feature hashing of Weinberger et al. (2009): each stem adds to or subtracts from its
+    dimension. Vectors are the same in every process.
 
     Args:
         dimensions: Length of the vectors.
@@ -39,15 +40,15 @@ class HashedWordsEmbedder:
 
     @property
     def id(self) -> str:
-        """The same for all of one length, subclasses too."""
+        """The same for all embedders of one length, including subclasses."""
         return f"hashed-words:{self.dimensions}"
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """One unit vector a text."""
+        """Return one unit vector per text."""
         return [self.embed_query(text) for text in texts]
 
     def embed_query(self, text: str) -> list[float]:
-        """The unit vector of a text; of one without words, the first axis."""
+        """Return the unit vector of a text; the first axis if it has no words."""
         vector = np.zeros(self.dimensions)
         for word in words(text):
             digest = int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "big")
@@ -59,17 +60,17 @@ class HashedWordsEmbedder:
 
 
 class ScriptedChatModel:
-    """A ``ChatModel`` that says what it was told to say.
+    """A ``ChatModel`` that gives scripted replies.
 
     Args:
-        replies: One after the other, the last for ever: texts, exceptions to raise, or functions
-            of the messages.
+        replies: Given one after the other, the last one repeatedly: texts, exceptions to raise, or
+            functions of the messages.
 
     Attributes:
         asked: The messages of every call.
 
     Raises:
-        InputError: If it was told nothing to say.
+        InputError: If no reply is given.
     """
 
     name = "scripted"
@@ -87,7 +88,7 @@ class ScriptedChatModel:
         *,
         timeout: float,
     ) -> Completion:
-        """The next reply."""
+        """Return the next reply."""
         if timeout <= 0:
             raise QueryGenerationError("no time is left")
         self.asked.append(messages)
@@ -99,19 +100,19 @@ class ScriptedChatModel:
         return Completion(reply if isinstance(reply, str) else reply(messages))
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
-        """The next reply."""
+        """Return the next reply."""
         return self.complete(messages, schema, timeout=timeout)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What ``OpenAIServer`` does with one request.
+    """How ``OpenAIServer`` answers one request.
 
     Attributes:
         content: The text of the assistant's message.
         tool_calls: Names and arguments of the tools that it calls, all at once.
-        status: HTTP status; one of 400 on has an error instead of a message.
-        body: The raw body, instead of a well-formed one.
+        status: HTTP status; from 400 on, an error is sent instead of a message.
+        body: A raw body to send instead of a well-formed one.
         delay: Seconds before the answer.
         refuse_schema: Whether to answer 400 to a request with ``response_format``.
         headers: Further headers, such as ``Retry-After``.
@@ -131,16 +132,17 @@ class Reply:
 class OpenAIServer:
     """A real HTTP server on this machine that speaks OpenAI's protocol, as a context manager.
 
-    ``/v1/chat/completions`` and ``/v1/responses`` give the scripted replies, the last for ever, as
-    a stream of events if that is asked for; ``/v1/embeddings`` the vectors of
-    ``HashedWordsEmbedder``.
+    ``/v1/chat/completions`` and ``/v1/responses`` give the scripted replies, the last one
+    repeatedly, as a stream of events if the request asks for that; ``/v1/embeddings`` gives the
+    vectors of ``HashedWordsEmbedder``.
 
     Args:
-        replies: What to do with the first request, the second, and so on; or functions from a
-            request's body to that. The answer to one that fails says how, with the status 500.
+        replies: The replies to the first request, the second, and so on; or functions from a
+            request's body to a reply. If a function fails, the answer says how, with the status
+            500.
 
     Attributes:
-        requests: The bodies of all requests but those for embeddings.
+        requests: The bodies of all requests except those for embeddings.
     """
 
     def __init__(self, *replies: Reply | Callable[[dict[str, Any]], Reply]) -> None:
@@ -166,7 +168,7 @@ class OpenAIServer:
 
     @property
     def base_url(self) -> str:
-        """What an ``openai`` client takes as ``base_url``."""
+        """The ``base_url`` for an ``openai`` client."""
         return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
 
     def __enter__(self) -> Self:
@@ -229,7 +231,7 @@ class OpenAIServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
-    """Connections that may wait to be taken: a test may open many at once."""
+    """How many connections may wait to be accepted: a test may open many at once."""
 
 
 def _scripted(function: Callable[[dict[str, Any]], Reply], request: dict[str, Any]) -> Reply:
@@ -241,7 +243,7 @@ def _scripted(function: Callable[[dict[str, Any]], Reply], request: dict[str, An
 
 
 _Answer: TypeAlias = tuple[dict[str, Any], Callable[[], bytes]]
-"""A reply as a whole, and what makes a stream of it."""
+"""A whole reply, and a function that makes a stream of it."""
 
 
 def _completions(request: dict[str, Any], reply: Reply, status: int) -> _Answer:
@@ -286,7 +288,7 @@ def _completion(request: dict[str, Any], reply: Reply, status: int) -> dict[str,
 
 
 def _chunks(request: dict[str, Any], completion: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A completion as its stream has it: words one by one, then each call in two pieces."""
+    """Yield a completion as stream chunks: words one by one, then each call in two pieces."""
     head = {key: completion[key] for key in ("id", "created", "model")}
     head["object"] = "chat.completion.chunk"
     choice = completion["choices"][0]
@@ -328,4 +330,4 @@ def _send(
         handler.end_headers()
         handler.wfile.write(body)
     except (BrokenPipeError, ConnectionResetError):
-        pass  # the client gave up waiting, as some tests mean it to
+        pass  # the client gave up waiting, as some tests intend
