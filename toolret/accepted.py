@@ -1,8 +1,8 @@
-"""Schemas of arguments in a form that providers accept.
+"""Argument schemas in a form that providers accept.
 
-OpenAI and Anthropic refuse a whole request for the schema of one of its tools: for choices at its
-top, and OpenAI for an array that does not say what it holds. The form made here has all arguments
-of the original. Which of them belong together it says in words, and the tool's server checks.
+OpenAI and Anthropic refuse a whole request because of one tool's schema: for choices at its top,
+and OpenAI for an array that does not say what it holds. The form made here keeps all arguments of
+the original. It says in words which of them belong together, and the tool's server checks that.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ __all__ = ["accepted", "choice", "is_bare_array", "with_items"]
 _CHOICES = {"anyOf": "Give at least one of", "oneOf": "Give exactly one of"}
 
 _REFUSED = ("$ref", "allOf", "anyOf", "const", "enum", "not", "oneOf")
-"""Keywords that are not left at the top; a reference may lead to any of the others."""
+"""Keywords removed from the top of a schema; a reference may lead to any of the others."""
 
 
 def accepted(parameters: JsonObject | None) -> JsonObject:
-    """A schema of arguments as a plain object, whose arrays all say what they hold.
+    """Return an argument schema as a plain object, whose arrays all say what they hold.
 
-    One that is so already is given back as it is.
+    A schema in this form is returned as it is.
     """
     schema: JsonObject = parameters or {}
     if not schema.keys().isdisjoint(_REFUSED):
@@ -42,22 +42,22 @@ def accepted(parameters: JsonObject | None) -> JsonObject:
 
 
 def choice(keyword: str, options: Iterable[str]) -> str:
-    """A choice of arguments to give, in words.
+    """Put a choice between arguments into words.
 
     Args:
         keyword: ``anyOf`` or ``oneOf``.
-        options: What each is.
+        options: A description of each option.
     """
     return f"{_CHOICES[keyword]}: {'; '.join(options)}."
 
 
 def with_items(schema: dict[str, Any]) -> dict[str, Any]:
-    """The same, but an array that says nothing of what it holds says that it is anything."""
+    """Return a schema; an array that says nothing about its items now allows any."""
     return {**schema, "items": {}} if is_bare_array(schema) else schema
 
 
 def is_bare_array(schema: Mapping[str, Any]) -> bool:
-    """Whether it is an array that says nothing of what it holds."""
+    """Whether a schema is an array that says nothing about its items."""
     named = schema.get("type")
     is_array = named == "array" or (isinstance(named, list) and "array" in named)
     return is_array and "items" not in schema
@@ -65,13 +65,13 @@ def is_bare_array(schema: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Object:
-    """What a schema says of objects.
+    """A schema's statements about objects.
 
     Attributes:
-        properties: By name.
-        required: Names of those that must be there.
-        closed: Whether there may be no others.
-        text: What it says of itself, and of its choices.
+        properties: Their schemas, by name.
+        required: Names of the required properties.
+        closed: Whether other properties are forbidden.
+        text: The schema's description, and its choices in words.
     """
 
     properties: Mapping[str, Any]
@@ -81,7 +81,7 @@ class _Object:
 
 
 def _flat(schema: JsonObject) -> JsonObject:
-    """One object instead of references, choices and parts."""
+    """Merge references, choices and parts into one object schema."""
     said = _Reader(schema).read(schema) or _Object({})
     rest = {key: value for key, value in schema.items() if key not in _REFUSED}
     flat = {"type": "object", "properties": said.properties}
@@ -95,7 +95,7 @@ def _flat(schema: JsonObject) -> JsonObject:
 
 
 def _resolved(flat: JsonObject, source: JsonObject) -> JsonObject:
-    """With definitions of what references lead to in the source and no longer do."""
+    """Add definitions for references that no longer lead to what they do in the source."""
     moved: dict[str, str] = {}
 
     def redirect(part: dict[str, Any], _: bool) -> dict[str, Any]:
@@ -116,10 +116,10 @@ def _resolved(flat: JsonObject, source: JsonObject) -> JsonObject:
 
 
 class _Reader:
-    """Reads what the parts of a schema say of objects, each reference once.
+    """Reads what the parts of a schema say about objects, each reference once.
 
     Args:
-        root: What references are into.
+        root: The schema that references point into.
     """
 
     def __init__(self, root: JsonObject) -> None:
@@ -127,7 +127,7 @@ class _Reader:
         self._known: dict[str, _Object | None] = {}
 
     def read(self, schema: Any) -> _Object | None:
-        """What a schema says; None if it refuses all objects."""
+        """Return what a schema says; None if it refuses all objects."""
         if not isinstance(schema, Mapping):
             return None if schema is False else _Object({})
         named = schema.get("type", "object")
@@ -151,13 +151,13 @@ class _Reader:
 
     def _referred(self, reference: str) -> _Object | None:
         if reference not in self._known:
-            self._known[reference] = _Object({})  # to what it refers to itself
+            self._known[reference] = _Object({})  # for references back to itself
             self._known[reference] = self.read(target(self._root, reference))
         return self._known[reference]
 
 
 def _both(first: _Object, second: _Object | None) -> _Object:
-    """What is true of objects that two schemas accept; None says nothing."""
+    """Combine two schemas for objects that both accept; None says nothing."""
     if second is None:
         return first
     return _Object(
@@ -169,7 +169,7 @@ def _both(first: _Object, second: _Object | None) -> _Object:
 
 
 def _either(keyword: str, cases: Sequence[_Object]) -> _Object | None:
-    """What is true of objects that one of some schemas accepts, or several do."""
+    """Combine schemas for objects that at least one of them accepts."""
     if not cases:
         return None
     options = [_option(case, cases) for case in cases]
@@ -182,7 +182,7 @@ def _either(keyword: str, cases: Sequence[_Object]) -> _Object | None:
 
 
 def _option(case: _Object, cases: Sequence[_Object]) -> str:
-    """What tells a case from the others: the arguments that it alone demands or fixes, its text."""
+    """Say what sets a case apart: the arguments that it alone demands or fixes, and its text."""
     told = []
     for name in case.required:
         schemas = [each.properties.get(name) for each in cases]
@@ -196,14 +196,14 @@ def _option(case: _Object, cases: Sequence[_Object]) -> str:
 
 
 def _fixed(schema: Any) -> Sequence[Any]:
-    """The one value that a schema accepts, if it says so."""
+    """Return the only value that a schema accepts, if there is one."""
     said = mapping(schema)
     values = [said["const"]] if "const" in said else _list(said.get("enum"))
     return values if len(values) == 1 else ()
 
 
 def _joined(keyword: str, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The properties of all parts; where several describe one, what they say under a keyword."""
+    """Merge the parts' properties; several schemas of one are combined under ``keyword``."""
     said: dict[str, list[Any]] = {}
     for part in parts:
         for name, schema in part.items():

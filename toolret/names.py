@@ -1,9 +1,9 @@
-"""Names: what a text calls by name, and what a provider accepts as a function name.
+"""Names of tools: those that a text mentions, and those that providers accept for functions.
 
 The name on the wire depends on the tool's id alone, so it is the same in every turn and every
-process, and needs no table to be kept. Ids of plain words joined by single dots keep their words
-(``orders.cancelOrder`` becomes ``orders__cancelOrder``); what cannot be kept is replaced and told
-apart by a digest of the id.
+process, and no table has to be kept. Ids of plain words joined by single dots keep their words
+(``orders.cancelOrder`` becomes ``orders__cancelOrder``); what cannot be kept is replaced, and a
+digest of the id makes the name unique.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from hashlib import sha256
 __all__ = ["CALL", "DISCOVER", "RESERVED", "ids_by_name", "said_names", "wire_name"]
 
 DISCOVER = "discover_tools"
-"""The tool by which a model asks for more."""
+"""The tool with which a model asks for more."""
 
 CALL = "call_tool"
-"""The tool by which a model calls what ``DISCOVER`` found."""
+"""The tool with which a model calls what ``DISCOVER`` found."""
 
 RESERVED = frozenset(
     {
@@ -54,10 +54,10 @@ RESERVED = frozenset(
         DISCOVER,
     }
 )
-"""Names of tools that a request may hold besides: two of one name are refused, or mistaken."""
+"""Names of other tools that a request may hold: two of one name are refused, or confused."""
 
 _MAX_LENGTH = 64
-"""The shortest limit of the providers: OpenAI's ``^[a-zA-Z0-9_-]{1,64}$``."""
+"""The strictest provider's limit: OpenAI's ``^[a-zA-Z0-9_-]{1,64}$``."""
 
 _DIGEST_LENGTH = 12
 """Hexadecimal digits: 48 bits, so that two of 50,000 ids collide with odds of one in 200,000."""
@@ -65,14 +65,14 @@ _DIGEST_LENGTH = 12
 _PLAIN_PART = re.compile(r"(?!_)[A-Za-z0-9_-]+(?<!_)")
 _DIGEST = re.compile(rf"[0-9a-f]{{{_DIGEST_LENGTH}}}")
 _BEGINNING = re.compile(r"[A-Za-z]")
-"""Some providers take no digit or hyphen at the beginning of a name."""
+"""Some providers accept no digit or hyphen at the beginning of a name."""
 
 _IDENTIFIER = re.compile(r"\w[\w.:/-]*")
-"""A run of what identifiers are written with; a full stop at its end is taken off."""
+"""A run of characters that identifiers hold; punctuation at its end is taken off."""
 
 
 def said_names(text: str) -> set[str]:
-    """What a text may call by name, without regard to case: its identifiers, and itself as a whole.
+    """Return the names that a text may mention, case-folded: its identifiers, and its whole.
 
     A name that is also a word counts only if it is the whole text.
     """
@@ -112,10 +112,10 @@ def wire_name(tool_id: str) -> str:
 
 
 def ids_by_name(tool_ids: Iterable[str]) -> dict[str, str]:
-    """Tool ids by their names on the wire, in order.
+    """Return tool ids by their names on the wire, in order.
 
-    Should two ids have one name, which somebody would have to have contrived, the first has it:
-    a call must not reach another tool than the one that was shown.
+    If two ids share a name, which somebody would have to contrive, the first keeps it: a call must
+    not reach a tool other than the one that was shown.
     """
     ids: dict[str, str] = {}
     for tool_id in tool_ids:

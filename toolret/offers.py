@@ -1,7 +1,7 @@
-"""What a model is offered over the turns of a conversation: the rules that all integrations share.
+"""Rules, shared by all integrations, for what a model is offered over a conversation.
 
-Providers cache a prompt by its beginning, which holds the tools. So what was once offered stays, in
-the same order, and what is new goes to the end.
+Providers cache a prompt by its beginning, which holds the tools. So tools once offered stay, in the
+same order, and new ones go to the end.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from toolret.names import DISCOVER
 __all__ = ["DISCOVER", "PROVIDER_LIMIT", "bounded", "called_names", "grown", "refusal"]
 
 PROVIDER_LIMIT = 128
-"""Tools that OpenAI takes with a request."""
+"""How many tools OpenAI accepts in a request."""
 
 
 def called_names(messages: Iterable[Any]) -> tuple[str, ...]:
     """Names of the tools that a conversation calls, in order of first use.
 
     Args:
-        messages: Of Chat Completions, items of Responses, or LangChain's; dicts or objects. Those
-            of other forms call nothing.
+        messages: Messages of Chat Completions, items of Responses, or LangChain messages; dicts or
+            objects. Those of other forms count as calling nothing.
     """
     names: list[Any] = []
     for message in messages:
@@ -38,14 +38,14 @@ def called_names(messages: Iterable[Any]) -> tuple[str, ...]:
 def grown(
     offered: Sequence[str], called: Iterable[str], selected: Iterable[str], known: Collection[str]
 ) -> tuple[str, ...]:
-    """The names to offer now: what was offered before, then what is new.
+    """Return the names to offer now: those offered before, then new ones.
 
     Args:
-        offered: What the turn before offered, in its order.
-        called: What the conversation calls: a provider may refuse a conversation that calls what
-            is not offered.
+        offered: What the previous turn offered, in its order.
+        called: What the conversation calls: a provider may refuse a conversation with calls of
+            tools that are not offered.
         selected: What was selected for this turn, best first.
-        known: What there is and the caller may use; the rest is left out.
+        known: Tools that exist and that the caller may use; others are left out.
     """
     return tuple(n for n in dict.fromkeys([*offered, *called, *selected]) if n in known)
 
@@ -58,10 +58,10 @@ def bounded(
     *,
     most: int,
 ) -> tuple[str, ...]:
-    """``grown``, begun anew when it would hold more than ``most``.
+    """``grown``, but starting over when it would hold more than ``most``.
 
-    Then what was offered before stays only if it is called or selected now, so that the prompt's
-    beginning changes once and not with every turn that follows.
+    Then what was offered before stays only if it is called or selected now, so the prompt's
+    beginning changes once instead of in every turn that follows.
     """
     names = grown(offered, called, selected, known)
     if len(names) <= most:
@@ -70,13 +70,13 @@ def bounded(
     names = grown([name for name in offered if name in wanted], called, selected, known)
     if len(names) <= most:
         return names
-    # What the conversation calls stays before what is merely selected.
+    # What the conversation calls takes precedence over what is merely selected.
     kept = {*grown((), called, selected, known)[:most]}
     return tuple(name for name in names if name in kept)
 
 
 def refusal(name: str, offered: Collection[str] | None) -> str:
-    """What a model is told that calls a tool which it was not offered; None: too many to list."""
+    """Message to a model that called a tool it was not offered; None means too many to list."""
     refused = f"Error: the tool {shown(name)} is not available now"
     if offered is None:
         return refused

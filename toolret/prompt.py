@@ -1,7 +1,7 @@
 """Tools and demonstrations as a prompt, packed into a token budget.
 
-Tokens are those of exactly what is handed over: the compact JSON of the whole object for OpenAI
-and Anthropic, or the text. Providers render tools in ways of their own, most of them shorter.
+Tokens are counted on exactly what is handed over: the compact JSON of the whole object for OpenAI
+and Anthropic, or the text. Providers render tools in their own ways, most of them shorter.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _Item: TypeAlias = tuple[Literal["tool", "demo"], str]
 """A tool or a demonstration, and its id."""
 
 _WHOLE = "left out"
-"""The last step: the item is not in the prompt."""
+"""The last step: the item is left out of the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class Dropped:
 
     Attributes:
         kind: What it was cut from.
-        id: Of which tool or demonstration.
-        step: What was done.
-        tokens_saved: How many tokens the prompt became shorter.
+        id: The id of that tool or demonstration.
+        step: What was done to it.
+        tokens_saved: How many tokens shorter the item became, counted by itself.
     """
 
     kind: Literal["tool", "demo"]
@@ -59,7 +59,7 @@ class Packed:
         form: The form.
         tools: Most relevant first.
         demos: Most relevant first.
-        tokens: Of the prompt in this form.
+        tokens: Tokens of the prompt in this form.
         dropped: What was cut, in the order of cutting.
     """
 
@@ -72,15 +72,15 @@ class Packed:
     def to_openai(self) -> dict[str, Any]:
         """``{"tools": [...], "messages": [...]}``; the examples are a system message.
 
-        OpenAI refuses an empty list of tools: where nothing fits, leave it out of the request.
-        The caller may change it: nothing else holds a part of it.
+        OpenAI refuses an empty list of tools: leave an empty one out of the request.
+        The caller may change the result: it shares nothing with other objects.
         """
         return {key: _copy(part) for key, part in self._openai().items()}
 
     def to_anthropic(self) -> dict[str, Any]:
         """``{"tools": [...], "system": "..."}``; the examples are the system text.
 
-        The caller may change it: nothing else holds a part of it.
+        The caller may change the result: it shares nothing with other objects.
         """
         return {key: _copy(part) for key, part in self._anthropic().items()}
 
@@ -115,7 +115,7 @@ class Packed:
         }
 
     def to_text(self) -> str:
-        """Tools and examples as text."""
+        """Return tools and examples as text."""
         blocks = [
             f"{tool.name}: {tool.description}\n  arguments: {_compact(tool.parameters)}"
             for tool in self.tools
@@ -124,10 +124,10 @@ class Packed:
         return "\n\n".join(part for part in (tools, self.examples()) if part)
 
     def examples(self, names: Mapping[str, str] | None = None) -> str:
-        """The worked examples as text; empty if there are none.
+        """Return the worked examples as text; empty if there are none.
 
         Args:
-            names: What tools are called instead, by their names here.
+            names: Other names to use for the tools, by their names here.
         """
         if not self.demos:
             return ""
@@ -135,7 +135,7 @@ class Packed:
         return "\n\n".join([_EXAMPLES_HEAD, *texts])
 
     def serialized(self) -> str:
-        """What the tokens are counted of; nothing if there is nothing to hand over."""
+        """Return the text whose tokens are counted; empty if there are no tools."""
         if not self.tools:
             return ""
         if self.form == "text":
@@ -153,10 +153,10 @@ def pack(
 ) -> Packed:
     """Render hits and demonstrations, trimmed to the budget.
 
-    Everything is full if it fits. Otherwise each step of ``trimming`` is taken from the least
-    relevant item to the most relevant, as far as is needed. What does not fit in its shortest form
-    is left out whole: first a tool that does not fit even alone, then a demonstration that does not
-    fit beside the tools that would outlast it, then from the least relevant on, tools and
+    Everything stays whole if it fits. Otherwise each step of ``trimming`` is applied from the least
+    relevant item to the most relevant, as far as needed. Items that do not fit in their shortest
+    form are left out: first tools that do not fit even alone, then demonstrations that do not fit
+    beside the tools that would outlast them, then from the least relevant on, tools and
     demonstrations in proportion. A demonstration never outlasts its tools. A larger budget never
     keeps fewer tools, unless it is the first that holds one of them alone, or a demonstration.
 
@@ -164,8 +164,8 @@ def pack(
         hits: Tools, most relevant first.
         demos: Demonstrations, most relevant first.
         budget: The most tokens; None for no limit.
-        form: The form in which they are counted.
-        counter: What counts them.
+        form: The form whose tokens are counted.
+        counter: Counts the tokens.
 
     Raises:
         BudgetError: If none of the tools fits in its shortest form.
@@ -185,7 +185,7 @@ def pack(
 
 
 def catalog_tokens(tools: Sequence[Tool], *, counter: TokenCounter) -> int:
-    """Tokens of a whole catalog in OpenAI's form, untrimmed."""
+    """Count the tokens of a whole catalog in OpenAI's form, untrimmed."""
     packed = Packed("openai", tuple(map(packed_tool, tools)), ())
     return counter.count(packed.serialized())
 
@@ -195,7 +195,7 @@ def _counted(packed: Packed, counter: TokenCounter) -> Packed:
 
 
 def _leave_out(full: Packed, shortest: Packed, budget: int, counter: TokenCounter) -> Packed:
-    """The items that fit in their shortest form, in full; the others are left out."""
+    """Leave out the items that do not fit even in shortest form; return the others in full."""
     short_tools = {tool.id: tool for tool in shortest.tools}
     alone = {
         tool.id: counter.count(replace(shortest, tools=(tool,), demos=()).serialized())
@@ -218,7 +218,7 @@ def _leave_out(full: Packed, shortest: Packed, budget: int, counter: TokenCounte
     dropped: list[Dropped] = []
     kept = full
     while True:
-        # Demonstrations change with the tools that are there.
+        # Demonstrations depend on which tools are left.
         short = replace(
             kept,
             tools=tuple(short_tools[tool.id] for tool in kept.tools),
@@ -243,7 +243,7 @@ def _leave_out(full: Packed, shortest: Packed, budget: int, counter: TokenCounte
 def _too_large(
     short: Packed, order: Sequence[_Item], budget: int, counter: TokenCounter
 ) -> list[_Item]:
-    """The demonstrations that would not stay even if all before them were left out for them."""
+    """The demonstrations that would not fit even after all that leaves before them is gone."""
     tools = {tool.id: tool for tool in short.tools}
     demos = {demo.id: demo for demo in short.demos}
     outlasting = [short.tools[0]]
@@ -259,10 +259,10 @@ def _too_large(
 
 
 def _leaving(full: Packed) -> Iterator[_Item]:
-    """All but the first tool, by kind and id, in the order in which they are left out.
+    """Kind and id of everything except the first tool, in the order of being left out.
 
-    Both lists shrink alike from their ends, so that the planner keeps examples of what it keeps;
-    a single demonstration is worth half the tools.
+    Both lists shrink from their ends at the same rate, so that the planner keeps examples of the
+    tools that it keeps; a single demonstration goes after half of the tools.
     """
     tools, demos = len(full.tools), max(2, len(full.demos))
     ends: list[tuple[float, int, Literal["tool", "demo"], str]] = []
@@ -273,12 +273,12 @@ def _leaving(full: Packed) -> Iterator[_Item]:
 
 
 def _trim(kept: Packed, budget: int, counter: TokenCounter) -> Packed:
-    """Take steps until the rest fits, or none is left."""
+    """Apply steps until the prompt fits or no step is left."""
     dropped, tokens = list(kept.dropped), kept.tokens
     tools, demos = list(kept.tools), list(kept.demos)
     sizes: dict[tuple[str, int], int] = {}
-    # Byte pairs merge over the seams of items, so the sum of savings is only about right: the
-    # whole is counted when the sum says that it fits.
+    # Tokens merge across the borders of items, so the sum of savings is only approximate: the whole
+    # prompt is counted once the sum says that it fits.
     about = tokens
     for kind, name, position in _cuts(len(tools), len(demos)):
         if tokens <= budget:
@@ -306,12 +306,12 @@ def _trim(kept: Packed, budget: int, counter: TokenCounter) -> Packed:
             packed = replace(kept, tools=tuple(tools), demos=tuple(demos))
             about = tokens = counter.count(packed.serialized())
     trimmed = replace(kept, tools=tuple(tools), demos=tuple(demos), dropped=tuple(dropped))
-    # If it fits, it is what was counted last.
+    # If it fits, its tokens are those counted last.
     return replace(trimmed, tokens=tokens) if tokens <= budget else _counted(trimmed, counter)
 
 
 def _cuts(tools: int, demos: int) -> Iterator[tuple[Literal["tool", "demo"], str, int]]:
-    """All cuts, in order: a step of tools, one of demonstrations, from the last item on."""
+    """All cuts in order: a step for tools, then one for demonstrations, last items first."""
     for tool_step, demo_step in zip_longest(TOOL_STEPS, DEMO_STEPS):
         for position in reversed(range(tools)):
             yield "tool", tool_step, position
@@ -320,7 +320,7 @@ def _cuts(tools: int, demos: int) -> Iterator[tuple[Literal["tool", "demo"], str
 
 
 def _shortest(demo: PackedDemo, counter: TokenCounter) -> PackedDemo:
-    """After all steps that save something, as ``_trim`` takes them."""
+    """Apply all steps that save tokens, as ``_trim`` does."""
     size = _size(demo, counter)
     for step in DEMO_STEPS.values():
         after = step(demo)
@@ -336,16 +336,16 @@ def _left_out(
 
 
 def _size(item: PackedTool | PackedDemo, counter: TokenCounter) -> int:
-    """Tokens of an item by itself, without what stands around it."""
+    """Count the tokens of an item by itself, without its surroundings."""
     if isinstance(item, PackedDemo):
         return counter.count(_compact(_example(item, {})))
     return counter.count(_compact([item.name, item.description, item.parameters]))
 
 
 def _without_orphans(packed: Packed) -> Packed:
-    """Without calls of tools that are not there: they would teach calls that are refused.
+    """Remove calls of tools that are not in the prompt: they would teach refused calls.
 
-    A demonstration of such calls alone goes whole.
+    A demonstration that holds only such calls is removed.
     """
     there = {tool.id: tool.name for tool in packed.tools}
     demos = []
@@ -360,7 +360,7 @@ def _without_orphans(packed: Packed) -> Packed:
 
 
 def packed_tool(tool: Tool) -> PackedTool:
-    """A tool in full."""
+    """Return a tool untrimmed."""
     return PackedTool(tool.id, wire_name(tool.id), tool.description, tool.parameters or {})
 
 
@@ -386,7 +386,7 @@ def _example(demo: PackedDemo, names: Mapping[str, str]) -> str:
 
 
 def _copy(value: Any) -> Any:
-    """Of JSON. ``copy.deepcopy`` takes twice the time, and parts that tools share stay shared."""
+    """Copy JSON. ``copy.deepcopy`` takes twice as long, and keeps parts shared between tools."""
     if isinstance(value, Mapping):
         return {key: _copy(part) for key, part in value.items()}
     return [_copy(part) for part in value] if isinstance(value, list | tuple) else value

@@ -43,13 +43,13 @@ NESTED_MAPS = frozenset({"dependentSchemas", "patternProperties", "properties"})
 """Keywords whose value holds schemas."""
 
 DEFINITIONS = ("$defs", "definitions")
-"""Keywords whose value holds schemas that others refer to: today's, and that of earlier drafts."""
+"""Keywords for schemas that others refer to: the current one, and that of earlier drafts."""
 
 _MAPS = NESTED_MAPS | set(DEFINITIONS)
 
 
 def subschemas(schema: Any) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
-    """A schema and all schemas in it, each with the path that leads to it."""
+    """Yield a schema and all schemas in it, each with the path that leads to it."""
     waiting: list[tuple[tuple[str | int, ...], Any]] = [((), schema)]
     while waiting:
         path, value = waiting.pop()
@@ -68,9 +68,9 @@ def subschemas(schema: Any) -> Iterator[tuple[tuple[str | int, ...], Mapping[str
 def map_schemas(
     schema: Any, change: Callable[[dict[str, Any], bool], dict[str, Any]], *, optional: bool = False
 ) -> Any:
-    """A copy of a schema with ``change`` applied to it and all schemas in it.
+    """Copy a schema, applying ``change`` to it and to all schemas in it.
 
-    ``change`` is told whether a schema belongs to an argument that may be left out.
+    ``change`` is also told whether a schema belongs to an optional argument.
     """
     if not isinstance(schema, Mapping):
         return schema
@@ -99,7 +99,7 @@ def map_schemas(
 
 
 def references(value: Any) -> Iterator[str]:
-    """All references in a schema, wherever they stand."""
+    """Yield all references in a schema, wherever they are."""
     waiting = [value]
     while waiting:
         part = waiting.pop()
@@ -112,7 +112,7 @@ def references(value: Any) -> Iterator[str]:
 
 
 def target(root: Any, reference: str) -> Any:
-    """What a JSON pointer leads to; what cannot be found may be anything."""
+    """Return what a JSON pointer leads to; if nothing, a schema that allows anything."""
     start, *names = pointer(reference)
     found: Any = root if start == "#" else {}
     for name in names:
@@ -123,19 +123,19 @@ def target(root: Any, reference: str) -> Any:
 
 
 def is_pointer(reference: str) -> bool:
-    """Whether a reference says where it leads; others are anchors and URIs."""
+    """Whether a reference is a JSON pointer; others are anchors and URIs."""
     return reference == "#" or reference.startswith("#/")
 
 
 def without_unused(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the definitions that only each other refer to."""
+    """Remove definitions that nothing refers to, except perhaps each other."""
     held = {keyword: mapping(schema.get(keyword)) for keyword in DEFINITIONS}
     used: set[tuple[str, str]] = set()
     waiting: list[Any] = [{key: part for key, part in schema.items() if key not in held}]
     while waiting:
         for reference in references(waiting.pop()):
             if not is_pointer(reference):
-                return dict(schema)  # it may lead to any
+                return dict(schema)  # it may lead to any of them
             _, keyword, name, *_ = [*pointer(reference), "", ""]
             if name in held.get(keyword, {}) and (keyword, name) not in used:
                 used.add((keyword, name))
@@ -155,5 +155,5 @@ def pointer(reference: str) -> list[str]:
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """A value if it is a mapping, else an empty one."""
+    """Return a value if it is a mapping, else an empty one."""
     return value if isinstance(value, Mapping) else {}

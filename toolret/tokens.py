@@ -1,4 +1,4 @@
-"""Counting tokens: exactly where tiktoken's table is on this machine, else on the safe side."""
+"""Counting tokens: exactly if tiktoken's table is on this machine, else erring high."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ DEFAULT_ENCODING = "o200k_base"
 """The encoding of OpenAI's models since GPT-4o."""
 
 _TABLES = "https://openaipublic.blob.core.windows.net/encodings/{}.tiktoken"
-"""Where tiktoken would fetch a table from; its cache names files by the SHA-1 of this."""
+"""The URL that tiktoken fetches a table from; its cache names files by the URL's SHA-1."""
 
 _LONGEST_RUN = 1_000
-"""Characters without a space that are counted at once: tiktoken takes quadratic time over them,
+"""How many characters without a space are counted at once: tiktoken takes quadratic time over them,
 and cutting them can only raise the count."""
 
 _UNBROKEN = re.compile(rf"\S{{{_LONGEST_RUN}}}")
 
 _PIECE = re.compile(r"[A-Za-z]+|[0-9]+|\n+|[^\S\n]+|[^\x00-\x7f]+|[\"{}\[\]:,]+|[^\sA-Za-z0-9]")
-"""Roughly what byte pair encodings never merge over. The marks between JSON's texts are one token
-as a rule, such as ``":"``."""
+"""Pieces that byte pair encodings roughly never merge. The punctuation between JSON's strings, such
+as ``":"``, is usually one token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class TokenCounter:
     """Counts the tokens of a text.
 
     Attributes:
-        encoding: The name of the encoding whose tokens are meant.
-        exact: Whether they are counted, or estimated so as to err high.
-        count: From a text to its number of tokens.
+        encoding: The name of the encoding whose tokens are counted.
+        exact: Whether they are counted exactly; otherwise they are an estimate that errs high.
+        count: Returns a text's number of tokens.
     """
 
     encoding: str
@@ -50,7 +50,7 @@ class TokenCounter:
 
 @cache
 def token_counter(encoding: str = DEFAULT_ENCODING) -> TokenCounter:
-    """The counter for an encoding; never fetches a table.
+    """Return the counter for an encoding; never downloads a table.
 
     The table is looked for where tiktoken caches it: ``TIKTOKEN_CACHE_DIR``,
     ``DATA_GYM_CACHE_DIR``, or its folder among the temporary files.
@@ -62,7 +62,7 @@ def token_counter(encoding: str = DEFAULT_ENCODING) -> TokenCounter:
     table = tiktoken.get_encoding(encoding)
 
     def count(text: str) -> int:
-        # Half a surrogate pair is no character that has a token.
+        # Half a surrogate pair has no token.
         parts = _parts(whole(text))
         return sum(len(table.encode(part, disallowed_special=())) for part in parts)
 
@@ -78,19 +78,19 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def estimate_tokens(text: str) -> int:
-    """An estimate that errs high, for any encoding of OpenAI's.
+    """Estimate a text's tokens, erring high, for any of OpenAI's encodings.
 
-    On 4,721 tools and demonstrations as JSON of the public sets it is below the true count of
-    neither ``o200k_base`` nor ``cl100k_base``, and 46 % above in the median; on 6,322 requests and
-    descriptions it is 38 % above in the median, and below for 2 and 6.
-    Hexadecimal digests err high, too; random small letters can come out at less than half.
+    For 4,721 tools and demonstrations of public sets, as JSON, the estimate is never below the true
+    count of ``o200k_base`` or ``cl100k_base``, and 46 % above in the median; for 6,322 requests and
+    descriptions it is 38 % above in the median, and below for 2 and 6 of them. Hexadecimal digests
+    err high, too; random lower-case letters can come out at less than half.
     """
     return ceil(sum(map(_estimate_piece, _PIECE.findall(text))))
 
 
 @lru_cache(maxsize=65_536)  # most pieces are words, and those recur
 def _estimate_piece(piece: str) -> float:
-    """Tokens of one piece: words by length, the rest by how rarely its characters merge."""
+    """Estimate one piece: words by length, the rest by how rarely its characters merge."""
     length = len(piece)
     if piece.isspace():
         return 0 if piece == " " else 1 + length / 16
@@ -107,9 +107,9 @@ def _estimate_piece(piece: str) -> float:
 
 def _estimate_character(character: str) -> float:
     code = ord(character)
-    if code < 0x800:  # alphabets of two bytes a letter
+    if code < 0x800:  # alphabets with two bytes per letter
         return 1.2
-    if code < 0x2000:  # of three, which rare scripts take a token each
+    if code < 0x2000:  # with three bytes, each of which is a token in rare scripts
         return 1.8
     if 0x2E80 <= code < 0xA000:  # ideographs and kana
         return 2.4
@@ -119,14 +119,14 @@ def _estimate_character(character: str) -> float:
 def batches(
     texts: Iterable[str], *, longest: int, most: int, together: int, encoding: str
 ) -> Iterator[list[str]]:
-    """Texts in batches that a service takes, each text cut to what it takes of one.
+    """Split texts into batches that a service accepts, each text cut to the length it accepts.
 
     Args:
         texts: The texts.
-        longest: Tokens of a text.
-        most: Texts of a batch.
-        together: Tokens of a batch, by the estimate.
-        encoding: Whose tokens are meant.
+        longest: The most tokens of a text.
+        most: The most texts of a batch.
+        together: The most tokens of a batch, by the estimate.
+        encoding: The encoding whose tokens are meant.
     """
     batch: list[str] = []
     left = together

@@ -1,9 +1,9 @@
-"""Steps that make tools and demonstrations shorter, each leaving them valid.
+"""Steps that shorten tools and demonstrations, each leaving them valid.
 
-Ordered so that what a model needs least to call correctly goes first. A schema keeps its
-required arguments and their types through all steps, and its enumerations through all but the last.
-Required are also those that it demands in some case only (``anyOf``, ``dependentRequired``), be it
-in an object that an argument takes, or where a reference leads.
+They are ordered so that what a model needs least for a correct call goes first. A schema keeps its
+required arguments and their types through all steps, and its enumerations through all except the
+last. Arguments that are required only in some case (``anyOf``, ``dependentRequired``) count as
+required too, even inside an object that an argument takes, or behind a reference.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ _PARAMETER_TEXT = 80
 _TOOL_TEXT = 240
 _LITTLE_TEXT = 60
 _LONG_VALUE = 120
-"""Characters that are left of a parameter's description, of a tool's, of a tool's at the last, and
-of a long argument or answer in a demonstration: a sentence or two, a clause, a line."""
+"""Characters kept of a parameter's description, a tool's description, the same in its last step,
+and a long argument or answer in a demonstration: from a clause to a sentence or two."""
 
 _LONG_REQUEST = 1_000
-"""Characters that are left of a demonstration's request: what is asked, but not a whole log."""
+"""Characters kept of a demonstration's request: what is asked, but not a whole log."""
 
 _MANY_VALUES = 20
-"""An enumeration of more is long: of events, currencies, time zones. One can outgrow a budget."""
+"""Enumerations of more values are long: events, currencies, time zones. One can fill a budget."""
 
 _ANNOTATIONS = frozenset(
     {"$comment", "deprecated", "example", "examples", "readOnly", "title", "writeOnly"}
 )
-"""Keywords that neither constrain an argument nor say what it means; nor do extensions (``x-``)."""
+"""Keywords that neither constrain an argument nor explain it; extensions (``x-``) do not either."""
 
 _SIMPLE = frozenset({"const", "default", "description", "enum", "format", "type"})
-"""What is left of an optional argument whose inner structure is removed."""
+"""Keywords kept of an optional argument whose inner structure is removed."""
 
 _CASES = ("allOf", "anyOf", "oneOf")
 
 _ALWAYS = (NESTED | NESTED_LISTS) - {"not"}
-"""Keywords whose schemas may hold whatever arguments are given."""
+"""Keywords whose schemas may apply whichever arguments are given."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class PackedTool:
     name: str
     description: str
     schema: JsonObject
-    """Of its arguments; it says which belong together, of which ``parameters`` can only tell."""
+    """The arguments' schema. It can say which belong together; ``parameters`` only in words."""
 
     @cached_property
     def parameters(self) -> JsonObject:
@@ -82,7 +82,7 @@ class PackedTool:
 class PackedDemo:
     """A demonstration as the planner will see it; calls are ``(name, arguments, result)``.
 
-    It is partial if calls of tools that are not there were left out.
+    ``partial`` is set if calls of tools that are not in the prompt were left out.
     """
 
     id: str
@@ -94,7 +94,7 @@ class PackedDemo:
 
 
 def shortened(text: str, length: int) -> str:
-    """At most ``length`` characters of a text: whole sentences if one fits, else an ellipsis."""
+    """Cut a text to ``length`` characters: whole sentences if one fits, else an ellipsis."""
     if len(text) <= length:
         return text
     kept = ""
@@ -107,7 +107,7 @@ def shortened(text: str, length: int) -> str:
 
 
 def _cut(text: str, length: int) -> str:
-    """At most ``length`` characters of a text, with an ellipsis if that is not all."""
+    """Cut a text to at most ``length`` characters, with an ellipsis if it was longer."""
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
@@ -142,7 +142,7 @@ def _no_optional_texts(tool: PackedTool) -> PackedTool:
 
 
 def _flat_optional_parameters(tool: PackedTool) -> PackedTool:
-    """Optional arguments keep their types; what is inside objects and arrays goes."""
+    """Keep the types of optional arguments, and remove what is inside their objects and arrays."""
 
     def flat(properties: JsonObject, needed: set[str]) -> JsonObject:
         return {
@@ -151,13 +151,13 @@ def _flat_optional_parameters(tool: PackedTool) -> PackedTool:
         }
 
     made = _with_properties(tool, flat)
-    # What many arguments refer to is longer in each of them.
+    # A definition copied into many arguments that refer to it can make the schema longer.
     is_shorter = len(json.dumps(made.schema)) < len(json.dumps(tool.schema))
     return made if is_shorter else tool
 
 
 def _flat(schema: Any, root: JsonObject, levels: int = 2) -> Any:
-    """Without inner structure; so many levels of references and choices are followed."""
+    """Remove inner structure, following ``levels`` levels of references and choices."""
     if not isinstance(schema, Mapping):
         return schema
     flat = {keyword: value for keyword, value in schema.items() if keyword in _SIMPLE}
@@ -167,7 +167,7 @@ def _flat(schema: Any, root: JsonObject, levels: int = 2) -> Any:
         return flat
     for keyword in _CASES:
         if isinstance(cases := schema.get(keyword), list):
-            looser = keyword.replace("oneOf", "anyOf")  # without inner structure several may hold
+            looser = keyword.replace("oneOf", "anyOf")  # without inner structure several may match
             flat[looser] = [_flat(case, root, levels - 1) for case in cases]
     if isinstance(reference := schema.get("$ref"), str):
         referred = _flat(target(root, reference), root, levels - 1)
@@ -189,9 +189,9 @@ def _no_optional_parameters(tool: PackedTool) -> PackedTool:
 def _with_properties(
     tool: PackedTool, change: Callable[[JsonObject, set[str]], JsonObject]
 ) -> PackedTool:
-    """With other properties in all that is said of what must be given.
+    """Change the properties in all parts of the schema that say what must be given.
 
-    ``change`` is told which are needed. Definitions that nothing refers to any more go.
+    ``change`` also gets the names that are needed. Definitions no longer referred to are removed.
     """
     parts, needed = _needed(tool.schema)
 
@@ -209,10 +209,10 @@ def _with_properties(
 
 
 def _needed(root: JsonObject) -> tuple[dict[int, JsonObject], set[str]]:
-    """The parts of a schema that say something of what must be given, and the names of that.
+    """Find the parts of a schema that say what must be given, and the names that they need.
 
-    A name is one of an argument at any depth, without which a schema could refuse every call or
-    refer to nothing. What is needed in one part stays in all.
+    A needed name is that of an argument, at any depth, without which the schema could refuse every
+    call or refer to nothing. What one part needs is kept in all.
 
     Returns:
         The parts by their ``id``, and the names.
@@ -245,7 +245,7 @@ def _needed(root: JsonObject) -> tuple[dict[int, JsonObject], set[str]]:
 def _demanded(schema: JsonObject) -> set[str]:
     """The names that a schema itself requires, fixes or refers to.
 
-    What has a constant tells cases apart: servers demand it where a schema gives it a default.
+    A constant tells cases apart: servers demand it even where the schema gives it a default.
     """
     properties = mapping(schema.get("properties"))
     required = schema.get("required")
@@ -261,14 +261,14 @@ def _demanded(schema: JsonObject) -> set[str]:
 
 
 def _by_name(schema: JsonObject) -> Iterator[tuple[str, Any]]:
-    """What a schema says for the case that an argument is given, by its name."""
+    """Yield names of arguments, each with the schema that applies if it is given."""
     for keyword in ("properties", "dependentSchemas", "dependencies", "dependentRequired"):
         for name, part in mapping(schema.get(keyword)).items():
             yield name, {"required": part} if isinstance(part, list) else part
 
 
 def _in_any_case(schema: JsonObject) -> Iterator[Any]:
-    """The schemas in another that may hold whatever is given."""
+    """Yield the subschemas that may apply whichever arguments are given."""
     for keyword in _ALWAYS & schema.keys():
         inner = schema[keyword]
         yield from inner if isinstance(inner, list) else [inner]
@@ -276,7 +276,7 @@ def _in_any_case(schema: JsonObject) -> Iterator[Any]:
 
 
 def _followed(schema: JsonObject) -> Iterator[str]:
-    """The references of a schema itself. What it forbids is not looked into, but stays valid."""
+    """A schema's own references, with those in ``not``: it is not searched, but stays valid."""
     return references({key: schema.get(key) for key in ("$ref", "$dynamicRef", "not")})
 
 
@@ -293,7 +293,7 @@ def _little_description(tool: PackedTool) -> PackedTool:
 
 
 def _no_long_enumerations(tool: PackedTool) -> PackedTool:
-    """The first of their values remain, as a description; the tool's server checks what comes."""
+    """Keep their first values, as a description; the tool's server checks what it is given."""
 
     def drop(schema: dict[str, Any], _: bool) -> dict[str, Any]:
         values = schema.get("enum")
@@ -325,7 +325,7 @@ def _short_values(demo: PackedDemo) -> PackedDemo:
 
 
 def _short_value(value: Any) -> Any:
-    """One of the same type: all keys, shorter texts, and of a list the first values that fit."""
+    """Shorten a value but keep its type: all keys, shorter texts, a list's first values."""
     if isinstance(value, str):
         return shortened(value, _LONG_VALUE)
     if isinstance(value, Mapping):
@@ -361,7 +361,7 @@ TOOL_STEPS: Mapping[str, Callable[[PackedTool], PackedTool]] = {
     "description shortened to a line": _little_description,
     "long enumerations removed": _no_long_enumerations,
 }
-"""What is done to tools, in this order."""
+"""Steps for tools, in this order."""
 
 DEMO_STEPS: Mapping[str, Callable[[PackedDemo], PackedDemo]] = {
     "results removed": _without_results,
@@ -369,4 +369,4 @@ DEMO_STEPS: Mapping[str, Callable[[PackedDemo], PackedDemo]] = {
     "long request shortened": _short_request,
     "answer removed": _without_answer,
 }
-"""What is done to demonstrations, in this order."""
+"""Steps for demonstrations, in this order."""
