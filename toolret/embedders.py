@@ -1,8 +1,8 @@
 """Text to vectors: one embedder for tools, demonstrations and requests.
 
 Anything with LangChain's method names serves as an embedder (``embed_documents`` and
-``embed_query``), so LangChain's own embedders work unadapted. What they do not have is an
-identity, and an instruction for each role that a text can have; ``RoleEmbedder`` adds both.
+``embed_query``), so LangChain's own embedders work unadapted. What they lack is an identity, and an
+instruction for each role that a text can have; ``RoleEmbedder`` adds both.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ __all__ = [
 ]
 
 Runtime: TypeAlias = Literal["onnx", "torch"]
-"""What runs a sentence-transformers model."""
+"""The library that runs a sentence-transformers model."""
 
 _REQUESTS_REMEMBERED = 4_096
-"""Vectors of the latest requests: 6 MB with 384 dimensions."""
+"""How many vectors of the latest requests are cached: 6 MB with 384 dimensions."""
 
 
 @runtime_checkable
@@ -56,25 +56,25 @@ class Embedder(Protocol):
     """LangChain's ``Embeddings``, as far as toolret needs it."""
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """One vector a text, all of one length."""
+        """Return one vector per text, all of the same length."""
         ...
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a text that searches."""
+        """Return the vector of a search text."""
         ...
 
 
 @runtime_checkable
 class BatchEmbedder(Protocol):
-    """What an ``Embedder`` may offer besides: many requests in one call."""
+    """An ``Embedder`` may also offer this: many requests in one call."""
 
     def embed_queries(self, texts: list[str]) -> list[list[float]]:
-        """One vector a text that searches, all of one length."""
+        """Return one vector per search text, all of the same length."""
         ...
 
 
 class SentenceTransformerEmbedder:
-    """A sentence-transformers model, loaded at the first text.
+    """A sentence-transformers model, loaded on first use.
 
     The default model is looked for in the local hub cache, then in the package of the ``offline``
     extra (whose weights are checked by hash), then on the hub.
@@ -82,14 +82,15 @@ class SentenceTransformerEmbedder:
     Args:
         model: A name on the hub, or a folder.
         device: ``cpu``, ``cuda`` ...; chosen by sentence-transformers if not given.
-        batch_size: Texts in one forward pass.
-        runtime: ``onnx`` exports the model once and runs it by onnxruntime, which loads in a tenth
-            of the time; where that is impossible, sentence-transformers runs it all the same, and
-            the log says why. If not given, ``onnx`` for the default model without a ``device``.
+        batch_size: Texts per forward pass.
+        runtime: ``onnx`` exports the model once and runs it with onnxruntime, which loads ten times
+            faster; where that is impossible, sentence-transformers runs it instead, and the log
+            says why. By default ``onnx`` for the default model without a ``device``, otherwise
+            ``torch``.
 
     Raises:
-        EmbedderError: If the model is nowhere to be found, or its packaged weights are not the
-            published ones.
+        EmbedderError: If the model cannot be found, or its packaged weights are not the published
+            ones.
     """
 
     def __init__(
@@ -112,17 +113,17 @@ class SentenceTransformerEmbedder:
 
     @property
     def id(self) -> str:
-        """Name and digest of the model's files: the same wherever the model was found.
+        """Name and digest of the model's files, regardless of where they were found.
 
-        And whatever runs it: an exported model is only used if its vectors are the original's to
-        six digits, less than two versions of torch may differ by.
+        The runtime does not matter either: an exported model is only used if its vectors agree with
+        the original's to six digits, better than two versions of torch may agree.
         """
         name = Path(self._name).name if Path(self._name).is_dir() else self._name
         return f"sentence-transformers:{name}@{model_digest(self._folder)}"
 
     @property
     def prompts(self) -> dict[str, str]:
-        """The prompts that the model carries, by the name its author gave them."""
+        """The prompts in the model's configuration, by their author's names."""
         config = self._folder / "config_sentence_transformers.json"
         if not config.is_file():
             return {}
@@ -130,16 +131,16 @@ class SentenceTransformerEmbedder:
         return {str(name): str(text) for name, text in prompts.items() if text}
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """One vector a text."""
+        """Return one vector per text."""
         vectors: list[list[float]] = self.encode(texts).tolist()
         return vectors
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of one text."""
+        """Return the vector of one text."""
         return self.embed_documents([text])[0]
 
     def encode(self, texts: Sequence[str], *, prompt: str = "") -> Vectors:
-        """Unit vectors of texts, each read behind ``prompt``: shape ``(texts, dimensions)``."""
+        """Return unit vectors of texts, each prefixed with ``prompt``: ``(texts, dimensions)``."""
         if not texts:
             return np.empty((0, 0), dtype=np.float32)
         model = self._load()
@@ -155,9 +156,9 @@ class SentenceTransformerEmbedder:
         return np.asarray(vectors, dtype=np.float32)
 
     def prepare(self) -> None:
-        """Begin to load an exported model, beside whatever the caller does next."""
+        """Start loading an exported model in the background."""
         if self._model is None and self.runtime == "onnx":
-            with suppress(RuntimeError):  # no thread can be started: then the first text loads it
+            with suppress(RuntimeError):  # no thread can be started: the first text loads it
                 threading.Thread(target=self._prepare, name="toolret-prepare").start()
 
     def _prepare(self) -> None:
@@ -189,12 +190,12 @@ class RoleEmbedder:
     """An embedder with an identity and an instruction for each role.
 
     Args:
-        embedder: What turns texts into vectors.
-        instructions: What to put before a text of each role; by default those that a
-            sentence-transformers model carries, otherwise none.
-        embedder_id: What tells this embedder's vectors from another's; needed for an embedder
-            that does not say which model it uses.
-        tool_adapter: A matrix that moves vectors of tools to where requests for them are, shape
+        embedder: Turns texts into vectors.
+        instructions: What to put before texts of each role; by default the prompts that a
+            sentence-transformers model defines, otherwise none.
+        embedder_id: Tells this embedder's vectors from those of others; needed for an embedder that
+            does not say which model it uses.
+        tool_adapter: A matrix that moves tools' vectors to where requests for them lie, shape
             ``(dimensions, dimensions)``; by default that of ``toolret.tool_adapter`` for the
             default model, otherwise none.
     """
@@ -216,26 +217,26 @@ class RoleEmbedder:
         self._dimensions = 0
 
     def prepare(self) -> None:
-        """Begin what the first text would have to wait for, where that takes little."""
+        """Start loading in the background what the first text needs, where that is cheap."""
         if isinstance(self.embedder, SentenceTransformerEmbedder):
             self.embedder.prepare()
 
     def space(self, role: Role) -> str:
-        """The identity of vectors of this role: those of two spaces are never compared."""
+        """The identity of this role's vectors; an index never mixes different ones of a role."""
         return f"{self.id}|{self.instructions.of(role)}" + (self._adapted if role == "tool" else "")
 
     @property
     def dimensions(self) -> int:
-        """How many values a vector has; embeds a word if nothing was embedded yet."""
+        """The length of a vector; embeds a word if nothing was embedded yet."""
         return self._dimensions or self.embed(["a"], "demo").shape[1]
 
     def embed(self, texts: Sequence[str], role: Role) -> Vectors:
-        """Unit vectors of texts in one role: shape ``(texts, dimensions)``, float32.
+        """Return unit vectors of texts in one role: shape ``(texts, dimensions)``, float32.
 
         Raises:
-            EmbedderError: If the embedder fails, or gives another number of vectors, vectors of
-                other lengths than before, or values that are not finite; or if the adapter is of
-                another shape than its vectors.
+            EmbedderError: If the embedder fails, or returns a wrong number of vectors, vectors of
+                another length than before, or values that are not finite; or if the adapter's shape
+                does not fit.
         """
         if not texts:
             return np.empty((0, 0), dtype=np.float32)
@@ -269,7 +270,7 @@ class RoleEmbedder:
         except EmbedderError:
             raise
         except Exception as error:
-            # Anybody's code, on anybody's network.
+            # Third-party code and networks can raise anything.
             raise EmbedderError(
                 f"the embedder {self.id!r} failed: {type(error).__name__}: {error}"
             ) from error
@@ -282,7 +283,7 @@ class RoleEmbedder:
         return vectors if isinstance(self.embedder, SentenceTransformerEmbedder) else unit(vectors)
 
     def _rows(self, texts: Sequence[str], instruction: str, *, documents: bool) -> Any:
-        """What the embedder gives, whatever that is."""
+        """Return the embedder's raw output, whatever its type."""
         if isinstance(self.embedder, SentenceTransformerEmbedder):
             return self.embedder.encode(texts, prompt=instruction)
         prompted = [instruction + text for text in texts]
@@ -298,16 +299,16 @@ def resolve_embedder(
     *,
     instructions: Instructions | None = None,
 ) -> RoleEmbedder:
-    """The embedder that is meant by a name, a folder, an object, or nothing (the default model).
+    """Return the embedder for a name, a folder, an object, or None (the default model).
 
     Args:
-        embedder: ``openai:NAME``, a sentence-transformers name or folder (``onnx:NAME`` to have
-            it run by onnxruntime), or an object with ``embed_documents`` and ``embed_query``.
-        instructions: What to put before a text of each role; a ``RoleEmbedder`` has its own.
+        embedder: ``openai:NAME``, a sentence-transformers name or folder (``onnx:NAME`` to run it
+            with onnxruntime), or an object with ``embed_documents`` and ``embed_query``.
+        instructions: What to put before texts of each role; a ``RoleEmbedder`` has its own.
 
     Raises:
-        EmbedderError: If it is none of these, the model cannot be found, or a ``RoleEmbedder`` is
-            given other instructions.
+        EmbedderError: If ``embedder`` is none of these, the model cannot be found, or
+            ``instructions`` differ from those of a ``RoleEmbedder``.
     """
     if isinstance(embedder, RoleEmbedder):
         if instructions not in (None, embedder.instructions):
@@ -334,7 +335,7 @@ def resolve_embedder(
 
 
 def _identify(embedder: Embedder) -> str:
-    """The embedder's own id, or its class with the model that its attributes name."""
+    """Return the embedder's own id, or its class with the model that its attributes name."""
     own = getattr(embedder, "id", None)
     if isinstance(own, str):
         return own

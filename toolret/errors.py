@@ -6,10 +6,10 @@
     ├── InputError                  a file or row that was given cannot be used
     │   ├── CatalogError            ... in a tool catalog
     │   ├── DemoError               ... among demonstrations or evaluation requests
-    │   └── ReplayError             ... since a recording of an LLM does not hold what is asked
+    │   └── ReplayError             ... as an LLM's recorded replies lack what is asked
     ├── StoreError                  the index on disk (or its server) cannot be used
     │   ├── EmbedderMismatchError   it was built with another embedder
-    │   └── StoreLockedError        another process is writing to it
+    │   └── StoreLockedError        another writer holds it, or finished first
     ├── EmbedderError               a model that runs here is missing, damaged or failed
     ├── QueryGenerationError        an LLM gave nothing usable (``select`` never raises it)
     ├── BudgetError                 the token budget holds none of the chosen tools
@@ -41,11 +41,11 @@ __all__ = [
 
 
 class ToolretError(Exception):
-    """The root: ``except ToolretError`` catches all that toolret raises on purpose."""
+    """The root: ``except ToolretError`` catches everything that toolret raises on purpose."""
 
 
 class InputError(ToolretError):
-    """What was given cannot be used.
+    """The given input cannot be used.
 
     Attributes:
         file: The file it came from, or None if it came from memory.
@@ -69,10 +69,10 @@ class DemoError(InputError):
 
 
 class ReplayError(InputError):
-    """A recording of an LLM's replies cannot be used, or does not hold what is asked of it.
+    """A recording of an LLM's replies cannot be used, or lacks what is asked of it.
 
-    It is no ``QueryGenerationError``: a replay that went on without its replies would measure
-    something else than what was recorded.
+    It is not a ``QueryGenerationError``: a replay that went on without the replies would measure
+    something other than what was recorded.
     """
 
 
@@ -81,11 +81,11 @@ class StoreError(ToolretError):
 
 
 class EmbedderMismatchError(StoreError):
-    """The index holds vectors of another embedder; vectors of two are never mixed."""
+    """The index holds another embedder's vectors; vectors of two embedders are never mixed."""
 
 
 class StoreLockedError(StoreError):
-    """Another process held the index's write lock for longer than the time-out."""
+    """Another writer holds the index, or finished first; nothing was changed."""
 
 
 class EmbedderError(ToolretError):
@@ -93,12 +93,12 @@ class EmbedderError(ToolretError):
 
 
 class QueryGenerationError(ToolretError):
-    """An LLM gave no usable queries, or no usable order; the selection says so and does without.
+    """An LLM gave no usable queries or order; the selection goes on without and says so.
 
     Attributes:
-        calls: How often it was asked in vain.
-        input_tokens: What it read for nothing; None if it does not say.
-        output_tokens: What it wrote for nothing; None if it does not say.
+        calls: How many calls failed.
+        input_tokens: Tokens that these calls read; None if the LLM does not say.
+        output_tokens: Tokens that these calls wrote; None if the LLM does not say.
     """
 
     calls: int = 0
@@ -111,7 +111,7 @@ class BudgetError(ToolretError):
 
 
 class CallError(ToolretError):
-    """A tool cannot be called with these arguments, or no answer came; the model may read of it."""
+    """A tool cannot be called with these arguments, or no answer came; models may read why."""
 
 
 class MissingExtraError(ToolretError):

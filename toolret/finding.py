@@ -1,4 +1,4 @@
-"""From a request and its queries to a selection: the steps that all ways of asking share."""
+"""The steps from a request and its queries to a selection, shared by all entry points."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class Limits:
     """How much may be chosen: a retriever's own figures, and those of one call.
 
     Attributes:
-        most: Tools that may be chosen.
-        budget: Tokens of the prompt; None for no limit.
-        depth: Tools that the ranking holds at least.
-        demos: Demonstrations that may be chosen.
-        score: The least probability of a tool that is chosen.
-        recall: Of the requests that need a tool, the least share that are to be given any.
-        precision: Of the requests given a tool, the least share that are to need one.
-        form: In which the tokens are counted.
+        most: The most tools to choose.
+        budget: The most tokens of the prompt; None for no limit.
+        depth: The least number of tools in the ranking.
+        demos: The most demonstrations to choose.
+        score: The least probability of a chosen tool.
+        recall: Target recall of the gate that decides whether any tool is needed.
+        precision: Target precision of that gate; None for no target.
+        form: The form in which tokens are counted.
 
     Raises:
-        TypeError: If a number is none.
-        ValueError: If a number of tools or demonstrations is negative, or there is no such form.
+        TypeError: If a number is expected and something else given.
+        ValueError: If a number of tools or demonstrations is negative, or the form is unknown.
     """
 
     most: int
@@ -70,13 +70,13 @@ class Found:
 
     Attributes:
         request: The request.
-        generated: What was searched for.
-        reader: What ranked it.
-        comparisons: What the request was compared with.
-        allow: What the caller may use.
-        allowed: The same of each tool.
-        ranking: The first tools.
-        open: The hits whose order a reranker may change.
+        generated: The queries that were searched for.
+        reader: The reader that ranked it.
+        comparisons: How it compares with the tools and demonstrations.
+        allow: The caller's permissions.
+        allowed: Which tools the caller may use; None if all.
+        ranking: The top of the ranking, and whether any tool is needed.
+        open: The hits that a reranker may reorder.
         seconds: How long each stage took.
     """
 
@@ -92,12 +92,12 @@ class Found:
 
     @property
     def candidates(self) -> list[Tool]:
-        """The tools that a reranker is to look at: several, or none."""
+        """The tools for a reranker to look at: at least two, or none."""
         tools = [hit.tool for hit in self.ranking.hits[self.open]]
         return tools if len(tools) > 1 else []
 
     def reranked(self, reranking: Reranking, seconds: float) -> Found:
-        """The same with these tools in another order."""
+        """Return the same with these tools reordered."""
         hits = list(self.ranking.hits)
         hits[self.open], note = reorder(hits[self.open], reranking)
         notes = filter(None, (self.generated.note, note))
@@ -122,12 +122,12 @@ def find(
     """Rank the tools for a request.
 
     Args:
-        reader: What ranks.
+        reader: Ranks the tools.
         request: The request.
-        generated: What to search for.
-        allow: What the caller may use.
+        generated: The queries to search for.
+        allow: The caller's permissions.
         limits: How much is asked for.
-        seen: How many tools a reranker is to look at.
+        seen: How many tools a reranker looks at.
         started: When the writing of queries began, by ``time.perf_counter``.
     """
     generated_at = time.perf_counter()
@@ -145,7 +145,7 @@ def find(
         precision=limits.precision,
     )
     if not (ranking.needed or limits.depth):
-        seen = 0  # Where no tool is the answer, their order is not worth a model's time.
+        seen = 0  # If no tool is needed, their order is not worth a model's time.
     return Found(
         request,
         generated,
@@ -165,7 +165,7 @@ def find(
 
 
 def choose(found: Found, limits: Limits, counter: TokenCounter) -> Selection:
-    """The tools that are likely enough, the demonstrations that go with them, and the prompt.
+    """Choose the likely tools and the demonstrations that go with them; pack the prompt.
 
     Raises:
         BudgetError: If the budget is too small for any of the tools.

@@ -21,7 +21,7 @@ from toolret.types import RECORDED, Demo, Tool
 __all__ = ["Progress", "Shelf", "Snapshot", "SyncReport", "ToolIndex"]
 
 _LOOK_EVERY = 0.5
-"""Seconds between two looks for what other processes wrote."""
+"""Seconds between two checks for what other processes wrote."""
 
 
 class ToolIndex:
@@ -31,22 +31,23 @@ class ToolIndex:
 
     Args:
         place: A folder, made at the first sync; the URL of a Chroma server,
-            ``http://HOST:PORT/NAME``; or what ``toolret.stores`` makes.
-        embedder: A sentence-transformers name or folder (``onnx:NAME`` to have it run by
-            onnxruntime), ``openai:NAME``, or any object with LangChain's ``embed_documents`` and
+            ``http://HOST:PORT/NAME``; or a store made by ``toolret.stores``.
+        embedder: A sentence-transformers name or folder (``onnx:NAME`` to run it with onnxruntime),
+            ``openai:NAME``, or any object with LangChain's ``embed_documents`` and
             ``embed_query``. By default all-MiniLM-L6-v2.
-        instructions: What to put before a text of each role; a ``RoleEmbedder`` has its own.
-        reembed: Embed everything again if the index was built with another embedder, or with one
-            of the same id whose vectors are of another length.
-        create: Whether a new index may be made.
-        lock_timeout: Seconds to wait for another process that is writing; for a folder or a URL.
-        progress: Called while texts are embedded.
+        instructions: What to put before texts of each role; a ``RoleEmbedder`` has its own.
+        reembed: Embed everything again if the index was built with another embedder, or if the
+            embedder's vectors have a new length under the same id.
+        create: Whether a new index may be made if there is none.
+        lock_timeout: Seconds to wait for another process that is writing; unused if ``place`` is a
+            store.
+        progress: Called repeatedly while texts are embedded.
 
     Raises:
         EmbedderMismatchError: If the index was built with another embedder.
         StoreError: If there is no index and none may be made, or it cannot be read.
-        EmbedderError: If the embedding model cannot be found, or a ``RoleEmbedder`` is given other
-            instructions.
+        EmbedderError: If the embedding model cannot be found, or ``instructions`` differ from those
+            of a ``RoleEmbedder``.
     """
 
     def __init__(
@@ -77,17 +78,17 @@ class ToolIndex:
 
     @property
     def store(self) -> Store:
-        """Where the index is kept."""
+        """The store that keeps the index."""
         return self._store
 
     @property
     def derived_path(self) -> Path:
-        """Where what is derived from the index is kept, for the next process of this machine."""
+        """The file that caches derived data for the next process on this machine."""
         return self._store.folder / "derived.npz"
 
     @property
     def snapshot(self) -> Snapshot:
-        """The index as this object last saw it; read when it is first asked for.
+        """The index as this object last saw it; read on first use.
 
         Raises what ``refresh`` raises.
         """
@@ -124,9 +125,9 @@ class ToolIndex:
         *,
         keep_recorded: bool = True,
     ) -> dict[Kind, SyncReport]:
-        """``sync_tools`` and, unless ``demos`` is None, ``sync_demos``, seen in one step.
+        """``sync_tools`` and, unless ``demos`` is None, ``sync_demos``, as one visible change.
 
-        All of it is checked before any of it is written. Raises what the two raise.
+        Everything is checked before anything is written. Raises what the two raise.
         """
         checked = unique(typed(tools, Tool, error=CatalogError), error=CatalogError)
         if demos is not None:
@@ -141,14 +142,14 @@ class ToolIndex:
         return reports
 
     def sync_tools(self, tools: Iterable[Tool]) -> SyncReport:
-        """Make these the tools of the index; embeds only what is new or changed.
+        """Make these the index's tools; only new and changed ones are embedded.
 
-        Readers see all of it or nothing. A sync that fails or is interrupted leaves the index as
-        it was, and the next one goes on where it stopped.
+        Readers see the whole change or none of it. A sync that fails or is interrupted leaves the
+        index as it was, and the next one resumes where it stopped.
 
         Raises:
-            CatalogError: If one id stands for two different tools, one holds what no row can, or
-                something is no ``Tool``.
+            CatalogError: If two different tools share an id, a tool cannot be stored as a row, or
+                something is not a ``Tool``.
             EmbedderError: If the embedder fails.
             StoreError: If the index cannot be written.
         """
@@ -160,26 +161,26 @@ class ToolIndex:
         return self._change(TOOLS, checked, keep=lambda _: True)
 
     def remove_tools(self, tool_ids: Iterable[str]) -> SyncReport:
-        """Remove tools; ids that are not there are passed over.
+        """Remove tools; ids that are not in the index are ignored.
 
         Raises:
-            CatalogError: If the ids are a text, which Python takes for a collection of letters.
+            CatalogError: If the ids are a string, which Python takes for a collection of letters.
             StoreError: If the index is gone or cannot be written.
         """
         return self._remove(TOOLS, tool_ids)
 
     def sync_demos(self, demos: Iterable[Demo], *, keep_recorded: bool = True) -> SyncReport:
-        """Make these the demonstrations of the index, as ``sync_tools`` does for tools.
+        """Make these the index's demonstrations, as ``sync_tools`` does for tools.
 
-        Those that ``ToolRetriever.record`` learnt stay too, for they stand nowhere else: unless
-        ``keep_recorded`` is False, or one given here has the same id. Their tools are those that
-        they name and those of their calls.
+        Demonstrations learnt by ``ToolRetriever.record`` are kept as well, since they exist nowhere
+        else, unless ``keep_recorded`` is False or one given here has the same id. A demonstration's
+        tools are those that it names and those that its calls use.
 
         Raises:
-            DemoError: If one uses a tool that the index does not hold, one id stands for two
-                different demonstrations, one holds what no row can, or something is no ``Demo``.
+            DemoError: If one uses a tool that the index does not hold, two different demonstrations
+                share an id, one cannot be stored as a row, or something is not a ``Demo``.
             EmbedderError: If the embedder fails.
-            StoreError: If there is no index yet or no more, or it cannot be written.
+            StoreError: If there is no index yet, or no longer, or it cannot be written.
         """
         keep = _is_recorded if keep_recorded else None
         return self._change_demos(demos, keep=keep, anew=True)
@@ -189,16 +190,16 @@ class ToolIndex:
         return self._change_demos(demos, keep=lambda _: True)
 
     def remove_demos(self, demo_ids: Iterable[str]) -> SyncReport:
-        """Remove demonstrations; ids that are not there are passed over.
+        """Remove demonstrations; ids that are not in the index are ignored.
 
         Raises:
-            DemoError: If the ids are a text, which Python takes for a collection of letters.
+            DemoError: If the ids are a string, which Python takes for a collection of letters.
             StoreError: If the index is gone or cannot be written.
         """
         return self._remove(DEMOS, demo_ids)
 
     def refresh(self) -> None:
-        """See what other processes have written since.
+        """Read what other processes have written since the last read.
 
         Raises:
             EmbedderMismatchError: If it was embedded with another embedder.
@@ -207,10 +208,10 @@ class ToolIndex:
         self.show(self.read_latest())
 
     def stale(self) -> bool:
-        """Whether there is something else to be seen; looks for it twice a second at most.
+        """Whether the index has changed since it was read; checks twice a second at most.
 
-        Costs next to nothing, and is False where it cannot be told. An index that is gone may be
-        about to be built again: what was read of it stays.
+        Costs next to nothing, and returns False if it cannot tell. An index that is gone may be
+        about to be built again, so what was read of it stays.
         """
         now = time.monotonic()
         if self._snapshot is None or now < self._look_at:
@@ -219,11 +220,11 @@ class ToolIndex:
         try:
             latest = self._store.generations(timeout=0)
         except StoreError:
-            return False  # somebody is committing, or what there is cannot be read
+            return False  # another process is committing, or the store cannot be read
         return any(number for number, _ in latest) and latest != self._snapshot.generations
 
     def read_latest(self) -> Snapshot:
-        """The index as it is now, which ``show`` makes ``snapshot``.
+        """Read the index as it is now; ``show`` makes the result the ``snapshot``.
 
         Raises what ``refresh`` raises.
         """
@@ -231,13 +232,13 @@ class ToolIndex:
 
     @property
     def own_reading(self) -> int:
-        """The reading of this thread's latest change: what it is answered is not to be older."""
+        """The reading after this thread's latest change, which must not be served older ones."""
         return getattr(self._own, "reading", 0)
 
     def show(self, snapshot: Snapshot) -> Snapshot:
-        """Make this the ``snapshot``, unless one was read later; the one that it is.
+        """Make this the ``snapshot`` unless a later reading is; return the current one.
 
-        Which is newer is not told by the generations: a copy that was put back has lower ones.
+        Generations cannot tell which is newer: a restored backup has lower ones.
         """
         with self._showing:
             shown = self._snapshot
@@ -246,7 +247,7 @@ class ToolIndex:
             return shown
 
     def _see_own(self) -> None:
-        """After a change: a snapshot that was never asked for need not be made."""
+        """Read the index again after a change, unless no snapshot was ever asked for."""
         if self._snapshot is not None:
             self._own.reading = self.show(self.read_latest()).reading
 
@@ -292,7 +293,7 @@ class ToolIndex:
             raise self._absent()
 
     def _check_there(self) -> None:
-        """Only tools make an index: without them its readers would lose those that they have."""
+        """Raise if the index is gone: writing without tools would empty it for its readers."""
         if not self._store.exists():
             raise self._absent()
 
@@ -307,7 +308,7 @@ def _is_recorded(demo_id: str) -> bool:
 
 
 def _whole(demos: Iterable[Demo]) -> list[Demo]:
-    """The demonstrations, each with the tools of its calls among its own, as rows are read."""
+    """The demonstrations, each with its calls' tools added to its own, as when rows are read."""
     return [
         replace(demo, tools=tuple(dict.fromkeys([*(c.tool for c in demo.calls), *demo.tools])))
         for demo in typed(demos, Demo, error=DemoError)
@@ -315,7 +316,7 @@ def _whole(demos: Iterable[Demo]) -> list[Demo]:
 
 
 def _known(demos: Sequence[Demo], tool_ids: Collection[str]) -> list[Demo]:
-    """The demonstrations, each once, if all the tools that they use are there."""
+    """The demonstrations without duplicates; raises if one uses an unknown tool."""
     for demo in demos:
         unknown = [tool for tool in demo.tools if tool not in tool_ids]
         if unknown:

@@ -1,4 +1,4 @@
-"""What is put before a text, by what the text is."""
+"""Instructions that are put before a text, depending on its role."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Literal, TypeAlias
 __all__ = ["LLM_EMBEDDER", "Instructions", "Role", "instructions_from"]
 
 Role: TypeAlias = Literal["tool", "demo", "tool_request", "demo_request"]
-"""What a text is: a tool, a demonstration, or a request in search of tools or demonstrations."""
+"""A text's role: a tool, a demonstration, or a request for tools or for demonstrations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instructions:
-    """What is put before a text of each role, for models that were trained with instructions."""
+    """The instruction put before texts of each role, for models trained with instructions."""
 
     tool: str = ""
     demo: str = ""
@@ -36,10 +36,10 @@ LLM_EMBEDDER = Instructions(
 
 
 def instructions_from(prompts: Mapping[str, str]) -> Instructions:
-    """The prompts that a sentence-transformers model carries, under our roles' names or its own.
+    """Return a sentence-transformers model's prompts, found by our roles' names or its own.
 
-    A demonstration is a request that was asked before: models that tell queries from documents
-    read it as a query, so that it is compared with requests like with like.
+    A demonstration is an earlier request: models that tell queries from documents read it as a
+    query, so that like is compared with like.
     """
 
     def first(*names: str) -> str:

@@ -17,15 +17,14 @@ _log = logging.getLogger(__name__)
 
 
 class LatestReader:
-    """Gives a reader, and makes it anew after a sync.
+    """Returns the latest reader, and makes a new one after a sync.
 
-    That takes seconds for a large index, so it is made once, and requests go on with the one before
-    meanwhile; only those of the thread that made the change wait. After a sync of this process the
-    first request that comes makes it; what another process synced is read by a thread beside the
-    requests.
+    Making one takes seconds for a large index, so it is made once, while other requests go on with
+    the one before; only those of the thread that made the change wait. After a sync by this
+    process, the next request makes it; what another process synced is read by a background thread.
 
     Args:
-        index: What is read.
+        index: The index to read.
     """
 
     def __init__(self, index: ToolIndex) -> None:
@@ -35,17 +34,17 @@ class LatestReader:
         self._reader = Reader(index, index.snapshot)
 
     def __call__(self) -> Reader:
-        """The latest reader that there is."""
+        """Return the latest reader."""
         if self._reader.snapshot is not self._index.snapshot:
             older = self._reader.snapshot.reading < self._index.own_reading
             self._renew(lambda: self._index.snapshot, wait=older)
         elif self._index.stale():
-            with suppress(RuntimeError):  # no thread can be started: the next look may find one
+            with suppress(RuntimeError):  # no thread can be started: the next check tries again
                 threading.Thread(target=self._follow, name="toolret-follow", daemon=True).start()
         return self._reader
 
     def _renew(self, read: Callable[[], Snapshot], *, wait: bool = False) -> bool:
-        """Make the reader anew; unless one is to wait, False if another thread is just doing it."""
+        """Make a new reader; without ``wait``, return False if another thread is doing so."""
         if not self._renewing.acquire(blocking=wait):
             return False
         try:
@@ -64,6 +63,6 @@ class LatestReader:
                 self._said = ""
         except ToolretError as error:
             problem = str(error)
-            if problem != self._said:  # it is met twice a second
+            if problem != self._said:  # it recurs twice a second
                 _log.warning("what another process wrote cannot be used: %s", problem)
             self._said = problem

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 __all__ = ["OpenAIEmbedder"]
 
 _OPENAI_TAKES = {"longest": 8_000, "most": 2_048, "together": 250_000}
-"""Tokens of a text, texts of a request, and tokens of it, of which OpenAI's API takes 8,192, 2,048
-and 300,000: estimates can be a little low."""
+"""Limits on the tokens of a text, and the texts and tokens of a request. OpenAI's API takes 8,192,
+2,048 and 300,000; the margin is for estimates that are a little low."""
 
 
 class OpenAIEmbedder:
     """An embedding model behind OpenAI's API.
 
     Args:
-        model: Such as ``text-embedding-3-small``.
+        model: The model's name, such as ``text-embedding-3-small``.
         client: An ``openai.OpenAI``; made from the environment if not given.
-        dimensions: Shortens the vectors, where the model can.
+        dimensions: Shortens the vectors, if the model supports it.
     """
 
     def __init__(
@@ -35,11 +35,11 @@ class OpenAIEmbedder:
 
     @property
     def id(self) -> str:
-        """The model's name, and the number of dimensions where it was chosen."""
+        """The model's name, and the number of dimensions if it was chosen."""
         return f"openai:{self._model}" + (f"/{self._dimensions}" if self._dimensions else "")
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """One vector a text, of which the API reads the first 8,000 tokens.
+        """Return one vector per text; only the first 8,000 tokens of a text are sent.
 
         Raises:
             EmbedderError: If the API refuses or cannot be reached.
@@ -61,9 +61,9 @@ class OpenAIEmbedder:
         return found
 
     def embed_queries(self, texts: list[str]) -> list[list[float]]:
-        """``embed_documents``: the API tells requests from documents no more than that."""
+        """``embed_documents``: the API does not tell requests from documents."""
         return self.embed_documents(texts)
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of one text."""
+        """Return the vector of one text."""
         return self.embed_documents([text])[0]

@@ -1,6 +1,6 @@
-"""Who may use what, as an array: permissions are applied before anything is ranked.
+"""Which tools a caller may use, as an array: permissions apply before anything is ranked.
 
-What cannot be read as a clear yes is a no, or an error; it is never "all tools".
+Anything other than a clear yes is a no or an error; it never means "all tools".
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ __all__ = ["Allow", "allowed_tools", "closed", "is_allowed", "may_see", "settled
 _log = logging.getLogger(__name__)
 
 Allow: TypeAlias = Collection[str] | Callable[[Tool], bool] | None
-"""The permissions that the caller holds, or a test of each tool; None means all are allowed."""
+"""The permissions that the caller holds, or a predicate over tools; None allows all tools."""
 
 
 def allowed_tools(tools: Sequence[Tool], allow: Allow) -> NDArray[np.bool_] | None:
     """Which tools the caller may use: shape ``(tools,)``; None if it may use all.
 
     Raises:
-        InputError: If ``allow`` is as ``settled`` says, or a test that gives no verdict but a
-            coroutine.
+        InputError: If ``settled`` refuses ``allow``, or it is a predicate that returns an
+            awaitable.
     """
     if allow is None:
         return None
@@ -54,21 +54,21 @@ def is_allowed(tool: Tool, allow: Allow) -> bool:
 
 
 def settled(allow: Allow) -> frozenset[str] | Callable[[Tool], bool] | None:
-    """Permissions that can be read again and again, and that nobody changes meanwhile.
+    """Validate ``allow`` and freeze it into an immutable set; keep None and predicates.
 
     Raises:
-        InputError: If they are a text, a mapping, an iterator, which can be read but once, or no
-            collection at all.
+        InputError: If it is a string, a mapping, an iterator (which can be read only once), or not
+            a collection.
     """
     return allow if allow is None or callable(allow) else _granted(allow)
 
 
 def closed(allow: Allow) -> Allow:
-    """Permissions, of which a test that fails, or is asynchronous, forbids the tool.
+    """Make ``allow`` fail closed: a predicate that raises, or is asynchronous, forbids the tool.
 
     Raises:
-        TypeError: If they are a text, which Python takes for a collection of letters.
-        InputError: If they are something else that ``settled`` refuses.
+        TypeError: If it is a string, which Python takes for a collection of letters.
+        InputError: If it is anything else that ``settled`` refuses.
     """
     if isinstance(allow, str):
         raise TypeError(f"allow is the text {allow!r}: give a collection of permissions")
@@ -78,7 +78,7 @@ def closed(allow: Allow) -> Allow:
     def test(tool: Tool) -> bool:
         try:
             return is_allowed(tool, allow)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is no yes
+        except Exception as error:  # noqa: BLE001 - any failure means no
             _log.warning("`allow`: the test of %r failed, so it is forbidden: %r", tool.id, error)
             return False
 
@@ -88,7 +88,7 @@ def closed(allow: Allow) -> Allow:
 def may_see(demo: Demo, allow: Allow) -> bool:
     """Whether a demonstration's own permissions let the caller see it, whatever its tools.
 
-    A test of tools says nothing of demonstrations: to its caller none is shown that needs
+    A predicate over tools says nothing about demonstrations, so its caller is shown none that needs
     permissions.
     """
     if allow is None or not demo.permissions:
@@ -98,10 +98,10 @@ def may_see(demo: Demo, allow: Allow) -> bool:
 
 def _granted(allow: Collection[str]) -> frozenset[str]:
     if isinstance(allow, str):
-        # A collection of letters, to Python.
+        # Python would take it for a collection of letters.
         raise InputError(f"allow is the text {allow!r}: give a collection of permissions instead")
     if isinstance(allow, Mapping | Iterator) or not isinstance(allow, Iterable):
-        # Of a mapping the keys would count, whatever stands beside them.
+        # A mapping's keys would be read as granted, whatever their values say.
         raise InputError(
             f"allow is of the type {type(allow).__name__}: give a set or a list of permissions, a "
             "test of each tool, or None where all may be used"
@@ -113,6 +113,6 @@ def _verdict(answer: Any) -> bool:
     if inspect.isawaitable(answer):
         if inspect.iscoroutine(answer):
             answer.close()
-        # Whatever it would come to, it is true to Python.
+        # An awaitable is truthy, whatever its result would be.
         raise InputError("allow is asynchronous: give a function that returns True or False")
     return bool(answer)

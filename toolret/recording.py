@@ -1,8 +1,8 @@
 """Learning from use: a finished conversation becomes demonstrations.
 
-One for each turn of the user's that led to calls which did what was asked. Its request is what the
-user said since calls last answered; so an answer to a question of the assistant's stands with what
-the question was about. A turn that says next to nothing by itself ("do it") stands with the turn
+There is one for each user turn that led to calls which did what was asked. Its request is what the
+user said since calls were last answered, so an answer to the assistant's question stands with what
+the question was about. A turn that says next to nothing by itself ("do it") is joined to the turn
 before.
 """
 
@@ -27,17 +27,17 @@ from toolret.types import RECORDED, Call, Demo, Permissions, Tool
 __all__ = ["Recorded", "Redact", "demonstrations", "record", "redacting"]
 
 Redact: TypeAlias = Callable[[Demo], Demo | None]
-"""Sees each demonstration whole before it is shortened or stored, and gives what may be stored of
-it; None for nothing."""
+"""Receives each demonstration in full before it is shortened or stored, and returns what may be
+stored of it, or None for nothing."""
 
 _MOST_SAID = 3
-"""The latest messages of a turn's user that make its request: what came before was other talk."""
+"""How many of a turn's latest user messages make its request: earlier ones were other talk."""
 
 _FEWEST_WORDS = 2
-"""Content words below which a request says nothing without the one before it."""
+"""A request with fewer content words says nothing without the one before it."""
 
 _LONGEST_TEXT, _LONGEST_ANSWER, _LONGEST_VALUE = 1_000, 500, 300
-"""Characters that are kept of a request, of the answer, and of a result or an argument's text."""
+"""Characters kept of a request, of the answer, and of a result or an argument's text."""
 
 _NOT_THERE = (
     "a turn: nothing to remove, since it was not recorded, or with another redact, private_to or "
@@ -47,11 +47,11 @@ _NOT_THERE = (
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a conversation taught.
+    """The demonstrations learnt from a conversation.
 
     Attributes:
-        demos: The demonstrations that it came to, as they are stored, or were until now.
-        left_out: What was no evidence and why, one line each, without what was said.
+        demos: The demonstrations as they are stored, or were until they were removed just now.
+        left_out: What could not be learnt from and why, one line each, without quoting anyone.
     """
 
     demos: tuple[Demo, ...] = ()
@@ -74,9 +74,9 @@ def record(
 ) -> Recorded:
     """``ToolRetriever.record``, for an index.
 
-    Without success, what recording the conversation gave is removed, and only what was there is
-    returned. It is found by its text and its permissions, so ``redact``, ``private_to`` and
-    ``allow`` must be the same as then.
+    If not ``success``, what was recorded from the conversation is removed, and only what was there
+    is returned. It is found by its text and permissions, so ``redact``, ``private_to`` and
+    ``allow`` must be the same as when it was recorded.
     """
     recorded = demonstrations(messages, index, allow=allow, private_to=private_to, redact=redact)
     if not recorded.demos:
@@ -100,9 +100,9 @@ def demonstrations(
     private_to: Collection[str] = (),
     redact: Redact | None = None,
 ) -> Recorded:
-    """The demonstrations that a finished conversation comes to; nothing is stored.
+    """Return the demonstrations that a finished conversation yields; nothing is stored.
 
-    The arguments are those of ``ToolRetriever.record``, and so is what is raised.
+    Takes the arguments of ``ToolRetriever.record``, and raises the same.
     """
     if isinstance(private_to, str):
         raise DemoError(f"private_to is the text {private_to!r}: give a collection of permissions")
@@ -139,10 +139,10 @@ def demonstrations(
 
 
 def redacting(scrub: Callable[[str], str]) -> Redact:
-    """A ``Redact`` of a function of texts, for everything in a demonstration but ids of tools.
+    """Make a ``Redact`` from a function of texts, for all of a demonstration except tool ids.
 
-    It sees the request, the answer, and every key, text and number of arguments and results; a
-    number that it changes becomes the text that it gives.
+    It is called with the request, the answer, and every key, text and number in arguments and
+    results; a number that it changes becomes the text that it returns.
     """
 
     def scrub_all(value: Any) -> Any:
@@ -162,7 +162,7 @@ def redacting(scrub: Callable[[str], str]) -> Redact:
 
 
 def _evidence(turn: Turn, find: _Finder, allow: Allow, left_out: list[str]) -> Iterator[Call]:
-    """The calls that did what was asked, each once."""
+    """Yield the calls that did what was asked, each once."""
     seen = set()
     for asked in turn.calls:
         tool = find(asked.name)
@@ -186,7 +186,7 @@ def _evidence(turn: Turn, find: _Finder, allow: Allow, left_out: list[str]) -> I
 
 
 class _Finder:
-    """The tool of a name on the wire, of an id, or of a name that no other tool has."""
+    """Finds a tool by its name on the wire, its id, or a name that no other tool has."""
 
     def __init__(self, index: ToolIndex) -> None:
         self._index = index
@@ -198,7 +198,7 @@ class _Finder:
         return self._found[name]
 
     def _find(self, name: str) -> Tool | None:
-        plain = name.replace("__", ".")  # undone, where the id did not have to be changed
+        plain = name.replace("__", ".")  # reverses ``wire_name`` where it kept the id
         for id_ in ([plain] if wire_name(plain) == name else []) + [name]:
             if id_ in self._index:
                 return self._index.get(id_)
@@ -213,7 +213,7 @@ def _redacted(demo: Demo, redact: Redact) -> Demo | None:
     try:
         kept = redact(demo)
     except Exception as exc:
-        # Its message may hold what was to be redacted.
+        # The message may hold what was to be redacted.
         raise DemoError(
             f"the redaction hook raised {type(exc).__name__}; nothing was recorded"
         ) from exc
@@ -236,7 +236,7 @@ def _redacted(demo: Demo, redact: Redact) -> Demo | None:
 
 
 def _stored(demo: Demo) -> Demo:
-    """Shortened, and with the id that its request, tools and permissions give it."""
+    """Shorten a demonstration, and give it the id of its request, tools and permissions."""
     calls = tuple(
         Call(
             call.tool,
@@ -256,13 +256,13 @@ def _stored(demo: Demo) -> Demo:
 
 
 def _said(demo: Demo) -> list[Any]:
-    """What makes two demonstrations the same: the words of the request, and the tools."""
+    """Two demonstrations with this in common are the same: request, tools and permissions."""
     text = " ".join(demo.text.casefold().split())
     return [text, sorted(set(demo.tools)), sorted(sorted(names) for names in demo.permissions)]
 
 
 def _curated(demo: Demo, index: ToolIndex) -> Demo | None:
-    """One of the index that says the same, and was not recorded."""
+    """Find a demonstration in the index that says the same and was not recorded."""
     tools, said = set(demo.tools), _said(demo)
     for other in index.demos:
         if set(other.tools) == tools and _said(other) == said and other.id != demo.id:

@@ -1,7 +1,7 @@
-"""Reranking: a second, slower look at the first tools of a ranking. Off unless one is given.
+"""Reranking: a second, slower look at the top of a ranking; off unless a reranker is given.
 
-A reranker only says what it thinks of the tools that it is shown, which are tools that the caller
-may use; ``reorder`` makes an order of it. So no reranker can add a tool or lose one.
+A reranker only scores the tools that it is shown, all of which the caller may use; ``reorder``
+turns the scores into an order. So no reranker can add or lose a tool.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ __all__ = [
 _PROMPT = "rerank_v1.txt"
 
 _DEPTH = 20
-"""Tools that are looked at again: beyond the first 20 of a ranking few right ones are left, and an
-LLM's reply takes the longer, the more it has to order."""
+"""How many tools are reranked: few right ones are left beyond the first 20 of a ranking, and an
+LLM's reply takes longer the more it has to order."""
 
 _LONGEST_DESCRIPTION = 300
 """Characters of a tool's description that the LLM sees: its beginning says what the tool does."""
@@ -50,11 +50,11 @@ _LONGEST_DESCRIPTION = 300
 
 @dataclass(frozen=True, slots=True)
 class Reranking:
-    """What a reranker thinks of some tools.
+    """A reranker's verdict on some tools.
 
     Attributes:
-        scores: One a tool, higher is better, in any unit; tools of one score stay in their order.
-            None leaves all of them as they were.
+        scores: One per tool, higher is better, in any unit; ties keep their order. None leaves the
+            whole order as it was.
         note: What went wrong, in one line; empty if nothing did.
     """
 
@@ -63,15 +63,15 @@ class Reranking:
 
 
 class Reranker(Protocol):
-    """Looks at the first tools of a ranking; never raises for what a model or a network does."""
+    """Scores the top of a ranking; never raises because of a model or a network."""
 
     @property
     def depth(self) -> int:
-        """How many tools it wants to see at most."""
+        """How many tools it wants to see, at most."""
         ...
 
     def score(self, request: Request, tools: Sequence[Tool]) -> Reranking:
-        """Its scores of the tools, which are in the order of the ranking."""
+        """Score the tools, which come in the order of the ranking."""
         ...
 
     async def ascore(self, request: Request, tools: Sequence[Tool]) -> Reranking:
@@ -80,19 +80,19 @@ class Reranker(Protocol):
 
 
 class CrossEncoderReranker:
-    """A sentence-transformers cross-encoder reads the request and each tool's text together.
+    """A sentence-transformers cross-encoder, reading the request with each tool's text.
 
-    After Nogueira and Cho, *Passage Re-ranking with BERT* (2019, arXiv:1901.04085). It reads the
-    last request alone, and knows nothing of demonstrations.
+    After Nogueira and Cho, *Passage Re-ranking with BERT* (2019, arXiv:1901.04085). It reads only
+    the last request, and knows nothing of demonstrations.
 
     Args:
         model: A name on the hub, a folder, or a ``CrossEncoder``.
-        depth: How many tools to look at.
+        depth: How many tools to rerank.
         device: ``cpu``, ``cuda`` ...; chosen by sentence-transformers if not given.
-        batch_size: Pairs in one forward pass.
+        batch_size: Pairs per forward pass.
 
     Raises:
-        EmbedderError: If the model cannot be found or loaded, or gives more than one score.
+        EmbedderError: If the model cannot be found or loaded, or gives several scores per pair.
     """
 
     def __init__(
@@ -115,14 +115,14 @@ class CrossEncoderReranker:
             )
 
     def score(self, request: Request, tools: Sequence[Tool]) -> Reranking:
-        """The model's scores; none if it fails."""
+        """Return the model's scores; None for them if it fails."""
         pairs = [(request.text, tool_text(tool)) for tool in tools]
         try:
             with self._turn:  # Tokenizers refuse to be used by two threads at once.
                 found = self._model.predict(
                     pairs, batch_size=self._batch_size, show_progress_bar=False
                 )
-        # What torch and tokenizers raise, memory that ran out included.
+        # What torch and tokenizers raise, including for lack of memory.
         except (RuntimeError, TypeError, ValueError) as error:
             return _unchanged(self._name, f"{type(error).__name__}: {error}")
         return Reranking(tuple(map(float, found)))
@@ -133,19 +133,19 @@ class CrossEncoderReranker:
 
 
 class LLMReranker:
-    """An LLM sees the conversation and all candidates at once, and writes their order.
+    """An LLM that sees the conversation and all candidates at once, and writes their order.
 
     The listwise method of Sun et al., *Is ChatGPT Good at Search?* (2023, arXiv:2304.09542).
 
     Args:
         llm: An ``openai`` client, a LangChain chat model, or a callable from messages to text.
-        model: The model's name, which an ``openai`` client needs.
+        model: The model's name; required with an ``openai`` client.
         depth: How many tools to show it.
-        deadline: Seconds after which the order is left as it was.
-        cache: The file in which replies are kept; nowhere by default.
+        deadline: Timeout in seconds, after which the order is left as it was.
+        cache: The file that caches replies; none by default.
 
     Raises:
-        QueryGenerationError: If it is no LLM, or the name is missing.
+        QueryGenerationError: If ``llm`` is of no known kind, or the model's name is missing.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class LLMReranker:
         self._deadline = deadline
 
     def score(self, request: Request, tools: Sequence[Tool]) -> Reranking:
-        """One by the place that the LLM gave a tool, 0 for those that it left out."""
+        """Score each tool by its place in the LLM's order; 0 for those that it left out."""
         messages, parse = _messages(request, tools), partial(parse_order, count=len(tools))
         try:
             answer = ask(self._model, messages, order_schema(), parse, deadline=self._deadline)
@@ -191,11 +191,11 @@ class LLMReranker:
 
 
 def reorder(hits: Sequence[Hit], reranking: Reranking) -> tuple[tuple[Hit, ...], str]:
-    """The hits by descending score, ties as they were, and a note if something went wrong.
+    """Return the hits by descending score, ties as they were, and a note if something failed.
 
-    The places keep their probabilities: how likely the first tool is needed, and how many tools
-    are likely, was estimated for the ranking; the reranker says which tools they are. What a hit
-    gains or loses by its new place is its evidence ``reranked``.
+    The places keep their probabilities: the ranking estimated how likely the first tool is needed,
+    and how many tools are likely; the reranker only says which tools they are. What a hit gains or
+    loses by its new place is its evidence ``reranked``.
     """
     scores = reranking.scores
     if scores is None:
@@ -209,7 +209,7 @@ def reorder(hits: Sequence[Hit], reranking: Reranking) -> tuple[tuple[Hit, ...],
 
 
 def _moved(hit: Hit, place: Hit, score: float) -> Hit:
-    """The hit in the place of another."""
+    """Return a hit moved to the place of another."""
     gained = Evidence("reranked", value=score, contribution=_odds(place) - _odds(hit))
     evidence = sorted((*hit.evidence, gained), key=lambda item: -abs(item.contribution))
     return replace(hit, score=place.score, evidence=tuple(evidence))
@@ -221,13 +221,13 @@ def _odds(hit: Hit) -> float:
 
 @dataclass
 class _Reply:
-    """What the LLM is asked for."""
+    """The reply that the LLM is asked for."""
 
     order: list[int]
 
 
 def order_schema() -> JsonObject:
-    """JSON Schema of the reply, by the rules of structured output."""
+    """JSON Schema of the reply, within the rules of structured output."""
     return {
         "type": "object",
         "properties": {"order": {"type": "array", "items": {"type": "integer"}}},
@@ -237,12 +237,12 @@ def order_schema() -> JsonObject:
 
 
 def parse_order(reply: str, count: int) -> tuple[tuple[int, ...], bool]:
-    """The order in an LLM's reply: positions from 0 on, each once, and whether others were named.
+    """Parse an LLM's order: positions from 0 on, each once, and whether it named others.
 
     Raises:
         QueryGenerationError: If the reply holds no such JSON.
     """
-    # Loaded where there is something to validate: a search without an LLM starts sooner.
+    # Imported late, so that a search without an LLM starts sooner.
     from pydantic import TypeAdapter, ValidationError
 
     try:
@@ -256,7 +256,7 @@ def parse_order(reply: str, count: int) -> tuple[tuple[int, ...], bool]:
 
 
 def render_candidates(request: Request, tools: Sequence[Tool]) -> str:
-    """The prompt for one request: conversation and tools as JSON lines, which nothing can end."""
+    """Render the prompt: conversation and tools as JSON lines, which they cannot break out of."""
     candidates = json_lines(_candidate(number, tool) for number, tool in enumerate(tools, start=1))
     return _template().format(
         count=len(tools), conversation=conversation_lines(request), tools=candidates

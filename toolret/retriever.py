@@ -1,4 +1,4 @@
-"""``ToolRetriever``: a conversation becomes the right few tools and examples."""
+"""``ToolRetriever``: selects the few tools and examples that a conversation needs."""
 
 from __future__ import annotations
 
@@ -40,51 +40,51 @@ _REPLIES = "replies.sqlite3"
 _SPAN = "toolret.select"
 
 _TOGETHER = 256
-"""Conversations that are embedded together: more gain nothing, and the embedder remembers the
-vectors of so many."""
+"""Conversations embedded in one batch: larger batches gain nothing, and the embedder's cache holds
+the vectors of so many."""
 
 _GENERATING = 8
-"""Conversations for which an LLM writes queries at a time."""
+"""How many conversations an LLM writes queries for at the same time."""
 
 
 class ToolRetriever:
     """Chooses tools and demonstrations for requests.
 
     Args:
-        index: Where they are.
-        llm: What writes retrieval queries: an ``openai`` client, a LangChain chat model, a
-            callable that takes messages and gives text, or a ``QueryGenerator``. Without one,
-            the request and its clauses are the queries.
-        model: The model's name, which an ``openai`` client needs.
+        index: The tools and demonstrations to choose from.
+        llm: The LLM that writes retrieval queries: an ``openai`` client, a LangChain chat model, a
+            callable from messages to text, or a ``QueryGenerator``. Without one, the request and
+            its clauses are the queries.
+        model: The model's name; required with an ``openai`` client.
         strategy: How the queries are written: a name (``verbatim``, ``clauses``, ``rewrite``,
             ``think``, ``few-shot``, ``hypothesize``, ``refine``, or several joined by ``+``) or a
             ``Strategy``. By default ``rewrite`` with an LLM, ``clauses`` without.
-        cache: Where the LLM's replies are kept, so that the same question is asked once: a file's
-            path. By default in the index's folder, once it holds tools; False for nowhere. Only
-            what ``as_chat_model`` makes is cached; ``ChatModel`` and ``QueryGenerator`` are taken
-            as they are.
-        reranker: What looks at the first tools of the ranking again; nothing by default.
+        cache: The file that caches the LLM's replies, so that the same question is asked once.
+            True, the default, puts it into the index's folder if the index already holds tools;
+            False turns caching off. Only models made by ``as_chat_model`` are cached; a
+            ``ChatModel`` or ``QueryGenerator`` is used as it is.
+        reranker: Reorders the top of the ranking; none by default.
         max_tools: How many tools to choose at most.
         max_demos: How many demonstrations to choose at most.
         token_budget: The most tokens that the chosen tools and demonstrations may take in the
             planner's prompt; None for no limit.
-        min_score: The least probability of a tool that is chosen; so requests that need one tool
-            get few, and those that need many get up to ``max_tools``.
-        min_recall: Of the requests that need a tool, as far as demonstrations and public data tell,
-            the least share that get any, 0 to 1. The others, which look less in need of a tool
-            than these, are answered with none. 1 gives tools to all requests.
-        min_precision: If given, the least share of the requests given tools that need them, were
-            as many in need of none; wanted beyond ``min_recall``, at its cost.
-        prompt_format: The form in which tokens are counted against the budget.
-        counter: What counts them; by default tiktoken's ``o200k_base`` where its table is on
-            this machine, otherwise an estimate that errs high.
+        min_score: Tools less likely than this are not chosen, so a request that needs one tool gets
+            few, and one that needs many gets up to ``max_tools``.
+        min_recall: Target recall of the gate that decides whether a request needs any tool, 0 to 1,
+            estimated from the demonstrations and public data. 1 turns the gate off, unless there is
+            a ``min_precision``.
+        min_precision: If given, also the target precision of that gate, for requests of which half
+            need a tool: the share of those given tools that do. It costs recall.
+        prompt_format: The prompt format whose tokens are counted against the budget.
+        counter: Counts the tokens; by default tiktoken's ``o200k_base`` if its table is on this
+            machine, otherwise an estimate that errs high.
 
     Raises:
-        TypeError: If the index is no ``ToolIndex``, or a number is none.
-        ValueError: If a share or a probability is not one, a number of tools or demonstrations is
-            negative, or there is no such ``prompt_format``.
-        InputError: If there is no such strategy, or it needs an LLM and there is none.
-        QueryGenerationError: If the LLM is none that toolret knows, or its name is missing.
+        TypeError: If ``index`` is not a ``ToolIndex``, or a limit is not a number.
+        ValueError: If a share or a probability is outside 0 to 1, a number of tools or
+            demonstrations is negative, or ``prompt_format`` is unknown.
+        InputError: If the strategy is unknown, or needs an LLM and none is given.
+        QueryGenerationError: If ``llm`` is of no known kind, or the model's name is missing.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class ToolRetriever:
         self.min_recall = min_recall
         self.min_precision = min_precision
         self.prompt_format = prompt_format
-        self._limits(None, None, 0)  # raises what no call could do with
+        self._limits(None, None, 0)  # rejects bad limits now, not at the first call
         self.counter = counter or token_counter()
         if not (llm is None or isinstance(llm, QueryGenerator)):
             llm = as_chat_model(llm, model, cache=_replies(index, cache))
@@ -137,19 +137,20 @@ class ToolRetriever:
         token_budget: int | None = None,
         depth: int = 0,
     ) -> Selection:
-        """The tools and demonstrations for what a conversation asks for.
+        """Choose tools and demonstrations for what a conversation asks for.
 
         Args:
             conversation: The request, or the messages up to and including it.
-            allow: What the caller may use; whatever it may not is never chosen nor shown.
-            max_tools: Instead of the retriever's.
-            token_budget: Instead of the retriever's.
+            allow: The caller's permissions, or a predicate over tools. Tools that it excludes are
+                never ranked, returned or shown in examples.
+            max_tools: Overrides the retriever's ``max_tools`` for this call.
+            token_budget: Overrides the retriever's ``token_budget`` for this call.
             depth: How many tools ``Selection.ranked`` holds at least, chosen or not.
 
         Raises:
-            InputError: If the conversation holds no text, or ``allow`` is a text, a mapping, an
-                iterator or no collection.
-            TypeError: If a number is none.
+            InputError: If the conversation holds no text, or ``allow`` is a string, a mapping, an
+                iterator or not a collection.
+            TypeError: If a limit is not a number.
             ValueError: If a number of tools is negative.
             BudgetError: If the budget is too small for any of the chosen tools.
             EmbedderError: If the embedder fails.
@@ -172,9 +173,9 @@ class ToolRetriever:
         token_budget: int | None = None,
         depth: int = 0,
     ) -> list[Selection]:
-        """``select`` for each of many conversations, which are embedded together.
+        """``select`` for many conversations, which are embedded in batches.
 
-        Takes and raises what ``select`` does; queries are written by several threads at a time.
+        Takes and raises what ``select`` does; several threads write the queries.
         """
         allow = settled(allow)
         limits = self._limits(max_tools, token_budget, depth)
@@ -185,7 +186,7 @@ class ToolRetriever:
             for start in range(0, len(requests), _TOGETHER):
                 some = requests[start : start + _TOGETHER]
                 written = list(pool.map(lambda one: self.generator.write_queries(one, view), some))
-                # The embedder remembers these vectors for the selections that follow.
+                # The embedder caches these vectors for the selections that follow.
                 queries = [query for each in written for query in sought(each.queries)]
                 self._latest().embed(queries)
                 for request, generated in zip(some, written, strict=True):
@@ -204,7 +205,7 @@ class ToolRetriever:
         token_budget: int | None = None,
         depth: int = 0,
     ) -> Selection:
-        """``select`` for event loops: models are awaited, the rest runs in a worker thread."""
+        """``select`` for event loops: LLM calls are awaited, the rest runs in a worker thread."""
         allow = settled(allow)
         with span(_SPAN, "retrieval") as current:
             started = time.perf_counter()
@@ -222,13 +223,13 @@ class ToolRetriever:
         allow: Allow = None,
         keep_all: bool = False,
     ) -> tuple[Hit, ...]:
-        """The k tools that are most likely needed, without demonstrations or a budget.
+        """Return the k tools most likely to be needed, without demonstrations or a budget.
 
         Args:
             conversation: The request, or the messages up to and including it.
-            k: How many tools to give at most.
-            allow: What the caller may use.
-            keep_all: Give k tools even if none of them is likely enough.
+            k: How many tools to return at most.
+            allow: The caller's permissions, or a predicate over tools.
+            keep_all: Return k tools even if the request seems to need none.
         """
         allow = settled(allow)
         started = time.perf_counter()
@@ -248,30 +249,31 @@ class ToolRetriever:
         private_to: Collection[str] = (),
         redact: Redact | None = None,
     ) -> Recorded:
-        """Learn from a finished conversation; the next request that is like it profits.
+        """Learn from a finished conversation, to serve similar requests better.
 
-        Each of the user's turns that led to calls becomes a demonstration: request, calls with
-        arguments and shortened results, answer. Calls that failed, were refused or had no result
-        are left out, and so are those of tools that the index does not hold. The same request
-        with the same tools stands once, as it was last recorded. Nothing is recorded but here, and
-        it outlasts a ``sync_demos``.
+        Each user turn that led to calls becomes a demonstration: request, calls with arguments and
+        shortened results, answer. Calls that failed, were refused or had no result are left out,
+        and so are calls of tools that the index does not hold. The same request with the same tools
+        is kept once, as last recorded. Only this method records, and ``sync_demos`` keeps what it
+        recorded.
 
         Args:
             messages: Whatever ``select`` takes.
-            success: Whether it went as the user wanted. If not, what recording it gave is removed,
-                and what was removed is returned; ``redact``, ``private_to`` and ``allow`` must be
-                those with which it was recorded.
-            allow: What the caller may use; calls of other tools are left out.
-            private_to: Permissions without which nobody is shown the demonstrations; by default
-                all who may use their tools are.
-            redact: What sees each demonstration before anything of it is stored, and gives what
-                may be; see ``toolret.recording.redacting`` for a function of texts.
+            success: Whether it went as the user wanted. If not, what was recorded from it is
+                removed and returned; ``redact``, ``private_to`` and ``allow`` must be the same as
+                when it was recorded.
+            allow: The caller's permissions, or a predicate over tools; calls of tools that it
+                excludes are left out.
+            private_to: Permissions that a caller must hold to be shown the demonstrations; by
+                default, everyone who may use their tools is shown them.
+            redact: Receives each demonstration before any of it is stored, and returns what may be
+                stored; ``toolret.recording.redacting`` makes one from a function of texts.
 
         Raises:
             DemoError: If the redaction fails, or another process has just removed one of the
                 tools; nothing is recorded.
             EmbedderError: If the embedder fails; nothing is recorded.
-            StoreError: If the index is gone or cannot be written; it is as it was.
+            StoreError: If the index is gone or cannot be written; it is unchanged.
         """
         return record(
             self.index,
@@ -291,7 +293,7 @@ class ToolRetriever:
         private_to: Collection[str] = (),
         redact: Redact | None = None,
     ) -> Recorded:
-        """``record`` for event loops: in a worker thread."""
+        """``record`` for event loops: runs in a worker thread."""
         return await asyncio.to_thread(
             self.record,
             messages,
@@ -324,12 +326,12 @@ class ToolRetriever:
         limits: Limits,
         started: float,
     ) -> Selection:
-        """``select`` from the queries on; what was asked before is looked up."""
+        """Do the rest of ``select`` once queries are written; repeated requests are cached."""
         reader = self._latest()
         key: Hashable = None
-        # Another time, a test of tools or a reranker may say something else.
+        # A predicate or a reranker may answer differently next time.
         if not (callable(allow) or self.reranker):
-            counter = id(self.counter)  # anybody's, which need not be hashable
+            counter = id(self.counter)  # users' counters need not be hashable
             key = (request.text, generated.queries, generated.note, allow, limits, counter)
             if known := reader.answers.get(key):
                 seconds = dict.fromkeys(known.seconds, 0.0)
@@ -380,8 +382,8 @@ class ToolRetriever:
 def _replies(index: ToolIndex, cache: str | Path | bool) -> ReplyCache | None:
     if not isinstance(cache, bool):
         return ReplyCache(cache)
-    # A folder that holds anything before the tools would no longer pass for a new index: neither
-    # that of an index without tools, nor one that is made where an index was deleted.
+    # Anything stored before the tools would keep a folder from passing for a new index. So an index
+    # without tools gets no cache, and a folder that was deleted is not made again.
     if not (cache and len(index)):
         return None
     return ReplyCache(index.store.folder / _REPLIES, make_folder=False)

@@ -1,4 +1,4 @@
-"""``Selection``: what was chosen for a request, why, and as a prompt within the budget."""
+"""``Selection``: what was chosen for a request, why, and the prompt within the budget."""
 
 from __future__ import annotations
 
@@ -27,19 +27,18 @@ class Selection:
 
     Attributes:
         request: The raw request.
-        queries: What was searched for; the raw request is among them.
-        tools: What was chosen, best first; empty if no tool fits. The budget may leave some of it
-            out of the prompt: what is in it, ``names`` and ``packed`` say.
-        demos: The worked examples that were chosen, best first, of which the same holds.
-        ranked: What the ranking began with, best first, chosen or not.
+        queries: The queries that were searched for, including the raw request.
+        tools: The chosen tools, best first; empty if no tool fits. The budget may leave some out of
+            the prompt: ``names`` and ``packed`` hold those that are in it.
+        demos: The chosen worked examples, best first; the budget may leave some of them out, too.
+        ranked: The top of the whole ranking, including tools that were not chosen.
         need: The estimated probability that the request needs a tool at all, 0 to 1.
-        note: Why something was done otherwise than asked, such as an LLM that failed; empty if
-            nothing was.
+        note: Why something was not done as asked, such as an LLM that failed; empty if all was.
         token_budget: The most tokens that the prompt may take; None for no limit.
-        counter: What counts the tokens.
-        packed: The prompt in the form whose tokens ``tokens`` and ``dropped`` speak of.
-        seconds: Time taken, by stage.
-        usage: What an LLM was asked to have the queries: model, calls, tokens, latency.
+        counter: Counts the tokens.
+        packed: The prompt in the retriever's format, to which ``tokens`` and ``dropped`` refer.
+        seconds: Seconds taken, by stage.
+        usage: What the LLM's queries cost: model, calls, tokens, latency.
     """
 
     request: str
@@ -57,22 +56,22 @@ class Selection:
 
     @property
     def tokens(self) -> int:
-        """Tokens of the prompt in its form: what the planner's request grows by."""
+        """Tokens of ``packed``: what the prompt adds to the planner's request."""
         return self.packed.tokens
 
     @property
     def tokens_are_exact(self) -> bool:
-        """Whether the tokens were counted, or estimated on the safe side."""
+        """Whether tokens are counted exactly; otherwise they are an estimate that errs high."""
         return self.counter.exact
 
     @property
     def dropped(self) -> tuple[Dropped, ...]:
-        """What was cut to fit the budget, at which step, and how many tokens that saved."""
+        """The cuts made to fit the budget: the step, and the tokens that it saved."""
         return self.packed.dropped
 
     @cached_property
     def names(self) -> Mapping[str, str]:
-        """The ids of the tools in the prompt by their names there; no form holds any other."""
+        """Tool ids by their names in the prompt; in any format it holds these tools alone."""
         return ids_by_name(tool.id for tool in self.packed.tools)
 
     def to_openai(self) -> dict[str, Any]:
@@ -81,7 +80,8 @@ class Selection:
         The messages hold the worked examples; the conversation follows them.
 
         Raises:
-            BudgetError: If it is not the retriever's form, and the budget holds none of the tools.
+            BudgetError: If this is not the retriever's format, and the budget holds none of the
+                tools.
         """
         return self.packed_as("openai").to_openai()
 
@@ -89,7 +89,8 @@ class Selection:
         """``{"tools": [...], "system": "..."}`` for Anthropic's Messages.
 
         Raises:
-            BudgetError: If it is not the retriever's form, and the budget holds none of the tools.
+            BudgetError: If this is not the retriever's format, and the budget holds none of the
+                tools.
         """
         return self.packed_as("anthropic").to_anthropic()
 
@@ -97,12 +98,13 @@ class Selection:
         """Tools and worked examples as plain text, for any model.
 
         Raises:
-            BudgetError: If it is not the retriever's form, and the budget holds none of the tools.
+            BudgetError: If this is not the retriever's format, and the budget holds none of the
+                tools.
         """
         return self.packed_as("text").to_text()
 
     def explain(self) -> str:
-        """Why these tools and demonstrations, for people."""
+        """Explain, for people, why these tools and demonstrations were chosen."""
         lines = [f"request: {self.request}"]
         lines += [f"query ({query.kind}): {query.text}" for query in self.queries[1:]]
         if self.usage.model:
@@ -136,10 +138,11 @@ class Selection:
         return "\n".join(lines)
 
     def packed_as(self, form: Format) -> Packed:
-        """The prompt in a form, within the budget; in none is what the retriever's form leaves out.
+        """The prompt in a format, within the budget; never more than ``packed`` holds.
 
         Raises:
-            BudgetError: If it is not the retriever's form, and the budget holds none of the tools.
+            BudgetError: If this is not the retriever's format, and the budget holds none of the
+                tools.
         """
         if form == self.packed.form:
             return self.packed
@@ -154,18 +157,18 @@ class Selection:
 
     @property
     def _packed_ids(self) -> tuple[set[str], set[str]]:
-        """Of tools and of demonstrations in the prompt."""
+        """Ids of the tools, and of the demonstrations, in the prompt."""
         packed = self.packed
         return {tool.id for tool in packed.tools}, {demo.id for demo in packed.demos}
 
 
 def trace(current: Span, selection: Selection, embedder: str) -> Selection:
-    """Say on a span what was selected, with a span below it for each stage.
+    """Record on a span what was selected, with a child span for each stage.
 
     Args:
         current: The span of the selection, which is the current one.
         selection: What was just selected.
-        embedder: The id of what embedded the queries.
+        embedder: The id of the queries' embedder.
 
     Returns:
         The selection.

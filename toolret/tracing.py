@@ -1,8 +1,8 @@
-"""Spans of OpenTelemetry: what was selected and called, and how long each stage took.
+"""OpenTelemetry spans: what was selected and called, and how long each stage took.
 
-Without an SDK they are spans that record nothing. Names and attributes follow OpenTelemetry's
-semantic conventions for generative AI where they have one; the others begin with ``toolret.``.
-What people or tools said is left out, unless the conventions' own switch asks for it: the
+Without an SDK the spans record nothing. Names and attributes follow OpenTelemetry's semantic
+conventions for generative AI where they have one; the others begin with ``toolret.``. What people
+or tools said is left out, unless the conventions' own switch asks for it: the
 environment variable ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT``.
 """
 
@@ -19,7 +19,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 __all__ = ["CAPTURE_CONTENT", "Span", "captures_content", "failed", "note", "span", "stages"]
 
 CAPTURE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
-"""The environment variable that has content recorded; ``true`` for yes."""
+"""The environment variable that turns on the recording of content; ``true`` for yes."""
 
 _ON = frozenset({"1", "true", "span_only", "span_and_event"})
 
@@ -28,12 +28,12 @@ _NANOSECONDS = 1_000_000_000
 _tracer = trace.get_tracer("toolret")
 
 Attributes: TypeAlias = Mapping[str, Any]
-"""Numbers, texts, truth values and lists of them; None for one that is not known."""
+"""Numbers, strings, booleans and lists of them; None for an unknown value."""
 
 
 @contextmanager
 def span(name: str, operation: str = "") -> Iterator[Span]:
-    """A span around a block; an error that leaves the block is noted by its type alone.
+    """Open a span around a block; an error that leaves the block is noted by its type alone.
 
     Args:
         name: What happens.
@@ -47,18 +47,18 @@ def span(name: str, operation: str = "") -> Iterator[Span]:
         try:
             yield current
         except BaseException as error:
-            # Its message may hold what was said.
+            # The message may quote what was said.
             failed(current, type(error).__qualname__)
             raise
 
 
 def stages(seconds: Mapping[str, float], notes: Mapping[str, Attributes], *, ended: int) -> None:
-    """A span ``toolret.NAME`` for each of some stages that followed each other, under the current.
+    """Add a child span ``toolret.NAME`` for each of some consecutive stages.
 
     Args:
-        seconds: How long each took, in order; one that took no time was not gone through.
-        notes: Attributes of stages, by their names.
-        ended: When the last ended, in nanoseconds since 1970.
+        seconds: How long each took, in order; a stage that took no time was skipped.
+        notes: Attributes of stages, by the stages' names.
+        ended: When the last stage ended, in nanoseconds since 1970.
     """
     if not trace.get_current_span().is_recording():
         return
@@ -75,12 +75,12 @@ def stages(seconds: Mapping[str, float], notes: Mapping[str, Attributes], *, end
 def note(
     current: Span, attributes: Attributes, *, content: Callable[[], Attributes] | None = None
 ) -> None:
-    """Put attributes on a span, if anybody listens; those that are None are left out.
+    """Set attributes on a span if it is recording; those that are None are left out.
 
     Args:
         current: The span.
-        attributes: By their names.
-        content: Gives those that tell what was said; asked only if they are wanted.
+        attributes: Attributes by name.
+        content: Returns attributes that quote what was said; called only if they are wanted.
     """
     if not current.is_recording():
         return
@@ -91,11 +91,11 @@ def note(
 
 
 def failed(current: Span, error_type: str) -> None:
-    """Mark a span as failed, by the kind of failure."""
+    """Mark a span as failed, with the kind of failure."""
     current.set_status(Status(StatusCode.ERROR))
     current.set_attribute("error.type", error_type)
 
 
 def captures_content() -> bool:
-    """Whether spans may hold what was said; read anew each time."""
+    """Whether spans may hold what was said; read from the environment each time."""
     return os.environ.get(CAPTURE_CONTENT, "").strip().lower() in _ON

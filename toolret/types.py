@@ -28,10 +28,10 @@ Message: TypeAlias = Mapping[str, Any]
 """One turn of a conversation in OpenAI's form: ``{"role": ..., "content": ...}``."""
 
 Permissions: TypeAlias = tuple[frozenset[str], ...]
-"""What a caller must hold: any one of these sets, whole. Empty: nothing is needed."""
+"""A caller must hold all of at least one of these sets. Empty: nothing is needed."""
 
 BEHAVIOUR_TAGS = frozenset({"deprecated", "destructive", "idempotent", "open-world", "read-only"})
-"""Tags that readers of catalogs give: how a tool behaves, not what it is about."""
+"""Tags that catalog readers add: how a tool behaves, not what it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +40,16 @@ class Tool:
 
     Attributes:
         id: Unique in an index; any characters. ``namespace.name`` unless the source gives one.
-        name: What the source calls it.
+        name: The source's name for it.
         namespace: The API, server or module that it belongs to; may be empty.
         description: What it does, in words.
         parameters: JSON Schema of the arguments object, or None if it is not known.
         tags: Labels of the source, such as OpenAPI tags.
         permissions: What a caller must hold to use it.
-        metadata: What else the source knows, such as an operation's method and path.
-        origin: The file and place it was read from, for messages; no part of what it is.
-        target: The object that it was made of and that runs it, such as a LangChain tool; no part
-            of what it is, and not kept in an index.
+        metadata: Anything else the source knows, such as an operation's method and path.
+        origin: The file and place it was read from, for messages; ignored in comparisons.
+        target: The object that it was made from and that runs it, such as a LangChain tool; ignored
+            in comparisons, and not kept in an index.
     """
 
     id: str
@@ -64,7 +64,7 @@ class Tool:
     target: Any = field(default=None, compare=False, repr=False)
 
     def permitted(self, granted: Collection[str] | None) -> bool:
-        """Whether a caller holding ``granted`` may use this tool; None means no check is wanted."""
+        """Whether a caller holding ``granted`` may use this tool; None turns the check off."""
         return _holds(granted, self.permissions)
 
 
@@ -78,7 +78,7 @@ class Call:
 
 
 RECORDED = "recorded-"
-"""Ids of demonstrations that were learnt from use begin so; they stand nowhere but in the index."""
+"""Prefix of the ids of demonstrations learnt from use, which exist only in the index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +88,12 @@ class Demo:
     Attributes:
         id: Unique in an index.
         text: The request.
-        calls: What was called, in order; may be empty for a request that is only labelled.
+        calls: The calls, in order; may be empty for a request that is only labelled.
         tools: Ids of the tools that answer the request, in order of first use, each once. Without
-            any, and without calls, it says that such requests need no tool.
+            tools and calls, a demonstration says that such requests need no tool.
         answer: The final reply; may be empty.
-        permissions: What a caller must hold to be shown it, besides the use of its tools.
-        origin: The file and place it was read from, for messages; no part of what it is.
+        permissions: What a caller must hold to be shown it, besides being allowed its tools.
+        origin: The file and place it was read from, for messages; ignored in comparisons.
     """
 
     id: str
@@ -105,7 +105,7 @@ class Demo:
     origin: str = field(default="", compare=False)
 
     def permitted(self, granted: Collection[str] | None) -> bool:
-        """Whether a caller holding ``granted`` may be shown it; None means no check is wanted."""
+        """Whether a caller holding ``granted`` may be shown it; None turns the check off."""
         return _holds(granted, self.permissions)
 
 
@@ -118,7 +118,7 @@ def _holds(granted: Collection[str] | None, permissions: Permissions) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of the retriever.
+    """A request to the retriever.
 
     Attributes:
         text: The last thing the user said: the raw request.
@@ -135,8 +135,9 @@ class Request:
 class Query:
     """One retrieval query.
 
-    ``request`` is the user's own text, ``clause`` a part of it, ``turn`` it with what the user said
-    before; ``need`` is what an LLM wrote, and ``tool`` the text of a tool that it wishes for.
+    ``request`` is the user's own text, ``clause`` a part of it, and ``turn`` that text with what
+    the user said before; ``need`` was written by an LLM, and ``tool`` is the text of a tool that an
+    LLM wishes for.
     """
 
     text: str
@@ -145,7 +146,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one signal said of a tool.
+    """One signal's evidence for or against a tool.
 
     Attributes:
         signal: Its name, such as ``dense`` or ``lexical``.
@@ -181,7 +182,7 @@ class DemoHit:
     Attributes:
         demo: The demonstration.
         similarity: Cosine of its text and the request's nearest query, -1 to 1.
-        reason: Why it was chosen, for people.
+        reason: Why it was chosen, in words.
     """
 
     demo: Demo

@@ -14,12 +14,12 @@ __all__ = ["IndexView"]
 
 
 class IndexView:
-    """An index as far as one caller may use it.
+    """The part of an index that one caller may use.
 
     Args:
-        reader: Gives the reader of the latest snapshot. It is not called before something is
-            looked up, for making one can take a while.
-        allow: What the caller may use; the rest is not in the index to this view.
+        reader: Returns the reader of the latest snapshot. It is not called before something is
+            looked up, since making a reader can take a while.
+        allow: The caller's permissions; this view behaves as if the index held nothing else.
     """
 
     def __init__(self, reader: Callable[[], Reader], allow: Allow) -> None:
@@ -27,7 +27,7 @@ class IndexView:
         self._allow = allow
 
     def tools(self, queries: Sequence[Query], most: int) -> Sequence[Tool]:
-        """The tools that these queries find, best first; the first query is the request."""
+        """Return the tools that these queries find, best first; the first query is the request."""
         reader = self._reader()
         compared = reader.searcher.compare(*reader.embed(sought(queries)))
         allowed = reader.allowed(self._allow)
@@ -37,10 +37,10 @@ class IndexView:
         return [hit.tool for hit in ranking.hits]
 
     def demos(self, text: str, most: int) -> Sequence[tuple[Demo, Sequence[Tool]]]:
-        """The demonstrations nearest to a text, each with its tools.
+        """Return the demonstrations nearest to a text, each with its tools.
 
-        None with a forbidden tool, nor with one that is not in the index, of which nobody can say
-        who may see it.
+        Those without tools are left out, and so are those with a forbidden tool or one that is not
+        in the index any more, since its permissions went with it.
         """
         reader = self._reader()
         tools, demos = reader.snapshot.tools, reader.snapshot.demos
