@@ -1,8 +1,8 @@
-"""An index's file read in bulk, once all that it holds was checked piece by piece.
+"""Read an index's file in bulk if it was fully checked before.
 
-To check 20,000 records and vectors one by one takes Python a third of a second. Who has done so
-keeps where the pieces lie, with digests of all their bytes; who finds the same heads and the same
-bytes again knows the pieces to be what they were. Whatever differs is checked piece by piece.
+Checking 20,000 records and vectors one by one takes Python a third of a second. After a full check,
+offsets and digests are stored; if they still match at the next start, the per-record check is
+skipped. If anything differs, every record is checked again.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from toolret.vectors import unpack
 __all__ = ["keep_checked", "read_checked"]
 
 _FORMAT = 1
-"""Of what is kept: raised when it means something else."""
+"""Version of the stored file's format."""
 
 _WORTH = 2_000
-"""Records from which on the file is kept; fewer are checked in less time than it takes."""
+"""Fewest records for which the file is worthwhile; checking fewer is faster than using it."""
 
 _KEY = 64
-"""Characters of a digest."""
+"""Length of a key (a digest) in characters."""
 
 _ROWS = 2_048
-"""Rows of the file that are joined at a time: some megabytes."""
+"""Rows joined per query: a few megabytes."""
 
 _LONGEST = 100_000
-"""Characters: SQLite joins a gigabyte at most."""
+"""Longest row or text in characters: SQLite can join at most a gigabyte."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Joined:
-    """Some rows of a table, each of their columns in one piece; and what tells that they changed.
+    """A run of table rows, each column concatenated, with a digest that detects changes.
 
     Attributes:
-        columns: As UTF-8, or as bytes.
-        digest: SHA-256 of the texts, CRC-32 of the vectors: as strong as the checks of one.
+        columns: The concatenated columns: UTF-8 text, or raw bytes.
+        digest: SHA-256 of the texts and CRC-32 of the vectors: as strong as the per-record checks.
     """
 
     columns: Sequence[bytes]
@@ -58,12 +58,12 @@ class _Joined:
 def read_checked(
     connection: sqlite3.Connection, heads: Mapping[Kind, Head], path: Path
 ) -> dict[Kind, Contents] | None:
-    """Both collections, if the file is what it was when ``path`` was kept; otherwise None.
+    """Return both collections if the database is unchanged since ``keep_checked``; otherwise None.
 
     Args:
-        connection: In a transaction.
-        heads: What is current.
-        path: What ``keep_checked`` wrote.
+        connection: Connection with an open transaction.
+        heads: The current heads.
+        path: File written by ``keep_checked``.
     """
     kept = read_arrays(path, _of(heads))
     if kept is None:
@@ -118,13 +118,13 @@ def keep_checked(
     contents: Mapping[Kind, Contents],
     path: Path,
 ) -> None:
-    """Keep where everything lies, for ``read_checked``; if it is worth it, and nothing is lost.
+    """Store offsets and digests for ``read_checked``, if worthwhile and nothing is lost.
 
     Args:
-        connection: In the transaction in which the contents were read and checked.
-        heads: What is current.
+        connection: Connection in the transaction in which the contents were read and checked.
+        heads: The current heads.
         contents: Both collections.
-        path: Where to.
+        path: File to write.
     """
     texts_of: dict[str, str] = {}
     for each in contents.values():
@@ -133,7 +133,7 @@ def keep_checked(
         if any(text is None for text in each.texts):
             return
     if len({each.vectors.shape[1] for each in contents.values() if each.records}) > 1:
-        return  # of several embedders
+        return  # from several embedders
     if not texts_of or sum(len(each.records) for each in contents.values()) < _WORTH:
         return
     rows = (record.row for each in contents.values() for record in each.records.values())
@@ -145,7 +145,7 @@ def keep_checked(
     for some in _vectors(connection, last):
         digests.append(some.digest)
         stored += _keys(some.columns[0])
-    if texts_of.keys() != set(stored):  # a sync that was interrupted has left some
+    if texts_of.keys() != set(stored):  # an interrupted sync has left extra vectors
         return
     numbers = {key: number for number, key in enumerate(stored)}
     parts: dict[str, Arrays] = {}
@@ -172,10 +172,10 @@ def keep_checked(
 
 
 class _Matrix:
-    """Vectors in their places, put there some at a time, in the order of the file.
+    """A collection's vectors, filled in batch by batch in the order of the file.
 
     Args:
-        vector_of: The vector of each record, by its place in the file: shape ``(records,)``.
+        vector_of: For each record, the position of its vector in the file: shape ``(records,)``.
     """
 
     def __init__(self, vector_of: NDArray[np.int32]) -> None:
@@ -184,7 +184,7 @@ class _Matrix:
         self._wanted = vector_of[self._places]
 
     def take(self, start: int, vectors: NDArray[np.float32]) -> None:
-        """Put those vectors in their places that are wanted; the first of them is the start-th."""
+        """Take the vectors that records need from a batch whose first one is at ``start``."""
         first, end = self._wanted.searchsorted([start, start + len(vectors)])
         if first == end:
             return
@@ -194,14 +194,14 @@ class _Matrix:
 
 
 def _records(connection: sqlite3.Connection, head: Head) -> Iterator[_Joined]:
-    """The live records: keys, ids, rows and keys of vectors."""
+    """Yield the live records: keys, ids, rows and vector keys."""
     columns = ("key", "id", "row", "vector_key")
     live = "records WHERE +kind = ? AND born <= ?"
     return _joined(connection, columns, live, head.kind, head.generation)
 
 
 def _vectors(connection: sqlite3.Connection, last: int) -> Iterator[_Joined]:
-    """The vectors up to one: keys, texts, checksums and vectors."""
+    """Yield the vectors up to the number ``last``: keys, texts, checksums and vectors."""
     columns = ("key", "text", "checksum", "vector")
     return _joined(connection, columns, "vectors WHERE number <= ?", last)
 
@@ -209,7 +209,7 @@ def _vectors(connection: sqlite3.Connection, last: int) -> Iterator[_Joined]:
 def _joined(
     connection: sqlite3.Connection, columns: Sequence[str], where: str, *values: object
 ) -> Iterator[_Joined]:
-    """The rows in order of their numbers; SQLite joins them, while other threads may run."""
+    """Yield the rows by number; SQLite joins them, which lets other threads run."""
     joined = ", ".join(f"CAST(group_concat({column}, '') AS BLOB)" for column in columns)
     some = f"SELECT * FROM {where} AND number > ? ORDER BY number LIMIT {_ROWS}"  # noqa: S608
     number = 0
@@ -230,7 +230,7 @@ def _joined(
 
 
 def _of(heads: Mapping[Kind, Head]) -> str:
-    """What stands for the content of an index: heads hold digests of all their records."""
+    """Return an identity of the index's content: heads hold digests of all their records."""
     return f"{_FORMAT}|{list(heads.values())}"
 
 

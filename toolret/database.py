@@ -1,4 +1,4 @@
-"""The SQLite file of an index: how it is made, opened, and told from a file of something else."""
+"""The SQLite file of an index: creating it, opening it, and rejecting foreign files."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = [
 ]
 
 FORMAT = 2
-"""Version of the tables; another version is refused."""
+"""Version of the schema; files of other versions are rejected."""
 
 _APPLICATION = 0x746F6F6C
 """SQLite's ``application_id``: ``tool`` in ASCII."""
 
 BUSY_SECONDS = 30.0
-"""How long one process waits for another one's transaction, which lasts milliseconds."""
+"""Seconds to wait for another process's transaction, which normally lasts milliseconds."""
 
 _PAGE = 16_384
-"""Bytes: a page holds several vectors, so that little of it is wasted."""
+"""Page size in bytes: a page holds several vectors, so little space is wasted."""
 
 _ADVICE = {
     "SQLITE_BUSY": ": a process has been reading or writing it all the time; end that one, or try "
@@ -38,7 +38,7 @@ _ADVICE = {
     "SQLITE_READONLY_ROLLBACK": ": a writer was killed, and what it began must be undone: open the "
     "index once where it can be written",
 }
-"""The way out of some errors, by the beginning of their names."""
+"""Advice for some SQLite errors, by prefix of their names."""
 
 _SCHEMA = f"""
 PRAGMA page_size = {_PAGE};
@@ -72,7 +72,7 @@ CREATE TABLE vectors (
 
 
 def create(path: Path) -> None:
-    """Make an empty database, whole or not at all; for whoever holds the write lock.
+    """Create an empty database atomically; the caller must hold the write lock.
 
     Raises:
         StoreError: If it cannot be written.
@@ -95,14 +95,14 @@ def create(path: Path) -> None:
 
 @contextmanager
 def reading(path: Path, *, timeout: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
-    """The database at one moment: all that is read inside is of the same state.
+    """Open the database for reading; everything read inside comes from one snapshot.
 
     Args:
         path: The file.
-        timeout: Seconds to wait for another process' transaction.
+        timeout: Seconds to wait for another process's transaction.
 
     Raises:
-        StoreError: If the file is none of ours, of another version, damaged, or cannot be read.
+        StoreError: If the file is not an index, has another version, is damaged, or is unreadable.
     """
     with _opened(path, timeout) as connection:
         connection.execute("BEGIN")
@@ -111,32 +111,32 @@ def reading(path: Path, *, timeout: float = BUSY_SECONDS) -> Iterator[sqlite3.Co
 
 @contextmanager
 def writing(path: Path) -> Iterator[sqlite3.Connection]:
-    """The database for a writer, without a transaction.
+    """Open the database for writing, with no transaction begun.
 
     Raises:
-        StoreError: As for ``reading``, and if the disk is full or must not be written.
+        StoreError: As for ``reading``, and if the disk is full or read-only.
     """
     with _opened(path, BUSY_SECONDS) as connection:
-        # Readers are kept out only while a transaction is committed, however large it is.
+        # Without spilling, readers are blocked only during a commit, however large it is.
         connection.execute("PRAGMA cache_spill = OFF")
         yield connection
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that is written inside, or nothing; after it, it survives a kill and a power cut."""
+    """Write all or nothing inside the block; after it, the data survives a kill or power cut."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        with suppress(sqlite3.Error):  # SQLite has rolled back itself after some errors
+        with suppress(sqlite3.Error):  # after some errors SQLite has already rolled back
             connection.execute("ROLLBACK")
         raise
 
 
 def check_structure(connection: sqlite3.Connection) -> None:
-    """Raise ``sqlite3.DatabaseError`` if the file's pages do not hang together."""
+    """Raise ``sqlite3.DatabaseError`` if the file fails SQLite's integrity check."""
     (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
         raise sqlite3.DatabaseError(" ".join(verdict.split()))
@@ -145,11 +145,11 @@ def check_structure(connection: sqlite3.Connection) -> None:
 @contextmanager
 def _opened(path: Path, timeout: float) -> Iterator[sqlite3.Connection]:
     with _mapped(path):
-        # A file that must not be written is opened for reading by SQLite itself.
+        # SQLite itself falls back to read-only if the file is not writable.
         uri = f"{path.absolute().as_uri()}?mode=rw"
         connection = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
         try:
-            # A damaged file is data too: it must not make SQLite run anything.
+            # The file may be damaged or malicious: it must not make SQLite run code.
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA cell_size_check = ON")
             _check(connection, path)
@@ -172,9 +172,9 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def _mapped(path: Path) -> Iterator[None]:
-    """Errors of SQLite as ours, with the file and the way out.
+    """Turn SQLite errors into ``StoreError``, naming the file and what to do.
 
-    No others: what callers do inside, such as reading the tools from a file, has its own.
+    Other errors pass through: they come from the caller's code, such as reading tools from a file.
     """
     try:
         yield
@@ -185,7 +185,7 @@ def _mapped(path: Path) -> Iterator[None]:
                 f"{path}: the disk is full; the index is as it was before: make room, then sync "
                 "again, which embeds no more than the last batch twice"
             ) from error
-        if name in ("", "SQLITE_ERROR"):  # no text, or no table of ours: we never ask for others
+        if name in ("", "SQLITE_ERROR"):  # bad text, or a missing table: our own SQL is valid
             raise _damaged(path, str(error)) from error
         advice = next((text for start, text in _ADVICE.items() if name.startswith(start)), "")
         raise StoreError(f"{path}: cannot be used: {error}{advice}") from error
@@ -201,7 +201,7 @@ def _damaged(path: Path, problem: str) -> StoreError:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A new name survives a power cut only if its folder was written."""
+    """Sync a folder to disk: only then does a new file name survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""How writers wait for each other: the threads of a process, and the processes of a machine."""
+"""Locks between writers: threads of one process, and processes of one machine."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["in_turn", "locked"]
 
 @contextmanager
 def in_turn(lock: threading.RLock, seconds: float, place: str) -> Iterator[None]:
-    """Hold a lock that writers of one process take in turn.
+    """Hold a lock shared by the writer threads of this process.
 
     Args:
-        lock: Held for the body.
-        seconds: To wait for another thread; negative for as long as it takes, as in a file lock.
-        place: For the message.
+        lock: The lock to hold.
+        seconds: Timeout in seconds; negative waits for ever, as with a file lock.
+        place: Name of the store, for the message.
 
     Raises:
-        StoreLockedError: If another thread held it for longer; in a process that was forked
-            meanwhile it is held without end.
+        StoreLockedError: If another thread holds it beyond the timeout. If the process was forked
+            while it was held, it is never released in the child.
     """
     if not lock.acquire(timeout=-1 if seconds < 0 else min(seconds, threading.TIMEOUT_MAX)):
         raise StoreLockedError(
@@ -38,11 +38,11 @@ def in_turn(lock: threading.RLock, seconds: float, place: str) -> Iterator[None]
 
 @contextmanager
 def locked(folder: Path, name: str, *, seconds: float) -> Iterator[None]:
-    """Hold a folder's file lock, and make both of them if need be.
+    """Hold a file lock in a folder, creating the folder and the file if needed.
 
     Raises:
-        StoreLockedError: If another process held it for longer.
-        StoreError: If it cannot be written.
+        StoreLockedError: If another process holds it for longer than ``seconds``.
+        StoreError: If the folder or file cannot be written.
     """
     from filelock import FileLock, Timeout
 
@@ -55,7 +55,7 @@ def locked(folder: Path, name: str, *, seconds: float) -> Iterator[None]:
             f"{folder}: another process has been writing for more than {seconds:g} s; wait for "
             "it, or raise lock_timeout"
         ) from error
-    except (OSError, ValueError) as error:  # the latter of a name that no folder can have
+    except (OSError, ValueError) as error:  # ValueError: not a possible folder name
         raise StoreError(f"{folder}: cannot be written: {error}") from error
     try:
         yield

@@ -1,7 +1,7 @@
-"""What a store keeps, and what an index asks of one.
+"""The data that a store keeps, and the interface that an index requires of it.
 
-A store holds one record a tool or demonstration, in collections of complete syncs. That it is a
-folder, a server or somebody else's vector store, the index does not know.
+A store holds one record per tool or demonstration, in collections that change by complete syncs.
+The index does not know whether it is a folder, a server or somebody else's vector store.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ KINDS: Final[tuple[Kind, ...]] = ("tools", "demos")
 
 
 Generation: TypeAlias = tuple[int, str]
-"""How many syncs changed a collection, and a digest of what the last one left: an index that is
-built again, or of which a copy is put back, counts from where it began."""
+"""Number of syncs that changed a collection, and a digest of its content. The number alone is not
+enough: it starts again if an index is rebuilt or restored from a copy."""
 
 
 class Record(NamedTuple):
-    """One stored item; a tuple, for an index is opened by making one of each.
+    """One stored item; a tuple because opening an index creates one per item.
 
     Attributes:
-        key: Digest of all that the record depends on; its id in the store.
+        key: Digest of everything the record depends on; its id in the store.
         id: Id of the tool or demonstration.
         row: The item as one line of JSON.
-        vector_key: Where its vector is in the cache.
+        vector_key: Key of its vector.
     """
 
     key: str
@@ -56,7 +56,7 @@ class Record(NamedTuple):
 
 
 def record_key(vector_key: str, row: str) -> str:
-    """The key of a record: a digest of all that it depends on."""
+    """Return a record's key: a digest of everything that it depends on."""
     return sha256(f"{vector_key}\0{row}".encode()).hexdigest()
 
 
@@ -65,14 +65,14 @@ class Contents:
     """One collection as of its latest complete sync.
 
     Attributes:
-        generation: How many syncs changed it; 0 for a collection that has had none.
-        digest: Of what the last of them left; empty for a collection that has had none.
-        changes: How many records all of them together added or removed.
-        space: The identity of its vectors; empty where there are none.
-        records: By key, in order of their ids.
-        texts: What was embedded of each record, in their order; None where it is lost.
-        vectors: Its vectors, shape ``(records, dimensions)``; zeros where the text is lost,
-            empty where all are.
+        generation: Number of syncs that changed it; 0 before the first.
+        digest: Digest of its content after the last of them; empty before the first.
+        changes: Total number of records that these syncs added or removed.
+        space: Identity of its vectors; empty if there are none.
+        records: Records by key, ordered by id.
+        texts: The embedded text of each record, in the same order; None if it is lost.
+        vectors: Its vectors, shape ``(records, dimensions)``; zeros where the text is lost, empty
+            if all are.
     """
 
     generation: int = 0
@@ -87,30 +87,30 @@ class Contents:
 
 
 TextVectors: TypeAlias = Mapping[str, tuple[str, NDArray[np.float32]]]
-"""Texts with their vectors, shape ``(dimensions,)``, by the vectors' keys."""
+"""Texts and their vectors, shape ``(dimensions,)``, by vector key."""
 
 
 class StoreWriter(Protocol):
-    """One change of one collection."""
+    """A change to one collection."""
 
     @property
     def space(self) -> str:
-        """The identity of the vectors that are added."""
+        """Identity of the vectors to be added."""
         ...
 
     @property
     def live(self) -> Mapping[str, str]:
-        """What readers see: keys of records by their ids."""
+        """Keys of the published records, by id."""
         ...
 
     @property
     def live_space(self) -> str:
-        """The identity of the vectors that readers see; empty where there are none."""
+        """Identity of the published vectors; empty if there are none."""
         ...
 
     @property
     def live_length(self) -> int:
-        """How many values a vector has that readers see; 0 where there are none."""
+        """Dimensions of the published vectors; 0 if there are none."""
         ...
 
     @property
@@ -120,33 +120,32 @@ class StoreWriter(Protocol):
 
     @property
     def known(self) -> Collection[str]:
-        """Keys of vectors that need not be made."""
+        """Keys of vectors that need not be computed."""
         ...
 
     def add(self, records: Sequence[Record], vectors: TextVectors, /) -> None:
-        """Store records, and the vectors that were not known; unseen until ``publish``."""
+        """Store records and the vectors that were not known, without publishing them."""
         ...
 
     def publish(self, keep: Collection[str], /) -> None:
-        """Make exactly the records with these keys what readers see, at the end of the change."""
+        """Publish exactly the records with these keys when the change ends."""
         ...
 
 
 class Store(Protocol):
-    """Where an index is kept.
+    """The place where an index is kept.
 
-    All methods raise ``StoreError`` where the place cannot be read or written. Several threads
-    may use it.
+    All methods raise ``StoreError`` if it cannot be read or written. Thread-safe.
     """
 
     @property
     def place(self) -> str:
-        """The folder or address, for messages; no secrets."""
+        """The folder or address, for messages; contains no secrets."""
         ...
 
     @property
     def folder(self) -> Path:
-        """A folder of this machine for what is derived from the index."""
+        """A local folder for data derived from the index."""
         ...
 
     def exists(self) -> bool:
@@ -154,49 +153,49 @@ class Store(Protocol):
         ...
 
     def check_new(self) -> None:
-        """Raise ``StoreError`` if a new index should not be made here."""
+        """Raise ``StoreError`` if a new index may not be created here."""
         ...
 
     def generations(self, *, timeout: float = ...) -> tuple[Generation, ...]:
-        """Of each collection; with no time to spare, as last heard."""
+        """Return each collection's generation; with ``timeout=0`` possibly the last one known."""
         ...
 
     def spaces(self) -> Mapping[Kind, str]:
-        """The identity of each collection's vectors; empty where there are none."""
+        """Return the identity of each collection's vectors; empty if it has none."""
         ...
 
     def load(self) -> Mapping[Kind, Contents]:
-        """Both collections as of the latest complete sync."""
+        """Return both collections as of the latest complete sync."""
         ...
 
     def together(self) -> AbstractContextManager[object]:
-        """All that is published inside becomes visible in one step, at its end.
+        """Make everything published inside the block visible in one step when it ends.
 
         Raises:
-            StoreLockedError: If another writer kept the index for too long, or was faster.
+            StoreLockedError: If another writer held the lock for too long, or published first.
         """
         ...
 
     def write(
         self, kind: Kind, /, *, space: str, anew: bool = False
     ) -> AbstractContextManager[StoreWriter]:
-        """Change a collection; raises what ``together`` raises.
+        """Change a collection; raises the same errors as ``together``.
 
         Args:
-            kind: Which one.
-            space: The identity of the vectors that will be added.
-            anew: Whether everything that is to be seen will be given: then it may be damaged.
+            kind: The collection.
+            space: Identity of the vectors to be added.
+            anew: The caller supplies the whole collection, so existing damage may be ignored.
         """
         ...
 
     def keep(self, vectors: TextVectors, /) -> None:
-        """Put vectors that were lost in their places."""
+        """Store lost vectors again."""
         ...
 
     def load_fit(self) -> bytes | None:
-        """What ``keep_fit`` kept last, or None."""
+        """Return what ``keep_fit`` last stored, or None."""
         ...
 
     def keep_fit(self, fit: bytes, /) -> None:
-        """Keep what was learnt from the demonstrations, for all who read this index."""
+        """Store what was learnt from the demonstrations, for all readers of this index."""
         ...

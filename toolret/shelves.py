@@ -1,4 +1,4 @@
-"""Tools and demonstrations in memory, and how either kind is stored and read."""
+"""Tools and demonstrations in memory, and how each kind is stored and read."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ __all__ = ["DEMOS", "TOOLS", "Form", "Item", "Items", "Shelf", "Snapshot"]
 Item = TypeVar("Item", Tool, Demo)
 
 _MAX_DEPTH = 200
-"""Levels of JSON, as for YAML: what trims and copies a schema calls itself twice for each, beneath
-whatever the caller's agent has called."""
+"""Deepest nesting of JSON, as for YAML. Trimming and copying a schema recurses twice per level, on
+top of the caller's own stack."""
 
 
 class Items(Sequence[Item]):
-    """Tools or demonstrations of which each is parsed when it is first looked at, and once.
+    """Tools or demonstrations, each parsed once, on first access.
 
-    A request looks at a few of 20,000, and parsing all would take longer than all else that has
-    to be done before it is answered.
+    A request looks at a few of 20,000; parsing them all would take longer than everything else that
+    must happen before the first answer.
 
     Args:
-        cells: Rows as JSON, or items that were parsed before.
-        parse: Makes an item of a row.
+        cells: Rows as JSON, or items that are already parsed.
+        parse: Parses a row into an item.
     """
 
     def __init__(self, cells: Iterable[str | Item], parse: Callable[[str], Item]) -> None:
@@ -65,7 +65,7 @@ class Items(Sequence[Item]):
             yield self._item(place) if isinstance(cell, str) else cell
 
     def parsed(self, keys: Sequence[str]) -> dict[str, Item]:
-        """The items that were looked at, by these keys of all."""
+        """Return the items parsed so far, by key; ``keys`` are those of all items in order."""
         pairs = zip(keys, self._cells, strict=True)
         return {key: cell for key, cell in pairs if not isinstance(cell, str)}
 
@@ -81,15 +81,15 @@ class Items(Sequence[Item]):
 
 @dataclass(frozen=True)
 class Shelf(Generic[Item]):
-    """One collection in memory, in order of ids.
+    """One collection in memory, ordered by id.
 
     Attributes:
-        ids: Of the tools or demonstrations.
-        items: They themselves.
-        texts: What was embedded of each.
+        ids: Ids of the tools or demonstrations.
+        items: The tools or demonstrations.
+        texts: The embedded text of each.
         vectors: Unit vectors, shape ``(items, dimensions)``.
-        changes: How many items were ever added or removed.
-        keys: Digests of all that each item is.
+        changes: Total number of items ever added or removed.
+        keys: Record key (a content hash) of each item.
     """
 
     ids: tuple[str, ...]
@@ -101,19 +101,19 @@ class Shelf(Generic[Item]):
 
     @cached_property
     def positions(self) -> Mapping[str, int]:
-        """Where each id stands."""
+        """The position of each id."""
         return {id_: position for position, id_ in enumerate(self.ids)}
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """An index at one moment: what a retrieval reads while syncs may run beside it.
+    """An index at one moment: a retrieval reads it while syncs may run concurrently.
 
     Attributes:
         tools: The tools.
         demos: The demonstrations.
-        generations: Of each one, which tell whether something else is there by now.
-        reading: The number of the reading that found it: one that began later found nothing older.
+        generations: Generation of each collection, to detect newer content in the store.
+        reading: Sequence number of the read that produced it; a later read never found older data.
     """
 
     tools: Shelf[Tool]
@@ -128,11 +128,11 @@ class Form(Generic[Item]):
 
     Attributes:
         kind: Their collection.
-        role: What their texts are to the embedder.
-        error: What is raised for a wrong one.
-        text: What is embedded of an item.
-        weights: What each line of that counts in its vector; None if it is embedded as it is.
-        to_row: An item as a JSON object.
+        role: The embedder's role for their texts.
+        error: The exception type for invalid items.
+        text: Returns the text to embed for an item.
+        weights: Weight of each line of that text in the vector; None if it is embedded whole.
+        to_row: Converts an item to a JSON object.
         from_row: The inverse of ``to_row``.
     """
 
@@ -145,15 +145,15 @@ class Form(Generic[Item]):
     from_row: Callable[[JsonObject], Item]
 
     def load(self, row: str) -> Item:
-        """The item of a record's row."""
+        """Parse the item from a record's row."""
         return self.from_row(json.loads(row))
 
     def record(self, item: Item, space: str) -> tuple[Record, str]:
-        """The record of an item, and the text that is embedded of it.
+        """Return an item's record, and the text to embed for it.
 
         Raises:
-            InputError: If it holds what no file and no request to an LLM can, is nested too deep,
-                or has permissions that are texts, which Python takes for collections of letters.
+            InputError: If it cannot be written as JSON in UTF-8, is nested too deeply, or has plain
+                strings as permissions, which would be read as collections of letters.
         """
         if wrong := [names for names in item.permissions if isinstance(names, str)]:
             raise self.error(
@@ -182,18 +182,18 @@ class Form(Generic[Item]):
             ) from error
 
     def embed(self, texts: Sequence[str], embedder: RoleEmbedder) -> Vectors:
-        """Unit vectors of such texts: shape ``(texts, dimensions)``, float32.
+        """Embed item texts: unit vectors, shape ``(texts, dimensions)``, float32.
 
-        That of a text of several lines has the direction of the weighed sum of theirs; empty lines
-        say nothing, and a text without any other is zeros.
+        With ``weights``, a vector is the normalised weighted sum of its lines' vectors; empty lines
+        are skipped, and a text of empty lines only gives zeros.
 
         Raises:
-            EmbedderError: As ``RoleEmbedder.embed`` does.
+            EmbedderError: As for ``RoleEmbedder.embed``.
         """
         if self.weights is None or not texts:
             return embedder.embed(texts, self.role)
         lines = [text.split("\n") for text in texts]
-        # If none says anything, an empty one tells how many dimensions there are.
+        # If all lines are empty, embed an empty one to learn the number of dimensions.
         distinct = list(dict.fromkeys(line for some in lines for line in some if line)) or [""]
         vectors = embedder.embed(distinct, self.role)
         rows = {line: row for row, line in enumerate(distinct)}
@@ -205,7 +205,7 @@ class Form(Generic[Item]):
 
 
 def _tool(row: JsonObject) -> Tool:
-    """The inverse of ``tool_to_row``; stored rows have a digest and need no other check."""
+    """Inverse of ``tool_to_row``; stored rows are checked by digest and not validated again."""
     return Tool(
         id=row["id"],
         name=row["name"],
@@ -219,7 +219,7 @@ def _tool(row: JsonObject) -> Tool:
 
 
 def _demo(row: JsonObject) -> Demo:
-    """The inverse of ``demo_to_row``."""
+    """Inverse of ``demo_to_row``."""
     return Demo(
         id=row["id"],
         text=row["text"],

@@ -1,9 +1,9 @@
-"""Records in a folder: one SQLite file, in which each sync is visible whole or not at all.
+"""Store an index in a folder: one SQLite file, in which each sync becomes visible all at once.
 
-Every record says in which generation it was born, and a head says which one is current. A sync
-stores its records under the next generation, in as many transactions as it likes; one last
-transaction makes them current, for tools and demonstrations together. Killed before that, it has
-changed nothing that readers see, and the next sync finds what was stored.
+Every record carries the generation in which it was written; a head per collection names the
+current one. A sync writes its records under the next generation, in any number of transactions;
+one last transaction publishes them, tools and demonstrations together. If the sync is killed before
+that, readers see no change, and the next sync reuses what was stored.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _CHECKED = "checked.npz"
 _LOCK = "write.lock"
 
 _OLD_FOLDER = "chroma"
-"""What an index of format 1 has."""
+"""Subfolder that an index of format 1 contains."""
 
 
 class FolderStore:
@@ -57,12 +57,12 @@ class FolderStore:
     Several threads and processes may use it; writers take turns.
 
     Args:
-        folder: Made at the first write.
-        lock_timeout: Seconds that a writer waits for another one.
+        folder: Created at the first write.
+        lock_timeout: Seconds that a writer waits for another to finish.
     """
 
     def __init__(self, folder: Path, *, lock_timeout: float) -> None:
-        self.folder = folder.absolute()  # wherever the process may go
+        self.folder = folder.absolute()  # the process may change its directory
         self._path = self.folder / _DATABASE
         self._fit = self.folder / _FIT
         self._checked = self.folder / _CHECKED
@@ -72,24 +72,24 @@ class FolderStore:
 
     @property
     def place(self) -> str:
-        """The folder."""
+        """The folder's path."""
         return str(self.folder)
 
     def exists(self) -> bool:
         """Whether an index was ever written here."""
         try:
             return self._path.exists()
-        except OSError as error:  # the name is too long, or the folder must not be entered
+        except OSError as error:  # the name is too long, or access is denied
             raise self._unusable(error) from error
 
     def check_new(self) -> None:
-        """Raise ``StoreError`` if the folder holds something that a new index must not join."""
+        """Raise ``StoreError`` if a new index may not be created in this folder."""
         try:
             self._check_new()
         except OSError as error:
             raise self._unusable(error) from error
         except StoreError:
-            if not self.exists():  # or another process has made it in this moment
+            if not self.exists():  # otherwise another process has just created it
                 raise
 
     def _check_new(self) -> None:
@@ -107,14 +107,14 @@ class FolderStore:
                 f"{self.folder}: {_DATABASE} is missing: put back a copy, or delete the folder "
                 "and index the catalogs again"
             )
-        own = (_LOCK, f"{_DATABASE}.new")  # what is left of a writer that was killed at once
+        own = (_LOCK, f"{_DATABASE}.new")  # left by a writer that was killed early on
         if any(not path.name.startswith(own) for path in self.folder.iterdir()):
             raise StoreError(
                 f"{self.folder}: holds something that is no index; name an empty or a new folder"
             )
 
     def generations(self, *, timeout: float = database.BUSY_SECONDS) -> tuple[Generation, ...]:
-        """Of each collection; reads one page of the file.
+        """Return each collection's generation and digest; reads one page of the file.
 
         Args:
             timeout: Seconds to wait while another process commits.
@@ -125,7 +125,7 @@ class FolderStore:
         return tuple((head.generation, head.digest) for head in self._heads(timeout).values())
 
     def spaces(self) -> dict[Kind, str]:
-        """The identity of each collection's vectors; empty where there are none."""
+        """Return the identity of each collection's vectors; empty if it has none."""
         if not self.exists():
             return dict.fromkeys(KINDS, "")
         with database.reading(self._path) as connection:
@@ -136,10 +136,10 @@ class FolderStore:
             }
 
     def load(self) -> dict[Kind, Contents]:
-        """Both collections as of the latest complete sync.
+        """Return both collections as of the latest complete sync.
 
         Raises:
-            StoreError: If the file cannot be read, is damaged, or of another version of toolret.
+            StoreError: If the file cannot be read, is damaged, or is in another version's format.
         """
         if not self.exists():
             return {kind: Contents() for kind in KINDS}
@@ -157,11 +157,11 @@ class FolderStore:
 
     @contextmanager
     def together(self) -> Iterator[Change]:
-        """All that is published inside becomes visible in one step, at its end.
+        """Make everything published inside the block visible in one step when it ends.
 
         Raises:
-            StoreLockedError: If another writer, of this process or another one, kept writing for
-                longer than the time-out.
+            StoreLockedError: If another writer, in this process or another, kept writing for longer
+                than the timeout.
             StoreError: If the file cannot be read or written.
         """
         with in_turn(self._thread_lock, self._lock_timeout, self.place):
@@ -182,14 +182,14 @@ class FolderStore:
 
     @contextmanager
     def write(self, kind: Kind, *, space: str, anew: bool = False) -> Iterator[Writer]:
-        """Change a collection; nothing is visible to readers before ``Writer.publish``.
+        """Change a collection; readers see what is published once ``together`` ends.
 
         Args:
-            kind: Which one.
-            space: The identity of the vectors that will be added.
-            anew: Whether everything that is to be seen will be given: then it may be damaged.
+            kind: The collection.
+            space: Identity of the vectors to be added.
+            anew: The caller supplies the whole collection, so existing damage may be ignored.
 
-        Raises what ``together`` raises.
+        Raises the same errors as ``together``.
         """
         with self.together() as change:
             writer = Writer(change, kind, space=space)
@@ -198,21 +198,21 @@ class FolderStore:
             yield writer
 
     def keep(self, vectors: Mapping[str, tuple[str, NDArray[np.float32]]]) -> None:
-        """Put vectors that were lost in their places.
+        """Store lost vectors again.
 
         Args:
-            vectors: The text and its vector, by key.
+            vectors: Texts and their vectors, by vector key.
 
-        Raises what ``together`` raises.
+        Raises the same errors as ``together``.
         """
         with self.together() as change, database.transaction(change.connection):
             put_vectors(change.connection, vectors)
 
     def load_fit(self) -> bytes | None:
-        """What ``keep_fit`` kept last, or None.
+        """Return what ``keep_fit`` last stored, or None.
 
         Raises:
-            StoreError: If it cannot be read, or is not what was kept.
+            StoreError: If it cannot be read or is damaged.
         """
         try:
             kept = self._fit.read_bytes()
@@ -226,7 +226,7 @@ class FolderStore:
         return fit
 
     def keep_fit(self, fit: bytes) -> None:
-        """Keep what was learnt from the demonstrations, whole or not at all, with its digest.
+        """Store what was learnt from the demonstrations atomically, with its digest.
 
         Raises:
             StoreError: If it cannot be written.
@@ -258,12 +258,12 @@ class FolderStore:
 
 
 class Change:
-    """What one holder of the write lock does to the file.
+    """Changes that the holder of the write lock makes to the file.
 
     Attributes:
-        connection: Without a transaction.
-        heads: As they were before.
-        known: Keys of the vectors that are there.
+        connection: Connection with no open transaction.
+        heads: The heads before the change.
+        known: Keys of the stored vectors that are undamaged.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -277,11 +277,11 @@ class Change:
         self._published: list[tuple[Writer, frozenset[str]]] = []
 
     def publish_later(self, writer: Writer, keep: Collection[str]) -> None:
-        """Note what is to be seen once the change is complete."""
+        """Record which keys to publish when the change completes."""
         self._published.append((writer, frozenset(keep)))
 
     def publish(self) -> None:
-        """Make all that was noted visible, in one transaction; in none if nothing changes."""
+        """Publish everything recorded, in one transaction; do nothing if nothing changes."""
         changes = [
             (writer, keep)
             for writer, keep in self._published
@@ -324,7 +324,7 @@ class Change:
             changes=before.changes + len(keep.symmetric_difference(writer.live.values())),
             space=writer.space,
         )
-        connection.execute(  # in case that damage had made it look younger than it is
+        connection.execute(  # repair generations that damage made invalid or too high
             "UPDATE records SET born = ? "
             "WHERE kind = ? AND NOT (typeof(born) = 'integer' AND born <= ?)",
             (head.generation, kind, head.generation),
@@ -333,15 +333,15 @@ class Change:
 
 
 class Writer:
-    """One change of one collection.
+    """A change to one collection.
 
     Attributes:
-        kind: Which one.
-        space: The identity of the vectors that are added.
-        live: What readers see: keys of records by their ids.
-        stored: Keys that need not be added: what is live, and what an interrupted sync left.
-        whole: Whether all that readers should see is there, as it was written.
-        known: Keys of vectors that need not be made.
+        kind: The collection.
+        space: Identity of the vectors to be added.
+        live: Keys of the published records, by id.
+        stored: Keys of records that need not be added: live, or left by an interrupted sync.
+        whole: Whether all published records are present and undamaged.
+        known: Keys of vectors that need not be computed.
     """
 
     def __init__(self, change: Change, kind: Kind, *, space: str) -> None:
@@ -364,16 +364,16 @@ class Writer:
         self.whole = digest == head.digest
         if not self.whole:
             database.check_structure(change.connection)
-            self.stored.clear()  # all is written again; what is whole needs no embedding
+            self.stored.clear()  # rewrite all records; undamaged vectors need no embedding
 
     @property
     def live_space(self) -> str:
-        """The identity of the vectors that readers see; empty where there are none."""
+        """Identity of the published vectors; empty if there are none."""
         return self._change.heads[self.kind].space if self.live else ""
 
     @property
     def live_length(self) -> int:
-        """How many values a vector has that readers see; 0 where there are none."""
+        """Dimensions of the published vectors; 0 if there are none."""
         return vector_length(self._change.connection, self._whole_live) if self._whole_live else 0
 
     def add(
@@ -381,11 +381,11 @@ class Writer:
         records: Sequence[Record],
         vectors: Mapping[str, tuple[str, NDArray[np.float32]]],
     ) -> None:
-        """Store records, unseen until ``publish``; after this they survive a kill.
+        """Store records without publishing them; once this returns they survive a kill.
 
         Args:
-            records: Some of one embedding: a transaction is made of them.
-            vectors: The texts and vectors that are not yet known, by key.
+            records: A batch, stored in one transaction.
+            vectors: Texts and vectors that are not yet known, by vector key.
         """
         born = self._change.heads[self.kind].generation + 1
         with database.transaction(self._change.connection):
@@ -395,5 +395,5 @@ class Writer:
         self.stored |= {record.key for record in records}
 
     def publish(self, keep: Collection[str]) -> None:
-        """Make exactly the records with these keys what readers see, at the end of the change."""
+        """Publish exactly the records with these keys when the change ends."""
         self._change.publish_later(self, keep)

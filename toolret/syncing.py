@@ -1,4 +1,4 @@
-"""The collections of a store as one embedder writes and reads them."""
+"""Read and write a store's collections with one embedder."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ __all__ = ["Collections", "Progress", "SyncReport"]
 _log = logging.getLogger(__name__)
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being embedded (``tools`` or ``demos``), how many are done, of how many."""
+"""Called with what is being embedded (``tools`` or ``demos``), how many are done, and the total."""
 
 _EMBED_BATCH = 512
-"""Texts embedded between two writes: enough to write at little cost, few to do again."""
+"""Texts embedded between two writes: enough for cheap writes, few to redo after a kill."""
 
 _CHUNK = 8 * _EMBED_BATCH
-"""Items of an iterator that are held at a time: enough to embed texts of one length together."""
+"""Items of an iterator held in memory: enough to batch texts of similar length."""
 
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What a change of the index did, in numbers of items.
+    """Numbers of items that a change to the index affected.
 
     Attributes:
         added: New ids.
-        changed: Known ids with another content.
-        removed: Ids that are gone.
-        kept: Ids that are as they were.
-        embedded: Texts that had to be embedded, be it when the index was opened with ``reembed``.
+        changed: Known ids with new content.
+        removed: Ids no longer present.
+        kept: Unchanged ids.
+        embedded: Texts embedded, including those when the index was opened with ``reembed``.
     """
 
     added: int = 0
@@ -56,8 +56,8 @@ class Collections:
     """Tools and demonstrations in a store, embedded by one embedder.
 
     Args:
-        store: Where they are.
-        embedder: What made their vectors, and makes those that are missing.
+        store: The store.
+        embedder: The embedder of existing and new vectors.
         progress: Called while texts are embedded.
     """
 
@@ -68,22 +68,22 @@ class Collections:
         self._reembedded: dict[Kind, int] = {}
 
     def check(self) -> None:
-        """Raise ``EmbedderMismatchError`` if they were embedded by another embedder."""
+        """Raise ``EmbedderMismatchError`` if a collection was embedded by another embedder."""
         spaces = self._store.spaces()
         for form in (TOOLS, DEMOS):
             self._check_space(form, spaces[form.kind])
 
     def ids(self, form: Form[Any]) -> Collection[str]:
-        """Of the items that readers see, for whoever is writing: none can go meanwhile."""
+        """Return the published ids; inside a write they cannot change in the meantime."""
         with self._store.write(form.kind, space=self._space(form), anew=True) as writer:
             return writer.live.keys()
 
     def read(self, before: Snapshot | None, number: int) -> Snapshot:
-        """The latest complete sync; vectors that are lost are embedded again.
+        """Read the latest complete sync; lost vectors are embedded again.
 
         Args:
-            before: What was read last: what has not changed since is taken from it.
-            number: Of this reading.
+            before: The last snapshot, whose unchanged items are reused.
+            number: Sequence number of this read.
 
         Raises:
             EmbedderMismatchError: If it was embedded by another embedder.
@@ -99,7 +99,7 @@ class Collections:
             )
 
     def reembed(self) -> None:
-        """Embed anew what another embedder had embedded; writes nothing if there is none of it."""
+        """Re-embed what another embedder embedded; write nothing if there is none."""
         contents = self._store.load()
         if not any(self._is_foreign(form, contents[form.kind]) for form in (TOOLS, DEMOS)):
             return
@@ -120,7 +120,7 @@ class Collections:
         if stored.space != self._space(form):
             self._reembedded[form.kind] = self.write(form, items, reembed=True).embedded
             return
-        # Of one name with the other, so that the vectors' keys are those of the others.
+        # Same embedder id, so the vector keys stay the same: only the vectors are replaced.
         texts = {r.vector_key: text for r, text in (form.record(i, stored.space) for i in items)}
         vectors = form.embed(list(texts.values()), self._embedder)
         pairs = zip(texts.items(), vectors, strict=True)
@@ -139,15 +139,15 @@ class Collections:
         """Make these the items of a collection.
 
         Args:
-            form: What they are.
-            items: The items; of an iterator only some are held at a time.
-            keep: Says of the ids of other items whether they stay; none do if not given.
-            anew: Whether a damaged collection may be made whole of these and of what can still be
-                read of those that stay; without ``keep`` it always may.
+            form: The kind of items.
+            items: The items; an iterator is consumed in chunks.
+            keep: Tells for the id of any other stored item whether it stays; by default none does.
+            anew: Whether a damaged collection may be rebuilt from these items and from the readable
+                ones of those kept; always allowed without ``keep``.
             reembed: Whether vectors of another embedder may be replaced.
 
         Raises:
-            InputError: If one id stands for two different items, or a text of one is no Unicode.
+            InputError: If two different items share an id, or an item cannot be stored.
             EmbedderMismatchError: If the collection was embedded by another embedder.
             EmbedderError: If the embedder fails.
             StoreError: If the store cannot be written.
@@ -180,13 +180,13 @@ class Collections:
         items: Iterable[Item],
         keys: dict[str, str],
     ) -> int:
-        """Store what is not yet there; the number of texts that had to be embedded.
+        """Store missing items; return the number of texts embedded.
 
         Args:
-            form: What they are.
-            writer: Where to.
+            form: The kind of items.
+            writer: The writer of their collection.
             items: Tools or demonstrations.
-            keys: Takes the keys of their records, by their ids.
+            keys: Receives the record keys, by id.
         """
         missing: dict[str, tuple[int, Item]] = {}
         for item in items:
@@ -199,8 +199,8 @@ class Collections:
                 )
             if record.key not in writer.stored:
                 missing[record.key] = (len(text), item)
-        # Longest first, so that texts of one length are padded to each other, and the
-        # first report of progress is the slowest.
+        # Longest first: texts of similar length share a batch, which needs little padding, and
+        # the first progress report is the slowest.
         queue = sorted(missing.values(), key=lambda pair: pair[0], reverse=True)
         embedded = 0
         for start in range(0, len(queue), _EMBED_BATCH):
@@ -237,7 +237,7 @@ class Collections:
         )
 
     def _with_lost(self, form: Form[Any], contents: Contents, texts: Sequence[str]) -> Vectors:
-        """The vectors, where those that are lost are embedded again."""
+        """Return the collection's vectors, embedding lost ones again."""
         lost = {
             record.vector_key: position
             for position, (record, text) in enumerate(
@@ -264,7 +264,7 @@ class Collections:
         return vectors
 
     def _check_length(self, form: Form[Any], stored: int, made: Vectors) -> None:
-        """Of vectors whose embedder has the name of the one that made those that are stored."""
+        """Raise if new vectors differ in length from stored ones that have the same embedder id."""
         if stored not in (0, made.shape[1]):
             raise EmbedderMismatchError(
                 f"{self._store.place}: the vectors of the {form.kind} have {stored} values, but "
@@ -293,7 +293,7 @@ class Collections:
 
 
 def _chunks(items: Iterable[Item], error: type[InputError]) -> Iterator[Iterable[Item]]:
-    """Of an iterator some at a time, so that it need not fit into memory; else all, checked."""
+    """Yield an iterator in chunks, to bound memory; other iterables whole, ids checked."""
     if not isinstance(items, Iterator):
         yield unique(items, error=error)
         return
@@ -303,7 +303,7 @@ def _chunks(items: Iterable[Item], error: type[InputError]) -> Iterator[Iterable
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Python's garbage collector pauses: it would look at 100,000 new tools over and over."""
+    """Pause Python's garbage collector, which would scan 100,000 new tools over and over."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,8 +1,8 @@
-"""What stands in the tables of an index's file, and how it is checked when it is read.
+"""Read and write the tables of an index's file, with integrity checks.
 
-A record's key is a digest of its content. A head holds a digest of its records' keys and ids, so
-that none can be missing or too many. A vector has a checksum, and its key is a digest of its text.
-SQLite checks none of this, and a disk may give back something else than it was given.
+A record's key is a digest of its content. A head holds a digest of its records' keys and ids, which
+reveals missing and extra records. A vector has a checksum, and its key is a digest of its text.
+SQLite checks none of this, and a disk may return something other than what was written.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ __all__ = [
 ]
 
 _AT_A_TIME = 1_024
-"""Vectors that are read at a time: enough to unpack them at little cost."""
+"""Vectors per read: enough to make unpacking cheap."""
 
 _HEAD_TYPES = (str, int, int, str, str)
-"""Of a head's columns: SQLite stores what it is given, and damage may change a type too."""
+"""Types of a head's columns. SQLite does not enforce them, and damage may change them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What is current of a collection.
+    """The published state of a collection.
 
     Attributes:
-        kind: Which one.
-        generation: How many changes were published; records born later are not yet seen.
-        changes: How many records all of them together added or removed.
-        space: The identity of its vectors; empty where there are none.
-        digest: Of the head and of all its records' keys and ids.
+        kind: The collection.
+        generation: Number of published changes; records of a later generation are not visible.
+        changes: Total number of records that these changes added or removed.
+        space: Identity of its vectors; empty if there are none.
+        digest: Digest of the other fields and of its records' keys and ids.
     """
 
     kind: Kind
@@ -59,10 +59,10 @@ class Head:
     digest: str = ""
 
     def digest_of(self, records: Iterable[tuple[str, str]]) -> str:
-        """What ``digest`` is to be.
+        """Return the digest for this head with these records.
 
         Args:
-            records: The live records' keys and ids, in order of the keys.
+            records: Keys and ids of the live records, ordered by key.
         """
         head = f"{self.kind}\0{self.generation}\0{self.changes}\0{self.space}"
         lines = [f"\n{key}\0{id_}" for key, id_ in records]
@@ -70,7 +70,7 @@ class Head:
 
 
 def read_heads(connection: sqlite3.Connection) -> dict[Kind, Head]:
-    """Both heads; one that is lost or holds what is no head has a digest of no records at all."""
+    """Return both heads; a lost or malformed one gets an empty digest, which matches no records."""
     rows = connection.execute("SELECT kind, generation, changes, space, digest FROM heads")
     found = {row[0]: Head(*row) for row in rows if tuple(map(type, row)) == _HEAD_TYPES}
     first = {head.kind: head for head in first_heads(connection)}
@@ -78,10 +78,9 @@ def read_heads(connection: sqlite3.Connection) -> dict[Kind, Head]:
 
 
 def first_heads(connection: sqlite3.Connection) -> Sequence[Head]:
-    """Heads of the collections that have none, and nothing that could have been published.
+    """Return initial heads for collections that have neither a head nor records.
 
-    A writer stores them before it stores records, for a collection with records and without a
-    head has lost it.
+    A writer stores these before any records, so a collection with records but no head has lost it.
     """
     kinds = {kind for (kind,) in connection.execute("SELECT kind FROM heads")}
     some = "SELECT 1 FROM records WHERE kind = ? LIMIT 1"
@@ -93,16 +92,16 @@ def first_heads(connection: sqlite3.Connection) -> Sequence[Head]:
 
 
 def put_head(connection: sqlite3.Connection, head: Head) -> None:
-    """Make it the head of its collection."""
+    """Store a head, replacing its collection's previous one."""
     connection.execute("INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?)", astuple(head))
 
 
 def stored_records(
     connection: sqlite3.Connection, kind: Kind
 ) -> Iterator[tuple[Record | None, int]]:
-    """All records of a collection and when they were born; None for one that is damaged."""
+    """Yield a collection's records with their generations; None in place of a damaged record."""
     rows = connection.execute(
-        # The plus keeps SQLite from the index, whose order would make it jump about the file.
+        # The plus keeps SQLite from using the index, which would mean random access to the file.
         "SELECT born, key, id, row, vector_key FROM records WHERE +kind = ?",
         (kind,),
     )
@@ -113,13 +112,13 @@ def stored_records(
 
 
 def any_live(connection: sqlite3.Connection, head: Head) -> bool:
-    """Whether readers see any record of a collection."""
+    """Whether any record of a collection is published."""
     some = "SELECT 1 FROM records WHERE kind = ? AND born <= ? LIMIT 1"
     return connection.execute(some, (head.kind, head.generation)).fetchone() is not None
 
 
 def vector_length(connection: sqlite3.Connection, key: str) -> int:
-    """How many values the vector with this key has."""
+    """Return the number of dimensions of the vector with this key."""
     (size,) = connection.execute(
         "SELECT length(vector) FROM vectors WHERE key = ?", (key,)
     ).fetchone()
@@ -129,7 +128,7 @@ def vector_length(connection: sqlite3.Connection, key: str) -> int:
 def read_contents(
     connection: sqlite3.Connection, heads: Mapping[Kind, Head]
 ) -> Iterator[tuple[Kind, Contents | None]]:
-    """Both collections with their vectors; None for one whose records are damaged."""
+    """Yield both collections with their vectors; None for one whose records are damaged."""
     records = {kind: _live_records(connection, head) for kind, head in heads.items()}
     shelves = {
         kind: _Shelf(heads[kind].space, live) for kind, live in records.items() if live is not None
@@ -143,9 +142,9 @@ def read_contents(
 
 
 class _Shelf:
-    """The live records of a collection, and what is found of their texts and vectors.
+    """The live records of a collection, and the texts and vectors found for them.
 
-    Vectors of another length than the first one's are another embedder's, and as good as lost.
+    Vectors of another length than the first come from another embedder and count as lost.
     """
 
     def __init__(self, space: str, records: Sequence[Record]) -> None:
@@ -159,7 +158,7 @@ class _Shelf:
             self.wanted.setdefault(record.vector_key, []).append(position)
 
     def take(self, rows: Iterable[tuple[str, str, int, bytes]]) -> None:
-        """Put the vectors in their places that are wanted and whole."""
+        """Take the vectors that belong to this collection and are undamaged."""
         places: list[int] = []
         taken: list[bytes] = []
         for key, text, check, packed in rows:
@@ -182,7 +181,7 @@ class _Shelf:
         self.vectors[places] = vectors
 
     def contents(self, head: Head) -> Contents:
-        """All that was found."""
+        """Return the collection with everything found."""
         return Contents(
             generation=head.generation,
             digest=head.digest,
@@ -195,7 +194,7 @@ class _Shelf:
 
 
 def _live_records(connection: sqlite3.Connection, head: Head) -> list[Record] | None:
-    """In order of their ids; None if they are not those that were published."""
+    """Return the live records by id; None if they do not match the head's digest."""
     live = [r for r, born in stored_records(connection, head.kind) if r and born <= head.generation]
     live.sort(key=attrgetter("key"))
     if head.digest != head.digest_of((r.key, r.id) for r in live):
@@ -205,7 +204,7 @@ def _live_records(connection: sqlite3.Connection, head: Head) -> list[Record] | 
 
 
 def whole_vectors(connection: sqlite3.Connection) -> set[str]:
-    """The keys of all vectors that are as they were written."""
+    """Return the keys of all undamaged vectors."""
     rows = connection.execute("SELECT key, checksum, vector FROM vectors")
     return {key for key, check, packed in rows if _vector_is_whole(key, check, packed)}
 
@@ -228,7 +227,7 @@ def put_vectors(
 def put_records(
     connection: sqlite3.Connection, kind: Kind, born: int, records: Iterable[Record]
 ) -> None:
-    """Store records; one that is there already stays as old as it was."""
+    """Store records; an existing record keeps its generation."""
     connection.executemany(
         "INSERT INTO records (kind, born, key, id, row, vector_key) VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (kind, key) DO UPDATE SET "

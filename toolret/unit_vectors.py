@@ -1,4 +1,4 @@
-"""Vectors of length one, made of what an embedder gave."""
+"""Check an embedder's output and scale it to unit vectors."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from toolret.errors import EmbedderError
 __all__ = ["Vectors", "checked_rows", "unit"]
 
 Vectors: TypeAlias = NDArray[np.float32]
-"""Unit vectors, one a row: shape ``(texts, dimensions)``."""
+"""Unit vectors, one per row: shape ``(texts, dimensions)``."""
 
 
 def checked_rows(rows: Any, *, expected: int, embedder: str) -> Vectors:
-    """What an embedder gave as vectors, not of length one yet: shape ``(expected, dimensions)``.
+    """Return an embedder's output as an array, not yet scaled: shape ``(expected, dimensions)``.
 
     Raises:
-        EmbedderError: If there are more or fewer, of different lengths, or not finite; or if they
-            are still to be awaited.
-        TypeError: If they are no vectors at all; so is ValueError.
+        EmbedderError: If their number is wrong, their lengths differ, a value is not finite, or
+            they are awaitables.
+        TypeError, ValueError: If they are not vectors at all.
     """
     given = rows if isinstance(rows, np.ndarray) else _listed(rows)
     if any(map(inspect.isawaitable, given)):
@@ -37,7 +37,7 @@ def checked_rows(rows: Any, *, expected: int, embedder: str) -> Vectors:
             f"embedder {embedder!r} gave {len(given)} vectors of lengths {sorted(lengths)} "
             f"for {expected} texts"
         )
-    with np.errstate(over="ignore"):  # what is too large for it becomes infinite
+    with np.errstate(over="ignore"):  # values too large for float32 become infinite
         vectors = np.asarray(given, dtype=np.float32)
     if vectors.ndim != 2:
         raise EmbedderError(f"embedder {embedder!r} gave no vectors of numbers, one a text")
@@ -51,6 +51,6 @@ def _listed(rows: Any) -> list[Any]:
 
 
 def unit(vectors: Vectors) -> Vectors:
-    """Vectors of the same directions and of length one; zeros stay zeros."""
+    """Scale vectors to unit length; zeros stay zeros."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)

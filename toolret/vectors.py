@@ -1,4 +1,4 @@
-"""The identity of a vector, and how one is kept as bytes that tell when they are damaged."""
+"""Vector keys, and vectors packed as bytes with a checksum against damage."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 __all__ = ["BYTES", "checksum", "pack", "unpack", "vector_key"]
 
 BYTES = 4
-"""Of a packed value."""
+"""Bytes per packed value."""
 
 
 def vector_key(space: str, text: str) -> str:
-    """The identity of a vector: whose it is (embedder, instruction, renderer) and of what text."""
+    """Return a vector's key, a hash of its space (embedder, instruction, renderer) and text."""
     return sha256(f"{space}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def pack(vector: NDArray[np.float32]) -> bytes:
-    """A vector as little-endian 32-bit floats: the same on every machine."""
+    """Pack a vector as little-endian 32-bit floats: the same on every machine."""
     return vector.astype("<f4").tobytes()
 
 
 def checksum(key: str, packed: bytes) -> int:
-    """The CRC-32 of a packed vector and its key, so that one never stands for another."""
+    """Return the CRC-32 of a packed vector with its key, which detects swapped vectors."""
     return zlib.crc32(packed, zlib.crc32(key.encode()))
 
 
 def unpack(packed: bytes) -> NDArray[np.float32]:
-    """The inverse of ``pack``: shape ``(dimensions,)``."""
+    """Unpack a vector: the inverse of ``pack``, shape ``(dimensions,)``."""
     return np.frombuffer(packed, dtype="<f4")

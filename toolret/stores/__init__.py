@@ -1,4 +1,4 @@
-"""Where an index may be kept: a folder, a Chroma server, any LangChain vector store."""
+"""Places to keep an index: a folder, a Chroma server, or any LangChain vector store."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["KnownVectors", "chroma_store", "langchain_store", "store_at"]
 
 
 def store_at(place: str | Path, *, lock_timeout: float) -> Store:
-    """The store that a place names: a Chroma server by its URL, otherwise a folder.
+    """Return the store for a place: a Chroma server for a URL, otherwise a folder.
 
     Raises:
-        StoreError: If the URL names no index, or is given as a ``Path``, which loses a slash.
+        StoreError: If the URL names no index, or was given as a ``Path``, which loses a slash.
     """
     scheme, colon, _ = str(place).partition(":/")
     if colon and scheme.lower() in ("http", "https"):
@@ -41,15 +41,15 @@ def chroma_store(
     cache: str | Path | None = None,
     lock_timeout: float = 60.0,
 ) -> Store:
-    """An index in a Chroma server, which any number of machines may read and write.
+    """Return a store in a Chroma server, which any number of machines may read and write.
 
     Args:
         url: ``http://HOST:PORT/NAME`` or, with a tenant, ``https://HOST/TENANT/DATABASE/NAME``.
-        headers: To be sent with each request, such as a token; they are never shown or stored.
-        timeout: Seconds that one request may take.
-        verify: The certificates to trust, as ``httpx`` takes it, such as an ``ssl.SSLContext``.
-        cache: A folder of this machine for what was fetched; by default one in the user's cache.
-        lock_timeout: Seconds to wait for another process that is writing.
+        headers: Sent with each request, for example a token; never shown or stored.
+        timeout: Timeout of one request in seconds.
+        verify: Certificates to trust, as in ``httpx``, such as an ``ssl.SSLContext``.
+        cache: Local folder for fetched records; by default in the user's cache.
+        lock_timeout: Seconds to wait while another process writes.
 
     Raises:
         StoreError: If the URL names no index, or holds credentials.
@@ -69,17 +69,17 @@ def langchain_store(
     cache: str | Path,
     lock_timeout: float = 60.0,
 ) -> Store:
-    """An index in a LangChain vector store, beside whatever else is in it.
+    """Return a store in a LangChain vector store; its other documents are left alone.
 
     Args:
-        vector_store: Implements ``add_texts`` with ids, ``get_by_ids`` and ``delete``. With
+        vector_store: Must implement ``add_texts`` with ids, ``get_by_ids`` and ``delete``. With
             ``KnownVectors`` as its embedding, nothing is embedded a second time.
-        name: Of the index, and unique in the whole database: pgvector, for one, has the ids of
-            all its collections in one table.
-        settle: Seconds within which any write of any machine is done, and seen by all others;
-            that writers exclude each other rests on it.
-        cache: A folder of this machine for what was fetched from this index.
-        lock_timeout: Seconds to wait for another process that is writing.
+        name: Name of the index, unique in the whole database: pgvector, for example, keeps the
+            ids of all its collections in one table.
+        settle: Upper bound on how long a write takes to be visible to every client, in seconds. Too
+            small a value lets two writers corrupt each other's sync.
+        cache: Local folder for records fetched from this index.
+        lock_timeout: Seconds to wait while another process writes.
     """
     from toolret.stores.langchain import LangChainEngine
     from toolret.stores.remote import RemoteStore
@@ -89,7 +89,7 @@ def langchain_store(
 
 
 def __getattr__(name: str) -> object:
-    if name == "KnownVectors":  # langchain_core is loaded where it is needed
+    if name == "KnownVectors":  # langchain_core is only loaded when needed
         from toolret.stores.langchain import KnownVectors
 
         return KnownVectors

@@ -1,8 +1,8 @@
-"""Records of a store beyond this machine, kept on this one.
+"""Local cache of a remote store's records.
 
-A record never changes under its key, so what is here is right for ever; it saves fetching
-everything at each start, and embedding again what a failed sync had embedded. Losing it costs
-time and nothing else: what its checksum shows to be damaged counts as not there.
+A record never changes under its key, so cached records never go stale. The cache saves fetching
+everything at each start, and re-embedding after a failed sync. Losing it costs only time: entries
+with a wrong checksum count as missing.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ CREATE TEMP TABLE wanted (key TEXT PRIMARY KEY);
 """
 
 _BUSY_SECONDS = 30.0
-"""How long a process waits for another one's transaction, which lasts milliseconds."""
+"""Seconds to wait for another process's transaction, which normally lasts milliseconds."""
 
 
 def cache_folder(place: str) -> Path:
-    """The folder in the user's cache for what comes from a place."""
+    """Return the folder in the user's cache for the data of a place."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "toolret" / sha256(place.encode()).hexdigest()[:16]
 
@@ -52,14 +52,14 @@ class RecordCache:
     """Records, texts and vectors of one index, in one SQLite file.
 
     Args:
-        path: The file; it and its folder are made when first used.
+        path: The file; it and its folder are created on first use.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def get(self, keys: Collection[str]) -> dict[str, tuple[str, NDArray[np.float32]]]:
-        """The texts and vectors that are there, by the vectors' keys."""
+        """Return the cached texts and vectors, by vector key."""
         with self._wanting(keys) as connection:
             rows = connection.execute(
                 "SELECT key, text, vector, checksum FROM checked_vectors JOIN wanted USING (key)"
@@ -67,18 +67,18 @@ class RecordCache:
             return {row[0]: (row[1], unpack(row[2])) for row in rows if _vector_is_whole(*row)}
 
     def known(self) -> set[str]:
-        """The keys of all vectors that are there."""
+        """Return the keys of all cached vectors."""
         with self._connection() as connection:
             rows = connection.execute("SELECT key, text, vector, checksum FROM checked_vectors")
             return {row[0] for row in rows if _vector_is_whole(*row)}
 
     def put(self, vectors: TextVectors) -> None:
-        """Keep texts and vectors; after this returns they survive a kill."""
+        """Store texts and vectors; once this returns they survive a kill."""
         with self._connection() as connection:
             _put_vectors(connection, vectors)
 
     def entries(self, keys: Collection[str]) -> dict[str, Entry]:
-        """The records that are there with their texts and vectors, by key."""
+        """Return the cached records with their texts and vectors, by key."""
         with self._wanting(keys) as connection:
             rows = connection.execute(
                 "SELECT r.key, r.id, r.row, r.vector_key, r.checksum, v.text, v.vector, v.checksum "
@@ -93,7 +93,7 @@ class RecordCache:
             }
 
     def put_records(self, records: Sequence[Record], vectors: TextVectors) -> None:
-        """Keep records with their vectors."""
+        """Store records and their vectors."""
         rows = [(*record, _record_checksum(record)) for record in records]
         with self._connection() as connection:
             _put_vectors(connection, vectors)
@@ -102,12 +102,12 @@ class RecordCache:
             )
 
     def keep_only(self, keys: Collection[str], number: int) -> None:
-        """Forget other records, and their vectors; vectors that no record ever had stay.
+        """Delete other records and their vectors; vectors that never had a cached record stay.
 
         Args:
-            keys: Of the records of a head.
-            number: Of the head. If that was done for this one, or for a later one, nothing is
-                done: another process may be reading that one, or writing what follows it.
+            keys: Keys of a head's records.
+            number: The head's number. Does nothing if already called for this head or a later one:
+                another process may be reading that head, or writing the next.
         """
         with self._wanting(keys) as connection:
             (tidied,) = connection.execute("PRAGMA user_version").fetchone()

@@ -1,8 +1,8 @@
-"""A Chroma server as an engine, by its documented HTTP interface (version 2).
+"""A Chroma server as an engine, through its documented HTTP API (version 2).
 
-Chroma's own client knows no time-outs, and importing it takes longer than opening an index. Two
-collections belong to an index: ``NAME`` has one record a tool or demonstration with its vector,
-which other clients may search; ``NAME.ledger`` the bookkeeping.
+Chroma's own client has no timeouts, and importing it takes longer than opening an index. An index
+has two collections: ``NAME`` with one record and vector per tool or demonstration, which other
+clients may search; and ``NAME.ledger`` with the bookkeeping.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ from toolret.stores.ledger import is_record
 __all__ = ["ChromaEngine"]
 
 _BATCH = 1_000
-"""Documents in one request; servers take some 5,000."""
+"""Documents per request; servers accept about 5,000."""
 
 _TRIES = 4
-"""Requests before a server counts as out of reach; all of them can be repeated without harm."""
+"""Attempts before a server counts as unreachable; all requests are idempotent."""
 
 _DEFAULTS = ("default_tenant", "default_database")
 
 _UNWELL = frozenset({429, 502, 503, 504})
-"""Answers of a server, or of a proxy before it, that is starting, stopping or overloaded."""
+"""Retried statuses: the server, or its proxy, is starting, stopping or overloaded."""
 
 _SHOWN = 200
-"""Characters of a refusal that are shown."""
+"""Characters of an error response to show."""
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,498}[a-zA-Z0-9]")
-"""What Chroma takes as a name, less what is added for the second collection."""
+"""Names that Chroma accepts, leaving room for the second collection's suffix."""
 
 _CONFIGURATION = {"hnsw": {"space": "cosine"}}
 
 _NO_VECTOR = np.ones(1, np.float32)
-"""What bookkeeping has for a vector, for Chroma wants one."""
+"""Placeholder vector of bookkeeping documents: Chroma requires one."""
 
 
 class ChromaEngine:
@@ -63,9 +63,9 @@ class ChromaEngine:
 
     Args:
         url: ``http://HOST:PORT/NAME`` or ``https://HOST/TENANT/DATABASE/NAME``.
-        headers: To be sent with each request, such as ``{"x-chroma-token": ...}``.
-        timeout: Seconds that one request may take.
-        verify: The certificates to trust, as ``httpx`` takes it, such as an ``ssl.SSLContext``.
+        headers: Sent with each request, such as ``{"x-chroma-token": ...}``.
+        timeout: Timeout of one request in seconds.
+        verify: Certificates to trust, as in ``httpx``, such as an ``ssl.SSLContext``.
 
     Raises:
         StoreError: If the URL names no index, or holds credentials.
@@ -81,9 +81,9 @@ class ChromaEngine:
     ) -> None:
         try:
             parts = urlsplit(url)
-            httpx.URL(url, port=parts.port)  # each refuses some that the other takes
+            httpx.URL(url, port=parts.port)  # each rejects URLs that the other accepts
         except (ValueError, httpx.InvalidURL) as error:
-            # It may hold credentials.
+            # Do not show the URL: it may hold credentials.
             raise StoreError(f"the index's URL cannot be read: {error}") from error
         names = [unquote(name) for name in parts.path.strip("/").split("/") if name]
         if parts.username or parts.password:
@@ -120,7 +120,7 @@ class ChromaEngine:
         self._looking = threading.Lock()
 
     def get(self, names: Sequence[str]) -> dict[str, Fields]:
-        """The documents that are there."""
+        """Return the documents that exist."""
         found: dict[str, Fields] = {}
         for collection, some in self._apart(names):
             answer = self._ask(f"{collection}/get", {"ids": some, "include": ["metadatas"]})
@@ -130,16 +130,16 @@ class ChromaEngine:
         return found
 
     def put(self, documents: Sequence[Document]) -> None:
-        """Store documents; one of a known name takes its place."""
+        """Store documents, replacing those of the same name."""
         self._store("upsert", documents)
 
     def create(self, document: Document) -> bool:
-        """Store a document under a new name: the server passes over what is there already."""
+        """Store a document unless its name is taken: the server ignores existing ids."""
         self._store("add", [document])
         return holds(self.get([document.name]), document)
 
     def delete(self, names: Sequence[str]) -> None:
-        """Remove documents; names that are not there are passed over."""
+        """Remove documents; unknown names are ignored."""
         for collection, some in self._apart(names):
             self._ask(f"{collection}/delete", {"ids": some})
 
@@ -158,7 +158,7 @@ class ChromaEngine:
     def _apart(
         self, names: Sequence[str], *, create: bool = False
     ) -> Iterator[tuple[str, list[str]]]:
-        """Names in batches, each with the path of its collection; none if there is none."""
+        """Yield names in batches with their collection's path; skip missing collections."""
         for suffix, records in (("", True), (".ledger", False)):
             some = [name for name in names if is_record(name) is records]
             if some and (path := self._collection(self._name + suffix, create=create)):
@@ -180,7 +180,7 @@ class ChromaEngine:
             return self._paths[name]
 
     def _ask(self, path: str, body: Mapping[str, Any] | None) -> Any:
-        """The answer to a request, which is a GET without a body; None where nothing is there."""
+        """Send a request (GET if ``body`` is None); a GET returns None if nothing is found."""
         try:
             response = self._patient(self._request, path, body)
         except httpx.HTTPError as error:
@@ -189,7 +189,7 @@ class ChromaEngine:
                 f"{error or type(error).__name__}; see that it runs and that the address is right"
             ) from error
         if response.status_code == httpx.codes.NOT_FOUND:
-            self._paths.clear()  # of a collection that somebody deleted, the next one has another
+            self._paths.clear()  # a collection created again has another id
             if body is None:
                 return None
         if response.is_error:
@@ -206,7 +206,7 @@ class ChromaEngine:
 
     @contextmanager
     def _understood(self) -> Iterator[None]:
-        """Raises ``StoreError`` where an answer is not one of Chroma's."""
+        """Raise ``StoreError`` if a response does not look like Chroma's."""
         try:
             yield
         except (ValueError, TypeError, KeyError) as error:
@@ -214,10 +214,10 @@ class ChromaEngine:
 
     def _connect(self) -> None:
         self._client, self._process = self._new_client(), os.getpid()
-        weakref.finalize(self, self._client.close)  # an index has no end but that of its object
+        weakref.finalize(self, self._client.close)  # there is no close()
 
     def _request(self, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
-        if self._process != os.getpid():  # after a fork two would read each other's replies
+        if self._process != os.getpid():  # after a fork, parent and child would share a socket
             self._connect()
         response = self._client.request("GET" if body is None else "POST", path, json=body)
         if response.status_code in _UNWELL:
@@ -226,5 +226,5 @@ class ChromaEngine:
 
 
 def _as_text(vector: NDArray[np.float32]) -> str:
-    """A vector as Chroma's interface takes it, at a fourth of the length of a list of numbers."""
+    """Encode a vector for Chroma's API, in a quarter of the size of a list of numbers."""
     return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")

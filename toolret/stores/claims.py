@@ -1,7 +1,7 @@
-"""Writers of one index wait for each other: claims on the number of the next head.
+"""Locking between writers of one index: claims on the number of the next head.
 
-That two do not disturb each other does not rest on this, but on the head, which only one can
-create. It spares them the work of embedding and storing what would then be refused.
+Correctness does not depend on claims, but on the head, which only one writer can create. Claims
+save writers from embedding and storing what would then be rejected.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Beating", "claim_next"]
 _log = logging.getLogger(__name__)
 
 _POLL = 0.25
-"""Seconds between two looks at another writer's claim."""
+"""Seconds between two checks of another writer's claim."""
 
 
 def claim_next(
@@ -34,16 +34,16 @@ def claim_next(
     lock_timeout: float,
     lease: float,
 ) -> Claim:
-    """The claim on the next head, new or taken over from a writer that stopped.
+    """Claim the next head, or take over the claim of a writer that stopped.
 
     Args:
-        engine: Where the claims are.
-        next_number: What the next head is to be numbered.
+        engine: The engine that holds the claims.
+        next_number: Returns the number of the next head.
         lock_timeout: Seconds to wait for another writer.
-        lease: Seconds without a sign of life after which another writer is taken for dead.
+        lease: Seconds without a heartbeat after which another writer is presumed dead.
 
     Raises:
-        StoreLockedError: If another writer is at work for longer than the time-out.
+        StoreLockedError: If another writer is active for longer than the timeout.
     """
     author = secrets.token_hex(8)
     deadline = time.monotonic() + lock_timeout
@@ -56,7 +56,7 @@ def claim_next(
         name = Claim.name(claim.number)
         found = engine.get([name])
         if name not in found:
-            continue  # it was done in this moment
+            continue  # the other writer has just finished
         other, now = Claim.of(found[name], place=engine.place), time.monotonic()
         if other != seen:
             seen, seen_at = other, now
@@ -74,15 +74,15 @@ def claim_next(
 
 
 class Beating:
-    """A claim that shows signs of life while a writer works, as a context manager.
+    """Context manager that sends a claim's heartbeats while its writer works.
 
     Args:
-        engine: Where the claim is.
-        claim: As it was made.
-        every: Seconds between two signs of life.
+        engine: The engine that holds the claim.
+        claim: The claim as created.
+        every: Seconds between two heartbeats.
 
     Attributes:
-        claim: As it was told last.
+        claim: The claim as last stored.
     """
 
     def __init__(self, engine: Engine, claim: Claim, *, every: float) -> None:
@@ -94,10 +94,10 @@ class Beating:
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def draft(self, stem: str, count: int) -> list[str]:
-        """Names for so many documents to be stored; the claim tells of them before they are.
+        """Reserve names for ``count`` documents; the claim records them before they are stored.
 
         Raises:
-            StoreLockedError: If another writer took this one for dead, and took over.
+            StoreLockedError: If another writer presumed this one dead and took over.
         """
         with self._changing:
             first = self.claim.drafts.get(stem, 0)
@@ -105,13 +105,13 @@ class Beating:
         return [f"{stem}/{index}" for index in range(first, first + count)]
 
     def stop(self) -> None:
-        """No more signs of life."""
+        """Stop the heartbeats."""
         self._over.set()
         self._thread.join()
 
     def give_up(self) -> None:
-        """Leave the claim, and what was stored under it, to the next writer."""
-        with self._changing, suppress(StoreError):  # it finds out by itself, but later
+        """Release the claim, and what was stored under it, to the next writer."""
+        with self._changing, suppress(StoreError):  # on failure the lease expires instead
             self._tell(replace(self.claim, given_up=True))
 
     def __enter__(self) -> Self:

@@ -1,6 +1,6 @@
-"""What a store beyond this machine needs of an engine: documents by name, and one way to be first.
+"""The interface of a remote store's engine: documents by name, and an atomic create.
 
-Any key-value store can do that, so can a vector database. Nothing here is listed or searched.
+Any key-value store or vector database can provide it. Nothing is ever listed or searched.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 __all__ = ["Document", "Engine", "Fields", "holds"]
 
 Fields: TypeAlias = Mapping[str, str]
-"""What a document holds: flat, as every engine's metadata can be."""
+"""A document's content: flat, so that any engine can store it as metadata."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Something to be stored under a name.
+    """Something stored under a name.
 
     Attributes:
-        name: Unique in an index; written once, except where ``Engine.put`` says otherwise.
-        fields: What is to be found again under the name.
-        vector: Of a tool or demonstration, shape ``(dimensions,)``; None for bookkeeping.
+        name: Unique within an index; ``Engine.put`` may overwrite it.
+        fields: The content.
+        vector: Vector of a tool or demonstration, shape ``(dimensions,)``; None for bookkeeping.
     """
 
     name: str
@@ -34,37 +34,37 @@ class Document:
 
 
 class Engine(Protocol):
-    """Documents in another process, by name.
+    """Remote documents by name.
 
-    All methods raise ``StoreError``, take any number of names or documents, and may be called
-    from several threads. What one call wrote, the next one of any client reads.
+    All methods raise ``StoreError``, accept any number of names or documents, and are thread-safe.
+    A completed write is visible to the next read of any client.
     """
 
     @property
     def place(self) -> str:
-        """The address, for messages and as identity; no secrets."""
+        """The address, for messages and as identity; contains no secrets."""
         ...
 
     def get(self, names: Sequence[str], /) -> Mapping[str, Fields]:
-        """The documents that are there."""
+        """Return the documents that exist."""
         ...
 
     def put(self, documents: Sequence[Document], /) -> None:
-        """Store documents, each whole or not at all; one of a known name takes its place."""
+        """Store documents, each atomically, replacing those of the same name."""
         ...
 
     def create(self, document: Document, /) -> bool:
-        """Store a document under a name that has none; of several who try, one is told True.
+        """Store a document if its name is free; of several concurrent callers, one gets True.
 
-        Called again with an equal document after a lost reply, it may say True again.
+        Called again with an equal document after a lost reply, it may return True again.
         """
         ...
 
     def delete(self, names: Sequence[str], /) -> None:
-        """Remove documents; names that are not there are passed over."""
+        """Remove documents; unknown names are ignored."""
         ...
 
 
 def holds(found: Mapping[str, Fields], document: Document) -> bool:
-    """Whether a document is among those found; engines may add fields of their own."""
+    """Whether the documents found include this one; engines may add fields of their own."""
     return document.fields.items() <= found.get(document.name, {}).items()

@@ -1,8 +1,8 @@
-"""Any LangChain vector store as an engine, by ``add_texts``, ``get_by_ids`` and ``delete``.
+"""Any LangChain vector store as an engine, using ``add_texts``, ``get_by_ids`` and ``delete``.
 
-None of the three says whether a name was new, so being the first is decided by waiting, as in
+None of the three tells whether a name was new, so the atomic create works by waiting, as in
 Fischer's algorithm (L. Lamport, A fast mutual exclusion algorithm, 1987): write, wait for as long
-as any other write may take, and see whose writing stands.
+as any concurrent write may take, then check whose write stands.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 __all__ = ["KnownVectors", "LangChainEngine"]
 
 _BATCH = 500
-"""Documents in one call."""
+"""Documents per call."""
 
 _SPACE = UUID("6f0e6a4c-6d0f-4f0c-9d38-5c6d6f0b7c11")
-"""Ids are UUIDs made of names, for some engines take no others."""
+"""Namespace of ids: UUIDs derived from names, since some vector stores accept no other ids."""
 
 _MARK = "toolret"
-"""The metadata field that tells the index's documents from others; its value is the name."""
+"""Metadata field that marks the index's documents; its value is the document's name."""
 
 _T = TypeVar("_T")
 
 
 class KnownVectors(Embeddings):
-    """For the embedding of a vector store under an index: texts get the index's own vectors.
+    """Embeddings for a vector store that holds an index: they reuse the index's own vectors.
 
-    Without it the vector store embeds everything a second time, which costs time and nothing else.
+    Without this the vector store embeds everything a second time, which only costs time.
 
     Args:
-        embedder: For other texts, such as the queries of the vector store's own search.
+        embedder: Embeds other texts, such as queries of the vector store's own search.
     """
 
     def __init__(self, embedder: Any) -> None:
@@ -53,7 +53,7 @@ class KnownVectors(Embeddings):
 
     @contextmanager
     def knowing(self, vectors: Mapping[str, NDArray[np.float32]]) -> Iterator[None]:
-        """Within it, and in this thread, these texts have these vectors."""
+        """Use these vectors for these texts inside the block, in this thread."""
         self._known.vectors = vectors
         try:
             yield
@@ -61,14 +61,14 @@ class KnownVectors(Embeddings):
             del self._known.vectors
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """The known vectors, and the embedder's of each other text."""
+        """Return known vectors where available, and the embedder's otherwise."""
         known: Mapping[str, Any] = getattr(self._known, "vectors", {})
         other = [text for text in dict.fromkeys(texts) if text not in known]
         made = dict(zip(other, self._embedder.embed_documents(other), strict=True)) if other else {}
         return [known[t].tolist() if t in known else list(made[t]) for t in texts]
 
     def embed_query(self, text: str) -> list[float]:
-        """The embedder's vector."""
+        """Return the embedder's vector."""
         vector: list[float] = self._embedder.embed_query(text)
         return vector
 
@@ -77,11 +77,11 @@ class LangChainEngine:
     """An index in a LangChain vector store.
 
     Args:
-        store: Implements ``add_texts`` with ids, ``get_by_ids`` and ``delete``. What else is in it
-            is left alone.
-        name: Of the index, and unique in the whole database: pgvector, for one, has the ids of
-            all its collections in one table.
-        settle: Seconds within which any write of any machine is done, and seen by all others.
+        store: Must implement ``add_texts`` with ids, ``get_by_ids`` and ``delete``. Its other
+            documents are left alone.
+        name: Name of the index, unique in the whole database: pgvector, for example, keeps the
+            ids of all its collections in one table.
+        settle: Upper bound on how long a write takes to be visible to every client, in seconds.
     """
 
     def __init__(self, store: VectorStore, name: str, *, settle: float = 0.5) -> None:
@@ -91,7 +91,7 @@ class LangChainEngine:
         self._settle = settle
 
     def get(self, names: Sequence[str]) -> dict[str, Fields]:
-        """The documents that are there."""
+        """Return the documents that exist."""
         found: dict[str, Fields] = {}
         for some in _batches(names):
             ids = [self._id(name) for name in some]
@@ -105,7 +105,7 @@ class LangChainEngine:
         return found
 
     def put(self, documents: Sequence[Document]) -> None:
-        """Store documents; one of a known name takes its place."""
+        """Store documents, replacing those of the same name."""
         for some in _batches(list({d.name: d for d in documents}.values())):
             texts = [document.fields.get("text", _MARK) for document in some]
             metadatas = [
@@ -123,7 +123,7 @@ class LangChainEngine:
                 self._calling(self._store.add_texts, texts, metadatas, ids=ids)
 
     def create(self, document: Document) -> bool:
-        """Store a document under a new name, and see whose it is after ``settle`` seconds."""
+        """Store a document if its name is free; check whose it is after ``settle`` seconds."""
         if document.name not in self.get([document.name]):
             self.put([document])
             time.sleep(self._settle)
@@ -136,8 +136,8 @@ class LangChainEngine:
         return holds(found, document)
 
     def delete(self, names: Sequence[str]) -> None:
-        """Remove documents; names that are not there are passed over."""
-        for some in _batches(names):  # never empty: some engines take that for all
+        """Remove documents; unknown names are ignored."""
+        for some in _batches(names):  # never empty: some vector stores would delete everything
             self._calling(self._store.delete, [self._id(name) for name in some])
 
     def _id(self, name: str) -> str:
@@ -153,7 +153,7 @@ class LangChainEngine:
             yield
 
     def _calling(self, method: Callable[..., _T], *args: Any, **more: Any) -> _T:
-        """What a method of the vector store gives; whatever it raises is a ``StoreError``."""
+        """Call a method of the vector store; turn any exception into ``StoreError``."""
         try:
             return method(*args, **more)
         except NotImplementedError as error:
@@ -161,7 +161,7 @@ class LangChainEngine:
                 f"{self.place}: this vector store lacks `{method.__name__}`; an index needs "
                 "`add_texts` with ids, `get_by_ids` and `delete`"
             ) from error
-        except Exception as error:  # each engine has errors of its own
+        except Exception as error:  # each vector store has its own exception types
             raise StoreError(
                 f"{self.place}: `{method.__name__}` failed: {type(error).__name__}: {error}"
             ) from error

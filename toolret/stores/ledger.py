@@ -1,13 +1,13 @@
-"""The bookkeeping of a store beyond this machine, as documents.
+"""The bookkeeping documents of a remote store.
 
-- A *head* says what one complete sync left: it is numbered, created once and never changed, so
-  whoever publishes from an outdated head is told so, and changes nothing.
-- *Pages* say under which name each record is stored. They are told apart by the first digits of
-  the keys, and a page that a sync does not change is shared by the heads before and after it.
-- A *claim* on the next number says who is writing, and how many documents are stored for it.
+- A *head* describes the result of one complete sync. It is numbered, created once and never
+  changed, so a writer that publishes from an outdated head fails without changing anything.
+- *Pages* map record keys to document names. Records are divided by the first bits of their keys,
+  and a page that a sync does not change is shared by the heads before and after it.
+- A *claim* on the next number says who is writing, and which documents were stored for it.
 
-Records and pages are named by the sync that stored them. No name is used twice, so that what was
-deleted is never referred to again.
+Record and page names contain the sync that stored them. No name is reused, so a deleted document
+is never referred to again.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ __all__ = [
 ]
 
 _FORMAT = "1"
-"""Version of what stands in the documents; another version is refused."""
+"""Version of the documents' format; other versions are rejected."""
 
 _PAGE = 256
-"""Records of a full page: with some 90 bytes a record, below the 40 KB of metadata that some
-engines allow."""
+"""Records per full page: at about 90 bytes each, below the 40 KB of metadata that some engines
+allow."""
 
 _KEY_BITS = 32
-"""Of a key, the bits that choose its page: as many as can ever be needed."""
+"""Leading bits of a key that may select its page: more than will ever be needed."""
 
 
 class Entry(NamedTuple):
-    """A record with what was embedded of it and its vector, shape ``(dimensions,)``."""
+    """A record with its embedded text and its vector, shape ``(dimensions,)``."""
 
     record: Record
     text: str
@@ -67,13 +67,13 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One collection, as a head has it.
+    """One collection, as described by a head.
 
     Attributes:
-        generation: How many syncs changed it.
-        changes: How many records all of them together added or removed.
-        space: The identity of its vectors; empty where there are none.
-        pages: Names of its pages, in order of the keys.
+        generation: Number of syncs that changed it.
+        changes: Total number of records that these syncs added or removed.
+        space: Identity of its vectors; empty if there are none.
+        pages: Names of its pages, ordered by key.
     """
 
     generation: int = 0
@@ -83,7 +83,7 @@ class Part:
 
     @property
     def digest(self) -> str:
-        """What tells it from any other: no name of a page is used twice."""
+        """Identifies the content: a hash of the page names, which are never reused."""
         return sha256("\n".join(self.pages).encode()).hexdigest() if self.generation else ""
 
 
@@ -92,8 +92,8 @@ class Head:
     """An index after one complete sync.
 
     Attributes:
-        number: 1 for the first sync.
-        author: Who wrote it; unique to the sync.
+        number: Sequence number, 1 for the first sync.
+        author: Random id of the writer, unique to the sync.
         parts: Both collections.
     """
 
@@ -103,26 +103,26 @@ class Head:
 
     @property
     def pages(self) -> set[str]:
-        """Names of the pages of both collections."""
+        """The page names of both collections."""
         return {name for part in self.parts.values() for name in part.pages}
 
     @property
     def generations(self) -> tuple[Generation, ...]:
-        """Of each collection."""
+        """The generation of each collection."""
         return tuple((self.parts[kind].generation, self.parts[kind].digest) for kind in KINDS)
 
     @staticmethod
     def name(number: int) -> str:
-        """The name of its document."""
+        """Return the document name for a number."""
         return f"head/{number}"
 
     def document(self) -> Document:
-        """It, as a document."""
+        """Convert to a document."""
         return Document(Head.name(self.number), _fields(self))
 
     @classmethod
     def of(cls, fields: Fields, *, place: str) -> Self:
-        """The inverse of ``document``.
+        """Read from a document's fields: the inverse of ``document``.
 
         Raises:
             StoreError: If another version of toolret wrote it, or it is damaged.
@@ -143,15 +143,15 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who is about to write the head of a number.
+    """A writer's claim on the next head.
 
     Attributes:
-        number: Of the head.
-        author: The writer, unique to the sync.
-        beat: Changes as long as the writer is alive.
-        drafts: By what their names begin with, how many documents were stored or were about to
-            be: the writer's own, and those of the dead that it took over from.
-        given_up: Whether the writer failed and said so.
+        number: Number of the head to be written.
+        author: Random id of the writer, unique to the sync.
+        beat: Heartbeat counter: changes while the writer is alive.
+        drafts: Number of documents stored or about to be, by name stem: the writer's own, and
+            those of dead writers that it took over from.
+        given_up: Whether the writer has released the claim.
     """
 
     number: int
@@ -162,16 +162,16 @@ class Claim:
 
     @staticmethod
     def name(number: int) -> str:
-        """The name of its document."""
+        """Return the document name for a number."""
         return f"claim/{number}"
 
     def document(self) -> Document:
-        """It, as a document."""
+        """Convert to a document."""
         return Document(Claim.name(self.number), _fields(self))
 
     @classmethod
     def of(cls, fields: Fields, *, place: str) -> Self:
-        """The inverse of ``document``.
+        """Read from a document's fields: the inverse of ``document``.
 
         Raises:
             StoreError: If it is damaged.
@@ -180,15 +180,15 @@ class Claim:
             return cls(**json.loads(fields["body"]))
 
     def beating(self) -> Self:
-        """The next sign of life."""
+        """Return the claim with its next heartbeat."""
         return replace(self, beat=self.beat + 1)
 
     def drafting(self, stem: str, count: int) -> Self:
-        """The same with so many further documents of a stem."""
+        """Return the claim with ``count`` more documents of a stem."""
         return replace(self, drafts={**self.drafts, stem: self.drafts.get(stem, 0) + count})
 
     def names(self, *, records_only: bool = False, own_only: bool = False) -> list[str]:
-        """The names of all drafts; or only of records, or of what the author stored itself."""
+        """Return the names of all drafts, optionally only of records or of the author's own."""
         own = records_stem(self.author), pages_stem(self.author)
         return [
             f"{stem}/{index}"
@@ -199,32 +199,32 @@ class Claim:
 
 
 def records_stem(author: str) -> str:
-    """What the names of an author's records begin with; a number follows."""
+    """Return the prefix of an author's record names; a number follows."""
     return f"records/{author}"
 
 
 def pages_stem(author: str) -> str:
-    """What the names of an author's pages begin with; a number follows."""
+    """Return the prefix of an author's page names; a number follows."""
     return f"pages/{author}"
 
 
 def is_record(name: str) -> bool:
-    """Whether a document is a record, and not bookkeeping."""
+    """Whether a document name is a record's, not bookkeeping."""
     return name.startswith("records/")
 
 
 def prefix_bits(records: int) -> int:
-    """How many of a key's first bits choose its page, so that pages are half full or more."""
+    """Return how many leading key bits select the page, so that pages are at least half full."""
     return min(_KEY_BITS, max(0, (2 * records - 1) // _PAGE).bit_length()) if records else 0
 
 
 def page_of(key: str, bits: int) -> int:
-    """The page of a key, which is hexadecimal."""
+    """Return the page number of a hexadecimal key."""
     return int(key[: _KEY_BITS // 4], 16) >> (_KEY_BITS - bits)
 
 
 def pages(names: Mapping[str, str]) -> list[dict[str, str]]:
-    """Names of documents by the records' keys, in order and cut into pages."""
+    """Divide document names by record key into pages, in order of the keys."""
     bits = prefix_bits(len(names))
     cut: list[dict[str, str]] = [{} for _ in range(1 << bits)] if names else []
     for key in sorted(names):
@@ -233,12 +233,12 @@ def pages(names: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def page_text(page: Mapping[str, str]) -> str:
-    """A page as its document holds it: the same names give the same text."""
+    """Serialise a page; equal pages give equal text."""
     return json.dumps(page, separators=(",", ":"), sort_keys=True)
 
 
 def read_page(fields: Fields) -> dict[str, str] | None:
-    """The inverse of ``page_text``; None for a page that is damaged."""
+    """Parse a page: the inverse of ``page_text``; None if it is damaged."""
     try:
         names: dict[str, str] = json.loads(fields["body"])
     except (KeyError, ValueError):
@@ -248,7 +248,7 @@ def read_page(fields: Fields) -> dict[str, str] | None:
 
 
 def record_document(name: str, record: Record, text: str, vector: NDArray[np.float32]) -> Document:
-    """A record with its vector: exact as text, for engines normalise what they are given."""
+    """Convert a record to a document; it keeps the exact vector, as engines normalise theirs."""
     packed = pack(vector)
     fields = {
         "key": record.key,
@@ -263,11 +263,11 @@ def record_document(name: str, record: Record, text: str, vector: NDArray[np.flo
 
 
 def read_record(fields: Fields, *, space: str = "") -> Entry | None:
-    """The inverse of ``record_document``; None for a record that is damaged.
+    """Read a record: the inverse of ``record_document``; None if it is damaged.
 
     Args:
-        fields: What the document holds; those of earlier versions have no checksum.
-        space: The identity of the vectors, if it is known: with it the text is checked.
+        fields: The document's fields; those of earlier versions have no checksum.
+        space: Identity of the vectors, if known: lets the text be checked.
     """
     try:
         packed = base64.b64decode(fields["vector"], validate=True)
@@ -279,7 +279,7 @@ def read_record(fields: Fields, *, space: str = "") -> Entry | None:
             and fields.get("checksum", check) == check
         )
         return Entry(record, text, unpack(packed)) if whole else None
-    except (KeyError, ValueError):  # fields are missing, or are no numbers in base 64
+    except (KeyError, ValueError):  # fields are missing, or not valid base64
         return None
 
 
@@ -289,7 +289,7 @@ def _checksum(record: Record, packed: bytes) -> str:
 
 @contextmanager
 def understood(place: str, name: str) -> Iterator[None]:
-    """Raises ``StoreError`` where a document of the bookkeeping cannot be understood."""
+    """Raise ``StoreError`` if a bookkeeping document cannot be parsed."""
     try:
         yield
     except (KeyError, ValueError, TypeError, AttributeError) as error:

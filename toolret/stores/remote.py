@@ -1,10 +1,10 @@
-"""A store beyond this machine: the place of record is an engine, reading is from memory.
+"""A remote store: an engine is the source of truth, and reads are served from memory.
 
-A sync stores records under names of its own, then the pages that changed, then creates the next
-head. Readers see the newest head, so they see a sync whole or not at all. Two writers wait for
-each other by a claim; should both go on (one was taken for dead), only one can create the head,
-and the other has changed nothing: that much rests on ``Engine.create`` alone, not on clocks.
-What a sync made superfluous is deleted after it, and again by the next one if that failed.
+A sync stores records under new names, then the changed pages, then creates the next head. Readers
+follow the newest head, so a sync becomes visible all at once. Writers take turns by claims; should
+two proceed (one was presumed dead), only one can create the head, and the other changes nothing.
+That guarantee rests on ``Engine.create`` alone, not on clocks. Obsolete documents are deleted after
+a sync, or by the next one if that failed.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ __all__ = ["RemoteStore"]
 _log = logging.getLogger(__name__)
 
 _BATCH = 500
-"""Records in one call of an engine: with their vectors some megabytes."""
+"""Records per engine call: with their vectors a few megabytes."""
 
 _READ_TRIES = 5
-"""A sync during a read may delete what is being read, and the reader starts again."""
+"""Attempts at reading: a concurrent sync may delete what is being read."""
 
 _LATEST = "latest"
-"""The document that tells where to look for the newest head; it may be behind."""
+"""Document with the number of a recent head, where to look for the newest; may be outdated."""
 
 _AHEAD = 16
-"""So many heads are kept, and looked for beyond the newest that is known."""
+"""Number of old heads kept, and of heads looked for beyond the newest known."""
 
 _LEASE = 10.0
-"""Seconds without a sign of life, by this machine's clock, that make a writer dead to others."""
+"""Seconds without a heartbeat, by this machine's clock, after which a writer is presumed dead."""
 
 
 class RemoteStore:
-    """An index in an engine that several machines reach.
+    """An index in an engine shared by several machines.
 
     Args:
-        engine: Where the records are.
-        cache: A folder of this machine for what was fetched; by default one in the user's cache.
-            Processes may share it. It may be deleted at any time.
-        lock_timeout: Seconds that a writer waits for another one.
-        lease: Seconds without a sign of life after which another writer is taken for dead.
+        engine: The engine that holds the records.
+        cache: Local folder for fetched records; by default in the user's cache. Processes may
+            share it, and it may be deleted at any time.
+        lock_timeout: Seconds that a writer waits for another to finish.
+        lease: Seconds without a heartbeat after which another writer is presumed dead.
     """
 
     def __init__(
@@ -91,35 +91,35 @@ class RemoteStore:
         return self._newest().number > 0
 
     def check_new(self) -> None:
-        """Other data in the same engine does not matter."""
+        """Do nothing: other data in the same engine does not matter."""
 
     def generations(self, *, timeout: float = math.inf) -> tuple[Generation, ...]:
-        """Of each collection.
+        """Return the generation of each collection.
 
         Args:
-            timeout: Seconds to wait. With 0 it is what was heard last, and the engine is asked
-                beside the caller, so that no request waits for a network.
+            timeout: If positive, ask the engine. With 0, return the last known generations and ask
+                the engine in a background thread, so that no request waits for the network.
         """
         if timeout > 0:
             return self._newest().generations
         if self._listening.acquire(blocking=False):
             try:
                 threading.Thread(target=self._listen, daemon=True).start()
-            except RuntimeError:  # no thread can be started: the next one who asks tries again
+            except RuntimeError:  # no thread can be started: the next call tries again
                 self._listening.release()
         return self._heard or self._state.generations
 
     def spaces(self) -> dict[Kind, str]:
-        """The identity of each collection's vectors; empty where there are none."""
+        """Return the identity of each collection's vectors; empty if it has none."""
         parts = self._newest().parts
         return {kind: parts[kind].space if parts[kind].pages else "" for kind in KINDS}
 
     def load(self) -> Mapping[Kind, Contents]:
-        """Both collections as of the latest complete sync; the same object while it is that."""
+        """Return both collections as of the latest sync; the same object until the next one."""
         return self.state().contents
 
     def keep(self, vectors: TextVectors) -> None:
-        """Keep vectors on this machine; other machines have those that the records came with."""
+        """Cache vectors locally; other machines keep those stored with the records."""
         made = {len(vector) for _, vector in vectors.values()}
         stored = {each.vectors.shape[1] for each in self._state.contents.values() if each.records}
         if len(made | stored) > 1:
@@ -130,20 +130,20 @@ class RemoteStore:
         self.cache.put(vectors)
 
     def load_fit(self) -> bytes | None:
-        """What some machine learnt last."""
+        """Return what any machine last stored with ``keep_fit``."""
         found = self.engine.get(["fit"])
         return found["fit"]["body"].encode() if found else None
 
     def keep_fit(self, fit: bytes) -> None:
-        """Keep it for all machines, so that they rank alike."""
+        """Store the fit for all machines, so that they rank alike."""
         self.engine.put([Document("fit", {"body": fit.decode()})])
 
     @contextmanager
     def together(self) -> Iterator[Change]:
-        """All that is published inside becomes visible in one step, at its end.
+        """Make everything published inside the block visible in one step when it ends.
 
         Raises:
-            StoreLockedError: If another writer kept the index for too long, or was faster.
+            StoreLockedError: If another writer held the claim for too long, or published first.
             StoreError: If the engine fails.
         """
         with in_turn(self._writing, self.lock_timeout, self.place):
@@ -168,12 +168,12 @@ class RemoteStore:
 
     @contextmanager
     def write(self, kind: Kind, *, space: str, anew: bool = False) -> Iterator[RemoteWriter]:
-        """Change a collection; raises what ``together`` raises.
+        """Change a collection; raises the same errors as ``together``.
 
         Args:
-            kind: Which one.
-            space: The identity of the vectors that will be added.
-            anew: Whether everything that is to be seen will be given: then some may be missing.
+            kind: The collection.
+            space: Identity of the vectors to be added.
+            anew: The caller supplies the whole collection, so missing records may be ignored.
         """
         with self.together() as change:
             if not (anew or change.state.whole(kind)):
@@ -181,10 +181,10 @@ class RemoteStore:
             yield RemoteWriter(change, kind, space=space)
 
     def state(self, *, repairing: bool = False) -> State:
-        """What the newest head says, with its records.
+        """Return the state of the newest head, with its records.
 
         Args:
-            repairing: Do without records that are not there, for a writer that will store them.
+            repairing: Accept missing records, for a writer that will store them again.
         """
         with self._reading:
             for _ in range(_READ_TRIES):
@@ -236,7 +236,7 @@ class RemoteStore:
             return int(found[_LATEST]["number"]) if _LATEST in found else 0
 
     def _read(self, head: Head, known: State) -> State:
-        """The state of a head, less what is not there."""
+        """Read the state of a head; missing pages and records are left out."""
         pages = {name: known.pages[name] for name in head.pages if name in known.pages}
         if fresh := sorted(head.pages - pages.keys()):
             found = self.engine.get(fresh)
@@ -284,7 +284,7 @@ class RemoteStore:
 
     @contextmanager
     def _sparing_the_cache(self) -> Iterator[None]:
-        """For reading, which goes on where the cache cannot be used; that is said once."""
+        """Continue reading if the cache is unusable; log that once."""
         try:
             yield
         except StoreError as error:
@@ -293,7 +293,7 @@ class RemoteStore:
             self._spared = True
 
     def _claimed(self) -> tuple[State, Claim]:
-        """The newest state, and the claim on what follows it."""
+        """Claim the next head; return the newest state and the claim."""
         while True:
             claim = claim_next(
                 self.engine,
@@ -306,7 +306,7 @@ class RemoteStore:
                 return state, claim
 
     def _adopt(self, claim: Claim) -> None:
-        """Keep the vectors that writers before had stored, so that none is embedded again."""
+        """Cache the vectors stored by failed writers, so that they are not embedded again."""
         names = claim.names(records_only=True)
         for start in range(0, len(names), _BATCH):
             found = self.engine.get(names[start : start + _BATCH])
@@ -314,9 +314,9 @@ class RemoteStore:
             self.cache.put({entry.record.vector_key: (entry.text, entry.vector) for entry in got})
 
     def _clean(self, state: State) -> None:
-        """Delete what the newest sync made superfluous, unless that was done.
+        """Delete what the newest sync made obsolete, unless that was done already.
 
-        Whoever stored it has a claim on a number that is taken, so no head will refer to it.
+        Drafts of its claim are safe to delete: its number is taken, so no new head can use them.
         """
         head = state.head
         claim_name, before_name = Claim.name(head.number), Head.name(head.number - 1)
@@ -331,7 +331,7 @@ class RemoteStore:
         old = {name for fields in listed for name in (ledger.read_page(fields) or {}).values()}
         needed = head.pages.union(*(state.names(kind).values() for kind in KINDS))
         self._delete({*claim.names(), *old} - needed)
-        self._delete(pages)  # After what only they name, and the claim last.
+        self._delete(pages)  # after the records that only they name; the claim goes last
         self._delete({claim_name, Head.name(head.number - _AHEAD)})
 
     def _delete(self, names: Collection[str]) -> None:
@@ -339,18 +339,18 @@ class RemoteStore:
             self.engine.delete(sorted(names))
 
     def _publish(self, made: State, beating: Beating) -> None:
-        """Make a state the newest one."""
+        """Publish a state as the newest one."""
         head = made.head
-        published = self.engine.create(head.document())  # while there are still signs of life
+        published = self.engine.create(head.document())  # while the heartbeat is still running
         beating.stop()
         if not published:
-            with suppress(StoreError):  # The rest may be of one that was taken for dead, and won.
+            with suppress(StoreError):  # Other drafts may be the winner's.
                 self._delete(beating.claim.names(own_only=True))
             raise StoreLockedError(
                 f"{self.place}: another process has synced the index meanwhile, and nothing was "
                 "changed; sync again, which embeds nothing again"
             )
-        # From here on the sync is done; what fails now, the next one makes good.
+        # From here on the sync is done; the next one repairs what fails now.
         try:
             if self._latest(self.engine.get([_LATEST])) < head.number:
                 self.engine.put([Document(_LATEST, {"number": str(head.number)})])

@@ -1,4 +1,4 @@
-"""A store beyond this machine as one process knows it."""
+"""A remote store's state as one process knows it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["State"]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What this process knows of an index.
+    """A process's view of an index.
 
     Attributes:
-        head: The sync that it is of.
-        pages: What each of the head's pages holds: names of records, by key.
-        contents: What the index is given, by collection.
+        head: The head of the sync that it reflects.
+        pages: Content of each of the head's pages: names of record documents, by record key.
+        contents: The content for the index, by collection.
     """
 
     head: Head = field(default_factory=Head)
@@ -28,16 +28,16 @@ class State:
     )
 
     def names(self, kind: Kind) -> dict[str, str]:
-        """The names of a collection's documents, by the records' keys."""
+        """Return the names of a collection's documents, by record key."""
         pages = (self.pages.get(name, {}) for name in self.head.parts[kind].pages)
         return {key: name for page in pages for key, name in page.items()}
 
     def whole(self, kind: Kind) -> bool:
-        """Whether all that the head speaks of is there."""
+        """Whether every page and record that the head refers to was found."""
         found = all(name in self.pages for name in self.head.parts[kind].pages)
         return found and len(self.contents[kind].records) == len(self.names(kind))
 
     @property
     def generations(self) -> tuple[Generation, ...]:
-        """Of each collection."""
+        """The generation of each collection."""
         return self.head.generations

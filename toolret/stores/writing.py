@@ -1,4 +1,4 @@
-"""What a writer stores beyond this machine before its sync is seen."""
+"""Write to a remote store before the sync is published."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from toolret.stores.state import State
 __all__ = ["Change", "RemoteWriter"]
 
 _BATCH = 500
-"""Records in one call of an engine: with their vectors some megabytes."""
+"""Records per engine call: with their vectors a few megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class _Published:
 
 
 class Change:
-    """What one holder of a claim does to an index.
+    """Changes that the holder of a claim makes to an index.
 
     Attributes:
-        state: As it was before.
-        known: Keys of the vectors that are on this machine.
+        state: The state before the change.
+        known: Keys of the vectors in the local cache.
     """
 
     def __init__(self, engine: Engine, cache: RecordCache, state: State, beating: Beating) -> None:
@@ -43,9 +43,9 @@ class Change:
         self._published: dict[Kind, _Published] = {}
 
     def store(self, records: Sequence[Record], vectors: TextVectors) -> Iterator[tuple[str, str]]:
-        """Store records; gives the key of each and the name it is stored under.
+        """Store records; yield each one's key and document name.
 
-        This machine keeps the vectors first, so that they survive whatever comes.
+        The vectors are cached locally first, so that they survive a failed sync.
         """
         self._cache.put(vectors)
         self.known |= vectors.keys()
@@ -70,11 +70,11 @@ class Change:
             yield from ((record.key, name) for name, record in zip(names, some, strict=True))
 
     def publish_later(self, writer: RemoteWriter, keep: frozenset[str]) -> None:
-        """Note what is to be seen once the change is complete."""
+        """Record which keys to publish when the change completes."""
         self._published[writer.kind] = _Published(writer, keep)
 
     def published(self) -> State | None:
-        """The state that is to be seen, with its pages stored; None if nothing changes."""
+        """Store the pages, and return the state to publish; None if nothing changes."""
         before = self.state.head
         parts, pages = dict(before.parts), dict(self.state.pages)
         for kind, (writer, keep) in self._changes():
@@ -113,16 +113,16 @@ class Change:
 
 
 class RemoteWriter:
-    """One change of one collection.
+    """A change to one collection.
 
     Attributes:
-        kind: Which one.
-        space: The identity of the vectors that are added.
-        live: What readers see: keys of records by their ids.
-        live_space: The identity of the vectors that readers see; empty where there are none.
-        live_length: How many values such a vector has; 0 where there are none.
+        kind: The collection.
+        space: Identity of the vectors to be added.
+        live: Keys of the published records, by id.
+        live_space: Identity of the published vectors; empty if there are none.
+        live_length: Dimensions of the published vectors; 0 if there are none.
         stored: Keys of records that need not be added.
-        known: Keys of vectors that need not be made.
+        known: Keys of vectors that need not be computed.
     """
 
     def __init__(self, change: Change, kind: Kind, *, space: str) -> None:
@@ -142,17 +142,17 @@ class RemoteWriter:
 
     @property
     def known(self) -> Collection[str]:
-        """Keys of vectors that need not be made."""
+        """Keys of vectors that need not be computed."""
         return self._change.known
 
     def add(self, records: Sequence[Record], vectors: TextVectors) -> None:
-        """Store records, and the vectors that were not known; unseen until ``publish``."""
+        """Store records and the vectors that were not known, without publishing them."""
         self._names.update(self._change.store(records, vectors))
 
     def publish(self, keep: Collection[str]) -> None:
-        """Make exactly the records with these keys what readers see, at the end of the change."""
+        """Publish exactly the records with these keys when the change ends."""
         self._change.publish_later(self, frozenset(keep))
 
     def names_of(self, keys: Collection[str]) -> dict[str, str]:
-        """The names of the documents of records."""
+        """Return the document names of records, by key."""
         return {key: self._names[key] for key in keys}
