@@ -1,4 +1,4 @@
-"""Which files a path stands for: itself, or those of a folder."""
+"""Resolve a path to files: the file itself, or the files of a folder."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ __all__ = ["files_of", "real_path"]
 def files_of(
     given: str | Path, suffixes: Collection[str], *, error: type[InputError]
 ) -> Iterator[tuple[Path, str]]:
-    """The files that a path stands for, each with the folder that it was found in, if any.
+    """Yield the files that a path stands for, each with the given folder, or "" for a single file.
 
     Args:
         given: The path.
-        suffixes: Of the files that are meant in a folder and in those below it, whatever their
-            case; each may be gzipped (``.gz``). Names that begin with a dot are passed over.
-        error: What to raise.
+        suffixes: File suffixes to look for in a folder and its subfolders, in any case; files may
+            be gzipped (``.gz``). Names that begin with a dot are skipped.
+        error: The exception type to raise.
 
     Raises:
-        InputError: ``error``, if a folder holds no such files, a folder below it cannot be read, or
-            a link leads out of it or nowhere.
+        InputError: ``error``, if a folder holds no such files, a subfolder cannot be read, or a
+            link is broken or leads out of the folder.
     """
     path = Path(given)
     try:
         is_folder = path.is_dir()
-    except OSError:  # such as a name that is too long; reading it as a file says so
+    except OSError:  # for example the name is too long; reading it as a file reports that
         is_folder = False
     if not is_folder:
         yield path, ""
@@ -43,12 +43,12 @@ def files_of(
 
 
 def real_path(path: Path) -> Path:
-    """The path without symbolic links; unlike ``Path.resolve`` it does not fail at their loops."""
+    """Resolve symbolic links; unlike ``Path.resolve`` this does not fail on link loops."""
     return Path(os.path.realpath(path))
 
 
 def _found(folder: Path, suffixes: Collection[str], error: type[InputError]) -> Iterator[Path]:
-    """The files in a folder and in those below it, each folder once, links to them last."""
+    """Yield the files in a folder and its subfolders; each folder once, linked ones last."""
     root = real_path(folder)
     seen: set[Path] = set()
     waiting, linked = [folder], deque[Path]()
@@ -76,7 +76,7 @@ def _found(folder: Path, suffixes: Collection[str], error: type[InputError]) -> 
 
 
 def _suffixes_of(file: Path) -> set[str]:
-    """What a file's kind is told by, in small letters: its suffix, and that before ``.gz``."""
+    """Return the suffixes that tell a file's kind, in lower case; before ``.gz`` too."""
     suffixes = [suffix.lower() for suffix in file.suffixes]
     return set(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])
 

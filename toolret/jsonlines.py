@@ -1,4 +1,4 @@
-"""Strict JSON and JSON Lines from files, plain or gzipped, in constant memory."""
+"""Read strict JSON and JSON Lines files, plain or gzipped, in constant memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 MAX_BYTES = 256 * 1024 * 1024
-"""The longest line, and the largest JSON document, that is read: some 2 GB of Python objects."""
+"""Longest line and largest JSON document accepted: about 2 GB as Python objects."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -34,21 +34,21 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HALF = re.compile("[\ud800-\udfff]")
 
 _MAX_SHOWN = 60
-"""Characters of a wrong value that an error message shows."""
+"""Characters of an invalid value shown in an error message."""
 
 
 def read_rows(path: str | Path, *, error: type[InputError]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects of a JSON Lines file, one at a time; blank lines are passed over.
+    """Read the objects of a JSON Lines file one at a time; blank lines are skipped.
 
     Args:
         path: The file; UTF-8, possibly gzipped.
-        error: What to raise.
+        error: The exception type to raise.
 
     Yields:
-        The place, such as ``line 12``, and the object.
+        The position, such as ``line 12``, and the object.
 
     Raises:
-        InputError: ``error``, if the file cannot be read, is empty, or a line is no object.
+        InputError: ``error``, if the file is unreadable or empty, or a line is not an object.
     """
     empty = True
     for number, line in read_lines(path, error=error):
@@ -62,13 +62,13 @@ def read_rows(path: str | Path, *, error: type[InputError]) -> Iterator[tuple[st
 def row_from_line(
     line: bytes, number: int, path: str | Path, *, error: type[InputError]
 ) -> dict[str, Any]:
-    """The JSON object of one line.
+    """Parse the JSON object on one line.
 
     Args:
         line: The line.
         number: Its number, from 1.
         path: Its file.
-        error: What to raise.
+        error: The exception type to raise.
 
     Raises:
         InputError: ``error``, if the line is not one JSON object in UTF-8.
@@ -92,14 +92,14 @@ def row_from_line(
 
 
 def read_lines(path: str | Path, *, error: type[InputError]) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file that may be gzipped, without a byte order mark.
+    """Read the lines of a possibly gzipped file, without a byte order mark.
 
     Args:
         path: The file.
-        error: What to raise.
+        error: The exception type to raise.
 
     Yields:
-        The number of the line, from 1, and the line with its end.
+        The line number, from 1, and the line with its line end.
 
     Raises:
         InputError: ``error``, if the file cannot be read or a line is longer than ``MAX_BYTES``.
@@ -129,15 +129,15 @@ def read_lines(path: str | Path, *, error: type[InputError]) -> Iterator[tuple[i
 
 
 def parse_json(text: str, *, halves: bool = False) -> Any:
-    """Parse JSON more strictly than ``json.loads``: no NaN or infinity, and no key twice.
+    """Parse JSON more strictly than ``json.loads``: no NaN, infinity or duplicate keys.
 
     Args:
         text: The JSON.
-        halves: Whether strings may hold halves of surrogate pairs, which cannot be stored or sent.
+        halves: Whether strings may hold lone surrogates, which cannot be stored or sent.
 
     Raises:
-        ValueError: If the text is not such JSON, with a JSON pointer to what is wrong; a
-            ``json.JSONDecodeError`` if it is no JSON at all.
+        ValueError: If the text breaks these rules, with a JSON pointer to the problem; a
+            ``json.JSONDecodeError`` if it is not JSON at all.
     """
     try:
         value = json.loads(
@@ -151,7 +151,7 @@ def parse_json(text: str, *, halves: bool = False) -> Any:
     except json.JSONDecodeError:
         raise
     except ValueError as exc:
-        is_long = "set_int_max_str_digits" in str(exc)  # which is no advice for a catalog's owner
+        is_long = "set_int_max_str_digits" in str(exc)  # Python's advice does not help here
         problem = "a whole number has too many digits" if is_long else str(exc)
         raise ValueError(problem + _at_wrong(text)) from exc
     if not halves and ("\\ud" in text or "\\uD" in text):
@@ -164,7 +164,7 @@ def parse_json(text: str, *, halves: bool = False) -> Any:
 
 
 def is_deep(value: Any, most: int) -> bool:
-    """Whether JSON is nested deeper than so many levels, on which recursion may fail."""
+    """Whether a JSON value is nested deeper than ``most`` levels, where recursion may fail."""
     level = [value]
     for _ in range(most):
         level = [part for each in level for part in _held(each)]
@@ -178,13 +178,13 @@ def _held(value: Any) -> Iterable[Any]:
 
 
 def shown(value: Any) -> str:
-    """A wrong value for an error message, shortened."""
+    """Format an invalid value for an error message, shortened."""
     text = repr(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def below(pointer: str, *keys: object) -> str:
-    """The JSON pointer to what stands under keys of what another points to."""
+    """Return a JSON pointer extended by keys."""
     escaped = (str(key).replace("~", "~0").replace("/", "~1") for key in keys)
     return "/".join((pointer, *escaped))
 
@@ -193,7 +193,7 @@ _WRONG = object()
 
 
 def _at_wrong(text: str) -> str:
-    """Where a text that is JSON but for the rules above breaks them: it is read once more."""
+    """Locate where JSON breaks the rules above, by parsing it again."""
 
     def read(number: Callable[[str], Any]) -> Callable[[str], Any]:
         def checked(digits: str) -> Any:
@@ -220,7 +220,7 @@ def _at_wrong(text: str) -> str:
 
 
 def _at(value: Any, is_wrong: Callable[[Any], bool]) -> str:
-    """`` (at /a/0)``: the JSON pointer to the first part that is wrong; empty for the whole."""
+    """Return `` (at /a/0)``, the JSON pointer of the first invalid part; empty for the root."""
     waiting = [("", value)]
     while waiting:
         pointer, part = waiting.pop()
@@ -234,7 +234,7 @@ def _at(value: Any, is_wrong: Callable[[Any], bool]) -> str:
 
 
 def _holds_half(part: Any) -> bool:
-    """Whether a text, or a key of an object, holds half of a surrogate pair."""
+    """Whether a string, or a key of an object, holds a lone surrogate."""
     texts = part if isinstance(part, dict) else [part]
     return any(isinstance(text, str) and bool(_HALF.search(text)) for text in texts)
 

@@ -6,10 +6,10 @@ __all__ = ["essence", "is_json"]
 
 
 def essence(content_type: str) -> str:
-    """Without parameters, such as ``text/plain``."""
+    """Return a media type without parameters, in lower case, such as ``text/plain``."""
     return content_type.partition(";")[0].strip().lower()
 
 
 def is_json(content_type: str) -> bool:
-    """Whether it is JSON or one of the types that are written so."""
+    """Whether a media type is JSON or based on it, such as ``application/hal+json``."""
     return essence(content_type).endswith(("/json", "+json"))

@@ -1,4 +1,4 @@
-"""Where a sentence-transformers model lies, and what tells its weights from others."""
+"""Locate sentence-transformers models, and identify their weights."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _DEFAULT_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb
 """``model.safetensors`` of the default model's own repository at revision 1110a243."""
 
 _NOT_NEEDED = ("onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot")
-"""The same weights in other frameworks' forms, gigabytes for large models."""
+"""The same weights in other frameworks' formats: gigabytes for large models."""
 
 
 def find_model(name: str) -> Path:
-    """The folder of a sentence-transformers model.
+    """Return the folder of a sentence-transformers model.
 
-    A folder is taken as it is; a name is looked for in the local hub cache, then (the default
-    model only) in the package of the ``offline`` extra, then on the hub.
+    A folder is returned as it is; a name is looked up in the local hub cache, then (default model
+    only) in the package of the ``offline`` extra, then on the hub.
 
     Raises:
-        EmbedderError: If it is nowhere, or the packaged weights are not the published ones.
+        EmbedderError: If it is not found, or the packaged weights are not the published ones.
     """
     if Path(name).is_dir():
         return Path(name)
@@ -37,7 +37,7 @@ def find_model(name: str) -> Path:
 
     hub = Path(constants.HF_HUB_CACHE, f"models--{DEFAULT_MODEL.replace('/', '--')}")
     if name == DEFAULT_MODEL and not hub.exists() and (packaged := _packaged_model()):
-        return packaged  # without the third of a second that the rest of the hub's client takes
+        return packaged  # saves loading the rest of the hub client, a third of a second
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -75,7 +75,7 @@ def _packaged_model() -> Path | None:
 
 
 def model_digest(folder: Path) -> str:
-    """Sixteen hexadecimal digits over the weights, which are the same wherever they were found."""
+    """Return a digest of the weights: 16 hexadecimal digits, independent of their location."""
     files = sorted(folder.rglob("*.safetensors")) or sorted(folder.rglob("pytorch_model*.bin"))
     if not files:
         raise EmbedderError(f"{folder} holds no weights (model.safetensors or pytorch_model.bin)")
@@ -87,7 +87,7 @@ def model_digest(folder: Path) -> str:
 
 @contextmanager
 def no_bars() -> Iterator[None]:
-    """Without the bar that transformers draws for weights that are read within a second."""
+    """Suppress transformers' progress bar for loading weights, which takes under a second."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -100,7 +100,7 @@ def no_bars() -> Iterator[None]:
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits; one that did not change is read once."""
+    """Return a file's SHA-256 in hexadecimal; cached while its size and time are unchanged."""
     state = path.stat()
     return _sha256(path, state.st_size, state.st_mtime_ns)
 

@@ -1,6 +1,6 @@
-"""Exported models in the user's cache, each made once.
+"""Exported models in the user's cache, each exported once.
 
-An index folder may be read-only, and many indexes share a model, so they do not lie beside those.
+They are not kept beside an index: its folder may be read-only, and many indexes share a model.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ __all__ = ["is_exported", "open_onnx"]
 _log = logging.getLogger(__name__)
 
 _FORMAT = 1
-"""Of an exported folder: raised when an older one must not be read."""
+"""Version of an exported folder: raised when older ones must not be read."""
 
 _CONFIGURATION = ("*.json", "*.txt", "*.model")
-"""What besides the weights makes a model what it is: tokenizer, pooling, lengths."""
+"""Files that define a model besides its weights: tokenizer, pooling, lengths."""
 
 
 def is_exported(folder: Path) -> bool:
-    """Whether the model of a sentence-transformers folder was exported before."""
+    """Whether a sentence-transformers model has already been exported."""
     return _kept_folder(folder).is_dir()
 
 
 def open_onnx(folder: Path) -> OnnxModel | None:
-    """The model of a sentence-transformers folder by onnxruntime, exported if it is not yet.
+    """Open a sentence-transformers model with onnxruntime, exporting it if necessary.
 
-    None, said once in the log, where it cannot be exported so that its vectors are the same; then
+    Returns None, with a log message, if it cannot be exported with identical vectors; then
     sentence-transformers has to run it.
     """
     kept = _kept_folder(folder)
@@ -72,7 +72,7 @@ def _export(folder: Path, kept: Path) -> OnnxModel | None:
 
 
 def _replace(fresh: Path, kept: Path) -> None:
-    """Put the new folder in the old one's place; another process's new one is as good."""
+    """Replace the old folder by the new one; accept one that another process just made."""
     for _ in range(2):
         try:
             fresh.rename(kept)

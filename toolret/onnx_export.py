@@ -1,4 +1,4 @@
-"""From sentence-transformers to ONNX: the only part of it that needs torch, run once a model."""
+"""Export sentence-transformers models to ONNX: the only step that needs torch, once per model."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["export"]
 
 _OPSET = 17
-"""Of 2022; onnxruntime has read it since 1.12."""
+"""From 2022; onnxruntime has supported it since 1.12."""
 
 _LEAST_COSINE = 0.9999
-"""Between the vectors of the two runtimes; in fp32 they agree to six digits."""
+"""Least cosine between the two runtimes' vectors; in fp32 they agree to six digits."""
 
 _PROBES = (
     "",
@@ -32,25 +32,25 @@ _PROBES = (
     "listInvoices(customer_id: int, page=2) -> list of invoices; naïve café, 東京の天気 🙂",
     "Get the weather forecast of a city for up to ten days, by the hour. " * 60,
 )
-"""Empty, short, long beyond any model's limit, and in several scripts."""
+"""Test texts: empty, short, longer than any model's limit, and in several scripts."""
 
 
 def export(folder: Path, into: Path) -> None:
-    """Write a model's graph and tokenizer.
+    """Write a model's graph and tokenizer to a folder.
 
     Args:
         folder: A sentence-transformers model.
         into: An empty folder.
 
     Raises:
-        Exception: If the model can't be exported, or gives other vectors afterwards.
+        Exception: If the model cannot be exported, or the exported one gives other vectors.
     """
-    import onnx  # noqa: F401 - torch needs it at the end; without it, do not even begin
+    import onnx  # noqa: F401 - torch needs it at the end: fail early without it
     import torch
     from sentence_transformers import SentenceTransformer
 
     with no_bars():
-        # The fused attention of torch has no counterpart in ONNX; its plain form is the same sum.
+        # torch's fused attention has no ONNX counterpart; the eager form computes the same.
         model = SentenceTransformer(
             str(folder),
             device="cpu",
@@ -59,7 +59,7 @@ def export(folder: Path, into: Path) -> None:
         )
     _write_tokenizer(model, into / TOKENIZER)
     with torch.inference_mode(), warnings.catch_warnings():
-        # The tracer warns of what the probes below check, and of its own age.
+        # The tracer's warnings concern what the probes below check, and its own deprecation.
         warnings.simplefilter("ignore")
         _write_graph(model, into / GRAPH)
     write_sums(into)
@@ -124,5 +124,5 @@ def _write_graph(model: SentenceTransformer, path: Path) -> None:
         dynamic_axes={name: {0: "texts", 1: "tokens"} for name in names}
         | {"sentence_embedding": {0: "texts"}},
         opset_version=_OPSET,
-        dynamo=False,  # the newer exporter needs a further package
+        dynamo=False,  # the newer exporter needs another package
     )

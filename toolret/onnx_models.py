@@ -1,7 +1,7 @@
-"""A sentence-transformers model without torch: exported once to ONNX, run by onnxruntime.
+"""Run sentence-transformers models without torch: exported once to ONNX, run by onnxruntime.
 
-The exported graph is the whole model, its pooling and normalisation included, so nothing of it is
-written again here; ``onnx_export`` makes it, and only keeps one whose vectors are the model's own.
+The exported graph is the whole model, including pooling and normalisation, so none of it is
+reimplemented here; ``onnx_export`` creates it, and rejects one whose vectors differ.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ __all__ = ["GRAPH", "INPUTS", "TOKENIZER", "OnnxModel", "write_sums"]
 GRAPH = "model.onnx"
 TOKENIZER = "tokenizer.json"
 _SUMS = "sha256.json"
-"""The files of an exported folder; the tokenizer's holds its own padding and truncation."""
+"""Files of an exported folder; padding and truncation are part of the tokenizer file."""
 
 INPUTS = {
     "input_ids": "ids",
     "attention_mask": "attention_mask",
     "token_type_ids": "type_ids",
 }
-"""Inputs that a graph may have, and what the tokenizer calls them."""
+"""Inputs that a graph may have, and the tokenizer's names for them."""
 
 
 class OnnxModel:
     """An exported model.
 
     Args:
-        folder: What ``onnx_export.export`` wrote.
+        folder: Folder written by ``onnx_export.export``.
 
     Raises:
         OSError: If a file cannot be read.
-        ValueError: If a file is not what was written.
+        ValueError: If a file is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,11 +60,11 @@ class OnnxModel:
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
 
     def encode(self, texts: Sequence[str], *, batch_size: int) -> NDArray[np.float32]:
-        """Unit vectors: shape ``(texts, dimensions)``.
+        """Embed texts as unit vectors, shape ``(texts, dimensions)``.
 
         Args:
             texts: At least one.
-            batch_size: Texts in one pass; those of like length share one, so little is padded.
+            batch_size: Texts per pass; those of similar length are batched to reduce padding.
         """
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
@@ -84,6 +84,6 @@ class OnnxModel:
 
 
 def write_sums(folder: Path) -> None:
-    """Note what the files are, so that a damaged one is never run."""
+    """Write the files' checksums, so that a damaged model is never run."""
     sums = {name: file_sha256(folder / name) for name in (GRAPH, TOKENIZER)}
     (folder / _SUMS).write_text(json.dumps(sums), "utf-8")

@@ -1,6 +1,6 @@
-"""Items as plain rows: the inverse of reading them, for which nothing has to be validated.
+"""Convert items to plain rows: the inverse of reading them, without validation.
 
-Beside ``rows``, so that an index is opened without loading what validates.
+Separate from ``rows``, so that opening an index does not load the validation library.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MAKERS = {
 
 
 def tool_to_row(tool: Tool) -> dict[str, Any]:
-    """The row of a tool: ``tool_from_row`` gives an equal tool back."""
+    """Convert a tool to a row; ``tool_from_row`` is the inverse."""
     row: dict[str, Any] = {
         "id": tool.id,
         "name": tool.name,
@@ -54,9 +54,9 @@ def tool_to_row(tool: Tool) -> dict[str, Any]:
 
 
 def demo_to_row(demo: Demo) -> dict[str, Any]:
-    """The row of a demonstration: ``demo_from_row`` gives an equal one back.
+    """Convert a demonstration to a row; ``demo_from_row`` is the inverse.
 
-    As ``Demo`` has it, the tools of the calls must stand first among its tools, in order.
+    As ``Demo`` requires, the tools of its calls must come first among its tools, in order.
     """
     row: dict[str, Any] = {"id": demo.id, "text": demo.text}
     if demo.calls:
@@ -72,15 +72,15 @@ def demo_to_row(demo: Demo) -> dict[str, Any]:
 def typed(
     items: Iterable[_Typed], kind: type[_Typed], *, error: type[Exception]
 ) -> Iterable[_Typed]:
-    """The items, if all are of this kind; those of an iterator are looked at as they come.
+    """Return the items after checking their type; an iterator's are checked as they are consumed.
 
     Args:
         items: Tools or demonstrations.
-        kind: Which of the two.
-        error: What to raise.
+        kind: The expected type.
+        error: The exception type to raise.
 
     Raises:
-        Exception: ``error``, if something else is among them, or they are no collection.
+        Exception: ``error``, if an item has another type, or ``items`` is not a collection.
     """
     if isinstance(items, str | Path) or not isinstance(items, Iterable):
         raise error(f"found {_named(items)}: give {_MAKERS[kind]}")
@@ -101,14 +101,14 @@ def _named(value: object) -> str:
 
 
 def unique(items: Iterable[_Item], *, error: type[InputError]) -> list[_Item]:
-    """The items, each id once.
+    """Return the items without duplicates.
 
     Args:
         items: Tools, demonstrations or requests.
-        error: What to raise.
+        error: The exception type to raise.
 
     Raises:
-        InputError: ``error``, if one id stands for two different items.
+        InputError: ``error``, if two different items share an id.
     """
     kept: dict[str, _Item] = {}
     for item in items:

@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _DEMO_ID_LENGTH = 16
-"""Hexadecimal digits: 64 bits, so that two of a million demonstrations hardly ever collide."""
+"""Hexadecimal digits: 64 bits, enough to make collisions among a million unlikely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ class LabelledRequest:
     """A request of an evaluation set.
 
     Attributes:
-        id: Unique in the set.
-        text: The request: of a conversation, what the user said last.
-        tools: Ids of the tools that are right; empty if none is.
-        origin: The file and place it was read from, for messages; no part of what it is.
-        messages: The conversation up to and including the request; empty if there is only that.
+        id: Unique within the set.
+        text: The request; in a conversation, the user's last message.
+        tools: Ids of the correct tools; empty if no tool is right.
+        origin: File and position it was read from, for messages; ignored in comparisons.
+        messages: The conversation up to and including the request; empty for a single request.
     """
 
     id: str
@@ -131,10 +131,10 @@ def load_demos(*paths: str | Path) -> list[Demo]:
     """Read demonstrations from JSON Lines files, which may be gzipped, and from folders of them.
 
     Returns:
-        The demonstrations in the order of the files; one that is given twice stands once.
+        The demonstrations in the order of the files, without duplicates.
 
     Raises:
-        DemoError: If a file or a row cannot be used, one id stands for two demonstrations, or a
+        DemoError: If a file or a row is invalid, two different demonstrations share an id, or a
             folder holds no ``.jsonl`` file.
     """
     return unique(
@@ -147,10 +147,10 @@ def load_requests(*paths: str | Path) -> list[LabelledRequest]:
     """Read evaluation requests from JSON Lines files and folders, as ``load_demos`` does.
 
     Returns:
-        The requests in the order of the files; one that is given twice stands once.
+        The requests in the order of the files, without duplicates.
 
     Raises:
-        DemoError: If a file or a row cannot be used, one id stands for two requests, or a folder
+        DemoError: If a file or a row is invalid, two different requests share an id, or a folder
             holds no ``.jsonl`` file.
     """
     return unique(
@@ -160,7 +160,7 @@ def load_requests(*paths: str | Path) -> list[LabelledRequest]:
 
 
 def _rows(paths: Iterable[str | Path]) -> Iterator[tuple[Path, str, JsonObject]]:
-    """The rows of files and folders, each with its file and place."""
+    """Yield the rows of files and folders, each with its file and position."""
     for path in paths:
         for file, _ in files_of(path, {".jsonl"}, error=DemoError):
             for place, row in read_rows(file, error=DemoError):
@@ -168,15 +168,15 @@ def _rows(paths: Iterable[str | Path]) -> Iterator[tuple[Path, str, JsonObject]]
 
 
 def tool_from_row(row: JsonObject, *, file: str | Path | None = None, place: str = "") -> Tool:
-    """Make a tool of a row.
+    """Make a tool from a row.
 
-    ``permissions`` is a list of names that are all needed, or a list of such lists, of which any
-    one is enough. Fields that the format does not know join those under ``metadata``, which win.
+    ``permissions`` is a list of names, all of which are needed, or a list of such lists, any one of
+    which is enough. Unknown fields are added to ``metadata``, whose own fields take precedence.
 
     Args:
-        row: The row, as ``json.loads`` gives it.
+        row: The row, as ``json.loads`` returns it.
         file: The file it came from, for messages.
-        place: Where in the file.
+        place: Position in the file.
 
     Raises:
         CatalogError: If a field is missing or of a wrong type.
@@ -198,16 +198,16 @@ def tool_from_row(row: JsonObject, *, file: str | Path | None = None, place: str
 
 
 def demo_from_row(row: JsonObject, *, file: str | Path | None = None, place: str = "") -> Demo:
-    """Make a demonstration of a row.
+    """Make a demonstration from a row.
 
-    Its tools are those of ``calls`` in order, then those that ``tools`` names besides; one of the
-    two fields is enough. Without an ``id`` its content gives it one. ``permissions`` are written as
-    those of tools.
+    Its tools are those of ``calls`` in order, then further ones in ``tools``; one of the two fields
+    is enough. A missing ``id`` is derived from the content. ``permissions`` are written as in tool
+    rows.
 
     Args:
-        row: The row, as ``json.loads`` gives it.
+        row: The row, as ``json.loads`` returns it.
         file: The file it came from, for messages.
-        place: Where in the file.
+        place: Position in the file.
 
     Raises:
         DemoError: If a field is missing or of a wrong type.
@@ -281,7 +281,7 @@ def _validated(
 
 
 def _problem(exc: ValidationError) -> str:
-    """The first thing wrong, in one line."""
+    """Describe the first error in one line."""
     first = exc.errors(include_url=False, include_context=False)[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "missing":

@@ -1,4 +1,4 @@
-"""Halves of surrogate pairs, which JSON can carry and neither a file nor a request can hold."""
+"""Lone surrogates, which JSON can carry but neither a file nor a request can hold."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ __all__ = ["whole"]
 
 
 def whole(text: str) -> str:
-    """A text in which such halves are question marks."""
+    """Replace lone surrogates in a text with question marks."""
     return text.encode("utf-8", "replace").decode()
