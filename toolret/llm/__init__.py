@@ -1,4 +1,4 @@
-"""One adapter to all models: the rest of the code sees ``ChatModel``, and asks by ``ask``."""
+"""LLM access: the rest of the code sees only ``ChatModel``, and calls it through ``ask``."""
 
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name in ("RecordingModel", "ReplayModel"):  # pydantic is loaded where it is needed
+    if name in ("RecordingModel", "ReplayModel"):  # pydantic is only loaded when needed
         from toolret.llm import recording
 
         return getattr(recording, name)

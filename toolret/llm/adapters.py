@@ -1,4 +1,4 @@
-"""Whatever a user has, as a model."""
+"""Adapt whatever LLM object a user has to ``ChatModel``."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def as_chat_model(
     patience: Patience | None = None,
     cache: ReplyCache | str | Path | None = None,
 ) -> ChatModel:
-    """A model for an LLM: asked again where that helps, left alone where it does not.
+    """Return a ``ChatModel`` for an LLM, with retries and a circuit breaker.
 
     Args:
         llm: An ``openai`` client, sync or async; a LangChain chat model; a callable from messages
             to text, sync or async; or a ``ChatModel``, which is returned as it is.
-        model: The model's name; an ``openai`` client needs it.
-        api: Which endpoint an ``openai`` client is to use: ``chat``, which every server has that
-            speaks its protocol, or ``responses``.
-        patience: Time-outs, retries, and when a failing model is left alone.
-        cache: Where replies are kept; nowhere by default. Replies of a callable are kept only if
-            ``model`` names it, for otherwise nothing tells it from another.
+        model: The model's name; required for an ``openai`` client.
+        api: The endpoint for an ``openai`` client: ``chat``, which every compatible server
+            supports, or ``responses``.
+        patience: Timeouts, retries, and when to stop calling a failing model.
+        cache: Where to cache replies; by default nowhere. A callable's replies are cached only if
+            ``model`` names it, since nothing else identifies it.
 
     Raises:
-        QueryGenerationError: If it is none of these, or the name is missing.
+        QueryGenerationError: If ``llm`` is none of these, or the name is missing.
     """
     if isinstance(llm, ChatModel):
         return llm

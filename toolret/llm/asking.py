@@ -1,4 +1,4 @@
-"""One question to a model: within a deadline, its reply read, and repaired once if malformed."""
+"""Ask a model one question within a deadline; parse its reply, with one repair attempt."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _T = TypeVar("_T")
 _PROMPT = "repair_v1.txt"
 
 _LONGEST_SHOWN = 2_000
-"""Characters of a malformed reply that the model is shown again."""
+"""Characters of a malformed reply to show the model again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[_T]):
-    """What a model answered, and what it took.
+    """A model's parsed answer, and its cost.
 
     Attributes:
-        value: The reply as ``parse`` read it.
+        value: The reply as parsed by ``parse``.
         model: The model's name.
-        input_tokens: What was spent on reading, repair and all; None if the model does not say.
-        output_tokens: The same of writing.
-        calls: How often the model was asked; 0 if the reply was kept from an earlier time.
-        cached: Whether it was.
-        seconds: How long it took.
+        input_tokens: Tokens read, including any repair; None if the model does not say.
+        output_tokens: Tokens written; None likewise.
+        calls: Number of calls to the model; 0 if the reply was cached.
+        cached: Whether all replies came from a cache.
+        seconds: Time taken.
     """
 
     value: _T
@@ -55,21 +55,21 @@ def ask(
     *,
     deadline: float,
 ) -> Answer[_T]:
-    """Ask a model, and read its reply.
+    """Ask a model and parse its reply.
 
-    A reply that ``parse`` refuses is shown to the model once more, with the reason, for as long as
-    the deadline allows; a second one that is refused is dropped.
+    If ``parse`` rejects the reply, the model is asked once more, with the reason, if the deadline
+    allows; a second rejected reply is an error.
 
     Args:
-        model: What to ask.
-        messages: The question, ``{"role", "content"}`` each.
-        schema: JSON Schema of the reply, by the rules of structured output.
-        parse: Reads the reply's text. It raises ``QueryGenerationError`` if that is malformed, with
-            a reason that the model can do something with.
-        deadline: Seconds for all of it.
+        model: The model.
+        messages: The question, as messages ``{"role", "content"}``.
+        schema: JSON Schema of the reply, within the rules of structured output.
+        parse: Parses the reply's text. It raises ``QueryGenerationError`` for a malformed one, with
+            a reason that the model can act on.
+        deadline: Seconds for everything together.
 
     Raises:
-        QueryGenerationError: If there is no usable reply in time. It says why, and what was spent.
+        QueryGenerationError: If there is no usable reply in time; gives the reason and the cost.
         ReplayError: If the model is a recording that does not hold the question.
     """
     account = _Account(model, deadline)
@@ -112,7 +112,7 @@ async def aask(
 
 
 class _Account:
-    """What one question has taken so far."""
+    """Running cost of one question."""
 
     def __init__(self, model: ChatModel, deadline: float) -> None:
         self._model = model.name
@@ -122,14 +122,14 @@ class _Account:
         self._problem = ""
 
     def left(self) -> float:
-        """Seconds until the deadline, none if it has passed.
+        """Return the seconds until the deadline; 0 if it has passed.
 
-        The model is asked even then, and refuses, so that a recording holds that it was.
+        The model is called even then, and refuses, so that a recording contains the attempt.
         """
         return max(self._started + self._deadline - time.monotonic(), 0.0)
 
     def take(self, reply: Completion) -> Completion:
-        """A reply, whose cost is counted whatever comes of it."""
+        """Count a reply's cost, whether or not it can be parsed, and return it."""
         self._replies.append(reply)
         return reply
 
@@ -147,7 +147,7 @@ class _Account:
     def repair(
         self, messages: Messages, reply: Completion, problem: QueryGenerationError
     ) -> Messages:
-        """The question once more, with the malformed reply and what is wrong with it."""
+        """Return the question again, with the malformed reply and what is wrong with it."""
         self._problem = str(problem)
         return [
             *messages,
@@ -157,7 +157,7 @@ class _Account:
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Let an error say what was spent, and that the model was asked twice if it was."""
+        """Add the cost to an error, and the first problem if the model was asked twice."""
         try:
             yield
         except QueryGenerationError as error:
@@ -171,14 +171,14 @@ class _Account:
 
 
 def _forget(model: ChatModel, schema: Schema, *questions: Messages) -> None:
-    """Replies that were good for nothing are not to be had again out of a cache."""
+    """Discard unusable replies from the model's cache, if it has one."""
     if isinstance(model, Forgetful):
         for messages in questions:
             model.forget(messages, schema)
 
 
 def total(counts: Iterable[int | None]) -> int | None:
-    """The sum; None if one of them is not known."""
+    """Return the sum; None if any count is unknown."""
     known = list(counts)
     return None if None in known else sum(count or 0 for count in known)
 

@@ -1,4 +1,4 @@
-"""Replies kept in a file, so that the same question to the same model is asked once."""
+"""Cache replies in a file, so that a model is asked the same question only once."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _BUSY_SECONDS = 0.5
-"""How long another's write, which lasts milliseconds, is waited for."""
+"""Seconds to wait for another process's write, which normally takes milliseconds."""
 
 _REST_SECONDS = 60.0
-"""How long a file that failed is done without."""
+"""Seconds for which the cache is bypassed after its file failed."""
 
 _MAX_BYTES = 64 * 1024 * 1024
-"""Some 100,000 replies."""
+"""About 100,000 replies."""
 
 _ROW_BYTES = 200
-"""Of a row besides its reply: the key, which stands in two trees, and numbers."""
+"""Overhead of a row besides its reply: the key, stored in two B-trees, and numbers."""
 
 _VERSION = 1
-"""``user_version`` of a file with these tables."""
+"""``user_version`` of a file with this schema."""
 
 _TABLES = """
 BEGIN IMMEDIATE;
@@ -57,21 +57,20 @@ _LATEST = "(SELECT coalesce(max(used), 0) + 1 FROM replies)"
 
 
 def question_key(messages: Messages, schema: Schema) -> str:
-    """The identity of a question: SHA-256 of its messages, prompt and all, and of its schema."""
+    """Return a question's identity: the SHA-256 of its messages and schema."""
     question = json.dumps([list(map(dict, messages)), dict(schema)], sort_keys=True)
     return sha256(question.encode()).hexdigest()
 
 
 class ReplyCache:
-    """Replies by key in one SQLite file; many threads and processes may use it at once.
+    """Replies by key in one SQLite file, shared safely by threads and processes.
 
-    No fault of the file ever reaches the caller: it is logged once, and the file done without.
+    File errors never reach the caller: they are logged once, and the cache is bypassed.
 
     Args:
-        path: The file; made at the first reply, for its owner's eyes alone.
-        max_bytes: How large the replies may grow together. Those that were not used for longest
-            make room for new ones.
-        make_folder: Whether its folder is made, too; otherwise it is done without one.
+        path: The file; created at the first reply, readable by its owner only.
+        max_bytes: Total size limit of the replies; the least recently used ones are evicted.
+        make_folder: Whether to create a missing folder; otherwise the cache is bypassed.
     """
 
     def __init__(
@@ -84,15 +83,15 @@ class ReplyCache:
         self._told = False
 
     def get(self, key: str) -> str | None:
-        """The reply that is kept under a key."""
+        """Return the reply stored under a key, or None."""
         return self._tried(lambda: self._get(key))
 
     def put(self, key: str, reply: str) -> None:
-        """Keep a reply."""
+        """Store a reply."""
         self._tried(lambda: self._put(key, whole(reply)))
 
     def remove(self, key: str) -> None:
-        """Keep nothing under a key any more."""
+        """Delete the reply under a key."""
         self._tried(lambda: self._remove(key))
 
     def _get(self, key: str) -> str | None:
@@ -102,7 +101,7 @@ class ReplyCache:
             row = connection.execute("SELECT reply FROM replies WHERE key = ?", [key]).fetchone()
             if row is None:
                 return None
-            # If another is writing just now, or this one may only read, the use goes unnoted.
+            # If another process is writing, or the file is read-only, the use is not recorded.
             connection.execute("PRAGMA busy_timeout = 0")
             with suppress(sqlite3.OperationalError):
                 connection.execute(f"UPDATE replies SET used = {_LATEST} WHERE key = ?", [key])  # noqa: S608 - a constant
@@ -145,7 +144,7 @@ class ReplyCache:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        # One for each piece of work: none outlives a fork or is shared by threads.
+        # One connection per operation: none outlives a fork or is shared by threads.
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
         with closing(connection):
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -156,8 +155,8 @@ class ReplyCache:
                 with suppress(sqlite3.OperationalError):  # another process is just doing it
                     connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(_TABLES)
-            # A killed process loses nothing by it. A power cut may cost the file, which is only a
-            # cache; waiting for the disk would cost each reply, kept or new, some 25 ms.
+            # Safe if the process is killed. A power cut may corrupt the file, but it is only a
+            # cache; waiting for the disk would add some 25 ms to each reply, cached or new.
             connection.execute("PRAGMA synchronous = OFF")
             yield connection
 
@@ -179,13 +178,13 @@ class ReplyCache:
 
 
 class CachedModel:
-    """A model whose replies are kept.
+    """A model whose replies are cached.
 
     Args:
         model: The model.
-        cache: Where; a file's path, or a ``ReplyCache`` that others may use too.
-        identity: What tells the model from others: its name, its server, its settings. By default,
-            its name.
+        cache: A file's path, or a ``ReplyCache``, which may be shared.
+        identity: Identifies the model, for example by name, server and settings. By default, its
+            name.
     """
 
     def __init__(
@@ -197,11 +196,11 @@ class CachedModel:
 
     @property
     def name(self) -> str:
-        """The model's."""
+        """The model's name."""
         return self._model.name
 
     def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
-        """As ``ChatModel`` says; without a call if the reply is kept."""
+        """See ``ChatModel``; a cached reply needs no call."""
         key = self._key(messages, schema)
         kept = self._cache.get(key)
         if kept is not None:
@@ -211,7 +210,7 @@ class CachedModel:
         return reply
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
-        """As ``ChatModel`` says; the file is read and written in worker threads."""
+        """See ``ChatModel``; the file is read and written in worker threads."""
         key = self._key(messages, schema)
         kept = await asyncio.to_thread(self._cache.get, key)
         if kept is not None:
@@ -221,7 +220,7 @@ class CachedModel:
         return reply
 
     def forget(self, messages: Messages, schema: Schema) -> None:
-        """Keep the reply to a question no longer, since nothing could be made of it."""
+        """Discard the cached reply to a question, because it was unusable."""
         self._cache.remove(self._key(messages, schema))
 
     def _key(self, messages: Messages, schema: Schema) -> str:

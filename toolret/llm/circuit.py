@@ -1,7 +1,7 @@
-"""A circuit breaker: a model that keeps failing is left alone for a while.
+"""A circuit breaker: a model that keeps failing is not called for a while.
 
-After Nygard, *Release It!* (2007), chapter 5. Closed, calls go through; some failures in a row open
-it; once it has rested, one call is let through as a probe, and what comes of that decides.
+After Nygard, *Release It!* (2007), chapter 5. While closed, calls go through; several failures in a
+row open it; after a pause, one call is let through as a probe, which closes or reopens it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ __all__ = ["Circuit"]
 
 
 class Circuit:
-    """Counts failures in a row; for use by many threads and event loops at once.
+    """Counts consecutive failures; safe for many threads and event loops.
 
     Args:
-        failures: After how many it opens.
-        rest: Seconds that it stays open.
-        clock: Seconds that never go back.
+        failures: Number of consecutive failures that opens it.
+        rest: Seconds for which it stays open.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Circuit:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """One call, counted by how it ends; one that is cancelled, or at fault itself, is not.
+        """Wrap one call and count its outcome; cancelled calls and bad requests do not count.
 
-        A probe that is at fault itself closes the circuit: the model answers.
+        A probe that fails because of a bad request closes the circuit: the model answered.
 
         Raises:
-            QueryGenerationError: If there is to be no call now.
+            QueryGenerationError: If the circuit is open.
         """
         probe = self._enter()
         try:
@@ -53,7 +53,7 @@ class Circuit:
         except QueryGenerationError as error:
             if not (isinstance(error, ModelError) and error.blames_request):
                 self._failed(str(error), probe=probe)
-            elif probe:  # which asks whether it answers, and it did
+            elif probe:  # a probe only tests whether the model answers, and it did
                 self._worked(probe=True)
             raise
         else:
@@ -64,7 +64,7 @@ class Circuit:
                     self._probed = False
 
     def _enter(self) -> bool:
-        """Whether the call is a probe."""
+        """Admit a call; return whether it is a probe."""
         with self._lock:
             if self._open_until is None:
                 return False
@@ -79,7 +79,7 @@ class Circuit:
 
     def _failed(self, reason: str, *, probe: bool) -> None:
         with self._lock:
-            # A call from before it opened tells nothing new.
+            # A call begun before the circuit opened tells nothing new.
             if self._open_until is None or probe:
                 self._failures += 1
                 self._reason = reason

@@ -1,4 +1,4 @@
-"""Every way in which a call of a model fails, as one error that says what to do about it."""
+"""Turn every failure of a model call into one error type that says how to react."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from toolret.errors import QueryGenerationError
 __all__ = ["ModelError", "failure", "told_failure"]
 
 _LONGEST_REASON = 200
-"""Characters of a foreign error's message that are passed on."""
+"""Characters of another library's error message to pass on."""
 
 _TOO_MANY, _SERVER = 429, 500
-"""HTTP statuses: too many requests; from here on, the server is at fault."""
+"""HTTP statuses: too many requests, and the first of the server errors."""
 
 _REQUEST_AT_FAULT = frozenset({400, 413, 422})
-"""HTTP statuses of a server that works, but not on this: too long, or nothing it can read."""
+"""HTTP statuses that blame the request: too long, or malformed."""
 
 _TRANSIENT_CODES = frozenset({"rate_limit_exceeded", "server_error"})
-"""What OpenAI's servers say in the place of such a status."""
+"""Error codes that OpenAI's servers send in place of a transient status."""
 
 _CONNECTION_ERRORS = frozenset(
     {"APIConnectionError", "ConnectionError", "TimeoutError", "TransportError"}
 )
-"""What ``openai`` and ``anthropic``, Python, and ``httpx`` call the roots of theirs. Compared by
-name, so that none of them is imported."""
+"""Base classes of connection errors in ``openai`` and ``anthropic``, Python, and ``httpx``.
+Compared by name, so that none of them is imported."""
 
 _KEYS = ("authorization", "api-key", "x-api-key")
-"""Headers that hold keys: OpenAI's, Azure's and Anthropic's."""
+"""Headers that hold API keys: OpenAI's, Azure's and Anthropic's."""
 
 _SHORTEST_KEY = 8
-"""Characters; what is shorter is a placeholder, such as local servers are given, and may be a
-word of the message."""
+"""Fewest characters of a key to mask; shorter ones are placeholders for local servers, and may be
+ordinary words of the message."""
 
 _QUERY = re.compile(r"\?[\w.~%\[\]-]+=[^\s'\"<>)]*")
-"""Of a URL, whole or not: where Google's keys stand, and signatures."""
+"""The query of a URL, possibly truncated: it may hold a Google API key, or a signature."""
 
 
 class ModelError(QueryGenerationError):
     """A call of a model failed.
 
     Attributes:
-        transient: Whether the same call may go well a little later.
-        blames_request: Whether the model works, but not on this request.
-        retry_after: Seconds that the server asks to be left alone; None if it does not say.
+        transient: Whether the same call may succeed a little later.
+        blames_request: Whether the model works, but rejects this request.
+        retry_after: Seconds after which the server allows a retry; None if unknown.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class ModelError(QueryGenerationError):
 
 
 def failure(error: BaseException) -> QueryGenerationError:
-    """What went wrong in a call, in one line; worth another try only for 429, 5xx and the network.
+    """Convert an exception to a one-line error; only 429, 5xx and network errors are transient.
 
-    Errors are known by what they have in common: an HTTP status, as ``openai``, ``anthropic`` and
-    ``httpx`` have it, or the name of a class.
+    Errors are classified by an HTTP status, as on the exceptions of ``openai``, ``anthropic`` and
+    ``httpx``, or by the name of a class.
     """
     if isinstance(error, QueryGenerationError):
         return error
@@ -89,7 +89,7 @@ def failure(error: BaseException) -> QueryGenerationError:
 
 
 def told_failure(error: Any) -> ModelError:
-    """What an answer of status 200 says went wrong, as gateways have it: a text, or an object."""
+    """Convert an error reported in a response of status 200 by a gateway: a text or an object."""
     told = error if isinstance(error, Mapping) else vars(error) if hasattr(error, "code") else {}
     code = told.get("code")
     status = int(str(code)) if str(code).isdecimal() else None
@@ -109,10 +109,10 @@ def _may_pass(status: int | None) -> bool:
 
 
 def _without_keys(message: str, error: BaseException) -> str:
-    """A message in which the key of the request, which servers may repeat, is masked."""
+    """Mask the request's API key in a message, since servers may echo it."""
     try:
         headers = getattr(getattr(error, "request", None), "headers", None)
-    except RuntimeError:  # by which ``httpx`` says that its error knows of no request
+    except RuntimeError:  # raised by ``httpx`` errors that have no request
         return message
     if not isinstance(headers, Mapping):
         return message
@@ -128,7 +128,7 @@ def _is_of_connection(error: BaseException) -> bool:
 
 
 def _retry_after(headers: Any) -> float | None:
-    """Seconds, from a header that holds them or a date (RFC 9110, section 10.2.3)."""
+    """Parse ``Retry-After`` as seconds, from a number or a date (RFC 9110, section 10.2.3)."""
     value = headers.get("retry-after") if isinstance(headers, Mapping) else None
     if not isinstance(value, str):
         return None

@@ -1,4 +1,4 @@
-"""Functions as models."""
+"""Use plain functions as models."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["FunctionModel"]
 
 
 class FunctionModel:
-    """Any function from messages to text, or to a ``Completion`` that also knows its tokens.
+    """Any function from messages to text, or to a ``Completion`` with token counts.
 
     Args:
         function: Sync or async. A sync one runs in a thread.
-        name: What to call it; by default, what Python does. Only what has a name that someone gave
-            it can be told from others, now and in the next process.
+        name: The model's name; by default the function's. Replies are cached only under a name that
+            was given: nothing else identifies a function across processes.
     """
 
     def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
@@ -38,7 +38,7 @@ class FunctionModel:
         *,
         timeout: float,
     ) -> Completion:
-        """As ``ChatModel`` says."""
+        """See ``ChatModel``."""
         return in_worker(lambda: self._call(messages), timeout=timeout)
 
     async def acomplete(
@@ -48,7 +48,7 @@ class FunctionModel:
         *,
         timeout: float,
     ) -> Completion:
-        """As ``ChatModel`` says."""
+        """See ``ChatModel``."""
         if self._is_async:
             return _read(await awaited(self._function(list(messages)), timeout=timeout))
         return await in_worker_async(lambda: self._call(messages), timeout=timeout)

@@ -1,4 +1,4 @@
-"""LangChain's chat models as models, kept out of the user's run."""
+"""Use LangChain chat models, isolated from the user's run."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ _CONFIG: Any = {
     "metadata": {"lc_source": "toolret"},
     "callbacks": [],
 }
-"""With callbacks of its own, none though they are, a call does not inherit those of the user's run,
-the streams' among them. LangGraph keeps what has the tag out of ``stream_mode="messages"`` besides,
-and ``lc_source`` tells those who read a trace whose call it is."""
+"""An explicit, empty list of callbacks keeps a call from inheriting those of the user's run,
+including its streams'. The tag keeps it out of LangGraph's ``stream_mode="messages"``, and
+``lc_source`` shows in a trace whose call it is."""
 
 _SECRET = re.compile(r"(key|token|token_provider|password|credentials)$")
-"""Fields that say who asks, and not what is asked: one's keys are renewed, and stand in no text."""
+"""Fields that identify the caller, not the model: keys change, and must not be written down."""
 
 
 class LangChainModel:
-    """A LangChain chat model, or what one was made into, such as ``model.with_fallbacks(...)``.
+    """A LangChain chat model, or one derived from it, such as ``model.with_fallbacks(...)``.
 
-    It is called outside the user's run: neither its callbacks nor its streams hear of the call.
-    Callbacks of the model itself do, so that they can count what it costs, but see no tokens.
+    It is called outside the user's run, whose callbacks and streams do not see the call. The
+    model's own callbacks do, so that they can track cost, but they get no streamed tokens.
 
-    The models of ``langchain_openai`` get the schema; others differ too much in how they take one,
-    and the prompts say in words what is wanted.
+    Models of ``langchain_openai`` are given the schema; others accept one in too many ways, and
+    the prompts describe the format in words.
 
     Args:
         model: The model.
-        name: What to call it; by default, what it calls itself.
+        name: The model's name; by default its ``model_name`` or class name.
     """
 
     def __init__(self, model: Runnable[Any, Any], name: str | None = None) -> None:
@@ -57,11 +57,11 @@ class LangChainModel:
         self._structured = StructuredOutput()
         self.name = name or str(getattr(model, "model_name", None) or type(model).__name__)
         self.identity = _identity(model)
-        # What is not set is set by the provider's client, which then retries as well.
+        # If unset, the provider's client uses its own default, which also retries.
         self.retries = getattr(model, "max_retries", 0) != 0
 
     def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
-        """As ``ChatModel`` says."""
+        """See ``ChatModel``."""
 
         def call(taken: Schema) -> Completion:
             options = self._options(taken, timeout)
@@ -70,7 +70,7 @@ class LangChainModel:
         return in_worker(lambda: self._structured.ask(self._taken(schema), call), timeout=timeout)
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
-        """As ``ChatModel`` says."""
+        """See ``ChatModel``."""
 
         async def call(taken: Schema) -> Completion:
             options = self._options(taken, timeout)
@@ -88,16 +88,16 @@ class LangChainModel:
 
 
 def _unstreamed(model: Any) -> Any:
-    """The same model; one that was told to stream all it says, told not to."""
+    """Return the model, with streaming turned off if it was on."""
     if getattr(model, "streaming", None) is not True:
         return model
     return model.model_copy(update={"streaming": False, "disable_streaming": True})
 
 
 def _identity(model: Any) -> str | None:
-    """The model with its server and settings, such as the temperature; None if nothing tells them.
+    """Identify a model by class, server and settings such as temperature; None if not possible.
 
-    A model of a class that keeps nothing in fields, or what cannot be written down, could be any.
+    It is not possible if the class has no fields, or their values cannot be written as JSON.
     """
     from langchain_core.language_models import BaseChatModel
 
@@ -110,13 +110,13 @@ def _identity(model: Any) -> str | None:
         return None
     client = getattr(model, "root_client", None) or getattr(model, "root_async_client", None)
     whole = f"{getattr(client, 'base_url', '')} {told}"
-    # Headers may hold a key, so nothing but a digest of all this is kept.
+    # Headers may hold a key, so only a digest of all this is kept.
     digest = sha256(whole.encode("utf-8", "replace")).hexdigest()
     return f"{type(model).__module__}.{type(model).__qualname__} {digest}" if settings else None
 
 
 def _settings(model: BaseModel, besides: Collection[str] = ()) -> dict[str, Any]:
-    """The fields of a model, without keys, clients, and what else it does not write down itself."""
+    """Return a model's fields, without keys, clients, and other fields excluded from its dump."""
     return {
         name: getattr(model, name)
         for name, field in type(model).model_fields.items()
@@ -125,10 +125,10 @@ def _settings(model: BaseModel, besides: Collection[str] = ()) -> dict[str, Any]
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no form for.
+    """Convert a value that JSON cannot represent.
 
     Raises:
-        TypeError: If nothing tells it from another of its kind.
+        TypeError: If it has no representation that identifies it.
     """
     from pydantic import BaseModel
 

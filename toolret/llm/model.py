@@ -1,4 +1,4 @@
-"""What the rest of the code sees of a model."""
+"""The interface of an LLM for the rest of the code."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from toolret.surrogates import whole
 __all__ = ["ChatModel", "Completion", "Forgetful", "Messages", "Schema"]
 
 Messages: TypeAlias = Sequence[Mapping[str, str]]
-"""``{"role", "content"}`` each."""
+"""Messages of the form ``{"role": ..., "content": ...}``."""
 
 Schema: TypeAlias = Mapping[str, Any]
-"""JSON Schema that a reply shall follow; an empty one asks for nothing."""
+"""JSON Schema that a reply should follow; empty for no constraint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,12 @@ class Completion:
     """A model's reply.
 
     Attributes:
-        text: What it wrote; halves of surrogate pairs become question marks.
-        input_tokens: What it read for it, all calls together; None if it does not say, or says no
-            number.
-        output_tokens: What it wrote for it, all calls together; None likewise.
-        cached: Whether it was kept from an earlier call. Then no model was asked, and no tokens
-            were spent.
-        calls: How often the model was asked for it.
+        text: The reply; lone surrogates become question marks.
+        input_tokens: Tokens read, over all calls; None if unknown or not a number.
+        output_tokens: Tokens written, over all calls; None likewise.
+        cached: Whether the reply comes from a cache. Then no model was called, and no tokens were
+            spent.
+        calls: Number of calls made to the model.
     """
 
     text: str
@@ -41,7 +40,7 @@ class Completion:
         if isinstance(self.text, str):
             object.__setattr__(self, "text", whole(self.text))
         for name in ("input_tokens", "output_tokens"):
-            # Servers and functions say what they like.
+            # Servers and user functions may return anything.
             if not isinstance(getattr(self, name), int | None):
                 object.__setattr__(self, name, None)
 
@@ -50,7 +49,7 @@ class Completion:
 class ChatModel(Protocol):
     """A model that answers messages with text.
 
-    Both methods raise ``QueryGenerationError`` for whatever goes wrong, a time-out included.
+    Both methods raise ``QueryGenerationError`` for every failure, including a timeout.
     """
 
     @property
@@ -59,12 +58,12 @@ class ChatModel(Protocol):
         ...
 
     def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
-        """The reply.
+        """Return the model's reply.
 
         Args:
             messages: The conversation with the model.
-            schema: What the reply shall follow, for models that can be held to it.
-            timeout: Seconds after which the caller goes on without it; with 0, nobody is asked.
+            schema: JSON Schema of the reply, for models that support structured output.
+            timeout: Timeout in seconds; 0 means that the model is not called.
         """
         ...
 
@@ -75,8 +74,8 @@ class ChatModel(Protocol):
 
 @runtime_checkable
 class Forgetful(Protocol):
-    """A model that keeps replies, and can be told that one was good for nothing."""
+    """A model that caches replies, and can discard a useless one."""
 
     def forget(self, messages: Messages, schema: Schema) -> None:
-        """Keep the reply to a question no longer."""
+        """Discard the cached reply to a question."""
         ...

@@ -1,4 +1,4 @@
-"""The ``openai`` package's clients as models: Chat Completions and Responses."""
+"""Models behind the ``openai`` package's clients: Chat Completions and Responses."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 __all__ = ["Api", "OpenAIModel"]
 
 Api: TypeAlias = Literal["chat", "responses"]
-"""Chat Completions, which every server has that speaks OpenAI's protocol, or Responses."""
+"""Chat Completions, which every OpenAI-compatible server supports, or Responses."""
 
 _DEFAULT_CLIENT = "AsyncHttpxClientWrapper"
-"""What an ``AsyncOpenAI`` makes that is given no ``http_client``: private, so known by its name."""
+"""Class of an ``AsyncOpenAI``'s default ``http_client``: private, so compared by name."""
 
 
 class OpenAIModel:
-    """A model behind an ``openai`` client, whose pool of connections is used.
+    """A model behind an ``openai`` client, using the client's connection pool.
 
-    The client's own retries are switched off; ``SteadyModel``'s keep to the deadline.
+    The client's own retries are disabled; ``SteadyModel`` retries within the deadline.
 
     Args:
-        client: Sync or async. An async one opens connections of its own for a sync caller, since a
-            pool belongs to one event loop; one that was given an ``http_client`` is then refused,
-            for its proxies, certificates and hooks would not count.
+        client: Sync or async. For a sync caller, an async client is copied with new connections,
+            since a pool belongs to one event loop. A client with its own ``http_client`` is then
+            rejected, because its proxies, certificates and hooks would be ignored.
         model: The model's name.
-        api: Which of the two endpoints.
+        api: The endpoint to use.
     """
 
     def __init__(self, client: OpenAI | AsyncOpenAI, model: str, api: Api = "chat") -> None:
@@ -48,7 +48,7 @@ class OpenAIModel:
         self.identity = f"{api} {client.base_url} {model}"
 
     def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
-        """As ``ChatModel`` says."""
+        """See ``ChatModel``."""
         if self._is_async:
             self._check_copyable()
             return in_worker(
@@ -57,7 +57,7 @@ class OpenAIModel:
         return in_worker(lambda: self._ask(messages, schema, timeout), timeout=timeout)
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
-        """As ``ChatModel`` says."""
+        """See ``ChatModel``."""
         if self._is_async:
             reply = self._ask_async(self._client, messages, schema, timeout)
             return await awaited(reply, timeout=timeout)
@@ -103,7 +103,7 @@ class OpenAIModel:
 
 @dataclass(frozen=True, slots=True)
 class _Api:
-    """How an endpoint is asked, and how its answer is read."""
+    """How to call an endpoint, and how to read its response."""
 
     create: Callable[[Any], Callable[..., Any]]
     request: Callable[[str, Messages, Schema], dict[str, Any]]
@@ -118,11 +118,11 @@ def _chat_request(model: str, messages: Messages, schema: Schema) -> dict[str, A
 
 
 def _read_chat(answer: Any) -> Completion:
-    # The client checks nothing: what stands for the answer may be a page of HTML.
+    # The client validates nothing: the "answer" may be an HTML page.
     try:
         message = answer.choices[0].message if answer.choices else None
         text, refusal = (message.content, message.refusal) if message else (None, None)
-        if isinstance(text, list):  # parts, as some servers give them
+        if isinstance(text, list):  # some servers return parts
             text = "".join(part["text"] for part in text if part.get("type") == "text")
         return _completion(text, refusal, answer.usage, "prompt_tokens", "completion_tokens")
     except (AttributeError, LookupError, TypeError) as error:
@@ -130,7 +130,7 @@ def _read_chat(answer: Any) -> Completion:
 
 
 def _responses_request(model: str, messages: Messages, schema: Schema) -> dict[str, Any]:
-    # A conversation of the user's, which nobody asked the server to keep.
+    # This is a user's conversation: the server must not store it.
     request: dict[str, Any] = {"model": model, "input": list(messages), "store": False}
     if schema:
         request["text"] = {

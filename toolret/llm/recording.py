@@ -1,8 +1,8 @@
-"""Replies written to a file as they come, and given from it where there is no model.
+"""Record a model's replies in a file, and replay them without the model.
 
-A recording is JSON Lines: first ``{"toolret_recording": 1, "model": NAME}``, then one object a
+A recording is JSON Lines: first ``{"toolret_recording": 1, "model": NAME}``, then one object per
 call, with the ``question``'s SHA-256 and either the ``text`` of the reply and its tokens, or the
-``error`` that came instead.
+``error`` that occurred instead.
 """
 
 from __future__ import annotations
@@ -48,18 +48,17 @@ _Line = TypeVar("_Line", bound=BaseModel)
 
 
 class RecordingModel:
-    """A model whose replies are written down as they come.
+    """A model whose replies are recorded as they arrive.
 
-    Each is appended in one piece, so that a run that is killed keeps all that came before; run
-    again, it adds to the file. What fails is written down as well, so that a replay fails in the
-    same places.
+    Each is appended in one write, so a killed run keeps everything before; running again appends to
+    the file. Failures are recorded too, so that a replay fails in the same places.
 
     Args:
         model: The model.
         file: The recording.
 
     Raises:
-        ReplayError: If the file cannot be written, is no recording, or is one of another model.
+        ReplayError: If the file cannot be written, or is not a recording of this model.
     """
 
     def __init__(self, model: ChatModel, file: str | Path) -> None:
@@ -78,14 +77,14 @@ class RecordingModel:
 
     @property
     def name(self) -> str:
-        """The model's."""
+        """The model's name."""
         return self._model.name
 
     def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
-        """As ``ChatModel`` says.
+        """See ``ChatModel``.
 
         Raises:
-            ReplayError: If the reply cannot be written down.
+            ReplayError: If the reply cannot be recorded.
         """
         try:
             reply = self._model.complete(messages, schema, timeout=timeout)
@@ -104,7 +103,7 @@ class RecordingModel:
         return self._replied(messages, schema, reply)
 
     def forget(self, messages: Messages, schema: Schema) -> None:
-        """Let the model forget its reply, if it keeps any; the recording does not."""
+        """Discard the model's cached reply, if it caches any; the recording keeps it."""
         if isinstance(self._model, Forgetful):
             self._model.forget(messages, schema)
 
@@ -120,20 +119,19 @@ class RecordingModel:
         line = json.dumps(row, ensure_ascii=False) + "\n"
         try:
             with self._lock, self._file.open("ab", buffering=0) as file:
-                # An error may hold half a surrogate pair, with which nobody could read the file.
+                # An error may hold a lone surrogate, which would make the file unreadable.
                 file.write(line.encode("utf-8", "replace"))
         except OSError as error:
             raise ReplayError(f"cannot be written: {error.strerror}", file=self._file) from error
 
 
 class ReplayModel:
-    """A recording as a model: the same replies to the same questions, and to no others.
+    """A recording as a model: gives the recorded replies to the recorded questions only.
 
-    A question that was asked several times gets its replies in the order in which they came, and
-    from then on the last.
+    A question asked several times gets its replies in the recorded order, then always the last.
 
     Args:
-        file: What a ``RecordingModel`` wrote, plain or gzipped.
+        file: A file written by ``RecordingModel``, plain or gzipped.
 
     Raises:
         ReplayError: If the file cannot be read, or is no recording.
@@ -152,7 +150,7 @@ class ReplayModel:
         *,
         timeout: float,  # noqa: ARG002 - part of the protocol
     ) -> Completion:
-        """The recorded reply.
+        """Return the recorded reply.
 
         Raises:
             QueryGenerationError: If the model failed when it was recorded.
@@ -166,7 +164,7 @@ class ReplayModel:
         return Completion(**row.model_dump(exclude={"question", "error"}))
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
-        """``complete``: there is nothing to wait for."""
+        """``complete`` for event loops; returns without waiting."""
         return self.complete(messages, schema, timeout=timeout)
 
     def _row(self, key: str) -> _Row:
@@ -183,12 +181,12 @@ class ReplayModel:
 
 
 def _read(file: Path) -> tuple[str, dict[str, list[_Row]]]:
-    """The model's name, and its replies by question."""
+    """Read the model's name, and its replies by question."""
     head: _Head | None = None
     rows: dict[str, list[_Row]] = defaultdict(list)
     for number, line in read_lines(file, error=ReplayError):
         if not line.endswith(b"\n"):
-            break  # The run was killed as it wrote this.
+            break  # The run was killed while writing this line.
         if head is None:
             head = _line(_Head, line, number, file)
         else:
@@ -208,7 +206,7 @@ def _line(kind: type[_Line], line: bytes, number: int, file: Path) -> _Line:
 
 
 def _whole_lines(file: Path) -> bool:
-    """Whether a file holds any lines; one that a killed run left half written is cut off."""
+    """Whether a file holds any complete lines; cuts off a line left incomplete by a killed run."""
     try:
         if not file.exists():
             return False

@@ -1,4 +1,4 @@
-"""What is read out of a model's reply."""
+"""Extract JSON from a model's reply."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from toolret.errors import QueryGenerationError
 __all__ = ["json_object"]
 
 _MOST_BRACES = 100
-"""Places where a JSON object is looked for, so that a reply of braces costs no time."""
+"""Most positions tried for a JSON object, which bounds the time for a reply full of braces."""
 
 
 def json_object(reply: str, key: str) -> dict[str, Any]:
-    """The JSON object in a reply, alone, in a code fence or among prose.
+    """Find the JSON object in a reply: alone, in a code fence or within prose.
 
-    The last that has ``key``, for drafts come before it, else the first at all. What stands between
-    ``<think>`` and ``</think>`` is passed over.
+    Returns the last object that has ``key``, since drafts come first, or else the first object.
+    Text between ``<think>`` and ``</think>`` is ignored.
 
     Raises:
         QueryGenerationError: If the reply holds none.
@@ -31,7 +31,7 @@ def json_object(reply: str, key: str) -> dict[str, Any]:
 
 
 def _objects(reply: str, key: str) -> Iterator[dict[str, Any]]:
-    """The objects in a text; what stands within one, unless that has the key."""
+    """Yield the objects in a text; nested ones too, unless their container has the key."""
     decoder = json.JSONDecoder()
     start = reply.find("{")
     for _ in range(_MOST_BRACES):
@@ -46,8 +46,8 @@ def _objects(reply: str, key: str) -> Iterator[dict[str, Any]]:
 
 
 def _without_thoughts(reply: str) -> str:
-    """What follows the thoughts that some servers leave in; some leave out where they begin."""
-    if reply.lstrip().startswith(("{", "```")):  # an answer, whatever its texts hold
+    """Drop the reasoning that some servers leave in, sometimes without its opening tag."""
+    if reply.lstrip().startswith(("{", "```")):  # already an answer, even if it mentions a tag
         return reply
     thoughts, end, rest = reply.partition("</think>")
     if end:

@@ -1,4 +1,4 @@
-"""A model that is asked again where that helps, and left alone where it does not."""
+"""A model with retries for transient failures, and a circuit breaker for lasting ones."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from toolret.llm.model import ChatModel, Completion, Messages, Schema
 __all__ = ["Patience", "SteadyModel"]
 
 _backoff = wait_random_exponential(multiplier=0.25, max=4)
-"""Up to 0.25 s, 0.5 s, 1 s ... at random, so that many callers do not come back all at once; where
-the server says when to, that counts instead."""
+"""Random waits up to 0.25 s, 0.5 s, 1 s ..., so that many callers do not retry at once. A server's
+``Retry-After`` takes precedence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a model is waited for, and how soon it is given up.
+    """Timeouts, retries and circuit breaker settings for a model.
 
     Attributes:
-        call_timeout: Seconds for one call; None for all that is left until the deadline.
-        attempts: How often it is called at most, where 429, 5xx or the network is in the way.
-        failures: After how many failures in a row, retries not counted, it is left alone.
-        rest: Seconds that it is left alone.
+        call_timeout: Timeout of one call in seconds; None for the time left until the deadline.
+        attempts: Most attempts in case of 429, 5xx or network errors.
+        failures: Consecutive failures, not counting retries, after which it is not called.
+        rest: Seconds for which it is then not called.
     """
 
     call_timeout: float | None = None
@@ -52,8 +52,8 @@ class SteadyModel:
 
     Args:
         model: The model.
-        patience: With it.
-        circuit: Shared with others that call the same; its own if not given.
+        patience: Timeouts and retries.
+        circuit: Circuit breaker to share with others that call the same model; by default its own.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class SteadyModel:
 
     @property
     def name(self) -> str:
-        """The model's."""
+        """The model's name."""
         return self._model.name
 
     def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
-        """As ``ChatModel`` says; ``timeout`` is for all attempts together."""
+        """See ``ChatModel``; ``timeout`` covers all attempts together."""
         tries = _Tries(self._patience, timeout)
         with self._circuit.call(), tries.counted():
             for attempt in Retrying(**tries.rules()):
@@ -80,7 +80,7 @@ class SteadyModel:
         return tries.count(reply)
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
-        """As ``ChatModel`` says; ``timeout`` is for all attempts together."""
+        """See ``ChatModel``; ``timeout`` covers all attempts together."""
         tries = _Tries(self._patience, timeout)
         with self._circuit.call(), tries.counted():
             async for attempt in AsyncRetrying(**tries.rules()):
@@ -101,7 +101,7 @@ class _Tries:
         self._calls = 0
 
     def rules(self) -> dict[str, Any]:
-        """Tenacity's; an attempt that the deadline leaves no time for is not waited for either."""
+        """Return tenacity's settings; it gives up at once if a wait would pass the deadline."""
         return {
             "retry": retry_if_exception(_is_transient),
             "wait": _wait,
@@ -110,19 +110,19 @@ class _Tries:
         }
 
     def next(self) -> float:
-        """Seconds for the next attempt."""
+        """Start the next attempt, and return its timeout in seconds."""
         self._calls += 1
         left = max(self._end - time.monotonic(), 0.0)
         most = self._patience.call_timeout
         return left if most is None else min(left, most)
 
     def count(self, reply: Completion) -> Completion:
-        """The reply with the calls that failed before."""
+        """Return the reply with its calls including failed attempts."""
         return replace(reply, calls=reply.calls + self._calls - 1)
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Let an error say how many calls were made."""
+        """Set the number of calls on an error."""
         try:
             yield
         except QueryGenerationError as error:

@@ -1,4 +1,4 @@
-"""Replies held to a schema, by servers that take one."""
+"""Structured output, for servers that support it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ __all__ = ["StructuredOutput", "response_format"]
 
 
 def response_format(schema: Schema) -> dict[str, object]:
-    """``response_format`` of Chat Completions."""
+    """Return ``response_format`` for Chat Completions."""
     form = {"name": "reply", "strict": True, "schema": dict(schema)}
     return {"type": "json_schema", "json_schema": form}
 
 
 class StructuredOutput:
-    """Remembers whether one model of one server takes a schema.
+    """Remembers whether a server's model supports a schema.
 
-    A server that refuses a request with a schema, and takes it without, is asked without from then
-    on.
+    If a server rejects a request with a schema but accepts it without, later requests have none.
     """
 
     def __init__(self) -> None:
         self._taken = True
 
     def ask(self, schema: Schema, call: Callable[[Schema], Completion]) -> Completion:
-        """What a call with the schema gives, or one with an empty one."""
+        """Call with the schema, or with an empty one if that is not supported."""
         if not (schema and self._taken):
             return call({})
         try:
@@ -57,9 +56,9 @@ class StructuredOutput:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether it may be the schema that a server refuses; what a model refuses is the question.
+    """Whether a server may have rejected the schema; a model's refusal concerns the question.
 
-    Some say so as a fault of their own: llama-cpp-python's answers 500 and names the argument.
+    Some report it as a server error: llama-cpp-python returns 500 and names the argument.
     """
     failed = failure(error)
     if failed is error or not isinstance(failed, ModelError):

@@ -1,4 +1,4 @@
-"""Waiting for a model no longer than is meant, whatever it does meanwhile."""
+"""Call a model with a hard timeout, even if it blocks."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _T = TypeVar("_T")
 
 
 def in_worker(ask: Callable[[], _T], *, timeout: float) -> _T:
-    """Run in a thread of its own, which is left behind if it takes more seconds than that.
+    """Run a function in its own thread, which is abandoned after ``timeout`` seconds.
 
     Raises:
-        QueryGenerationError: For whatever it raises, and if it takes too long.
+        QueryGenerationError: For anything it raises, and on timeout.
     """
     try:
         return _started(ask).result(timeout)
@@ -32,24 +32,23 @@ def in_worker(ask: Callable[[], _T], *, timeout: float) -> _T:
 async def in_worker_async(ask: Callable[[], _T], *, timeout: float) -> _T:
     """``in_worker`` for event loops.
 
-    The threads are not those of the loop's own pool, which are few: a model that hangs would keep
-    all else that runs in them waiting.
+    It does not use the loop's small thread pool, where a hanging model would block other work.
     """
     return await awaited(asyncio.wrap_future(_started(ask)), timeout=timeout)
 
 
 async def awaited(reply: Awaitable[_T], *, timeout: float) -> _T:
-    """What comes of an awaitable within some seconds; being cancelled goes through.
+    """Await a result for at most ``timeout`` seconds; cancellation passes through.
 
     Raises:
-        QueryGenerationError: For whatever it raises, and if it takes too long.
+        QueryGenerationError: For anything it raises, and on timeout.
     """
     try:
         async with asyncio.timeout(timeout) as limit:
             return await reply
-    except TimeoutError as error:  # the model's own, if it comes before the limit
+    except TimeoutError as error:  # the model's own if raised before the limit
         raise (_late(timeout) if limit.expired() else failure(error)) from error
-    # A model may raise anything at all, and none of it may reach the user's agent.
+    # A model may raise anything, and none of it may reach the user's agent.
     except Exception as error:
         raise failure(error) from error
 
@@ -58,7 +57,7 @@ def _started(ask: Callable[[], _T]) -> Future[_T]:
     outcome: Future[_T] = Future()
 
     def work() -> None:
-        # Nobody waits any more for an outcome that was cancelled.
+        # Nobody waits for a cancelled outcome.
         with suppress(InvalidStateError):
             try:
                 outcome.set_result(ask())
@@ -67,7 +66,7 @@ def _started(ask: Callable[[], _T]) -> Future[_T]:
             except BaseException as error:  # noqa: BLE001 - as in ``awaited``
                 outcome.set_exception(failure(error))
 
-    run = contextvars.copy_context().run  # so that spans of a trace find their parent
+    run = contextvars.copy_context().run  # so that trace spans find their parent
     threading.Thread(target=run, args=(work,), name="toolret-llm", daemon=True).start()
     return outcome
 
