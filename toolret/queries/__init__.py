@@ -1,4 +1,4 @@
-"""A conversation into retrieval queries, with an LLM or without."""
+"""Turn a conversation into retrieval queries, with or without an LLM."""
 
 from toolret.queries.combining import sought
 from toolret.queries.conversation import Conversation, as_request

@@ -1,4 +1,4 @@
-"""Queries put together: what the index is compared with."""
+"""Combine generated queries into those to search the index with."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from toolret.types import Query
 __all__ = ["sought"]
 
 _WIDENING = ("need", "tool")
-"""Kinds of queries that tell more than the request's own words."""
+"""Kinds of queries that add to the request's own words."""
 
 
 def sought(queries: Sequence[Query]) -> list[Query]:
-    """What the index is compared with, the whole request first.
+    """Return the queries to search the index with, the whole request first.
 
-    What an LLM says is needed tells more than the request's own words, but may miss the point. So
-    the whole is then the request with all that is needed (the expansion of Wang et al.,
-    *Query2doc*, 2023, arXiv:2303.07678), and the request itself is one of the parts.
+    Needs written by an LLM say more than the request's own words, but may miss the point. If there
+    are any, the first query is therefore the request expanded by all needs (after Wang et al.,
+    *Query2doc*, 2023, arXiv:2303.07678), followed by the request itself and the other queries.
     """
     needs = [query.text for query in queries if query.kind in _WIDENING]
     if not needs:

@@ -1,4 +1,4 @@
-"""A conversation, in whatever form a user has it, as a request."""
+"""Convert a conversation in any supported form to a request."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Responses API, Anthropic's messages, or LangChain's."""
 
 
 def as_request(conversation: Conversation, *, notes: str = "") -> Request:
-    """A conversation, in any form that users have it, as a request.
+    """Convert a conversation in any supported form to a request.
 
-    Halves of surrogate pairs, which stand for nothing and cannot be embedded, are left out.
+    Lone surrogates, which mean nothing and cannot be embedded, are removed.
 
     Args:
-        conversation: The request as text; OpenAI's messages (``{"role", "content"}``, content a
-            text or parts), or what its client returned; items of its Responses API; Anthropic's
-            messages; LangChain's messages; pairs of role and text; one message alone; or a
-            ``Request``. What the user said last is the raw request, and what a tool gave is not;
-            if the user said nothing, the last text of all.
+        conversation: The request as text; OpenAI's messages (``{"role", "content"}``, with text or
+            parts as content), or what its client returned; items of its Responses API; Anthropic's
+            messages; LangChain's messages; pairs of role and text; a single message; or a
+            ``Request``. The user's last text, which never includes tool results, becomes the raw
+            request; if there is none, the last text of any role.
         notes: A stored summary of the user, for an LLM that writes the queries.
 
     Raises:
@@ -46,7 +46,7 @@ def as_request(conversation: Conversation, *, notes: str = "") -> Request:
 
 
 def _taken(message: Message | Unread) -> Message:
-    """The message; an item of a kind that says nothing, by its kind."""
+    """Return a message; an item without text is represented by its type."""
     if not isinstance(message, Unread):
         return message
     if message.kind:

@@ -1,6 +1,6 @@
-"""A conversation as data for a prompt: one JSON object a line, within a number of tokens.
+"""Frame a conversation as data for a prompt: one JSON object per line, within a token budget.
 
-Nothing that anybody wrote can end its line, so nothing can pass for the instructions around it.
+No text in it can contain a line break, so none can pass for the instructions around it.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from toolret.types import Message, Request
 __all__ = ["BUDGET", "Framed", "conversation_lines", "frame", "json_lines", "shortened"]
 
 BUDGET = 3_000
-"""Tokens of a conversation by default: some twenty turns, and a small model reads them in well
-under a second. They are always estimated, so that a prompt is the same on every machine and replies
-that were kept or recorded belong to it."""
+"""Default token budget of a conversation: about twenty turns, which a small model reads in well
+under a second. Tokens are always estimated, so that prompts are equal on every machine, and cached
+or recorded replies match them."""
 
 _LONGEST_MESSAGE = 2_000
 _LONGEST_RESULT = 500
-"""Characters of a message, and of a tool's result or a call's arguments, that the model sees: the
-beginning, which names things, and a note of how much was left out."""
+"""Characters of a message, and of a tool's result or a call's arguments, that the model sees. The
+beginning is kept, since it names things, with a note of how much was left out."""
 
 _SHORTEST = 60
-"""Characters below which the texts that always stay are not shortened further."""
+"""Least characters to which the texts that must stay are shortened."""
 
 _LINE_ENDS = re.compile("[\x7f\x85\u2028\u2029]")
-"""What JSON leaves as it is, though some take it for the end of a line."""
+"""Characters that JSON does not escape, though some readers treat them as line ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class Framed:
     """A conversation as JSON lines.
 
     Attributes:
-        lines: One JSON object a line, oldest first.
-        cut: What was left out so that they fit, for people; empty if nothing was.
+        lines: One JSON object per line, oldest first.
+        cut: Human-readable note of what was left out to fit; empty if nothing was.
     """
 
     lines: str
@@ -50,15 +50,15 @@ class Framed:
 
 
 def frame(request: Request, *, budget: int = BUDGET) -> Framed:
-    """A conversation within a number of tokens.
+    """Frame a conversation within a token budget.
 
-    The first system message, the notes about the user and the user's last message always stay; of
-    the rest the oldest turns go first. Long texts are shortened: a message after 2,000 characters,
-    a tool's result and a call's arguments after 500; what always stays, further if it has to be.
+    The first system message, the notes about the user and the user's last message always stay;
+    otherwise the oldest turns are dropped first. Long texts are shortened: messages to 2,000
+    characters, tool results and call arguments to 500; those that must stay further if necessary.
 
     Args:
         request: The conversation, and notes about the user.
-        budget: Tokens of the lines, estimated on the safe side.
+        budget: Token budget of the lines; tokens are overestimated rather than underestimated.
     """
     messages = list(as_request(request).messages) or [{"role": "user", "content": request.text}]
     stays = _stays(messages)
@@ -86,17 +86,17 @@ def frame(request: Request, *, budget: int = BUDGET) -> Framed:
 
 
 def conversation_lines(request: Request) -> str:
-    """A conversation as one JSON object a turn, long texts shortened: data for a prompt."""
+    """Frame a conversation for a prompt: one JSON object per turn, long texts shortened."""
     return frame(request).lines
 
 
 def json_lines(values: Iterable[Mapping[str, Any]]) -> str:
-    """Data for a prompt, one JSON object a line."""
+    """Serialise data for a prompt, one JSON object per line."""
     return "\n".join(map(_line, values))
 
 
 def shortened(text: str, longest: int) -> str:
-    """The beginning of a text, and a note of how many characters were left out."""
+    """Cut a text to its beginning, with a note of how many characters were left out."""
     rest = len(text) - longest
     return text if rest <= 0 else f"{text[:longest]} [{rest} more characters]"
 
@@ -108,7 +108,7 @@ def _line(value: Mapping[str, Any]) -> str:
 
 
 def _stays(messages: Sequence[Message]) -> set[int]:
-    """Positions of the first system message and of the user's last."""
+    """Return the positions of the first system message and of the user's last message."""
     roles = [message.get("role") for message in messages]
     systems = [place for place, role in enumerate(roles) if role in ("system", "developer")]
     users = [place for place, role in enumerate(roles) if role == "user"]
@@ -126,7 +126,7 @@ def _turn(message: Message, longest: int) -> dict[str, Any]:
 
 
 def _call(name: str, arguments: Any) -> str:
-    """``name(arguments)``."""
+    """Format a call as ``name(arguments)``."""
     if arguments is None:
         arguments = ""
     if not isinstance(arguments, str):

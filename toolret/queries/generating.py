@@ -1,4 +1,4 @@
-"""What a query generator gives, and what it may look at."""
+"""The interface of a query generator: its output, and its view of the catalog."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["NOTHING", "CatalogView", "GeneratedQueries", "QueryGenerator", "Usag
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was asked of an LLM to have the queries.
+    """The use of an LLM to write queries.
 
     Attributes:
-        strategy: How they were written.
-        model: The LLM's name; empty if none was asked.
-        input_tokens: What it read, all calls together; None if it does not say.
-        output_tokens: What it wrote; None if it does not say.
-        calls: How often it was asked, in vain too.
-        cached: Whether all its replies were kept from earlier times.
-        seconds: How long all of it took.
-        cut: What of the conversation it did not see, since its prompt has a budget.
+        strategy: Name of the strategy.
+        model: The LLM's name; empty if none was used.
+        input_tokens: Tokens read, over all calls; None if the LLM does not say.
+        output_tokens: Tokens written; None if the LLM does not say.
+        calls: Number of calls, including failed ones.
+        cached: Whether all replies came from a cache.
+        seconds: Total time taken.
+        cut: The part of the conversation left out of the prompt to fit its budget.
     """
 
     strategy: str = ""
@@ -36,7 +36,7 @@ class Usage:
     cut: str = ""
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Format as one line for people."""
         read = "an unknown number of" if self.input_tokens is None else f"{self.input_tokens:,}"
         wrote = "an unknown number" if self.output_tokens is None else f"{self.output_tokens:,}"
         line = (
@@ -51,10 +51,9 @@ class GeneratedQueries:
     """Retrieval queries, and how they came about.
 
     Attributes:
-        queries: The raw request first.
-        note: Why the LLM's queries, or some of them, are not there, in one line; empty if all
-            went well.
-        usage: What it took.
+        queries: The queries, the raw request first.
+        note: Why some or all of the LLM's queries are missing, in one line; empty if none is.
+        usage: The use of the LLM.
     """
 
     queries: tuple[Query, ...]
@@ -63,14 +62,14 @@ class GeneratedQueries:
 
 
 class CatalogView(Protocol):
-    """What may be seen of an index while queries are written: only what the caller may use."""
+    """A view of an index for writing queries, limited to what the caller is permitted to use."""
 
     def tools(self, queries: Sequence[Query], most: int) -> Sequence[Tool]:
-        """The tools that these queries find, best first."""
+        """Search tools with these queries; best first."""
         ...
 
     def demos(self, text: str, most: int) -> Sequence[tuple[Demo, Sequence[Tool]]]:
-        """The demonstrations nearest to a text, each with its tools; none with a forbidden one."""
+        """Return the demonstrations nearest to a text, each with its tools, all permitted."""
         ...
 
 
@@ -85,18 +84,18 @@ class _Nothing:
 
 
 NOTHING: CatalogView = _Nothing()
-"""For generators that are used without an index."""
+"""The empty catalog, for use without an index."""
 
 
 @runtime_checkable
 class QueryGenerator(Protocol):
-    """Writes retrieval queries; never raises for what an LLM or a network does.
+    """Writes retrieval queries; never raises because of an LLM or network failure.
 
-    Its methods are called as no LangChain model's are, so that the two are told apart.
+    Its method names differ from those of LangChain models, so that the two can be told apart.
     """
 
     def write_queries(self, request: Request, catalog: CatalogView = NOTHING) -> GeneratedQueries:
-        """The queries for a request, the raw request first."""
+        """Write the queries for a request, the raw request first."""
         ...
 
     async def awrite_queries(

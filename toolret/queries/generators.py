@@ -1,4 +1,4 @@
-"""The drivers of strategies, sync and async, and what comes of a conversation with an LLM."""
+"""Drivers that run strategies, sync and async, and collect their queries."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from toolret.types import Query, Request
 __all__ = ["StrategyQueries", "as_generator"]
 
 _DEADLINE = 8.0
-"""Seconds: longer than a small model takes for a few queries, shorter than a user waits for."""
+"""Seconds: more than a small model needs for a few queries, less than a user will wait."""
 
 
 class StrategyQueries:
-    """Queries by a strategy, within a deadline; the raw request is always the first of them.
+    """Writes queries by a strategy, within a deadline; the first is always the raw request.
 
     Args:
         strategy: A name, several joined by ``+``, or a ``Strategy``.
-        llm: As ``as_chat_model`` takes it; None for strategies that need none.
-        model: The LLM's name; an ``openai`` client needs it.
-        deadline: Seconds for all that the LLM is asked. After that there are the queries so far,
-            or, if there are none, the request's clauses.
-        budget: Tokens of the conversation in the prompt.
+        llm: Anything that ``as_chat_model`` accepts; None for strategies that need no LLM.
+        model: The LLM's name; required for an ``openai`` client.
+        deadline: Seconds for all LLM calls. After that, the queries so far are used, or, if there
+            are none, the request's clauses.
+        budget: Token budget of the conversation in the prompt.
 
     Raises:
-        InputError: If there is no such strategy, or it needs an LLM and there is none.
-        QueryGenerationError: If the LLM is none, or its name is missing.
+        InputError: If there is no such strategy, or it needs an LLM and none is given.
+        QueryGenerationError: If ``llm`` is not a supported LLM, or its name is missing.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class StrategyQueries:
         self._budget = budget
 
     def write_queries(self, request: Request, catalog: CatalogView = NOTHING) -> GeneratedQueries:
-        """The request, then the strategy's queries; if the LLM fails, the request's clauses."""
+        """Return the request, then the strategy's queries, or its clauses if the LLM fails."""
         flow = self._flow(request, catalog)
         while (step := flow.step) is not None:
             if not isinstance(step, Question):
@@ -79,7 +79,7 @@ class StrategyQueries:
     async def awrite_queries(
         self, request: Request, catalog: CatalogView = NOTHING
     ) -> GeneratedQueries:
-        """The same for event loops: models are awaited, searches run in a worker thread."""
+        """``write_queries`` for event loops: models are awaited, searches run in a thread."""
         flow = self._flow(request, catalog)
         while (step := flow.step) is not None:
             if not isinstance(step, Question):
@@ -102,7 +102,7 @@ class StrategyQueries:
 
 
 class _Flow:
-    """One run of a strategy: where it stands, and what it has taken."""
+    """One run of a strategy: its current step, and its cost so far."""
 
     def __init__(
         self,
@@ -131,14 +131,14 @@ class _Flow:
         """The LLM.
 
         Raises:
-            InputError: If a strategy asks though it said that it would not.
+            InputError: If the strategy asks a question although its ``asks`` is False.
         """
         if self._model is None:
             raise InputError(f"the strategy {self._strategy.name!r} needs an LLM: its `asks` lies")
         return self._model
 
     def left(self) -> float:
-        """Seconds until the deadline.
+        """Return the seconds until the deadline.
 
         Raises:
             QueryGenerationError: If it has passed.
@@ -149,21 +149,21 @@ class _Flow:
         return left
 
     def send(self, value: Any) -> None:
-        """Go on with what came of a step."""
+        """Continue with a step's result."""
         try:
             self.step = self._steps.send(value)
         except StopIteration as done:
             self._queries, self.step = done.value, None
-        except QueryGenerationError:  # A strategy that has nothing to go on with.
+        except QueryGenerationError:  # The strategy cannot continue.
             self.step = None
 
     def take(self, answer: Answer[tuple[str, ...]]) -> None:
-        """Go on with the LLM's answer."""
+        """Continue with the LLM's answer."""
         self._answers.append(answer)
         self.send(answer.value)
 
     def fail(self, error: QueryGenerationError) -> None:
-        """Go on without an answer, if the strategy can."""
+        """Continue without an answer, if the strategy can."""
         self._failures.append(error)
         try:
             self.step = self._steps.throw(error)
@@ -173,7 +173,7 @@ class _Flow:
             self.step = None
 
     def generated(self) -> GeneratedQueries:
-        """What came of it."""
+        """Return the resulting queries, without duplicates of the request."""
         raw = Query(self._request.text, "request")
         found = self._queries
         if found is None:
@@ -207,15 +207,15 @@ class _Flow:
 def as_generator(
     llm: Any, model: str | None = None, strategy: str | Strategy | None = None
 ) -> QueryGenerator:
-    """What writes the queries: with an LLM, as ``as_chat_model`` takes it, or without (None).
+    """Return a query generator for an LLM that ``as_chat_model`` accepts, or for none (None).
 
-    A ``QueryGenerator`` is returned as it is. The strategy is by default ``rewrite`` with an LLM,
+    A ``QueryGenerator`` is returned as it is. The default strategy is ``rewrite`` with an LLM and
     ``clauses`` without.
 
     Raises:
-        InputError: If there is no such strategy, it needs an LLM and there is none, or it is given
-            beside a generator, which has its own.
-        QueryGenerationError: If it is no LLM, or its name is missing.
+        InputError: If there is no such strategy, it needs an LLM and none is given, or it is given
+            together with a generator, which has its own.
+        QueryGenerationError: If ``llm`` is not a supported LLM, or its name is missing.
     """
     if isinstance(llm, QueryGenerator):
         if strategy is not None:

@@ -1,4 +1,4 @@
-"""Prompts: files of the package, or the user's own text in their place."""
+"""Prompts: the package's files, or the user's own text instead."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A text with places to be filled.
+    """A prompt template.
 
     Attributes:
-        name: Of the file, without its ending: a shipped one ends in its version.
-        text: With ``{placeholder}`` where a value goes; other braces are left as they are.
+        name: The file's name without extension; a shipped one ends in its version.
+        text: The text, with ``{placeholder}`` for each value; other braces are literal.
     """
 
     name: str
     text: str
 
     def fill(self, **values: str | int) -> str:
-        """The text with the values in their places; what looks like a place in them is none."""
+        """Fill in the placeholders; braces in the values are literal."""
         return _PLACEHOLDER.sub(lambda place: str(values.get(place[1], place[0])), self.text)
 
 
 @cache
 def shipped_prompt(name: str) -> Prompt:
-    """A prompt of the package, such as ``rewrite_v1``."""
+    """Load a prompt of the package, such as ``rewrite_v1``."""
     return Prompt(name, files("toolret").joinpath("prompts", f"{name}.txt").read_text("utf-8"))
 
 
 def as_prompt(given: str | Path | None, shipped: str, *, needs: Collection[str]) -> Prompt:
-    """The user's prompt, or the shipped one.
+    """Return the user's prompt, or the shipped one.
 
     Args:
-        given: A path to a file, or a text; None for the shipped one.
-        shipped: The name of the shipped one.
-        needs: The placeholders that it must have.
+        given: Path of a file, or a text; None for the shipped prompt.
+        shipped: Name of the shipped prompt.
+        needs: Required placeholders.
 
     Raises:
         InputError: If the file cannot be read, or a placeholder is missing.

@@ -1,4 +1,4 @@
-"""What an LLM is asked to reply, and how its reply is read."""
+"""Schemas for an LLM's replies, and their parsers."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = [
 ]
 
 _LONGEST_QUERY = 500
-"""Characters: a query is a sentence; what is longer is the request copied, or nonsense."""
+"""Characters of a query, which is one sentence; longer ones copy the request or are nonsense."""
 
 _LONGEST_TOOL = 1_000
-"""Characters of a tool that was wished for, with its parameters."""
+"""Characters of a hypothetical tool with its parameters."""
 
 _MOST_PARAMETERS = 8
-"""Of a tool that was wished for: more only dilute what it does."""
+"""Parameters of a hypothetical tool: more only dilute its meaning."""
 
 
 @dataclass
@@ -60,22 +60,22 @@ class _Tools:
 
 
 def reply_schema() -> JsonObject:
-    """JSON Schema of queries, by the rules of structured output, as all that follow."""
+    """Return the JSON Schema of queries; like those below, it suits structured output."""
     return _object(queries=_texts())
 
 
 def thoughtful_schema() -> JsonObject:
-    """Of reasoning, then queries."""
+    """Return the JSON Schema of reasoning followed by queries."""
     return _object(thoughts=_TEXT, queries=_texts())
 
 
 def missing_schema() -> JsonObject:
-    """Of queries for what was not found."""
+    """Return the JSON Schema of queries for what is still missing."""
     return _object(missing=_texts())
 
 
 def tools_schema() -> JsonObject:
-    """Of tools that are wished for."""
+    """Return the JSON Schema of hypothetical tools."""
     parameter = _object(name=_TEXT, description=_TEXT)
     parameters = {"type": "array", "items": parameter}
     tool = _object(name=_TEXT, description=_TEXT, parameters=parameters)
@@ -83,9 +83,9 @@ def tools_schema() -> JsonObject:
 
 
 def parse_reply(reply: str, *, most: int) -> tuple[str, ...]:
-    """The queries in an LLM's reply: JSON, alone, in a code fence or among prose.
+    """Parse the queries in an LLM's reply: JSON alone, in a code fence or within prose.
 
-    Blank and repeated queries are dropped, long ones cut, and all after the first ``most``.
+    Blank and repeated queries are dropped, long ones truncated, and only ``most`` are kept.
 
     Raises:
         QueryGenerationError: If the reply holds no such JSON.
@@ -99,7 +99,7 @@ def parse_missing(reply: str, *, most: int) -> tuple[str, ...]:
 
 
 def parse_tools(reply: str, *, most: int) -> tuple[str, ...]:
-    """The tools that an LLM wishes for, each as the text that such a tool would have.
+    """Parse an LLM's hypothetical tools, each as the text by which a real one is embedded.
 
     Raises:
         QueryGenerationError: If the reply holds no such JSON.
@@ -137,7 +137,7 @@ _Reply = TypeVar("_Reply", _Queries, _Missing, _Tools)
 
 
 def _read(reply: str, kind: type[_Reply]) -> _Reply:
-    # Loaded where there is something to validate: a search without an LLM starts sooner.
+    # Imported only for validation: a search without an LLM starts sooner.
     from pydantic import TypeAdapter, ValidationError
 
     key = fields(kind)[0].name
@@ -150,6 +150,6 @@ def _read(reply: str, kind: type[_Reply]) -> _Reply:
 
 
 def _distinct(texts: Iterable[str], longest: int, most: int) -> tuple[str, ...]:
-    # Characters that no encoding has would break the embedder.
+    # Lone surrogates, which cannot be encoded, would break the embedder.
     clean = (" ".join(text.encode("utf-8", "ignore").decode().split()) for text in texts)
     return tuple(dict.fromkeys(text[:longest] for text in clean if text))[:most]

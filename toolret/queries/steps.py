@@ -1,9 +1,9 @@
-"""A strategy as a generator of steps, written once for sync and async.
+"""Strategies as Python generators of steps, so that one implementation serves sync and async.
 
-It yields what it needs, a ``Question`` to the LLM or a ``Lookup`` in the index, is sent what came
-of it, and returns its queries. The drivers in ``generators`` do the asking. A question that got no
-usable reply is thrown into it as a ``QueryGenerationError``: one that goes on without it keeps what
-it has.
+A strategy yields what it needs (a ``Question`` to the LLM or a ``Lookup`` in the index), is sent
+the result, and returns its queries. The drivers in ``generators`` perform the steps. If a question
+gets no usable reply, a ``QueryGenerationError`` is thrown into the strategy, which may catch it and
+continue with what it has.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ __all__ = ["Lookup", "Question", "Scene", "Steps", "Strategy"]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something to ask the LLM.
+    """A question to the LLM.
 
     Attributes:
         prompt: The text.
         schema: JSON Schema of the reply.
-        parse: Reads the reply's text; it raises ``QueryGenerationError`` if that is malformed.
+        parse: Parses the reply's text; raises ``QueryGenerationError`` if it is malformed.
     """
 
     prompt: str
@@ -35,24 +35,24 @@ class Question:
 
     @property
     def messages(self) -> Messages:
-        """The prompt as the messages that a model takes."""
+        """The prompt as messages for a model."""
         return [{"role": "user", "content": self.prompt}]
 
 
 Lookup: TypeAlias = Callable[[], Any]
-"""Work without an LLM that takes its time, such as a search of the index."""
+"""Slow work without an LLM, such as searching the index."""
 
 Steps: TypeAlias = Generator[Question | Lookup, Any, tuple[Query, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a strategy works with.
+    """A strategy's input.
 
     Attributes:
         request: The request.
-        conversation: It as JSON lines, within the budget: data for a prompt.
-        catalog: What may be seen of the index.
+        conversation: The request as JSON lines for a prompt, within the budget.
+        catalog: The permitted view of the index.
     """
 
     request: Request
@@ -62,11 +62,11 @@ class Scene:
 
 @runtime_checkable
 class Strategy(Protocol):
-    """A way to make queries besides the raw request, which is always asked too."""
+    """A way to write queries in addition to the raw request, which is always searched too."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The strategy's name."""
         ...
 
     @property
@@ -75,5 +75,5 @@ class Strategy(Protocol):
         ...
 
     def steps(self, scene: Scene) -> Steps:
-        """What it needs, step by step, and in the end its queries."""
+        """Yield the steps it needs, and return its queries."""
         ...

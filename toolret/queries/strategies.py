@@ -1,4 +1,4 @@
-"""Ways to make queries of a conversation."""
+"""Strategies for writing queries from a conversation."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ __all__ = [
 ]
 
 _MOST_QUERIES = 8
-"""No public set has requests of more needs than about twelve, and few have more than four."""
+"""Most queries: requests in public sets have up to about twelve needs, and few more than four."""
 
 _MOST_TOOLS = 4
-"""That are wished for: each is several sentences to write."""
+"""Most hypothetical tools: each takes several sentences to write."""
 
 _SHOTS = 4
-"""Demonstrations in the prompt: half of Promptagator's eight, for these are the nearest ones."""
+"""Demonstrations in the prompt: half of Promptagator's eight, since these are the nearest ones."""
 
 _ROUNDS = 2
-"""Of looking and asking what is missing: Iter-RetGen gains little after the second."""
+"""Rounds of searching and asking what is missing: Iter-RetGen gains little after the second."""
 
 _SHOWN = 12
-"""Tools that are shown in a round."""
+"""Tools shown to the LLM per round."""
 
 _LONGEST_TURN = 500
-"""Characters of what the user said before, as it is searched for: pasted pages say little."""
+"""Characters of an earlier user message in a query: pasted pages add little."""
 
 _LONGEST_DESCRIPTION = 200
 _LONGEST_EXAMPLE = 400
@@ -61,35 +61,35 @@ _LONGEST_EXAMPLE = 400
 
 
 class Verbatim:
-    """Nothing but the raw request."""
+    """Only the raw request."""
 
     name = "verbatim"
     asks = False
 
     def steps(self, scene: Scene) -> Steps:  # noqa: ARG002 - part of the protocol
-        """No steps, no queries."""
+        """Take no steps; return no further queries."""
         yield from ()
         return ()
 
 
 class Clauses:
-    """The clauses of the request, if it has several, and it with what the user said before.
+    """The request's clauses, if several, and the request with the user's previous message.
 
-    The latter is one query beside the request, never in its place: where the user goes on to
-    something else, it does no harm.
+    The latter is an additional query and never replaces the request, so it does no harm if the user
+    has changed the subject.
     """
 
     name = "clauses"
     asks = False
 
     def steps(self, scene: Scene) -> Steps:
-        """No steps, only queries."""
+        """Take no steps; return the queries."""
         yield from ()
         return own_words(scene.request)
 
 
 class Rewrite:
-    """The LLM sees the conversation and writes one query a need (zero-shot).
+    """The LLM sees the conversation and writes one query per need (zero-shot).
 
     After *Improving Tool Retrieval by Leveraging Large Language Models for Query Generation*
     (Kachuee et al., 2024, arXiv:2412.03573).
@@ -113,18 +113,18 @@ class Rewrite:
         self._most = most
 
     def steps(self, scene: Scene) -> Steps:
-        """One question."""
+        """Ask one question."""
         prompt = self._prompt.fill(most=self._most, conversation=scene.conversation)
         needs = yield Question(prompt, self._schema(), partial(parse_reply, most=self._most))
         return _as_needs(needs)
 
 
 class Think(Rewrite):
-    """``Rewrite`` after a short reasoning, which is dropped from the queries.
+    """``Rewrite`` after brief reasoning, which is not part of the queries.
 
     After *O1 Embedder* (Yan et al., 2025, arXiv:2502.07555) and *BRIGHT* (Su et al., 2024,
-    arXiv:2407.12883), where reasoning before retrieving helps most with requests that share no
-    words with what answers them.
+    arXiv:2407.12883), where reasoning before retrieval helps most if a request shares no words
+    with its answer.
 
     Args:
         prompt: A file or a text instead of ``prompts/think_v1.txt``; with ``{most}`` and
@@ -141,10 +141,10 @@ class Think(Rewrite):
 
 
 class FewShot:
-    """``Rewrite`` with the nearest demonstrations, and the tools that they used, as examples.
+    """``Rewrite`` with the nearest demonstrations and their tools as examples.
 
-    They show how this catalog's tools are called and described (after *Promptagator*, Dai et al.,
-    2022, arXiv:2209.11755). Without demonstrations it is ``Rewrite``.
+    They show how this catalog's tools are named and described (after *Promptagator*, Dai et al.,
+    2022, arXiv:2209.11755). Without demonstrations this is the same as ``Rewrite``.
 
     Args:
         prompt: A file or a text instead of ``prompts/few_shot_v1.txt``; with ``{most}``,
@@ -169,7 +169,7 @@ class FewShot:
         self._shots = shots
 
     def steps(self, scene: Scene) -> Steps:
-        """A look at the demonstrations, and one question."""
+        """Look up demonstrations, then ask one question."""
         demos = yield partial(scene.catalog.demos, scene.request.text, self._shots)
         if not demos:
             return (yield from self._without.steps(scene))
@@ -183,10 +183,10 @@ class FewShot:
 
 
 class Hypothesize:
-    """The LLM describes the tools that it wishes for, and these are searched as if they existed.
+    """The LLM describes the tools it would want; these descriptions are the queries.
 
     After *MCP-Zero* (Fei et al., 2025, arXiv:2506.01056), and HyDE's hypothetical documents (Gao
-    et al., 2022, arXiv:2212.10496). They are rendered as tools are, and embedded in their role.
+    et al., 2022, arXiv:2212.10496). They are rendered and embedded like real tools.
 
     Args:
         prompt: A file or a text instead of ``prompts/hypothesize_v1.txt``; with ``{most}`` and
@@ -205,25 +205,25 @@ class Hypothesize:
         self._most = most
 
     def steps(self, scene: Scene) -> Steps:
-        """One question."""
+        """Ask one question."""
         prompt = self._prompt.fill(most=self._most, conversation=scene.conversation)
         tools = yield Question(prompt, tools_schema(), partial(parse_tools, most=self._most))
         return tuple(Query(tool, "tool") for tool in tools)
 
 
 class Refine:
-    """The LLM sees what its queries find, and says what is still missing.
+    """The LLM sees which tools its queries find, and writes queries for what is still missing.
 
-    After *Iter-RetGen* (Shao et al., 2023, arXiv:2305.15294). It ends when nothing is missing, or
-    nothing new is said.
+    After *Iter-RetGen* (Shao et al., 2023, arXiv:2305.15294). It stops when nothing is missing or
+    no new query is written.
 
     Args:
-        first: How the first queries are written.
+        first: Strategy for the first queries; by default ``Rewrite``.
         prompt: A file or a text instead of ``prompts/refine_v1.txt``; with ``{most}``,
             ``{tools}`` and ``{conversation}``.
         most: How many queries to take at most in each round.
-        rounds: How often to look and ask at most.
-        shown: How many tools to show.
+        rounds: Most rounds of searching and asking.
+        shown: How many tools to show the LLM per round.
 
     Raises:
         InputError: If the prompt cannot be used.
@@ -248,11 +248,11 @@ class Refine:
 
     @property
     def name(self) -> str:
-        """With that of what comes first."""
+        """``refine``, with the first strategy's name unless that is ``rewrite``."""
         return "refine" if self._first.name == "rewrite" else f"refine({self._first.name})"
 
     def steps(self, scene: Scene) -> Steps:
-        """The first queries, then as often as need be a search and a question."""
+        """Run the first strategy, then alternate searches and questions."""
         raw = Query(scene.request.text, "request")
         found = yield from self._first.steps(scene)
         for _ in range(self._rounds):
@@ -276,9 +276,9 @@ class Refine:
 
 
 class Together:
-    """Several strategies one after the other, and the queries of all.
+    """Several strategies in sequence, with the queries of all.
 
-    One that fails leaves those of the others.
+    If some fail, the others' queries remain.
 
     Args:
         strategies: At least one.
@@ -289,16 +289,16 @@ class Together:
 
     @property
     def name(self) -> str:
-        """Theirs."""
+        """The strategies' names, joined by ``+``."""
         return "+".join(strategy.name for strategy in self._strategies)
 
     @property
     def asks(self) -> bool:
-        """Whether any of them does."""
+        """Whether any of them needs an LLM."""
         return any(strategy.asks for strategy in self._strategies)
 
     def steps(self, scene: Scene) -> Steps:
-        """All their steps."""
+        """Run all their steps."""
         found: dict[Query, None] = {}
         failures = []
         for strategy in self._strategies:
@@ -325,10 +325,10 @@ _BY_NAME: dict[str, Callable[[], Strategy]] = {
 
 
 def as_strategy(strategy: str | Strategy) -> Strategy:
-    """A strategy by its name, several with ``+`` between them, or as it is.
+    """Return a strategy by name, or several joined by ``+``; a ``Strategy`` is returned as it is.
 
     Raises:
-        InputError: If there is none of that name.
+        InputError: If a name is unknown.
     """
     if not isinstance(strategy, str):
         return strategy
@@ -343,7 +343,7 @@ def as_strategy(strategy: str | Strategy) -> Strategy:
 
 
 def own_words(request: Request) -> tuple[Query, ...]:
-    """What can be searched besides the request without an LLM."""
+    """Return the queries, besides the request itself, that need no LLM."""
     clauses = [Query(clause, "clause") for clause in split_clauses(request.text)]
     said = [
         text

@@ -1,4 +1,4 @@
-"""The one reader of conversations: in any form, as messages, and by turns."""
+"""Read conversations of any form as messages, and group them into turns."""
 
 from toolret.turns.contents import clean, content_text, spoken_text, words_of
 from toolret.turns.messages import Unread, messages_of

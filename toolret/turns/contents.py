@@ -1,4 +1,4 @@
-"""What a message holds, as text: its words, and other parts by their kind and name."""
+"""Convert a message's content to text: its words, and other parts by type and name."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from urllib.parse import unquote, urlsplit
 __all__ = ["SILENT", "clean", "content_text", "spoken_text", "words_of"]
 
 _MEDIA_TYPE = re.compile(r"data:([\w.+-]+/[\w.+-]+)")
-"""Of a ``data:`` URL, which holds the bytes themselves."""
+"""The media type of a ``data:`` URL, whose remainder is the content itself."""
 
 _LONGEST_NAME = 100
 """Characters of a file's name."""
 
 SILENT = ("reasoning", "thinking", "redacted_thinking", "tool_use", "tool_call")
-"""Parts that are no text of a turn: thoughts, and calls, which stand elsewhere as well."""
+"""Parts that are not text of a turn: reasoning, and calls, which are read separately."""
 
 
 def content_text(content: Any) -> str:
-    """A message's content as text; images, files and the like by their kind and name."""
+    """Return a message's content as text; images, files and the like by type and name."""
     return clean("\n".join(text for text, _ in _parts(content)))
 
 
 def words_of(content: Any) -> str:
-    """The words of a message's content; images and the like have none."""
+    """Return only the words of a message's content, without images and the like."""
     return clean("\n".join(text for text, is_text in _parts(content) if is_text)).strip()
 
 
 def spoken_text(content: Any) -> str:
-    """The words of a message's content; where it has none, what it holds instead."""
+    """Return the words of a message's content; if there are none, its other parts as text."""
     return words_of(content) or content_text(content).strip()
 
 
 def clean(text: str) -> str:
-    """Without halves of surrogate pairs, which cannot be stored."""
+    """Remove lone surrogates, which cannot be stored."""
     return text.encode("utf-8", "ignore").decode()
 
 
 def _parts(content: Any) -> list[tuple[str, bool]]:
-    """The parts of a message's content, each with whether it is text."""
+    """Return the parts of a message's content, each with whether it is text."""
     if content is None or isinstance(content, str):
         return [(content, True)] if content else []
     if isinstance(content, Mapping):
@@ -64,7 +64,7 @@ def _parts(content: Any) -> list[tuple[str, bool]]:
 
 
 def _named(part: Mapping[str, Any]) -> str:
-    """``[file: minutes.pdf]``: what a part is and is called, never what is in it."""
+    """Describe a part by type and name, never by content: ``[file: minutes.pdf]``."""
     kind = str(part.get("type", "part")).removeprefix("input_").removesuffix("_url")
     places = [part, *(value for value in part.values() if isinstance(value, Mapping))]
     names = [place.get(key) for key in ("filename", "name", "title") for place in places]
@@ -82,6 +82,6 @@ def _link_name(link: str) -> str:
         return media_type[1] if media_type else ""
     try:
         path = urlsplit(link[:2_000]).path
-    except ValueError:  # no URL at all
+    except ValueError:  # not a URL
         return ""
     return unquote(PurePosixPath(path).name)

@@ -1,7 +1,7 @@
-"""A conversation in any form, as messages of Chat Completions.
+"""Convert a conversation in any form to Chat Completions messages.
 
-So nothing else has to know what forms there are: Chat Completions, items and replies of Responses,
-Anthropic's messages, LangChain's, and pairs of role and text; dicts or objects.
+No other code needs to know the forms: Chat Completions, items and replies of Responses, Anthropic's
+messages, LangChain's, and pairs of role and text; dicts or objects.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ROLES = {
     "ToolMessageChunk": "tool",
     "FunctionMessageChunk": "tool",
 } | {role: role for role in ("assistant", "developer", "system", "tool", "user")}
-"""OpenAI's roles by their names, and by those of LangChain's types of messages."""
+"""OpenAI's roles, by their names and by LangChain's message types."""
 
 _FIELDS = (
     "arguments",
@@ -42,20 +42,20 @@ _FIELDS = (
     "tool_calls",
     "type",
 )
-"""What is read of a message that is an object."""
+"""Attributes to read from a message object."""
 
 
 _REWRITTEN = ("function_call", "tool_calls", "type")
-"""What is written anew, or left out, so that messages of all forms look alike."""
+"""Fields that are rewritten or dropped, so that messages of all forms look alike."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """What stands in a conversation and is no message that can be read.
+    """An entry of a conversation that cannot be read as a message.
 
     Attributes:
-        value: It, as it was given.
-        kind: Its type, if it is an item of a kind that says nothing here; else empty.
+        value: The entry as given.
+        kind: Its type, if it is a Responses item of an unsupported type; otherwise empty.
     """
 
     value: Any
@@ -63,11 +63,11 @@ class Unread:
 
 
 def messages_of(conversation: Any) -> Iterator[Message | Unread]:
-    """The messages of a conversation, oldest first; a text or one message is one too.
+    """Yield the messages of a conversation, oldest first; also accepts a text or a single message.
 
-    Each has a ``role`` and a ``content``, a text or parts; calls are ``tool_calls``, and a tool's
-    result is a message of the role ``tool`` with the ``tool_call_id`` of its call. Thoughts are
-    left out.
+    Each has a ``role`` and a ``content`` (text or parts); calls are ``tool_calls``, and a tool's
+    result is a message of role ``tool`` with the ``tool_call_id`` of its call. Reasoning is left
+    out.
     """
     if isinstance(conversation, str):
         yield {"role": "user", "content": conversation}
@@ -79,12 +79,12 @@ def messages_of(conversation: Any) -> Iterator[Message | Unread]:
 
 
 def _is_one(value: Any) -> bool:
-    """Whether it is one message, or a reply; pydantic's objects can be iterated too."""
+    """Whether a value is one message or reply; pydantic objects are iterable too."""
     return isinstance(value, Mapping) or hasattr(value, "model_dump") or _is_pair(value)
 
 
 def _is_pair(value: Any) -> bool:
-    """Whether it is a role and a text, and not any two things."""
+    """Whether a value is a pair of role and text."""
     return (
         isinstance(value, tuple)
         and len(value) == 2
@@ -108,7 +108,7 @@ def _read(given: Any) -> Iterator[Message | Unread]:
 
 
 def _as_mapping(given: Any) -> Message | None:
-    """A message with its role, as it calls it, or an item with its type; None if it is neither."""
+    """Convert to a mapping: a message with its original role, or a typed item; None if neither."""
     if _is_pair(given):
         return {"role": given[0], "content": given[1]}
     role, kind = _field(given, "role"), _field(given, "type")
@@ -123,7 +123,7 @@ def _as_mapping(given: Any) -> Message | None:
 
 
 def _from_message(message: Message) -> Iterator[Message]:
-    """A message; results of tools that stand in one of the user's are messages of their own."""
+    """Yield a message; tool results inside a user message become messages of their own."""
     role, content = _ROLES.get(message["role"], message["role"]), _as_parts(message.get("content"))
     if role == "user" and _is_list(content):
         results = [part for part in content if _field(part, "type") == "tool_result"]
@@ -135,13 +135,13 @@ def _from_message(message: Message) -> Iterator[Message]:
     told |= {"role": role, "content": content or message.get("refusal") or content}
     if calls := _calls(message, content):
         told["tool_calls"] = calls
-    if message["role"] == "function":  # of the time before calls had ids
+    if message["role"] == "function":  # legacy API, in which calls had no ids
         told["tool_call_id"] = message.get("name")
     yield told
 
 
 def _as_parts(content: Any) -> Any:
-    """A content's parts as mappings, or its text."""
+    """Return a content's parts as mappings, or its text."""
     if isinstance(content, Mapping):
         return [content]
     if not _is_list(content):
@@ -156,7 +156,7 @@ def _as_part(part: Any) -> Any:
 
 
 def _from_result(part: Any) -> Message:
-    """Anthropic's result of a tool."""
+    """Convert Anthropic's tool result."""
     result = _result(_field(part, "tool_use_id"), _field(part, "content"))
     return {**result, "status": "error"} if _field(part, "is_error") else result
 
@@ -176,7 +176,7 @@ def _calls(message: Message, content: Any) -> list[Message]:
 
 
 def _call(call: Any) -> Message:
-    """Of Chat Completions (a custom one too), Responses, Anthropic or LangChain, as the first."""
+    """Convert a call of Chat Completions (custom too), Responses, Anthropic or LangChain."""
     function = _field(call, "function") or _field(call, "custom") or call
     given = (_field(function, name) for name in ("arguments", "args", "input"))
     named = _field(function, "name")
@@ -191,7 +191,7 @@ def _call(call: Any) -> Message:
 
 
 def _from_item(item: Message) -> Iterator[Message | Unread]:
-    """An item of Responses that is no message, as the message it would be in a chat."""
+    """Convert a Responses item that is not a message to the equivalent message."""
     kind = item["type"]
     if kind.endswith("_output"):
         yield _result(item.get("call_id"), item.get("output"))

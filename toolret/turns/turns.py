@@ -1,4 +1,4 @@
-"""A conversation by its turns: what was said, what was called, what came of it."""
+"""Group a conversation into turns: what was said, which tools were called, and the results."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from toolret.types import Message
 __all__ = ["Asked", "Turn", "arguments_of", "mapped", "turns", "value_of"]
 
 _RULES = ("system", "developer")
-"""Roles that neither ask nor answer."""
+"""Roles of instructions, which belong to no turn."""
 
 _FAILED = re.compile(r"\s*(error|exception|traceback|http [45]\d\d)(?![\w-])", re.IGNORECASE)
-"""How results begin that say that a call failed: toolret's own, LangChain's, and Python's."""
+"""Beginnings of results of failed calls: toolret's own, LangChain's, and Python's."""
 
 
 @dataclass(slots=True)
 class Asked:
-    """One call, and what came of it; None while nothing has."""
+    """One call and its result, None until there is one."""
 
     id: Any
     name: str
@@ -36,7 +36,7 @@ class Asked:
 
 @dataclass(slots=True)
 class Turn:
-    """What the user said, what was called for it, and what was answered at last."""
+    """What the user said, the calls made for it, and the final answer."""
 
     said: list[str] = field(default_factory=list)
     calls: list[Asked] = field(default_factory=list)
@@ -44,12 +44,12 @@ class Turn:
 
 
 def turns(conversation: Any) -> tuple[list[Turn], list[str]]:
-    """The user's turns, each with the calls that it led to; without calls it goes on.
+    """Group messages into turns; a user message starts a new turn only after calls.
 
-    Besides, what was not read, one line each, without what was said.
+    The second list says which entries were skipped, one line each, without quoting them.
 
     Args:
-        conversation: Whatever ``messages_of`` reads.
+        conversation: Anything that ``messages_of`` reads.
     """
     found = [Turn()]
     unread: list[str] = []
@@ -79,7 +79,7 @@ def turns(conversation: Any) -> tuple[list[Turn], list[str]]:
 
 
 def _asked(calls: Iterable[Asked]) -> Iterator[Asked]:
-    """Calls of tools: searches for tools are none, and ``call_tool`` is a call of what it calls."""
+    """Yield tool calls: tool searches are skipped, and ``call_tool`` is unwrapped."""
     for call in calls:
         if call.name == CALL:
             inner = arguments_of(call.arguments) or {}
@@ -95,7 +95,7 @@ def _asked_by(call: Mapping[str, Any]) -> Asked:
 
 
 def _put_result(turn: Turn, message: Message, text: str) -> None:
-    """To the last call of its id: some models use ids again."""
+    """Attach a result to the last open call of its id: some models reuse ids."""
     for call in reversed(turn.calls):
         if call.id == message.get("tool_call_id") and call.result is None:
             call.result = text
@@ -115,7 +115,7 @@ def _says_failed(text: str) -> bool:
 
 
 def arguments_of(arguments: Any) -> dict[str, Any] | None:
-    """The arguments of a call, from JSON or an object; None if they are no JSON object."""
+    """Read a call's arguments from JSON or an object; None if they are not a JSON object."""
     try:
         text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
         value = mapped(parse_json(text or "{}", halves=True), _clean_value)
@@ -125,7 +125,7 @@ def arguments_of(arguments: Any) -> dict[str, Any] | None:
 
 
 def value_of(text: str) -> Any:
-    """JSON if it is that, else the text."""
+    """Parse a text as JSON, or return it unchanged if it is not JSON."""
     try:
         return mapped(parse_json(text, halves=True), _clean_value)
     except (RecursionError, ValueError):
@@ -133,7 +133,7 @@ def value_of(text: str) -> Any:
 
 
 def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
-    """JSON with all its texts and numbers changed, keys too."""
+    """Apply a function to all strings and numbers of a JSON value, including keys."""
     if isinstance(value, Mapping):
         return {change(key): mapped(inner, change) for key, inner in value.items()}
     if isinstance(value, list):
