@@ -1,1 +1,1 @@
-"""How good is the retrieval: runs over labelled requests, metrics, reports."""
+"""Measure retrieval quality: runs over labelled requests, metrics, reports."""

@@ -1,4 +1,4 @@
-"""``toolret eval``: retrieval measured on labelled requests, with or without an LLM."""
+"""``toolret eval``: measure retrieval on labelled requests, with or without an LLM."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["add_eval"]
 
 
 def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of the command line."""
+    """Add the command to the command line's subcommands."""
     command = commands.add_parser("eval", help="measure retrieval on labelled requests")
     command.add_argument("--tools", nargs="+", metavar="PATH", type=Path, default=[])
     command.add_argument("--queries", nargs="+", required=True, metavar="PATH", type=Path)
@@ -122,7 +122,7 @@ def _eval(options: argparse.Namespace) -> None:
                 progress=show,
             )
     lines = list(report_lines(report, report.against(gold, other) if other else None))
-    try:  # before anything is printed, for who reads that may not read on
+    try:  # write before printing: the reader may close the pipe early
         if options.run:
             write(options.run, "".join(f"{line}\n" for line in trec_lines(report.runs)))
         if options.json:
@@ -159,7 +159,7 @@ def _check_labels(requirements: Sequence[Requirement], gold: Mapping[str, Sequen
 
 
 def _other_run(path: Path, gold: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """The run to compare with; what it has no answer for counts as answered with no tool.
+    """Read the run to compare with; a missing request counts as answered with no tool.
 
     Raises:
         ToolretError: If it cannot be read, or answers none of the requests.
@@ -182,9 +182,9 @@ def _other_run(path: Path, gold: Mapping[str, Sequence[str]]) -> dict[str, list[
 def _measured(
     options: argparse.Namespace, tools: Sequence[Tool], demos: Sequence[Demo], scratch: Path
 ) -> ToolIndex:
-    """An index of what is given and no more; without tools the one that is there, as it is.
+    """Return an index of exactly the given items; without tools, the existing one as it is.
 
-    An index of something else is not changed: a copy is, which has most vectors already.
+    An index with other content is not changed; a copy is, which already has most vectors.
 
     Raises:
         ToolretError: If an index cannot be read or made.
@@ -223,7 +223,7 @@ def _generator(options: argparse.Namespace) -> StrategyQueries:
 
 
 def _model(options: argparse.Namespace) -> ChatModel | None:
-    """The model that is asked: on a server, written down if wanted, or read from a recording."""
+    """Return the model: on a server, recorded if requested, or a replayed recording."""
     from toolret.llm import RecordingModel, ReplayModel, as_chat_model
 
     if options.replay:
@@ -238,7 +238,7 @@ def _model(options: argparse.Namespace) -> ChatModel | None:
         raise InputError("--llm names a server, which serves many models: name one with --model")
     from openai import OpenAI
 
-    # A server of one's own asks for no key, but its client does.
+    # A self-hosted server needs no key, but the client requires one.
     client = OpenAI(base_url=options.llm, api_key=os.environ.get("OPENAI_API_KEY") or "none")
     model = as_chat_model(client, options.model)
     return RecordingModel(model, options.record) if options.record else model

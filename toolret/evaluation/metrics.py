@@ -1,4 +1,4 @@
-"""Metrics of ranked answers, request by request: standard ones by ``ir_measures``, COMP here."""
+"""Ranking metrics per request: standard ones from ``ir_measures``, and COMP."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ DEPTHS = (1, 3, 5, 10)
 
 
 def completeness(gold: Sequence[str], ranked: Sequence[str], k: int) -> float:
-    """COMP@k: 1 if all gold tools are among the first k, else 0 (Qu et al., 2024, COLT)."""
+    """Return COMP@k: 1 if all gold tools are among the first k, else 0 (Qu et al., 2024, COLT)."""
     return float(set(gold) <= set(ranked[:k]))
 
 
 def evaluate(
     gold: Mapping[str, Sequence[str]], runs: Mapping[str, Sequence[str]], *, most: int = DEPTHS[-1]
 ) -> dict[str, dict[str, float]]:
-    """Metrics, 0 to 1, of each request that has a right tool.
+    """Compute metrics, 0 to 1, for each request that has a right tool.
 
     Args:
-        gold: Ids of the right tools by request id; requests without any are passed over.
-        runs: Ids of the ranked tools by request id, best first; a request that is missing was
-            answered with no tool.
-        most: How many tools were ranked for a request: what looks at more is left out.
+        gold: Ids of the right tools by request id; requests without any are skipped.
+        runs: Ids of the ranked tools by request id, best first; a missing request was answered with
+            no tool.
+        most: Number of tools ranked per request; metrics that look at more are left out.
 
     Returns:
         By metric and request id: ``COMP@k``, ``R@k`` (recall), ``nDCG@k``, ``Hit@k`` for each of
@@ -46,7 +46,7 @@ def evaluate(
         for id_ in answerable
         for rank, tool in enumerate(runs.get(id_, ()))
     ]
-    # One without an answer counts as 0.
+    # A request without an answer scores 0.
     found = {name: dict.fromkeys(answerable, 0.0) for name in named}
     names = {measure: name for name, measure in named.items()}
     for metric in ir_measures.iter_calc(named.values(), qrels, scored):
@@ -59,5 +59,5 @@ def evaluate(
 
 
 def mean(values: Mapping[str, float]) -> float:
-    """The mean over the requests."""
+    """Return the mean over the requests."""
     return sum(values.values()) / len(values)

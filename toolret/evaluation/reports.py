@@ -1,4 +1,4 @@
-"""A report for people, and thresholds for CI."""
+"""Reports for people, and thresholds for CI."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ _WHOLE = ("MRR", "AUROC")
 _MOST = 100
 
 _DIGITS = 9
-"""Decimals of a percentage that count: of more than a billion requests, or a sum's last bits."""
+"""Decimals of a percentage to compare; further ones are rounding errors of a sum."""
 
 _SPLIT_METRICS = ("R@5", "COMP@5", "nDCG@10")
-"""Shown for requests with demonstrated tools and others; all are in the JSON."""
+"""Metrics shown separately for requests with demonstrated tools; the JSON has all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A metric's least value, 0 to 100."""
+    """A metric and its least value, 0 to 100."""
 
     metric: str
     least: float
 
     @property
     def depth(self) -> int:
-        """How many ranked tools it looks at; 0 if it looks at none."""
+        """How many ranked tools the metric looks at; 0 if none."""
         return DEPTHS[-1] if self.metric == "MRR" else int(self.metric.partition("@")[2] or 0)
 
 
 def parse_requirement(text: str) -> Requirement:
-    """Read ``COMP@5=80`` or short ``C@5=80``; also ``R@k``, ``nDCG@k``, ``MRR``, ``AUROC``.
+    """Parse ``COMP@5=80`` or short ``C@5=80``; also ``R@k``, ``nDCG@k``, ``MRR``, ``AUROC``.
 
     Raises:
-        ValueError: If it is none of these, or no share of a hundred.
+        ValueError: If it is none of these, or asks for more than 100.
     """
     found = re.fullmatch(r"([A-Za-z]+)(@\d+)?=(\d+(?:\.\d+)?)", text)
     if not found:
@@ -57,7 +57,7 @@ def parse_requirement(text: str) -> Requirement:
 
 
 def missed(report: Report, requirements: Sequence[Requirement]) -> list[str]:
-    """What the report does not fulfil, one sentence each."""
+    """Describe each requirement that the report does not meet, in one sentence."""
     problems = []
     for wanted in requirements:
         if wanted.metric not in report.metrics:
@@ -70,13 +70,13 @@ def missed(report: Report, requirements: Sequence[Requirement]) -> list[str]:
 
 
 def _lesser(value: float, least: float) -> str:
-    """A value with the first digits that show it to be less."""
+    """Format a value with just enough digits to show that it is less."""
     shown = (f"{value:.{digits}f}" for digits in range(1, _DIGITS + 1))
     return next(text for text in shown if float(text) < least)
 
 
 def report_lines(report: Report, against: Mapping[str, Comparison] | None = None) -> Iterator[str]:
-    """Every figure but times and counts in percent."""
+    """Yield the report's lines; metrics are in percent."""
     counts = report.counts
     yield (
         f"{counts['tools']} tools, {counts['demos']} demonstrations, {counts['requests']} requests"

@@ -1,4 +1,4 @@
-"""Running an evaluation set through a retriever."""
+"""Run an evaluation set through a retriever."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ __all__ = ["Report", "run"]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an evaluation found.
+    """Results of an evaluation.
 
     Attributes:
-        values: By metric and request id, 0 to 1, of the requests that have a right tool.
-        intervals: By metric, the 95 % confidence interval of its mean.
-        seen: Means over the requests all of whose right tools some demonstration uses: what can
-            be learnt from demonstrations (interpolation). Empty if there are none.
-        unseen: Means over the others (extrapolation).
-        auroc: How well the estimated need for a tool tells requests that have a right tool from
+        values: Metric values, 0 to 1, by metric and request id, for requests with a right tool.
+        intervals: 95 % confidence interval of the mean, by metric.
+        seen: Means over the requests whose right tools all occur in demonstrations
+            (interpolation). Empty if there are none.
+        unseen: Means over the other requests with a right tool (extrapolation).
+        auroc: How well the estimated need for a tool separates requests that have a right tool from
             those that have none; None unless there are both.
         calibration_error: Expected calibration error of the scores, 0 to 1.
-        by_score: What comes of giving only tools whose score reaches a threshold.
-        by_need: What comes of giving tools only to requests whose need reaches a threshold.
-        counts: Tools, demonstrations, requests, and how many were answered with no tool, of
-            those that have a right tool and of those that have none; and how many got no prompt,
-            as none of their tools fits the budget.
-        tokens: Of the planned prompts: mean and largest, and whether they were counted exactly.
-        seconds: By stage and for all stages, at the median and the 95th percentile.
-        runs: Ranked hits by request id; none for a request that was answered with no tool.
-        llm: What an LLM was asked for queries: its name, the strategy, calls, tokens, and how many
-            requests went on without some or all of its queries. Empty without an LLM.
+        by_score: Effect of a threshold on the tools' scores.
+        by_need: Effect of a threshold on the requests' need for a tool.
+        counts: Numbers of tools, demonstrations and requests; of requests answered with no tool,
+            with and without a right tool; and of requests without a prompt because none of their
+            tools fits the budget.
+        tokens: Mean and largest size of the planned prompts, and whether counted exactly.
+        seconds: Time by stage and in total: median and 95th percentile.
+        runs: Ranked hits by request id; no entry for a request answered with no tool.
+        llm: Use of an LLM for queries: its name, the strategy, calls, tokens, and how many requests
+            lack some or all of its queries. Empty without an LLM.
     """
 
     values: Mapping[str, Mapping[str, float]]
@@ -70,14 +70,14 @@ class Report:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Means over the requests that have a right tool, and the AUROC where there is one."""
+        """Means over the requests that have a right tool, and the AUROC if there is one."""
         means = {name: mean(values) for name, values in self.values.items()}
         return means if self.auroc is None else means | {"AUROC": self.auroc}
 
     def against(
         self, gold: Mapping[str, Sequence[str]], runs: Mapping[str, Sequence[str]]
     ) -> dict[str, Comparison]:
-        """Each metric compared with that of another run over the same requests.
+        """Compare each metric with that of another run over the same requests.
 
         Args:
             gold: Ids of the right tools by request id.
@@ -87,7 +87,7 @@ class Report:
         return {name: compare(values, theirs[name]) for name, values in self.values.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the runs as plain JSON."""
+        """Return everything except the runs as plain JSON values."""
         return {
             "metrics": {name: round(value, 6) for name, value in self.metrics.items()},
             "intervals": {name: list(bounds) for name, bounds in self.intervals.items()},
@@ -111,14 +111,14 @@ def run(
     keep_all: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Report:
-    """Ask every request and measure the answers.
+    """Run every request and measure the answers.
 
     Args:
-        retriever: What is evaluated.
+        retriever: The retriever to evaluate.
         requests: Requests with their right tools.
-        k: How many tools to rank for a request; the metrics look at 10 at most, and
-            those that look at more than k are left out.
-        keep_all: Rank tools for every request, also where the answer would be no tool.
+        k: How many tools to rank per request; metrics look at no more than 10, and those that look
+            at more than k are left out.
+        keep_all: Evaluate the ranking of every request, even where the answer is no tool.
         progress: Called after each request.
 
     Raises:
@@ -195,11 +195,11 @@ def run(
 
 
 def _selected(retriever: ToolRetriever, request: LabelledRequest, k: int) -> tuple[Selection, bool]:
-    """What is selected for a request, and whether any of it fits the budget."""
+    """Select tools for a request; also return whether any of them fits the budget."""
     asked = request.messages or request.text
     try:
         return retriever.select(asked, depth=k), True
-    except BudgetError:  # tools are ranked all the same
+    except BudgetError:  # rank the tools anyway
         return retriever.select(asked, depth=k, token_budget=sys.maxsize), False
 
 

@@ -1,4 +1,4 @@
-"""How sure a figure is: confidence intervals and paired tests, by ``scipy.stats``."""
+"""Confidence intervals and paired tests, from ``scipy.stats``."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """This run's mean less another's, on the same requests.
+    """Comparison of this run's mean with another's, on the same requests.
 
     Attributes:
-        difference: Of the means.
+        difference: This run's mean minus the other's.
         interval: Its 95 % bootstrap confidence interval.
-        p_value: Of the two-sided paired randomisation test: how often chance alone, swapping the
-            two runs request by request, gives as large a difference.
+        p_value: p-value of the two-sided paired randomisation test: how often randomly swapping
+            the two runs per request gives a difference at least as large.
     """
 
     difference: float
@@ -31,7 +31,7 @@ class Comparison:
 
 
 def confidence_interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of the mean (Efron, 1979)."""
+    """Return the 95 % percentile bootstrap interval of the mean (Efron, 1979)."""
     from scipy.stats import bootstrap
 
     if len(set(values)) < 2:  # Nothing varies, so there is nothing to resample.
@@ -49,16 +49,16 @@ def confidence_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def compare(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Comparison:
-    """A metric of two runs, by request id, tested as Smucker et al. (2007) advise.
+    """Compare a metric, by request id, between two runs; test as in Smucker et al. (2007).
 
     Raises:
-        KeyError: If a request of ours is missing from theirs.
+        KeyError: If a request in ``ours`` is missing from ``theirs``.
     """
     from scipy.stats import permutation_test
 
     differences = [value - theirs[id_] for id_, value in ours.items()]
     p_value = 1.0
-    if any(differences) and len(differences) > 1:  # of one request chance alone tells all
+    if any(differences) and len(differences) > 1:  # one request allows no test
         p_value = permutation_test(
             (np.array(differences),),
             np.mean,

@@ -1,4 +1,4 @@
-"""What scores are worth as probabilities: thresholds, "no tool", calibration."""
+"""How well scores work as probabilities: thresholds, "no tool", calibration."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """What comes of giving only tools whose score reaches a threshold.
+    """Effect of returning only tools whose score reaches a threshold.
 
     Attributes:
-        threshold: The score.
-        tools: Mean number of tools that a request is given.
-        recall: Mean share of its right tools, over requests that have any.
-        complete: Share of the same requests that are given all of theirs.
+        threshold: The least score.
+        tools: Mean number of tools returned per request.
+        recall: Mean share of the right tools returned, over requests that have any.
+        complete: Share of those requests for which all right tools are returned.
     """
 
     threshold: float
@@ -36,13 +36,13 @@ class ScoreRow:
 
 @dataclass(frozen=True, slots=True)
 class NeedRow:
-    """What comes of giving tools only to requests whose need for one reaches a threshold.
+    """Effect of returning tools only for requests whose need for one reaches a threshold.
 
     Attributes:
-        threshold: The need.
-        answered: Share of the requests that have a right tool that are given tools.
-        silent: Share of the requests without a right tool that are given none; None if there
-            are no such requests.
+        threshold: The least need.
+        answered: Share of the requests with a right tool that get tools.
+        silent: Share of the requests without a right tool that get none; None if there are no such
+            requests.
     """
 
     threshold: float
@@ -51,7 +51,7 @@ class NeedRow:
 
 
 def by_score(gold: Mapping[str, Sequence[str]], answers: Answers) -> list[ScoreRow]:
-    """One row for each threshold: recall against the number of tools."""
+    """Return one row per threshold: recall against the number of tools."""
     rows = []
     for threshold in _SCORES:
         given = {
@@ -71,7 +71,7 @@ def by_score(gold: Mapping[str, Sequence[str]], answers: Answers) -> list[ScoreR
 
 
 def by_need(gold: Mapping[str, Sequence[str]], needs: Mapping[str, float]) -> list[NeedRow]:
-    """One row for each threshold: requests answered with tools against silence."""
+    """Return one row per threshold: requests answered with tools against correct silence."""
     needing = [needs[id_] for id_, tools in gold.items() if tools]
     idle = [needs[id_] for id_, tools in gold.items() if not tools]
     return [
@@ -85,7 +85,7 @@ def by_need(gold: Mapping[str, Sequence[str]], needs: Mapping[str, float]) -> li
 
 
 def separation(gold: Mapping[str, Sequence[str]], needs: Mapping[str, float]) -> float | None:
-    """AUROC of the need for a tool, for whether there is a right one; None if all or none have."""
+    """Return the AUROC of need as a predictor of a right tool; None if all or none have one."""
     from sklearn.metrics import roc_auc_score
 
     needing = [bool(tools) for tools in gold.values()]
@@ -95,7 +95,7 @@ def separation(gold: Mapping[str, Sequence[str]], needs: Mapping[str, float]) ->
 
 
 def calibration_error(gold: Mapping[str, Sequence[str]], answers: Answers) -> float:
-    """Expected calibration error of the scores, in ten bins of equal width (Guo et al., 2017).
+    """Return the scores' expected calibration error, in ten equal bins (Guo et al., 2017).
 
     Each ranked tool of each request is one prediction.
     """

@@ -1,4 +1,4 @@
-"""Runs in the standard TREC form, for other people's evaluation tools and from them."""
+"""Write and read runs in the standard TREC format, for exchange with other evaluation tools."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _LEAST = np.float32("-inf")
 
 
 def trec_lines(runs: Mapping[str, Sequence[Hit]]) -> Iterator[str]:
-    """Lines ``qid Q0 tool_id rank score toolret``, ranks from 1, ids URL-quoted.
+    """Yield lines ``qid Q0 tool_id rank score toolret``, ranks from 1, ids URL-quoted.
 
-    TREC's tools sort by score and not by rank, and ties by id. So scores that the ranking did not
-    keep in order (a tool that was put first for its exact name) are lowered to just below the one
-    before, in single precision, with which ``trec_eval`` reads them.
+    TREC tools sort by score rather than rank, and ties by id. Where the ranking does not follow the
+    scores (a tool ranked first for its exact name), a score is therefore lowered to just below the
+    previous one, in the single precision of ``trec_eval``.
     """
     for request_id, hits in runs.items():
         score = np.float32("inf")
@@ -33,7 +33,7 @@ def trec_lines(runs: Mapping[str, Sequence[Hit]]) -> Iterator[str]:
 
 
 def read_trec(path: Path) -> dict[str, list[str]]:
-    """Ids of the ranked tools by request id, best first: by score, ties by rank.
+    """Read the ranked tool ids by request id, best first: by score, ties by rank.
 
     Raises:
         ToolretError: If the file cannot be read as a run.

@@ -1,1 +1,1 @@
-"""Why retrieval will suffer from a catalog, or harm come of it, and what its owner can do."""
+"""Find problems of a catalog that impair retrieval or are unsafe, with advice for its owner."""

@@ -1,4 +1,4 @@
-"""All checks of a catalog."""
+"""Run all checks on a catalog."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["lint"]
 
 
 def lint(tools: Sequence[Tool]) -> list[Finding]:
-    """Everything that is found in a catalog: the gravest first, then by check, in its order."""
+    """Return all findings for a catalog: most severe first, then in the order of ``CHECKS``."""
     findings = [
         *suspicious_texts(tools),
         *schema_defects(tools),

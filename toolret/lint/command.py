@@ -1,4 +1,4 @@
-"""``toolret lint``: the findings as a table or as JSON, and an exit code for CI."""
+"""``toolret lint``: print findings as a table or as JSON, with an exit code for CI."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["add_lint"]
 
 
 def add_lint(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of the command line."""
+    """Add the command to the command line's subcommands."""
     lint = commands.add_parser("lint", help="why retrieval will suffer from a catalog")
     lint.add_argument("catalogs", nargs="+", metavar="CATALOG", type=Path)
     lint.add_argument("--json", action="store_true", help="print JSON")

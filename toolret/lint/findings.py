@@ -1,4 +1,4 @@
-"""What lint can find, how grave it is, and what to do about it."""
+"""All lint checks, with their levels and advice."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ __all__ = ["CHECKS", "LEVELS", "Check", "Finding", "Level"]
 Level: TypeAlias = Literal["error", "warning", "note"]
 
 LEVELS: tuple[Level, ...] = get_args(Level)
-"""The gravest first. An error makes calls fail or harms; a warning makes retrieval fail."""
+"""Most severe first. An error makes calls fail or does harm; a warning makes retrieval fail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something to look for.
+    """A kind of problem to look for.
 
     Attributes:
-        level: How grave it is.
+        level: Its severity.
         advice: What the owner of the catalog can do.
     """
 
@@ -49,14 +49,14 @@ CHECKS: dict[str, Check] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that was found.
+    """A problem that was found.
 
     Attributes:
         check: The name of the check.
         tools: The ids of the tools concerned.
         problem: What is wrong, in a few words.
         place: Where in the tool: a JSON pointer into its ``parameters``, or a field; may be empty.
-        similarity: Of two descriptions, 0 to 1; None for other checks.
+        similarity: Similarity of the descriptions, 0 to 1; None for other checks.
     """
 
     check: str
@@ -67,11 +67,11 @@ class Finding:
 
     @property
     def level(self) -> Level:
-        """How grave it is."""
+        """The severity."""
         return CHECKS[self.check].level
 
     def to_json(self) -> dict[str, Any]:
-        """The finding as JSON values."""
+        """Return the finding as JSON values."""
         return {
             "check": self.check,
             "level": self.level,

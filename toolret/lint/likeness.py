@@ -1,4 +1,4 @@
-"""Tools that a retriever can hardly tell apart: by their descriptions, or by their names."""
+"""Tools that a retriever can hardly tell apart, by description or by name."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from toolret.types import Tool
 __all__ = ["alike_descriptions", "alike_names", "similarity"]
 
 _SIMILAR = 0.9
-"""Descriptions of 16 words of which one differs reach it; of shorter ones the word stands out."""
+"""Least similarity: two descriptions of 16 words that differ in one reach it; in shorter ones, one
+word makes a clear difference."""
 
 _COMPARED = 50
-"""Earlier texts that a rare feature makes a text be compared with: where there are more of them,
-they are alike themselves."""
+"""Most earlier texts per rare feature to compare a text with; if more share it, they resemble each
+other anyway."""
 
 _MAX_NAMES = 4
-"""Tools and words that a finding names."""
+"""Most tools or differences that a finding lists."""
 
 _ACRONYMS = re.compile(r"([A-Z]{2,})s(?![a-z])")
 """Acronyms in the plural, such as ``IDs``."""
@@ -34,7 +35,7 @@ Words = tuple[str, ...]
 
 
 def alike_descriptions(tools: Sequence[Tool]) -> Iterator[Finding]:
-    """Clusters of tools that are described by the same words, and by nearly the same."""
+    """Find clusters of tools with the same, or nearly the same, description."""
     groups: defaultdict[Words, list[Tool]] = defaultdict(list)
     for tool in tools:
         if said := words(own_description(tool)):
@@ -59,7 +60,7 @@ def alike_descriptions(tools: Sequence[Tool]) -> Iterator[Finding]:
 
 
 def alike_names(tools: Sequence[Tool]) -> Iterator[Finding]:
-    """Names of one namespace that differ only in case, in separators or in a plural."""
+    """Find names in one namespace that differ only in case, separators or a plural."""
     split = [_name_words(tool.name) for tool in tools]
     known = {word for parts in split for word in parts}
     groups: defaultdict[tuple[str, Words], list[Tool]] = defaultdict(list)
@@ -74,13 +75,13 @@ def alike_names(tools: Sequence[Tool]) -> Iterator[Finding]:
 
 
 def similarity(first: Words, other: Words) -> float:
-    """How alike two texts are: the cosine of their words and pairs of neighbouring words."""
+    """Return the cosine similarity of two texts, over words and pairs of adjacent words."""
     return _cosine(_features(first), _features(other))
 
 
 @dataclass(slots=True)
 class _Cluster:
-    """Texts by number, the least alike pair of those that hold it together, and their likeness."""
+    """Texts by index, with the least similar pair that links them, and its similarity."""
 
     members: list[int]
     pair: tuple[int, int]
@@ -88,10 +89,10 @@ class _Cluster:
 
 
 def _clusters(texts: Sequence[Words]) -> Iterator[_Cluster]:
-    """Texts that are linked by pairs of at least ``_SIMILAR``.
+    """Cluster texts that are linked by pairs with similarity of at least ``_SIMILAR``.
 
-    Two such texts have most features in common, so they share one of the rarest few of each:
-    only those are looked up (Bayardo et al., "Scaling up all pairs similarity search", 2007).
+    Two such texts share most features, and so at least one of each text's rarest few: only those
+    are looked up (Bayardo et al., "Scaling up all pairs similarity search", 2007).
     """
     features = [_features(text) for text in texts]
     count = Counter(feature for one in features for feature in one)
@@ -105,7 +106,7 @@ def _clusters(texts: Sequence[Words]) -> Iterator[_Cluster]:
 
     seen: defaultdict[str, list[int]] = defaultdict(list)
     for number, one in enumerate(features):
-        # A text of n features that is as similar shares at least 0.81 n of them.
+        # A sufficiently similar text shares at least 0.81 n of this one's n features.
         needed = len(one) - ceil(_SIMILAR**2 * len(one)) + 1
         rarest = sorted(one, key=lambda feature: (count[feature], feature))[:needed]
         for candidate in dict.fromkeys(c for f in rarest for c in seen[f][-_COMPARED:]):
@@ -136,7 +137,7 @@ def _cosine(first: frozenset[str], other: frozenset[str]) -> float:
 
 
 def _difference(first: Words, other: Words) -> str:
-    """The words in which two texts differ."""
+    """Describe the words in which two texts differ."""
     changes = SequenceMatcher(None, first, other, autojunk=False).get_opcodes()
     parts = [
         f"{' '.join(first[a:b]) or 'nothing'!r} for {' '.join(other[c:d]) or 'nothing'!r}"
@@ -147,17 +148,17 @@ def _difference(first: Words, other: Words) -> str:
 
 
 def _name_words(name: str) -> list[str]:
-    """The words of a name, in small letters; acronyms without the ending of a plural."""
+    """Split a name into lower-case words; acronyms lose their plural ending."""
     return split_identifier(_ACRONYMS.sub(r"\1", name)).casefold().split()
 
 
 def _singular(word: str, known: Container[str]) -> str:
-    """The known word of which this one is an English plural; itself if there is none."""
+    """Return the known word whose English plural this is; itself if there is none."""
     return next((one for one in _singulars(word) if len(one) > 1 and one in known), word)
 
 
 def _singulars(word: str) -> Iterator[str]:
-    """What a word may be a plural of: ``caches`` of ``cache`` or of ``cach``."""
+    """Yield possible singulars of a word: ``cache`` and ``cach`` for ``caches``."""
     if word.endswith("s") and not word.endswith(("ss", "us", "is")):
         yield word[:-1]
     if word.endswith(("ches", "oes", "shes", "ses", "xes", "zes")):

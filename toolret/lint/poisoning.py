@@ -1,8 +1,8 @@
-"""Texts that work on the model behind people's backs: hidden characters, and commands to it.
+"""Texts that manipulate the model unnoticed: hidden characters, and commands to it.
 
-Whatever a catalog says goes into the prompt, so who writes a description can try to steer the
-agent ("tool poisoning"). The patterns below are those of attacks that were published. They find
-plain attempts; that nothing is found does not make a source trustworthy.
+A catalog's texts go into the prompt, so the author of a description can try to steer the agent
+("tool poisoning"). The patterns below match published attacks. They detect plain attempts only;
+having no findings does not make a source trustworthy.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ __all__ = ["is_hidden", "suspicious_texts", "visible"]
 _PLAIN_CONTROLS = frozenset("\t\n\r")
 
 _JOINERS = frozenset("\u200c\u200d")
-"""Which some scripts need between letters, and emoji between parts of one."""
+"""Invisible joiners that some scripts need between letters, and emoji between their parts."""
 
 _JOINED_SCRIPTS = re.compile(r"[\u0590-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17ff]")
 
 _MAX_SHOWN = 60
-"""Characters around a suspicious place that a finding shows."""
+"""Characters of a suspicious text that a finding shows."""
 
 _ORDERS = r"\b(instructions?|prompts?|rules|guidelines|guardrails)\b"
 _PRIVATE = (
@@ -34,8 +34,8 @@ _PRIVATE = (
     "|environment variables"
 )
 _ADDRESS = r"(?:[\w+-]@\w|https?://|\b[\w-]+\.[a-z]{2,}\b)"
-"""Marks of a command beside those that plain descriptions have as well: rules may be a product's,
-and a conversation a helpdesk's."""
+"""Signs that confirm a command, since plain descriptions may use the same words: a product has
+rules, and a helpdesk has conversations."""
 
 _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (what, re.compile(pattern, re.IGNORECASE))
@@ -88,7 +88,7 @@ _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 
 
 def suspicious_texts(tools: Sequence[Tool]) -> Iterator[Finding]:
-    """Hidden characters, and commands to the model, in whatever a tool says of itself."""
+    """Find hidden characters, and commands to the model, in all texts of the tools."""
     for tool in tools:
         for place, text in _texts(tool):
             if hidden := sorted({c for i, c in enumerate(text) if is_hidden(text, i)}):
@@ -105,19 +105,19 @@ def suspicious_texts(tools: Sequence[Tool]) -> Iterator[Finding]:
 
 
 def is_hidden(text: str, index: int) -> bool:
-    """Whether a reader does not see the character at this place, and a model does."""
+    """Whether the character at this index is invisible to people but not to a model."""
     character = text[index]
     if character.isascii():
         return unicodedata.category(character) == "Cc" and character not in _PLAIN_CONTROLS
     if character in _JOINERS:
         return not _joins(text[index - 1 : index], text[index + 1 : index + 2])
     category = unicodedata.category(character)
-    # Selectors of the 17th plane carry hidden text; the others choose between forms of a sign.
+    # Variation selectors of plane 14 can carry hidden text; others only choose a glyph's form.
     return category in ("Cf", "Co", "Cc") or "\U000e0100" <= character <= "\U000e01ef"
 
 
 def visible(text: str) -> str:
-    """The text with characters that are not seen written as their numbers, safe for a terminal."""
+    """Write hidden characters as their code points, which makes a text safe for a terminal."""
     return "".join(
         f"<{_named(c)}>" if is_hidden(text, i) or c in "\n\r\t" else c for i, c in enumerate(text)
     )
@@ -135,7 +135,7 @@ def _named(character: str) -> str:
 
 
 def _texts(tool: Tool) -> Iterator[tuple[str, str]]:
-    """All texts of a tool that reach a prompt, each with its place."""
+    """Yield all texts of a tool that may reach a prompt, each with its place."""
     yield from (("name", tool.name), ("namespace", tool.namespace))
     yield "description", tool.description
     yield from (("tags", tag) for tag in tool.tags)

@@ -1,7 +1,7 @@
-"""What OpenAI and Anthropic accept as the schema of a tool's arguments.
+"""Rules of OpenAI and Anthropic for the schema of a tool's arguments.
 
-These are the rules for plain function calling, as the providers document them and as their
-answers (HTTP 400) state them. Strict modes allow far less and are a choice of the caller.
+They apply to plain function calling, as documented by the providers and as stated in their error
+responses (HTTP 400). Strict modes allow far less and are the caller's choice.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ANTHROPIC_TOP = ("oneOf", "anyOf", "allOf")
 
 
 def schema_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
-    """Where it is no valid JSON Schema (draft 2020-12), which both providers ask for."""
+    """Find violations of JSON Schema (draft 2020-12), which both providers require."""
     for error in _META.iter_errors(schema):
         pointer = below("", *error.absolute_path)
         if error.absolute_path and error.absolute_path[-1] == "type":
@@ -38,7 +38,7 @@ def schema_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def openai_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
-    """Where OpenAI refuses it: "Invalid schema for function ..."."""
+    """Find what OpenAI rejects with "Invalid schema for function ..."."""
     if schema.get("type") != "object":
         yield "", "OpenAI asks for type 'object' at the top"
     for key in _OPENAI_TOP:
@@ -50,7 +50,7 @@ def openai_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def anthropic_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
-    """Where Anthropic refuses it: "tools.0.custom.input_schema: ..."."""
+    """Find what Anthropic rejects with "tools.0.custom.input_schema: ..."."""
     if schema.get("type") != "object":
         yield "", "Anthropic asks for type 'object' at the top"
     for key in _ANTHROPIC_TOP:
@@ -60,7 +60,7 @@ def anthropic_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def name_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
-    """Names of properties for which Anthropic refuses a schema."""
+    """Find property names for which Anthropic rejects a schema."""
     for path, part in subschemas(schema):
         properties = part.get("properties")
         for name in properties if isinstance(properties, Mapping) else ():

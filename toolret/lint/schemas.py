@@ -1,4 +1,4 @@
-"""Schemas that providers refuse, or that do not say what is meant."""
+"""Schemas that providers reject, or that contradict themselves."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from toolret.types import Tool
 __all__ = ["schema_defects"]
 
 _MAX_DEPTH = 80
-"""Levels of JSON: twice what the reader of API documents makes, and half of what exhausts Python's
-stack in a check."""
+"""Deepest nesting to check: twice what reading API documents produces, and half of what exhausts
+Python's stack in a check."""
 
 _QUICK = frozenset(
     {
@@ -40,11 +40,11 @@ _QUICK = frozenset(
         "type",
     }
 )
-"""Keywords by which defaults are judged."""
+"""Keywords against which default values are checked."""
 
 
 def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
-    """Schemas that are missing, invalid, refused by a provider, or at odds with themselves."""
+    """Find schemas that are missing, invalid, rejected by a provider, or contradictory."""
     for tool in tools:
         here = (tool.id,)
         if tool.parameters is None:
@@ -60,7 +60,7 @@ def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
         for pointer, problem in {**dict(refused), **dict(invalid[::-1])}.items():
             yield Finding("invalid-schema", here, problem, pointer)
         if not invalid:
-            # That the type lacks is no matter for its owner.
+            # A missing type is not the owner's concern.
             for pointer, problem in openai_problems({"type": "object", **tool.parameters}):
                 yield Finding("rewritten-schema", here, problem, pointer)
             for pointer, problem in _at_odds(tool.parameters, tool.parameters):
@@ -68,7 +68,7 @@ def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
 
 
 def _at_odds(schema: Any, root: Mapping[str, Any], pointer: str = "") -> Iterator[Problem]:
-    """Required arguments that are not declared, and defaults and choices that are refused."""
+    """Find undeclared required arguments, and defaults and choices that the schema rejects."""
     if not isinstance(schema, Mapping):
         return
     parts = list(_of_one_value(schema, root))
@@ -77,7 +77,7 @@ def _at_odds(schema: Any, root: Mapping[str, Any], pointer: str = "") -> Iterato
         for name in schema.get("required", ()):
             if name not in declared:
                 yield below(pointer, "required"), f"{name!r} is required and not declared"
-    # Null as a default only says that there is none.
+    # A null default only means that there is none.
     if schema.get("default") is not None and not _accepts(schema, schema["default"]):
         yield pointer, f"its default {schema['default']!r} is not a value that it accepts"
     for value in schema.get("enum", ()):
@@ -92,7 +92,7 @@ def _at_odds(schema: Any, root: Mapping[str, Any], pointer: str = "") -> Iterato
 def _of_one_value(
     schema: Mapping[str, Any], root: Mapping[str, Any]
 ) -> Iterator[Mapping[str, Any]]:
-    """A schema and all that say something of the same value, each once."""
+    """Yield a schema and all schemas that apply to the same value, each once."""
     waiting: list[Any] = [schema]
     seen: set[int] = set()
     while waiting:
@@ -104,14 +104,14 @@ def _of_one_value(
         for keyword in ("allOf", "anyOf", "oneOf"):
             waiting += part.get(keyword, ())
         if isinstance(reference := part.get("$ref"), str):
-            # What is not found may declare anything.
+            # An unresolved reference may declare anything.
             waiting.append(target(root, reference) or {"patternProperties": {}})
 
 
 def _accepts(schema: Mapping[str, Any], value: Any) -> bool:
-    """Whether a schema accepts a value, as far as that can be judged in no time.
+    """Whether a schema accepts a value, judged by cheap keywords only.
 
-    Patterns may take forever, and references lead out of this part, or to itself without end.
+    Patterns may take forever, and references lead elsewhere or may be circular.
     """
     plain = {keyword: part for keyword, part in schema.items() if keyword in _QUICK}
     return Draft202012Validator(plain).is_valid(value)

@@ -1,4 +1,4 @@
-"""Texts that say too little to be found by, or too much to be read."""
+"""Texts that are too short to be found, or too long to be read."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from toolret.types import Tool
 __all__ = ["own_description", "poor_texts", "words"]
 
 _FEW_WORDS = 3
-"""A description of fewer words names a thing, or what is done, and not both."""
+"""Least words of a description: fewer name an object or an action, but not both."""
 
 _LONG_DESCRIPTION = 256
-"""Tokens: the default embedder reads no more of a tool, its name and parameters included."""
+"""Tokens: the default embedder reads no more of a tool, including name and parameters."""
 
 _LARGE_SCHEMA = 2_000
-"""Tokens: the default budget for all tools and examples of a prompt."""
+"""Tokens: the default budget for all tools and examples in a prompt."""
 
 _MAX_NAMES = 6
-"""Parameters that a finding names."""
+"""Most parameters that a finding lists."""
 
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff"
-"""Scripts that write no spaces between words: of those each character counts as one."""
+"""Scripts written without spaces between words: each character counts as a word."""
 
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
 
 def own_description(tool: Tool) -> str:
-    """The description that the catalog gives; the readers of API documents fill in missing ones."""
+    """Return the catalog's own description, without one filled in when reading API documents."""
     returns = tool.metadata.get("returns")
     return "" if returns and tool.description == f"Returns: {returns}." else tool.description
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a text, in small letters."""
+    """Split a text into lower-case words."""
     return tuple(_WORD.findall(text.casefold()))
 
 
 def poor_texts(tools: Sequence[Tool]) -> Iterator[Finding]:
-    """Missing, short and long descriptions, parameters without text, and large schemas."""
+    """Find missing, short and long descriptions, undescribed parameters, and large schemas."""
     for tool in tools:
         here = (tool.id,)
         description = own_description(tool)
@@ -69,9 +69,9 @@ def poor_texts(tools: Sequence[Tool]) -> Iterator[Finding]:
 
 
 def _tokens(text: str) -> int:
-    """Tokens by a rule of thumb, so that the findings are the same on every machine.
+    """Estimate tokens by a rule of thumb, so that findings are the same on every machine.
 
-    Four ASCII characters are one, and any other character is one.
+    Four ASCII characters count as one token, and so does any other character.
     """
     others = sum(not character.isascii() for character in text)
     return others + (len(text) - others) // 4
@@ -85,7 +85,7 @@ def _undescribed(parameters: Mapping[str, Any] | None) -> list[str]:
 
 
 def _is_described(schema: Any) -> bool:
-    """Whether a parameter, or something in it, is described."""
+    """Whether a parameter, or any part of it, is described."""
     waiting = [schema]
     while waiting:
         value = waiting.pop()
