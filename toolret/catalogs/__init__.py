@@ -1,4 +1,4 @@
-"""Catalogs of tools: whatever a company has in, ``Tool``s out."""
+"""Read catalogs of tools in many formats as ``Tool``s."""
 
 from __future__ import annotations
 
@@ -37,36 +37,36 @@ SOURCES: tuple[Source, ...] = (
     PythonTools(),
     ToolRows(),
 )
-"""What is read; the first that recognizes a document reads it."""
+"""Built-in sources; the first that recognizes a document reads it."""
 
 _API_SOURCES = SOURCES[:2]
-"""Documents of these with operations are catalogs of their own, even if others refer to them."""
+"""Documents of these sources that have operations are catalogs, even if others refer to them."""
 
 Given: TypeAlias = Union[
     str, Path, "BaseModel", "BaseTool", Callable[..., Any], Mapping[str, Any], Sequence[Any]
 ]
-"""A path, or a value: function schemas and other JSON, Python functions, LangChain tools, or what
-an MCP client gives; alone or in lists."""
+"""A path, or a value: function schemas and other JSON, Python functions, LangChain tools, or an MCP
+client's results; alone or in lists."""
 
 _URL = re.compile(r"(https?):/+")
-"""With one slash it was taken for a path before."""
+"""A URL; with a single slash if it was made into a ``Path`` before."""
 
 _MAX_DEPTH = 5
-"""How deep lists and their holders are opened; pages of an MCP server's replies have four."""
+"""Levels of lists and containers to open; pages of an MCP server's replies have four."""
 
 _MAX_KEYS = 5
-"""Keys of a document that nothing recognizes, for the error message."""
+"""Keys of an unrecognized document to show in the error message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a file, or a value in memory, turned out to be.
+    """A kind of content found in a file or in a value in memory.
 
     Attributes:
-        file: The file as it was given, or ``<argument 1>``.
-        kind: What it holds, such as ``OpenAPI 3.1.0 document`` or ``tool row``.
-        items: How many of them: documents or items of a list.
-        tools: How many tools they gave.
+        file: The file as given, or ``<argument 1>``.
+        kind: The kind of content, such as ``OpenAPI 3.1.0 document`` or ``tool row``.
+        items: Number of documents or list items of this kind.
+        tools: Number of tools read from them.
     """
 
     file: str
@@ -80,10 +80,10 @@ class Found:
 
 
 class Catalog(list[Tool]):
-    """The tools that were read, each id once.
+    """The tools that were read, without duplicates.
 
     Attributes:
-        found: What they were read from, in order.
+        found: The sources that they were read from, in order.
     """
 
     def __init__(self, tools: Iterable[Tool] = (), *, found: Iterable[Found] = ()) -> None:
@@ -94,30 +94,29 @@ class Catalog(list[Tool]):
 def load_tools(
     *given: Given, namespace: str | None = None, sources: Sequence[Source | Reader] = ()
 ) -> Catalog:
-    """Read tools from catalogs of any kind, told apart by what they hold.
+    """Read tools from catalogs of any kind, recognized by their content.
 
-    Read are OpenAPI and Swagger documents, MCP tools, function schemas of OpenAI and Anthropic,
-    LangChain tools, Python functions, and tool rows. Lists may mix them. Nothing is called, and no
-    network is used. Sources of installed packages are found by their entry points, and asked where
-    no source of toolret's own knows an item.
+    Supported are OpenAPI and Swagger documents, MCP tools, function schemas of OpenAI and
+    Anthropic, LangChain tools, Python functions, and tool rows. Lists may mix them. Nothing is
+    called, and the network is not used. Sources of installed packages are found by entry points,
+    and tried for items that no built-in source recognizes.
 
     Args:
-        *given: Files, or folders: of those all ``.json``, ``.jsonl``, ``.yaml`` and ``.yml``
-            files (also gzipped) at any depth, in order of their names, without hidden ones. Or
-            values in memory, alone or in lists. Paths do not stand in lists, for a list may come
-            from anywhere, and must not have files read.
-        namespace: What the tools belong to, instead of what an OpenAPI document's title or the
-            name of an MCP dump's file says, and for what says nothing. The ids and namespaces
-            that rows have, and OpenAI's namespaces, stay.
-        sources: Asked first: a ``Source``, or a function that takes a ``Document`` and gives its
-            tools, or None if it does not know it.
+        *given: Files; or folders, for all their ``.json``, ``.jsonl``, ``.yaml`` and ``.yml``
+            files (also gzipped) at any depth, in order of their names, except hidden ones; or
+            values in memory, alone or in lists. Paths inside lists are rejected: a list may come
+            from an untrusted source, which must not cause files to be read.
+        namespace: Namespace for all tools; replaces the one derived from an OpenAPI title or an MCP
+            file's name. Ids and namespaces in rows, and OpenAI's namespaces, are kept.
+        sources: Tried first: a ``Source``, or a function that takes a ``Document`` and returns its
+            tools, or None if it does not recognize it.
 
     Returns:
-        The tools in the order of the files, a list that also says what was ``found``; a tool that
-        is given twice stands once.
+        The tools in the order of the files, without duplicates; the list also says what was
+        ``found``.
 
     Raises:
-        CatalogError: If something cannot be used, or one id stands for two different tools.
+        CatalogError: If something cannot be read, or two different tools share an id.
     """
     reading = _Reading(tuple(sources), namespace)
     tools = unique(reading.tools(given), error=CatalogError)
@@ -151,14 +150,14 @@ class _Reading:
             yield from self._files(catalog_files(one), number)
 
     def _files(self, files: Iterable[tuple[Path, str]], number: int) -> Iterator[Tool]:
-        """The tools of files; those that other documents are made of are no catalogs.
+        """Yield the tools of files, except files that other documents refer to.
 
-        Such parts may look like anything, a parameter like a tool row, so what is said of them is
-        forgotten, be it tools or an error.
+        Such parts are not catalogs, but may look like one (a parameter like a tool row), so their
+        tools or errors are discarded.
 
         Raises:
-            CatalogError: If something cannot be used, or API documents of a folder are all there
-                is, and none has operations.
+            CatalogError: If something cannot be read, or a folder with API documents gives no tools
+                at all.
         """
         read: list[tuple[str, Path | None, list[Tool] | CatalogError]] = []
         used: set[Path] = set()
@@ -216,7 +215,7 @@ class _Reading:
             yield tool
 
     def _check_target(self, tool: Tool) -> None:
-        """What reads alike may still do different things."""
+        """Raise if equal tools come from different functions."""
         made_of = getattr(tool.target, "func", None) or getattr(tool.target, "coroutine", None)
         made_of = made_of or tool.target
         if self._made_of.setdefault(tool.id, made_of) != made_of:

@@ -1,4 +1,4 @@
-"""Parameters and request bodies of OpenAPI operations, as one object of arguments."""
+"""Convert parameters and request bodies of API operations to one object of arguments."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ __all__ = [
 LOCATIONS = ("path", "query", "header", "cookie")
 
 _IGNORED_HEADERS = frozenset({"accept", "authorization", "content-type"})
-"""Parameters that OpenAPI says to ignore: the caller's HTTP client sets them."""
+"""Header parameters that OpenAPI says to ignore: the HTTP client sets them."""
 
 _STYLING = ("style", "explode", "allowReserved")
 
 _FLAT_BODY = frozenset({"additionalProperties", "properties", "required", "type"}) | ANNOTATIONS
-"""A body that says nothing else is its properties."""
+"""Keywords of a plain object; a body with only these is split into its properties."""
 
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _UNBOUNDED = ("*/*", "application/*", "")
-"""Media types for which values are written: forms, and those that leave it open, which get JSON."""
+"""Media types whose bodies are built from JSON values: forms, and wildcards, which get JSON."""
 
 _WHOLE_BODY = "body"
-"""The name of the argument for a body that is no plain object."""
+"""Argument name for a body that is not a plain object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """Something to give when an operation is called.
+    """An argument of an operation.
 
     Attributes:
         location: ``path``, ``query``, ``header``, ``cookie`` or ``body``.
         name: Its name there; None for a whole body.
-        schema: What it may be.
-        required: Whether it must be given.
-        details: How it is written, such as OpenAPI's ``style``.
+        schema: Its JSON Schema.
+        required: Whether it is required.
+        details: How it is serialised, such as OpenAPI's ``style``.
     """
 
     location: str
@@ -70,11 +70,11 @@ class Body:
     """A request body.
 
     Attributes:
-        arguments: The properties of an object, or the whole.
-        content_type: The media type chosen.
+        arguments: The properties of an object, or the whole body as one argument.
+        content_type: The chosen media type.
         encoding: OpenAPI's ``encoding`` of the properties.
-        closed: Whether it refuses other properties.
-        together: What else holds for its properties together: keywords, with properties by name.
+        closed: Whether other properties are rejected.
+        together: Constraints across properties, by keyword, with original property names.
     """
 
     arguments: tuple[Argument, ...] = ()
@@ -90,16 +90,16 @@ def read_parameters(
     schemas: Schemas,
     read: Callable[[dict[str, Any], Place, Schemas], Argument | None],
 ) -> list[Argument]:
-    """The arguments of lists of parameters, path first, then query, header and cookie.
+    """Read the arguments from lists of parameters: path first, then query, header and cookie.
 
     Args:
-        lists: Each list with its place; the later counts where both have a parameter.
-        path: The path of the operation; names in braces that no list has are text parameters.
+        lists: Each list with its place; a parameter in a later list overrides an earlier one.
+        path: The operation's path; undeclared names in braces become string parameters.
         schemas: The document's schemas.
-        read: Reads one parameter; None if it is none of these.
+        read: Reads one parameter; returns None for one in another location.
 
     Raises:
-        CatalogError: If one cannot be used.
+        CatalogError: If a parameter is invalid.
     """
     found: dict[tuple[str, str], Argument] = {}
     for raws, place in lists:
@@ -118,10 +118,10 @@ def read_parameters(
 
 
 def read_parameter(raw: dict[str, Any], place: Place, schemas: Schemas) -> Argument:
-    """A parameter of OpenAPI 3.
+    """Read a parameter of OpenAPI 3.
 
     Raises:
-        CatalogError: If it cannot be used.
+        CatalogError: If it is invalid.
     """
     name, location = parameter_name(raw, place, LOCATIONS)
     details = {key: raw[key] for key in _STYLING if key in raw}
@@ -139,10 +139,10 @@ def read_parameter(raw: dict[str, Any], place: Place, schemas: Schemas) -> Argum
 
 
 def parameter_name(raw: dict[str, Any], place: Place, locations: Sequence[str]) -> tuple[str, str]:
-    """What a parameter is called, and where it goes.
+    """Return a parameter's name and location.
 
     Raises:
-        CatalogError: If it does not say both.
+        CatalogError: If either is missing or invalid.
     """
     name, location = raw.get("name"), raw.get("in")
     if isinstance(name, str) and isinstance(location, str) and location in locations:
@@ -151,12 +151,12 @@ def parameter_name(raw: dict[str, Any], place: Place, locations: Sequence[str]) 
 
 
 def read_body(raw: Any, place: Place, schemas: Schemas) -> Body:
-    """The arguments of a request body of OpenAPI 3.
+    """Read a request body of OpenAPI 3.
 
-    Of several media types JSON is chosen, or else a form.
+    Of several media types, JSON is preferred, then a form.
 
     Raises:
-        CatalogError: If it cannot be used.
+        CatalogError: If it is invalid.
     """
     body, place = schemas.refs.follow(raw, place)
     contents = (place / "content").object(body.get("content"))
@@ -183,15 +183,15 @@ def body_arguments(
     required: bool,
     description: str,
 ) -> Body:
-    """The properties of a body if it is a plain object, else the whole; of XML and the like a text.
+    """Split a body into its properties if it is a plain object; XML and the like become a string.
 
     Args:
-        schema: From ``inlined``.
+        schema: The body's schema, from ``inlined``.
         schemas: The document's schemas.
         content_type: Its media type.
         encoding: OpenAPI's ``encoding``.
-        required: Whether there must be a body.
-        description: What is said of the whole.
+        required: Whether a body is required.
+        description: Description of the whole body.
     """
     schema = writable(schema)
     is_text = not _takes_values(content_type)
@@ -205,7 +205,7 @@ def body_arguments(
         return Body((Argument("body", None, whole, required),), content_type, encoding)
     needed = schema.get("required", [])
     properties = schema.get("properties", {})
-    if not properties and not needed:  # such as those that some documents give to a GET
+    if not properties and not needed:  # for example in documents that give a GET a body
         return Body(closed=schema.get("additionalProperties") is False, together=together)
     unknown: Schema = {name: {} for name in needed if name not in properties}
     return Body(
@@ -223,13 +223,13 @@ def body_arguments(
 def arguments_schema(
     parameters: Sequence[Argument], body: Body
 ) -> tuple[Schema, dict[str, dict[str, Any]]]:
-    """One object schema for all arguments, and where each goes.
+    """Combine all arguments into one object schema, and record where each goes.
 
-    Of arguments with one name the first keeps it; the others are told apart by their place
-    (``query_id``, ``body_id``).
+    If several arguments share a name, the first keeps it and the others get their location as a
+    prefix (``query_id``, ``body_id``).
 
     Args:
-        parameters: The arguments that are not in the body; those of the path first.
+        parameters: The arguments outside the body, path parameters first.
         body: The body.
 
     Returns:
@@ -273,7 +273,7 @@ def _free_name(argument: Argument, named: dict[str, Argument], taken: set[str]) 
 
 
 def annotated(schema: Schema, raw: dict[str, Any]) -> Schema:
-    """The schema of a parameter with what the parameter itself says."""
+    """Add a parameter's own description, deprecation and examples to its schema."""
     added: Schema = {}
     if isinstance(text := raw.get("description"), str) and plain_text(text):
         added["description"] = plain_text(text)
@@ -289,7 +289,7 @@ def annotated(schema: Schema, raw: dict[str, Any]) -> Schema:
 
 
 def _together(schema: Schema, schemas: Schemas) -> dict[str, Any] | None:
-    """What a body says beyond its properties; None if it must stay whole."""
+    """Return a body's constraints across properties; None if it must stay whole."""
     if schema.get("type", "object") not in ("object", ["object", "null"], ["null", "object"]):
         return None
     extra = schema.get("additionalProperties")
@@ -307,7 +307,7 @@ def _together(schema: Schema, schemas: Schemas) -> dict[str, Any] | None:
 
 
 def _in_words(together: dict[str, Any], names: dict[str | None, str]) -> str:
-    """What holds for properties together, by the names of their arguments."""
+    """Describe constraints across properties in words, using argument names."""
     notes = []
     for key, value in together.items():
         if key == "minProperties":
@@ -323,12 +323,12 @@ def _is_requirement(schema: Schema) -> bool:
 
 
 def preferred(content_types: Iterable[str]) -> str:
-    """The media type that is sent: JSON, or else a form, or else the first."""
+    """Return the media type to send: JSON, or else a form, or else the first."""
     return min(content_types, key=_preference)
 
 
 def _preference(content_type: str) -> int:
-    """Smaller is better; of equal ones the first stays."""
+    """Rank a media type; smaller is better."""
     if is_json(content_type):
         return 0
     kind = essence(content_type)
@@ -336,7 +336,7 @@ def _preference(content_type: str) -> int:
 
 
 def _takes_values(content_type: str) -> bool:
-    """Whether a body can be made of JSON values; one of XML, say, must be given as text."""
+    """Whether a body can be built from JSON values; XML, for example, must be given as text."""
     return is_json(content_type) or essence(content_type) in (*_FORMS, *_UNBOUNDED)
 
 

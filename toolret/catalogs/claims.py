@@ -1,8 +1,8 @@
-"""What a row may not say of itself: how it is run.
+"""Remove metadata by which untrusted rows could control how they are run.
 
-Runners go by a tool's metadata: the operation of an API, the MCP server that listed it. toolret's
-own sources write these; a row that brought them would be run as something else than it says,
-with the credentials of that.
+Runners rely on a tool's metadata: its API operation, or the MCP server that listed it. Only
+toolret's own sources may write these; a row that sets them could be run as something other than it
+claims, with that thing's credentials.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from toolret.types import Tool
 __all__ = ["without_claims"]
 
 _OPERATION = frozenset({"method", "path", "server", "arguments"})
-"""What makes an operation, together; alone they are words like any other."""
+"""Keys that together define an operation; individually they are harmless."""
 
 _MCP_SERVER = "mcp_server"
 
 
 def without_claims(tool: Tool) -> Tool:
-    """The tool, without metadata that would have it run as an operation or an MCP tool."""
+    """Remove metadata that would make a tool run as an API operation or an MCP tool."""
     claimed = {_MCP_SERVER} & tool.metadata.keys()
     if tool.metadata.keys() >= _OPERATION:
         claimed |= _OPERATION

@@ -1,4 +1,4 @@
-"""Files to documents: JSON, YAML or JSON Lines, told apart by what they hold."""
+"""Read files as documents: JSON, YAML or JSON Lines, recognized by content."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from toolret.jsonlines import MAX_BYTES, parse_json, read_lines, row_from_line
 __all__ = ["MAX_YAML_BYTES", "read_document"]
 
 MAX_YAML_BYTES = 128 * 1024 * 1024
-"""The largest YAML document that is read: that takes half a minute, and as JSON two seconds."""
+"""Largest YAML document accepted: it takes half a minute to read; as JSON, two seconds."""
 
 _YAML_NAME = re.compile(r"\.ya?ml(\.gz)?$", re.IGNORECASE)
 
 
 def read_document(path: str | Path) -> Document:
-    """Read a file that holds JSON, YAML or JSON Lines and may be gzipped.
+    """Read a JSON, YAML or JSON Lines file, possibly gzipped.
 
-    Two or more lines of which the first is a whole JSON object are JSON Lines; else what begins
-    with a brace or bracket is JSON, or YAML that may begin so if the file is named ``.yaml``;
-    anything else is YAML.
+    If there are several lines and the first is a complete JSON object, it is JSON Lines. Otherwise
+    a text that begins with a brace or bracket is JSON, or YAML if that fails and the file is named
+    ``.yaml``. Anything else is YAML.
 
     Raises:
         CatalogError: If the file cannot be read or parsed, is empty, or is larger than
@@ -54,7 +54,7 @@ def read_document(path: str | Path) -> Document:
                 f"the document is larger than {MAX_BYTES:,} bytes: split it", file=path
             )
     text, size = _decoded(data, path), len(data)
-    del data, read, filled  # of a large document there is no room for two copies and its values
+    del data, read, filled  # free memory: a large document and its values need much
     if text.lstrip().startswith(("{", "[")):
         try:
             return Document(_json(text, path), str(path))

@@ -1,6 +1,6 @@
-"""Functions as LangChain tools, whatever their arguments are called.
+"""Convert functions to LangChain tools, whatever their arguments are called.
 
-LangChain and pydantic keep some names to themselves: an argument that has one is missing from the
+LangChain and pydantic reserve some names: an argument with such a name would be missing from the
 schema, or lost in the call.
 """
 
@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 __all__ = ["function_tool"]
 
 _LANGCHAINS = ("callbacks", "config", "run_manager")
-"""What LangChain supplies by name, if it is what LangChain calls so."""
+"""Arguments that LangChain supplies, if they also have its types."""
 
 _KEPT = frozenset({*_LANGCHAINS, "args", "kwargs", "self"})
 """Names that ``StructuredTool`` loses in the schema or in the call."""
@@ -29,10 +29,10 @@ _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 def function_tool(function: Callable[..., Any]) -> StructuredTool:
-    """The tool of a function. ``*args`` and ``**kwargs``, which have no names, are left out.
+    """Make a tool of a function. ``*args`` and ``**kwargs``, which have no names, are left out.
 
     Raises:
-        ValueError: If it has no object, or an argument whose name is kept by others.
+        ValueError: If it is an unbound method, or has an argument with a reserved name.
     """
     parameters = inspect.signature(function).parameters
     hints = get_type_hints(function, include_extras=True)
@@ -56,10 +56,10 @@ def function_tool(function: Callable[..., Any]) -> StructuredTool:
 
 
 class _AnyNames(StructuredTool):
-    """Hands on all arguments as one, so that none can meet those of LangChain's own methods.
+    """Passes all arguments as one object, so that none clashes with LangChain's own parameters.
 
     Attributes:
-        config_name: The argument that takes LangChain's configuration; empty if none does.
+        config_name: The argument that receives LangChain's configuration; empty if there is none.
     """
 
     config_name: str = ""
@@ -107,7 +107,7 @@ def _check_names(parameters: Mapping[str, Parameter], hints: Mapping[str, Any]) 
 
 
 def _is_given(parameter: Parameter, hint: Any) -> bool:
-    """Whether a model gives the argument."""
+    """Whether the model supplies the argument."""
     return not (
         parameter.kind in _VARIADIC
         or parameter.name.startswith("_")
@@ -116,7 +116,7 @@ def _is_given(parameter: Parameter, hint: Any) -> bool:
 
 
 def _is_langchains(parameter: Parameter, hint: Any) -> bool:
-    """Whether LangChain gives the argument: it is of LangChain's type, or might be."""
+    """Whether LangChain supplies the argument: it has one of its types, or may have."""
     if hint is RunnableConfig:
         return True
     if hint in (None, Any):
@@ -130,12 +130,12 @@ def _schema(
     given: Mapping[str, Parameter],
     hints: Mapping[str, Any],
 ) -> type[BaseModel]:
-    """The arguments, read by LangChain under other names, which nobody keeps."""
+    """Return the arguments' model; LangChain reads them under neutral, unreserved names."""
     others = {name: f"argument_{number}" for number, name in enumerate(given)}
     undescribed = [f"{stars}{n}" for n in parameters.keys() - given for stars in ("", "*", "**")]
 
     def stand_in() -> None:
-        """Nothing is called but the function itself."""
+        """Do nothing: only the signature is used."""
 
     start, args, rest = (inspect.getdoc(function) or "").partition("\nArgs:\n")
     for name, other in others.items():

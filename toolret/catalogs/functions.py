@@ -1,4 +1,4 @@
-"""Function schemas as they are sent to OpenAI and Anthropic."""
+"""Read function schemas in the formats of OpenAI and Anthropic."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FORMS = {
     "OpenAI Responses function": "parameters",
     "Anthropic tool": "input_schema",
 }
-"""Where each form has its JSON Schema."""
+"""Field of the JSON Schema in each format."""
 
 _NAMESPACE = "OpenAI namespace"
 _HOSTED = "tool that its provider runs"
@@ -32,34 +32,34 @@ _HOSTED_TYPES = re.compile(
     r"|web_fetch|web_search)(_preview)?(_\d{8}|_\d{4}_\d\d_\d\d)?"
     r"|(bash|memory|text_editor)_\d{8}"
 )
-"""The types of the providers' own tools; Anthropic's end in a date."""
+"""Types of provider-hosted tools; Anthropic's end in a date."""
 
 _OWN_SCHEMAS = ("inputSchema", "parameters")
-"""What the providers' own tools do not have."""
+"""Fields that provider-hosted tools do not have."""
 
 
 class FunctionSchemas:
     """Reads function schemas of OpenAI's Chat Completions and Responses, and of Anthropic.
 
-    A Responses ``namespace`` gives its functions its name. What stands beside name, description
-    and schema (``strict``, ``input_examples``, ...) is kept in the tool's metadata.
+    A Responses ``namespace`` becomes its functions' namespace. Fields besides name, description
+    and schema (``strict``, ``input_examples``, ...) are kept in the tool's metadata.
     """
 
     reads = "function schemas of OpenAI and Anthropic"
 
     def recognizes(self, content: Any) -> bool:
-        """Whether it has the marks of one of the forms."""
+        """Whether the content has one of the formats."""
         return isinstance(content, dict) and bool(_form(content))
 
     def kind(self, content: Any) -> str:
-        """Whose form it is in."""
+        """Return the format."""
         return _form(content)
 
     def tools(self, document: Document, *, namespace: str | None) -> Iterator[Tool]:
-        """The tool of a schema, or those of a namespace.
+        """Yield the tool of a schema, or those of a namespace.
 
         Raises:
-            CatalogError: If it cannot be used.
+            CatalogError: If it is invalid, or a provider-hosted tool.
         """
         content: dict[str, Any] = document.content
         form = _form(content)
@@ -109,14 +109,14 @@ def schema_tool(
     namespace: str | None,
     tags: tuple[str, ...] = (),
 ) -> Tool:
-    """The tool of a named and described schema.
+    """Make a tool from a named and described schema.
 
     Args:
-        fields: Its ``name``, ``description`` and schema; all others become metadata, but for
-            what says how it is run.
-        document: Where it stands, for messages.
-        schema: The field of the schema.
-        namespace: What the tool belongs to.
+        fields: Its ``name``, ``description`` and schema; other fields become metadata, except those
+            that would control how the tool is run.
+        document: The document, for messages.
+        schema: Name of the schema's field.
+        namespace: The tool's namespace.
         tags: Its labels.
 
     Raises:
@@ -139,7 +139,7 @@ def schema_tool(
 
 
 def _form(content: dict[str, Any]) -> str:
-    """The form of a schema; empty if it is none."""
+    """Return the format of a schema; empty if there is none."""
     type_ = content.get("type")
     if isinstance(content.get("function"), dict) or (type_ == "function" and "function" in content):
         return "OpenAI Chat function"

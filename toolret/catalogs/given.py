@@ -1,4 +1,4 @@
-"""What ``load_tools`` is given, as documents: files, folders, and values in memory."""
+"""Convert the arguments of ``load_tools`` to documents: files, folders, and values in memory."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from toolret.jsonlines import parse_json
 __all__ = ["catalog_files", "document_of", "parts"]
 
 _SUFFIXES = frozenset({".json", ".jsonl", ".yaml", ".yml"})
-"""The files of a folder that are catalogs."""
+"""Suffixes of catalog files in a folder."""
 
 _HOLDERS = ("tools", "result")
-"""Fields under which requests to models and replies of MCP servers have their tools."""
+"""Fields that hold the tools in requests to models and in replies of MCP servers."""
 
 
 def catalog_files(given: str | Path) -> Iterator[tuple[Path, str]]:
-    """The files that a path stands for, each with the folder that it was found in, if any.
+    """Yield the catalog files that a path stands for, each with the given folder, if any.
 
     Raises:
-        CatalogError: If a folder holds no catalogs, or a link that leads out of it.
+        CatalogError: If a folder holds no catalogs, or a link is broken or leads out of it.
     """
     return files_of(given, _SUFFIXES, error=CatalogError)
 
 
 def document_of(given: Any, number: int, folder: str = "") -> Document:
-    """A file that is read, or a value in memory.
+    """Read a file, or convert a value in memory, to a document.
 
     Args:
         given: A path; JSON values, Python functions and LangChain tools, alone or in lists; or
-            Pydantic models, such as what an MCP client gives.
-        number: Which argument it was, from 1, for messages.
+            Pydantic models, such as an MCP client's results.
+        number: The argument's position, from 1, for messages.
         folder: The folder in which a file was found.
 
     Raises:
-        CatalogError: If a file cannot be read, or a value is no JSON.
+        CatalogError: If a file cannot be read, or a value is not JSON.
     """
     if isinstance(given, str | Path):
         return replace(read_document(given), folder=folder)
@@ -57,7 +57,7 @@ def document_of(given: Any, number: int, folder: str = "") -> Document:
 
 
 def parts(document: Document) -> Iterator[Document]:
-    """What a document holds: the items of a list, or what stands under ``tools`` or ``result``."""
+    """Yield a document's parts: a list's items, or the content of ``tools`` or ``result``."""
     content = document.content
     if isinstance(content, list):
         for index, item in enumerate(content):
@@ -70,7 +70,7 @@ def parts(document: Document) -> Iterator[Document]:
 
 
 def _plain(value: Any, file: str, place: str) -> Any:
-    """A copy of JSON values, checked; a function or tool as it is."""
+    """Return a checked copy of JSON values; a function or tool is returned as it is."""
     if callable(value) or is_langchain_tool(value):
         return value
     if isinstance(value, BaseModel):
@@ -89,7 +89,7 @@ def _plain(value: Any, file: str, place: str) -> Any:
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
-    """A mapping that is no dict."""
+    """Convert another kind of mapping to a dict."""
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,7 +1,7 @@
-"""Names of arguments and properties that every provider takes.
+"""Make names of arguments and properties that every provider accepts.
 
-Anthropic refuses a whole request if a property of one tool is not named by 1 to 64 letters, digits,
-underscores, dots and hyphens, so ``filter[status]`` and ``DateCreated<`` become other names.
+Anthropic rejects a whole request if one tool has a property whose name is not 1 to 64 letters,
+digits, underscores, dots and hyphens, so ``filter[status]`` and ``DateCreated<`` are renamed.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ __all__ = ["MAX_KEY", "PropertyKeys", "argument_name", "is_key"]
 MAX_KEY = 64
 
 _DIGEST_LENGTH = 6
-"""Hexadecimal digits: of the few names of a document that must change, two hardly ever collide."""
+"""Hexadecimal digits: enough to make collisions among a document's few renamed names unlikely."""
 
 _KEY = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_KEY}}}")
 _OTHER = re.compile(r"[^A-Za-z0-9_.-]+")
 _WORDS = {"<": "_lt_", ">": "_gt_", "<=": "_lte_", ">=": "_gte_", "!": "_not_", "!=": "_not_"}
-"""Marks that tell parameters apart, such as ``DateCreated<`` and ``DateCreated>``."""
+"""Symbols that distinguish parameters, such as ``DateCreated<`` and ``DateCreated>``."""
 
 
 def is_key(name: str) -> bool:
-    """Whether a name can stay as it is."""
+    """Whether every provider accepts a name as it is."""
     return bool(_KEY.fullmatch(name))
 
 
 def argument_name(name: str) -> str:
-    """A name as a key: ``filter[status]`` becomes ``filter_status``; different ones may meet."""
+    """Convert a name to a key: ``filter[status]`` to ``filter_status``; keys may collide."""
     if is_key(name):
         return name
     plain = unicodedata.normalize("NFKD", name)
@@ -41,16 +41,16 @@ def argument_name(name: str) -> str:
 
 
 class PropertyKeys:
-    """The keys of properties inside the arguments of a document's tools.
+    """Keys for the nested properties of a document's tools.
 
-    Those that had to change end in a digest, so that one key never stands for two names.
+    Changed ones end in a digest, so that a key never stands for two names.
     """
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
 
     def key(self, name: str) -> str:
-        """The key that stands for a property."""
+        """Return the key for a property's name, and remember it if it had to change."""
         if is_key(name):
             return name
         digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
@@ -59,18 +59,18 @@ class PropertyKeys:
         return key
 
     def name(self, key: str) -> str:
-        """The name of the property that a key stands for."""
+        """Return the original name of a key."""
         return self._names.get(key, key)
 
     def changed_in(self, schema: Any) -> dict[str, str]:
-        """The keys in a schema that stand for another name, and that name."""
+        """Return a schema's changed keys, with their original names."""
         if not self._names:
             return {}
         return {key: self._names[key] for key in _named(schema) if key in self._names}
 
 
 def _named(schema: Any) -> Iterator[str]:
-    """The properties that a schema names: declares, or demands without declaring them."""
+    """Yield the property names in a schema, declared or only required."""
     waiting = [schema]
     while waiting:
         value = waiting.pop()

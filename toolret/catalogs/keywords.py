@@ -1,4 +1,4 @@
-"""The keywords of JSON Schema that are kept, and the values with which they are valid."""
+"""JSON Schema keywords to keep, and validation of their values."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from toolret.subschemas import NESTED, NESTED_LISTS, NESTED_MAPS
 __all__ = ["NESTING", "is_pattern", "plain_keyword", "types"]
 
 NESTING = frozenset({"$ref"}) | NESTED | NESTED_LISTS | NESTED_MAPS
-"""Keywords under which there are schemas, here or elsewhere."""
+"""Keywords that contain schemas or refer to one."""
 
 _TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 
 
 def plain_keyword(key: str, value: Any, keys: PropertyKeys) -> dict[str, Any]:
-    """A keyword without subschemas as it is kept; empty if it is not.
+    """Normalise a keyword without subschemas; empty if it is not kept.
 
     Args:
         key: The keyword.
         value: Its value.
-        keys: What properties are called.
+        keys: The names of properties.
     """
     if key == "description" and isinstance(value, str):
         value = plain_text(value)
@@ -43,14 +43,14 @@ def plain_keyword(key: str, value: Any, keys: PropertyKeys) -> dict[str, Any]:
 
 
 def types(value: Any) -> Any:
-    """A type, or a list of several; an empty one if there is none, or one that JSON has not."""
+    """Normalise to one type or a list of several; an empty list if a type is missing or unknown."""
     names = _names(value if isinstance(value, list) else [value])
     known = names if _TYPES.issuperset(names) else []
     return known[0] if len(known) == 1 else known
 
 
 def is_pattern(value: Any) -> bool:
-    """Whether it is a regular expression."""
+    """Whether a value is a valid regular expression."""
     try:
         return isinstance(value, str) and bool(re.compile(value))
     except (re.error, OverflowError, RecursionError):

@@ -1,4 +1,4 @@
-"""Tools of MCP servers, as ``tools/list`` gives them."""
+"""Read tools of MCP servers, as returned by ``tools/list``."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ _HINTS = {
     "idempotentHint": "idempotent",
     "openWorldHint": "open-world",
 }
-"""The tags of what a server says of its tool. MCP has these be hints, not promises."""
+"""Tags for a server's statements about its tool, which MCP treats as hints, not guarantees."""
 
 _FOR_PEOPLE = frozenset({"icons"})
-"""Pictures, often as long data URLs, that neither retrieval nor a model can use."""
+"""Images, often as long data URLs, which neither retrieval nor a model can use."""
 
 
 class McpTools:
     """Reads tools of MCP servers.
 
-    The namespace is the one given, or the name of the dump's file. The hints that a server gives
-    become tags; they and all else but icons are kept in the metadata as well.
+    The namespace is the one given, or derived from the dump's file name. The server's hints become
+    tags; all other fields except icons are kept in the metadata, hints included.
     """
 
     reads = "MCP tools (what tools/list gives)"
 
     def recognizes(self, content: Any) -> bool:
-        """Whether it has MCP's ``inputSchema``."""
+        """Whether the content has MCP's ``inputSchema``."""
         return isinstance(content, dict) and "inputSchema" in content
 
     def kind(self, content: Any) -> str:  # noqa: ARG002 - part of the protocol
-        """What it is."""
+        """Return the kind, for messages."""
         return "MCP tool"
 
     def tools(self, document: Document, *, namespace: str | None) -> Iterator[Tool]:
-        """The tool.
+        """Yield the tool.
 
         Raises:
-            CatalogError: If it cannot be used.
+            CatalogError: If it is invalid.
         """
         fields = {k: v for k, v in document.content.items() if k not in _FOR_PEOPLE}
         hints = fields.get("annotations") or {}

@@ -1,4 +1,4 @@
-"""OpenAPI 3.0 and 3.1: one tool for each operation."""
+"""Read OpenAPI 3.0 and 3.1: one tool per operation."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ class OpenApi:
     reads = "OpenAPI 3.0 and 3.1 documents"
 
     def kind(self, content: Any) -> str:
-        """What a document is, in a few words."""
+        """Return the kind of document, for messages."""
         return f"OpenAPI {content['openapi']!s} document"
 
     def recognizes(self, content: Any) -> bool:
-        """Whether it says that it is an OpenAPI document."""
+        """Whether the content declares itself an OpenAPI document."""
         return isinstance(content, dict) and "openapi" in content
 
     def tools(self, document: Document, *, namespace: str | None) -> Iterator[Tool]:
-        """The operations of a document.
+        """Yield a document's operations as tools.
 
-        The namespace is the one given, or made of the document's title, or of its file's name.
+        The namespace is the one given, or derived from the title, or else from the file's name.
 
         Raises:
-            CatalogError: If the document cannot be used.
+            CatalogError: If the document is invalid.
         """
         version = document.content["openapi"]
         if not _VERSION.fullmatch(str(version)):
@@ -65,7 +65,7 @@ def _inputs(
 
 
 def _server(operation: Operation, content: dict[str, Any]) -> str:
-    """The first server of the first holder that has one, its variables at their defaults."""
+    """Return the first server URL of the operation, path item or document; variables filled in."""
     for holder in (operation.raw, operation.item, content):
         servers = holder.get("servers")
         if isinstance(servers, list) and servers and isinstance(servers[0], dict):

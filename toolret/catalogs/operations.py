@@ -1,4 +1,4 @@
-"""Operations of API documents as tools; what Swagger and OpenAPI 3 have in common."""
+"""Convert operations of API documents to tools; shared by Swagger and OpenAPI 3."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Operation:
     """An operation in its document.
 
     Attributes:
-        method: The HTTP method, in small letters.
-        path: The template of its path.
-        raw: What the document says of it.
-        place: Where it says that.
-        item: The path item that holds it.
-        item_place: Where that stands.
+        method: The HTTP method, in lower case.
+        path: Its path template.
+        raw: The operation object.
+        place: Its place.
+        item: The path item that contains it.
+        item_place: The path item's place.
     """
 
     method: str
@@ -51,14 +51,14 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What one version of the format does in its own way.
+    """The parts in which versions of the format differ.
 
     Attributes:
-        name: What people call it.
-        inputs: From an operation, the document and its schemas to parameters and body.
-        server: From an operation and the document to the URL before the path.
-        schemes: Where the document keeps its security schemes.
-        schema_of: Where the schema of a response stands.
+        name: The format's name.
+        inputs: Returns an operation's parameters and body.
+        server: Returns an operation's base URL.
+        schemes: Keys that lead to the document's security schemes.
+        schema_of: Finds the schema of a response.
     """
 
     name: str
@@ -69,14 +69,14 @@ class Dialect:
 
 
 def api_tools(document: Document, namespace: str | None, dialect: Dialect) -> Iterator[Tool]:
-    """The operations of a document, one tool each.
+    """Yield a document's operations, one tool each.
 
-    The namespace is the one given, or made of the document's title, or of its file's name.
+    The namespace is the one given, or derived from the title, or else from the file's name.
 
-    One of a folder may have none, such as one with the schemas that the others share.
+    A document in a folder may have no operations, for example if it holds shared schemas.
 
     Raises:
-        CatalogError: If the document cannot be used, or a single one has no operations.
+        CatalogError: If the document is invalid, or is not in a folder and has no operations.
     """
     content: dict[str, Any] = document.content
     schemas = Schemas(References(document))
@@ -105,7 +105,7 @@ def _operations(content: dict[str, Any], root: Place, refs: References) -> Itera
 
 
 def _names(operations: list[Operation]) -> list[str]:
-    """The ``operationId``s; where one is missing or taken, a name from method and path."""
+    """Return the ``operationId``s, or names from method and path if missing or already used."""
     ids = [str(operation.raw.get("operationId") or "").strip() for operation in operations]
     taken = set(ids)
     used: set[str] = set()
@@ -153,7 +153,7 @@ def _tool(
     if raw.get("deprecated") is True and "deprecated" not in tags:
         tags.append("deprecated")
     description = _description(raw) or _description(operation.item)
-    if returns and not description:  # better found by what it returns than by its name alone
+    if returns and not description:  # better for retrieval than the name alone
         description = f"Returns: {returns}."
     return Tool(
         id=f"{namespace}.{name}" if namespace else name,

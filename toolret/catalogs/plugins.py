@@ -1,4 +1,4 @@
-"""Sources of other packages: by entry point, or passed as an object or a callable."""
+"""Sources from other packages: by entry point, or passed as an object or a callable."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from toolret.types import Tool
 __all__ = ["GROUP", "Reader", "installed_sources", "read_by"]
 
 GROUP = "toolret.sources"
-"""The entry points of a package: each names a ``Source``, or a class or function without
-parameters that makes one."""
+"""Entry point group: each entry names a ``Source``, or a class or function without parameters that
+returns one."""
 
 Reader: TypeAlias = Callable[[Document], Iterable[Tool] | None]
-"""Reads what it knows; None for what it does not."""
+"""Returns a document's tools, or None if it does not recognize the document."""
 
 
 @cache
 def installed_sources() -> tuple[Source, ...]:
-    """The sources of installed packages, by name.
+    """Load the sources of installed packages, ordered by name.
 
     Raises:
-        CatalogError: If one cannot be imported or is no source.
+        CatalogError: If one cannot be imported or is not a source.
     """
     return tuple(_loaded(point) for point in sorted(entry_points(group=GROUP), key=str))
 
@@ -53,7 +53,7 @@ def _loaded(point: Any) -> Source:
 def read_by(
     readers: Iterable[Source | Reader], document: Document, namespace: str | None
 ) -> tuple[str, Iterator[Tool]] | None:
-    """What the first of the readers that knows a document makes of it: kind and tools."""
+    """Return kind and tools from the first reader that recognizes a document; None if none does."""
     for reader in readers:
         if isinstance(reader, Source):
             if reader.recognizes(document.content):

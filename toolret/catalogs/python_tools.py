@@ -1,4 +1,4 @@
-"""LangChain tools and Python functions, read by langchain-core's own converter."""
+"""Read LangChain tools and Python functions, using langchain-core's own converter."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 __all__ = ["PythonTools", "is_langchain_tool"]
 
 _NO_MATTER = ("Field name .* shadows an attribute", "Default value .* is not JSON serializable")
-"""What pydantic warns of when LangChain makes models of functions; the schema is right without."""
+"""Harmless pydantic warnings when LangChain builds models of functions: the schema is right."""
 
 
 class PythonTools:
     """Reads LangChain's ``BaseTool``s, and functions by their type hints and docstrings.
 
-    Each tool keeps what it was made of as ``target``: the ``BaseTool``, into which a function is
-    made, so that the tool can be run.
+    Each tool keeps its ``BaseTool`` as ``target``, so that it can be run; a function is first
+    converted to one.
     """
 
     reads = "LangChain tools, Python functions"
 
     def recognizes(self, content: Any) -> bool:
-        """Whether it is a LangChain tool, or a function or method."""
+        """Whether the content is a LangChain tool, or a function or method."""
         return inspect.isroutine(content) or is_langchain_tool(content)
 
     def kind(self, content: Any) -> str:
-        """Which of the two it is."""
+        """Return which of the two it is."""
         return "Python function" if inspect.isroutine(content) else "LangChain tool"
 
     def tools(self, document: Document, *, namespace: str | None) -> Iterator[Tool]:
-        """The tool.
+        """Yield the tool.
 
         Raises:
             CatalogError: If a function has no docstring, or arguments that no schema can describe.
@@ -75,7 +75,7 @@ class PythonTools:
 
 
 def is_langchain_tool(value: Any) -> bool:
-    """Whether a value is a ``BaseTool``; does not import LangChain to find out."""
+    """Whether a value is a ``BaseTool``, without importing LangChain."""
     tools = sys.modules.get("langchain_core.tools")
     return tools is not None and isinstance(value, tools.BaseTool)
 

@@ -1,7 +1,7 @@
-"""The ``$ref``s of a document: within it, and to other files of its folder.
+"""Resolve a document's ``$ref``s: within it, and to other files in its folder.
 
-Nothing else is ever read: no URL is fetched, and no file outside the folder, be it by ``..``, an
-absolute path or a symbolic link.
+Nothing else is ever read: URLs are not fetched, and files outside the folder are not opened,
+whether by ``..``, an absolute path or a symbolic link.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from toolret.jsonlines import below, shown
 __all__ = ["Place", "References", "referenced_files"]
 
 _MAX_THROUGH = 32
-"""References that one may lead through, each to a part of what the next stands for."""
+"""Most nested lookups, where a reference points into the target of another reference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands: a file, and a JSON pointer in it.
+    """The location of a value: a file, and a JSON pointer in it.
 
-    ``place / key`` is the place of what stands under a key.
+    ``place / key`` is the place of the value under a key.
     """
 
     file: str
@@ -43,19 +43,19 @@ class Place:
 
     @property
     def name(self) -> str:
-        """What people call the value: its key, or else its file."""
+        """A readable name of the value: its key, or else its file's name."""
         return self.pointer.rpartition("/")[2] or Path(self.file).name
 
     def error(self, problem: str) -> CatalogError:
-        """The error that something is wrong here."""
+        """Return an error about this place."""
         return CatalogError(problem, file=self.file, place=self.pointer)
 
     def wrong(self, expected: str, value: Any) -> CatalogError:
-        """The error that something else stands here than is expected."""
+        """Return an error about an unexpected value at this place."""
         return self.error(f"expected {expected}, found {shown(value)}")
 
     def object(self, value: Any) -> dict[str, Any]:
-        """The value of this place if it is an object; nothing at all counts as an empty one.
+        """Return the value at this place if it is an object; None counts as an empty one.
 
         Raises:
             CatalogError: If it is something else.
@@ -67,7 +67,7 @@ class Place:
         raise self.wrong("an object", value)
 
     def array(self, value: Any) -> list[Any]:
-        """The value of this place if it is an array; nothing at all counts as an empty one.
+        """Return the value at this place if it is an array; None counts as an empty one.
 
         Raises:
             CatalogError: If it is something else.
@@ -80,9 +80,9 @@ class Place:
 
 
 class References:
-    """Looks up what the references of a document stand for.
+    """Resolves the references of a document.
 
-    Other files are read when a reference leads there, each once.
+    Other files are read once, when a reference first leads there.
 
     Args:
         document: The document.
@@ -97,17 +97,17 @@ class References:
         self._sought: set[tuple[str, str]] = set()
 
     def lookup(self, ref: str, place: Place) -> tuple[Any, Place]:
-        """What a reference leads to.
+        """Resolve a reference.
 
         Args:
             ref: The value of ``$ref``.
-            place: Where the reference stands.
+            place: The place of the object that contains it.
 
         Returns:
-            The value, and where it stands.
+            The value, and its place.
 
         Raises:
-            CatalogError: If it leads nowhere, to a URL or out of the folder.
+            CatalogError: If it leads nowhere, to itself, to a URL or out of the folder.
         """
         key = (place.file, ref)
         if key not in self._found:
@@ -121,16 +121,16 @@ class References:
         return self._found[key]
 
     def follow(self, value: Any, place: Place) -> tuple[dict[str, Any], Place]:
-        """The object that a value is, or that its reference leads to.
+        """Return a value that is an object, following its references.
 
-        What stands beside a ``$ref`` counts over what it leads to, as OpenAPI 3.1 has it for
-        path items and descriptions.
+        Fields beside a ``$ref`` override those of its target, as OpenAPI 3.1 specifies for path
+        items and descriptions.
 
         Returns:
-            The object, and where it stands.
+            The object, and its place.
 
         Raises:
-            CatalogError: If it is no object, or a reference leads nowhere or to itself.
+            CatalogError: If it is not an object, or a reference leads nowhere or to itself.
         """
         beside: dict[str, Any] = {}
         seen: set[Place] = set()
@@ -165,7 +165,7 @@ class References:
         return value, there
 
     def _file(self, path: str, ref: str, place: Place) -> str:
-        """The file that the path of a reference leads to, read."""
+        """Read the file that a reference's path leads to, and return its name."""
         real = _path_of(path, place.file)
         if real is None:
             raise place.error(
@@ -184,7 +184,7 @@ class References:
                 "outside of it is read: give toolret the folder that holds both"
             )
         if real not in self._files:
-            # Put together from the real path, this name leads over no link to anywhere else.
+            # Built from the real path, this name contains no links.
             file = str(self._folder / real.relative_to(folder))
             if not real.is_file():  # a pipe or device would never end
                 raise place.error(f"$ref {ref!r} leads nowhere: there is no file {file!r}")
@@ -194,10 +194,10 @@ class References:
 
 
 def referenced_files(document: Document) -> set[Path]:
-    """All files that a document's references lead to, directly or by way of others.
+    """Find all files that a document's references lead to, directly or indirectly.
 
-    Those that cannot be read, or lie outside its folder, are passed over: who follows a reference
-    to one is told.
+    Unreadable files and those outside its folder are skipped: resolving a reference to one raises
+    an error.
 
     Returns:
         Their real paths.
@@ -235,19 +235,19 @@ def _refs(content: Any) -> Iterator[str]:
 
 
 def _folder(document: Document) -> Path | None:
-    """The folder of a document; None if it was given in memory."""
+    """Return a document's folder; None if it was given in memory."""
     if document.in_memory:
         return None
     return Path(document.folder) if document.folder else Path(document.file).parent
 
 
 def _path_of(path: str, file: str) -> Path | None:
-    """The real path of what a reference in a file leads to; None if that is no path."""
+    """Return the real path that a reference in a file leads to; None if it is not a path."""
     try:
         parts = urlsplit(path)
         if parts.scheme or parts.netloc:
             return None
     except ValueError:  # an IPv6 address without its bracket
         return None
-    # No path holds a null byte; the replacement makes it one that does not exist.
+    # Paths cannot hold null bytes; the replacement makes it one that does not exist.
     return real_path(Path(file).parent / unquote(path).replace("\0", "\ufffd"))

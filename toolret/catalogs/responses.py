@@ -1,4 +1,4 @@
-"""What an operation returns, in one line."""
+"""Describe in one line what an operation returns."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from toolret.errors import CatalogError
 __all__ = ["SchemaOf", "returned"]
 
 SchemaOf: TypeAlias = Callable[[dict[str, Any], Place], tuple[Any, Place]]
-"""Where the schema of a response stands; it differs between Swagger and OpenAPI 3."""
+"""Finds the schema of a response, which differs between Swagger and OpenAPI 3."""
 
 _MAX_NAMES = 8
-"""Properties that are named: enough to tell an order from an invoice."""
+"""Properties to name: enough to tell an order from an invoice."""
 
 _MAX_TEXT = 120
-"""Characters of a response's description; longer ones tell how, not what."""
+"""Longest response description in characters; longer ones tell how, not what."""
 
 _SUCCESS = re.compile(r"2(\d\d|XX)", re.IGNORECASE)
 _SAYS_NOTHING = re.compile(
@@ -33,13 +33,13 @@ _SAYS_NOTHING = re.compile(
 
 
 def returned(raw: dict[str, Any], place: Place, refs: References, schema_of: SchemaOf) -> str:
-    """What the first successful response of an operation is, such as ``list of Order: id, total``.
+    """Describe an operation's first successful response, such as ``list of Order: id, total``.
 
-    Nothing if the document does not say, or says it wrongly: a tool can be used without.
+    Empty if the document does not say, or is invalid here: the tool is usable without.
 
     Args:
         raw: The operation.
-        place: Where it stands.
+        place: Its place.
         refs: The document's references.
         schema_of: Finds the schema of a response.
     """
@@ -79,7 +79,7 @@ def _shape(schema: Any, place: Place, refs: References) -> str:
 def _properties(
     schema: dict[str, Any], place: Place, refs: References, seen: set[Place]
 ) -> Iterator[str]:
-    """The names of the properties of a schema and of what it is made of."""
+    """Yield the property names of a schema, including those of its ``allOf`` parts."""
     if place in seen:
         return
     seen.add(place)

@@ -1,11 +1,11 @@
-"""Schemas of API documents as plain, self-contained JSON Schema (draft 2020-12).
+"""Convert schemas of API documents to plain, self-contained JSON Schema (draft 2020-12).
 
-References are put in place. OpenAPI 3.0's dialect is translated wherever it stands, for real 3.1
-documents use it too. What says nothing to a caller (``xml``, ``discriminator``, ``x-...``, ...) and
-what is no valid JSON Schema is left out.
+References are inlined. OpenAPI 3.0's dialect is translated wherever it occurs, since real 3.1
+documents use it too. Invalid keywords are dropped, and those of no use to a caller (``xml``,
+``discriminator``, ``x-...``, ...).
 
-What the result refuses, the original refuses: where something is left out or cut short, the result
-accepts more, never less. Only names of properties may change, see ``keys``.
+The result never rejects what the original accepts: where something is dropped or cut, it accepts
+more. Only property names may change, see ``keys``.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ __all__ = ["Schema", "Schemas", "writable"]
 Schema: TypeAlias = dict[str, Any]
 
 _MAX_DEPTH = 32
-"""Levels of nesting, of which a reference is one; Stripe's API, the deepest seen, has 6."""
+"""Levels of nesting; a reference counts as one. Stripe's API, the deepest seen, has 6."""
 
 _MAX_SCHEMAS = 1_000
-"""Subschemas of one schema: some 20,000 tokens, more than a planner should read of one tool.
+"""Subschemas per schema: about 20,000 tokens, more than a planner should read for one tool.
 Stripe's largest has 266."""
 
 _REFUSING = frozenset({"allOf", "anyOf", "const", "if", "not", "oneOf"})
-"""Keywords that may refuse null although ``type`` allows it."""
+"""Keywords that may reject null although ``type`` allows it."""
 
 _CHOICES = ("anyOf", "oneOf")
 _IN_PLACE = ("allOf", *_CHOICES)
-"""Keywords whose schemas hold for the same value."""
+"""Keywords whose subschemas apply to the same value."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Whole:
-    """A schema that a reference leads to, with nothing cut.
+    """The inlined target of a reference, with nothing cut.
 
     Attributes:
         schema: The schema.
-        size: Its subschemas, itself one of them.
+        size: Number of its subschemas, including itself.
         height: Its levels of nesting.
     """
 
@@ -57,14 +57,14 @@ class _Whole:
 
 
 class Schemas:
-    """The schemas of a document, without references.
+    """The inlined schemas of a document.
 
-    Equal parts of the results are the same objects, so that a document's tools share them: treat
-    them as read-only.
+    Results share equal parts as the same objects, across all tools of the document: treat them as
+    read-only.
 
     Attributes:
         refs: The document's references.
-        keys: The names of properties that had to be changed.
+        keys: Property names that had to be changed.
     """
 
     def __init__(self, refs: References) -> None:
@@ -74,16 +74,15 @@ class Schemas:
         self._results: dict[Place, Schema] = {}
 
     def inlined(self, schema: Any, place: Place) -> Schema:
-        """A schema without references.
+        """Return a schema with its references inlined.
 
-        A circular reference becomes a schema that says so and accepts anything (of the ``type``
-        that its target names): it is cut where a schema stands inside itself for the first time.
-        So is what is nested so deeply that the whole would have more than 1,000 subschemas or 32
-        levels.
+        A circular reference is cut at the first recursion: it becomes a schema that says so and
+        accepts any value of its target's ``type``. Deep parts are cut likewise if the whole would
+        exceed 1,000 subschemas or 32 levels.
 
         Args:
             schema: The schema in its document.
-            place: Where it stands.
+            place: Its place.
 
         Raises:
             CatalogError: If a reference leads nowhere.
@@ -103,7 +102,7 @@ class Schemas:
         result = whole.schema(schema, place)
         if not whole.overflowed:
             return result
-        # One level is bounded by the document's own text, so that the search ends.
+        # Fallback: a single level, whose size is bounded by the document itself.
         fits, fails = 1, _MAX_DEPTH
         result = _Inliner(self, fits, limited=False).schema(schema, place)
         while fails - fits > 1:
@@ -117,11 +116,11 @@ class Schemas:
         return result
 
     def whole(self, place: Place) -> _Whole | None:
-        """What is known of the schema at a place, if it was once inlined with nothing cut."""
+        """Return the schema at a place if it was already inlined with nothing cut."""
         return self._whole.get(place)
 
     def remember(self, place: Place, whole: _Whole) -> None:
-        """Keep a schema that was inlined with nothing cut."""
+        """Remember a schema that was inlined with nothing cut."""
         self._whole[place] = whole
 
 
@@ -129,9 +128,9 @@ class _Inliner:
     """Inlines one schema up to a depth.
 
     Args:
-        schemas: Those of the document.
-        depth: The deepest level that is shown.
-        limited: Whether it gives up (``overflowed``) after ``_MAX_SCHEMAS`` subschemas.
+        schemas: The document's schemas.
+        depth: The deepest level to show.
+        limited: Whether to give up (``overflowed``) after ``_MAX_SCHEMAS`` subschemas.
     """
 
     def __init__(self, schemas: Schemas, depth: int, *, limited: bool = True) -> None:
@@ -172,7 +171,7 @@ class _Inliner:
     def _keyword(
         self, key: str, value: Any, place: Place, depth: int, active: frozenset[Place]
     ) -> Schema:
-        """A keyword as it is kept; empty if it is not."""
+        """Convert a keyword; empty if it is not kept."""
 
         def nested(part: Any, place: Place) -> Schema:
             return self.schema(part, place, depth + 1, active)
@@ -211,7 +210,7 @@ class _Inliner:
         return _nullable(both) if raw.get("nullable") is True else both
 
     def _target(self, target: Any, place: Place, depth: int, active: frozenset[Place]) -> Schema:
-        """What a reference leads to, inlined anew only if it must be."""
+        """Inline a reference's target, reusing an earlier result if it fits."""
         whole = self._schemas.whole(place)
         if whole and depth + whole.height <= self._depth and whole.size < self._left:
             self._left -= whole.size
@@ -226,7 +225,7 @@ class _Inliner:
         return found
 
     def _cut(self, raw: Schema, reason: str) -> Schema:
-        """A schema that accepts anything of its type, and says why."""
+        """Return a schema that accepts anything of its type, and says why."""
         self._cuts += 1
         named = types(raw.get("type"))
         accepted = named if isinstance(named, str) else " or ".join(named)
@@ -242,13 +241,13 @@ class _Inliner:
 
 
 def writable(schema: Schema, hidden: frozenset[str] = frozenset()) -> Schema:
-    """A schema from ``inlined`` without the properties that only the server sets (``readOnly``).
+    """Remove properties that only the server sets (``readOnly``) from a schema from ``inlined``.
 
-    One that has none of them is returned as it is.
+    A schema without any is returned as it is.
 
     Args:
         schema: The schema.
-        hidden: Such properties, as the schemas say that hold for the same object.
+        hidden: Read-only properties declared by other schemas for the same object.
     """
     hidden |= _read_only(schema)
     result: Schema = {}
@@ -278,20 +277,20 @@ def writable(schema: Schema, hidden: frozenset[str] = frozenset()) -> Schema:
 
 
 def _read_only(schema: Schema) -> frozenset[str]:
-    """The properties that a schema, or what it is made of, says only the server sets."""
+    """Return the read-only properties of a schema, including those of its ``allOf`` parts."""
     own = {name for name, part in schema.get("properties", {}).items() if "readOnly" in part}
     return frozenset(own).union(*map(_read_only, schema.get("allOf", ())))
 
 
 def _lost(key: str, value: Any, kept: Schema) -> bool:
-    """Whether something that a keyword says was left out, as no JSON Schema."""
+    """Whether part of a keyword's meaning was dropped because it is not valid JSON Schema."""
     if key == "patternProperties" and key in kept:
         return len(kept[key]) < len(value)
     return key in ("pattern", "type") and bool(value) and not kept
 
 
 def _accepting_more(schema: Schema, loosened: set[str]) -> Schema:
-    """Undo what refuses more where something under a keyword accepts more than the original."""
+    """Drop keywords that would reject more because a part of the schema now accepts more."""
     if not loosened:
         return schema
     dropped = {"unevaluatedItems", "unevaluatedProperties"}
@@ -311,7 +310,7 @@ def _accepting_more(schema: Schema, loosened: set[str]) -> Schema:
 
 
 def _finished(schema: Schema, raw: Schema) -> Schema:
-    """Apply what one keyword says about others: 3.0's bounds and ``nullable``, and ``allOf``."""
+    """Apply keywords that affect others: OpenAPI 3.0's bounds and ``nullable``, and ``allOf``."""
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if raw.get(exclusive) is True and bound in schema:
             schema[exclusive] = schema.pop(bound)

@@ -1,4 +1,4 @@
-"""``allOf`` as one schema, where that says the same."""
+"""Merge ``allOf`` into one schema where that is equivalent."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ __all__ = ["ANNOTATIONS", "merged"]
 _Schema: TypeAlias = dict[str, Any]
 
 ANNOTATIONS = frozenset({"default", "deprecated", "description", "examples", "readOnly", "title"})
-"""Keywords that accept and refuse nothing."""
+"""Keywords that do not affect validation."""
 
 _RELATED = (
     frozenset({"contains", "items", "maxContains", "minContains", "prefixItems"}),
     frozenset({"else", "if", "then"}),
 )
-"""Keywords that mean something else beside those of another schema."""
+"""Groups of keywords that affect each other, so two schemas' cannot simply be combined."""
 
 
 def merged(parts: Sequence[_Schema]) -> _Schema:
-    """One schema that accepts what all parts accept; of annotations the first part's count.
+    """Merge schemas into one that accepts what all accept; the first part's annotations win.
 
-    Where merging would change what is accepted, ``allOf`` stays.
+    Where merging would change what is accepted, ``allOf`` is kept.
     """
     result = parts[0]
     for part in parts[1:]:
@@ -40,7 +40,7 @@ def _kept_apart(parts: Sequence[_Schema]) -> _Schema:
 
 
 def _both(first: _Schema, second: _Schema) -> _Schema | None:
-    """The schema of what both accept, or None if it can't simply be written as one."""
+    """Merge two schemas; None if they cannot simply be written as one."""
     if _closes(first, second) or _closes(second, first):
         return None
     held: _Schema = {}
@@ -63,7 +63,7 @@ def _both(first: _Schema, second: _Schema) -> _Schema | None:
 
 
 def _holds_anything(schema: _Schema, other: _Schema) -> bool:
-    """Whether a schema's ``items`` say nothing, and those of the other one may stand for them."""
+    """Whether a schema's ``items`` is empty, so that the other one's array keywords apply."""
     return schema.get("items") == {} and not _RELATED[0].isdisjoint(other)
 
 
@@ -93,7 +93,7 @@ def _common_type(first: Any, second: Any) -> Any:
 
 
 def _closes(schema: _Schema, other: _Schema) -> bool:
-    """Whether a schema says something about properties that only the other one names."""
+    """Whether a schema restricts properties that only the other one declares."""
     closing = schema.get("additionalProperties", True) not in (True, {}) or bool(
         schema.get("patternProperties")
     )

@@ -1,4 +1,4 @@
-"""Security requirements of API documents: the scopes that a caller needs, and where keys go."""
+"""Read security requirements of API documents: the required scopes, and where keys go."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["Security", "read_security"]
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """What an operation asks of its caller.
+    """An operation's security requirements.
 
     Attributes:
-        permissions: The scopes, one set for each alternative; empty if one needs none.
-        alternatives: How to prove them: each alternative's schemes by name, with their ``type``,
-            ``scopes``, and for a key ``in`` and ``name``, for HTTP its ``scheme``.
+        permissions: Required scopes, one set per alternative; empty if an alternative needs none.
+        alternatives: How to authenticate: each alternative's schemes by name, with their ``type``
+            and ``scopes``; for an API key also ``in`` and ``name``, for HTTP the ``scheme``.
     """
 
     permissions: Permissions
@@ -26,17 +26,17 @@ class Security:
 
 
 def read_security(raw: Any, place: Place, schemes: Any, there: Place, refs: References) -> Security:
-    """The requirements of an operation, or of a whole document.
+    """Read the requirements of an operation, or of a whole document.
 
     Args:
-        raw: The list of requirements: any one of them is enough.
-        place: Where it stands.
+        raw: The list of requirements, any one of which is enough.
+        place: Its place.
         schemes: The document's schemes by name.
-        there: Where they stand.
+        there: The schemes' place.
         refs: The document's references.
 
     Raises:
-        CatalogError: If a requirement is malformed: permissions are never dropped.
+        CatalogError: If a requirement is malformed; it is never silently dropped.
     """
     if not isinstance(raw, list):
         raise place.wrong("an array", raw)
@@ -62,7 +62,7 @@ def read_security(raw: Any, place: Place, schemes: Any, there: Place, refs: Refe
 
 
 def _scheme(raw: dict[str, Any]) -> dict[str, Any]:
-    """A scheme in OpenAPI 3's words; of type "" if it is not declared."""
+    """Convert a scheme to OpenAPI 3 terms; its type is "" if it is not declared."""
     kind = raw.get("type")
     if kind == "basic":  # Swagger
         return {"type": "http", "scheme": "basic"}

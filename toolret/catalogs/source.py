@@ -1,4 +1,4 @@
-"""What a reader of one kind of catalog offers to ``load_tools``."""
+"""The interface between ``load_tools`` and a reader of one kind of catalog."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _SUFFIX = re.compile(r"(\.(jsonl?|ya?ml))?(\.gz)?$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a file holds, or one item of the list that it holds; or something given in memory.
+    """The content of a file, one item of its list, or a value given in memory.
 
     Attributes:
-        content: JSON values; a Python function or a LangChain tool where one was given.
-        file: The file's path as it was given, for messages; ``<argument 1>`` if there is none.
-        lines: For JSON Lines the line of each object, from 1.
-        at: Where in the file it stands, such as ``line 12`` or ``/tools/3``; empty for the whole.
-        folder: The folder that its references may not leave; its own if empty.
-        used: The files that its references lead into, which are no catalogs of their own. A source
-            adds to it, as resolved paths.
+        content: JSON values, a Python function or a LangChain tool.
+        file: The file's path as given, for messages; ``<argument 1>`` for a value in memory.
+        lines: For JSON Lines, the line number of each object, from 1.
+        at: Position in the file, such as ``line 12`` or ``/tools/3``; empty for the whole.
+        folder: The folder that references must not leave; the file's own if empty.
+        used: Files that its references lead to, which are not catalogs themselves. A source adds
+            their resolved paths.
     """
 
     content: Any
@@ -37,17 +37,17 @@ class Document:
     used: set[Path] = field(default_factory=set, compare=False)
 
     def place(self, index: int) -> str:
-        """Where the item of a list stands: its line, or its JSON pointer."""
+        """Return the position of a list's item: its line, or its JSON pointer."""
         return f"line {self.lines[index]}" if self.lines else f"{self.at}/{index}"
 
     @property
     def in_memory(self) -> bool:
-        """Whether it was given as a value, so that its file's name says nothing."""
+        """Whether it was given as a value, so there is no file."""
         return self.file.startswith("<")
 
     @property
     def stem(self) -> str:
-        """The file's name without what says how it is written; empty if it was given in memory."""
+        """The file's name without format suffixes; empty if given in memory."""
         return "" if self.in_memory else _SUFFIX.sub("", Path(self.file).name)
 
 
@@ -55,27 +55,27 @@ class Document:
 class Source(Protocol):
     """Reads one kind of catalog.
 
-    It is asked about a whole document first, and if the document is a list, or holds one under
-    ``tools``, about each item by itself. So a list may mix kinds, and a source sees single ones.
+    It is asked about a whole document first. If no source recognizes it, and it is a list or holds
+    one under ``tools`` or ``result``, sources are asked about each item. So a list may mix kinds.
     """
 
     @property
     def reads(self) -> str:
-        """What it reads, in words that end the sentence "toolret reads"."""
+        """What it reads, to complete the sentence "toolret reads ..."."""
         ...
 
     def recognizes(self, content: Any) -> bool:
-        """Whether a document or an item is of this kind, be it a good one or not."""
+        """Whether a document or item is of this kind, even if it is invalid."""
         ...
 
     def kind(self, content: Any) -> str:
-        """What something that it recognizes is, in words that follow "found"."""
+        """Name the kind of a recognized document or item, to follow "found"."""
         ...
 
     def tools(self, document: Document, *, namespace: str | None) -> Iterator[Tool]:
-        """The tools of a document or item of this kind.
+        """Read the tools of a document or item of this kind.
 
         Raises:
-            CatalogError: If it cannot be used.
+            CatalogError: If it is invalid.
         """
         ...

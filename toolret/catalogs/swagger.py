@@ -1,4 +1,4 @@
-"""Swagger 2.0, OpenAPI's forerunner: one tool for each operation."""
+"""Read Swagger 2.0, OpenAPI's predecessor: one tool per operation."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _STYLES: dict[str, dict[str, Any]] = {
     "pipes": {"style": "pipeDelimited", "explode": False},
     "multi": {"style": "form", "explode": True},
 }
-"""How arrays are written, in OpenAPI 3's words; it has none for tabs."""
+"""Array formats in terms of OpenAPI 3, which has no style for tabs."""
 
 _OF_THE_PARAMETER = frozenset(
     {"allowEmptyValue", "collectionFormat", "description", "in", "name", "required"}
 )
-"""What is said of a parameter; the rest of it is its schema."""
+"""Fields of the parameter itself; the other fields are its schema."""
 
 
 class Swagger:
@@ -48,20 +48,20 @@ class Swagger:
     reads = "Swagger 2.0 documents"
 
     def kind(self, content: Any) -> str:
-        """What a document is, in a few words."""
+        """Return the kind of document, for messages."""
         return f"Swagger {content['swagger']!s} document"
 
     def recognizes(self, content: Any) -> bool:
-        """Whether it says that it is a Swagger document."""
+        """Whether the content declares itself a Swagger document."""
         return isinstance(content, dict) and "swagger" in content
 
     def tools(self, document: Document, *, namespace: str | None) -> Iterator[Tool]:
-        """The operations of a document.
+        """Yield a document's operations as tools.
 
-        The namespace is the one given, or made of the document's title, or of its file's name.
+        The namespace is the one given, or derived from the title, or else from the file's name.
 
         Raises:
-            CatalogError: If the document cannot be used.
+            CatalogError: If the document is invalid.
         """
         version = document.content["swagger"]
         if str(version) not in ("2.0", "2"):
@@ -79,7 +79,7 @@ def _inputs(
 
 
 def _parameter(raw: dict[str, Any], place: Place, schemas: Schemas) -> Argument | None:
-    """A parameter, if it is not of the body."""
+    """Read a parameter; None if it belongs to the body."""
     name, location = parameter_name(raw, place, _PLACES)
     if location in ("body", "formData"):
         return None
@@ -89,7 +89,7 @@ def _parameter(raw: dict[str, Any], place: Place, schemas: Schemas) -> Argument 
 
 
 def _body(operation: Operation, content: dict[str, Any], schemas: Schemas) -> Body:
-    """The body: the parameter in ``body``, or those in ``formData`` as one form."""
+    """Read the body: the parameter in ``body``, or those in ``formData`` as one form."""
     form: dict[str, tuple[dict[str, Any], Place]] = {}
     whole: tuple[dict[str, Any], Place] | None = None
     for raws, place in operation.parameters:
@@ -144,7 +144,7 @@ def _schema(raw: dict[str, Any], place: Place, schemas: Schemas) -> Schema:
 
 
 def _style(raw: dict[str, Any], location: str) -> dict[str, Any]:
-    """How an array is written: between commas unless it says otherwise."""
+    """Return how an array is serialised: separated by commas by default."""
     if raw.get("type") != "array":
         return {}
     style = _STYLES.get(str(raw.get("collectionFormat")), _STYLES["csv"])
@@ -152,11 +152,11 @@ def _style(raw: dict[str, Any], location: str) -> dict[str, Any]:
 
 
 def _server(operation: Operation, content: dict[str, Any]) -> str:
-    """The URL before the path, by https if it is offered; relative if the host is not known."""
+    """Return the base URL, with https if offered; relative if the host is unknown."""
     host = content.get("host")
     base = content.get("basePath")
     path = base if isinstance(base, str) else ""
-    if path and not path.startswith("/"):  # else the host would end in it
+    if path and not path.startswith("/"):  # otherwise it would be appended to the host
         path = f"/{path}"
     if not isinstance(host, str) or not host:
         return path or "/"

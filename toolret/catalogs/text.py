@@ -14,13 +14,13 @@ _HTML_TAG = re.compile(
     r"|u|ul|var)(?:\s[^<>]*)?/?>",
     re.IGNORECASE | re.DOTALL,
 )
-"""HTML by name, so that ``<id>`` and ``List<String>`` stay."""
+"""Known HTML tags only, so that ``<id>`` and ``List<String>`` stay."""
 
 _INLINE_TAG = re.compile(
     r"</?(?:a|abbr|b|code|del|em|font|i|ins|kbd|s|small|span|strong|sub|sup|tt|u|var)\b",
     re.IGNORECASE,
 )
-"""Those that part no words."""
+"""Inline tags, which do not separate words."""
 
 _MARKUP = re.compile(r"[#&*<\[`~]")
 _CODE_FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
@@ -28,7 +28,7 @@ _HEADING = re.compile(r"^[ \t]*#{1,6}[ \t]+", re.MULTILINE)
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\((?:[^()\s]|\([^()]*\))*(?:\s+\"[^\"]*\")?\)")
 _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])(.{1,500}?)(?<=[^\s*])\1(?![\w*])", re.DOTALL)
 _CODE = re.compile(r"(`{1,3})(.{1,500}?)\1", re.DOTALL)
-"""Lengths are bounded, so that no text takes time by the square of its length."""
+"""Lengths are bounded, so that no text takes quadratic time."""
 
 _WORD = re.compile(r"\w+")
 _DROPPED_WORDS = frozenset({"api", "apis", "openapi", "rest", "restful"})
@@ -36,7 +36,7 @@ _VERSION = re.compile(r"\bv?\d+(?:\.\d+)+\b|\bv\d+\b", re.IGNORECASE)
 
 
 def plain_text(text: str) -> str:
-    """Markdown and HTML reduced to the words that a reader would see, on one line."""
+    """Reduce Markdown and HTML to the visible words, on one line."""
     if not _MARKUP.search(text):
         return " ".join(text.split())
     text = _HTML_TAG.sub(lambda tag: "" if _INLINE_TAG.match(tag[0]) else " ", text)
@@ -49,7 +49,7 @@ def plain_text(text: str) -> str:
 
 
 def joined(summary: str, description: str) -> str:
-    """A summary and a description as one text that says nothing twice."""
+    """Join a summary and a description without repetition."""
     summary, description = plain_text(summary), plain_text(description)
     short, long = _bare(summary), _bare(description)
     if f"{long} ".startswith(f"{short} ") or not short:
@@ -60,9 +60,9 @@ def joined(summary: str, description: str) -> str:
 
 
 def slug(title: str) -> str:
-    """The namespace that a title stands for: ``Spotify Web API`` becomes ``spotify_web``.
+    """Derive a namespace from a title: ``Spotify Web API`` becomes ``spotify_web``.
 
-    The words "API" and "REST" and version numbers are dropped, unless there are no others.
+    Words such as "API" and "REST" and version numbers are dropped, unless nothing else is left.
     """
     title = unicodedata.normalize("NFC", title).lower()
     every = _words(title)
@@ -73,7 +73,7 @@ def slug(title: str) -> str:
 
 
 def operation_name(method: str, path: str) -> str:
-    """The name of an operation that has none: ``get_users_id`` for ``GET /users/{id}``."""
+    """Name an operation without an id: ``get_users_id`` for ``GET /users/{id}``."""
     return "_".join([method.lower(), *_words(path)])
 
 
@@ -82,6 +82,6 @@ def _bare(text: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    """Runs of letters, digits and the marks that many scripts write vowels with."""
+    """Split into runs of letters, digits and combining marks, which many scripts use for vowels."""
     kept = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in text)
     return kept.split()

@@ -1,4 +1,4 @@
-"""Tools in the project's own rows: JSON Lines, or a JSON or YAML list."""
+"""Read tools in the project's own row format: JSON Lines, or a JSON or YAML list."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from toolret.types import Tool
 __all__ = ["ToolRows"]
 
 _FIELDS = frozenset({"name", "namespace", "description", "parameters"})
-"""A row has one of them at least."""
+"""A row has at least one of these fields."""
 
 _PARAMETER_PLACES = ("query", "header", "path", "cookie", "body", "formData")
-"""Where parameters of API documents are ``in``, which have names and descriptions too."""
+"""Values of ``in`` that reveal a parameter of an API document, which also has a name."""
 
 
 class ToolRows:
@@ -25,7 +25,7 @@ class ToolRows:
     reads = "tool rows (JSON Lines, or a list of them)"
 
     def recognizes(self, content: Any) -> bool:
-        """Whether it looks like a tool, and not like an agent with tools, or a parameter of one."""
+        """Whether the content looks like a tool, not like an agent with tools or a parameter."""
         return (
             isinstance(content, dict)
             and not _FIELDS.isdisjoint(content)
@@ -34,16 +34,16 @@ class ToolRows:
         )
 
     def kind(self, content: Any) -> str:  # noqa: ARG002 - part of the protocol
-        """What a row is."""
+        """Return the kind, for messages."""
         return "tool row"
 
     def tools(self, document: Document, *, namespace: str | None) -> Iterator[Tool]:
-        """The tool of a row, in the namespace given if the row names none.
+        """Yield the tool of a row, in the given namespace unless the row has its own.
 
-        What it says of how it is run is left out.
+        Metadata that would control how it is run is removed.
 
         Raises:
-            CatalogError: If the row cannot be used.
+            CatalogError: If the row is invalid.
         """
         row = document.content
         if namespace and not row.get("namespace"):

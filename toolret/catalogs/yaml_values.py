@@ -1,9 +1,9 @@
-"""YAML as JSON values, and nothing more.
+"""Parse YAML as JSON values, and nothing more.
 
-Keys stay the text that was written (``on``, ``no``, ``200``), and of plain scalars only ``true``,
-``false``, ``null`` and decimal numbers are more than text. So dates, country codes, ``0123`` and
-``12:30`` stay as written, which YAML 1.1 would change. A key that stands twice in a mapping,
-aliases that expand hugely, and tags beyond JSON's types are refused.
+Keys stay text as written (``on``, ``no``, ``200``), and the only plain scalars that are not text
+are ``true``, ``false``, ``null`` and decimal numbers. So dates, country codes, ``0123`` and
+``12:30``, which YAML 1.1 would convert, stay as written. Duplicate keys, aliases that expand
+hugely, and tags beyond JSON's types are rejected.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import yaml
 __all__ = ["YamlError", "parse_yaml"]
 
 _MAX_DEPTH = 200
-"""Nesting of collections; real documents stay below 40, and what reads them is recursive."""
+"""Deepest nesting of collections; real documents stay below 40, and later code is recursive."""
 
 _MAX_ALIASED = 1_000_000
-"""Values that a document's aliases may stand for; a "billion laughs" document has far more."""
+"""Values that aliases may expand to; a "billion laughs" document has far more."""
 
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
@@ -49,17 +49,17 @@ _COLLECTION_TAGS = frozenset({None, "!", _CORE + "map", _CORE + "seq"})
 
 
 class _Mark(Protocol):
-    """A place in a YAML text, counted from 0, as both of PyYAML's parsers have it."""
+    """A position in a YAML text, from 0, as in both of PyYAML's parsers."""
 
     line: int
     column: int
 
 
 class YamlError(Exception):
-    """YAML that cannot be used; toolret's readers name the file.
+    """YAML that is not accepted; callers add the file's name.
 
     Attributes:
-        problem: What is wrong.
+        problem: The problem.
         place: The line and column, or empty.
     """
 
@@ -71,15 +71,15 @@ class YamlError(Exception):
 
 @dataclass(slots=True)
 class _Open:
-    """A collection that is being read.
+    """A collection being read.
 
     Attributes:
-        value: What it holds so far.
+        value: Its content so far.
         anchor: Its anchor, or None.
-        start: How many values had been read before it.
+        start: Number of values read before it.
         key: The key whose value comes next, or None.
-        merges: Whether that is a merge key, which is not quoted.
-        merged: Mappings of merge keys, in order.
+        merges: Whether that is an (unquoted) merge key.
+        merged: Mappings to merge in, in order.
     """
 
     value: dict[str, Any] | list[Any]
@@ -91,10 +91,10 @@ class _Open:
 
 
 def parse_yaml(text: str) -> Any:
-    """The one document of a YAML text.
+    """Parse a YAML text that holds a single document.
 
     Raises:
-        YamlError: If it is no such document.
+        YamlError: If it is not accepted.
     """
     try:
         return _Builder().build(text)
@@ -214,7 +214,7 @@ class _Builder:
 
 
 def _plain(text: str) -> Any:
-    """What a plain scalar stands for."""
+    """Convert a plain scalar."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _INTEGER.fullmatch(text):
