@@ -262,7 +262,7 @@ def asked(searcher: Searcher, request: LabelledRequest, needs: Sequence[str] = (
     return Example(
         evidence.features,
         np.isin(evidence.tools, gold),
-        need_inputs(searcher.layout, comparisons),
+        need_inputs(searcher.layout, comparisons, evidence.features),
     )
 
 

@@ -40,13 +40,12 @@ def catalog(demos: int = 300) -> tuple[Layout, DemoModels, WordVectors]:
 
 def asked(words: WordVectors, queries: int) -> tuple[Floats, Floats, Floats, WordRows]:
     """Some queries' vectors in search of tools and of demonstrations, and their words."""
-    of_words = np.stack([words.cosines([f"w{i}", "w12"]) for i in range(queries)])
+    of_words = words.cosines([[f"w{i}", "w12"] for i in range(queries)])
     return unit(queries, 12, seed=3), unit(queries, 12, seed=4), of_words, words.rows()
 
 
 def say(maps: DemoMaps, layout: Layout, *request: Any) -> Said:
-    demos, tools = (partial(products, vectors=v) for v in (layout.demo_vectors, maps.tools))
-    return maps.say(layout, demos, tools, *request)
+    return maps.say(layout, partial(products, vectors=layout.demo_vectors), *request)
 
 
 def same(one: Said, other: Said) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,9 +12,9 @@ from toolret.lexical import Postings, bm25, name_shares, words
 
 def scores(texts: Sequence[str], request: str) -> np.ndarray:
     index = bm25([words(text) for text in texts])
-    found = index.scores(words(request))
+    found = index.scores([Counter(words(request))])[0]
     kept = Postings.from_arrays(index.arrays())
-    assert kept.scores(words(request)).tolist() == found.tolist()
+    assert kept.scores([Counter(words(request))])[0].tolist() == found.tolist()
     return found
 
 
@@ -89,7 +90,14 @@ def test_names_are_said_wholly_partly_or_not_at_all() -> None:
     names = ["cancelOrder", "listOrders", "ping"]
     shares = name_shares(
         names, [words(text) for text in ("cancel Order", "list Orders", "ping")]
-    ).scores(dict.fromkeys(words("cancel my order now")))
+    ).scores([dict.fromkeys(words("cancel my order now"), 1)])[0]
     assert shares[0] == pytest.approx(1)
     assert 0 < shares[1] < 0.5  # "order" is the commoner of its words
     assert shares[2] == 0
+
+
+def test_bm25s_logs_nothing_into_an_application_that_logs_warnings(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bm25([["send", "mail"]])
+    assert not caplog.records

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tests.test_ranking import LAYOUT, REQUEST
 from toolret.need import INPUTS, Need, fit_need, need_inputs, with_likeliest
+from toolret.ranking import gather
 from toolret.signals import Floats
 
 
@@ -21,8 +24,13 @@ def both_kinds(count: int, seed: int = 0) -> tuple[list[Floats], list[Floats]]:
     return needing, [inputs(rng, 0.5, 0.6) for _ in range(count)]
 
 
+def asked_of(**limits: Any) -> Floats:
+    features = gather(LAYOUT, REQUEST, **limits).features
+    return need_inputs(LAYOUT, REQUEST, features, heard=limits.get("heard"))
+
+
 def test_the_inputs_are_what_says_most_of_each_kind() -> None:
-    found = need_inputs(LAYOUT, REQUEST)
+    found = asked_of()
     assert found[0] == REQUEST.dense[:, 0].max()
     assert found[1] == REQUEST.dense.max()
     uses = np.unique(LAYOUT.demo_of)
@@ -30,12 +38,12 @@ def test_the_inputs_are_what_says_most_of_each_kind() -> None:
     # 12 is what the request's words could give, and log(10) another that none of four texts has.
     assert found[4] == pytest.approx(6 / (12 + np.log(10)))
     assert found[5] == REQUEST.demo_kriged[:, 0].max()
-    one_allowed = need_inputs(LAYOUT, REQUEST, allowed=np.array([False, False, True, False]))
+    one_allowed = asked_of(allowed=np.array([False, False, True, False]))
     assert one_allowed[[0, 1, 5]].tolist() == pytest.approx([0.3, 0.9, 0])
-    assert one_allowed[4] == found[4] / 2
-    nothing_allowed = need_inputs(LAYOUT, REQUEST, allowed=np.zeros(4, np.bool_))
+    assert one_allowed[4] == pytest.approx(found[4] / 2)
+    nothing_allowed = asked_of(allowed=np.zeros(4, np.bool_))
     assert nothing_allowed[[0, 1, 4, 5]].tolist() == [0, 0, 0, 0]
-    unheard = need_inputs(LAYOUT, REQUEST, heard=np.zeros(len(REQUEST.demo_dense), np.bool_))
+    unheard = asked_of(heard=np.zeros(len(REQUEST.demo_dense), np.bool_))
     assert unheard[2:4].tolist() == [0, 0]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests import plain_ranking
 from toolret.comparisons import Comparisons, Layout
-from toolret.ranking import gather
-from toolret.signals import top
+from toolret.ranking import FEATURES, Evidence, gather
+from toolret.signals import Floats, top
 
 
 def random_request(
@@ -72,6 +74,35 @@ def test_the_evidence_is_that_of_the_plain_form(
     plain = plain_ranking.gather(layout, comparisons, allowed=allowed, heard=heard)
     assert found.tools.tolist() == plain.tools.tolist()
     np.testing.assert_allclose(found.features, plain.features, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("some_allowed", [False, True])
+@pytest.mark.parametrize("queries", [1, 3])
+def test_rough_cosines_give_the_evidence_of_exact_ones(queries: int, some_allowed: bool) -> None:
+    """Which tools are put forward may differ; what is said of them does not."""
+    tools = 2_000
+    layout, comparisons = random_request(7, tools=tools, demos=20, queries=queries)
+    rng = np.random.default_rng(1)
+    asked = rng.normal(size=(2 * queries, 8)).astype(np.float32)
+    exact = layout.tool_vectors @ asked.T
+    rough = exact + rng.normal(scale=0.02, size=exact.shape).astype(np.float32)
+    assert top(rough[:, 0], 20).tolist() != top(exact[:, 0], 20).tolist()
+    allowed = rng.random(tools) < 0.6 if some_allowed else None
+
+    def evidence(cosines: Floats, asked: Floats | None) -> Evidence:
+        dense, aligned = cosines[:, :queries], cosines[:, queries:]
+        some = replace(comparisons, dense=dense, aligned=aligned, asked=asked)
+        return gather(layout, some, allowed=allowed)
+
+    one, other = evidence(exact, None), evidence(rough, asked)
+    common = np.intersect1d(one.tools, other.tools)
+    assert len(common) > 0.95 * len(one.tools)
+    differences = np.abs(
+        one.features[np.isin(one.tools, common)] - other.features[np.isin(other.tools, common)]
+    ).max(axis=0)
+    # The first 60 of a query are ranked: whose rank is the 60th, and has 1/60, may differ.
+    assert differences[FEATURES.index("dense_clause_own_first")] <= 1 / 58
+    assert np.delete(differences, FEATURES.index("dense_clause_own_first")).max() < 1e-4
 
 
 @pytest.mark.parametrize("size", [1, 40, 300, 5_000])

@@ -45,9 +45,10 @@ class Layout:
         """The sets by their tools."""
         return Grouping(self.set_of, self.tool_of_set, len(self.tool_vectors))
 
-    def using(self, demos: int) -> Bools:
-        """Which of so many demonstrations use a tool."""
-        return np.bincount(self.demo_of, minlength=demos) > 0
+    @cached_property
+    def uses_tools(self) -> Bools:
+        """Which of the demonstrations use a tool."""
+        return np.bincount(self.demo_of, minlength=len(self.demo_vectors)) > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,9 @@ class Comparisons:
         demo_sets: How well the request itself fits the demonstrations that use each set of tools:
             discriminants, shape ``(sets,)``.
         demo_lexical: Cosines of the words of the request itself, shape ``(demos,)``.
+        asked: The vectors of which ``dense`` and ``aligned`` are the cosines, one after the other:
+            shape ``(2 * queries, dimensions)``. With them, those two need not be exact; None if
+            they are.
     """
 
     dense: Floats
@@ -82,3 +86,4 @@ class Comparisons:
     demo_kriged: Floats
     demo_sets: Floats
     demo_lexical: Floats
+    asked: Floats | None = None

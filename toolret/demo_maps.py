@@ -72,7 +72,6 @@ class DemoMaps:
         self,
         layout: Layout,
         scan: Products,
-        regress: Products,
         as_tools: Floats,
         as_demos: Floats,
         words: Floats,
@@ -83,7 +82,6 @@ class DemoMaps:
         Args:
             layout: What is indexed.
             scan: From queries to their products with the demonstrations' vectors.
-            regress: From queries to their products with ``tools``.
             as_tools: Vectors of the queries in search of tools.
             as_demos: The same in search of demonstrations.
             words: Cosines of the queries' words with the demonstrations', shape
@@ -95,9 +93,9 @@ class DemoMaps:
         cosines = said[:-1]
         # Every set is one of a demonstration at least.
         of_sets = np.bincount(layout.set_of_demo, weights=said[-1]).astype(np.float32)
-        near = krige(cosines, words, layout.demo_vectors, rows, layout.set_of_demo)
+        near = krige(as_demos, cosines, words, layout.demo_vectors, rows, layout.set_of_demo)
         rest = as_demos - near.means
-        kriged = layout.uses.spread(regress(rest))
+        kriged = layout.uses.spread(products(rest, self.tools))
         moved = as_tools + products(rest, self.shift)
         for row, (demos, weights) in enumerate(zip(near.demos, near.weights, strict=True)):
             uses, counts = _uses_of(layout, demos)
@@ -149,7 +147,9 @@ class DemoModels:
         """As ``DemoMaps.say``, as if some demonstrations had not been there."""
         layout = self._layout
         cosines = products(as_demos, layout.demo_vectors)
-        near = krige(cosines, words, layout.demo_vectors, rows, layout.set_of_demo, left_out)
+        near = krige(
+            as_demos, cosines, words, layout.demo_vectors, rows, layout.set_of_demo, left_out
+        )
         rest = as_demos - near.means
         weights = without(self._ridge, ridge_weights(self._ridge, rest), left_out)
         near.add_to(weights.T)

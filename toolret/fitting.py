@@ -157,7 +157,7 @@ def leave_out(layout: Layout, comparisons: Comparisons, asked: Ints, left_out: I
     return Example(
         evidence.features,
         np.isin(evidence.tools, gold),
-        need_inputs(layout, comparisons, heard=heard),
+        need_inputs(layout, comparisons, evidence.features, heard=heard),
     )
 
 

@@ -40,8 +40,8 @@ _NOISE = 0.2
 """Variance of what a demonstration says that is no matter of its text, where the kernels' is 1."""
 
 _LEAST_DISTANCE = 1e-3
-"""Below it, the nearest are copies of the query: cosines are exact to some 1e-5 (``scanning``), and
-what divides by less than that magnifies their errors."""
+"""Below it, the nearest are copies of the query, and dividing by less would magnify rounding
+errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ class Nearest:
 
 def krige(
     queries: Floats,
+    cosines: Floats,
     words: Floats,
     vectors: Floats,
     rows: WordRows,
@@ -78,40 +79,43 @@ def krige(
     not hear of it otherwise.
 
     Args:
-        queries: Their cosines with the demonstrations, shape ``(queries, demos)``.
+        queries: Their vectors, shape ``(queries, dimensions)``.
+        cosines: Of the queries with the demonstrations, shape ``(queries, demos)``. They need not
+            be exact; those of the nearest are afterwards.
         words: The same of their words.
         vectors: Of the demonstrations, shape ``(demos, dimensions)``.
         rows: Their words.
         sets: The set of tools that each uses, shape ``(demos,)``.
         left_out: Demonstrations that are as if not there.
     """
-    likeness = queries + np.float32(_WORDS) * words
+    likeness = cosines + np.float32(_WORDS) * words
     count = min(_NEAREST, likeness.shape[1])
     if left_out is not None:
         likeness[:, left_out] = -np.inf
         count = min(count, likeness.shape[1] - len(left_out))
-    demos = np.empty((len(queries), count), dtype=np.intp)
-    weights = np.empty((len(queries), count), dtype=np.float32)
-    means = np.zeros((len(queries), vectors.shape[1]), dtype=np.float32)
-    for row in range(len(queries) if count else 0):
-        near = _nearest(likeness[row], sets, count)
-        members = vectors[near]
-        fall = _FALL / max(float(1 - queries[row, near].mean()), _LEAST_DISTANCE)
-        kernel = np.exp(fall * (products(members, members) - 1)) + _WORDS * rows.likeness(near)
-        kernel[np.diag_indices(count)] += _NOISE * (1 + _WORDS)
-        asked = np.exp(fall * (queries[row, near] - 1)) + _WORDS * words[row, near]
-        demos[row] = near
-        weights[row] = np.linalg.solve(kernel, asked)
-        means[row] = weights[row] @ members
-    return Nearest(demos, weights, means)
+    if not (len(queries) and count):
+        none = np.empty((len(queries), 0), dtype=np.intp)
+        return Nearest(none, none.astype(np.float32), np.zeros_like(queries))
+    demos = np.stack([_nearest(of_query, sets, count) for of_query in likeness])
+    members = vectors[demos]
+    exact = np.matmul(members, queries[:, :, None])[..., 0]
+    np.put_along_axis(cosines, demos, exact, axis=1)
+    fall = _FALL / np.maximum(1 - exact.mean(axis=1, keepdims=True), _LEAST_DISTANCE)
+    kernel = np.stack([products(some, some) for some in members])
+    kernel = np.exp(fall[:, :, None] * (kernel - 1))
+    kernel += np.float32(_WORDS) * np.stack([rows.likeness(near) for near in demos])
+    kernel[:, range(count), range(count)] += np.float32(_NOISE * (1 + _WORDS))
+    in_words = np.float32(_WORDS) * np.take_along_axis(words, demos, axis=1)
+    asked = np.exp(fall * (exact - 1)) + in_words
+    weights = np.linalg.solve(kernel, asked[:, :, None])[..., 0]
+    return Nearest(demos, weights, np.matmul(weights[:, None], members)[:, 0])
 
 
 def _nearest(likeness: Floats, sets: Ints, count: int) -> Ints:
     """The ``count`` nearest, of which no more than some use the same tools if that can be."""
-    near = top(likeness, count)
-    if np.bincount(sets[near]).max() <= _ALIKE:
-        return near
     near = top(likeness, min(_LOOKED_THROUGH, len(likeness)))
+    if np.bincount(sets[near[:count]]).max() <= _ALIKE:
+        return near[:count]
     near = near[likeness[near] > -np.inf]
     order = np.argsort(sets[near], kind="stable")
     used = sets[near][order]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from toolret.texts import MARKS, split_identifier
 
-__all__ = ["Postings", "bm25", "name_shares", "rarity", "words"]
+__all__ = ["Postings", "bm25", "both_words", "name_shares", "rarity", "words"]
 
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.integer[Any]]
@@ -60,6 +60,22 @@ def words(text: str, *, every: bool = False) -> list[str]:
         text: The text.
         every: Whether to keep stop words, as among requests, where their frequency weighs them.
     """
+    said = _said(text)
+    kept = said if every else [word for word in said if word not in _STOP_WORDS]
+    stems: list[str] = _stemmer().stemWords(kept)
+    return stems
+
+
+def both_words(text: str) -> tuple[list[str], list[str]]:
+    """The words of a text without stop words, and with them."""
+    said = _said(text)
+    stems: list[str] = _stemmer().stemWords(said)
+    kept = [stem for word, stem in zip(said, stems, strict=True) if word not in _STOP_WORDS]
+    return kept, stems
+
+
+def _said(text: str) -> list[str]:
+    """The words of a text in small letters, not stemmed."""
     found: list[str] = []
     # One spelling of what can be written in several: an accent with its letter, or after it.
     text = unicodedata.normalize("NFKC", text)
@@ -69,9 +85,7 @@ def words(text: str, *, every: bool = False) -> list[str]:
                 found += [run[i : i + 2] for i in range(max(1, len(run) - 1))]
             else:
                 found += split_identifier(run).lower().split()
-    kept = found if every else [word for word in found if word not in _STOP_WORDS]
-    stems: list[str] = _stemmer().stemWords(kept)
-    return stems
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,26 +123,42 @@ class Postings:
         starts = np.searchsorted(word[order], np.arange(len(numbers) + 1))
         return cls(numbers, starts, position[order].astype(np.int32), values[order], count)
 
-    def scores(self, tokens: Iterable[str], weights: Iterable[float] = repeat(1.0)) -> Floats:
-        """The weighed sum over the tokens of what they count in each text: shape ``(texts,)``."""
-        scores = np.zeros(self.count, dtype=np.float32)
-        for token, weight in zip(tokens, weights, strict=False):
-            number = self.numbers.get(token)
-            if number is not None:
-                some = slice(self.starts[number], self.starts[number + 1])
-                # NumPy would widen them to this, once to read and once to write.
-                places = self.positions[some].astype(np.intp)
-                scores[places] += np.float32(weight) * self.values[some]
+    def scores(self, queries: Sequence[Mapping[str, float]]) -> Floats:
+        """Weighed sums of what each query's words count in each text.
+
+        Args:
+            queries: The words of each, and what each word counts.
+
+        Returns:
+            Shape ``(queries, texts)``.
+        """
+        asked: dict[int, list[tuple[int, float]]] = {}
+        for row, query in enumerate(queries):
+            for word, weight in query.items():
+                number = self.numbers.get(word)
+                if number is not None:
+                    asked.setdefault(number, []).append((row, weight))
+        scores = np.zeros((len(queries), self.count), dtype=np.float32)
+        for number, rows in asked.items():
+            some = slice(self.starts[number], self.starts[number + 1])
+            # NumPy would widen them to this, once to read and once to write.
+            places = self.positions[some].astype(np.intp)
+            values = self.values[some]
+            for row, weight in rows:
+                scores[row, places] += np.float32(weight) * values
         return scores
 
-    def most(self, tokens: Iterable[str]) -> float:
-        """What BM25 comes near to in a text that says all these words over and over.
+    def most(self, query: Mapping[str, float]) -> float:
+        """What BM25 comes near to in a text that says all of a query's words over and over.
 
         Words that are nowhere count too, as the rarest: much is missing where they are.
         """
-        numbers = [self.numbers.get(token) for token in tokens]
-        found = [0 if n is None else self.starts[n + 1] - self.starts[n] for n in numbers]
-        return sum(rarity(texts, self.count) for texts in found)
+        most = 0.0
+        for word, weight in query.items():
+            number = self.numbers.get(word)
+            texts = 0 if number is None else self.starts[number + 1] - self.starts[number]
+            most += weight * rarity(texts, self.count)
+        return most
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The same as arrays, to be kept in a file."""
@@ -167,6 +197,8 @@ def bm25(texts: Sequence[Sequence[str]]) -> Postings:
     """
     import bm25s
 
+    # Its import has it log at DEBUG, into whatever the application has set up.
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
     if not any(texts):
         return name_shares([""] * len(texts), [])
     index = bm25s.BM25(k1=_K1, b=_B)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from toolret.comparisons import Comparisons, Layout
 from toolret.lexical import rarity
+from toolret.ranking import FEATURES
 from toolret.signals import Bools, Floats
 
 __all__ = ["COSINES", "INPUTS", "Need", "fit_need", "need_inputs", "with_likeliest"]
@@ -38,6 +39,8 @@ _QUANTILES = 101
 
 _KNOWN = 5.0
 """Requests' worth that the prior's quantiles count: the lowest of three says little of the rest."""
+
+_READ = [FEATURES.index(n) for n in ("dense", "dense_clause", "lexical_log", "demo_kriged")]
 
 _TINY = 1e-9
 """In the place of a length of 0."""
@@ -93,38 +96,29 @@ def _threshold(
 
 
 def need_inputs(
-    layout: Layout,
-    comparisons: Comparisons,
-    *,
-    allowed: Bools | None = None,
-    heard: Bools | None = None,
+    layout: Layout, comparisons: Comparisons, features: Floats, *, heard: Bools | None = None
 ) -> Floats:
     """What the model reads but for the last, shape ``(INPUTS - 1,)``; 0 for what there is none of.
 
     Args:
         layout: What is indexed.
         comparisons: The request against it.
-        allowed: Tools that may be found, shape ``(tools,)``.
+        features: Of the tools that were put forward, among which are the nearest of each kind.
         heard: Demonstrations that count, shape ``(demos,)``.
     """
-    dense, lexical = comparisons.dense.T, comparisons.lexical[:, 0]
-    kriged = comparisons.demo_kriged[:, 0]
-    if allowed is not None:
-        some = np.flatnonzero(allowed)
-        dense, lexical, kriged = np.take(dense, some, axis=1), lexical[some], kriged[some]
-    demos = comparisons.demo_dense[:, 0] if len(comparisons.demo_dense) else np.empty(0)
+    nearest, of_clause, saying, kriged = features[:, _READ].max(axis=0, initial=0)
+    demos, uses = comparisons.demo_dense[:, 0], layout.uses_tools
     counts = np.ones(len(demos), dtype=np.bool_) if heard is None else heard
-    uses = layout.using(len(demos))
+    # As if the request had one word more, which is nowhere: one word alone says little.
+    most = comparisons.lexical_most[0] + rarity(0, len(layout.tool_vectors))
     return np.array(
         [
-            dense[0].max(initial=0),
-            dense.max(initial=0),
+            nearest,
+            of_clause,
             demos[counts & uses].max(initial=0),
             demos[counts & ~uses].max(initial=0),
-            # As if the request had one word more, which is nowhere: one word alone says little.
-            lexical.max(initial=0)
-            / (comparisons.lexical_most[0] + rarity(0, len(layout.tool_vectors))),
-            kriged.max(initial=0),
+            np.expm1(saying) / most,
+            kriged,
         ],
         dtype=np.float32,
     )

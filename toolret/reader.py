@@ -150,7 +150,7 @@ class Reader:
                 found.append(Evidence("exact name", 1.0, _EXACT_NAME_ODDS))
             found.sort(key=lambda item: -abs(item.contribution))
             hits.append(Hit(tools[evidence.tools[row]], chance, tuple(found)))
-        inputs = need_inputs(self.searcher.layout, comparisons, allowed=allowed)
+        inputs = need_inputs(self.searcher.layout, comparisons, evidence.features)
         need, least = self.fit.need(evidence.features, inputs, recall=recall, precision=precision)
         chance = float(probabilities(np.array(need, dtype=np.float32)))
         by_name = int(named.sum())

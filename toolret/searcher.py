@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property, partial
 from hashlib import sha256
@@ -20,7 +21,7 @@ from toolret.embedders import RoleEmbedder, Vectors
 from toolret.errors import EmbedderError
 from toolret.fitting import Example, leave_out
 from toolret.index import Snapshot
-from toolret.lexical import Postings, bm25, name_shares, words
+from toolret.lexical import Postings, bm25, both_words, name_shares, words
 from toolret.ranking import gather
 from toolret.scanning import Scan
 from toolret.signals import Floats, Ints, products
@@ -39,11 +40,10 @@ _NEAR_COPY = 0.985
 
 
 class _Scans(NamedTuple):
-    """What multiplies queries with vectors, of which the regression has one for each used tool."""
+    """What multiplies queries with vectors."""
 
     tools: Products
     demos: Products
-    regression: Products
 
 
 class Searcher:
@@ -73,8 +73,7 @@ class Searcher:
         self._maps = (
             DemoMaps.from_arrays(under(arrays, "maps")) if self.columns.shows_tools else None
         )
-        tools, demos = snapshot.tools.vectors, snapshot.demos.vectors
-        multiplied = (tools, demos, self._maps.tools if self._maps else tools[:0])
+        multiplied = (snapshot.tools.vectors, snapshot.demos.vectors)
         self._scans = _Scans(*(Scan(vectors).products for vectors in multiplied))
         # For the fit, which is to be the same whatever was asked before.
         self._plain = _Scans(*(partial(products, vectors=vectors) for vectors in multiplied))
@@ -195,34 +194,34 @@ class Searcher:
         scans: _Scans,
         left_out: Ints | None = None,
     ) -> Comparisons:
-        tokens = [words(query) for query in queries]
-        demo_words = np.stack(
-            [self._cosines_of_demos.cosines(words(query, every=True)) for query in queries]
-        )
+        tokens, every = zip(*map(both_words, queries), strict=True)
+        counts = [Counter(some) for some in tokens]
+        demo_words = self._cosines_of_demos.cosines(every)
         asked = (as_tools, as_demos, demo_words, self._rows_of_demos)
         if self._maps is None:
             kriged = np.zeros((len(self.layout.tool_vectors), len(queries)), dtype=np.float32)
             said = Said(scans.demos(as_demos).T, kriged, as_tools, np.empty(0, dtype=np.float32))
         elif left_out is None:
-            said = self._maps.say(self.layout, scans.demos, scans.regression, *asked)
+            said = self._maps.say(self.layout, scans.demos, *asked)
         else:
             said = self._models.say_without(*asked, left_out)
         # Both in one product: what takes time is to read the tools' vectors.
-        moved = [] if said.aligned is as_tools else [said.aligned]
-        cosines = scans.tools(np.concatenate([as_tools, *moved]))
-        once = dict.fromkeys(tokens[0])
+        both = np.concatenate([as_tools, said.aligned])
+        cosines = scans.tools(as_tools if said.aligned is as_tools else both)
+        once = [dict.fromkeys(counts[0], 1)]
         return Comparisons(
             dense=cosines[: len(queries)].T,
             aligned=cosines[-len(queries) :].T,
-            lexical=np.stack([self._words_of_tools.scores(some) for some in tokens]).T,
-            lexical_cosine=np.stack([self._cosines_of_tools.cosines(some) for some in tokens]).T,
-            lexical_most=np.array([self._words_of_tools.most(some) for some in tokens], np.float32),
-            names=self._names.scores(once),
-            namespace_names=self._namespaces.scores(once),
+            lexical=self._words_of_tools.scores(counts).T,
+            lexical_cosine=self._cosines_of_tools.cosines(tokens).T,
+            lexical_most=np.array(list(map(self._words_of_tools.most, counts)), dtype=np.float32),
+            names=self._names.scores(once)[0],
+            namespace_names=self._namespaces.scores(once)[0],
             demo_dense=said.cosines,
             demo_kriged=said.kriged,
             demo_sets=said.sets,
             demo_lexical=demo_words[0],
+            asked=both,
         )
 
 

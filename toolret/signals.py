@@ -29,7 +29,15 @@ _SURE = 3
 """What discriminants are multiplied with before they become shares by a softmax."""
 
 _GROUP = 64
-"""Values of which only the largest is looked at first: a tenth of the time of sorting them all."""
+"""Values of which only the largest is looked at first, at most: a tenth of the time of sorting them
+all."""
+
+_GROUPS = 3
+"""Groups for each value that is sought, at least: with fewer, groups hold several of them, and too
+many of the rest reach what the groups do."""
+
+_LEVEL = 8
+"""Values for each one that is sought, beyond which those that are level are told apart first."""
 
 _AT_ONCE = 2**18
 """Multiplications that OpenBLAS does in the thread that asks: more are shared out among threads,
@@ -117,17 +125,17 @@ def ranges(starts: Ints, ends: Ints) -> Ints:
 def top(values: Floats, count: int) -> Ints:
     """Positions of the largest values, ties by position, best first."""
     if len(values) > count:
-        least = values.min()
-        if np.count_nonzero(values > least) > count:
-            least = _reached(values, count)
-        positions = np.flatnonzero(values > least)
-        if (missing := count - len(positions)) > 0:
-            level = np.flatnonzero(values == least)[:missing]
-            positions = np.sort(np.concatenate([positions, level]))
+        least = _reached(values, count)
+        positions = (values >= least).nonzero()[0]
+        if len(positions) > _LEVEL * count:  # Many are level: they are not worth sorting.
+            above = (values > least).nonzero()[0]
+            level = (values == least).nonzero()[0][: max(0, count - len(above))]
+            positions = np.sort(np.concatenate([above, level]))
     else:
         positions = np.arange(len(values))
-    order = np.argsort(-values[positions], kind="stable")[:count]
-    return np.asarray(positions[order], dtype=np.intp)
+    order = (-values[positions]).argsort(kind="stable")[:count]
+    found: Ints = positions[order]
+    return found
 
 
 def _reached(values: Floats, count: int) -> np.float32:
@@ -135,10 +143,11 @@ def _reached(values: Floats, count: int) -> np.float32:
 
     Of groups of the values, ``count`` have maxima that reach the ``count``-th of the maxima.
     """
-    groups = len(values) // _GROUP
-    if groups < count:
+    size = min(_GROUP, len(values) // (_GROUPS * count))
+    if size < 2:
         return np.float32(np.partition(values, -count)[-count])
-    maxima = values[: groups * _GROUP].reshape(_GROUP, groups).max(axis=0)
+    groups = len(values) // size
+    maxima = values[: groups * size].reshape(size, groups).max(axis=0)
     return np.float32(np.partition(maxima, -count)[-count])
 
 

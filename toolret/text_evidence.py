@@ -116,6 +116,8 @@ class TextEvidence:
 
     def features(self, rows: Ints) -> Floats:
         """Shape ``(rows, len(TEXT_FEATURES))``."""
+        if self._comparisons.asked is not None:
+            self._make_exact(self._comparisons.asked, rows)
         dense, aligned = self._dense[:, rows], self._aligned[:, rows]
         relative = self._relative[:, rows]
         tools = self._tools[rows]
@@ -149,6 +151,16 @@ class TextEvidence:
             ],
             axis=1,
         ).astype(np.float32)
+
+    def _make_exact(self, asked: Floats, rows: Ints) -> None:
+        """Make exact, in place, the cosines of some rows and of all that may rank before them."""
+        some = np.unique(np.concatenate([rows, *self._nearest]))
+        exact = products(asked, self._layout.tool_vectors[self._tools[some]])
+        self._dense[:, some] = exact[: len(self._dense)]
+        self._aligned[:, some] = exact[-len(self._aligned) :]
+        for first, values in zip(self._nearest, self._dense, strict=True):
+            first.sort()
+            first[:] = first[np.argsort(-values[first], kind="stable")]
 
 
 def _first(values: Floats) -> Ints:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import hypot, log
 from typing import Any
 
 import numpy as np
@@ -32,21 +33,27 @@ class WordVectors:
     postings: Postings
     rarity: Floats
 
-    def cosines(self, tokens: Iterable[str]) -> Floats:
-        """Of the texts with another, of which words in none of them are left out.
+    def cosines(self, queries: Sequence[Iterable[str]]) -> Floats:
+        """Of the texts with others, of which words in none of the texts are left out.
 
         Args:
-            tokens: The other's words.
+            queries: The others' words.
 
         Returns:
-            Shape ``(texts,)``, 0 to 1.
+            Shape ``(queries, texts)``, 0 to 1.
         """
+        return self.postings.scores([self._components(query) for query in queries])
+
+    def _components(self, tokens: Iterable[str]) -> dict[str, float]:
+        """Of another text's unit vector."""
         numbers = self.postings.numbers
         counts = Counter(token for token in tokens if token in numbers)
-        rarity = self.rarity[[numbers[word] for word in counts]]
-        weights = _weights(np.array(list(counts.values()), dtype=np.float32), rarity)
-        length = max(float(np.linalg.norm(weights)), 1e-6)
-        return self.postings.scores(counts, (weights / length).tolist())
+        weights = {
+            word: (1 + log(count)) * float(self.rarity[numbers[word]])
+            for word, count in counts.items()
+        }
+        length = max(hypot(*weights.values()), 1e-6)
+        return {word: weight / length for word, weight in weights.items()}
 
     def rows(self) -> WordRows:
         """The same components, text by text."""
@@ -87,10 +94,17 @@ class WordRows:
         """The cosines of some texts with each other: shape ``(texts, texts)``."""
         starts, ends = self.starts[texts], self.starts[texts + 1]
         places = ranges(starts, ends)
-        found, columns = np.unique(self.words[places], return_inverse=True)
-        dense = np.zeros((len(texts), len(found)), dtype=np.float32)
-        dense[np.repeat(np.arange(len(texts)), ends - starts), columns] = self.values[places]
-        return np.asarray(dense @ dense.T)
+        words = self.words[places]
+        times = np.bincount(words)
+        # A word of one text alone has no part in a cosine with another.
+        shared = times[words] > 1
+        columns = np.cumsum(times > 1) - 1
+        dense = np.zeros((len(texts), columns[-1] + 1 if len(columns) else 0), dtype=np.float32)
+        of_text = np.repeat(np.arange(len(texts)), ends - starts)
+        dense[of_text[shared], columns[words[shared]]] = self.values[places[shared]]
+        found = dense @ dense.T
+        found[np.diag_indices_from(found)] = ends > starts
+        return found
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The same as arrays, to be kept in a file."""

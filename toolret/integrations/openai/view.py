@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -158,7 +159,7 @@ def by_words(tools: Mapping[str, JsonObject], text: str, *, most: int) -> list[s
     """Return the names of the tools that share words with a text, best first by BM25."""
     names = list(tools)
     texts = [words(json.dumps(tools[name], ensure_ascii=False)) for name in names]
-    scores = bm25(texts).scores(words(text))
+    scores = bm25(texts).scores([Counter(words(text))])[0]
     best = sorted(range(len(names)), key=lambda position: -scores[position])
     return [names[position] for position in best[:most] if scores[position] > 0]
 
