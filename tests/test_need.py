@@ -111,7 +111,3 @@ def test_a_request_more_likely_in_need_than_not_is_refused_for_precision_only() 
     )
     assert need.threshold(recall=0.99) == 0
     assert need.threshold(recall=0.99, precision=0.8) == pytest.approx(2.0, abs=0.02)
-
-
-def test_a_fit_is_deterministic() -> None:
-    assert fit_need(*both_kinds(20)) == fit_need(*both_kinds(20))

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from toolret.logistic import fit_logistic
 from toolret.ranking import FEATURES
 from toolret.signals import Floats
 
@@ -72,24 +72,13 @@ def fit_familiarity(
         return None
     if not familiar:
         return prior
-    from scipy.optimize import minimize  # half a second, which only a fit is worth
-
     rows = np.array([(*_inputs(each), 1.0) for each in (*familiar, *strange)])
     right = np.repeat([1.0, 0.0], [len(familiar), len(strange)])
     counts = np.repeat(
         [1.0, undemonstrated * len(familiar) / len(strange)], [len(familiar), len(strange)]
     )
-
     start = np.array([prior.nearest, prior.covered, prior.intercept])
-
-    def loss(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        odds = rows @ point
-        pull = _STRENGTH * (point - start)
-        value = counts @ (np.logaddexp(0, odds) - odds * right) + pull @ (point - start) / 2
-        likely = 1 / (1 + np.exp(-odds))
-        return float(value), rows.T @ (counts * (likely - right)) + pull
-
-    found = minimize(loss, start, jac=True, method="L-BFGS-B").x
+    found = fit_logistic(rows, right, counts, start, _STRENGTH)
     return Familiarity(*map(float, found))
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from toolret.comparisons import Comparisons, Layout
 from toolret.cosines import DEFAULT_SCALE, CosineScale
 from toolret.familiarity import Familiarity, fit_familiarity
+from toolret.logistic import fit_logistic
 from toolret.need import Need, fit_need, need_inputs, with_likeliest
 from toolret.ranking import CONTEXT, FEATURES, gather
 from toolret.signals import Floats, Ints
@@ -272,8 +273,6 @@ def fit_weights(
 
 def _calibrate(examples: Sequence[Example], weights: Weights, orphan_weight: float) -> Weights:
     """Turn the listwise scores into log-odds (Platt, 1999), held near what ``weights`` says."""
-    from scipy.optimize import minimize  # half a second, which only a fit is worth
-
     scores = [listwise_scores(example.features, weights) for example in examples]
     inputs = np.stack(
         [
@@ -293,16 +292,9 @@ def _calibrate(examples: Sequence[Example], weights: Weights, orphan_weight: flo
     )
     start = np.array([weights.slope, weights.share, weights.intercept])
 
-    def loss(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        odds = inputs @ point
-        distance = point - start
-        value = counts @ (np.logaddexp(0, odds) - odds * right)
-        likely = 1 / (1 + np.exp(-odds))
-        pull = _CALIBRATION_STRENGTH * distance
-        return float(value + distance @ pull / 2), inputs.T @ (counts * (likely - right)) + pull
-
-    slope, share, intercept = minimize(loss, start, jac=True, method="L-BFGS-B").x
-    return replace(weights, slope=float(slope), share=float(share), intercept=float(intercept))
+    point = fit_logistic(inputs, right, counts, start, _CALIBRATION_STRENGTH)
+    slope, share, intercept = map(float, point)
+    return replace(weights, slope=slope, share=share, intercept=intercept)
 
 
 def _counts(right: NDArray[Any], orphan_weight: float) -> NDArray[np.float64]:

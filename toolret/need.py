@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolret.comparisons import Comparisons, Layout
 from toolret.lexical import rarity
+from toolret.logistic import fit_logistic
 from toolret.ranking import FEATURES
 from toolret.signals import Bools, Floats
 
@@ -156,27 +156,13 @@ def fit_need(
     """
     if prior is None:
         prior = Need((0.0,) * INPUTS, 0.0, (), ())
-    start = np.array([*prior.weights, prior.intercept])
-    point = start
+    point = np.array([*prior.weights, prior.intercept])
     if needing and idle:
-        from scipy.optimize import minimize  # half a second, which only a fit is worth
-
         rows = np.array([(*each, 1.0) for each in (*needing, *idle)])
         right = np.repeat([1.0, 0.0], [len(needing), len(idle)])
         # Both kinds count alike, whatever there are more of.
         worth = np.repeat([1.0, len(needing) / len(idle)], [len(needing), len(idle)])
-
-        def loss(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            odds = rows @ point
-            distance = point - start
-            value = worth @ (np.logaddexp(0, odds) - odds * right)
-            slopes = rows.T @ (worth * (1 / (1 + np.exp(-odds)) - right))
-            return (
-                float(value + _STRENGTH / 2 * distance @ distance),
-                slopes + _STRENGTH * distance,
-            )
-
-        point = minimize(loss, start, jac=True, method="L-BFGS-B").x
+        point = fit_logistic(rows, right, worth, point, _STRENGTH)
     *weights, intercept = (round(float(value), 6) for value in point)
     made = Need(tuple(weights), intercept, (), ())
 
