@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from toolret.queries import (
         Clauses,
         FewShot,
+        GeneratedQueries,
         Hypothesize,
         QueryGenerator,
         Refine,
@@ -51,9 +52,10 @@ if TYPE_CHECKING:
         Verbatim,
         as_request,
     )
-    from toolret.reranking import CrossEncoderReranker, LLMReranker
+    from toolret.recording import Recorded
+    from toolret.reranking import CrossEncoderReranker, LLMReranker, Reranker
     from toolret.retriever import ToolRetriever
-    from toolret.rows import load_demos, load_requests
+    from toolret.rows import LabelledRequest, load_demos, load_requests
     from toolret.selection import Selection
     from toolret.types import Call, Demo, DemoHit, Evidence, Hit, Query, Request, Tool
 
@@ -92,6 +94,7 @@ _HOMES = {
     "queries": (
         "Clauses",
         "FewShot",
+        "GeneratedQueries",
         "Hypothesize",
         "QueryGenerator",
         "Refine",
@@ -104,9 +107,10 @@ _HOMES = {
         "Verbatim",
         "as_request",
     ),
-    "reranking": ("CrossEncoderReranker", "LLMReranker"),
+    "recording": ("Recorded",),
+    "reranking": ("CrossEncoderReranker", "LLMReranker", "Reranker"),
     "retriever": ("ToolRetriever",),
-    "rows": ("load_demos", "load_requests"),
+    "rows": ("LabelledRequest", "load_demos", "load_requests"),
     "selection": ("Selection",),
     "types": ("Call", "Demo", "DemoHit", "Evidence", "Hit", "Query", "Request", "Tool"),
 }
@@ -131,21 +135,25 @@ __all__ = [
     "EmbedderMismatchError",
     "Evidence",
     "FewShot",
+    "GeneratedQueries",
     "Hit",
     "HttpRunner",
     "Hypothesize",
     "InputError",
     "Instructions",
     "LLMReranker",
+    "LabelledRequest",
     "MissingExtraError",
     "OpenAIEmbedder",
     "Outcome",
     "Query",
     "QueryGenerationError",
     "QueryGenerator",
+    "Recorded",
     "Refine",
     "ReplayError",
     "Request",
+    "Reranker",
     "Rewrite",
     "RoleEmbedder",
     "SecurityScheme",
