@@ -136,7 +136,8 @@ def _demo_features(
     dense = np.where(heard[:, None], comparisons.demo_dense, np.float32(-1))
     nearest = best_of_tool(dense.max(axis=1), demo_of, tool_of, tools)
     lexical = np.where(heard, comparisons.demo_lexical, np.float32(0))
-    kriged = comparisons.demo_kriged
+    kriged = np.zeros((tools, comparisons.demo_kriged.shape[1]), dtype=np.float32)
+    kriged[np.unique(layout.tool_of)] = comparisons.demo_kriged
     set_shares = np.bincount(
         layout.tool_of_set, weights=shares(comparisons.demo_sets)[layout.set_of], minlength=tools
     )

@@ -48,7 +48,7 @@ def random_request(
         names=rng.choice(np.array([0, 0.5, 1], np.float32), tools, p=[0.9, 0.09, 0.01]),
         namespace_names=rng.random(tools, dtype=np.float32).round(1),
         demo_dense=values(demos, queries),
-        demo_kriged=values(tools, queries),
+        demo_kriged=values(len(np.unique(uses)), queries),
         demo_sets=values(len(sets)),
         demo_lexical=words(demos),
     )

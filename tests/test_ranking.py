@@ -50,7 +50,7 @@ REQUEST = Comparisons(
     names=floats(0.0, 0.5, 0.0, 0.0),
     namespace_names=floats(0.0, 0.0, 1.0, 1.0),
     demo_dense=floats([0.9, 0.2], [0.6, 0.1], [0.1, 0.8]),
-    demo_kriged=floats([1.1, -0.1], [0.3, -0.1], [-0.1, 0.7], [0.0, 0.0]),
+    demo_kriged=floats([1.1, -0.1], [0.3, -0.1], [-0.1, 0.7]),
     demo_sets=floats(1.0, 0.0, -1.0),
     demo_lexical=floats(0.8, 0.4, 0.0),
 )

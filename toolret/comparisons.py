@@ -41,6 +41,16 @@ class Layout:
         return Grouping(self.demo_of, self.tool_of, len(self.tool_vectors))
 
     @cached_property
+    def column_of(self) -> Ints:
+        """Of each use the tool's place among those that are used: shape ``(uses,)``."""
+        return np.searchsorted(self.uses.filled, self.tool_of)
+
+    @cached_property
+    def starts(self) -> Ints:
+        """Where each demonstration's uses begin, and the last one's end: ``(demos + 1,)``."""
+        return np.searchsorted(self.demo_of, np.arange(len(self.demo_vectors) + 1))
+
+    @cached_property
     def sets(self) -> Grouping:
         """The sets by their tools."""
         return Grouping(self.set_of, self.tool_of_set, len(self.tool_vectors))
@@ -48,7 +58,7 @@ class Layout:
     @cached_property
     def uses_tools(self) -> Bools:
         """Which of the demonstrations use a tool."""
-        return np.bincount(self.demo_of, minlength=len(self.demo_vectors)) > 0
+        return np.diff(self.starts) > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +75,9 @@ class Comparisons:
         names: Share of the tool's name that the request says, shape ``(tools,)``, 0 to 1.
         namespace_names: The same of the namespace's name.
         demo_dense: Cosines, shape ``(demos, queries)``.
-        demo_kriged: What regression on the demonstrations says of each tool, shape
-            ``(tools, queries)``: near 1 if the tool is needed, near 0 if not.
+        demo_kriged: What regression on the demonstrations says of each tool that they use, in the
+            order of ``Layout.uses``: near 1 if the tool is needed, near 0 if not; shape
+            ``(used, queries)``.
         demo_sets: How well the request itself fits the demonstrations that use each set of tools:
             discriminants, shape ``(sets,)``.
         demo_lexical: Cosines of the words of the request itself, shape ``(demos,)``.

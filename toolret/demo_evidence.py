@@ -43,11 +43,13 @@ class DemoEvidence:
 
     def __init__(self, layout: Layout, comparisons: Comparisons, heard: Bools) -> None:
         uses, dense, lexical = layout.uses, comparisons.demo_dense.T, comparisons.demo_lexical
+        kriged = comparisons.demo_kriged.T
         if not heard.all():
             some = heard[layout.demo_of]
             uses = Grouping(layout.demo_of[some], layout.tool_of[some], len(layout.tool_vectors))
             dense = np.where(heard, dense, np.float32(-1))
             lexical = np.where(heard, lexical, np.float32(0))
+            kriged = kriged[:, np.searchsorted(layout.uses.filled, uses.filled)]
         self._tools = uses.filled
         self._counts = uses.counts
         self._used = np.zeros(len(layout.tool_vectors), dtype=np.bool_)
@@ -55,7 +57,7 @@ class DemoEvidence:
         self._best = float(dense[0].max())
         # Shape (..., used tools) from here on.
         self._nearest, self._lexical_nearest = uses.best(np.stack([dense.max(axis=0), lexical]))
-        self._kriged = np.take(comparisons.demo_kriged.T, self._tools, axis=1)
+        self._kriged = kriged
         # Twice as exact: most are next to nothing, and their order says who is put forward.
         set_shares = layout.sets.sums(shares(comparisons.demo_sets).astype(np.float64))
         self._set_shares = layout.sets.spread(set_shares)[self._tools]

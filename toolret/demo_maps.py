@@ -37,7 +37,8 @@ class Said:
 
     Attributes:
         cosines: Of each demonstration, shape ``(demos, queries)``.
-        kriged: Of each tool, shape ``(tools, queries)``.
+        kriged: Of each tool that is used, in the order of ``Layout.uses``, shape
+            ``(used, queries)``.
         aligned: The queries as the demonstrations' tools would have them: unit vectors, shape
             ``(queries, dimensions)``.
         sets: Discriminants of the sets of tools, shape ``(sets,)``.
@@ -95,12 +96,19 @@ class DemoMaps:
         of_sets = np.bincount(layout.set_of_demo, weights=said[-1]).astype(np.float32)
         near = krige(as_demos, cosines, words, layout.demo_vectors, rows, layout.set_of_demo)
         rest = as_demos - near.means
-        kriged = layout.uses.spread(products(rest, self.tools))
+        kriged = products(rest, self.tools)
         moved = as_tools + products(rest, self.shift)
         for row, (demos, weights) in enumerate(zip(near.demos, near.weights, strict=True)):
-            uses, counts = _uses_of(layout, demos)
-            np.add.at(kriged[row], layout.tool_of[uses], np.repeat(weights, counts))
-            moved[row] += _moved(layout, demos, weights, uses, counts)
+            starts, ends = layout.starts[demos], layout.starts[demos + 1]
+            uses, counts = ranges(starts, ends), ends - starts
+            of_uses = np.repeat(weights, counts)
+            np.add.at(kriged[row], layout.column_of[uses], of_uses)
+            # From each to the mean of its tools; one that uses none moves nothing.
+            of_uses /= np.repeat(counts, counts)
+            moved[row] += of_uses @ layout.tool_vectors[layout.tool_of[uses]] - near.means[row]
+            if not counts.all():
+                idle = counts == 0
+                moved[row] += weights[idle] @ layout.demo_vectors[demos[idle]]
         return Said(
             cosines.T,
             kriged.T,
@@ -132,11 +140,9 @@ class DemoModels:
     def maps(self) -> DemoMaps:
         """For requests to which all demonstrations speak."""
         layout = self._layout
-        tools = sums_of(
-            self._ridge.solved[layout.demo_of], layout.tool_of, len(layout.tool_vectors)
-        )
+        of_uses = self._ridge.solved[layout.demo_of]
         return DemoMaps(
-            tools=tools[layout.uses.filled],
+            tools=sums_of(of_uses, layout.column_of, len(layout.uses.filled)),
             shift=np.asarray(self._shifts.T @ self._ridge.solved, dtype=np.float32),
             sets=gaussians(self._sets),
         )
@@ -156,7 +162,7 @@ class DemoModels:
         sets = centroids(members_without(self._sets, left_out))
         return Said(
             cosines.T,
-            sums_of(weights[layout.demo_of], layout.tool_of, len(layout.tool_vectors)),
+            sums_of(weights[layout.demo_of], layout.column_of, len(layout.uses.filled)),
             _unit(as_tools + weights.T @ self._shifts),
             discriminants(sets, as_demos[0]),
         )
@@ -178,24 +184,6 @@ class DemoModels:
         sums = sums_of(layout.tool_vectors[layout.tool_of], layout.demo_of, len(demos))
         uses = np.bincount(layout.demo_of, minlength=len(demos))[:, None]
         return np.where(uses > 0, sums / np.maximum(uses, 1) - demos, 0).astype(np.float32)
-
-
-def _uses_of(layout: Layout, demos: Ints) -> tuple[Ints, Ints]:
-    """Which uses of tools are some demonstrations', and how many each has."""
-    starts, ends = (np.searchsorted(layout.demo_of, demos, side) for side in ("left", "right"))
-    return ranges(starts, ends), ends - starts
-
-
-def _moved(layout: Layout, demos: Ints, weights: Floats, uses: Ints, counts: Ints) -> Floats:
-    """From some demonstrations to the means of their tools, weighed and added up.
-
-    One that uses no tool moves nothing.
-    """
-    of_uses = np.repeat(weights / np.maximum(counts, 1).astype(np.float32), counts)
-    of_demos = weights * (counts > 0)
-    tools = layout.tool_of[uses]
-    moved: Floats = of_uses @ layout.tool_vectors[tools] - of_demos @ layout.demo_vectors[demos]
-    return moved
 
 
 def _unit(vectors: Floats) -> Floats:

@@ -199,7 +199,7 @@ class Searcher:
         demo_words = self._cosines_of_demos.cosines(every)
         asked = (as_tools, as_demos, demo_words, self._rows_of_demos)
         if self._maps is None:
-            kriged = np.zeros((len(self.layout.tool_vectors), len(queries)), dtype=np.float32)
+            kriged = np.empty((0, len(queries)), dtype=np.float32)
             said = Said(scans.demos(as_demos).T, kriged, as_tools, np.empty(0, dtype=np.float32))
         elif left_out is None:
             said = self._maps.say(self.layout, scans.demos, *asked)
