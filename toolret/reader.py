@@ -21,8 +21,8 @@ from toolret.recent import Recent
 from toolret.searcher import Searcher
 from toolret.selection import Selection
 from toolret.signals import Bools
-from toolret.types import Demo, DemoHit, Evidence, Hit, Query, Request
-from toolret.weighing import contributions, log_shares, probabilities
+from toolret.types import Demo, DemoHit, Evidence, Hit, Query, Request, Tool
+from toolret.weighing import explained, probabilities
 
 __all__ = ["Ranking", "Reader"]
 
@@ -120,36 +120,22 @@ class Reader:
             recall: Of the requests that need a tool, the least share that are to be given any.
             precision: Of the requests given a tool, the least share that are to need one.
         """
-        tools = self.snapshot.tools.items
         called = self.searcher.columns.called(said_names(request.text))
         evidence = gather(self.searcher.layout, comparisons, allowed=allowed, called=called)
-        weights = self.fit.weights(evidence.features)
-        added = contributions(evidence.features, weights)
-        scores, parts = added.sum(axis=1), added * weights.slope
-        # Explained against the average candidate: what all share tells none apart.
-        common = parts.mean(axis=0, keepdims=True) if len(parts) else parts
-        rest = weights.share * log_shares(scores) + weights.intercept + common.sum()
-        parts = parts - common
+        parts, rest = explained(evidence.features, self.fit.weights(evidence.features))
         named = np.isin(evidence.tools, called)
-        exact = named * _EXACT_NAME_ODDS
-        odds = (parts.sum(axis=1) + rest + exact).astype(np.float32)
+        odds = (parts.sum(axis=1) + rest + named * _EXACT_NAME_ODDS).astype(np.float32)
         first = np.argsort(-odds, kind="stable")[:most]
-        values = evidence.features[first][:, _SHOWN_COLUMNS]
         sums = np.stack([parts[first][:, some].sum(axis=1) for some in SIGNALS.values()], axis=1)
-        hits = []
-        for row, chance, value, part in zip(
-            first.tolist(),
+        hits = map(
+            _hit,
+            [self.snapshot.tools.items[tool] for tool in evidence.tools[first]],
             probabilities(odds[first]).tolist(),
-            values.tolist(),
+            evidence.features[first][:, _SHOWN_COLUMNS].tolist(),
             sums.tolist(),
-            strict=True,
-        ):
-            found = list(map(Evidence, SIGNALS, value, part))
-            found.append(Evidence("against the others", float(rest[row]), float(rest[row])))
-            if named[row]:
-                found.append(Evidence("exact name", 1.0, _EXACT_NAME_ODDS))
-            found.sort(key=lambda item: -abs(item.contribution))
-            hits.append(Hit(tools[evidence.tools[row]], chance, tuple(found)))
+            rest[first].tolist(),
+            named[first].tolist(),
+        )
         inputs = need_inputs(self.searcher.layout, comparisons, evidence.features)
         need, least = self.fit.need(evidence.features, inputs, recall=recall, precision=precision)
         chance = float(probabilities(np.array(need, dtype=np.float32)))
@@ -215,3 +201,29 @@ class Reader:
             )
 
         return shown
+
+
+def _hit(
+    tool: Tool,
+    chance: float,
+    values: Sequence[float],
+    parts: Sequence[float],
+    rest: float,
+    named: bool,
+) -> Hit:
+    """A tool with its evidence, the weightiest first.
+
+    Args:
+        tool: The tool.
+        chance: The probability that it is needed.
+        values: Of each of ``SIGNALS``, the value that is shown.
+        parts: Of the same, what it added to the log-odds.
+        rest: What the other candidates added.
+        named: Whether the request calls the tool by its name.
+    """
+    found = list(map(Evidence, SIGNALS, values, parts))
+    found.append(Evidence("against the others", rest, rest))
+    if named:
+        found.append(Evidence("exact name", 1.0, _EXACT_NAME_ODDS))
+    found.sort(key=lambda item: -abs(item.contribution))
+    return Hit(tool, chance, tuple(found))

@@ -12,6 +12,7 @@ __all__ = [
     "Weights",
     "blend",
     "contributions",
+    "explained",
     "listwise_scores",
     "log_shares",
     "odds",
@@ -63,6 +64,22 @@ def contributions(features: Floats, weights: Weights) -> Floats:
     """What each feature adds to the listwise score: shape ``(candidates, len(FEATURES))``."""
     standardised = (features - weights.mean) / weights.scale
     return np.asarray(standardised * weights.weight, dtype=np.float32)
+
+
+def explained(features: Floats, weights: Weights) -> tuple[Floats, Floats]:
+    """Return the parts that the log-odds add up from.
+
+    What all candidates share tells none apart, so parts are beyond the average candidate's.
+
+    Returns:
+        What each feature adds, shape ``(candidates, len(FEATURES))``, and the rest: what comes of a
+        candidate's share of all scores, and of the average candidate; shape ``(candidates,)``.
+    """
+    added = contributions(features, weights)
+    parts = added * weights.slope
+    average = parts.mean(axis=0, keepdims=True) if len(parts) else parts
+    rest = weights.share * log_shares(added.sum(axis=1)) + weights.intercept + average.sum()
+    return parts - average, rest
 
 
 def log_shares(scores: Floats) -> Floats:
