@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import asyncio
+import functools
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -173,6 +176,15 @@ def private(_room: str) -> str:
     return _room
 
 
+def misdescribed(room: str) -> str:
+    """Book a meeting room.
+
+    Args:
+        rom: Its number.
+    """
+    return room
+
+
 class Office:
     def close_door(self, door: int) -> str:
         """Close a door."""
@@ -270,11 +282,155 @@ def test_arguments_without_names_are_left_out() -> None:
 def test_langchain_supplies_what_is_its_own() -> None:
     def deploy(args: list[str], settings: RunnableConfig, callbacks: Any = None) -> str:
         """Deploy."""
-        return f"{args} {settings['tags']} {callbacks}"
+        return f"{args} {settings['tags']} {callbacks is not None}"
 
     (tool,) = load_tools(deploy)
     assert set((tool.parameters or {})["properties"]) == {"args"}
-    assert tool.target.invoke({"args": ["a"]}, {"tags": ["b"]}) == "['a'] ['b'] None"
+    assert tool.target.invoke({"args": ["a"]}, {"tags": ["b"]}) == "['a'] ['b'] True"
+
+
+def blank_lines(x: int, y: int) -> None:
+    """Do it.
+
+    Args:
+        x: One of
+
+            - a: first
+            - b: second
+
+        y: The y.
+    """
+
+
+def no_blank_lines(x: int, y: int) -> None:
+    """Do it.
+    Arguments:
+        x (Annotated[int, Gt(0)], optional): One of
+            - a: first
+            - b: second
+        y: The y.
+    Returns:
+        Nothing.
+    """
+
+
+def other_sections(x: int, y: int) -> None:
+    """Do it.
+
+    Raises:
+        ValueError: Never.
+
+    Args:
+        x:
+            One of
+            - a: first
+            - b: second
+        y: The y.
+    Example:
+        other_sections(1, 2)
+    """
+
+
+def same_indent(x: int, y: int) -> None:
+    """Do it.
+
+    Args:
+    x: One of
+    - a: first
+    - b: second
+    y: The y.
+    """
+
+
+@pytest.mark.parametrize(
+    "function", [blank_lines, no_blank_lines, other_sections, same_indent], ids=lambda f: f.__name__
+)
+def test_docstrings_are_read_however_their_sections_are_set_apart(function: Any) -> None:
+    (tool,) = load_tools(function)
+    assert tool.description == "Do it."
+    texts = {
+        name: part["description"] for name, part in (tool.parameters or {})["properties"].items()
+    }
+    assert texts == {"x": "One of - a: first - b: second", "y": "The y."}
+
+
+def test_several_arguments_may_share_a_text_and_options_need_no_name() -> None:
+    def draw(x: int, y: int, **style: str) -> None:
+        """Draw a point.
+
+        Args:
+            x, y: Where.
+            colour: Of the ink.
+        """
+
+    (tool,) = load_tools(draw)
+    assert [part["description"] for part in (tool.parameters or {})["properties"].values()] == [
+        "Where.",
+        "Where.",
+    ]
+
+
+def test_a_docstrings_text_goes_before_that_of_a_hint() -> None:
+    def look(a: Annotated[int, "hint"], b: Annotated[int, Field(description="hint", ge=1)]) -> None:
+        """Look.
+
+        Args:
+            a: text a
+            b: text b
+        """
+
+    (tool,) = load_tools(look)
+    assert (tool.parameters or {})["properties"] == {
+        "a": {"type": "integer", "description": "text a"},
+        "b": {"type": "integer", "description": "text b", "minimum": 1},
+    }
+
+
+def _logged(function: Any) -> Any:
+    @functools.wraps(function)
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return inner
+
+
+def _blocking(function: Any) -> Any:
+    @functools.wraps(function)
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        return asyncio.run(function(*args, **kwargs))
+
+    return inner
+
+
+async def test_an_asynchronous_function_is_awaited_whatever_its_decorator() -> None:
+    toolbox = Toolbox(load_tools([_logged(cancel_room)]))
+    refused = toolbox.call("cancel_room", {"room": "12"})
+    assert (refused.ok, refused.text) == (False, "Error: 'cancel_room' is asynchronous: use acall")
+    assert (await toolbox.acall("cancel_room", {"room": "12"})).text == "cancelled 12"
+    toolbox = Toolbox(load_tools([_blocking(cancel_room)]))
+    assert (await toolbox.acall("cancel_room", {"room": "12"})).text == "cancelled 12"
+
+
+def test_a_decorator_may_make_an_asynchronous_function_a_plain_one() -> None:
+    toolbox = Toolbox(load_tools([_blocking(cancel_room)]))
+    assert toolbox.call("cancel_room", {"room": "12"}).text == "cancelled 12"
+
+
+async def test_what_a_generator_gives_is_a_list() -> None:
+    def rooms(floor: int) -> Iterator[str]:
+        """List the meeting rooms of a floor."""
+        yield from (f"{floor}{number}" for number in range(2))
+
+    async def desks(floor: int) -> AsyncIterator[str]:
+        """List the desks of a floor."""
+        for number in range(2):
+            yield f"{floor}{number}"
+
+    toolbox = Toolbox(load_tools([rooms, desks]))
+    assert toolbox.call("rooms", {"floor": 1}).value == ["10", "11"]
+    assert (await toolbox.acall("rooms", {"floor": 1})).value == ["10", "11"]
+    assert (await toolbox.acall("desks", {"floor": 1})).value == ["10", "11"]
+    assert toolbox.call("desks", {"floor": 1}).text == "Error: 'desks' is asynchronous: use acall"
 
 
 @pytest.mark.parametrize(
@@ -286,6 +442,7 @@ def test_langchain_supplies_what_is_its_own() -> None:
         (private, "'private': pydantic keeps the argument '_room' to itself: rename it"),
         (Office.close_door, "'Office.close_door': it is a method without its object"),
         (strange, "'strange': Failed to generate JSON schema"),
+        (misdescribed, "'misdescribed': its docstring describes 'rom', which is no argument"),
     ],
 )
 def test_what_no_schema_can_be_made_for_is_an_error(function: Any, problem: str) -> None:

@@ -7,23 +7,23 @@ schema, or lost in the call.
 from __future__ import annotations
 
 import inspect
-import re
-from collections.abc import Callable, Mapping
-from inspect import Parameter, Signature
-from typing import Any, get_type_hints
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from inspect import Parameter
+from typing import Annotated, Any, get_type_hints
 
-from langchain_core.callbacks import CallbackManagerForToolRun
+from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
 from langchain_core.runnables import RunnableConfig
-from langchain_core.tools import StructuredTool, create_schema_from_function
-from pydantic import BaseModel, ConfigDict, create_model
+from langchain_core.runnables.config import run_in_executor
+from langchain_core.tools import BaseTool, StructuredTool
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from toolret.catalogs.docstrings import read_docstring
+from toolret.errors import CallError
 
 __all__ = ["function_tool"]
 
 _LANGCHAINS = ("callbacks", "config", "run_manager")
 """Arguments that LangChain supplies, if they also have its types."""
-
-_KEPT = frozenset({*_LANGCHAINS, "args", "kwargs", "self"})
-"""Names that ``StructuredTool`` loses in the schema or in the call."""
 
 _VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
@@ -32,37 +32,52 @@ def function_tool(function: Callable[..., Any]) -> StructuredTool:
     """Make a tool of a function. ``*args`` and ``**kwargs``, which have no names, are left out.
 
     Raises:
-        ValueError: If it is an unbound method, or has an argument with a reserved name.
+        ValueError: If it is an unbound method, has an argument with a reserved name, or describes
+            one that it does not have.
     """
     parameters = inspect.signature(function).parameters
     hints = get_type_hints(function, include_extras=True)
     if "self" in parameters and "self" not in hints:
         raise ValueError("it is a method without its object: give that of one")
     _check_names(parameters, hints)
+    takes_more = any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())
+    description, texts = read_docstring(
+        inspect.getdoc(function) or "", parameters.keys(), more=takes_more
+    )
     given = {name: p for name, p in parameters.items() if _is_given(p, hints.get(name))}
     is_async = inspect.iscoroutinefunction(function)
     runs: dict[str, Any] = {"coroutine" if is_async else "func": function}
-    odd = (Parameter.POSITIONAL_ONLY, *_VARIADIC)
-    if _KEPT.isdisjoint(given) and not any(p.kind in odd for p in parameters.values()):
-        return StructuredTool.from_function(**runs, parse_docstring=True)
-    schema = _schema(function, parameters, given, hints)
-    return _AnyNames(
+    return _FunctionTool(
         name=function.__name__,
-        description=schema.__doc__ or "",
-        args_schema=schema,
+        description=description,
+        args_schema=_schema(function.__name__, description, given, hints, texts),
         config_name=next((name for name, hint in hints.items() if hint is RunnableConfig), ""),
         **runs,
     )
 
 
-class _AnyNames(StructuredTool):
-    """Passes all arguments as one object, so that none clashes with LangChain's own parameters.
+class _FunctionTool(StructuredTool):
+    """Runs a function as it is called from Python.
+
+    All arguments are passed as one object, so that none clashes with LangChain's own parameters.
+    Whether the result must be awaited is seen when it is there: a decorator may hide that a
+    function is asynchronous. What a generator gives is returned as a list.
 
     Attributes:
         config_name: The argument that receives LangChain's configuration; empty if there is none.
     """
 
     config_name: str = ""
+
+    async def ainvoke(
+        self,
+        input: Any,  # noqa: A002 - LangChain's
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Run the function, in a thread if it is a plain one, and await what it returns."""
+        # StructuredTool would do all of a plain function's call in that thread.
+        return await BaseTool.ainvoke(self, input, config, **kwargs)
 
     def _to_args_and_kwargs(
         self, tool_input: str | dict[str, Any], tool_call_id: str | None
@@ -73,24 +88,49 @@ class _AnyNames(StructuredTool):
         self,
         *given: Any,
         config: RunnableConfig,
-        run_manager: CallbackManagerForToolRun | None = None,  # noqa: ARG002 - LangChain's
+        run_manager: CallbackManagerForToolRun | None = None,
         **_: Any,
     ) -> Any:
-        return self._called(self.func, given, config)
+        value = self._called(self.func, given, config, run_manager)
+        if not (inspect.isawaitable(value) or isinstance(value, AsyncIterator)):
+            return value
+        if inspect.iscoroutine(value):
+            value.close()  # otherwise Python warns that it was never awaited
+        raise CallError(f"{self.name!r} is asynchronous: use acall")
 
-    async def _arun(self, *given: Any, config: RunnableConfig, **_: Any) -> Any:
-        return await self._called(self.coroutine, given, config)
+    async def _arun(
+        self,
+        *given: Any,
+        config: RunnableConfig,
+        run_manager: AsyncCallbackManagerForToolRun | None = None,
+        **_: Any,
+    ) -> Any:
+        if self.coroutine:
+            value = self._called(self.coroutine, given, config, run_manager)
+        else:
+            sync = run_manager.get_sync() if run_manager else None
+            value = await run_in_executor(None, self._called, self.func, given, config, sync)
+        while inspect.isawaitable(value):
+            value = _listed(await value)
+        return [item async for item in value] if isinstance(value, AsyncIterator) else value
 
-    def _called(self, function: Any, given: Any, config: RunnableConfig) -> Any:
+    def _called(self, function: Any, given: Any, config: RunnableConfig, manager: Any) -> Any:
         args, named = given
+        parameters = inspect.signature(function).parameters
         if self.config_name:
             named = {**named, self.config_name: config}
+        if manager and "callbacks" in parameters and "callbacks" not in named:
+            named = {**named, "callbacks": manager.get_child()}
         first = [
             named.pop(name)
-            for name, parameter in inspect.signature(function).parameters.items()
+            for name, parameter in parameters.items()
             if parameter.kind is Parameter.POSITIONAL_ONLY and name in named
         ]
-        return function(*args, *first, **named)
+        return _listed(function(*args, *first, **named))
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, Iterator) else value
 
 
 def _check_names(parameters: Mapping[str, Parameter], hints: Mapping[str, Any]) -> None:
@@ -125,44 +165,23 @@ def _is_langchains(parameter: Parameter, hint: Any) -> bool:
 
 
 def _schema(
-    function: Callable[..., Any],
-    parameters: Mapping[str, Parameter],
+    name: str,
+    description: str,
     given: Mapping[str, Parameter],
     hints: Mapping[str, Any],
+    texts: Mapping[str, str],
 ) -> type[BaseModel]:
-    """Return the arguments' model; LangChain reads them under neutral, unreserved names."""
-    others = {name: f"argument_{number}" for number, name in enumerate(given)}
-    undescribed = [f"{stars}{n}" for n in parameters.keys() - given for stars in ("", "*", "**")]
-
-    def stand_in() -> None:
-        """Do nothing: only the signature is used."""
-
-    start, args, rest = (inspect.getdoc(function) or "").partition("\nArgs:\n")
-    for name, other in others.items():
-        rest = re.sub(rf"^( +){name}(?= *(\(.*\) *)?:)", rf"\1{other}", rest, flags=re.MULTILINE)
-    stand_in.__doc__ = f"{start}{args}{rest}"
-    stand_in.__annotations__ = dict.fromkeys(undescribed, Any) | {
-        other: hints.get(name, Any) for name, other in others.items()
-    }
-    stand_in.__signature__ = Signature(  # type: ignore[attr-defined]
-        [
-            Parameter(
-                other,
-                Parameter.KEYWORD_ONLY,
-                default=given[name].default,
-                annotation=hints.get(name, Any),
-            )
-            for name, other in others.items()
-        ]
-    )
-    read = create_schema_from_function(function.__name__, stand_in, parse_docstring=True)
-    if not issubclass(read, BaseModel):
-        raise TypeError("its arguments are models of pydantic 1: use those of pydantic 2")
-    fields = {name: read.model_fields[other] for name, other in others.items()}
+    """Return the arguments' model; a docstring's texts go before those of the hints."""
+    fields: dict[str, Any] = {}
+    for argument, parameter in given.items():
+        hint = hints.get(argument, Any)
+        if any(base.__module__.startswith("pydantic.v1") for base in getattr(hint, "__mro__", ())):
+            raise TypeError("its arguments are models of pydantic 1: use those of pydantic 2")
+        said = [each for each in getattr(hint, "__metadata__", ()) if isinstance(each, str)]
+        text = texts.get(argument) or next(iter(said), "")
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[argument] = (Annotated[hint, Field(description=text)] if text else hint, default)
     made: type[BaseModel] = create_model(
-        function.__name__,
-        __config__=ConfigDict(arbitrary_types_allowed=True),
-        __doc__=read.__doc__,
-        **{name: (field.annotation, field) for name, field in fields.items()},  # type: ignore[call-overload]
+        name, __config__=ConfigDict(arbitrary_types_allowed=True), __doc__=description, **fields
     )
     return made

@@ -1,4 +1,4 @@
-"""Read LangChain tools and Python functions, using langchain-core's own converter."""
+"""Read LangChain tools and Python functions."""
 
 from __future__ import annotations
 
