@@ -12,6 +12,8 @@ from toolret.catalogs import load_tools
 from toolret.catalogs.openapi import OpenApi
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
+from toolret.lint.checks import lint
+from toolret.texts import tool_text
 from toolret.types import Tool
 
 PUBLIC = SHARED / "openapi"
@@ -285,6 +287,34 @@ def test_names_inside_of_a_body_are_changed_and_told() -> None:
     assert tool.metadata["keys"] == {"unit_price_ddf02b": "unit price"}
 
 
+def test_names_that_no_key_can_spell_are_told_in_the_descriptions() -> None:
+    parts = {"улица": {"type": "string", "description": "Без *номера*."}, "größe": {}}
+    operation = _body({"properties": {"адрес": {"properties": parts}, "prénom": {}}})
+    operation["parameters"] = [
+        {"name": "城市", "in": "query", "required": True, "schema": {"type": "string"}},
+        {"name": "日期", "in": "query", "description": "日期 2026-01-31", "schema": {}},
+    ]
+    tool = _tool(operation)
+    assert tool.parameters == {
+        "type": "object",
+        "properties": {
+            "argument": {"type": "string", "description": "城市"},
+            "query_argument": {"description": "日期 2026-01-31"},
+            "body_argument": {
+                "properties": {
+                    "argument_0d2cda": {"type": "string", "description": "улица: Без номера."},
+                    "gro_e_d353a2": {"description": "größe"},
+                },
+                "description": "адрес",
+            },
+            "prenom": {},
+        },
+        "required": ["argument"],
+    }
+    assert "城市" in tool_text(tool)
+    assert [finding.check for finding in lint([tool])].count("undescribed-parameter") == 1
+
+
 def test_an_empty_body_is_none() -> None:
     closed = {"type": "object", "properties": {}, "additionalProperties": False}
     tool = _tool(_body(closed, content_type="application/x-www-form-urlencoded"))
@@ -365,6 +395,20 @@ def test_a_whole_body_says_what_it_is() -> None:
         "type": "object",
         "properties": {"body": {"description": "The lines.", "type": "array", "items": {}}},
     }
+
+
+@pytest.mark.parametrize("kind", ["object", "array"])
+def test_what_is_said_of_a_body_and_of_its_schema_is_told(kind: str) -> None:
+    schema = {"type": kind, "description": "A role on a system.", "properties": {"a": {}}}
+    operation = _body(schema)
+    operation["requestBody"]["description"] = "What to *grant*"
+    parameters = _tool(operation).parameters or {}
+    told = parameters if kind == "object" else parameters["properties"]["body"]
+    assert told["description"] == "What to grant. A role on a system."
+    operation = _body(schema | {"minProperties": 1})
+    parameters = _tool(operation).parameters or {}
+    words = "A role on a system. Give at least 1 of the properties of the body."
+    assert kind == "array" or parameters["description"] == words
 
 
 def test_the_properties_of_an_optional_body_are_optional() -> None:

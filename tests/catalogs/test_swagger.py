@@ -271,3 +271,10 @@ def test_what_it_is_in_words() -> None:
     assert Swagger().kind({"swagger": "2.0"}) == "Swagger 2.0 document"
     assert not Swagger().recognizes({"openapi": "3.0.0"})
     assert not Swagger().recognizes(["swagger"])
+
+
+def test_what_is_said_of_a_body_and_of_its_schema_is_told() -> None:
+    schema = {"type": "object", "description": "A role.", "properties": {"a": {}}}
+    body = {"name": "role", "in": "body", "description": "What to grant.", "schema": schema}
+    parameters = _tool({"parameters": [body]}).parameters or {}
+    assert parameters["description"] == "What to grant. A role."

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toolret.accepted import choice
-from toolret.catalogs.keys import MAX_KEY, argument_name
+from toolret.catalogs.keys import MAX_KEY, argument_name, with_name
 from toolret.catalogs.refs import Place
 from toolret.catalogs.schema import Schema, Schemas, writable
 from toolret.catalogs.schema_merge import ANNOTATIONS
-from toolret.catalogs.text import plain_text
+from toolret.catalogs.text import joined, plain_text
 from toolret.media_types import essence, is_json
 
 __all__ = [
@@ -75,6 +75,7 @@ class Body:
         encoding: OpenAPI's ``encoding`` of the properties.
         closed: Whether other properties are rejected.
         together: Constraints across properties, by keyword, with original property names.
+        description: Description of an object whose properties are arguments.
     """
 
     arguments: tuple[Argument, ...] = ()
@@ -82,6 +83,7 @@ class Body:
     encoding: dict[str, Any] = field(default_factory=dict)
     closed: bool = False
     together: dict[str, Any] = field(default_factory=dict)
+    description: str = ""
 
 
 def read_parameters(
@@ -199,9 +201,11 @@ def body_arguments(
         schema = {"type": "string"}
         description = f"{description}\n\nWritten as {content_type}.".strip()
     together = None if is_text else _together(schema, schemas)
+    description = joined(description, schema.get("description", ""))
     if together is None:
-        text = plain_text(description)
-        whole = ({"description": text} if text else {}) | schema
+        whole = ({"description": description} if description else {}) | (
+            {key: value for key, value in schema.items() if key != "description"}
+        )
         return Body((Argument("body", None, whole, required),), content_type, encoding)
     needed = schema.get("required", [])
     properties = schema.get("properties", {})
@@ -217,6 +221,7 @@ def body_arguments(
         encoding=encoding,
         closed=schema.get("additionalProperties") is False,
         together=together,
+        description=description,
     )
 
 
@@ -241,10 +246,12 @@ def arguments_schema(
     for argument in arguments:
         named[_free_name(argument, named, taken)] = argument
     schema: Schema = {"type": "object"}
-    if body.together:
-        names = {a.name: name for name, a in named.items() if a.location == "body"}
-        schema["description"] = _in_words(body.together, names)
-    schema["properties"] = {name: argument.schema for name, argument in named.items()}
+    names = {a.name: name for name, a in named.items() if a.location == "body"}
+    if said := " ".join(filter(None, [body.description, _in_words(body.together, names)])):
+        schema["description"] = said
+    schema["properties"] = {
+        name: with_name(argument.schema, argument.name or "") for name, argument in named.items()
+    }
     if required := [name for name, argument in named.items() if argument.required]:
         schema["required"] = required
     if body.closed:

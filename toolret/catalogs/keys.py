@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
-__all__ = ["MAX_KEY", "PropertyKeys", "argument_name", "is_key"]
+__all__ = ["MAX_KEY", "PropertyKeys", "argument_name", "is_key", "with_name"]
 
 MAX_KEY = 64
 
@@ -34,10 +34,27 @@ def argument_name(name: str) -> str:
     """Convert a name to a key: ``filter[status]`` to ``filter_status``; keys may collide."""
     if is_key(name):
         return name
-    plain = unicodedata.normalize("NFKD", name)
-    plain = "".join(c for c in plain if not unicodedata.combining(c))
-    plain = _OTHER.sub(lambda run: _WORDS.get(run[0].strip(), "_"), plain)
+    plain = _OTHER.sub(lambda run: _WORDS.get(run[0].strip(), "_"), _without_accents(name))
     return plain.strip("_")[:MAX_KEY] or "argument"
+
+
+def with_name(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a property's schema; its description begins with a name that no key can spell.
+
+    Keys have the letters of English only: without the name, nothing would say what ``город`` or
+    ``城市`` is.
+    """
+    if is_key(name) or not any(c.isalnum() and not c.isascii() for c in _without_accents(name)):
+        return schema
+    text = schema.get("description", "")
+    if name in text:
+        return schema
+    return {**schema, "description": f"{name}: {text}" if text else name}
+
+
+def _without_accents(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name)
+    return "".join(c for c in plain if not unicodedata.combining(c))
 
 
 class PropertyKeys:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from toolret.accepted import with_items
-from toolret.catalogs.keys import PropertyKeys
+from toolret.catalogs.keys import PropertyKeys, with_name
 from toolret.catalogs.keywords import NESTING, is_pattern, plain_keyword, types
 from toolret.catalogs.refs import Place, References
 from toolret.catalogs.schema_merge import ANNOTATIONS, merged
@@ -185,16 +185,14 @@ class _Inliner:
             return {key: nested(value, there)}
         if key in NESTED_LISTS and isinstance(value, list) and value:
             return {key: [nested(part, there / index) for index, part in enumerate(value)]}
+        if key == "patternProperties" and isinstance(value, dict):
+            patterns = {name: part for name, part in value.items() if is_pattern(name)}
+            return {key: {name: nested(part, there / name) for name, part in patterns.items()}}
         if key in NESTED_MAPS and isinstance(value, dict):
-            return {
-                key: {
-                    name if key == "patternProperties" else self._schemas.keys.key(name): nested(
-                        part, there / name
-                    )
-                    for name, part in value.items()
-                    if key != "patternProperties" or is_pattern(name)
-                }
-            }
+            parts = {name: nested(part, there / name) for name, part in value.items()}
+            if key == "properties":
+                parts = {name: with_name(part, name) for name, part in parts.items()}
+            return {key: {self._schemas.keys.key(name): part for name, part in parts.items()}}
         return plain_keyword(key, value, self._schemas.keys)
 
     def _reference(self, raw: Schema, place: Place, depth: int, active: frozenset[Place]) -> Schema:
