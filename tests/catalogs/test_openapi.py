@@ -287,6 +287,25 @@ def test_names_inside_of_a_body_are_changed_and_told() -> None:
     assert tool.metadata["keys"] == {"unit_price_ddf02b": "unit price"}
 
 
+def test_methods_may_be_written_in_capitals() -> None:
+    tools = _tools({"/a": {"GET": {"summary": "Get a"}, "Post": {"summary": "Add a"}}})
+    assert [(tool.name, tool.metadata["method"]) for tool in tools] == [
+        ("get_a", "GET"),
+        ("post_a", "POST"),
+    ]
+    assert tools[0].origin == "api.yaml: /paths/~1a/GET"
+
+
+@pytest.mark.parametrize("method", ["options", "head", "trace"])
+def test_what_gateways_add_to_each_path_is_no_tool_unless_it_is_named(method: str) -> None:
+    probe: dict[str, Any] = {"responses": {"200": {"description": "200 response"}}}
+    paths = {"/a": {"get": {"summary": "Get a"}, method: probe}}
+    assert [tool.name for tool in _tools(paths)] == ["get_a"]
+    for key in ("operationId", "summary", "description"):
+        named = {"/a": {"get": {"summary": "Get a"}, method: probe | {key: "probe_a"}}}
+        assert len(_tools(named)) == 2
+
+
 def test_names_that_no_key_can_spell_are_told_in_the_descriptions() -> None:
     parts = {"улица": {"type": "string", "description": "Без *номера*."}, "größe": {}}
     operation = _body({"properties": {"адрес": {"properties": parts}, "prénom": {}}})

@@ -35,6 +35,10 @@ post:
     content:
       application/json:
         schema: {$ref: '../schemas/order.yaml#/'}
+  responses:
+    '201':
+      content:
+        application/json: {schema: {type: array, items: {$ref: '../schemas/order.yaml'}}}
 """
 ORDER = """
 type: object
@@ -75,6 +79,7 @@ def _problem(path: Path) -> str:
 def test_references_lead_to_other_files_of_the_folder(tmp_path: Path) -> None:
     api = _written(tmp_path, FILES) / "api.yaml"
     listed, create = load_tools(api)
+    assert create.metadata["returns"] == "list of order: size, next, limit"
     assert listed.parameters == {"type": "object", "properties": {"limit": {}}}
     assert listed.metadata["arguments"] == {"limit": {"in": "query", "name": "limit"}}
     assert listed.origin == f"{tmp_path}/paths/orders.yaml: /get"
@@ -84,7 +89,7 @@ def test_references_lead_to_other_files_of_the_folder(tmp_path: Path) -> None:
             "size": {"enum": ["s", "m"]},
             "next": {
                 "type": "object",
-                "description": "Circular reference to order.yaml: any object is accepted",
+                "description": "Circular reference to order: any object is accepted",
             },
             "limit": {"type": "integer"},
         },
@@ -274,7 +279,7 @@ def test_a_place_names_what_stands_there() -> None:
     place = Place("a/api.yaml") / "paths" / "/a~b" / 0
     assert str(place) == "a/api.yaml: /paths/~1a~0b/0"
     assert str(Place("a/api.yaml")) == "a/api.yaml"
-    assert (place.name, Place("a/api.yaml").name) == ("0", "api.yaml")
+    assert (place.name, Place("a/api.yaml").name) == ("0", "api")
     problem: Any = place.wrong("an array", {"b": 1})
     assert str(problem) == "a/api.yaml: /paths/~1a~0b/0: expected an array, found {'b': 1}"
 

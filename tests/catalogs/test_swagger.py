@@ -278,3 +278,22 @@ def test_what_is_said_of_a_body_and_of_its_schema_is_told() -> None:
     body = {"name": "role", "in": "body", "description": "What to grant.", "schema": schema}
     parameters = _tool({"parameters": [body]}).parameters or {}
     assert parameters["description"] == "What to grant. A role."
+
+
+_BODY = {"name": "a", "in": "body", "schema": {"type": "object", "properties": {"x": {}}}}
+
+
+@pytest.mark.parametrize(
+    "other", [{"name": "b", "in": "body"}, {"name": "f", "in": "formData", "type": "string"}]
+)
+def test_several_bodies_of_one_request_are_an_error_with_their_place(other: Any) -> None:
+    place = "/paths/~1pets/post/parameters/" + ("1" if other["in"] == "body" else "0")
+    with pytest.raises(CatalogError) as caught:
+        _tool({"parameters": [_BODY, other]})
+    assert str(caught.value).startswith(f"api.json: {place}: a request has one body")
+
+
+def test_an_operations_body_replaces_that_of_its_path() -> None:
+    own = _BODY | {"schema": {"type": "object", "properties": {"y": {}}}}
+    (tool,) = _tools({"/a": {"parameters": [_BODY], "post": {"parameters": [own]}}})
+    assert (tool.parameters or {})["properties"] == {"y": {}}

@@ -18,6 +18,11 @@ from toolret.types import Tool
 __all__ = ["Dialect", "Operation", "api_tools"]
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_PROBES = ("options", "head", "trace")
+"""Methods that gateways add to each path, for browsers and caches; tools only if they are named or
+described."""
+
+_NAMING = ("operationId", "summary", "description")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +103,14 @@ def _operations(content: dict[str, Any], root: Place, refs: References) -> Itera
         if path.startswith("x-"):
             continue
         item, item_place = refs.follow(raw_item, paths / path)
-        for method, raw in item.items():
-            if method in _METHODS:
-                operation, place = refs.follow(raw, item_place / method)
-                yield Operation(method, path, operation, place, item, item_place)
+        for key, raw in item.items():
+            method = key.lower()
+            if method not in _METHODS:
+                continue
+            operation, place = refs.follow(raw, item_place / key)
+            if method in _PROBES and not any(map(operation.get, _NAMING)):
+                continue
+            yield Operation(method, path, operation, place, item, item_place)
 
 
 def _names(operations: list[Operation]) -> list[str]:

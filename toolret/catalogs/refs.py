@@ -43,8 +43,8 @@ class Place:
 
     @property
     def name(self) -> str:
-        """A readable name of the value: its key, or else its file's name."""
-        return self.pointer.rpartition("/")[2] or Path(self.file).name
+        """A readable name of the value: its key, or else its file's name without the ending."""
+        return self.pointer.rpartition("/")[2] or Path(self.file).stem
 
     def error(self, problem: str) -> CatalogError:
         """Return an error about this place."""

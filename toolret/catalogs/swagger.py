@@ -89,20 +89,30 @@ def _parameter(raw: dict[str, Any], place: Place, schemas: Schemas) -> Argument 
 
 
 def _body(operation: Operation, content: dict[str, Any], schemas: Schemas) -> Body:
-    """Read the body: the parameter in ``body``, or those in ``formData`` as one form."""
+    """Read the body: the parameter in ``body``, or those in ``formData`` as one form.
+
+    Raises:
+        CatalogError: If there are several bodies, or a body and a form: a request has one.
+    """
+    whole: dict[str, tuple[dict[str, Any], Place]] = {}
     form: dict[str, tuple[dict[str, Any], Place]] = {}
-    whole: tuple[dict[str, Any], Place] | None = None
     for raws, place in operation.parameters:
         for index, raw in enumerate(place.array(raws)):
             parameter, there = schemas.refs.follow(raw, place / index)
             name, location = parameter_name(parameter, there, _PLACES)
             if location == "body":
-                whole = parameter, there
+                whole[name] = parameter, there
             elif location == "formData":
                 form[name] = parameter, there
+    if len(whole) + bool(form) > 1:
+        *_, (_, there) = whole.values()
+        raise there.error(
+            "a request has one body, and its parameters give several: keep one in `body`, or those "
+            "in `formData`"
+        )
     consumed = _consumed(operation, content)
     if whole:
-        raw, there = whole
+        ((raw, there),) = whole.values()
         return body_arguments(
             schemas.inlined(raw.get("schema"), there / "schema"),
             schemas,
