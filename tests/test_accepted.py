@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from tests.anthropic_rules import anthropic_problems
 from toolret.accepted import accepted
-from toolret.lint.providers import anthropic_problems, openai_problems
+from toolret.lint.providers import openai_problems
 
 _A = {"properties": {"kind": {"const": "a"}, "x": {}}, "required": ["kind", "x"]}
 _B = {"properties": {"kind": {"const": "b"}, "y": {}}, "required": ["kind", "y"]}

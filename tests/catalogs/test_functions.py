@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from toolret.catalogs import load_tools
 from toolret.errors import CatalogError
+from toolret.lint.checks import lint
+from toolret.rows import tool_from_row, tool_to_row
 from toolret.types import Tool
 
 SCHEMA = {
@@ -85,7 +88,15 @@ def test_a_namespace_names_its_functions() -> None:
         },
         namespace="other",
     )
-    assert catalog == [Tool("crm.find", "find", namespace="crm", metadata={"defer_loading": True})]
+    assert catalog == [
+        Tool(
+            "crm.find",
+            "find",
+            namespace="crm",
+            parameters={"type": "object", "properties": {}},
+            metadata={"defer_loading": True},
+        )
+    ]
     assert catalog[0].origin == "<argument 1>: /tools/0"
 
 
@@ -160,3 +171,51 @@ def test_a_row_may_say_what_it_likes_of_its_type_and_function(row: dict[str, Any
 def test_tools_that_providers_run_are_told_apart(type_: str) -> None:
     with pytest.raises(CatalogError, match=f"a tool of type '{type_}' is run by its provider"):
         load_tools([{"type": type_, "name": "a"}])
+
+
+@pytest.mark.parametrize("more", [{}, {"parameters": None}])
+def test_openais_functions_without_parameters_have_no_arguments(more: dict[str, Any]) -> None:
+    for form in (
+        {"type": "function", "function": {"name": "a", **more}},
+        {"type": "function", "name": "a", **more},
+    ):
+        (tool,) = load_tools(form)
+        assert tool.parameters == {"type": "object", "properties": {}}
+        assert "missing-schema" not in [finding.check for finding in lint([tool])]
+
+
+ARGUMENTS = {
+    "city": {"type": "string", "description": "Where.", "required": True},
+    "days": {"type": ["integer", "null"]},
+    "place": {"type": "object", "required": ["id"], "properties": {"id": {}}},
+}
+
+
+@pytest.mark.parametrize("key", ["parameters", "input_schema", "inputSchema"])
+def test_a_bare_map_of_arguments_is_read_as_properties(key: str) -> None:
+    (tool,) = load_tools([{"name": "weather", key: ARGUMENTS}])
+    assert tool.parameters == {
+        "type": "object",
+        "properties": ARGUMENTS | {"city": {"type": "string", "description": "Where."}},
+        "required": ["city"],
+    }
+    findings = [f for f in lint([tool]) if f.check in ("invalid-schema", "rewritten-schema")]
+    assert [(f.check, f.place) for f in findings] == [("rewritten-schema", "parameters")]
+    row = json.loads(json.dumps(tool_to_row(tool)))
+    assert tool_from_row(row) == tool
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"city": {"type": "string"}, "days": 3},
+        {"city": {"type": "city"}},
+        {"city": "string"},
+        {"city": {"type": "string"}, "title": {"type": "string"}},
+        {"type": "object", "city": {"type": "string"}},
+    ],
+)
+def test_what_may_be_no_map_of_arguments_is_kept_and_told(parameters: dict[str, Any]) -> None:
+    (tool,) = load_tools([{"name": "weather", "parameters": parameters}])
+    assert tool.parameters == parameters
+    assert "invalid-schema" in [finding.check for finding in lint([tool])]

@@ -12,6 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from tests.anthropic_rules import anthropic_problems
 from tests.catalogs.documents_strategy import junk, openapi_documents, schemas, swagger_documents
 from toolret.catalogs.keys import argument_name, is_key
 from toolret.catalogs.openapi import OpenApi
@@ -23,7 +24,7 @@ from toolret.catalogs.yaml_values import YamlError, parse_yaml
 from toolret.errors import CatalogError
 from toolret.jsonlines import parse_json
 from toolret.lint.checks import lint
-from toolret.lint.providers import anthropic_problems, openai_problems, schema_problems
+from toolret.lint.providers import openai_problems, schema_problems
 from toolret.rows import tool_from_row, tool_to_row
 from toolret.texts import tool_text
 from toolret.types import Tool

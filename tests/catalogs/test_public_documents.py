@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.anthropic_rules import anthropic_problems
 from tests.conftest import SHARED
 from toolret.catalogs import load_tools
-from toolret.lint.providers import anthropic_problems, openai_problems
+from toolret.lint.providers import openai_problems
 from toolret.types import Tool
 
 _FOLDER = SHARED / "openapi"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+from math import sqrt
 from typing import Any
 
 import pytest
@@ -8,7 +10,6 @@ from tests.conftest import ROOT, SHARED
 from toolret.catalogs import load_tools
 from toolret.lint.checks import lint
 from toolret.lint.findings import CHECKS
-from toolret.lint.likeness import similarity
 from toolret.lint.poisoning import suspicious_texts, visible
 from toolret.types import Tool
 
@@ -105,6 +106,11 @@ def test_tools_that_are_described_nearly_alike_are_clusters_with_their_differenc
     )
 
 
+def _cosine(*texts: tuple[str, ...]) -> float:
+    first, other = ({*text, *pairwise(text)} for text in texts)
+    return len(first & other) / sqrt(len(first) * len(other))
+
+
 def test_all_pairs_that_are_similar_are_linked() -> None:
     words = [f"w{i}" for i in range(40)]
     texts = [tuple(words[:i] + [f"x{i}", f"y{i}"][: i % 3] + words[i:]) for i in range(0, 40, 3)]
@@ -113,7 +119,7 @@ def test_all_pairs_that_are_similar_are_linked() -> None:
     together = {frozenset(f.tools) for f in linked}
     for i, first in enumerate(texts):
         for j, other in enumerate(texts[:i]):
-            if similarity(first, other) >= 0.9:
+            if _cosine(first, other) >= 0.9:
                 assert any({f"t{i:02}", f"t{j:02}"} <= group for group in together)
 
 
@@ -220,7 +226,8 @@ def test_schemas_that_are_refused_or_at_odds_with_themselves(
 )
 def test_what_a_part_of_a_schema_declares_is_declared(more: dict[str, Any]) -> None:
     part = {"type": "object", "description": "x", "required": ["a"], **more}
-    schema = {"properties": {"p": part}, "$defs": {"x/y": {"properties": {"a": {}}}}}
+    defined = {"$anchor": "anchor", "properties": {"a": {}}}
+    schema = {"properties": {"p": part}, "$defs": {"x/y": defined}}
     assert _found(_tool("a", parameters=schema)) == []
 
 
@@ -246,6 +253,53 @@ def test_schemas_that_refer_to_themselves_without_end_are_read() -> None:
     loop = {"description": "x", "$ref": "#", "default": 5}
     schema = {"properties": {"a": loop}, "$ref": "#", "$dynamicRef": "#"}
     assert _found(_tool("a", parameters=schema)) == []
+
+
+@pytest.mark.parametrize(
+    ("reference", "is_lost"),
+    [
+        ("#/$defs/A", False),
+        ("#/$defs/B", True),
+        ("#/definitions/A", True),
+        ("#/properties/list/anyOf/0", False),
+        ("#/properties/list/anyOf/1", True),
+        ("#", False),
+        ("#none", True),
+        ("https://a.example/schema.json", True),
+    ],
+)
+def test_references_that_lead_nowhere_are_found(reference: str, is_lost: bool) -> None:
+    properties = {"a": {"description": "x", "$ref": reference}}
+    properties |= {"list": {"description": "x", "anyOf": [{"items": {}}]}}
+    schema = {"type": "object", "properties": properties, "$defs": {"A": {}}}
+    problem = f"the reference {reference!r} leads nowhere"
+    found = [("invalid-schema", "/properties/a/$ref", problem)] if is_lost else []
+    assert _found(_tool("a", parameters=schema)) == found
+
+
+@pytest.mark.parametrize(
+    ("field", "meant"),
+    [
+        ("desc", "description"),
+        ("Args", "parameters"),
+        ("paramters", "parameters"),
+        ("scopes", "permissions"),
+        ("permission", "permissions"),
+        ("tag", "tags"),
+    ],
+)
+def test_fields_that_are_not_read_are_told_with_the_one_that_is_meant(
+    field: str, meant: str
+) -> None:
+    row = {"name": "pay", "description": "Pay an open bill.", "parameters": _SCHEMA}
+    row = {key: value for key, value in row.items() if key != meant} | {field: ["a"]}
+    (tool,) = load_tools(row)
+    notes = [f for f in lint([tool]) if f.check == "unknown-field"]
+    assert [(f.place, f.problem) for f in notes] == [
+        (field, f"the field {field!r} is not read; is {meant!r} meant?")
+    ]
+    full = _tool("pay", tags=("x",), permissions=(frozenset({"x"}),), metadata={field: 1})
+    assert "unknown-field" not in [f.check for f in lint([full])]
 
 
 @pytest.mark.parametrize(

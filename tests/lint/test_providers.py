@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from toolret.lint.providers import anthropic_problems, openai_problems, schema_problems
+from tests.anthropic_rules import anthropic_problems
+from toolret.lint.providers import openai_problems, schema_problems
 
 _GOOD: dict[str, Any] = {
     "type": "object",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from toolret.catalogs.argument_maps import with_properties
 from toolret.catalogs.claims import without_claims
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
@@ -82,6 +83,9 @@ class FunctionSchemas:
             )
         fields = content | function
         fields = {k: v for k, v in fields.items() if k not in ("function", "type")}
+        if form.startswith("OpenAI") and fields.get("parameters") is None:
+            # OpenAI's way of saying that there are no arguments; elsewhere, nothing is said.
+            fields["parameters"] = {"type": "object", "properties": {}}
         yield schema_tool(fields, document, schema=_FORMS[form], namespace=namespace)
 
     def _nested(self, document: Document, content: dict[str, Any]) -> Iterator[Tool]:
@@ -135,7 +139,7 @@ def schema_tool(
     }
     row |= {"parameters": parameters, "namespace": namespace or "", "tags": list(tags)}
     tool = tool_from_row(row | {"metadata": others}, file=document.file, place=document.at)
-    return without_claims(tool)
+    return with_properties(without_claims(tool))
 
 
 def _form(content: dict[str, Any]) -> str:

@@ -10,12 +10,12 @@ from toolret.catalogs.keys import PropertyKeys
 from toolret.catalogs.text import plain_text
 from toolret.subschemas import NESTED, NESTED_LISTS, NESTED_MAPS
 
-__all__ = ["NESTING", "is_pattern", "plain_keyword", "types"]
+__all__ = ["JSON_TYPES", "NESTING", "is_pattern", "plain_keyword", "types"]
 
 NESTING = frozenset({"$ref"}) | NESTED | NESTED_LISTS | NESTED_MAPS
 """Keywords that contain schemas or refer to one."""
 
-_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
+JSON_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 
 
 def plain_keyword(key: str, value: Any, keys: PropertyKeys) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def plain_keyword(key: str, value: Any, keys: PropertyKeys) -> dict[str, Any]:
 def types(value: Any) -> Any:
     """Normalise to one type or a list of several; an empty list if a type is missing or unknown."""
     names = _names(value if isinstance(value, list) else [value])
-    known = names if _TYPES.issuperset(names) else []
+    known = names if JSON_TYPES.issuperset(names) else []
     return known[0] if len(known) == 1 else known
 
 

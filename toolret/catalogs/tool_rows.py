@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from toolret.catalogs.argument_maps import with_properties
 from toolret.catalogs.claims import without_claims
 from toolret.catalogs.source import Document
 from toolret.rows import tool_from_row
@@ -48,4 +49,5 @@ class ToolRows:
         row = document.content
         if namespace and not row.get("namespace"):
             row = {**row, "namespace": namespace}
-        yield without_claims(tool_from_row(row, file=document.file, place=document.at))
+        tool = tool_from_row(row, file=document.file, place=document.at)
+        yield with_properties(without_claims(tool))

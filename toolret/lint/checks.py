@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from toolret.lint.fields import unread_fields
 from toolret.lint.findings import CHECKS, LEVELS, Finding
 from toolret.lint.likeness import alike_descriptions, alike_names
 from toolret.lint.poisoning import suspicious_texts
@@ -19,6 +20,7 @@ def lint(tools: Sequence[Tool]) -> list[Finding]:
     findings = [
         *suspicious_texts(tools),
         *schema_defects(tools),
+        *unread_fields(tools),
         *poor_texts(tools),
         *alike_descriptions(tools),
         *alike_names(tools),

@@ -39,6 +39,7 @@ CHECKS: dict[str, Check] = {
     "missing-schema": Check("warning", "give its arguments as JSON Schema; a model has to guess"),
     "schema-defect": Check("warning", "make the schema say what is meant"),
     "rewritten-schema": Check("note", "write one object, with what belongs together in words"),
+    "unknown-field": Check("note", "call the field as toolret does, or leave it out"),
     "similar-name": Check("note", "rename one, or say in both what sets them apart"),
     "undescribed-parameter": Check("note", "say in a few words what to give there"),
     "long-description": Check("note", "put what it does first and shorten the rest"),

@@ -15,7 +15,7 @@ from toolret.lint.wording import own_description, words
 from toolret.texts import split_identifier
 from toolret.types import Tool
 
-__all__ = ["alike_descriptions", "alike_names", "similarity"]
+__all__ = ["alike_descriptions", "alike_names"]
 
 _SIMILAR = 0.9
 """Least similarity: two descriptions of 16 words that differ in one reach it; in shorter ones, one
@@ -74,11 +74,6 @@ def alike_names(tools: Sequence[Tool]) -> Iterator[Finding]:
             yield Finding("similar-name", ids, problem, "name")
 
 
-def similarity(first: Words, other: Words) -> float:
-    """Return the cosine similarity of two texts, over words and pairs of adjacent words."""
-    return _cosine(_features(first), _features(other))
-
-
 @dataclass(slots=True)
 class _Cluster:
     """Texts by index, with the least similar pair that links them, and its similarity."""
@@ -129,10 +124,12 @@ def _clusters(texts: Sequence[Words]) -> Iterator[_Cluster]:
 
 
 def _features(text: Words) -> frozenset[str]:
+    """Return the words of a text, and its pairs of adjacent words."""
     return frozenset(text) | {f"{a} {b}" for a, b in pairwise(text)}
 
 
 def _cosine(first: frozenset[str], other: frozenset[str]) -> float:
+    """Return the cosine similarity of two texts' features."""
     return len(first & other) / sqrt(len(first) * len(other))
 
 

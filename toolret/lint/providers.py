@@ -16,7 +16,7 @@ from toolret.catalogs.keys import is_key
 from toolret.jsonlines import below
 from toolret.subschemas import subschemas
 
-__all__ = ["Problem", "anthropic_problems", "name_problems", "openai_problems", "schema_problems"]
+__all__ = ["Problem", "name_problems", "openai_problems", "schema_problems"]
 
 Problem = tuple[str, str]
 """A JSON pointer into the schema, and what is wrong there."""
@@ -24,7 +24,6 @@ Problem = tuple[str, str]
 _META = Draft202012Validator(Draft202012Validator.META_SCHEMA)
 
 _OPENAI_TOP = ("oneOf", "anyOf", "allOf", "enum", "const", "not")
-_ANTHROPIC_TOP = ("oneOf", "anyOf", "allOf")
 
 
 def schema_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
@@ -47,16 +46,6 @@ def openai_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
     for path, part in subschemas(schema):
         if is_bare_array(part):
             yield below("", *path), "OpenAI refuses an array without 'items'"
-
-
-def anthropic_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
-    """Find what Anthropic rejects with "tools.0.custom.input_schema: ..."."""
-    if schema.get("type") != "object":
-        yield "", "Anthropic asks for type 'object' at the top"
-    for key in _ANTHROPIC_TOP:
-        if key in schema:
-            yield f"/{key}", f"Anthropic refuses {key!r} at the top"
-    yield from name_problems(schema)
 
 
 def name_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from toolret.catalogs.argument_maps import WAS_MAP, unplaced
 from toolret.jsonlines import below, is_deep
 from toolret.lint.findings import Finding
 from toolret.lint.providers import (
@@ -15,7 +16,7 @@ from toolret.lint.providers import (
     openai_problems,
     schema_problems,
 )
-from toolret.subschemas import target
+from toolret.subschemas import is_pointer, pointer, subschemas, target
 from toolret.types import Tool
 
 __all__ = ["schema_defects"]
@@ -23,6 +24,8 @@ __all__ = ["schema_defects"]
 _MAX_DEPTH = 80
 """Deepest nesting to check: twice what reading API documents produces, and half of what exhausts
 Python's stack in a check."""
+
+_ANCHORS = ("$anchor", "$dynamicAnchor")
 
 _QUICK = frozenset(
     {
@@ -55,19 +58,48 @@ def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
             problem = f"it is nested deeper than {_MAX_DEPTH} levels, and not checked further"
             yield Finding("schema-defect", here, problem, "parameters")
             continue
+        if WAS_MAP in tool.metadata:
+            problem = (
+                "its parameters are a map of arguments, and read as the properties of an object"
+            )
+            yield Finding("rewritten-schema", here, problem, "parameters")
         invalid = list(schema_problems(tool.parameters))
-        refused = name_problems(tool.parameters)
-        for pointer, problem in {**dict(refused), **dict(invalid[::-1])}.items():
-            yield Finding("invalid-schema", here, problem, pointer)
+        refused = [*name_problems(tool.parameters), *_lost(tool.parameters)]
+        for place, problem in {**dict(refused), **dict(invalid[::-1])}.items():
+            yield Finding("invalid-schema", here, problem, place)
         if not invalid:
             # A missing type is not the owner's concern.
-            for pointer, problem in openai_problems({"type": "object", **tool.parameters}):
-                yield Finding("rewritten-schema", here, problem, pointer)
-            for pointer, problem in _at_odds(tool.parameters, tool.parameters):
-                yield Finding("schema-defect", here, problem, pointer)
+            for place, problem in openai_problems({"type": "object", **tool.parameters}):
+                yield Finding("rewritten-schema", here, problem, place)
+            for place, problem in _at_odds(tool.parameters, tool.parameters):
+                yield Finding("schema-defect", here, problem, place)
 
 
-def _at_odds(schema: Any, root: Mapping[str, Any], pointer: str = "") -> Iterator[Problem]:
+def _lost(schema: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find arguments outside of ``properties``, and references that lead nowhere in the schema."""
+    for name in unplaced(schema)[:1]:
+        yield below("", name), f"{name!r} is no keyword: arguments belong under 'properties'"
+    parts = dict(subschemas(schema))
+    anchors = {f"#{part.get(key)}" for part in parts.values() for key in _ANCHORS}
+    for path, part in parts.items():
+        reference = part.get("$ref")
+        if not isinstance(reference, str) or reference in anchors:
+            continue
+        if not is_pointer(reference) or not _is_there(schema, pointer(reference)[1:]):
+            yield below("", *path, "$ref"), f"the reference {reference!r} leads nowhere"
+
+
+def _is_there(value: Any, names: Sequence[str]) -> bool:
+    for name in names:
+        if isinstance(value, list):
+            value = {str(index): each for index, each in enumerate(value)}
+        if not isinstance(value, Mapping) or name not in value:
+            return False
+        value = value[name]
+    return True
+
+
+def _at_odds(schema: Any, root: Mapping[str, Any], place: str = "") -> Iterator[Problem]:
     """Find undeclared required arguments, and defaults and choices that the schema rejects."""
     if not isinstance(schema, Mapping):
         return
@@ -76,17 +108,17 @@ def _at_odds(schema: Any, root: Mapping[str, Any], pointer: str = "") -> Iterato
         declared = {name for part in parts for name in part.get("properties", ())}
         for name in schema.get("required", ()):
             if name not in declared:
-                yield below(pointer, "required"), f"{name!r} is required and not declared"
+                yield below(place, "required"), f"{name!r} is required and not declared"
     # A null default only means that there is none.
     if schema.get("default") is not None and not _accepts(schema, schema["default"]):
-        yield pointer, f"its default {schema['default']!r} is not a value that it accepts"
+        yield place, f"its default {schema['default']!r} is not a value that it accepts"
     for value in schema.get("enum", ()):
         if "type" in schema and not _accepts({"type": schema["type"]}, value):
-            yield pointer, f"its choice {value!r} is not of type {schema['type']!r}"
+            yield place, f"its choice {value!r} is not of type {schema['type']!r}"
             break
     for name, part in schema.get("properties", {}).items():
-        yield from _at_odds(part, root, below(pointer, "properties", name))
-    yield from _at_odds(schema.get("items"), root, below(pointer, "items"))
+        yield from _at_odds(part, root, below(place, "properties", name))
+    yield from _at_odds(schema.get("items"), root, below(place, "items"))
 
 
 def _of_one_value(
