@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolret.errors import CatalogError, ToolretError
+from toolret.errors import ToolretError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -58,12 +58,9 @@ def load_catalogs(given: Sequence[Path]) -> Catalog:
     Raises:
         CatalogError: If something cannot be used, or two different tools share an id.
     """
-    from toolret.catalogs import Catalog, load_tools
-    from toolret.plain_rows import unique
+    from toolret.catalogs import load_spaced
 
-    read = [load_tools(path, namespace=space) for space, path in map(_spaced, given)]
-    tools = unique((tool for one in read for tool in one), error=CatalogError)
-    return Catalog(tools, found=[found for one in read for found in one.found])
+    return load_spaced(map(_spaced, given))
 
 
 def _spaced(given: Path) -> tuple[str | None, Path]:

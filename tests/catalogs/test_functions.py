@@ -140,11 +140,11 @@ def test_a_bad_item_of_a_namespace_is_an_error_with_its_place() -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        {"name": "a", "type": "customer_service"},
+        {"name": "a", "description": "x", "type": "customer_service"},
         {"name": "a", "type": "computer_vision", "parameters": SCHEMA},
         {"name": "a", "type": "mcp", "parameters": SCHEMA},
-        {"name": "a", "type": "memory"},
-        {"name": "a", "function": "billing"},
+        {"name": "a", "description": "x", "type": "memory"},
+        {"name": "a", "id": "x", "function": "billing"},
     ],
 )
 def test_a_row_may_say_what_it_likes_of_its_type_and_function(row: dict[str, Any]) -> None:

@@ -245,9 +245,17 @@ def test_a_bad_catalog_is_an_error_with_file_and_place(
     [
         ({"b": 1, "a": 2}, "found an object with the keys 'b', 'a'"),
         ({}, "found an empty object"),
-        ([], "found []"),
         ([{"name": "a"}, 5], "/1: found 5"),
-        ({"tools": [{"name": "a"}, []]}, "/tools/1: found []"),
+        ({"tools": [{"name": "a"}, {}]}, "/tools/1: found an empty object"),
+        (
+            {"name": "app", "version": "1", "description": "x", "scripts": {}, "license": "MIT"},
+            "found an object with the keys 'name', 'version', 'description', 'scripts', 'license'",
+        ),
+        (
+            {"name": "ci", "on": "push", "jobs": {}},
+            "found an object with the keys 'name', 'on', 'jobs'",
+        ),
+        ({"name": "web", "services": {}}, "found an object with the keys 'name', 'services'"),
         ("some text", "found 'some text'"),
         ([[[[[[{"name": "a"}]]]]]], "/0/0/0/0/0: found [{'name': 'a'}]"),
     ],
@@ -263,6 +271,46 @@ def test_what_no_source_recognizes_is_an_error_that_says_what_is_read(
         "tools (what tools/list gives), function schemas of OpenAI and Anthropic, LangChain tools, "
         "Python functions and tool rows (JSON Lines, or a list of them)"
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ([], ""),
+        ({"tools": []}, "/tools: "),
+        ({"id": 1, "result": {"tools": []}}, "/result/tools: "),
+    ],
+)
+def test_a_list_without_tools_is_an_error_unless_others_have_some(
+    tmp_path: Path, content: Any, place: str
+) -> None:
+    empty = _write(tmp_path / "b.json", json.dumps(content))
+    with pytest.raises(CatalogError) as caught:
+        load_tools(empty)
+    assert str(caught.value) == f"{empty}: {place}holds no tools"
+    _write(tmp_path / "a.json", '{"name": "a"}')
+    for catalog in (load_tools(tmp_path), load_tools(tmp_path / "a.json", content)):
+        assert _ids(catalog) == ["a"]
+        assert str(catalog.found[1]).endswith(": empty list, 0 tools")
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ('{"name": "a", "name": "b"}', "the key 'name' stands twice in one object"),
+        ('{"name": "a", "x": NaN}', "NaN is not JSON (at /x)"),
+    ],
+)
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_json_forbids_is_told_with_its_line(
+    tmp_path: Path, row: str, problem: str, number: int
+) -> None:
+    lines = ['{"name": "x"}', '{"name": "y"}']
+    lines.insert(number - 1, row)
+    path = _write(tmp_path / "rows.jsonl", "\n".join(lines))
+    with pytest.raises(CatalogError) as caught:
+        load_tools(path)
+    assert str(caught.value) == f"{path}: line {number}: {problem}"
 
 
 def test_an_openapi_document_of_100_mb_is_read_in_seconds(tmp_path: Path) -> None:

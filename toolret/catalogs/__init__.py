@@ -27,7 +27,17 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from pydantic import BaseModel
 
-__all__ = ["SOURCES", "Catalog", "Document", "Found", "Given", "Reader", "Source", "load_tools"]
+__all__ = [
+    "SOURCES",
+    "Catalog",
+    "Document",
+    "Found",
+    "Given",
+    "Reader",
+    "Source",
+    "load_spaced",
+    "load_tools",
+]
 
 SOURCES: tuple[Source, ...] = (
     OpenApi(),
@@ -116,19 +126,34 @@ def load_tools(
         ``found``.
 
     Raises:
-        CatalogError: If something cannot be read, or two different tools share an id.
+        CatalogError: If something cannot be read, two different tools share an id, or there is
+            nothing but empty lists.
     """
-    reading = _Reading(tuple(sources), namespace)
+    return load_spaced([(namespace, one) for one in given], sources=sources)
+
+
+def load_spaced(
+    given: Iterable[tuple[str | None, Given]], *, sources: Sequence[Source | Reader] = ()
+) -> Catalog:
+    """Read tools as ``load_tools`` does, each item with a namespace of its own, or None."""
+    reading = _Reading(tuple(sources))
     tools = unique(reading.tools(given), error=CatalogError)
+    if not tools and reading.empty:
+        raise CatalogError("holds no tools", file=reading.empty.file, place=reading.empty.at)
     return Catalog(tools, found=reading.found())
 
 
 class _Reading:
-    """One run over all that was given."""
+    """One run over all that was given.
 
-    def __init__(self, first: tuple[Source | Reader, ...], namespace: str | None) -> None:
+    Attributes:
+        empty: The first list without items, if there is one.
+    """
+
+    def __init__(self, first: tuple[Source | Reader, ...]) -> None:
+        self.empty: Document | None = None
         self._first = first
-        self._namespace = namespace
+        self._namespace: str | None = None
         self._items: Counter[tuple[str, str]] = Counter()
         self._tools: Counter[tuple[str, str]] = Counter()
         self._made_of: dict[str, Any] = {}
@@ -137,8 +162,8 @@ class _Reading:
         for (file, kind), items in self._items.items():
             yield Found(file, kind, items, self._tools[file, kind])
 
-    def tools(self, given: Sequence[Given]) -> Iterator[Tool]:
-        for number, one in enumerate(given, start=1):
+    def tools(self, given: Iterable[tuple[str | None, Given]]) -> Iterator[Tool]:
+        for number, (self._namespace, one) in enumerate(given, start=1):
             if not isinstance(one, str | Path):
                 yield from self._document(document_of(one, number))
                 continue
@@ -191,6 +216,10 @@ class _Reading:
         read = self._read(document)
         if read is not None:
             yield from read
+            return
+        if document.content == []:  # a server or a list that has none may stand among others
+            self.empty = self.empty or document
+            yield from self._counted(document.file, "empty list", iter(()))
             return
         held = parts(document) if depth < _MAX_DEPTH else iter(())
         part = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any
 
 from toolret.catalogs.argument_maps import with_properties
@@ -11,28 +12,54 @@ from toolret.catalogs.source import Document
 from toolret.rows import tool_from_row
 from toolret.types import Tool
 
-__all__ = ["ToolRows"]
+__all__ = ["ToolRows", "meant_field"]
 
 _FIELDS = frozenset({"name", "namespace", "description", "parameters"})
 """A row has at least one of these fields."""
+
+_MORE_FIELDS = frozenset({"id", "metadata", "permissions", "tags"})
+
+_MEANT = {
+    "description": ("desc", "details", "doc", "docstring", "summary"),
+    "parameters": ("args", "arguments", "input", "inputs", "params", "schema"),
+    "permissions": ("roles", "scope", "scopes"),
+    "tags": ("categories", "category", "keywords", "labels"),
+}
+_MEANT_BY = {name: field for field, names in _MEANT.items() for name in names}
+_MISSPELT = ("description", "namespace", "parameters", "permissions", "tags")
+_LIKENESS = 0.85
+"""Least likeness to a field's name, which one wrong letter or a plural has."""
 
 _PARAMETER_PLACES = ("query", "header", "path", "cookie", "body", "formData")
 """Values of ``in`` that reveal a parameter of an API document, which also has a name."""
 
 
+def meant_field(name: str) -> str:
+    """Return the field that an unknown one seems to mean; empty if none."""
+    close = get_close_matches(name.lower(), _MISSPELT, n=1, cutoff=_LIKENESS)
+    return _MEANT_BY.get(name.lower()) or next(iter(close), "")
+
+
 class ToolRows:
-    """Reads tool rows. It recognizes almost anything, so it is asked last."""
+    """Reads tool rows. It recognizes most objects that have a name, so it is asked last."""
 
     reads = "tool rows (JSON Lines, or a list of them)"
 
     def recognizes(self, content: Any) -> bool:
-        """Whether the content looks like a tool, not like an agent with tools or a parameter."""
-        return (
-            isinstance(content, dict)
-            and not _FIELDS.isdisjoint(content)
-            and not isinstance(content.get("tools"), list)
-            and content.get("in") not in _PARAMETER_PLACES
-        )
+        """Whether the content looks like a tool, not like an agent, a parameter or a settings file.
+
+        A row of which not even the parameters are known has more known fields than others.
+        """
+        if (
+            not isinstance(content, dict)
+            or _FIELDS.isdisjoint(content)
+            or isinstance(content.get("tools"), list)
+            or content.get("in") in _PARAMETER_PLACES
+        ):
+            return False
+        known = (_FIELDS | _MORE_FIELDS) & content.keys()
+        others = [key for key in content.keys() - known if not meant_field(key)]
+        return isinstance(content.get("parameters"), dict) or len(others) < len(known)
 
     def kind(self, content: Any) -> str:  # noqa: ARG002 - part of the protocol
         """Return the kind, for messages."""
