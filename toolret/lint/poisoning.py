@@ -33,6 +33,10 @@ _PRIVATE = (
     "conversation|chat history|system prompt|credentials|secrets|private keys?|passwords"
     "|environment variables"
 )
+_USERS = (
+    r"\busers?['\u2019]s?\s+(\w+\s+)?(api keys?|access tokens?|credentials|passwords?|secrets)\b"
+)
+_USER = r"\b(user|human)\b(?!['\u2019]s|s? (name|id|e-?mail))"
 _ADDRESS = r"(?:[\w+-]@\w|https?://|\b[\w-]+\.[a-z]{2,}\b)"
 """Signs that confirm a command, since plain descriptions may use the same words: a product has
 rules, and a helpdesk has conversations."""
@@ -42,6 +46,9 @@ _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     for what, pattern in (
         (
             "it tells the model to disregard its instructions",
+            r"\b(ignore|disregard|forget)\s+(everything|anything|all)\s+(of the |that is )?above"
+            r"(?=\s*(and\b|[.,;:!]|$))"
+            r"|(?!(override|bypass)[^.]{0,20}\bsystem rules\b)"  # firewalls have some
             r"\b(ignore|disregard|forget|override|bypass)\b[^.]{0,20}(?:"
             r"\b(previous|prior|above|earlier|preceding|system|safety)\b[^.]{0,20}"
             rf"{_ORDERS}|\b(your|these)\s+((own|other|original)\s+)?{_ORDERS}"
@@ -51,8 +58,9 @@ _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "it tells the model to keep something from the user",
             r"\b(do not|don['\u2019]t|never|without|avoid|must not)\b[^.]{0,20}"
             r"\b(tell|telling|mention|mentioning|inform|informing|notify|notifying|reveal|revealing"
-            r"|alert|alerting|show|showing|let)\b[^.]{0,15}\b(the |this to the )?(user|human)\b"
-            r"(?!['\u2019]s|s? (name|id|e-?mail))",
+            rf"|alert|alerting|show|showing|let)\b[^.]{{0,15}}\b(the |this to the )?{_USER}"
+            r"|\b(keep\s+(\w+\s+){1,3}(confidential|hidden|private|secret)|(conceal|hide)\s+(it|this))"
+            rf"\s+from\s+(the\s+)?{_USER}",
         ),
         (
             "it tells the model what to do before or instead of other calls",
@@ -62,7 +70,11 @@ _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"[^.]{0,60}\b(you must|always|first|read|send|call|fetch|include|pass)\b"
             r"|(\w+\s+){0,2}(tools?|functions?)\b[^.]{0,60}\b(you must|always)\b[^.]{0,20}"
             r"\b(read|send|fetch|include|pass|forward)\b[^.]{0,40}"
-            rf"\b(files?|contents?|messages|history|{_PRIVATE})\b)",
+            rf"\b(files?|contents?|messages|history|{_PRIVATE})\b)"
+            r"|\b(before|after|when|whenever|(each|every) time)\s+you\s+(use|call|invoke|run)\s+"
+            r"(any|the|this)\s+(tool|function)\b[^.]{0,40}\b(also|always|first|must)\b[^.]{0,20}"
+            r"\b(read|send|fetch|include|pass|forward)\b[^.]{0,40}"
+            rf"\b(files?|contents?|messages|history|{_PRIVATE})\b",
         ),
         (
             "it speaks as if it were the system or the user",
@@ -72,16 +84,20 @@ _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         (
             "it names files that hold secrets",
-            r"~/\.(ssh|aws|gnupg|kube|docker|netrc|cursor)\b|\bid_(rsa|ed25519|ecdsa)\b"
+            r"~/\.(ssh|aws|gnupg|kube|docker|netrc|cursor)\b|\bid_(rsa|ed25519|ecdsa)\b(?!\.pub)"
             r"|/etc/(passwd|shadow)\b|\bmcp\.json\b|\.env\b(?= file| and|,|\.|$)",
         ),
         (
             "it tells the model to send data elsewhere",
             rf"\b(exfiltrate|leak)\b[^.]{{0,60}}\b({_PRIVATE})\b"
             r"|\b(send|post|forward|upload|transmit|bcc)\b(?:"
-            rf"[^.]{{0,60}}\b({_PRIVATE})\b[^.]{{0,60}}\b(to|at)\b[^.@]{{0,60}}?{_ADDRESS}"
-            rf"|[^.]{{0,40}}\b(this|our|full|entire|whole|complete)\s+({_PRIVATE})\b[^.]{{0,60}}"
-            r"\b(to|at)\b)",
+            rf"[^.]{{0,60}}(\b({_PRIVATE})\b|{_USERS})[^.]{{0,60}}\b(to|at)\b[^.@]{{0,60}}?{_ADDRESS}"
+            rf"|[^.]{{0,40}}\b(this|our)\s+(\w+\s+)?({_PRIVATE})\b[^.]{{0,60}}\b(to|at)\b)"
+            rf"|\b(add|append|copy|include|pass|put|send|write)\b[^.]{{0,20}}{_USERS}[^.]{{0,20}}"
+            r"\b(as|in|into|to)\s+(a|the)\s+['\"`\u2018\u201c]?"
+            # a tool that logs in has a parameter for it
+            r"(?!\w*(auth|cred|key|login|pass|pwd|secret|token))\w+['\"`\u2019\u201d]?\s+"
+            r"(argument|field|parameter)\b",
         ),
     )
 )
