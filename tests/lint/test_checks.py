@@ -269,8 +269,10 @@ def test_schemas_that_refer_to_themselves_without_end_are_read() -> None:
     ],
 )
 def test_references_that_lead_nowhere_are_found(reference: str, is_lost: bool) -> None:
-    properties = {"a": {"description": "x", "$ref": reference}}
-    properties |= {"list": {"description": "x", "anyOf": [{"items": {}}]}}
+    properties = {
+        "a": {"description": "x", "$ref": reference},
+        "list": {"description": "x", "anyOf": [{"items": {}}]},
+    }
     schema = {"type": "object", "properties": properties, "$defs": {"A": {}}}
     problem = f"the reference {reference!r} leads nowhere"
     found = [("invalid-schema", "/properties/a/$ref", problem)] if is_lost else []
