@@ -137,6 +137,19 @@ def test_demonstrations_of_tools_that_are_gone_are_told_of(
         assert capsys.readouterr().err.splitlines()[1:] == [f"{said} ({gone})"]
 
 
+def test_an_option_that_is_given_twice_adds_to_the_first(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    parts = [tmp_path / "d1.jsonl", tmp_path / "d2.jsonl"]
+    for part, row in zip(parts, DEMOS, strict=True):
+        part.write_text(json.dumps(row) + "\n")
+    demos = [word for part in parts for word in ("--demos", str(part))]
+    for _ in range(2):  # the second run starts from nothing again
+        assert main(["index", files["tools"], *demos, "--index", files["index"], "--json"]) == 0
+        report = json.loads(capsys.readouterr().out)["demos"]
+        assert report["added"] + report["kept"] == 2
+
+
 def _contents(folder: str) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in Path(folder).iterdir()}
 

@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="a file or folder; NAME=CATALOG gives a namespace to tools whose rows name none",
     )
-    index.add_argument("--demos", nargs="+", metavar="PATH", type=Path, default=[])
+    index.add_argument("--demos", nargs="+", action="extend", metavar="PATH", type=Path, default=[])
     index.add_argument(
         "--forget-recorded",
         action="store_true",

@@ -194,6 +194,19 @@ def test_figures_of_right_tools_need_requests_that_have_them(
     assert "--require R@5 needs requests that have a right tool" in capsys.readouterr().err
 
 
+def test_options_that_are_given_twice_add_to_the_first(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = {"tools": TOOLS[0] | {"id": "ship"}, "queries": ROWS[0] | {"id": "q3"}}
+    for name, row in more.items():
+        (tmp_path / f"more_{name}.jsonl").write_text(json.dumps(row) + "\n")
+        command += [f"--{name}", str(tmp_path / f"more_{name}.jsonl")]
+    assert main([*command, "--require", "R@1=100", "--require", "R@3=0"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.startswith("4 tools, 0 demonstrations, 3 requests")
+    assert "R@1 is" in printed.err
+
+
 def test_two_outputs_in_one_file_are_refused(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,6 +57,8 @@ def test_findings_are_json(catalog: str, capsys: pytest.CaptureFixture[str]) -> 
         (["--fail-on", "never"], 0, ""),
         (["--fail-on", "note"], 1, "3 findings of level error or warning or note"),
         (["--ignore", "hidden-character", "instruction-to-model"], 0, ""),
+        (["--ignore", "hidden-character, instruction-to-model"], 0, ""),
+        (["--ignore", "hidden-character", "--ignore", "instruction-to-model"], 0, ""),
         (["--ignore", "hidden-character", "--fail-on", "warning"], 1, "2 findings"),
         (["--ignore", "nothing"], 1, "there is no check 'nothing'; there are instruction-to-mod"),
     ],

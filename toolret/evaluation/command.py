@@ -37,9 +37,15 @@ __all__ = ["add_eval"]
 def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the command line's subcommands."""
     command = commands.add_parser("eval", help="measure retrieval on labelled requests")
-    command.add_argument("--tools", nargs="+", metavar="PATH", type=Path, default=[])
-    command.add_argument("--queries", nargs="+", required=True, metavar="PATH", type=Path)
-    command.add_argument("--demos", nargs="+", metavar="PATH", type=Path, default=[])
+    command.add_argument(
+        "--tools", nargs="+", action="extend", metavar="PATH", type=Path, default=[]
+    )
+    command.add_argument(
+        "--queries", nargs="+", action="extend", required=True, metavar="PATH", type=Path
+    )
+    command.add_argument(
+        "--demos", nargs="+", action="extend", metavar="PATH", type=Path, default=[]
+    )
     command.add_argument("-k", type=positive, default=10, metavar="N", help="tools a request")
     command.add_argument(
         "--keep-all", action="store_true", help="rank tools also where the answer is no tool"
@@ -52,6 +58,7 @@ def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     command.add_argument(
         "--require",
         nargs="+",
+        action="extend",
         type=_requirement,
         metavar="METRIC=PERCENT",
         default=[],

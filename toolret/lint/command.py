@@ -27,18 +27,29 @@ def add_lint(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="exit code 1 if something as grave is found (default: error)",
     )
     lint.add_argument(
-        "--ignore", nargs="+", default=[], metavar="CHECK", help="checks that are left out"
+        "--ignore",
+        nargs="+",
+        action="extend",
+        type=_checks,
+        default=[],
+        metavar="CHECK",
+        help="checks that are left out, separated by spaces or commas",
     )
     lint.set_defaults(command=_lint)
+
+
+def _checks(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _lint(options: argparse.Namespace) -> None:
     from toolret.lint.checks import lint
 
-    if unknown := [check for check in options.ignore if check not in CHECKS]:
+    ignored = [check for checks in options.ignore for check in checks]
+    if unknown := [check for check in ignored if check not in CHECKS]:
         raise ToolretError(f"there is no check {unknown[0]!r}; there are {', '.join(CHECKS)}")
     tools = load_catalogs(options.catalogs)
-    findings = [finding for finding in lint(tools) if finding.check not in options.ignore]
+    findings = [finding for finding in lint(tools) if finding.check not in ignored]
     if options.json:
         rows = [finding.to_json() for finding in findings]
         counts = dict(Counter(finding.check for finding in findings))
