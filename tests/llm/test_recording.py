@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +43,16 @@ def lines(file: Path) -> list[dict[str, Any]]:
 @in_every_way
 async def test_a_run_is_repeated_without_its_server(way: Way, file: Path) -> None:
     asked = ["one", "two", "one", "fails"]
-    with OpenAIServer(Reply("1"), Reply("2"), Reply("3"), Reply(status=401)) as server:
+    with OpenAIServer(Reply("1"), Reply("2"), Reply(status=401)) as server:
         async with way.model(server.base_url) as model:
             recording = RecordingModel(model, file)
             first = [await outcome(way, recording, text) for text in asked]
+        assert len(server.requests) == 3  # of a question that was answered the reply is known
     replay = ReplayModel(file)
     assert replay.name == model.name == "m"
     assert [await outcome(way, replay, text) for text in asked] == first
-    assert [reply.text for reply in first[:3] if isinstance(reply, Completion)] == ["1", "2", "3"]
+    assert [reply.text for reply in first[:3] if isinstance(reply, Completion)] == ["1", "2", "1"]
     assert "401" in str(first[3])
-    assert await outcome(way, replay, "one") == first[2]  # from then on the last
 
 
 async def outcome(way: Way, model: Any, text: str) -> Completion | tuple[str, int]:
@@ -99,6 +101,7 @@ async def test_a_changed_prompt_fails_loudly(file: Path, caller: str) -> None:
     with pytest.raises(ReplayError) as raised:
         await Way("", caller).ask(ReplayModel(file), "new", timeout=5)
     assert str(raised.value).startswith(f"{file}: holds no reply to the question ")
+    assert "ask by the strategy that was recorded" in str(raised.value)
     assert "prompts, or the data that they are made of, have changed" in str(raised.value)
 
 
@@ -140,6 +143,55 @@ def test_what_came_too_late_does_so_again(file: Path) -> None:
 
 def _refused(reply: str) -> None:
     raise QueryGenerationError(f"the reply is no JSON: {reply}")
+
+
+@pytest.mark.parametrize("caller", ["sync", "async"])
+async def test_a_second_run_asks_what_failed_and_what_is_missing_alone(
+    file: Path, caller: str
+) -> None:
+    way = Way("", caller)
+    first = ScriptedChatModel("1", ValueError("no"))
+    texts = ["works", "fails", "is new"]
+    for text in texts[:2]:
+        await outcome(way, RecordingModel(first, file), text)
+    second = ScriptedChatModel("2", "3")
+    run = [await outcome(way, RecordingModel(second, file), text) for text in texts]
+    assert [reply.text for reply in run if isinstance(reply, Completion)] == ["1", "2", "3"]
+    assert [messages[0]["content"] for messages in second.asked] == ["fails", "is new"]
+    replay = ReplayModel(file)
+    assert [await outcome(way, replay, text) for text in texts] == run
+
+
+def test_what_could_not_be_used_is_asked_again_and_replayed_as_it_was(file: Path) -> None:
+    with pytest.raises(QueryGenerationError) as failed:
+        ask(RecordingModel(ScriptedChatModel("bad"), file), question(), {}, _refused, deadline=5)
+    with pytest.raises(QueryGenerationError) as replayed:
+        ask(ReplayModel(file), question(), {}, _refused, deadline=5)
+    assert str(replayed.value) == str(failed.value)
+    again = RecordingModel(ScriptedChatModel("good"), file)
+    assert ask(again, question(), {}, str, deadline=5).value == "good"
+    assert ask(ReplayModel(file), question(), {}, str, deadline=5).value == "good"
+
+
+def test_of_an_older_recording_the_last_outcome_of_a_question_counts(file: Path) -> None:
+    key = question_key(question(), {})
+    rows = [{"question": key, "text": "old"}, {"question": key, "text": "new"}]
+    file.write_text(HEAD + "".join(json.dumps(row) + "\n" for row in rows))
+    replay = ReplayModel(file)
+    assert [replay.complete(question(), {}, timeout=5).text for _ in range(2)] == ["new", "new"]
+
+
+def test_of_two_callers_at_once_the_first_reply_is_both_ones(file: Path) -> None:
+    begun = threading.Barrier(2)
+
+    def reply(_: Any) -> str:
+        return str(begun.wait(timeout=5))
+
+    model = RecordingModel(ScriptedChatModel(reply), file)
+    with ThreadPoolExecutor(2) as pool:
+        replies = set(pool.map(lambda _: model.complete(question(), {}, timeout=5), range(2)))
+    assert replies == {ReplayModel(file).complete(question(), {}, timeout=5)}
+    assert len(lines(file)) == 2
 
 
 def test_it_goes_on_where_it_ended(file: Path) -> None:
@@ -200,6 +252,8 @@ HEAD = '{"toolret_recording": 1, "model": "m"}\n'
     ("content", "problem"),
     [
         ("my notes\n", "line 1: broken JSON"),
+        ("my notes without a line's end", "line 1: broken JSON"),
+        (HEAD[:-1].replace("m", "mine"), "line 1"),
         ('{"id": 1}\n', "line 1: is no recording of an LLM"),
         ('{"toolret_recording": 2, "model": "m"}\n', "line 1: is no recording of an LLM"),
         (HEAD + "{}\n", "line 2: is no recording of an LLM: Field required"),
@@ -214,6 +268,22 @@ def test_what_is_no_recording_is_refused_and_kept(
     with pytest.raises(ReplayError, match=problem) as raised:
         made(file)
     assert raised.value.file == str(file)
+    assert file.read_text() == content
+
+
+def test_what_is_packed_is_not_added_to(file: Path) -> None:
+    content = gzip.compress(HEAD.encode())
+    file.write_bytes(content)
+    with pytest.raises(ReplayError, match="is gzipped, so nothing can be added to it"):
+        RecordingModel(ScriptedChatModel("1"), file)
+    assert file.read_bytes() == content
+
+
+def test_a_recording_of_another_model_is_left_with_its_torn_line(file: Path) -> None:
+    content = HEAD + '{"question": "abc", "te'
+    file.write_text(content)
+    with pytest.raises(ReplayError, match="holds replies of 'm'"):
+        RecordingModel(ScriptedChatModel("1"), file)
     assert file.read_text() == content
 
 

@@ -2,14 +2,14 @@
 
 A recording is JSON Lines: first ``{"toolret_recording": 1, "model": NAME}``, then one object per
 call, with the ``question``'s SHA-256 and either the ``text`` of the reply and its tokens, or the
-``error`` that occurred instead.
+``error`` that occurred instead. A reply that could not be used is written again as ``dropped``.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import threading
-from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +23,8 @@ from toolret.llm.caching import question_key
 from toolret.llm.model import ChatModel, Completion, Forgetful, Messages, Schema
 
 __all__ = ["RecordingModel", "ReplayModel"]
+
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 class _Head(BaseModel):
@@ -42,38 +44,41 @@ class _Row(BaseModel):
     output_tokens: int | None = None
     cached: bool = False
     calls: int = 1
+    dropped: bool = False
+
+    def completion(self) -> Completion:
+        return Completion(**self.model_dump(exclude={"question", "error", "dropped"}))
 
 
 _Line = TypeVar("_Line", bound=BaseModel)
 
 
 class RecordingModel:
-    """A model whose replies are recorded as they arrive.
+    """A model whose replies are recorded as they arrive, and which is asked each question once.
 
-    Each is appended in one write, so a killed run keeps everything before; running again appends to
-    the file. Failures are recorded too, so that a replay fails in the same places.
+    A question whose reply is in the file gets that reply, with its tokens and calls, and the model
+    is not called. So a run that was killed, or in which some calls failed, can be run again: only
+    what is missing, failed or could not be used is asked for. Failures are recorded too, so that a
+    replay fails in the same places. Each line is appended in one write: a killed run keeps
+    everything before.
 
     Args:
         model: The model.
-        file: The recording.
+        file: The recording; a new file, or one that records the same model.
 
     Raises:
-        ReplayError: If the file cannot be written, or is not a recording of this model.
+        ReplayError: If the file cannot be written, or is not a recording of this model; it is then
+            left as it was.
     """
 
     def __init__(self, model: ChatModel, file: str | Path) -> None:
         self._model = model
         self._file = Path(file)
         self._lock = threading.Lock()
-        if _whole_lines(self._file):
-            recorded, _ = _read(self._file)
-            if recorded != model.name:
-                raise ReplayError(
-                    f"holds replies of {recorded!r}, not of {model.name!r}: name another file",
-                    file=self._file,
-                )
-        else:
-            self._append({"toolret_recording": 1, "model": model.name})
+        head = {"toolret_recording": 1, "model": model.name}
+        self._rows, whole = _reopened(self._file, _line(head), model.name)
+        if not whole:
+            self._append(head)
 
     @property
     def name(self) -> str:
@@ -86,41 +91,53 @@ class RecordingModel:
         Raises:
             ReplayError: If the reply cannot be recorded.
         """
+        key = question_key(messages, schema)
+        if known := self._reply(key):
+            return known
         try:
             reply = self._model.complete(messages, schema, timeout=timeout)
         except QueryGenerationError as error:
-            self._failed(messages, schema, error)
+            self._keep(_failed(key, error))
             raise
-        return self._replied(messages, schema, reply)
+        return self._keep(_Row(question=key, **asdict(reply)))
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """``complete`` for event loops."""
+        key = question_key(messages, schema)
+        if known := self._reply(key):
+            return known
         try:
             reply = await self._model.acomplete(messages, schema, timeout=timeout)
         except QueryGenerationError as error:
-            self._failed(messages, schema, error)
+            self._keep(_failed(key, error))
             raise
-        return self._replied(messages, schema, reply)
+        return self._keep(_Row(question=key, **asdict(reply)))
 
     def forget(self, messages: Messages, schema: Schema) -> None:
-        """Discard the model's cached reply, if it caches any; the recording keeps it."""
+        """Ask the question again next time; a replay still gives the reply, as it was used."""
         if isinstance(self._model, Forgetful):
             self._model.forget(messages, schema)
+        row = self._rows.get(question_key(messages, schema))
+        if row and row.error is None:
+            self._keep(row.model_copy(update={"dropped": True}), anew=True)
 
-    def _replied(self, messages: Messages, schema: Schema, reply: Completion) -> Completion:
-        self._append({"question": question_key(messages, schema), **asdict(reply)})
-        return reply
+    def _reply(self, key: str) -> Completion | None:
+        row = self._rows.get(key)
+        return row.completion() if row and row.error is None and not row.dropped else None
 
-    def _failed(self, messages: Messages, schema: Schema, error: QueryGenerationError) -> None:
-        key = question_key(messages, schema)
-        self._append({"question": key, "error": str(error), "calls": error.calls})
+    def _keep(self, row: _Row, *, anew: bool = False) -> Completion:
+        """Record a row, and return its reply; of two callers at once, the first reply stays."""
+        with self._lock:
+            if not anew and (known := self._reply(row.question)):
+                return known
+            self._append(row.model_dump(exclude_unset=True))
+            self._rows[row.question] = row
+        return row.completion()
 
     def _append(self, row: Mapping[str, Any]) -> None:
-        line = json.dumps(row, ensure_ascii=False) + "\n"
         try:
-            with self._lock, self._file.open("ab", buffering=0) as file:
-                # An error may hold a lone surrogate, which would make the file unreadable.
-                file.write(line.encode("utf-8", "replace"))
+            with self._file.open("ab", buffering=0) as file:
+                file.write(_line(row))
         except OSError as error:
             raise ReplayError(f"cannot be written: {error.strerror}", file=self._file) from error
 
@@ -128,7 +145,7 @@ class RecordingModel:
 class ReplayModel:
     """A recording as a model: gives the recorded replies to the recorded questions only.
 
-    A question asked several times gets its replies in the recorded order, then always the last.
+    Of a question that was recorded several times, the last outcome counts.
 
     Args:
         file: A file written by ``RecordingModel``, plain or gzipped.
@@ -140,8 +157,6 @@ class ReplayModel:
     def __init__(self, file: str | Path) -> None:
         self._file = Path(file)
         self.name, self._rows = _read(self._file)
-        self._given: Counter[str] = Counter()
-        self._lock = threading.Lock()
 
     def complete(
         self,
@@ -156,63 +171,89 @@ class ReplayModel:
             QueryGenerationError: If the model failed when it was recorded.
             ReplayError: If the question is not in the recording.
         """
-        row = self._row(question_key(messages, schema))
+        key = question_key(messages, schema)
+        row = self._rows.get(key)
+        if row is None:
+            raise ReplayError(
+                f"holds no reply to the question {key[:12]}: ask by the strategy that was "
+                "recorded; if it is the same, the prompts, or the data that they are made of, "
+                "have changed since, so record it anew",
+                file=self._file,
+            )
         if row.error is not None:
             failed = QueryGenerationError(row.error)
             failed.calls = row.calls
             raise failed
-        return Completion(**row.model_dump(exclude={"question", "error"}))
+        return row.completion()
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """``complete`` for event loops; returns without waiting."""
         return self.complete(messages, schema, timeout=timeout)
 
-    def _row(self, key: str) -> _Row:
-        rows = self._rows.get(key)
-        if rows is None:
+
+def _failed(question: str, error: QueryGenerationError) -> _Row:
+    return _Row(question=question, error=str(error), calls=error.calls)
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    # An error may hold a lone surrogate, which would make the file unreadable.
+    return (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+
+
+def _reopened(file: Path, head: bytes, name: str) -> tuple[dict[str, _Row], bool]:
+    """Open a recording to add to it; cut off a line left incomplete by a killed run.
+
+    Args:
+        file: The file; it is not changed unless it is a recording of this model.
+        head: The first line of a new recording.
+        name: The model's name.
+
+    Returns:
+        The last row of each question, and whether there is a first line.
+
+    Raises:
+        ReplayError: If the file cannot be read, or is something else.
+    """
+    try:
+        content = file.read_bytes() if file.exists() else b""
+        if content.startswith(_GZIP_MAGIC):
             raise ReplayError(
-                f"holds no reply to the question {key[:12]}: the prompts, or the data that they "
-                "are made of, have changed since it was recorded; record it anew",
-                file=self._file,
+                "is gzipped, so nothing can be added to it: unpack it, or name another file",
+                file=file,
             )
-        with self._lock:
-            self._given[key] += 1
-            return rows[min(self._given[key], len(rows)) - 1]
+        whole = content.rfind(b"\n") + 1
+        rows: dict[str, _Row] = {}
+        if not head.startswith(content):  # else new, or killed while the first line was written
+            recorded, rows = _read(file)
+            if recorded != name:
+                raise ReplayError(
+                    f"holds replies of {recorded!r}, not of {name!r}: name another file", file=file
+                )
+        if whole < len(content):
+            os.truncate(file, whole)
+    except OSError as error:
+        raise ReplayError(f"cannot be read: {error.strerror}", file=file) from error
+    return rows, whole > 0
 
 
-def _read(file: Path) -> tuple[str, dict[str, list[_Row]]]:
-    """Read the model's name, and its replies by question."""
+def _read(file: Path) -> tuple[str, dict[str, _Row]]:
+    """Read the model's name, and the last row of each question."""
     head: _Head | None = None
-    rows: dict[str, list[_Row]] = defaultdict(list)
+    rows: dict[str, _Row] = {}
     for number, line in read_lines(file, error=ReplayError):
-        if not line.endswith(b"\n"):
-            break  # The run was killed while writing this line.
         if head is None:
-            head = _line(_Head, line, number, file)
-        else:
-            row = _line(_Row, line, number, file)
-            rows[row.question].append(row)
+            head = _parsed(_Head, line, number, file)
+        elif line.endswith(b"\n"):  # else the run was killed while writing this line
+            row = _parsed(_Row, line, number, file)
+            rows[row.question] = row
     if head is None:
         raise ReplayError("is empty: nothing was recorded", file=file)
-    return head.model, dict(rows)
+    return head.model, rows
 
 
-def _line(kind: type[_Line], line: bytes, number: int, file: Path) -> _Line:
+def _parsed(kind: type[_Line], line: bytes, number: int, file: Path) -> _Line:
     try:
         return kind.model_validate(row_from_line(line, number, file, error=ReplayError))
     except ValidationError as error:
         problem = f"is no recording of an LLM: {error.errors()[0]['msg']}"
         raise ReplayError(problem, file=file, place=f"line {number}") from error
-
-
-def _whole_lines(file: Path) -> bool:
-    """Whether a file holds any complete lines; cuts off a line left incomplete by a killed run."""
-    try:
-        if not file.exists():
-            return False
-        with file.open("r+b") as opened:
-            whole = opened.read().rfind(b"\n") + 1
-            opened.truncate(whole)
-    except OSError as error:
-        raise ReplayError(f"cannot be read: {error.strerror}", file=file) from error
-    return whole > 0
