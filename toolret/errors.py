@@ -102,8 +102,8 @@ class QueryGenerationError(ToolretError):
     """
 
     calls: int = 0
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
 
 
 class BudgetError(ToolretError):

@@ -7,12 +7,16 @@ import threading
 import time
 
 import pytest
-from openai import OpenAI
+from openai import AsyncOpenAI, OpenAI
 
-from tests.llm.ways import SCHEMA, Way, in_every_way, question
+from tests.llm.ways import SCHEMA, Way, chat_openai, in_every_way, question
 from tests.llm.wire import completion, dripping, until
 from toolret.errors import QueryGenerationError
-from toolret.llm import Patience, aask, as_chat_model, json_object
+from toolret.llm import ChatModel, Patience, aask, as_chat_model, json_object
+from toolret.llm.functions import FunctionModel
+from toolret.llm.langchain import LangChainModel
+from toolret.llm.openai import OpenAIModel
+from toolret.scripted import response
 from toolret.testing import OpenAIServer, Reply
 
 HUGE = json.dumps({"queries": ["x" * 1_000_000]})
@@ -104,6 +108,98 @@ async def test_a_text_in_parts_is_a_text() -> None:
         for way in (Way("OpenAI", "sync"), Way("AsyncOpenAI", "async")):
             async with way.model(server.base_url) as model:
                 assert (await way.ask(model, timeout=5)).text == "one two"
+
+
+def cut_off(reason: str, **message: str | None) -> Reply:
+    """A completion that ended early; it read 11 tokens and wrote 7."""
+    whole = completion("")
+    whole["choices"][0] |= {"finish_reason": reason}
+    whole["choices"][0]["message"] |= message
+    return Reply(body=json.dumps(whole).encode())
+
+
+@in_every_way
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (
+            cut_off("length"),
+            r"used up its tokens before it had answered \(length\): raise how many",
+        ),
+        (cut_off("stop"), "empty reply$"),
+        (cut_off("stop", content=None, refusal="no"), "the model refused: no$|empty reply$"),
+    ],
+    ids=["length", "stop", "refusal"],
+)
+async def test_what_came_to_nothing_says_why_and_what_it_cost(
+    way: Way, fault: Reply, reason: str
+) -> None:
+    with OpenAIServer(fault) as server:
+        async with way.model(server.base_url) as model:
+            with pytest.raises(QueryGenerationError, match=reason) as raised:
+                await aask(model, question(), SCHEMA, str, deadline=5)
+    assert (raised.value.input_tokens, raised.value.output_tokens) == (11, 7)
+
+
+async def test_a_filter_that_left_nothing_is_named() -> None:
+    with OpenAIServer(cut_off("content_filter")) as server:
+        async with Way("OpenAI", "sync").model(server.base_url) as model:
+            with pytest.raises(QueryGenerationError, match=r"empty reply \(content_filter\)$"):
+                await Way("OpenAI", "sync").ask(model, timeout=5)
+
+
+async def test_a_response_that_was_cut_off_says_so_too() -> None:
+    body = response({"model": "m"}, "", ())
+    body |= {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+    with OpenAIServer(Reply(body=json.dumps(body).encode())) as server:
+        async with Way("OpenAI", "sync").model(server.base_url, api="responses") as model:
+            with pytest.raises(QueryGenerationError, match="used up its tokens") as raised:
+                await Way("OpenAI", "sync").ask(model, timeout=5)
+    assert raised.value.output_tokens == body["usage"]["output_tokens"] > 0
+
+
+@in_every_way
+async def test_what_a_call_without_an_answer_cost_is_not_known(way: Way) -> None:
+    with OpenAIServer(Reply(delay=30), Reply("awake")) as server:
+        async with way.model(server.base_url, patience=Patience(call_timeout=0.5)) as model:
+            reply = await way.ask(model, timeout=8)
+            assert (reply.input_tokens, reply.output_tokens) == (None, None)
+            assert (await way.ask(model, timeout=8)).input_tokens == 1
+    with OpenAIServer(Reply(delay=30)) as server:
+        async with way.model(server.base_url) as model:
+            with pytest.raises(QueryGenerationError) as raised:
+                await aask(model, question(), SCHEMA, str, deadline=0.3)
+    assert raised.value.input_tokens is None
+
+
+@in_every_way
+async def test_an_error_of_the_server_cost_nothing(way: Way) -> None:
+    with OpenAIServer(Reply(status=500), Reply("fine")) as server:
+        async with way.model(server.base_url) as model:
+            reply = await way.ask(model, timeout=5)
+    assert (reply.calls, reply.input_tokens) == (2, 1)
+
+
+@pytest.mark.parametrize("caller", ["sync", "async"])
+async def test_without_time_no_model_is_called(caller: str) -> None:
+    def called(_: object) -> str:
+        pytest.fail("it was called")
+
+    async def called_async(_: object) -> str:
+        pytest.fail("it was called")
+
+    async with chat_openai("http://127.0.0.1:9/v1") as chat:
+        models: list[ChatModel] = [
+            FunctionModel(called),
+            FunctionModel(called_async),
+            LangChainModel(chat),
+            OpenAIModel(OpenAI(api_key="k", base_url="http://127.0.0.1:9/v1"), "m"),
+            OpenAIModel(AsyncOpenAI(api_key="k", base_url="http://127.0.0.1:9/v1"), "m"),
+        ]
+        for model in models:
+            with pytest.raises(QueryGenerationError, match=r"^no time is left$") as raised:
+                await Way("", caller).ask(model, timeout=0)
+            assert raised.value.calls == 0
 
 
 @pytest.mark.parametrize("caller", ["sync", "async"])

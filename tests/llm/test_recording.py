@@ -77,7 +77,13 @@ def test_a_recording_holds_hashes_and_replies(file: Path) -> None:
             "cached": False,
             "calls": 1,
         },
-        {"question": question_key(question(), SCHEMA), "error": "ValueError: no", "calls": 0},
+        {
+            "question": question_key(question(), SCHEMA),
+            "error": "ValueError: no",
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "calls": 0,
+        },
     ]
     assert "a secret" not in file.read_text("utf-8")
 

@@ -165,8 +165,9 @@ class _Account:
                 f"{self._problem}; and asked again: {error}" if self._problem else str(error)
             )
             failed.calls = error.calls + sum(reply.calls for reply in self._replies)
-            failed.input_tokens = total(reply.input_tokens for reply in self._replies)
-            failed.output_tokens = total(reply.output_tokens for reply in self._replies)
+            spent: list[Completion | QueryGenerationError] = [*self._replies, error]
+            failed.input_tokens = total(each.input_tokens for each in spent)
+            failed.output_tokens = total(each.output_tokens for each in spent)
             raise failed from error
 
 

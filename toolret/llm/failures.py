@@ -10,7 +10,7 @@ from typing import Any
 
 from toolret.errors import QueryGenerationError
 
-__all__ = ["ModelError", "failure", "told_failure"]
+__all__ = ["ModelError", "failure", "no_text", "told_failure"]
 
 _LONGEST_REASON = 200
 """Characters of another library's error message to pass on."""
@@ -30,6 +30,12 @@ _CONNECTION_ERRORS = frozenset(
 """Base classes of connection errors in ``openai`` and ``anthropic``, Python, and ``httpx``.
 Compared by name, so that none of them is imported."""
 
+_USED_UP = frozenset({"length", "max_output_tokens", "max_tokens"})
+"""Reasons for which OpenAI's and Anthropic's models stop when they may write no more."""
+
+_CUT_OFF = "LengthFinishReasonError"
+"""Raised by the ``openai`` package, for LangChain too, if a reply that follows a schema is cut."""
+
 _KEYS = ("authorization", "api-key", "x-api-key")
 """Headers that hold API keys: OpenAI's, Azure's and Anthropic's."""
 
@@ -48,6 +54,8 @@ class ModelError(QueryGenerationError):
         transient: Whether the same call may succeed a little later.
         blames_request: Whether the model works, but rejects this request.
         retry_after: Seconds after which the server allows a retry; None if unknown.
+        input_tokens: Tokens that the call read; None if unknown, as after a timeout.
+        output_tokens: Tokens that it wrote; None likewise.
     """
 
     def __init__(
@@ -57,12 +65,16 @@ class ModelError(QueryGenerationError):
         transient: bool = False,
         blames_request: bool = False,
         retry_after: float | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
     ) -> None:
         super().__init__(message)
         self.transient = transient
         self.blames_request = blames_request
         self.retry_after = retry_after
         self.calls = 1
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
 
 
 def failure(error: BaseException) -> QueryGenerationError:
@@ -73,6 +85,10 @@ def failure(error: BaseException) -> QueryGenerationError:
     """
     if isinstance(error, QueryGenerationError):
         return error
+    if type(error).__name__ == _CUT_OFF:
+        usage = getattr(getattr(error, "completion", None), "usage", None)
+        read, wrote = (getattr(usage, f"{kind}_tokens", None) for kind in ("prompt", "completion"))
+        return no_text("length", input_tokens=read, output_tokens=wrote)
     message = _in_one_line(_without_keys(str(error), error))
     response = getattr(error, "response", None)
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
@@ -83,6 +99,9 @@ def failure(error: BaseException) -> QueryGenerationError:
         transient=_is_of_connection(error) or _may_pass(status),
         blames_request=status in _REQUEST_AT_FAULT,
         retry_after=_retry_after(getattr(response, "headers", None)),
+        # A server that answers with an error has no model read or write.
+        input_tokens=None if status is None else 0,
+        output_tokens=None if status is None else 0,
     )
     failed.__cause__ = error
     return failed
@@ -97,7 +116,30 @@ def told_failure(error: Any) -> ModelError:
         f"the server's answer is an error: {_in_one_line(str(told.get('message') or error))}",
         transient=code in _TRANSIENT_CODES or _may_pass(status),
         blames_request=status in _REQUEST_AT_FAULT,
+        input_tokens=0,
+        output_tokens=0,
     )
+
+
+def no_text(
+    reason: Any, *, input_tokens: int | None = None, output_tokens: int | None = None
+) -> ModelError:
+    """Return the error for an empty reply.
+
+    Args:
+        reason: Why the model stopped, in its server's words, if it says so.
+        input_tokens: Tokens that were read; None if unknown.
+        output_tokens: Tokens that were written; None likewise.
+    """
+    message = "the model gave an empty reply"
+    if reason in _USED_UP:
+        message = (
+            f"the model used up its tokens before it had answered ({reason}): raise how many it "
+            "may write, or let it think less"
+        )
+    elif isinstance(reason, str) and reason not in ("", "stop", "end_turn"):
+        message += f" ({reason:.40})"
+    return ModelError(message, input_tokens=input_tokens, output_tokens=output_tokens)
 
 
 def _in_one_line(message: str) -> str:

@@ -50,7 +50,7 @@ class FunctionModel:
     ) -> Completion:
         """See ``ChatModel``."""
         if self._is_async:
-            return _read(await awaited(self._function(list(messages)), timeout=timeout))
+            return _read(await awaited(lambda: self._function(list(messages)), timeout=timeout))
         return await in_worker_async(lambda: self._call(messages), timeout=timeout)
 
     def _call(self, messages: Messages) -> Completion:

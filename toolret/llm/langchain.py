@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from toolret.llm.failures import ModelError
+from toolret.llm.failures import ModelError, no_text
 from toolret.llm.kinds import is_of
 from toolret.llm.model import Completion, Messages, Schema
 from toolret.llm.structured import StructuredOutput, response_format
@@ -76,8 +76,9 @@ class LangChainModel:
             options = self._options(taken, timeout)
             return _read(await self._model.ainvoke(_turns(messages), _CONFIG, **options))
 
-        reply = self._structured.ask_async(self._taken(schema), call)
-        return await awaited(reply, timeout=timeout)
+        return await awaited(
+            lambda: self._structured.ask_async(self._taken(schema), call), timeout=timeout
+        )
 
     def _taken(self, schema: Schema) -> Schema:
         return schema if self._is_openai else {}
@@ -153,7 +154,10 @@ def _read(reply: Any) -> Completion:
     text = getattr(reply, "text", None)
     if not isinstance(text, str):
         raise ModelError(f"the model gave no message but {reply!r:.60}")
-    if not text.strip():
-        raise ModelError("the model gave an empty reply")
     usage = getattr(reply, "usage_metadata", None) or {}
-    return Completion(text, usage.get("input_tokens"), usage.get("output_tokens"))
+    read, wrote = usage.get("input_tokens"), usage.get("output_tokens")
+    if not text.strip():
+        told = getattr(reply, "response_metadata", None) or {}
+        ended = told.get("finish_reason") or told.get("stop_reason")
+        raise no_text(ended, input_tokens=read, output_tokens=wrote)
+    return Completion(text, read, wrote)

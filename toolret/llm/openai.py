@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from toolret.llm.failures import ModelError, told_failure
+from toolret.llm.failures import ModelError, no_text, told_failure
 from toolret.llm.model import Completion, Messages, Schema
 from toolret.llm.structured import StructuredOutput, response_format
 from toolret.llm.waiting import awaited, in_worker, in_worker_async
@@ -59,8 +59,9 @@ class OpenAIModel:
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """See ``ChatModel``."""
         if self._is_async:
-            reply = self._ask_async(self._client, messages, schema, timeout)
-            return await awaited(reply, timeout=timeout)
+            return await awaited(
+                lambda: self._ask_async(self._client, messages, schema, timeout), timeout=timeout
+            )
         return await in_worker_async(lambda: self._ask(messages, schema, timeout), timeout=timeout)
 
     def _ask(self, messages: Messages, schema: Schema, timeout: float) -> Completion:
@@ -120,11 +121,14 @@ def _chat_request(model: str, messages: Messages, schema: Schema) -> dict[str, A
 def _read_chat(answer: Any) -> Completion:
     # The client validates nothing: the "answer" may be an HTML page.
     try:
-        message = answer.choices[0].message if answer.choices else None
+        choice = answer.choices[0] if answer.choices else None
+        message = choice.message if choice else None
         text, refusal = (message.content, message.refusal) if message else (None, None)
         if isinstance(text, list):  # some servers return parts
             text = "".join(part["text"] for part in text if part.get("type") == "text")
-        return _completion(text, refusal, answer.usage, "prompt_tokens", "completion_tokens")
+        ended = getattr(choice, "finish_reason", None)
+        read, wrote = _tokens(answer.usage, "prompt_tokens", "completion_tokens")
+        return _completion(text, refusal, ended, read, wrote)
     except (AttributeError, LookupError, TypeError) as error:
         raise ModelError(f"the server's answer is no chat completion: {answer!r:.60}") from error
 
@@ -148,25 +152,31 @@ def _read_response(answer: Any) -> Completion:
     try:
         parts = [p for item in answer.output if item.type == "message" for p in item.content]
         refusals = [part.refusal for part in parts if part.type == "refusal"]
-        return _completion(
-            answer.output_text, " ".join(refusals), answer.usage, "input_tokens", "output_tokens"
-        )
+        ended = getattr(answer.incomplete_details, "reason", None)
+        read, wrote = _tokens(answer.usage, "input_tokens", "output_tokens")
+        return _completion(answer.output_text, " ".join(refusals), ended, read, wrote)
     except (AttributeError, LookupError, TypeError) as error:
         raise ModelError(f"the server's answer is no response: {answer!r:.60}") from error
 
 
 def _completion(
-    text: Any, refusal: str | None, usage: Any, read_tokens: str, written_tokens: str
+    text: Any, refusal: str | None, ended: Any, read: int | None, wrote: int | None
 ) -> Completion:
     if refusal:
-        raise ModelError(f"the model refused: {refusal:.100}", blames_request=True)
+        raise ModelError(
+            f"the model refused: {refusal:.100}",
+            blames_request=True,
+            input_tokens=read,
+            output_tokens=wrote,
+        )
     if not isinstance(text, str) or not text.strip():
-        raise ModelError("the model gave an empty reply")
-    return Completion(
-        text,
-        input_tokens=getattr(usage, read_tokens, None),
-        output_tokens=getattr(usage, written_tokens, None),
-    )
+        raise no_text(ended, input_tokens=read, output_tokens=wrote)
+    return Completion(text, read, wrote)
+
+
+def _tokens(usage: Any, *names: str) -> list[int | None]:
+    counts = [getattr(usage, name, None) for name in names]
+    return [count if isinstance(count, int) else None for count in counts]
 
 
 _APIS = {

@@ -183,6 +183,7 @@ class ReplayModel:
         if row.error is not None:
             failed = QueryGenerationError(row.error)
             failed.calls = row.calls
+            failed.input_tokens, failed.output_tokens = row.input_tokens, row.output_tokens
             raise failed
         return row.completion()
 
@@ -192,7 +193,13 @@ class ReplayModel:
 
 
 def _failed(question: str, error: QueryGenerationError) -> _Row:
-    return _Row(question=question, error=str(error), calls=error.calls)
+    return _Row(
+        question=question,
+        error=str(error),
+        input_tokens=error.input_tokens,
+        output_tokens=error.output_tokens,
+        calls=error.calls,
+    )
 
 
 def _line(row: Mapping[str, Any]) -> bytes:

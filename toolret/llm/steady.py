@@ -19,6 +19,7 @@ from tenacity import (
 )
 
 from toolret.errors import QueryGenerationError
+from toolret.llm.asking import total
 from toolret.llm.circuit import Circuit
 from toolret.llm.failures import ModelError
 from toolret.llm.model import ChatModel, Completion, Messages, Schema
@@ -99,6 +100,7 @@ class _Tries:
             raise QueryGenerationError("no time is left")
         self._end = time.monotonic() + timeout
         self._calls = 0
+        self._failed: list[QueryGenerationError] = []
 
     def rules(self) -> dict[str, Any]:
         """Return tenacity's settings; it gives up at once if a wait would pass the deadline."""
@@ -106,6 +108,7 @@ class _Tries:
             "retry": retry_if_exception(_is_transient),
             "wait": _wait,
             "stop": stop_after_attempt(self._patience.attempts) | stop_before_delay(self._timeout),
+            "before_sleep": self._note,
             "reraise": True,
         }
 
@@ -117,17 +120,29 @@ class _Tries:
         return left if most is None else min(left, most)
 
     def count(self, reply: Completion) -> Completion:
-        """Return the reply with its calls including failed attempts."""
-        return replace(reply, calls=reply.calls + self._calls - 1)
+        """Return the reply with its cost including failed attempts."""
+        read, wrote = self._tokens(reply)
+        calls = reply.calls + self._calls - 1
+        return replace(reply, calls=calls, input_tokens=read, output_tokens=wrote)
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Set the number of calls on an error."""
+        """Set the cost of all attempts on an error."""
         try:
             yield
         except QueryGenerationError as error:
             error.calls = self._calls
+            error.input_tokens, error.output_tokens = self._tokens(error)
             raise
+
+    def _note(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, QueryGenerationError):
+            self._failed.append(error)
+
+    def _tokens(self, last: Completion | QueryGenerationError) -> tuple[int | None, int | None]:
+        spent = (*self._failed, last)
+        return total(each.input_tokens for each in spent), total(e.output_tokens for e in spent)
 
 
 def _is_transient(error: BaseException) -> bool:

@@ -10,6 +10,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import TypeVar
 
+from toolret.errors import QueryGenerationError
 from toolret.llm.failures import ModelError, failure
 
 __all__ = ["awaited", "in_worker", "in_worker_async"]
@@ -21,8 +22,9 @@ def in_worker(ask: Callable[[], _T], *, timeout: float) -> _T:
     """Run a function in its own thread, which is abandoned after ``timeout`` seconds.
 
     Raises:
-        QueryGenerationError: For anything it raises, and on timeout.
+        QueryGenerationError: For anything it raises, and on timeout; at once if that is 0.
     """
+    _check_time(timeout)
     try:
         return _started(ask).result(timeout)
     except TimeoutError as error:
@@ -34,18 +36,19 @@ async def in_worker_async(ask: Callable[[], _T], *, timeout: float) -> _T:
 
     It does not use the loop's small thread pool, where a hanging model would block other work.
     """
-    return await awaited(asyncio.wrap_future(_started(ask)), timeout=timeout)
+    return await awaited(lambda: asyncio.wrap_future(_started(ask)), timeout=timeout)
 
 
-async def awaited(reply: Awaitable[_T], *, timeout: float) -> _T:
-    """Await a result for at most ``timeout`` seconds; cancellation passes through.
+async def awaited(ask: Callable[[], Awaitable[_T]], *, timeout: float) -> _T:
+    """Call, and await the result for at most ``timeout`` seconds; cancellation passes through.
 
     Raises:
-        QueryGenerationError: For anything it raises, and on timeout.
+        QueryGenerationError: For anything it raises, and on timeout; at once if that is 0.
     """
+    _check_time(timeout)
     try:
         async with asyncio.timeout(timeout) as limit:
-            return await reply
+            return await ask()
     except TimeoutError as error:  # the model's own if raised before the limit
         raise (_late(timeout) if limit.expired() else failure(error)) from error
     # A model may raise anything, and none of it may reach the user's agent.
@@ -69,6 +72,11 @@ def _started(ask: Callable[[], _T]) -> Future[_T]:
     run = contextvars.copy_context().run  # so that trace spans find their parent
     threading.Thread(target=run, args=(work,), name="toolret-llm", daemon=True).start()
     return outcome
+
+
+def _check_time(timeout: float) -> None:
+    if timeout <= 0:
+        raise QueryGenerationError("no time is left")
 
 
 def _late(timeout: float) -> ModelError:
