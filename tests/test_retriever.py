@@ -195,9 +195,14 @@ async def test_a_langchain_model_writes_queries(index: ToolIndex) -> None:
 
 def test_no_reply_is_kept_before_there_are_tools(tmp_path: Path) -> None:
     empty = ToolIndex(tmp_path / "new", embedder=HashedWordsEmbedder())
-    with OpenAIServer(Reply("?")) as server, OpenAI(api_key="k", base_url=server.base_url) as llm:
-        ToolRetriever(empty, llm=llm, model="m").select("so?")
-    assert not (tmp_path / "new" / "replies.sqlite3").exists()
+    reply = Reply('{"queries": ["where a parcel is now"]}')
+    with OpenAIServer(reply) as server, OpenAI(api_key="k", base_url=server.base_url) as llm:
+        retriever = ToolRetriever(empty, llm=llm, model="m")
+        retriever.select("so?")
+        assert not (tmp_path / "new").exists()
+        empty.sync_tools([tool("a", "anything")])
+        calls = [retriever.select("so?").usage.calls for _ in range(2)]
+    assert calls == [1, 0]
 
 
 def test_no_reply_stands_in_the_way_of_an_index_that_is_built_again(

@@ -60,7 +60,7 @@ class ToolRetriever:
             ``think``, ``few-shot``, ``hypothesize``, ``refine``, or several joined by ``+``) or a
             ``Strategy``. By default ``rewrite`` with an LLM, ``clauses`` without.
         cache: The file that caches the LLM's replies, so that the same question is asked once.
-            True, the default, puts it into the index's folder if the index already holds tools;
+            True, the default, puts it into the index's folder once the index holds tools;
             False turns caching off. Only models made by ``as_chat_model`` are cached; a
             ``ChatModel`` or ``QueryGenerator`` is used as it is.
         reranker: Reorders the top of the ranking; none by default.
@@ -83,7 +83,9 @@ class ToolRetriever:
         TypeError: If ``index`` is not a ``ToolIndex``, or a limit is not a number.
         ValueError: If a share or a probability is outside 0 to 1, a number of tools or
             demonstrations is negative, or ``prompt_format`` is unknown.
-        InputError: If the strategy is unknown, or needs an LLM and none is given.
+        InputError: If the strategy is unknown, it needs an LLM or ``model`` names one and none is
+            given, or ``llm`` is a ``QueryGenerator``, which has its own strategy and model, and
+            either is given too.
         QueryGenerationError: If ``llm`` is of no known kind, or the model's name is missing.
     """
 
@@ -382,8 +384,9 @@ class ToolRetriever:
 def _replies(index: ToolIndex, cache: str | Path | bool) -> ReplyCache | None:
     if not isinstance(cache, bool):
         return ReplyCache(cache)
-    # Anything stored before the tools would keep a folder from passing for a new index. So an index
-    # without tools gets no cache, and a folder that was deleted is not made again.
-    if not (cache and len(index)):
+    if not cache:
         return None
-    return ReplyCache(index.store.folder / _REPLIES, make_folder=False)
+    # Anything stored before the tools would keep a folder from passing for a new index. So nothing
+    # is cached until there are tools, and a folder that was deleted is not made again.
+    file = index.store.folder / _REPLIES
+    return ReplyCache(file, make_folder=False, ready=lambda: len(index) > 0)

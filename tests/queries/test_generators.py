@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
@@ -19,13 +20,16 @@ from toolret.errors import InputError, ReplayError
 from toolret.index import ToolIndex
 from toolret.llm import Completion, Messages, RecordingModel, ReplayModel
 from toolret.queries import (
+    FewShot,
     GeneratedQueries,
+    Hypothesize,
     QueryGenerator,
     Refine,
     Rewrite,
     Scene,
     Steps,
     StrategyQueries,
+    Think,
     Together,
     Usage,
     as_generator,
@@ -87,6 +91,7 @@ async def test_a_failing_llm_leaves_the_request_and_its_clauses_and_a_note() -> 
         assert made.note == (
             "queries of the request alone, since scripted failed: RuntimeError: down"
         )
+        assert made.usage.failure == "RuntimeError: down"
 
 
 async def test_a_malformed_reply_is_repaired_once_and_both_calls_are_counted() -> None:
@@ -197,7 +202,7 @@ async def test_several_strategies_together() -> None:
         (ScriptedChatModel(OSError("x"), tools), ["request", "tool"]),
         (ScriptedChatModel(OSError("x")), ["request"]),
     ):
-        generator = StrategyQueries("rewrite+hypothesize", model)
+        generator = StrategyQueries("rewrite + hypothesize", model)
         made = generator.write_queries(as_request("hm"))
         assert [query.kind for query in made.queries] == kinds
         assert made.usage.strategy == "rewrite+hypothesize"
@@ -240,6 +245,20 @@ def test_a_strategy_of_ones_own() -> None:
         (lambda: as_generator(None, strategy="rewrite"), "'rewrite' needs an LLM: pass llm="),
         (lambda: as_generator(None, strategy="guess"), "no strategy 'guess'; there are verbatim"),
         (lambda: as_generator(StrategyQueries("clauses"), strategy="clauses"), "its own strategy"),
+        (lambda: as_generator(StrategyQueries("clauses"), model="m"), "its own model"),
+        (lambda: as_generator(None, model="m"), "model='m' names the model of an LLM, and none is"),
+        (lambda: StrategyQueries("clauses", deadline=cast("float", None)), "deadline is None"),
+        (lambda: StrategyQueries("clauses", deadline=cast("float", "5")), "deadline is '5'"),
+        (lambda: StrategyQueries("clauses", deadline=0), "deadline is 0: give a number of seconds"),
+        (lambda: StrategyQueries("clauses", deadline=math.inf), "deadline is inf"),
+        (lambda: StrategyQueries("clauses", budget=0), "budget is 0: give a whole number of 1"),
+        (lambda: Rewrite(most=cast("int", "a")), "most is 'a': give a whole number of 1 or more"),
+        (lambda: Think(most=-1), "most is -1"),
+        (lambda: Hypothesize(most=cast("int", 2.5)), "most is 2.5"),
+        (lambda: FewShot(shots=0), "shots is 0"),
+        (lambda: Refine(rounds=True), "rounds is True"),
+        (lambda: Refine(shown=0), "shown is 0"),
+        (Together, "at least one strategy"),
     ],
 )
 def test_what_cannot_be_is_an_error_at_once(make: Callable[[], Any], problem: str) -> None:

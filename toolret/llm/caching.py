@@ -71,14 +71,21 @@ class ReplyCache:
         path: The file; created at the first reply, readable by its owner only.
         max_bytes: Total size limit of the replies; the least recently used ones are evicted.
         make_folder: Whether to create a missing folder; otherwise the cache is bypassed.
+        ready: Whether the file may be created by now; otherwise the reply is not stored.
     """
 
     def __init__(
-        self, path: str | Path, *, max_bytes: int = _MAX_BYTES, make_folder: bool = True
+        self,
+        path: str | Path,
+        *,
+        max_bytes: int = _MAX_BYTES,
+        make_folder: bool = True,
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self.path = Path(path)
         self._max_bytes = max_bytes
         self._make_folder = make_folder
+        self._ready = ready
         self._off_until = 0.0
         self._told = False
 
@@ -112,6 +119,8 @@ class ReplyCache:
         if size > self._max_bytes:
             return
         if not self.path.exists():
+            if not self._ready():
+                return
             if self._make_folder:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch(mode=0o600)

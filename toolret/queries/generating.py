@@ -24,6 +24,7 @@ class Usage:
         cached: Whether all replies came from a cache.
         seconds: Total time taken.
         cut: The part of the conversation left out of the prompt to fit its budget.
+        failure: Why the LLM's last failed call failed, in one line; empty if none did.
     """
 
     strategy: str = ""
@@ -34,6 +35,7 @@ class Usage:
     cached: bool = False
     seconds: float = 0.0
     cut: str = ""
+    failure: str = ""
 
     def __str__(self) -> str:
         """Format as one line for people."""

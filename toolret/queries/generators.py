@@ -17,6 +17,7 @@ from toolret.queries.generating import (
     QueryGenerator,
     Usage,
 )
+from toolret.queries.options import seconds, whole_number
 from toolret.queries.steps import Lookup, Question, Scene, Strategy
 from toolret.queries.strategies import as_strategy, own_words
 from toolret.types import Query, Request
@@ -39,7 +40,8 @@ class StrategyQueries:
         budget: Token budget of the conversation in the prompt.
 
     Raises:
-        InputError: If there is no such strategy, or it needs an LLM and none is given.
+        InputError: If there is no such strategy, it needs an LLM and none is given, a model is
+            named without an LLM, or a number is not above 0.
         QueryGenerationError: If ``llm`` is not a supported LLM, or its name is missing.
     """
 
@@ -55,9 +57,14 @@ class StrategyQueries:
         self.strategy = as_strategy(strategy)
         if self.strategy.asks and llm is None:
             raise InputError(f"the strategy {self.strategy.name!r} needs an LLM: pass llm=...")
+        if llm is None and model is not None:
+            raise InputError(
+                f"model={model!r} names the model of an LLM, and none is given: pass llm=..., such "
+                "as an openai client"
+            )
         self._model: ChatModel | None = as_chat_model(llm, model) if self.strategy.asks else None
-        self._deadline = deadline
-        self._budget = budget
+        self._deadline = seconds("deadline", deadline)
+        self._budget = whole_number("budget", budget)
 
     def write_queries(self, request: Request, catalog: CatalogView = NOTHING) -> GeneratedQueries:
         """Return the request, then the strategy's queries, or its clauses if the LLM fails."""
@@ -201,6 +208,7 @@ class _Flow:
             and all(answer.cached for answer in self._answers),
             seconds=time.perf_counter() - self._started,
             cut=self._cut,
+            failure=str(self._failures[-1]) if self._failures else "",
         )
 
 
@@ -213,12 +221,13 @@ def as_generator(
     ``clauses`` without.
 
     Raises:
-        InputError: If there is no such strategy, it needs an LLM and none is given, or it is given
-            together with a generator, which has its own.
+        InputError: If there is no such strategy, it needs an LLM and none is given, a model is
+            named without an LLM, or either is given together with a generator, which has its own.
         QueryGenerationError: If ``llm`` is not a supported LLM, or its name is missing.
     """
     if isinstance(llm, QueryGenerator):
-        if strategy is not None:
-            raise InputError("a query generator has its own strategy: leave strategy=... out")
+        for name, given in (("strategy", strategy), ("model", model)):
+            if given is not None:
+                raise InputError(f"a query generator has its own {name}: leave {name}=... out")
         return llm
     return StrategyQueries(strategy or ("clauses" if llm is None else "rewrite"), llm, model=model)

@@ -10,6 +10,7 @@ from typing import Any
 from toolret.clauses import split_clauses
 from toolret.errors import InputError, QueryGenerationError
 from toolret.queries.framing import json_lines, shortened
+from toolret.queries.options import whole_number
 from toolret.queries.prompts import as_prompt
 from toolret.queries.replies import (
     missing_schema,
@@ -100,7 +101,7 @@ class Rewrite:
         most: How many queries to take at most.
 
     Raises:
-        InputError: If the prompt cannot be used.
+        InputError: If the prompt cannot be used, or a number is not a whole one of 1 or more.
     """
 
     name = "rewrite"
@@ -110,7 +111,7 @@ class Rewrite:
 
     def __init__(self, prompt: str | Path | None = None, *, most: int = _MOST_QUERIES) -> None:
         self._prompt = as_prompt(prompt, self._shipped, needs=("most", "conversation"))
-        self._most = most
+        self._most = whole_number("most", most)
 
     def steps(self, scene: Scene) -> Steps:
         """Ask one question."""
@@ -132,7 +133,7 @@ class Think(Rewrite):
         most: How many queries to take at most.
 
     Raises:
-        InputError: If the prompt cannot be used.
+        InputError: If the prompt cannot be used, or a number is not a whole one of 1 or more.
     """
 
     name = "think"
@@ -153,7 +154,7 @@ class FewShot:
         shots: How many demonstrations to show.
 
     Raises:
-        InputError: If the prompt cannot be used.
+        InputError: If the prompt cannot be used, or a number is not a whole one of 1 or more.
     """
 
     name = "few-shot"
@@ -165,8 +166,8 @@ class FewShot:
         needs = ("most", "examples", "conversation")
         self._prompt = as_prompt(prompt, "few_shot_v1", needs=needs)
         self._without = Rewrite(most=most)
-        self._most = most
-        self._shots = shots
+        self._most = whole_number("most", most)
+        self._shots = whole_number("shots", shots)
 
     def steps(self, scene: Scene) -> Steps:
         """Look up demonstrations, then ask one question."""
@@ -194,7 +195,7 @@ class Hypothesize:
         most: How many tools to take at most.
 
     Raises:
-        InputError: If the prompt cannot be used.
+        InputError: If the prompt cannot be used, or a number is not a whole one of 1 or more.
     """
 
     name = "hypothesize"
@@ -202,7 +203,7 @@ class Hypothesize:
 
     def __init__(self, prompt: str | Path | None = None, *, most: int = _MOST_TOOLS) -> None:
         self._prompt = as_prompt(prompt, "hypothesize_v1", needs=("most", "conversation"))
-        self._most = most
+        self._most = whole_number("most", most)
 
     def steps(self, scene: Scene) -> Steps:
         """Ask one question."""
@@ -226,7 +227,7 @@ class Refine:
         shown: How many tools to show the LLM per round.
 
     Raises:
-        InputError: If the prompt cannot be used.
+        InputError: If the prompt cannot be used, or a number is not a whole one of 1 or more.
     """
 
     asks = True
@@ -242,9 +243,9 @@ class Refine:
     ) -> None:
         self._first = first or Rewrite()
         self._prompt = as_prompt(prompt, "refine_v1", needs=("most", "tools", "conversation"))
-        self._most = most
-        self._rounds = rounds
-        self._shown = shown
+        self._most = whole_number("most", most)
+        self._rounds = whole_number("rounds", rounds)
+        self._shown = whole_number("shown", shown)
 
     @property
     def name(self) -> str:
@@ -282,9 +283,14 @@ class Together:
 
     Args:
         strategies: At least one.
+
+    Raises:
+        InputError: If there is none.
     """
 
     def __init__(self, *strategies: Strategy) -> None:
+        if not strategies:
+            raise InputError("Together needs at least one strategy")
         self._strategies = strategies
 
     @property
@@ -332,7 +338,7 @@ def as_strategy(strategy: str | Strategy) -> Strategy:
     """
     if not isinstance(strategy, str):
         return strategy
-    names = strategy.split("+")
+    names = [name.strip() for name in strategy.split("+")]
     if unknown := [name for name in names if name not in _BY_NAME]:
         raise InputError(
             f"there is no strategy {unknown[0]!r}; there are {', '.join(_BY_NAME)}, and several "
