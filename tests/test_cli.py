@@ -229,7 +229,7 @@ def test_plan_says_what_it_cut(indexed: dict[str, str], capsys: pytest.CaptureFi
     assert main(command) == 0
     printed = capsys.readouterr()
     assert "cut tool billing.refund: left out" in printed.err
-    assert f"{len(json.loads(printed.out)['tools'])} tools, 0 examples: " in printed.err
+    assert f"{len(json.loads(printed.out)['tools'])} tool, 0 examples: " in printed.err
     assert main([*command[:-1], "3"]) == 1
     assert "a token budget of 3 holds not even" in capsys.readouterr().err
 
@@ -313,6 +313,7 @@ def test_a_bad_catalog_is_one_line_and_leaves_the_index_alone(
     ("line", "problem"),
     [
         ('{"id": "d", "text": "x", "tools": ["no.such"]}', "'no.such'"),
+        ('{"id": "d", "text": "x", "tools": ["order.cancel"]}', "did you mean 'orders.cancel'?"),
         ('{"id": "d", "tools": ["orders.cancel"]}', "line 1"),
         ("not JSON", "line 1"),
     ],

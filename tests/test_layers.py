@@ -26,6 +26,7 @@ LAYERS = [
         "records",
         "derived",
         "media_types",
+        "nearest",
         "recent",
         "tracing",
         "scripted",

@@ -14,7 +14,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from toolret.console import add_index_options, learn, load_catalogs, opened, positive
+from toolret.console import (
+    add_index_options,
+    counted,
+    learn,
+    load_catalogs,
+    opened,
+    positive,
+)
 from toolret.errors import InputError, ToolretError
 from toolret.evaluation.command import add_eval
 from toolret.lint.command import add_lint
@@ -75,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="CATALOG",
         type=Path,
-        help="a file or folder; NAME=CATALOG gives a namespace to tools whose rows name none",
+        help="a file or folder; NAME=CATALOG sets the namespace of its tools, in place of an API's "
+        "title or a file's name; rows that name their own keep it",
     )
     index.add_argument("--demos", nargs="+", action="extend", metavar="PATH", type=Path, default=[])
     index.add_argument(
@@ -180,7 +188,7 @@ def _plan(options: argparse.Namespace) -> None:
     about = "" if selection.tokens_are_exact else "at most "
     packed = selection.packed
     print(
-        f"{len(packed.tools)} tools, {len(packed.demos)} examples: {about}"
+        f"{counted(len(packed.tools), 'tool')}, {counted(len(packed.demos), 'example')}: {about}"
         f"{selection.tokens} of {options.budget} tokens",
         file=sys.stderr,
     )

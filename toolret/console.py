@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = [
     "add_index_options",
     "check_target",
+    "counted",
     "learn",
     "load_catalogs",
+    "named_catalog",
     "opened",
     "positive",
     "progress",
@@ -52,6 +54,11 @@ def positive(text: str) -> int:
     return number
 
 
+def counted(number: int, noun: str) -> str:
+    """Put a number before a noun: ``1 tool``, ``2 tools``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def load_catalogs(given: Sequence[Path]) -> Catalog:
     """Load the tools of ``CATALOG`` and ``NAME=CATALOG`` arguments; NAME is their ``namespace``.
 
@@ -60,15 +67,16 @@ def load_catalogs(given: Sequence[Path]) -> Catalog:
     """
     from toolret.catalogs import load_spaced
 
-    return load_spaced(map(_spaced, given))
+    return load_spaced(map(named_catalog, given))
 
 
-def _spaced(given: Path) -> tuple[str | None, Path]:
+def named_catalog(given: Path) -> tuple[str | None, Path]:
     """Split an argument into namespace and path; an existing path is taken whole."""
     named = _NAMED.fullmatch(str(given))
     if named is None or given.exists():
         return None, given
-    return named[1], Path(named[2])
+    # A shell expands a tilde at the start of a word only.
+    return named[1], Path(os.path.expanduser(named[2]))  # noqa: PTH111 - leaves an unknown user's
 
 
 def learn(index: ToolIndex) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from toolret.embedders import Embedder, Instructions, RoleEmbedder, resolve_embedder
 from toolret.errors import CatalogError, DemoError, StoreError
+from toolret.nearest import meant
 from toolret.plain_rows import typed, unique
 from toolret.records import Kind, Store
 from toolret.shelves import DEMOS, TOOLS, Form, Item, Shelf, Snapshot
@@ -322,7 +323,7 @@ def _known(demos: Sequence[Demo], tool_ids: Collection[str]) -> list[Demo]:
         if unknown:
             raise DemoError(
                 f"demonstration {demo.id!r} names the tool {unknown[0]!r}, which the index does "
-                "not hold: add its catalog, or correct the id",
+                f"not hold: add its catalog, or correct the id{meant(unknown[0], tool_ids)}",
                 place=demo.origin,
             )
     return unique(demos, error=DemoError)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.test_cli import WordsModel
 from toolret.cli import main
+from toolret.store import FolderStore
 from toolret.testing import OpenAIServer, Reply
 
-TOOLS = [
+TOOLS: list[dict[str, Any]] = [
     {"id": "cancel", "name": "cancel", "description": "Cancel an order."},
     {"id": "refund", "name": "refund", "description": "Return money that was paid."},
     {"id": "track", "name": "track", "description": "Where a parcel is now."},
 ]
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"id": "q1", "text": "she wants it back", "tools": ["refund"]},
     {
         "id": "q2",
@@ -67,19 +69,53 @@ def test_a_run_is_recorded_and_replayed_without_a_server(
         "input_tokens": 2,
         "output_tokens": 2,
         "failed": 0,
+        "failures": {},
     }
 
     # Another strategy asks other questions.
     assert main([*command, "--replay", str(recording), "--strategy", "think"]) == 1
-    assert "the prompts, or the data that they are made of, have changed" in capsys.readouterr().err
+    assert "ask by the strategy that was recorded" in capsys.readouterr().err
 
 
-def test_a_server_that_is_down_costs_the_queries_and_not_the_run(
-    command: list[str], capsys: pytest.CaptureFixture[str]
+def test_a_server_that_is_down_costs_the_queries_and_is_told(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    report = tmp_path / "report.json"
     asked = ["--llm", "http://127.0.0.1:9/v1", "--model", "m", "--deadline", "1"]
-    assert main([*command, *asked]) == 0
-    assert "2 requests without some or all of them" in capsys.readouterr().out
+    assert main([*command, *asked, "--json", str(report)]) == 1
+    printed = capsys.readouterr()
+    assert "an unknown number of tokens read" in printed.out
+    assert "2 requests without some or all of them" in printed.out
+    assert "the LLM failed, most often: APIConnectionError: Connection error." in printed.out
+    assert "the LLM failed for every request" in printed.err
+    failures = json.loads(report.read_text())["llm"]["failures"]
+    assert failures == {"APIConnectionError: Connection error.": 2}
+
+
+def test_some_failures_are_told_and_asked_for_again_by_a_second_run(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OpenAIServer(Reply(status=401), *REPLIES[::-1]) as server:
+        asked = ["--llm", server.base_url, "--model", "m", "--record", str(tmp_path / "r.jsonl")]
+        assert main([*command, *asked]) == 0
+        printed = capsys.readouterr().out
+        assert "1 request without some or all of them" in printed
+        assert "most often: AuthenticationError: Error code: 401" in printed
+        assert main([*command, *asked]) == 0
+        assert "0 requests without some or all of them" in capsys.readouterr().out
+        assert len(server.requests) == 3
+    assert main([*command, "--replay", str(tmp_path / "r.jsonl")]) == 0
+    assert "0 requests without some or all of them" in capsys.readouterr().out
+
+
+def test_an_outage_costs_no_more_requests_than_it_lasts(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [ROWS[0] | {"id": f"q{number}", "text": f"text {number}"} for number in range(9)]
+    (tmp_path / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with OpenAIServer(*[Reply(status=401)] * 6, REPLIES[0]) as server:
+        assert main([*command, "--llm", server.base_url, "--model", "m"]) == 0
+    assert "6 requests without some or all of them" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -119,8 +155,8 @@ def test_an_index_is_measured_and_never_changed(
     whole = [*command, "--demos", str(demos)]
     capsys.readouterr()
     for options, counts in (
-        (queries, "3 tools, 1 demonstrations"),
-        (whole, "3 tools, 1 demonstrations"),
+        (queries, "3 tools, 1 demonstration"),
+        (whole, "3 tools, 1 demonstration"),
         (command, "3 tools, 0 demonstrations"),
     ):
         assert main([*options, *place]) == 0
@@ -130,9 +166,9 @@ def test_an_index_is_measured_and_never_changed(
     with Path(tools).open("a") as file:
         file.write('{"id": "ship", "name": "ship", "description": "Ship it."}\n')
     assert main([*whole, *place]) == 0
-    assert capsys.readouterr().out.startswith("4 tools, 1 demonstrations, 2 requests")
+    assert capsys.readouterr().out.startswith("4 tools, 1 demonstration, 2 requests")
     assert main([*queries, *place]) == 0
-    assert capsys.readouterr().out.startswith("3 tools, 1 demonstrations, 2 requests")
+    assert capsys.readouterr().out.startswith("3 tools, 1 demonstration, 2 requests")
     assert main([*queries, "--demos", str(demos), *place]) == 1
     assert "--demos goes with --tools" in capsys.readouterr().err
 
@@ -213,6 +249,76 @@ def test_two_outputs_in_one_file_are_refused(
     outputs = ["--run", str(tmp_path / "out"), "--json", f"{tmp_path}/./out"]
     assert main([*command, *outputs]) == 1
     assert "--run, --json and --record name one file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--run", "--json", "--record", "--replay"])
+def test_nothing_that_is_read_is_overwritten(
+    command: list[str], option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, demos = tmp_path / "demos", tmp_path / "demos" / "d.jsonl"
+    folder.mkdir()
+    demos.write_text('{"id": "d", "text": "stop my purchase", "tools": ["cancel"]}\n')
+    recording = tmp_path / "replies.jsonl"
+    recording.write_text('{"toolret_recording": 1, "model": "m"}\n')
+    (tmp_path / "link.jsonl").symlink_to(recording)
+    if option == "--replay":
+        options = [["--replay", str(recording), "--run", str(tmp_path / "link.jsonl")]]
+    else:
+        read = (command[2], command[4], str(demos), f"{tmp_path}/demos/../demos/d.jsonl")
+        asked = ["--llm", "http://127.0.0.1:9/v1", "--model", "m"] * (option == "--record")
+        options = [["--demos", str(folder), option, path, *asked] for path in read]
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
+    for more in options:
+        assert main([*command, *more]) == 1
+        assert "is read by this run, and --" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
+
+
+def test_figures_are_printed_in_place_of_the_report(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--json", "-", "--strategy", "clauses + verbatim"]) == 0
+    assert json.loads(capsys.readouterr().out)["counts"]["tools"] == 3
+
+
+def test_an_index_on_a_server_is_not_copied(
+    command: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = FolderStore(tmp_path / "index", lock_timeout=5)
+    monkeypatch.setattr("toolret.index.store_at", lambda *_, **__: folder)
+    place = ["--index", "http://127.0.0.1:9/mine"]
+    assert main([*command, *place]) == 0
+    with Path(command[2]).open("a") as file:
+        file.write('{"id": "ship", "name": "ship", "description": "Ship it."}\n')
+    capsys.readouterr()
+    assert main([*command, *place]) == 1
+    assert "an index on a server is not copied" in capsys.readouterr().err
+
+
+def test_a_row_that_cannot_be_asked_is_named_before_the_run(
+    command: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("toolret.evaluation.command._measured", lambda *_: pytest.fail("it ran"))
+    messages = [{"content": "no role"}, {"role": "user", "content": "cancel it"}]
+    row = {"id": "q3", "messages": messages, "tools": ["cancel"]}
+    with (tmp_path / "queries.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    assert main(command) == 1
+    assert "queries.jsonl: line 3: a message has no role" in capsys.readouterr().err
+
+
+def test_the_nearest_tool_is_named_where_an_id_is_wrong(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "queries.jsonl").write_text(json.dumps(ROWS[0] | {"tools": ["refunds"]}) + "\n")
+    assert main(command) == 1
+    assert "index its catalog; did you mean 'refund'?" in capsys.readouterr().err
 
 
 def test_files_are_written_though_nobody_reads_what_is_printed(

@@ -107,7 +107,7 @@ def test_a_request_whose_tools_fit_no_prompt_is_measured_and_counted(
     assert report.metrics == wanted.metrics
     assert (report.counts["over_budget"], wanted.counts["over_budget"]) == (1, 0)
     assert report.tokens["most"] == 0
-    line = "no prompt: 1 requests, none of whose tools fits the budget"
+    line = "no prompt: 1 request, none of whose tools fits the budget"
     assert (line in report_lines(report), line in report_lines(wanted)) == (True, False)
 
 

@@ -78,7 +78,7 @@ def test_nothing_found_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str
     path = tmp_path / "tools.json"
     path.write_text('[{"name": "a", "description": "Cancel an order.", "parameters": {}}]')
     assert main(["lint", str(path)]) == 0
-    assert capsys.readouterr().out == "0 findings in 1 tools\n"
+    assert capsys.readouterr().out == "0 findings in 1 tool\n"
 
 
 def test_a_catalog_that_cannot_be_read_is_an_error(

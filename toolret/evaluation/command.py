@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,13 @@ from toolret.console import (
     check_target,
     learn,
     load_catalogs,
+    named_catalog,
     opened,
     positive,
     progress,
     write,
 )
-from toolret.errors import InputError, ToolretError
+from toolret.errors import DemoError, InputError, ToolretError
 
 if TYPE_CHECKING:
     from toolret.evaluation.reports import Requirement
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from toolret.types import Demo, Tool
 
 __all__ = ["add_eval"]
+
+_STDOUT = Path("-")
 
 
 def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -51,7 +54,12 @@ def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--keep-all", action="store_true", help="rank tools also where the answer is no tool"
     )
     command.add_argument("--run", type=Path, metavar="OUT", help="write the TREC run")
-    command.add_argument("--json", type=Path, metavar="OUT", help="write metrics and timings")
+    command.add_argument(
+        "--json",
+        type=Path,
+        metavar="OUT",
+        help="write metrics and timings; - prints them in place of the report",
+    )
     command.add_argument(
         "--against", type=Path, metavar="RUN", help="another TREC run to compare with"
     )
@@ -80,7 +88,10 @@ def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     model.add_argument("--replay", type=Path, metavar="FILE", help="a recording, and no server")
     writing.add_argument("--model", metavar="NAME", help="the model to ask")
     writing.add_argument(
-        "--record", type=Path, metavar="FILE", help="write the replies, to be replayed"
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="write the replies, to be replayed; what is in the file already is not asked again",
     )
     writing.add_argument(
         "--deadline", type=positive, default=60, metavar="SECONDS", help="of a request's queries"
@@ -98,8 +109,8 @@ def _requirement(text: str) -> Requirement:
 
 
 def _eval(options: argparse.Namespace) -> None:
-    from toolret.evaluation.reports import missed, report_lines
-    from toolret.evaluation.runs import run
+    from toolret.evaluation.reports import commonest_failure, missed, report_lines
+    from toolret.evaluation.runs import check_requests, run
     from toolret.evaluation.trec import trec_lines
     from toolret.retriever import ToolRetriever
     from toolret.rows import load_demos, load_requests
@@ -108,11 +119,12 @@ def _eval(options: argparse.Namespace) -> None:
         raise InputError("nothing to measure: give --tools, or --index with an index")
     if options.demos and not options.tools:
         raise InputError("--demos goes with --tools: without them, an index is measured as it is")
-    _check_targets([path for path in (options.run, options.json, options.record) if path])
+    _check_targets(options)
     _check_depths(options.require, options.k)
     tools = load_catalogs(options.tools)
     demos = load_demos(*options.demos)
     requests = load_requests(*options.queries)
+    check_requests(requests)
     generator = _generator(options)
     gold = {request.id: request.tools for request in requests}
     _check_labels(options.require, gold)
@@ -128,24 +140,51 @@ def _eval(options: argparse.Namespace) -> None:
                 keep_all=options.keep_all,
                 progress=show,
             )
-    lines = list(report_lines(report, report.against(gold, other) if other else None))
+    shown = "\n".join(report_lines(report, report.against(gold, other) if other else None))
+    figures = json.dumps(report.to_json(), indent=2)
     try:  # write before printing: the reader may close the pipe early
         if options.run:
             write(options.run, "".join(f"{line}\n" for line in trec_lines(report.runs)))
-        if options.json:
-            write(options.json, json.dumps(report.to_json(), indent=2) + "\n")
+        if options.json == _STDOUT:
+            shown = figures
+        elif options.json:
+            write(options.json, f"{figures}\n")
     finally:
-        print("\n".join(lines))
+        print(shown)
+    if report.llm and report.llm["failed"] == len(requests):
+        raise ToolretError(
+            "the LLM failed for every request, so these are no figures of its queries: "
+            + commonest_failure(report.llm)
+        )
     problems = missed(report, options.require)
     if problems:
         raise ToolretError("the requirements are not met: " + "; ".join(problems))
 
 
-def _check_targets(targets: Sequence[Path]) -> None:
-    for target in targets:
-        check_target(target)
-    if len({os.path.realpath(target) for target in targets}) < len(targets):
+def _check_targets(options: argparse.Namespace) -> None:
+    """Check that what is to be written can be, and takes the place of nothing that is read."""
+    json_file = None if options.json == _STDOUT else options.json
+    given = {"--run": options.run, "--json": json_file, "--record": options.record}
+    targets = {option: path for option, path in given.items() if path}
+    read = {os.path.realpath(file) for file in _read_files(options)} if targets else set()
+    for option, path in targets.items():
+        if os.path.realpath(path) in read:
+            raise InputError(f"{path}: is read by this run, and {option} would overwrite it")
+        check_target(path)
+    if len({os.path.realpath(path) for path in targets.values()}) < len(targets):
         raise InputError("--run, --json and --record name one file: give each its own")
+
+
+def _read_files(options: argparse.Namespace) -> Iterator[Path]:
+    from toolret.catalogs.given import catalog_files
+    from toolret.folders import files_of
+
+    for given in options.tools:
+        yield from (file for file, _ in catalog_files(named_catalog(given)[1]))
+    for given in (*options.queries, *options.demos):
+        yield from (file for file, _ in files_of(given, {".jsonl"}, error=DemoError))
+    if options.replay:
+        yield options.replay
 
 
 def _check_depths(requirements: Sequence[Requirement], k: int) -> None:
@@ -204,6 +243,12 @@ def _measured(
         if _alike(tools, index) and _alike(demos, index.demos):
             return index
         if len(index) or index.demos:
+            if not Path(options.index).is_dir():
+                raise InputError(
+                    f"{options.index}: holds something other than --tools and --demos give, and an "
+                    "index on a server is not copied: leave --tools and --demos out to measure it "
+                    "as it is, or name a folder"
+                )
             print(
                 f"{options.index}: holds something else and stays so; a copy is measured",
                 file=sys.stderr,
@@ -231,7 +276,7 @@ def _generator(options: argparse.Namespace) -> StrategyQueries:
 
 def _model(options: argparse.Namespace) -> ChatModel | None:
     """Return the model: on a server, recorded if requested, or a replayed recording."""
-    from toolret.llm import RecordingModel, ReplayModel, as_chat_model
+    from toolret.llm import Patience, RecordingModel, ReplayModel, as_chat_model
 
     if options.replay:
         if options.record or options.model:
@@ -247,5 +292,6 @@ def _model(options: argparse.Namespace) -> ChatModel | None:
 
     # A self-hosted server needs no key, but the client requires one.
     client = OpenAI(base_url=options.llm, api_key=os.environ.get("OPENAI_API_KEY") or "none")
-    model = as_chat_model(client, options.model)
+    # Leaving a failing model alone for a while would leave the next requests without its queries.
+    model = as_chat_model(client, options.model, patience=Patience(failures=sys.maxsize))
     return RecordingModel(model, options.record) if options.record else model

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from toolret.console import counted
 from toolret.evaluation.metrics import DEPTHS
 from toolret.evaluation.runs import Report
 from toolret.evaluation.statistics import Comparison
 
-__all__ = ["Requirement", "missed", "parse_requirement", "report_lines"]
+__all__ = ["Requirement", "commonest_failure", "missed", "parse_requirement", "report_lines"]
 
 _SHORT = {"C": "COMP", "N": "nDCG", "H": "Hit"}
 _AT_DEPTHS = ("COMP", "R", "nDCG", "Hit")
@@ -79,7 +81,8 @@ def report_lines(report: Report, against: Mapping[str, Comparison] | None = None
     """Yield the report's lines; metrics are in percent."""
     counts = report.counts
     yield (
-        f"{counts['tools']} tools, {counts['demos']} demonstrations, {counts['requests']} requests"
+        f"{counted(counts['tools'], 'tool')}, {counted(counts['demos'], 'demonstration')}, "
+        f"{counted(counts['requests'], 'request')}"
     )
     for name, value in report.metrics.items():
         line = f"{name:8}{100 * value:6.1f}"
@@ -101,7 +104,7 @@ def report_lines(report: Report, against: Mapping[str, Comparison] | None = None
             ("some not", report.unseen, counts["answerable"] - counts["seen"]),
         ):
             figures = ", ".join(f"{name} {100 * means[name]:.1f}" for name in split)
-            yield f"{kind} ({count} requests): {figures}"
+            yield f"{kind} ({counted(count, 'request')}): {figures}"
     yield from _threshold_lines(report)
     if counts["unanswerable"]:
         yield (
@@ -109,17 +112,37 @@ def report_lines(report: Report, against: Mapping[str, Comparison] | None = None
             f"that have none, {counts['answerable_without_tool']} of {counts['answerable']} others"
         )
     if report.llm:
-        yield (
-            "queries: {strategy} by {model}: {calls} calls, {input_tokens} tokens read, "
-            "{output_tokens} written; {failed} requests without some or all of them"
-        ).format(**report.llm)
+        yield from _llm_lines(report.llm)
     about = "" if report.tokens["exact"] else "at most "
     mean, most = report.tokens["mean"], report.tokens["most"]
     yield f"prompt: {about}{mean:.0f} tokens in the mean, the longest {most:.0f}"
     if counts["over_budget"]:
-        yield f"no prompt: {counts['over_budget']} requests, none of whose tools fits the budget"
+        yield (
+            f"no prompt: {counted(counts['over_budget'], 'request')}, none of whose tools fits "
+            "the budget"
+        )
     for stage, times in report.seconds.items():
         yield f"{stage:8}{1000 * times['p50']:8.1f} ms  (p95 {1000 * times['p95']:.1f} ms)"
+
+
+def commonest_failure(llm: Mapping[str, Any]) -> str:
+    """Return the reason for which the LLM failed most often, and how often that was."""
+    reason, times = max(llm["failures"].items(), key=lambda pair: pair[1])
+    return f"{reason} ({counted(times, 'request')})"
+
+
+def _llm_lines(llm: Mapping[str, Any]) -> Iterator[str]:
+    read, wrote = (
+        "an unknown number of" if tokens is None else tokens
+        for tokens in (llm["input_tokens"], llm["output_tokens"])
+    )
+    yield (
+        f"queries: {llm['strategy']} by {llm['model']}: {counted(llm['calls'], 'call')}, {read} "
+        f"tokens read, {wrote} written; {counted(llm['failed'], 'request')} without some or all "
+        "of them"
+    )
+    if llm["failures"]:
+        yield f"the LLM failed, most often: {commonest_failure(llm)}"
 
 
 def _threshold_lines(report: Report) -> Iterator[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from toolret.errors import BudgetError, DemoError
+from toolret.errors import BudgetError, DemoError, InputError
 from toolret.evaluation.metrics import evaluate, mean
 from toolret.evaluation.statistics import Comparison, compare, confidence_interval
 from toolret.evaluation.thresholds import (
@@ -20,13 +21,14 @@ from toolret.evaluation.thresholds import (
     calibration_error,
     separation,
 )
-from toolret.queries import Usage
+from toolret.nearest import meant
+from toolret.queries import Usage, as_request
 from toolret.retriever import ToolRetriever
 from toolret.rows import LabelledRequest
 from toolret.selection import Selection
 from toolret.types import Hit
 
-__all__ = ["Report", "run"]
+__all__ = ["Report", "check_requests", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,9 @@ class Report:
         tokens: Mean and largest size of the planned prompts, and whether counted exactly.
         seconds: Time by stage and in total: median and 95th percentile.
         runs: Ranked hits by request id; no entry for a request answered with no tool.
-        llm: Use of an LLM for queries: its name, the strategy, calls, tokens, and how many requests
-            lack some or all of its queries. Empty without an LLM.
+        llm: Use of an LLM for queries: its name, the strategy, calls, tokens, how many requests
+            lack some or all of its queries, and for how many of them each reason was given,
+            the commonest first. Empty without an LLM.
     """
 
     values: Mapping[str, Mapping[str, float]]
@@ -66,7 +69,7 @@ class Report:
     tokens: Mapping[str, float | bool]
     seconds: Mapping[str, Mapping[str, float]]
     runs: Mapping[str, tuple[Hit, ...]]
-    llm: Mapping[str, str | int | None] = field(default_factory=dict)
+    llm: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -103,6 +106,19 @@ class Report:
         }
 
 
+def check_requests(requests: Sequence[LabelledRequest]) -> None:
+    """Check that each request can be asked.
+
+    Raises:
+        DemoError: If a conversation cannot be read; says in which file and line it stands.
+    """
+    for request in requests:
+        try:
+            as_request(request.messages or request.text)
+        except InputError as error:
+            raise DemoError(error.problem, place=request.origin) from error
+
+
 def run(
     retriever: ToolRetriever,
     requests: Sequence[LabelledRequest],
@@ -122,14 +138,16 @@ def run(
         progress: Called after each request.
 
     Raises:
-        DemoError: If a request names a tool that the index does not hold.
+        DemoError: If a request names a tool that the index does not hold, or cannot be asked.
     """
+    check_requests(requests)
     for request in requests:
         unknown = [tool for tool in request.tools if tool not in retriever.index]
         if unknown:
             raise DemoError(
                 f"request {request.id!r} names the tool {unknown[0]!r}, which the index does not "
-                "hold: correct the id, or index its catalog",
+                "hold: correct the id, or index its catalog"
+                + meant(unknown[0], (tool.id for tool in retriever.index)),
                 place=request.origin,
             )
     runs: dict[str, tuple[Hit, ...]] = {}
@@ -137,11 +155,10 @@ def run(
     tokens = []
     needs: dict[str, float] = {}
     usages: list[Usage] = []
-    failed = over_budget = 0
+    over_budget = 0
     for done, request in enumerate(requests, start=1):
         selection, fits = _selected(retriever, request, k)
         usages.append(selection.usage)
-        failed += bool(selection.note)
         if selection.tools or keep_all:
             runs[request.id] = selection.ranked[:k]
         needs[request.id] = selection.need
@@ -190,7 +207,7 @@ def run(
             for stage, taken in seconds.items()
         },
         runs=runs,
-        llm=_llm(usages, failed),
+        llm=_llm(usages),
     )
 
 
@@ -203,19 +220,21 @@ def _selected(retriever: ToolRetriever, request: LabelledRequest, k: int) -> tup
         return retriever.select(asked, depth=k, token_budget=sys.maxsize), False
 
 
-def _llm(usages: Sequence[Usage], failed: int) -> dict[str, str | int | None]:
+def _llm(usages: Sequence[Usage]) -> dict[str, Any]:
     if not (usages and usages[0].model):
         return {}
     read, wrote = (
         [getattr(each, f"{way}_tokens") for each in usages] for way in ("input", "output")
     )
+    failures = Counter(usage.failure for usage in usages if usage.failure)
     return {
         "model": usages[0].model,
         "strategy": usages[0].strategy,
         "calls": sum(each.calls for each in usages),
         "input_tokens": None if None in read else sum(read),
         "output_tokens": None if None in wrote else sum(wrote),
-        "failed": failed,
+        "failed": failures.total(),
+        "failures": dict(failures.most_common()),
     }
 
 

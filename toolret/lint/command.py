@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from toolret.console import load_catalogs
+from toolret.console import counted, load_catalogs
 from toolret.errors import ToolretError
 from toolret.lint.findings import CHECKS, LEVELS, Finding
 
@@ -62,7 +62,7 @@ def _lint(options: argparse.Namespace) -> None:
     grave = LEVELS[: LEVELS.index(options.fail_on) + 1]
     if count := sum(finding.level in grave for finding in findings):
         raise ToolretError(
-            f"{count} finding{'s' * (count > 1)} of level {' or '.join(grave)}; see docs/lint.md"
+            f"{counted(count, 'finding')} of level {' or '.join(grave)}; see docs/lint.md"
         )
 
 
@@ -85,4 +85,4 @@ def _print_table(findings: Sequence[Finding], tools: int) -> None:
     for check, known in CHECKS.items():
         if counts[check]:
             print(f"{counts[check]:6} {check}: {known.advice}")
-    print(f"{len(findings)} finding{'s' * (len(findings) != 1)} in {tools} tools")
+    print(f"{counted(len(findings), 'finding')} in {counted(tools, 'tool')}")

@@ -1,0 +1,14 @@
+"""Name the nearest known id to one that is unknown, which is most often a slip of the pen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["meant"]
+
+
+def meant(unknown: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the nearest known id; empty if none is near."""
+    near = get_close_matches(unknown, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
