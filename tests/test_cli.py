@@ -182,6 +182,62 @@ def test_versions_of_one_api_are_told_apart_by_namespaces(
     assert "in 2 tools" in capsys.readouterr().out
 
 
+def test_a_list_shows_what_an_index_holds_without_a_model(
+    indexed: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("toolret.index.resolve_embedder", lambda *_, **__: pytest.fail("a model"))
+    command = ["list", "--index", indexed["index"]]
+    assert main(command) == 0
+    printed = capsys.readouterr()
+    assert printed.out == (
+        "billing.refund  Return money that was paid.\norders.cancel   Cancel an order.\n"
+    )
+    assert printed.err == "2 tools\n"
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[1] == {
+        "id": "orders.cancel",
+        "name": "cancel",
+        "description": "Cancel an order.",
+    }
+    assert main([*command, "--demos"]) == 0
+    printed = capsys.readouterr()
+    assert (
+        printed.out == "d1  stop my purchase  (orders.cancel)\nd2  money back  (billing.refund)\n"
+    )
+    assert main([*command, "--demos", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)[0]
+    assert first == {"id": "d1", "text": "stop my purchase", "tools": ["orders.cancel"]}
+    assert main(["list", "--index", indexed["tools"] + ".none"]) == 1
+    _expect_one_line(capsys, "there is no index here; make one with toolret index")
+
+
+def test_a_list_shows_the_first_sentence_in_one_safe_line(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = {"long": "word " * 99, "two": "Cancel\n an order. It is gone.", "none": ""}
+    rows = [json.dumps({"name": name, "description": text}) for name, text in described.items()]
+    Path(files["tools"]).write_text("\n".join([*rows, '{"name": "e\\u001b[2J"}']))
+    assert main(["index", files["tools"], "--index", files["index"]]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["list", "--index", files["index"]]) == 0
+    evil, long, none, two = capsys.readouterr().out.splitlines()
+    assert evil == "e<U+001B>[2J"
+    assert (len(long), long[-8:]) == (len("e_[2J  ") + 163, "word ...")
+    assert none == "none"
+    assert two.endswith("two    Cancel an order.")
+
+
+def test_a_tilde_after_a_namespace_is_the_home(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(Path(files["tools"]).parent))
+    assert main(["lint", "shop=~/tools.jsonl"]) == 0
+    assert "in 2 tools" in capsys.readouterr().out
+
+
 def test_search_ranks_with_evidence(
     indexed: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

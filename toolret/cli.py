@@ -1,4 +1,4 @@
-"""The command line: ``toolret index``, ``search``, ``plan``, ``eval`` and ``lint``."""
+"""The command line: ``toolret index``, ``list``, ``search``, ``plan``, ``eval`` and ``lint``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,19 +23,27 @@ from toolret.console import (
     opened,
     positive,
 )
-from toolret.errors import InputError, ToolretError
+from toolret.errors import InputError, StoreError, ToolretError
 from toolret.evaluation.command import add_eval
 from toolret.lint.command import add_lint
 
 if TYPE_CHECKING:
     from toolret.index import ToolIndex
     from toolret.selection import Selection
-    from toolret.types import DemoHit, Hit
+    from toolret.types import Demo, DemoHit, Hit, Tool
 
 __all__ = ["main"]
 
 _GONE_NAMED = 5
 """How many tools to name that are gone but still used by demonstrations."""
+
+_WIDEST = 50
+"""Characters of an id up to which the column of ids is widened."""
+
+_LONGEST_TEXT = 160
+"""Characters of a text in a list."""
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s")
 
 _OK, _FAILED, _INTERRUPTED = 0, 1, 130
 """Exit codes; 2 is argparse's, for a command line that cannot be read."""
@@ -96,6 +105,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     index.set_defaults(command=_index)
 
+    listing = commands.add_parser("list", help="what an index holds")
+    listing.add_argument("--index", metavar="DIR", required=True)
+    listing.add_argument(
+        "--demos", action="store_true", help="the demonstrations in place of the tools"
+    )
+    listing.set_defaults(command=_list)
+
     search = commands.add_parser("search", help="the tools for a request")
     search.add_argument("text", metavar="TEXT")
     search.add_argument("-k", type=positive, default=10, metavar="N", help="how many tools")
@@ -115,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for command in (index, search, plan):
         add_index_options(command, required=True)
+    for command in (index, listing, search, plan):
         command.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -153,6 +170,47 @@ def _dead_demos(index: ToolIndex) -> list[str]:
     listed = ", ".join(names[:_GONE_NAMED] + ["..."] * (len(names) > _GONE_NAMED))
     who = "1 demonstration uses a tool" if dead == 1 else f"{dead} demonstrations use tools"
     return [f"{who} that {'is' if dead == 1 else 'are'} gone ({listed})"]
+
+
+def _list(options: argparse.Namespace) -> None:
+    # The store is read without an index, which would ask for the embedder that it was made with.
+    from toolret.shelves import DEMOS, TOOLS
+    from toolret.stores import store_at
+
+    store = store_at(options.index, lock_timeout=60.0)
+    if not store.exists():
+        raise StoreError(f"{store.place}: there is no index here; make one with toolret index")
+    contents = store.load()
+    if options.demos:
+        demos = [DEMOS.load(record.row) for record in contents["demos"].records.values()]
+        rows = [{"id": demo.id, "text": demo.text, "tools": list(demo.tools)} for demo in demos]
+        pairs = [(demo.id, _demo_line(demo)) for demo in demos]
+    else:
+        tools = [TOOLS.load(record.row) for record in contents["tools"].records.values()]
+        rows = [_tool_json(tool) for tool in tools]
+        pairs = [(tool.id, _in_brief(tool.description)) for tool in tools]
+    if options.json:
+        _print_json(rows)
+        return
+    width = min(max((len(id_) for id_, _ in pairs), default=0), _WIDEST)
+    for id_, text in pairs:
+        print(_seen(f"{id_:{width}}  {text}".rstrip(), sys.stdout))
+    print(counted(len(pairs), "demonstration" if options.demos else "tool"), file=sys.stderr)
+
+
+def _in_brief(text: str) -> str:
+    """Return a text's first sentence, in one line, shortened."""
+    sentence = _SENTENCE_END.split(text.strip(), maxsplit=1)[0]
+    line = " ".join(sentence.split())
+    return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}..."
+
+
+def _demo_line(demo: Demo) -> str:
+    return f"{_in_brief(demo.text)}  ({', '.join(demo.tools) or 'no tool'})"
+
+
+def _tool_json(tool: Tool) -> dict[str, Any]:
+    return {"id": tool.id, "name": tool.name, "description": tool.description}
 
 
 def _search(options: argparse.Namespace) -> None:
@@ -207,9 +265,7 @@ def _print_hits(hits: Sequence[Hit]) -> None:
 
 def _hit_json(hit: Hit) -> dict[str, Any]:
     return {
-        "id": hit.tool.id,
-        "name": hit.tool.name,
-        "description": hit.tool.description,
+        **_tool_json(hit.tool),
         "score": hit.score,
         "evidence": [asdict(evidence) for evidence in hit.evidence],
     }
