@@ -44,11 +44,12 @@ def write_recording(
         file: The recording.
         model: What it says of whose they are.
     """
-    conversations, queries = zip(*written, strict=True)
-    writer = ScriptedChatModel(*(json.dumps({"queries": list(some)}) for some in queries))
+    reply = ""
+    writer = ScriptedChatModel(lambda _: reply)
     writer.name = model
     generator = StrategyQueries("rewrite", RecordingModel(writer, file))
-    for conversation in conversations:
+    for conversation, queries in written:
+        reply = json.dumps({"queries": list(queries)})
         generator.write_queries(as_request(conversation))
 
 
