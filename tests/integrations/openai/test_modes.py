@@ -175,3 +175,14 @@ def test_responses_go_on_by_the_id_of_the_one_before(shipped: ToolRetriever) -> 
     assert len(two) > len(one)
     assert begins(four, three)
     assert len(four) > len(three)
+
+
+def test_what_a_tool_answers_is_not_searched_for(tmp_path: Any) -> None:
+    tools = [Tool("a", "a", description="cancel order"), Tool("b", "b", description="track parcel")]
+    output: Any = {"type": "function_call_output", "call_id": "1", "output": "track parcel"}
+    with OpenAIServer() as server, OpenAI(base_url=server.base_url, api_key="k") as client:
+        responses = wrap(client, retriever_of(tools, tmp_path, max_tools=1)).responses
+        first = responses.create(model="m", input="cancel order")
+        reference: Any = {"id": "msg_1"}
+        responses.create(model="m", input=[reference, output], previous_response_id=first.id)
+    assert [names(request) for request in server.requests] == [["a"], ["a"]]

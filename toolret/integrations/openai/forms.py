@@ -37,10 +37,6 @@ class Form(ABC):
         """Return the ``tool_choice`` that lets the model call only these tools."""
 
     @abstractmethod
-    def messages(self, items: Iterable[JsonObject]) -> list[_Dict]:
-        """Return a conversation in the form of Chat Completions, for the retriever."""
-
-    @abstractmethod
     def loaded(self, items: Iterable[JsonObject]) -> tuple[str, ...]:
         """Return the names of the tools that a search loaded within the conversation."""
 
@@ -64,10 +60,6 @@ class Chat(Form):
         allowed = {"mode": mode, "tools": [self.choosable(tool) for tool in tools]}
         return {"type": "allowed_tools", "allowed_tools": allowed}
 
-    def messages(self, items: Iterable[JsonObject]) -> list[_Dict]:
-        """The messages as they are."""
-        return [dict(item) for item in items if "role" in item]
-
     def loaded(self, items: Iterable[JsonObject]) -> tuple[str, ...]:  # noqa: ARG002 - see there
         """None: Chat Completions have no search."""
         return ()
@@ -90,10 +82,6 @@ class Responses(Form):
         """``ToolChoiceAllowedParam``."""
         allowed = [self.choosable(tool) for tool in tools]
         return {"type": "allowed_tools", "mode": mode, "tools": allowed}
-
-    def messages(self, items: Iterable[JsonObject]) -> list[_Dict]:
-        """Messages as they are, calls as assistant messages, and their outputs as tool messages."""
-        return [message for item in items if (message := _message(item))]
 
     def loaded(self, items: Iterable[JsonObject]) -> tuple[str, ...]:
         """Names of the tools in ``tool_search_output`` items."""
@@ -137,21 +125,6 @@ def _function(tool: PackedTool) -> _Dict:
         "description": tool.description,
         "parameters": tool.parameters,
     }
-
-
-def _message(item: JsonObject) -> _Dict:
-    """Return a Responses item as a Chat Completions message; empty if there is no such."""
-    kind = item.get("type", "message")
-    if kind == "message" and "role" in item:
-        return dict(item)
-    if kind == "function_call":
-        function = {"name": item.get("name"), "arguments": item.get("arguments", "")}
-        call = {"id": item.get("call_id"), "type": "function", "function": function}
-        return {"role": "assistant", "content": "", "tool_calls": [call]}
-    if kind == "function_call_output":
-        output = item.get("output", "")
-        return {"role": "tool", "tool_call_id": item.get("call_id"), "content": output}
-    return {}
 
 
 def _dump(value: Any) -> Any:

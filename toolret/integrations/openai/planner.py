@@ -25,7 +25,7 @@ from toolret.permissions import Allow, closed
 from toolret.queries import as_request
 from toolret.retriever import ToolRetriever
 from toolret.selection import Selection
-from toolret.types import Request
+from toolret.types import JsonObject, Request
 
 __all__ = ["Planner", "listed", "permitting"]
 
@@ -161,7 +161,7 @@ class Planner:
         proxy = searches and DISCOVER in state.callable
         found: tuple[str, ...] = ()
         if searches:
-            found = found_names(RESPONSES.messages(items)) if proxy else RESPONSES.loaded(items)
+            found = found_names(items) if proxy else RESPONSES.loaded(items)
         ids = {name: id_ for name in found if (id_ := view.names.ids.get(name))}
         positions = view.names.snapshot.tools.positions
         callable_now = {
@@ -182,10 +182,7 @@ class Planner:
         given = [_dict(tool) for tool in as_items(options.get("tools"))]
         items, beginnings = _read(options[form.items], view, self._mode, _earlier(options))
         retriever = self._retriever
-        try:
-            request = as_request(form.messages(items))
-        except InputError:
-            request = None
+        request = _request(items)
         asked = Asked(
             form,
             mode,
@@ -234,6 +231,18 @@ def _read(
     """
     items = [plain(item) for item in as_items(conversation)]
     return items, keys(f"{mode}\0{view.fingerprint()}\0{earlier}", items)
+
+
+def _request(items: Sequence[JsonObject]) -> Request | None:
+    """Return what to search for; None if nothing was said. The result of a call is no request."""
+    # Items without either refer to what the provider has.
+    read = [item for item in items if "role" in item or "type" in item]
+    if not any(item.get("role") == "user" for item in read):
+        read = [item for item in read if item.get("role", "tool") != "tool"]
+    try:
+        return as_request(read)
+    except InputError:
+        return None
 
 
 def _earlier(options: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from toolret.names import CALL
 from toolret.offers import DISCOVER
 from toolret.selection import Selection
 from toolret.trimming import PackedTool
+from toolret.turns import Unread, messages_of
 from toolret.types import JsonObject
 
 __all__ = [
@@ -114,15 +115,13 @@ def found_text(selection: Selection | None, known: Collection[str]) -> str:
     return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
 
-def found_names(messages: Iterable[JsonObject]) -> tuple[str, ...]:
-    """Return the names of the tools that ``discover_tools`` found in a conversation.
-
-    Args:
-        messages: In the form of Chat Completions, as ``Form.messages`` returns them.
-    """
+def found_names(items: Iterable[JsonObject]) -> tuple[str, ...]:
+    """Return the names of the tools that ``discover_tools`` found in a conversation."""
     asked: set[str] = set()
     names: list[str] = []
-    for message in messages:
+    for message in messages_of(list(items)):
+        if isinstance(message, Unread):
+            continue
         for call in message.get("tool_calls") or ():
             if call.get("function", {}).get("name") == DISCOVER:
                 asked.add(call.get("id", ""))
