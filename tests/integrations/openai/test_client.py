@@ -228,6 +228,28 @@ def test_parse_reads_the_calls_of_the_callers_tools(
     assert names(server.requests[0]) == names(server.requests[1]) == ["Mine", "shop__cancel_order"]
 
 
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("mode", ["grow", "allowed"])
+def test_parse_of_responses_takes_the_tools_of_pydantic_models(
+    client: OpenAI, shop: ToolRetriever, mode: Any
+) -> None:
+    ask = "cancel the order: Mine"
+    with OpenAIServer(Reply(tool_calls=[("Mine", {"x": 1})])) as server:
+        responses = wrap(client.with_options(base_url=server.base_url), shop, mode=mode).responses
+        tools = [pydantic_function_tool(Mine)]
+        reply = responses.parse(model="m", input=ask, tools=tools)
+        with responses.stream(model="m", input=ask, tools=tools) as stream:
+            stream.get_final_response()
+    (call,) = reply.output
+    assert call.type == "function_call" and call.parsed_arguments == Mine(x=1)
+    parsed, streamed = ([tool["name"] for tool in r["tools"]] for r in server.requests)
+    assert parsed == streamed
+    assert parsed[0] == "Mine" and "shop__cancel_order" in parsed
+    if mode == "allowed":
+        chosen = server.requests[0]["tool_choice"]["tools"]
+        assert chosen[0] == {"type": "function", "name": "Mine"}
+
+
 def test_streamed_chunks_carry_the_same_names(client: OpenAI, shop: ToolRetriever) -> None:
     wrapped = wrap(client, shop)
     ask: Any = [{"role": "user", "content": "cancel the order: shop__cancel_order"}]

@@ -29,6 +29,10 @@ class Form(ABC):
         """Return a function tool."""
 
     @abstractmethod
+    def given(self, tool: JsonObject) -> JsonObject:
+        """Return a caller's tool as the API takes it."""
+
+    @abstractmethod
     def choosable(self, tool: JsonObject) -> _Dict:
         """Return how ``tool_choice`` refers to a tool."""
 
@@ -49,6 +53,10 @@ class Chat(Form):
     def function(self, tool: PackedTool) -> _Dict:
         """``{"type": "function", "function": {...}}``."""
         return {"type": "function", "function": _function(tool)}
+
+    def given(self, tool: JsonObject) -> JsonObject:
+        """The tool as it is."""
+        return tool
 
     def choosable(self, tool: JsonObject) -> _Dict:
         """``{"type": "function", "function": {"name": ...}}``, or the same for a custom tool."""
@@ -73,6 +81,13 @@ class Responses(Form):
     def function(self, tool: PackedTool) -> _Dict:
         """``FunctionToolParam``; never strict, since schemas of APIs are not written for that."""
         return {"type": "function", **_function(tool), "strict": False}
+
+    def given(self, tool: JsonObject) -> JsonObject:
+        """The tool, flat: ``parse`` also takes functions in the form of Chat Completions."""
+        function = tool.get("function")
+        if tool.get("type") != "function" or not isinstance(function, Mapping):
+            return tool
+        return {"type": "function", **function}
 
     def choosable(self, tool: JsonObject) -> _Dict:
         """``{"type": "function", "name": ...}``, or what identifies a hosted tool."""

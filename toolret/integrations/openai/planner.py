@@ -179,7 +179,7 @@ class Planner:
         if mode == "search" and form is CHAT:
             mode = "proxy"
         view = self._view()
-        given = [_dict(tool) for tool in as_items(options.get("tools"))]
+        given = [form.given(_dict(tool)) for tool in as_items(options.get("tools"))]
         items, beginnings = _read(options[form.items], view, self._mode, _earlier(options))
         retriever = self._retriever
         request = _request(items)
