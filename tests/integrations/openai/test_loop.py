@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from tests.integrations.openai.conftest import SHOP, names, obedient, retriever_of
-from toolret import CatalogError, InputError, Outcome, Toolbox, ToolRetriever, load_tools
+from toolret import (
+    BudgetError,
+    CatalogError,
+    InputError,
+    Outcome,
+    Toolbox,
+    ToolRetriever,
+    load_tools,
+)
 from toolret.integrations.openai import Api, arun, offered, permitting, run, run_calls, wrap
 from toolret.testing import OpenAIServer, Reply
 from toolret.types import JsonObject, Tool
@@ -193,6 +202,33 @@ def test_a_search_that_fails_is_said_to(
     assert went.finished
     assert _items(server)[-1]["content"].startswith("Error: the search of the catalog failed")
     assert "a search of the model's failed: RuntimeError" in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["grow", "proxy"])
+def test_what_fits_the_budget_in_the_retrievers_format_alone_is_a_failed_search(
+    tmp_path: Path, mode: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = Tool("shop.report", "report", description="Export the report.")
+    retriever = retriever_of([report], tmp_path, prompt_format="text")
+
+    def fits(budget: int) -> bool:
+        with suppress(BudgetError):
+            return bool(retriever.select("report", token_budget=budget))
+        return False
+
+    retriever.token_budget = next(budget for budget in range(1, 100) if fits(budget))
+    with pytest.raises(BudgetError):
+        retriever.select("report").to_openai()
+    calls = [("discover_tools", {"query": "report"}), ("add", {"a": 1, "b": 2})]
+    replies = [Reply(tool_calls=calls[mode == "grow" :]), Reply("ok")]
+    toolbox = Toolbox([*load_tools([add]), report], Runner())
+    with OpenAIServer(*replies) as server, _client(server) as client:
+        went = run(client, retriever, "report", model="m", tools=toolbox, mode=mode)
+    assert went.finished
+    assert _items(server)[-1]["content"] == "3"
+    if mode == "proxy":
+        assert "the search of the catalog failed" in _items(server)[-2]["content"]
+        assert "a search of the model's failed: BudgetError" in caplog.text
 
 
 def test_a_hand_written_loop_with_streams(shop: ToolRetriever) -> None:

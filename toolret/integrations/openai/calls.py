@@ -17,7 +17,7 @@ from toolret.integrations.openai.searching import (
 from toolret.jsonlines import parse_json
 from toolret.offers import DISCOVER, refusal
 from toolret.permissions import Allow, closed, is_allowed
-from toolret.selection import Selection
+from toolret.prompt import Packed
 
 __all__ = ["arun_calls", "run_calls"]
 
@@ -36,10 +36,10 @@ class _Call:
             return {"role": "tool", "tool_call_id": self.id, "content": text}
         return {"type": "function_call_output", "call_id": self.id, "output": text}
 
-    def found(self, selection: Selection | None, known: Offered) -> dict[str, Any]:
+    def found(self, found: Packed | None, known: Offered) -> dict[str, Any]:
         if self.kind == "search":
-            return search_output(self.id, selection, known)
-        return self.answer(found_text(selection, known))
+            return search_output(self.id, found, known)
+        return self.answer(found_text(found, known))
 
 
 @dataclass(frozen=True, slots=True)

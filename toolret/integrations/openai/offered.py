@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterator, Mapping
 
 from toolret.permissions import Allow
+from toolret.prompt import Packed
 from toolret.retriever import ToolRetriever
-from toolret.selection import Selection
 
 __all__ = ["Finder", "Offered"]
 
@@ -26,18 +26,19 @@ class Finder:
         self.allow: Allow = allow
         self._retriever = retriever
 
-    def find(self, query: str) -> Selection | None:
+    def find(self, query: str) -> Packed | None:
         """Select tools for a query; None if the search failed."""
         try:
-            return self._retriever.select(query, allow=self.allow)
+            return self._retriever.select(query, allow=self.allow).packed_as("openai")
         except Exception as error:  # noqa: BLE001 - the model is told, and the agent goes on
             _warn(error)
             return None
 
-    async def afind(self, query: str) -> Selection | None:
+    async def afind(self, query: str) -> Packed | None:
         """``find`` for event loops."""
         try:
-            return await self._retriever.aselect(query, allow=self.allow)
+            found = await self._retriever.aselect(query, allow=self.allow)
+            return found.packed_as("openai")
         except Exception as error:  # noqa: BLE001 - as above
             _warn(error)
             return None

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -124,7 +124,7 @@ class Planner:
         if draft.request is None:
             return None, False
         try:
-            return self._retriever.select(draft.request, **draft.how), False
+            return _as_sent(self._retriever.select(draft.request, **draft.how)), False
         except Exception as error:  # noqa: BLE001 - as above
             return None, _warn(error)
 
@@ -132,7 +132,7 @@ class Planner:
         if draft.request is None:
             return None, False
         try:
-            return await self._retriever.aselect(draft.request, **draft.how), False
+            return _as_sent(await self._retriever.aselect(draft.request, **draft.how)), False
         except Exception as error:  # noqa: BLE001 - as above
             return None, _warn(error)
 
@@ -231,6 +231,15 @@ def _read(
     """
     items = [plain(item) for item in as_items(conversation)]
     return items, keys(f"{mode}\0{view.fingerprint()}\0{earlier}", items)
+
+
+def _as_sent(selection: Selection) -> Selection:
+    """Return a selection with its prompt in OpenAI's format.
+
+    Raises:
+        BudgetError: If that is not the retriever's, and the budget holds none of the tools.
+    """
+    return replace(selection, packed=selection.packed_as("openai"))
 
 
 def _request(items: Sequence[JsonObject]) -> Request | None:

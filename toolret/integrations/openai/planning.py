@@ -84,10 +84,11 @@ def plan(asked: Asked, selection: Selection | None, *, failed: bool = False) -> 
 
     Args:
         asked: The request.
-        selection: What was selected for it; None if it has no text, or the selection failed.
+        selection: What was selected for it, packed for OpenAI; None if it has no text, or the
+            selection failed.
         failed: Whether the selection failed: then the caller's own tools are offered as they are.
     """
-    packed = selection.packed_as("openai") if selection else None
+    packed = selection.packed if selection else None
     names = _Naming(asked, packed)
     extras = _extras(asked)
     room = max(0, PROVIDER_LIMIT - len(asked.given.kept) - len(extras))

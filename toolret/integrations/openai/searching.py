@@ -10,7 +10,7 @@ from toolret.integrations.openai.forms import RESPONSES, Form
 from toolret.jsonlines import parse_json
 from toolret.names import CALL
 from toolret.offers import DISCOVER
-from toolret.selection import Selection
+from toolret.prompt import Packed
 from toolret.trimming import PackedTool
 from toolret.turns import Unread, messages_of
 from toolret.types import JsonObject
@@ -50,19 +50,17 @@ def search_tool() -> JsonObject:
     }
 
 
-def search_output(
-    call_id: str, selection: Selection | None, known: Collection[str]
-) -> dict[str, Any]:
+def search_output(call_id: str, found: Packed | None, known: Collection[str]) -> dict[str, Any]:
     """Return the answer to a ``tool_search_call``: the tools found, loaded from here on.
 
     Args:
         call_id: The call's id.
-        selection: What was found; None if the search failed.
+        found: What was found; None if the search failed.
         known: Names of the tools that the model has. They are left out, except the best tool found,
             so that the answer is not empty only because the model has it.
     """
-    packed = selection.packed_as("openai").tools if selection else ()
-    tools = [tool for rank, tool in enumerate(packed) if not rank or tool.name not in known]
+    best_first = found.tools if found else ()
+    tools = [tool for rank, tool in enumerate(best_first) if not rank or tool.name not in known]
     return {
         "type": "tool_search_output",
         "call_id": call_id,
@@ -90,29 +88,28 @@ def proxy_tools(form: Form) -> tuple[JsonObject, ...]:
     return tuple(form.function(tool) for tool in tools)
 
 
-def found_text(selection: Selection | None, known: Collection[str]) -> str:
+def found_text(found: Packed | None, known: Collection[str]) -> str:
     """Return the answer to ``discover_tools``: tools with their schemas, and worked examples.
 
     Args:
-        selection: What was found; None if the search failed.
+        found: What was found; None if the search failed.
         known: Names of tools found before: the conversation already holds their schemas.
     """
-    if selection is None:
+    if found is None:
         return _FAILED
-    packed = selection.packed_as("openai")
-    if not packed.tools:
+    if not found.tools:
         return _NONE
     tools = [
         {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-        for tool in packed.tools
+        for tool in found.tools
         if tool.name not in known
     ]
-    found: dict[str, Any] = {"tools": tools}
-    if before := [tool.name for tool in packed.tools if tool.name in known]:
-        found["found before"] = before
-    if examples := packed.examples():
-        found["examples"] = examples
-    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+    answer: dict[str, Any] = {"tools": tools}
+    if before := [tool.name for tool in found.tools if tool.name in known]:
+        answer["found before"] = before
+    if examples := found.examples():
+        answer["examples"] = examples
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
 
 
 def found_names(items: Iterable[JsonObject]) -> tuple[str, ...]:
