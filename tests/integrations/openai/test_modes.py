@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -18,13 +19,16 @@ from benchmarks.prompt_cache import (
     rendered,
     scripted,
 )
-from tests.integrations.openai.conftest import names, retriever_of
+from tests.conftest import demo
+from tests.integrations.openai.conftest import SHOP, names, parameters, retriever_of
 from toolret import ToolRetriever
 from toolret.integrations.openai import Api, wrap
 from toolret.names import wire_name
 from toolret.testing import OpenAIServer
 from toolret.tokens import token_counter
 from toolret.types import Tool
+
+NUMBER = parameters("number")
 
 
 def listed(request: dict[str, Any]) -> list[str]:
@@ -186,3 +190,48 @@ def test_what_a_tool_answers_is_not_searched_for(tmp_path: Any) -> None:
         reference: Any = {"id": "msg_1"}
         responses.create(model="m", input=[reference, output], previous_response_id=first.id)
     assert [names(request) for request in server.requests] == [["a"], ["a"]]
+
+
+@pytest.mark.parametrize("mode", ["grow", "replace", "allowed", "search"])
+def test_a_tool_that_was_changed_is_sent_as_it_is_now(shop: ToolRetriever, mode: Any) -> None:
+    changed = replace(SHOP[0], description="Cancel an order by its number.", parameters=NUMBER)
+    with OpenAIServer() as server, OpenAI(base_url=server.base_url, api_key="k") as client:
+        responses = wrap(client, shop, mode=mode).responses
+        responses.create(model="m", input="cancel the order")
+        shop.index.add_tools([changed])
+        responses.create(model="m", input="cancel the order")
+        shop.index.add_tools([replace(changed, tags=("orders",))])
+        responses.create(model="m", input="cancel the order")
+    sent = [next(t for t in r["tools"] if "cancel" in t.get("name", "")) for r in server.requests]
+    assert [tool["description"] for tool in sent] == [
+        SHOP[0].description,
+        changed.description,
+        changed.description,
+    ]
+    assert [tool["parameters"]["properties"] for tool in sent[1:]] == [NUMBER["properties"]] * 2
+
+
+@pytest.mark.parametrize("mode", ["grow", "search"])
+def test_an_example_that_was_removed_or_changed_is_not_shown_again(
+    shop: ToolRetriever, mode: Any
+) -> None:
+    mine = demo("mine", "cancel the order of Alice", "shop.cancel_order")
+    add, remove = shop.index.add_demos, shop.index.remove_demos
+    private = replace(mine, permissions=(frozenset({"tenant:7"}),))
+    conversations: list[list[tuple[Any, list[Any]]]] = [
+        [(add, [mine]), (add, [replace(mine, text="cancel the order of Bob")]), (remove, ["mine"])],
+        [(add, [mine]), (add, [private])],
+    ]
+    with OpenAIServer() as server, OpenAI(base_url=server.base_url, api_key="k") as client:
+        responses = wrap(client, shop, mode=mode, allow={"tenant:8"}).responses
+        for number, changes in enumerate(conversations):
+            for change, what in changes:
+                change(what)
+                responses.create(model="m", input=f"cancel the order of Alice, {number}")
+    texts = map(examples, server.requests)
+    shown = [[who for who in ("Alice", "Bob") if f"of {who}" in text] for text in texts]
+    assert shown == [["Alice"], ["Bob"], [], ["Alice"], []]
+
+
+def examples(request: dict[str, Any]) -> str:
+    return "".join(item for item in said(request) if "Worked examples" in item)

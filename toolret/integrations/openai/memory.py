@@ -13,9 +13,9 @@ from hashlib import sha256
 
 from toolret.recent import Recent
 from toolret.trimming import PackedTool
-from toolret.types import JsonObject
+from toolret.types import Demo, JsonObject
 
-__all__ = ["Memory", "Shown", "State", "keys"]
+__all__ = ["Memory", "Sent", "Shown", "State", "keys"]
 
 _INSTRUCTIONS = ("developer", "system")
 
@@ -27,14 +27,25 @@ class Shown:
     Attributes:
         before: The number of the user message that they precede, from 0.
         text: The text that was put in.
-        demos: Ids of the demonstrations.
-        tools: Ids of all tools that the demonstrations use.
+        demos: The demonstrations, as they were then.
     """
 
     before: int
     text: str
-    demos: frozenset[str]
-    tools: frozenset[str]
+    demos: tuple[Demo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A tool that was sent.
+
+    Attributes:
+        whole: The tool as it was then, untrimmed.
+        form: The same in the form in which it was sent.
+    """
+
+    whole: PackedTool
+    form: PackedTool
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +55,14 @@ class State:
     Attributes:
         offered: Names of the tools that may change between requests, in the request's order.
         tools: The index's tools among them, as they were sent, by name: a tool once offered keeps
-            its form, however the next selection is trimmed.
+            its form until it changes, however the next selection is trimmed.
         examples: The worked examples, in order.
         callable: Ids of the tools that the model may call, by the names that it sees; the caller's
             own tools have their names as ids.
     """
 
     offered: tuple[str, ...] = ()
-    tools: Mapping[str, PackedTool] = field(default_factory=dict)
+    tools: Mapping[str, Sent] = field(default_factory=dict)
     examples: tuple[Shown, ...] = ()
     callable: Mapping[str, str] = field(default_factory=dict)
 

@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from toolret.integrations.openai.forms import Form, tool_name
-from toolret.integrations.openai.memory import Shown, State
+from toolret.integrations.openai.memory import Sent, Shown, State
 from toolret.integrations.openai.searching import proxy_tools, search_tool
 from toolret.integrations.openai.view import Given, View, by_words
 from toolret.names import wire_name
 from toolret.offers import PROVIDER_LIMIT, bounded, called_names
-from toolret.prompt import Packed, packed_tool
+from toolret.prompt import packed_tool
 from toolret.selection import Selection
-from toolret.trimming import PackedTool
 from toolret.types import JsonObject
 
 __all__ = ["Asked", "Mode", "Plan", "plan"]
@@ -88,8 +87,7 @@ def plan(asked: Asked, selection: Selection | None, *, failed: bool = False) -> 
             selection failed.
         failed: Whether the selection failed: then the caller's own tools are offered as they are.
     """
-    packed = selection.packed if selection else None
-    names = _Naming(asked, packed)
+    names = _Naming(asked, selection)
     extras = _extras(asked)
     room = max(0, PROVIDER_LIMIT - len(asked.given.kept) - len(extras))
     wanted = names.wanted()
@@ -104,7 +102,7 @@ def plan(asked: Asked, selection: Selection | None, *, failed: bool = False) -> 
     state = State(
         offered=offered,
         tools=names.kept(offered),
-        examples=_examples(asked, names, selection, packed),
+        examples=_examples(asked, names, selection),
         callable={name: names.id_of(name) for tool in tools if (name := tool_name(tool))},
     )
     return Plan(tuple(tools), choice or _without(asked.choice, unsent), unsent, state)
@@ -150,9 +148,7 @@ def _narrowed(asked: Asked, names: _Naming, chosen: Iterable[str]) -> Any:
     return asked.form.allowed_tools(asked_for or "auto", allowed)
 
 
-def _examples(
-    asked: Asked, names: _Naming, selection: Selection | None, packed: Packed | None
-) -> tuple[Shown, ...]:
+def _examples(asked: Asked, names: _Naming, selection: Selection | None) -> tuple[Shown, ...]:
     """Return the conversation's worked examples: earlier ones in their places, then new ones.
 
     In the mode *proxy* the search's answers hold them instead.
@@ -160,26 +156,31 @@ def _examples(
     if asked.mode == "proxy":
         return ()
     before = asked.state.examples if asked.state and asked.mode != "replace" else ()
-    shown = [each for each in before if all(asked.view.tool(tool) for tool in each.tools)]
+    shown = [each for each in before if all(map(asked.view.shows, each.demos))]
     latest = sum(item.get("role") == "user" for item in asked.items) - 1
-    if selection is None or packed is None or any(each.before >= latest for each in shown):
+    if selection is None or any(each.before >= latest for each in shown):
         return tuple(shown)
-    known = frozenset[str]().union(*(each.demos for each in shown))
-    demos = tuple(demo for demo in packed.demos if demo.id not in known)
-    if latest >= 0 and demos:
-        ids = frozenset(demo.id for demo in demos)
-        tools = [hit.demo.tools for hit in selection.demos if hit.demo.id in ids]
-        text = replace(packed, demos=demos).examples(names.aliases)
-        shown.append(Shown(latest, text, ids, frozenset().union(*tools)))
+    known = {demo.id for each in shown for demo in each.demos}
+    new = tuple(demo for demo in selection.packed.demos if demo.id not in known)
+    if latest >= 0 and new:
+        ids = {demo.id for demo in new}
+        text = replace(selection.packed, demos=new).examples(names.aliases)
+        demos = tuple(hit.demo for hit in selection.demos if hit.demo.id in ids)
+        shown.append(Shown(latest, text, demos))
     return tuple(shown)
 
 
 class _Naming:
     """The tools of one request by the names that the model sees."""
 
-    def __init__(self, asked: Asked, packed: Packed | None) -> None:
+    def __init__(self, asked: Asked, selection: Selection | None) -> None:
         self._asked = asked
-        self._packed = {tool.id: tool for tool in packed.tools} if packed else {}
+        self._found: dict[str, Sent] = {}
+        if selection:
+            tools = {hit.tool.id: packed_tool(hit.tool) for hit in selection.tools}
+            self._found = {form.id: Sent(tools[form.id], form) for form in selection.packed.tools}
+        self._before = asked.state.tools if asked.state else {}
+        self._sent: dict[str, Sent] = {}
         given = asked.given
         self._name = {tool_id: name for name, tool_id in given.ids.items()}
         self._kept = {tool_name(tool) for tool in given.kept}
@@ -203,7 +204,7 @@ class _Naming:
         given = self._asked.given
         if failed:
             return list(given.open)
-        names = [self.of(tool_id) for tool_id in self._packed]
+        names = [self.of(tool_id) for tool_id in self._found]
         if given.own:
             own = {name: given.open[name] for name in given.own}
             names += by_words(own, self._asked.text, most=_BY_WORDS)
@@ -230,14 +231,13 @@ class _Naming:
     def written(self, name: str) -> JsonObject:
         """Return the tool of a name that can be offered, as it is sent."""
         given = self._asked.given.open.get(name)
-        return given if given is not None else self._asked.form.function(self._tool(name))
+        return given if given is not None else self._asked.form.function(self._as_sent(name).form)
 
-    def kept(self, names: Sequence[str]) -> Mapping[str, PackedTool]:
+    def kept(self, names: Sequence[str]) -> Mapping[str, Sent]:
         """Return the index's tools of these names, as they are sent."""
-        before = self._asked.state.tools if self._asked.state else {}
-        if before.keys() == set(names):
-            return before
-        return {name: self._tool(name) for name in names if name not in self._asked.given.open}
+        given = self._asked.given.open
+        kept = {name: self._as_sent(name) for name in names if name not in given}
+        return self._before if kept == self._before else kept
 
     def _there(self, name: str) -> bool:
         if name in self._asked.given.open:
@@ -245,14 +245,17 @@ class _Naming:
         tool_id = self._asked.view.names.ids.get(name)
         return tool_id is not None and self._asked.view.tool(tool_id) is not None
 
-    def _tool(self, name: str) -> PackedTool:
-        before = self._asked.state.tools.get(name) if self._asked.state else None
-        if before:
-            return before
-        tool_id = self.id_of(name)
-        tool = self._asked.view.tool(tool_id)
-        assert tool is not None, "only what is known is written"  # noqa: S101
-        return self._packed.get(tool_id) or packed_tool(tool)
+    def _as_sent(self, name: str) -> Sent:
+        """Return a tool as it was sent before, else as it was selected; whole if it has changed."""
+        if name not in self._sent:
+            tool_id = self.id_of(name)
+            tool = self._asked.view.tool(tool_id)
+            assert tool is not None, "only what is known is written"  # noqa: S101
+            whole = packed_tool(tool)
+            forms = (self._before.get(name), self._found.get(tool_id))
+            same = (sent for sent in forms if sent and sent.whole == whole)
+            self._sent[name] = next(same, Sent(whole, whole))
+        return self._sent[name]
 
 
 def _chosen(choice: Any) -> tuple[str, ...]:

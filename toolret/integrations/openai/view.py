@@ -15,10 +15,10 @@ from toolret.integrations.openai.forms import tool_name
 from toolret.lexical import bm25, words
 from toolret.names import ids_by_name
 from toolret.offers import PROVIDER_LIMIT
-from toolret.permissions import Allow, allowed_tools, is_allowed
+from toolret.permissions import Allow, allowed_tools, is_allowed, may_see
 from toolret.retriever import ToolRetriever
 from toolret.tokens import TokenCounter
-from toolret.types import JsonObject, Tool
+from toolret.types import Demo, JsonObject, Tool
 
 __all__ = ["Given", "Names", "View", "by_words", "names_of", "told_apart"]
 
@@ -87,6 +87,17 @@ class View:
             return None
         tool = shelf.items[position]
         return tool if is_allowed(tool, self.allow) else None
+
+    def shows(self, demo: Demo) -> bool:
+        """Whether the caller may be shown a demonstration, and the index holds it unchanged."""
+        shelf = self.names.snapshot.demos
+        position = shelf.positions.get(demo.id)
+        return (
+            position is not None
+            and shelf.items[position] == demo
+            and may_see(demo, self.allow)
+            and all(self.tool(tool_id) for tool_id in demo.tools)
+        )
 
     def tools(self) -> list[Tool]:
         """All tools that the caller may use, in order of their ids."""
