@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, demo, tool
-from toolret import ToolIndex, ToolRetriever, load_demos, load_tools
+from toolret import Outcome, ToolIndex, ToolRetriever, load_demos, load_tools
 from toolret.testing import HashedWordsEmbedder, Reply
-from toolret.types import Tool
+from toolret.types import JsonObject, Tool
 
 
 def parameters(*names: str) -> dict[str, Any]:
@@ -39,6 +39,23 @@ DEMOS = [
     demo("d2", "where is the parcel of Alice", "shop.track_parcel"),
     demo("d3", "delete the customer Bob and cancel his order", "shop.delete_customer"),
 ]
+
+
+class Runner:
+    """Says what ran."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+
+    def runs(self, tool: Tool) -> bool:
+        return True
+
+    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+        self.ran.append(tool.id)
+        return Outcome(f"{tool.id} ran")
+
+    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+        return self.call(tool, arguments)
 
 
 def retriever_of(tools: list[Tool], path: Path, **options: Any) -> ToolRetriever:

@@ -370,6 +370,27 @@ def test_what_the_model_names_of_what_is_forbidden_is_refused(
     assert answer["content"].endswith("is not available now. Available: none")
 
 
+def test_users_whose_permissions_a_test_decides_are_told_apart_when_tools_change(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever
+) -> None:
+    def may_not(*ids: str) -> Any:
+        return wrap(client, shop, allow=lambda tool: tool.id not in ids)
+
+    one, other = "shop.track_parcel", "shop.list_invoices"
+    may_not(one).chat.completions.create(model="m", messages=ASK)
+    for change in (1, 2):
+        shop.index.add_tools([tool("shop.new", f"Something else, {change}.")])
+        assert set(offered(may_not(one), ASK)) == {"shop__cancel_order"}
+        assert set(offered(may_not(one, "shop.new"), ASK)) == {"shop__cancel_order"}
+        for others in ([], [other], [one, other], [one, "shop.cancel_order"]):
+            assert not offered(may_not(*others), ASK)
+    # What changed meanwhile counts as it is now.
+    forbidden = replace(SHOP[0], permissions=(frozenset({"admin"}),))
+    shop.index.add_tools([forbidden])
+    open_to_all = wrap(client, shop, allow=lambda tool: tool.id != one and not tool.permissions)
+    assert not offered(open_to_all, ASK)
+
+
 @pytest.mark.parametrize("mode", ["grow", "replace", "allowed", "proxy"])
 def test_the_callers_own_forbidden_tools_are_not_offered(
     server: OpenAIServer, client: OpenAI, shop: ToolRetriever, mode: Any

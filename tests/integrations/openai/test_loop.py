@@ -13,36 +13,18 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from tests.integrations.openai.conftest import SHOP, names, obedient, retriever_of
+from tests.integrations.openai.conftest import SHOP, Runner, names, obedient, retriever_of
 from toolret import (
     BudgetError,
     CatalogError,
     InputError,
-    Outcome,
     Toolbox,
     ToolRetriever,
     load_tools,
 )
 from toolret.integrations.openai import Api, arun, offered, permitting, run, run_calls, wrap
 from toolret.testing import OpenAIServer, Reply
-from toolret.types import JsonObject, Tool
-
-
-class Runner:
-    """Says what ran."""
-
-    def __init__(self) -> None:
-        self.ran: list[str] = []
-
-    def runs(self, tool: Tool) -> bool:
-        return True
-
-    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
-        self.ran.append(tool.id)
-        return Outcome(f"{tool.id} ran")
-
-    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
-        return self.call(tool, arguments)
+from toolret.types import Tool
 
 
 def add(a: int, b: int) -> int:
@@ -93,6 +75,18 @@ def test_a_model_that_calls_for_ever_is_stopped(shop: ToolRetriever) -> None:
         went = run(client, shop, "add", model="m", tools=[add], max_turns=3)
     assert (went.turns, went.finished, len(server.requests)) == (3, False, 3)
     assert "2" in str(went.messages[-1])
+
+
+def test_tools_may_change_while_the_model_thinks(shop: ToolRetriever) -> None:
+    def thinks(request: dict[str, Any]) -> Reply:
+        shop.index.add_tools([Tool("shop.new", "new", description="Something else.")])
+        return Reply(tool_calls=[("shop__track_parcel", {})])
+
+    runner = Runner()
+    with OpenAIServer(thinks, Reply("ok")) as server, _client(server) as client:
+        run(client, shop, "where is the parcel", model="m", tools=Toolbox(SHOP, runner))
+    assert runner.ran == ["shop.track_parcel"]
+    assert server.requests[0]["tools"] == server.requests[1]["tools"]
 
 
 def test_what_cannot_be_run_is_not_offered(shop: ToolRetriever) -> None:
@@ -219,7 +213,7 @@ def test_what_fits_the_budget_in_the_retrievers_format_alone_is_a_failed_search(
     retriever.token_budget = next(budget for budget in range(1, 100) if fits(budget))
     with pytest.raises(BudgetError):
         retriever.select("report").to_openai()
-    calls = [("discover_tools", {"query": "report"}), ("add", {"a": 1, "b": 2})]
+    calls: Any = [("discover_tools", {"query": "report"}), ("add", {"a": 1, "b": 2})]
     replies = [Reply(tool_calls=calls[mode == "grow" :]), Reply("ok")]
     toolbox = Toolbox([*load_tools([add]), report], Runner())
     with OpenAIServer(*replies) as server, _client(server) as client:

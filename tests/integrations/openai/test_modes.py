@@ -20,11 +20,12 @@ from benchmarks.prompt_cache import (
     scripted,
 )
 from tests.conftest import demo
-from tests.integrations.openai.conftest import SHOP, names, parameters, retriever_of
+from tests.integrations.openai.conftest import SHOP, Runner, names, parameters, retriever_of
 from toolret import ToolRetriever
-from toolret.integrations.openai import Api, wrap
+from toolret.calling import Toolbox
+from toolret.integrations.openai import Api, offered, run_calls, wrap
 from toolret.names import wire_name
-from toolret.testing import OpenAIServer
+from toolret.testing import OpenAIServer, Reply
 from toolret.tokens import token_counter
 from toolret.types import Tool
 
@@ -235,3 +236,60 @@ def test_an_example_that_was_removed_or_changed_is_not_shown_again(
 
 def examples(request: dict[str, Any]) -> str:
     return "".join(item for item in said(request) if "Worked examples" in item)
+
+
+@pytest.mark.parametrize("mode", ["allowed", "search"])
+def test_a_conversation_begins_once_something_could_be_chosen(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, mode: Any
+) -> None:
+    tools = [Tool(f"t{n}", f"t{n}", description=f"Handle topic{n}.") for n in range(140)]
+    retriever = retriever_of(tools, tmp_path, max_tools=1)
+    own: Any = {"type": "function", "name": "own", "parameters": NUMBER}
+    with OpenAIServer() as server, OpenAI(base_url=server.base_url, api_key="k") as client:
+        wrapped = wrap(client, retriever, mode=mode)
+        with monkeypatch.context() as patched:
+            patched.setattr(retriever, "select", None)
+            wrapped.responses.create(model="m", input="topic139", tools=[own])
+        assert "own" in offered(wrapped, "topic139")
+        for _ in range(2):
+            wrapped.responses.create(model="m", input="topic139", tools=[own])
+    for request in server.requests[1:]:
+        assert {"own", "t139"} <= set(names(request))
+
+
+def test_a_search_by_chat_completions_begins_none_of_responses(shop: ToolRetriever) -> None:
+    ask: Any = [{"role": "user", "content": "cancel the order"}]
+    with OpenAIServer() as server, OpenAI(base_url=server.base_url, api_key="k") as client:
+        wrapped = wrap(client, shop, mode="search")
+        wrapped.chat.completions.create(model="m", messages=ask)
+        assert set(offered(wrapped, ask)) == {"discover_tools", "call_tool"}
+        wrapped.responses.create(model="m", input=ask)
+        assert "shop__cancel_order" in offered(wrapped, ask)
+    assert names(server.requests[1]) == ["shop__cancel_order", "tool_search"]
+
+
+@pytest.mark.parametrize("mode", ["grow", "replace", "allowed", "search", "proxy"])
+def test_what_was_chosen_or_found_stays_callable_where_only_results_are_sent(
+    shop: ToolRetriever, mode: Any
+) -> None:
+    toolbox = Toolbox(SHOP, Runner())
+    calls: Any = [("shop__track_parcel", {})]
+    if mode == "proxy":
+        calls = [("call_tool", {"name": "shop__track_parcel", "arguments": {}})]
+    find = ("discover_tools" if mode == "proxy" else "tool_search", {"query": "track the parcel"})
+    searches = [Reply(tool_calls=[find])] if mode in ("proxy", "search") else []
+    replies = [*searches, *[Reply(tool_calls=calls)] * 3, Reply("ok")]
+    ask = "hm" if searches else "track the parcel"
+    with OpenAIServer(*replies) as server, OpenAI(base_url=server.base_url, api_key="k") as client:
+        wrapped = wrap(client, shop, mode=mode)
+        said: Any = [{"role": "user", "content": ask}]
+        earlier = None
+        while said:
+            reply = wrapped.responses.create(model="m", input=said, previous_response_id=earlier)
+            names = offered(wrapped, said, continued=earlier)
+            said, earlier = run_calls(reply, toolbox, offered=names), reply.id
+    assert len(server.requests) == len(replies)
+    answers = [request["input"][0].get("output") for request in server.requests[1:]]
+    assert answers[-3:] == ["shop.track_parcel ran"] * 3
+    if mode == "allowed":
+        assert server.requests[1]["tool_choice"] == server.requests[0]["tool_choice"]

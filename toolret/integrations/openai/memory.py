@@ -15,7 +15,7 @@ from toolret.recent import Recent
 from toolret.trimming import PackedTool
 from toolret.types import Demo, JsonObject
 
-__all__ = ["Memory", "Sent", "Shown", "State", "keys"]
+__all__ = ["Memory", "Sent", "Shown", "State", "beginnings"]
 
 _INSTRUCTIONS = ("developer", "system")
 
@@ -59,16 +59,24 @@ class State:
         examples: The worked examples, in order.
         callable: Ids of the tools that the model may call, by the names that it sees; the caller's
             own tools have their names as ids.
+        found: Names of the tools that the model's own searches have found.
+        searches: Ids of the searches in the response, which the next request answers.
+        selected: Names of the tools that were chosen for the user's last words.
+        begun: Whether tools could be chosen yet: else the next request begins anew.
     """
 
     offered: tuple[str, ...] = ()
     tools: Mapping[str, Sent] = field(default_factory=dict)
     examples: tuple[Shown, ...] = ()
     callable: Mapping[str, str] = field(default_factory=dict)
+    found: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
+    selected: tuple[str, ...] = ()
+    begun: bool = True
 
-    def carried(self) -> State:
+    def carried(self, searches: tuple[str, ...] = ()) -> State:
         """The same, for a request that holds only what is new: the provider has the rest."""
-        return replace(self, examples=())
+        return replace(self, examples=(), searches=searches)
 
 
 class Memory:
@@ -79,29 +87,42 @@ class Memory:
     """
 
     def __init__(self, most: int = 5_000) -> None:
-        self._states: Recent[str, State] = Recent(most)
+        self._states: Recent[tuple[str, str], State] = Recent(most)
 
-    def recall(self, beginnings: Sequence[str]) -> State | None:
-        """Return the state of the longest beginning that is known; they come shortest first."""
-        found = (self._states.get(key) for key in reversed(beginnings))
-        return next((state for state in found if state is not None), None)
+    def recall(self, owners: Sequence[str], beginnings: Sequence[str]) -> State | None:
+        """Return the state of the longest beginning that is known.
 
-    def keep(self, key: str, state: State) -> None:
-        """Remember a state; evict the least recently used one if there are too many."""
-        self._states.put(key, state)
+        Args:
+            owners: Whose it may be, as in ``keep``; the first that has one counts.
+            beginnings: As ``beginnings`` returns them.
+        """
+        for beginning in reversed(beginnings):
+            for owner in owners:
+                if (state := self._states.get((owner, beginning))) is not None:
+                    return state
+        return None
+
+    def keep(self, owner: str, beginning: str, state: State) -> None:
+        """Remember a state; evict the least recently used one if there are too many.
+
+        Args:
+            owner: Anything but the conversation that must be the same to recall it.
+            beginning: The conversation so far: one of what ``beginnings`` returns.
+            state: The state.
+        """
+        self._states.put((owner, beginning), state)
 
 
-def keys(seed: str, items: Sequence[JsonObject]) -> list[str]:
-    """Return a key for each beginning of a conversation, shortest first.
+def beginnings(items: Sequence[JsonObject]) -> list[str]:
+    """Return a digest for each beginning of a conversation, shortest first.
 
     Instructions are ignored: many programs write the time, or what they know of the user, into each
     request anew.
 
     Args:
-        seed: Anything else that must be the same.
         items: The conversation's items, as ``forms.plain`` returns them.
     """
-    key = sha256(seed.encode()).hexdigest()
+    key = ""
     found = [key]
     for item in items:
         if item.get("role") not in _INSTRUCTIONS:

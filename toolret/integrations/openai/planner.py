@@ -14,10 +14,10 @@ from weakref import WeakKeyDictionary
 
 from toolret.errors import InputError
 from toolret.integrations.openai.forms import CHAT, RESPONSES, Form, as_items, plain
-from toolret.integrations.openai.memory import Memory, Shown, State, keys
+from toolret.integrations.openai.memory import Memory, Shown, State, beginnings
 from toolret.integrations.openai.offered import Finder, Offered
 from toolret.integrations.openai.planning import Asked, Mode, Plan, plan
-from toolret.integrations.openai.searching import found_names
+from toolret.integrations.openai.searching import found_names, search_ids
 from toolret.integrations.openai.view import View, names_of, told_apart
 from toolret.jsonlines import shown
 from toolret.offers import DISCOVER, PROVIDER_LIMIT
@@ -72,6 +72,7 @@ class _Draft:
     options: Mapping[str, Any]
     asked: Asked
     request: Request | None
+    owners: Sequence[str]
     beginnings: Sequence[str]
 
     @property
@@ -141,33 +142,38 @@ class Planner:
         if form is not RESPONSES:
             return
         try:
-            reply_id = _reply_id(reply)
+            reply_id, output = _id_and_output(reply)
             if not isinstance(reply_id, str):
                 return
             view = self._view()
-            _, beginnings = _read(options.get("input"), view, self._mode, _earlier(options))
-            state = self._memory.recall(beginnings)
-            if state:
-                self._memory.keep(_read((), view, self._mode, reply_id)[1][0], state.carried())
+            owners = _owners(self._mode, view, _earlier(options))
+            said = beginnings(_items(options.get("input")))
+            if state := self._memory.recall(owners, said):
+                state = state.carried(search_ids(output))
+                self._memory.keep(_owners(self._mode, view, reply_id)[0], said[0], state)
+                if _given(options.get("conversation")) is not None:
+                    self._memory.keep(owners[0], said[0], state)
         except Exception as error:  # noqa: BLE001 - the caller gets its reply all the same
             _warn(error)
 
     def offered(self, messages: str | Sequence[Any], continued: str | None) -> Offered:
         """Return what a conversation's latest request offered, as far as it is still allowed."""
         view = self._view()
-        items, beginnings = _read(messages, view, self._mode, continued or "")
-        state = self._memory.recall(beginnings) or State()
-        searches = self._mode in ("proxy", "search")
-        proxy = searches and DISCOVER in state.callable
+        items = _items(messages)
+        said = beginnings(items)
+        names: dict[str, str] = {}
         found: tuple[str, ...] = ()
-        if searches:
-            found = found_names(items) if proxy else RESPONSES.loaded(items)
-        ids = {name: id_ for name in found if (id_ := view.names.ids.get(name))}
+        # Whether it was by Chat Completions or Responses, the messages may not say.
+        for mode in {_mode_of(self._mode, form) for form in (CHAT, RESPONSES)}:
+            state = self._memory.recall(_owners(mode, view, continued or ""), said) or State()
+            names |= state.callable
+            found += state.found
+        proxy = self._mode in ("proxy", "search") and DISCOVER in names
+        found += found_names(items, "proxy" if proxy else self._mode)
+        names |= {name: id_ for name in found if (id_ := view.names.ids.get(name))}
         positions = view.names.snapshot.tools.positions
         callable_now = {
-            name: id_
-            for name, id_ in {**state.callable, **ids}.items()
-            if id_ not in positions or view.tool(id_)
+            name: id_ for name, id_ in names.items() if id_ not in positions or view.tool(id_)
         }
         return Offered(callable_now, Finder(self._retriever, view.allow), proxy=proxy)
 
@@ -175,12 +181,12 @@ class Planner:
         """Read a call that is to be planned; None if tools cannot be added to it."""
         if form.items not in options or options.get("functions"):
             return None
-        mode = self._mode
-        if mode == "search" and form is CHAT:
-            mode = "proxy"
+        mode = _mode_of(self._mode, form)
         view = self._view()
         given = [form.given(_dict(tool)) for tool in as_items(options.get("tools"))]
-        items, beginnings = _read(options[form.items], view, self._mode, _earlier(options))
+        items = _items(options[form.items])
+        owners, said = _owners(mode, view, _earlier(options)), beginnings(items)
+        state = self._memory.recall(owners, said)
         retriever = self._retriever
         request = _request(items)
         asked = Asked(
@@ -192,19 +198,20 @@ class Planner:
             told_apart(given, view, budget=retriever.token_budget, counter=retriever.counter),
             _choice(options.get("tool_choice")),
             view,
-            self._memory.recall(beginnings),
+            state if state and state.begun else None,
         )
-        return _Draft(options, asked, request, beginnings)
+        # In *proxy*, the model asks for what is chosen.
+        return _Draft(options, asked, None if mode == "proxy" else request, owners, said)
 
     def _write(self, draft: _Draft, selection: Selection | None, failed: bool) -> dict[str, Any]:
         planned = plan(draft.asked, selection, failed=failed)
-        start, latest = draft.beginnings[0], draft.beginnings[-1]
+        owner, start, latest = draft.owners[0], draft.beginnings[0], draft.beginnings[-1]
         if latest != start:
             # Otherwise nothing was said yet, and all conversations would share the key.
-            self._memory.keep(latest, planned.state)
+            self._memory.keep(owner, latest, planned.state)
         if _given(draft.options.get("conversation")) is not None:
             # The next request holds only what is new, and this id.
-            self._memory.keep(start, planned.state.carried())
+            self._memory.keep(owner, start, planned.state.carried())
         return _written(draft, planned)
 
     def _view(self) -> View:
@@ -218,19 +225,25 @@ def _memory(retriever: ToolRetriever) -> Memory:
         return _memories.setdefault(retriever, Memory())
 
 
-def _read(
-    conversation: Any, view: View, mode: Mode, earlier: str
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the items of a conversation as JSON, and the keys of its beginnings.
+def _mode_of(mode: Mode, form: Form) -> Mode:
+    """Return the mode in which an API works: Chat Completions have no ``tool_search``."""
+    return "proxy" if mode == "search" and form is CHAT else mode
+
+
+def _items(conversation: Any) -> list[dict[str, Any]]:
+    """Return the items of a conversation, messages or ``input``, as JSON."""
+    return [plain(item) for item in as_items(conversation)]
+
+
+def _owners(mode: Mode, view: View, earlier: str) -> list[str]:
+    """Return whose states a conversation may have, the latest first; see ``Memory``.
 
     Args:
-        conversation: Messages, or ``input``.
-        view: What the user may use; users with other permissions do not share states.
-        mode: How the conversation is offered tools; other modes do not share states either.
+        mode: How the conversation is offered tools.
+        view: What the user may use.
         earlier: The id of what it continues, at the provider; empty if it continues nothing.
     """
-    items = [plain(item) for item in as_items(conversation)]
-    return items, keys(f"{mode}\0{view.fingerprint()}\0{earlier}", items)
+    return [f"{mode}\0{fingerprint}\0{earlier}" for fingerprint in view.fingerprints]
 
 
 def _as_sent(selection: Selection) -> Selection:
@@ -262,12 +275,13 @@ def _earlier(options: Mapping[str, Any]) -> str:
     return str(conversation or _given(options.get("previous_response_id")) or "")
 
 
-def _reply_id(reply: Any) -> Any:
-    """Return the id of a response, also of a raw one that was read; None for streams."""
+def _id_and_output(reply: Any) -> tuple[Any, Any]:
+    """Return a response's id and items, also of a raw one that was read; no id for streams."""
     http = getattr(reply, "http_response", None)
-    if http is None:
-        return getattr(reply, "id", None)
-    return plain(http.json()).get("id") if http.is_closed else None
+    if http is not None:
+        read = plain(http.json()) if http.is_closed else {}
+        return read.get("id"), read.get("output", ())
+    return getattr(reply, "id", None), getattr(reply, "output", ())
 
 
 def _written(draft: _Draft, planned: Plan) -> dict[str, Any]:

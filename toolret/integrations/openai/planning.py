@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from toolret.integrations.openai.forms import Form, tool_name
 from toolret.integrations.openai.memory import Sent, Shown, State
-from toolret.integrations.openai.searching import proxy_tools, search_tool
+from toolret.integrations.openai.searching import found_names, proxy_tools, search_tool
 from toolret.integrations.openai.view import Given, View, by_words
 from toolret.names import wire_name
 from toolret.offers import PROVIDER_LIMIT, bounded, called_names
@@ -104,6 +104,9 @@ def plan(asked: Asked, selection: Selection | None, *, failed: bool = False) -> 
         tools=names.kept(offered),
         examples=_examples(asked, names, selection),
         callable={name: names.id_of(name) for tool in tools if (name := tool_name(tool))},
+        found=_found(asked),
+        selected=tuple(selected),
+        begun=bool(selection or asked.state or asked.mode == "proxy"),
     )
     return Plan(tuple(tools), choice or _without(asked.choice, unsent), unsent, state)
 
@@ -128,6 +131,13 @@ def _offered(
         before = names.base(selection, room)
     known = names.known(*before, *wanted, *selected)
     return bounded(before, wanted, selected, known, most=room)
+
+
+def _found(asked: Asked) -> tuple[str, ...]:
+    """Return what the model has found: a request that goes on by id holds only what is new."""
+    before = asked.state or State()
+    now = found_names(asked.items, asked.mode, before.searches)
+    return tuple(dict.fromkeys([*before.found, *now]))
 
 
 def _extras(asked: Asked) -> tuple[JsonObject, ...]:
@@ -200,10 +210,15 @@ class _Naming:
         return given.ids.get(name) or self._asked.view.names.ids.get(name) or name
 
     def selected(self, *, failed: bool) -> list[str]:
-        """Names of the selected tools, best first; if selection failed, of all given ones."""
+        """Names of the selected tools, best first; if selection failed, of all given ones.
+
+        If nothing was said, they are those of the request before.
+        """
         given = self._asked.given
         if failed:
             return list(given.open)
+        if self._asked.state and not self._asked.text:  # only what tools have answered
+            return list(self._asked.state.selected)
         names = [self.of(tool_id) for tool_id in self._found]
         if given.own:
             own = {name: given.open[name] for name in given.own}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from toolret.integrations.openai.forms import RESPONSES, Form
@@ -21,6 +21,7 @@ __all__ = [
     "found_text",
     "proxy_tools",
     "query_of",
+    "search_ids",
     "search_output",
     "search_tool",
 ]
@@ -112,16 +113,30 @@ def found_text(found: Packed | None, known: Collection[str]) -> str:
     return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
 
 
-def found_names(items: Iterable[JsonObject]) -> tuple[str, ...]:
-    """Return the names of the tools that ``discover_tools`` found in a conversation."""
-    asked: set[str] = set()
+def search_ids(items: Iterable[Any]) -> tuple[str, ...]:
+    """Return the ids of the calls of ``discover_tools`` in a conversation or in a response."""
+    read = (message for message in messages_of(list(items)) if not isinstance(message, Unread))
+    calls = [call for message in read for call in message.get("tool_calls") or ()]
+    return tuple(call["id"] for call in calls if call["function"]["name"] == DISCOVER)
+
+
+def found_names(
+    items: Sequence[JsonObject], mode: str, searches: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return the names of the tools that the model's own searches found in a conversation.
+
+    Args:
+        items: The conversation.
+        mode: How the model searches: *proxy* or *search*; in others it does not.
+        searches: Ids of searches before these items.
+    """
+    if mode != "proxy":
+        return RESPONSES.loaded(items) if mode == "search" else ()
+    asked = {*searches, *search_ids(items)}
     names: list[str] = []
-    for message in messages_of(list(items)):
+    for message in messages_of(items):
         if isinstance(message, Unread):
             continue
-        for call in message.get("tool_calls") or ():
-            if call.get("function", {}).get("name") == DISCOVER:
-                asked.add(call.get("id", ""))
         if message.get("role") == "tool" and message.get("tool_call_id") in asked:
             names += _names(message.get("content"))
     return tuple(dict.fromkeys(names))

@@ -23,11 +23,21 @@ from toolret.types import Demo, JsonObject, Tool
 __all__ = ["Given", "Names", "View", "by_words", "names_of", "told_apart"]
 
 
+_EARLIER = 4
+"""How many changes of the tools a conversation may have slept through, and still be known."""
+
+
 @dataclass(frozen=True)
 class Names:
-    """The names of a snapshot's tools."""
+    """The names of a snapshot's tools.
+
+    Attributes:
+        snapshot: The snapshot.
+        earlier: The tools before its latest changes, the latest first.
+    """
 
     snapshot: Snapshot
+    earlier: tuple[Sequence[Tool], ...] = ()
 
     @cached_property
     def ids(self) -> Mapping[str, str]:
@@ -62,8 +72,11 @@ def names_of(retriever: ToolRetriever) -> Names:
     """Return the names of the index's current tools; made once for all of its clients."""
     snapshot = retriever.index.snapshot
     names = _latest.get(retriever)
-    if names is None or names.snapshot is not snapshot:
+    if names is None:
         _latest[retriever] = names = Names(snapshot)
+    elif names.snapshot is not snapshot:
+        earlier = (names.snapshot.tools.items, *names.earlier)[:_EARLIER]
+        _latest[retriever] = names = Names(snapshot, earlier)
     return names
 
 
@@ -107,14 +120,26 @@ class View:
             return list(tools)
         return [tool for tool, may in zip(tools, allowed, strict=True) if may]
 
-    def fingerprint(self) -> str:
-        """A text that two callers share only if they may use the same tools."""
+    @cached_property
+    def fingerprints(self) -> Sequence[str]:
+        """Texts that two callers share only if they may use the same tools.
+
+        The first is of now. A predicate has to be asked about each tool, so any change of the tools
+        may change what it says: then others follow, of the tools as they were before.
+        """
         if self.allow is None:
-            return ""
+            return [""]
         if not callable(self.allow):
-            return json.dumps(sorted(self.allow))
-        allowed = allowed_tools(self.names.snapshot.tools.items, self.allow)
-        return sha256(b"" if allowed is None else allowed.tobytes()).hexdigest()
+            return [json.dumps(sorted(self.allow))]
+        verdicts: dict[int, bool] = {}
+        found = []
+        for tools in (self.names.snapshot.tools.items, *self.names.earlier):
+            # What did not change is the same object.
+            new = [tool for tool in tools if id(tool) not in verdicts]
+            verdicts |= {id(tool): is_allowed(tool, self.allow) for tool in new}
+            ids = [tool.id for tool in tools if verdicts[id(tool)]]
+            found.append(sha256(json.dumps(ids).encode()).hexdigest())
+        return list(dict.fromkeys(found))
 
 
 @dataclass(frozen=True, slots=True)
