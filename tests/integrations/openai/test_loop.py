@@ -7,6 +7,7 @@ import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,42 @@ def test_what_the_user_may_not_use_is_not_run(shop: ToolRetriever, mode: Any, ap
         if not ran:
             asked = json.dumps([[r.get("tools"), _system(r)] for r in server.requests])
             assert "delete_customer" not in asked
+
+
+@pytest.mark.parametrize("mode", ["grow", "proxy"])
+def test_a_run_within_permitting_is_limited_by_both(shop: ToolRetriever, mode: Any) -> None:
+    scopes = {"cancel_order": "write", "refund_payment": "pay", "track_parcel": "see"}
+    known = [tool for tool in SHOP if tool.name in scopes]
+    tools = [replace(tool, permissions=(frozenset({scopes[tool.name]}),)) for tool in known]
+    shop.index.sync_tools(tools)
+    own = Tool("own", "own", description="Mine.", permissions=(frozenset({"own"}),))
+    asked = [tool.id.replace(".", "__") for tool in (*tools, own)]
+    calls: Any = [(name, {}) for name in asked]
+    if mode == "proxy":
+        found = [("discover_tools", {"query": tool.description}) for tool in tools]
+        calls = [*found, *(("call_tool", {"name": name, "arguments": {}}) for name in asked)]
+    everything = {*scopes.values(), "own"}
+    limits: list[tuple[Any, Any, list[Tool], list[str]]] = [
+        ({"write", "pay"}, {"write", "see", "own"}, [*tools, own], ["shop.cancel_order"]),
+        ({"own"}, everything, [*tools, own], ["own"]),
+        (everything, (), [*tools, own], []),
+        (everything, None, tools[:1], ["shop.cancel_order"]),
+        (lambda tool: tool.id == "own", everything, [*tools, own], ["own"]),
+    ]
+    for outer, allow, held, ran in limits:
+        runner = Runner()
+        box = Toolbox(held, runner)
+        ask = "cancel_order, refund_payment, track_parcel"
+        replies = [Reply(tool_calls=[call]) for call in calls]
+        with (
+            OpenAIServer(*replies, Reply("ok")) as server,
+            _client(server) as client,
+            permitting(outer),
+        ):
+            run(client, shop, ask, model="m", tools=box, allow=allow, mode=mode)
+        assert sorted({*runner.ran}) == ran
+        sent = json.dumps([request.get("tools") for request in server.requests])
+        assert [id_ for id_ in asked if id_ in sent and id_.replace("__", ".") not in ran] == []
 
 
 def test_the_proxy_runs_only_what_it_found(shop: ToolRetriever) -> None:

@@ -17,7 +17,7 @@ from toolret.offers import PROVIDER_LIMIT
 from toolret.permissions import Allow
 from toolret.retriever import ToolRetriever
 
-__all__ = ["offered", "wrap"]
+__all__ = ["offered", "wrap", "wrapped_within"]
 
 _Client = TypeVar("_Client", bound=OpenAI | AsyncOpenAI)
 
@@ -73,6 +73,19 @@ def wrap(
         ValueError: If the mode is unknown, or ``most`` is less than 1.
         TypeError: If ``allow`` is a string, or ``retriever`` is not a ``ToolRetriever``.
     """
+    return wrapped_within(None, client, retriever, mode=mode, allow=allow, most=most)
+
+
+def wrapped_within(
+    within: Allow,
+    client: _Client,
+    retriever: ToolRetriever,
+    *,
+    mode: Mode,
+    allow: Allow = None,
+    most: int = PROVIDER_LIMIT,
+) -> _Client:
+    """``wrap``, with a limit to what requests may use that ``permitting`` does not override."""
     if mode not in get_args(Mode):
         raise ValueError(f"mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
     if most < 1:
@@ -90,7 +103,9 @@ def wrap(
             del wrapped.__dict__[name]
     if _PLANNER not in client.__dict__:
         wrapped.__class__ = _wrapped_class(kind)
-    wrapped.__dict__[_PLANNER] = Planner(retriever, mode=mode, allow=allow, most=most)
+    wrapped.__dict__[_PLANNER] = Planner(
+        retriever, mode=mode, allow=allow, most=most, within=within
+    )
     return wrapped
 
 

@@ -12,8 +12,10 @@ from toolret.calling import Toolbox
 from toolret.catalogs import Given, load_tools
 from toolret.errors import InputError
 from toolret.integrations.openai.calls import arun_calls, run_calls
-from toolret.integrations.openai.client import offered, wrap
+from toolret.integrations.openai.client import offered, wrapped_within
 from toolret.integrations.openai.forms import CHAT, RESPONSES, Form
+from toolret.integrations.openai.offered import Offered
+from toolret.integrations.openai.planner import both, permitted_here
 from toolret.integrations.openai.planning import Mode
 from toolret.integrations.openai.view import names_of
 from toolret.jsonlines import shown
@@ -71,7 +73,8 @@ def run(
         tools: The toolbox that runs the tools; or functions, LangChain tools and anything else that
             ``load_tools`` reads and that can be run. Those that the index does not hold are always
             offered.
-        allow: The user's permissions, or a predicate over tools.
+        allow: The user's permissions, or a predicate over tools. Within ``permitting``, a tool must
+            be allowed by both.
         mode: See ``wrap``.
         api: The API to use.
         max_turns: How often to ask the model at most.
@@ -89,7 +92,7 @@ def run(
     loop = _Loop.begin(client, retriever, messages, tools, allow, mode, api)
     for turn in range(1, max_turns + 1):
         called = loop.heard(loop.create(model=model, **loop.arguments, **options))
-        answers = run_calls(called, loop.toolbox, offered=offered(loop.client, loop.messages))
+        answers = run_calls(called, loop.toolbox, offered=loop.offered(), allow=loop.allow)
         if not answers:
             return Run(loop.text, loop.messages, turn, finished=True)
         loop.messages += answers
@@ -114,9 +117,7 @@ async def arun(
     loop = _Loop.begin(client, retriever, messages, tools, allow, mode, api)
     for turn in range(1, max_turns + 1):
         called = loop.heard(await loop.create(model=model, **loop.arguments, **options))
-        answers = await arun_calls(
-            called, loop.toolbox, offered=offered(loop.client, loop.messages)
-        )
+        answers = await arun_calls(called, loop.toolbox, offered=loop.offered(), allow=loop.allow)
         if not answers:
             return Run(loop.text, loop.messages, turn, finished=True)
         loop.messages += answers
@@ -130,6 +131,7 @@ class _Loop:
     client: Any
     form: Form
     toolbox: Toolbox
+    allow: Allow
     own: list[dict[str, Any]]
     messages: list[Any]
     text: str = ""
@@ -149,18 +151,19 @@ class _Loop:
             raise ValueError(f"api is one of {', '.join(get_args(Api))}, not {api!r}")
         form: Form = CHAT if api == "chat" else RESPONSES
         own = list(tools) if isinstance(tools, Toolbox) else _loaded(list(tools))
-        permitted = closed(allow)
+        permitted = both(permitted_here(), closed(allow))
 
         def runnable(tool: Tool) -> bool:
             return tool.id in toolbox and is_allowed(tool, permitted)
 
-        wrapped = wrap(client, retriever, mode=mode, allow=runnable)
+        wrapped = wrapped_within(runnable, client, retriever, mode=mode)
         toolbox = tools if isinstance(tools, Toolbox) else _toolbox(own, retriever)
         own = [tool for tool in own if tool.id not in retriever.index]
         return cls(
             wrapped,
             form,
             toolbox,
+            permitted,
             [form.function(packed_tool(tool)) for tool in own if is_allowed(tool, permitted)],
             [{"role": "user", "content": messages}]
             if isinstance(messages, str)
@@ -178,6 +181,10 @@ class _Loop:
         """The arguments of the next request."""
         tools = {"tools": self.own} if self.own else {}
         return {self.form.items: list(self.messages), **tools}
+
+    def offered(self) -> Offered:
+        """Return what the latest request offered."""
+        return offered(self.client, self.messages)
 
     def heard(self, reply: Any) -> Any:
         """Append a reply to the conversation; return the part of it that may call tools."""

@@ -21,13 +21,13 @@ from toolret.integrations.openai.searching import found_names, search_ids
 from toolret.integrations.openai.view import View, names_of, told_apart
 from toolret.jsonlines import shown
 from toolret.offers import DISCOVER, PROVIDER_LIMIT
-from toolret.permissions import Allow, closed
+from toolret.permissions import Allow, closed, is_allowed
 from toolret.queries import as_request
 from toolret.retriever import ToolRetriever
 from toolret.selection import Selection
 from toolret.types import JsonObject, Request
 
-__all__ = ["Planner", "listed", "permitting"]
+__all__ = ["Planner", "both", "listed", "permitted_here", "permitting"]
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +65,19 @@ def permitting(allow: Allow) -> Iterator[None]:
         _allowed.reset(token)
 
 
+def permitted_here() -> Allow:
+    """Return what ``permitting`` allows here; None outside of it."""
+    here = _allowed.get()
+    return here[0] if here else None
+
+
+def both(one: Allow, other: Allow) -> Allow:
+    """Return what two limits together allow; sets of permissions cannot be intersected for that."""
+    if one is None or other is None:
+        return other if one is None else one
+    return lambda tool: is_allowed(tool, one) and is_allowed(tool, other)
+
+
 @dataclass(frozen=True, slots=True)
 class _Draft:
     """A call that is being planned."""
@@ -90,12 +103,22 @@ class Planner:
         mode: How later requests of a conversation differ from its first.
         allow: The permissions for requests without ``permitting``.
         most: The most tools of the index to offer at once.
+        within: What any request may use at most, also within ``permitting``.
     """
 
-    def __init__(self, retriever: ToolRetriever, *, mode: Mode, allow: Allow, most: int) -> None:
+    def __init__(
+        self,
+        retriever: ToolRetriever,
+        *,
+        mode: Mode,
+        allow: Allow,
+        most: int,
+        within: Allow = None,
+    ) -> None:
         self._retriever = retriever
         self._mode = mode
         self._allow = closed(allow)
+        self._within = closed(within)
         self._most = most
         self._memory = _memory(retriever)
 
@@ -216,7 +239,8 @@ class Planner:
 
     def _view(self) -> View:
         here = _allowed.get()
-        return View(names_of(self._retriever), here[0] if here else self._allow)
+        allow = both(here[0] if here else self._allow, self._within)
+        return View(names_of(self._retriever), allow)
 
 
 def _memory(retriever: ToolRetriever) -> Memory:
