@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -15,7 +16,7 @@ from toolret.integrations.openai.calls import arun_calls, run_calls
 from toolret.integrations.openai.client import offered, wrapped_within
 from toolret.integrations.openai.forms import CHAT, RESPONSES, Form
 from toolret.integrations.openai.offered import Offered
-from toolret.integrations.openai.planner import both, permitted_here
+from toolret.integrations.openai.planner import both, earlier_id, given, permitted_here
 from toolret.integrations.openai.planning import Mode
 from toolret.integrations.openai.view import names_of
 from toolret.jsonlines import shown
@@ -63,7 +64,8 @@ def run(
     """Answer a request with tools: ask the model, run what it calls, and so on.
 
     Only tools that can be run are offered: of the index's tools, those that the toolbox holds. Only
-    offered tools are run, and only if ``allow`` permits it. If a tool fails, the model is told.
+    offered tools are run, and only if ``allow`` permits it. If a tool fails, the model is told. An
+    error that ends the loop has what was done until then as ``run``, a ``Run``.
 
     Args:
         client: An ``OpenAI`` client; a wrapped one is used as if it were not wrapped.
@@ -78,7 +80,8 @@ def run(
         mode: See ``wrap``.
         api: The API to use.
         max_turns: How often to ask the model at most.
-        options: Further arguments of each request, except ``stream``.
+        options: Further arguments of each request, except ``stream``. With a ``conversation`` of
+            Responses, each request holds only what is new.
 
     Raises:
         openai.OpenAIError: If a request fails, after the client's own retries.
@@ -89,14 +92,15 @@ def run(
         ValueError: If the API or mode is unknown.
     """
     _check(client, OpenAI, "arun", options)
-    loop = _Loop.begin(client, retriever, messages, tools, allow, mode, api)
-    for turn in range(1, max_turns + 1):
-        called = loop.heard(loop.create(model=model, **loop.arguments, **options))
-        answers = run_calls(called, loop.toolbox, offered=loop.offered(), allow=loop.allow)
-        if not answers:
-            return Run(loop.text, loop.messages, turn, finished=True)
-        loop.messages += answers
-    return Run(loop.text, loop.messages, max_turns, finished=False)
+    loop = _Loop.begin(client, retriever, messages, tools, allow, mode, api, options)
+    with loop.told():
+        while loop.turns < max_turns:
+            called = loop.heard(loop.create(model=model, **loop.arguments, **options))
+            answers = run_calls(called, loop.toolbox, offered=loop.offered(), allow=loop.allow)
+            if not answers:
+                return loop.went(finished=True)
+            loop.answer(answers)
+    return loop.went(finished=False)
 
 
 async def arun(
@@ -114,19 +118,36 @@ async def arun(
 ) -> Run:
     """``run`` for event loops."""
     _check(client, AsyncOpenAI, "run", options)
-    loop = _Loop.begin(client, retriever, messages, tools, allow, mode, api)
-    for turn in range(1, max_turns + 1):
-        called = loop.heard(await loop.create(model=model, **loop.arguments, **options))
-        answers = await arun_calls(called, loop.toolbox, offered=loop.offered(), allow=loop.allow)
-        if not answers:
-            return Run(loop.text, loop.messages, turn, finished=True)
-        loop.messages += answers
-    return Run(loop.text, loop.messages, max_turns, finished=False)
+    loop = _Loop.begin(client, retriever, messages, tools, allow, mode, api, options)
+    with loop.told():
+        while loop.turns < max_turns:
+            called = loop.heard(await loop.create(model=model, **loop.arguments, **options))
+            answers = await arun_calls(
+                called, loop.toolbox, offered=loop.offered(), allow=loop.allow
+            )
+            if not answers:
+                return loop.went(finished=True)
+            loop.answer(answers)
+    return loop.went(finished=False)
 
 
 @dataclass(slots=True)
 class _Loop:
-    """A conversation in progress, in either API."""
+    """A conversation in progress, in either API.
+
+    Attributes:
+        client: The wrapped client.
+        form: The API.
+        toolbox: Runs what is called.
+        allow: What the user may use.
+        own: The tools that the index does not hold, as they are sent.
+        messages: The conversation so far.
+        continued: The id of what it continues at the provider; empty if it continues nothing.
+        stored: Whether the provider adds each request and response to what it continues.
+        known: How many of the messages the provider had before the latest request.
+        turns: How often the model was asked.
+        text: What the model said last.
+    """
 
     client: Any
     form: Form
@@ -134,6 +155,10 @@ class _Loop:
     allow: Allow
     own: list[dict[str, Any]]
     messages: list[Any]
+    continued: str
+    stored: bool
+    known: int = 0
+    turns: int = 0
     text: str = ""
 
     @classmethod
@@ -146,6 +171,7 @@ class _Loop:
         allow: Allow,
         mode: Mode,
         api: Api,
+        options: Mapping[str, Any],
     ) -> _Loop:
         if api not in get_args(Api):
             raise ValueError(f"api is one of {', '.join(get_args(Api))}, not {api!r}")
@@ -168,6 +194,8 @@ class _Loop:
             [{"role": "user", "content": messages}]
             if isinstance(messages, str)
             else list(messages),
+            continued=earlier_id(options),
+            stored=given(options.get("conversation")) is not None,
         )
 
     @property
@@ -180,11 +208,11 @@ class _Loop:
     def arguments(self) -> dict[str, Any]:
         """The arguments of the next request."""
         tools = {"tools": self.own} if self.own else {}
-        return {self.form.items: list(self.messages), **tools}
+        return {self.form.items: self.messages[self.known :], **tools}
 
     def offered(self) -> Offered:
         """Return what the latest request offered."""
-        return offered(self.client, self.messages)
+        return offered(self.client, self.messages[self.known :], continued=self.continued or None)
 
     def heard(self, reply: Any) -> Any:
         """Append a reply to the conversation; return the part of it that may call tools."""
@@ -197,9 +225,33 @@ class _Loop:
                 text, said = called.content, [called]
         except (AttributeError, LookupError, TypeError) as error:
             raise InputError(f"the server's answer is no reply: {shown(reply)}") from error
+        self.turns += 1
         self.text = text or ""
         self.messages += said
         return called
+
+    def answer(self, answers: Sequence[dict[str, Any]]) -> None:
+        """Append the answers to the reply's calls, which the next request brings."""
+        if self.stored:
+            self.known = len(self.messages)
+        self.messages += answers
+
+    def went(self, *, finished: bool) -> Run:
+        """Return what has come of it so far."""
+        return Run(self.text, self.messages, self.turns, finished=finished)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Give an error that ends the loop what has come of it, as ``run``: tools may have run."""
+        try:
+            yield
+        except BaseException as error:
+            error.run = self.went(finished=False)  # type: ignore[attr-defined]
+            if self.turns:
+                error.add_note(
+                    "tools may have run: `run.messages` of this error says what was done"
+                )
+            raise
 
 
 def _loaded(tools: Sequence[Given]) -> list[Tool]:

@@ -27,7 +27,7 @@ from toolret.retriever import ToolRetriever
 from toolret.selection import Selection
 from toolret.types import JsonObject, Request
 
-__all__ = ["Planner", "both", "listed", "permitted_here", "permitting"]
+__all__ = ["Planner", "both", "earlier_id", "given", "listed", "permitted_here", "permitting"]
 
 _log = logging.getLogger(__name__)
 
@@ -169,12 +169,12 @@ class Planner:
             if not isinstance(reply_id, str):
                 return
             view = self._view()
-            owners = _owners(self._mode, view, _earlier(options))
+            owners = _owners(self._mode, view, earlier_id(options))
             said = beginnings(_items(options.get("input")))
             if state := self._memory.recall(owners, said):
                 state = state.carried(search_ids(output))
                 self._memory.keep(_owners(self._mode, view, reply_id)[0], said[0], state)
-                if _given(options.get("conversation")) is not None:
+                if given(options.get("conversation")) is not None:
                     self._memory.keep(owners[0], said[0], state)
         except Exception as error:  # noqa: BLE001 - the caller gets its reply all the same
             _warn(error)
@@ -206,9 +206,9 @@ class Planner:
             return None
         mode = _mode_of(self._mode, form)
         view = self._view()
-        given = [form.given(_dict(tool)) for tool in as_items(options.get("tools"))]
+        tools = [form.given(_dict(tool)) for tool in as_items(options.get("tools"))]
         items = _items(options[form.items])
-        owners, said = _owners(mode, view, _earlier(options)), beginnings(items)
+        owners, said = _owners(mode, view, earlier_id(options)), beginnings(items)
         state = self._memory.recall(owners, said)
         retriever = self._retriever
         request = _request(items)
@@ -218,7 +218,7 @@ class Planner:
             self._most,
             items,
             request.text if request else "",
-            told_apart(given, view, budget=retriever.token_budget, counter=retriever.counter),
+            told_apart(tools, view, budget=retriever.token_budget, counter=retriever.counter),
             _choice(options.get("tool_choice")),
             view,
             state if state and state.begun else None,
@@ -232,7 +232,7 @@ class Planner:
         if latest != start:
             # Otherwise nothing was said yet, and all conversations would share the key.
             self._memory.keep(owner, latest, planned.state)
-        if _given(draft.options.get("conversation")) is not None:
+        if given(draft.options.get("conversation")) is not None:
             # The next request holds only what is new, and this id.
             self._memory.keep(owner, start, planned.state.carried())
         return _written(draft, planned)
@@ -291,12 +291,12 @@ def _request(items: Sequence[JsonObject]) -> Request | None:
         return None
 
 
-def _earlier(options: Mapping[str, Any]) -> str:
+def earlier_id(options: Mapping[str, Any]) -> str:
     """Return the id of the conversation or response that a request continues, if any."""
-    conversation = _given(options.get("conversation"))
+    conversation = given(options.get("conversation"))
     if conversation is not None and not isinstance(conversation, str):
         conversation = plain(conversation).get("id")
-    return str(conversation or _given(options.get("previous_response_id")) or "")
+    return str(conversation or given(options.get("previous_response_id")) or "")
 
 
 def _id_and_output(reply: Any) -> tuple[Any, Any]:
@@ -337,14 +337,14 @@ def _with_examples(draft: _Draft, examples: Sequence[Shown]) -> list[Any]:
     return items
 
 
-def _given(value: Any) -> Any:
+def given(value: Any) -> Any:
     """Return an argument, or None for ``openai``'s markers of omitted ones."""
     return value if isinstance(value, str | Mapping) or hasattr(value, "model_dump") else None
 
 
 def _choice(value: Any) -> Any:
     """Return a ``tool_choice`` as a string or dict; None if there is none."""
-    choice = _given(value)
+    choice = given(value)
     return plain(choice) if hasattr(choice, "model_dump") else choice
 
 
