@@ -112,6 +112,17 @@ def test_a_reply_that_calls_nothing() -> None:
     assert run_calls(custom, Toolbox(CATALOG)) == []
 
 
+@pytest.mark.parametrize("arguments", [None, "", "null", " null\n", "{}", {}])
+def test_no_arguments_in_whatever_words(arguments: Any) -> None:
+    def ping() -> str:
+        """Answer."""
+        return "pong"
+
+    call = {"id": "1", "function": {"name": "ping", "arguments": arguments}}
+    (answer,) = run_calls({"role": "assistant", "tool_calls": [call]}, Toolbox(load_tools([ping])))
+    assert answer["content"] == "pong"
+
+
 def test_a_reply_in_any_form() -> None:
     toolbox = Toolbox(CATALOG)
     reply = _reply(("shop__cancel_order", {"order": "7"}))

@@ -548,6 +548,38 @@ def test_what_is_chosen_is_offered_beyond_the_most(
             wrap(client, shop, most=most)
 
 
+def test_a_call_that_is_required_is_asked_for_even_if_nothing_was_chosen(
+    server: OpenAIServer, client: OpenAI, tmp_path: Path
+) -> None:
+    choosy = retriever_of(SHOP, tmp_path, min_score=1)
+    completions = wrap(client, choosy, mode="allowed").chat.completions
+    completions.create(model="m", messages=ASK)
+    completions.create(model="m", messages=ASK, tool_choice="required")
+    assert [request["tool_choice"] for request in server.requests] == ["none", "required"]
+
+
+@pytest.mark.parametrize("count", [0, 200])
+def test_tools_that_search_are_sent_once(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever, count: int
+) -> None:
+    mine: Any = [function("discover_tools", "Area7."), *many(count)]
+    ask: Any = [{"role": "user", "content": "area7"}]
+    wrapped = wrap(client, shop, mode="proxy")
+    wrapped.chat.completions.create(model="m", messages=ask, tools=mine)
+    search: Any = {"type": "tool_search", "execution": "client", "description": "Mine."}
+    wrap(client, shop, mode="search").responses.create(model="m", input=ASK, tools=[search])
+    proxied, searching = server.requests
+    assert sorted(set(names(proxied)) - set(names({"tools": mine[1:]}))) == [
+        "call_tool",
+        "discover_tools",
+    ]
+    assert len(set(names(proxied))) == len(names(proxied))
+    if not count:
+        assert proxied["tools"][0] == mine[0]
+    assert searching["tools"][0] == search
+    assert names(searching) == ["tool_search", "shop__cancel_order"]
+
+
 def test_a_choice_of_what_cannot_be_sent_is_left_out(
     server: OpenAIServer, client: OpenAI, shop: ToolRetriever, caplog: pytest.LogCaptureFixture
 ) -> None:

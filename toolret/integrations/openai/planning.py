@@ -87,8 +87,8 @@ def plan(asked: Asked, selection: Selection | None, *, failed: bool = False) -> 
             selection failed.
         failed: Whether the selection failed: then the caller's own tools are offered as they are.
     """
-    names = _Naming(asked, selection)
     extras = _extras(asked)
+    names = _Naming(asked, selection, extras)
     room = max(0, PROVIDER_LIMIT - len(asked.given.kept) - len(extras))
     wanted = names.wanted()
     selected = names.selected(failed=failed)
@@ -141,9 +141,12 @@ def _found(asked: Asked) -> tuple[str, ...]:
 
 
 def _extras(asked: Asked) -> tuple[JsonObject, ...]:
-    if asked.mode == "search":
-        return (search_tool(),)
-    return proxy_tools(asked.form) if asked.mode == "proxy" else ()
+    """Return the tools with which the model searches, but for those that the caller gave."""
+    tools: tuple[JsonObject, ...] = ()
+    if asked.mode in ("proxy", "search"):
+        tools = proxy_tools(asked.form) if asked.mode == "proxy" else (search_tool(),)
+    there = {(tool.get("type"), tool_name(tool)) for tool in asked.given.kept}
+    return tuple(tool for tool in tools if (tool["type"], tool_name(tool)) not in there)
 
 
 def _narrowed(asked: Asked, names: _Naming, chosen: Iterable[str]) -> Any:
@@ -154,7 +157,7 @@ def _narrowed(asked: Asked, names: _Naming, chosen: Iterable[str]) -> Any:
     callable_now = [names.written(name) for name in sorted(names.known(*chosen))]
     allowed = [*asked.given.kept, *callable_now]
     if not allowed:
-        return "none"
+        return None if asked_for == "required" else "none"
     return asked.form.allowed_tools(asked_for or "auto", allowed)
 
 
@@ -183,7 +186,9 @@ def _examples(asked: Asked, names: _Naming, selection: Selection | None) -> tupl
 class _Naming:
     """The tools of one request by the names that the model sees."""
 
-    def __init__(self, asked: Asked, selection: Selection | None) -> None:
+    def __init__(
+        self, asked: Asked, selection: Selection | None, extras: Iterable[JsonObject]
+    ) -> None:
         self._asked = asked
         self._found: dict[str, Sent] = {}
         if selection:
@@ -193,7 +198,7 @@ class _Naming:
         self._sent: dict[str, Sent] = {}
         given = asked.given
         self._name = {tool_id: name for name, tool_id in given.ids.items()}
-        self._kept = {tool_name(tool) for tool in given.kept}
+        self._kept = {tool_name(tool) for tool in (*given.kept, *extras)}
         self.aliases: Mapping[str, str] = {wire_name(id_): name for id_, name in self._name.items()}
 
     def of(self, tool_id: str) -> str:
