@@ -27,7 +27,7 @@ def reply(request: dict[str, Any]) -> Reply:
     return Reply("Here it is.")
 
 
-@pytest.mark.parametrize(("page", "count"), [("openai.md", 3), ("caching.md", 2)])
+@pytest.mark.parametrize(("page", "count"), [("openai.md", 4), ("caching.md", 2)])
 def test_a_page(
     page: str,
     count: int,

@@ -29,7 +29,7 @@ from toolret import ToolRetriever
 from toolret.calling import Toolbox
 from toolret.integrations.openai import offered, permitting, run_calls, wrap
 from toolret.testing import OpenAIServer, Reply
-from toolret.types import JsonObject, Tool
+from toolret.types import Demo, JsonObject, Tool
 
 ASK: Any = [{"role": "user", "content": "cancel the order"}]
 
@@ -384,6 +384,9 @@ def test_users_whose_permissions_a_test_decides_are_told_apart_when_tools_change
         assert set(offered(may_not(one, "shop.new"), ASK)) == {"shop__cancel_order"}
         for others in ([], [other], [one, other], [one, "shop.cancel_order"]):
             assert not offered(may_not(*others), ASK)
+    for change in range(9):
+        shop.index.add_demos([Demo("d", f"Demonstration {change}.", tools=("shop.new",))])
+        assert set(offered(may_not(one), ASK)) == {"shop__cancel_order"}
     # What changed meanwhile counts as it is now.
     forbidden = replace(SHOP[0], permissions=(frozenset({"admin"}),))
     shop.index.add_tools([forbidden])

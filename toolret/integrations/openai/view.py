@@ -72,10 +72,10 @@ def names_of(retriever: ToolRetriever) -> Names:
     """Return the names of the index's current tools; made once for all of its clients."""
     snapshot = retriever.index.snapshot
     names = _latest.get(retriever)
-    if names is None:
-        _latest[retriever] = names = Names(snapshot)
-    elif names.snapshot is not snapshot:
-        earlier = (names.snapshot.tools.items, *names.earlier)[:_EARLIER]
+    if names is None or names.snapshot is not snapshot:
+        earlier = names.earlier if names else ()
+        if names and names.snapshot.tools.keys != snapshot.tools.keys:
+            earlier = (names.snapshot.tools.items, *earlier)[:_EARLIER]
         _latest[retriever] = names = Names(snapshot, earlier)
     return names
 
