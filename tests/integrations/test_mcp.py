@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import queue
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,8 @@ from toolret.calling import Outcome, Toolbox
 from toolret.catalogs import load_tools
 from toolret.errors import CallError, CatalogError
 from toolret.index import ToolIndex
+from toolret.integrations import mcp
+from toolret.integrations.errands import errand
 from toolret.integrations.mcp import (
     McpServers,
     Server,
@@ -168,7 +173,9 @@ async def test_what_cannot_be_sent_leaves_the_connection_alone(value: Any) -> No
         assert (await toolbox.acall("a.read_file", {"path": "x"})).text == "contents of x"
 
 
-def test_servers_may_be_named_before_there_is_an_event_loop() -> None:
+def test_servers_may_be_named_before_there_is_an_event_loop(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     servers = McpServers({"a": STDIO})
 
     async def count() -> int:
@@ -179,6 +186,7 @@ def test_servers_may_be_named_before_there_is_an_event_loop() -> None:
 
     for _ in range(2):
         assert asyncio.run(count()) == len(NAMES)
+    assert "was lost" not in caplog.text
 
 
 async def test_calls_from_other_threads() -> None:
@@ -189,6 +197,113 @@ async def test_calls_from_other_threads() -> None:
         assert toolbox.call("a.read_file", {"path": "x"}).text == (
             "Error: MCP tools are called in an event loop: use acall"
         )
+
+
+@contextmanager
+def _elsewhere() -> Iterator[tuple[McpServers, Toolbox, Any]]:
+    """Servers that live in the event loop of another thread."""
+    servers = McpServers({"a": STDIO})
+    there: queue.Queue[Any] = queue.Queue()
+
+    async def live() -> None:
+        done = asyncio.Event()
+        async with servers:
+            there.put((Toolbox(await servers.tools(), servers), asyncio.get_running_loop(), done))
+            await done.wait()
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        living = pool.submit(asyncio.run, live())
+        toolbox, loop, done = there.get(timeout=60)
+        try:
+            yield servers, toolbox, loop
+        finally:
+            loop.call_soon_threadsafe(done.set)
+            living.result()
+
+
+async def test_calls_from_another_event_loop() -> None:
+    with _elsewhere() as (_, toolbox, _):
+        outcomes = [toolbox.acall("a.read_file", {"path": str(i)}) for i in range(3)]
+        told = [outcome.text for outcome in await asyncio.gather(*outcomes)]
+        assert told == [f"contents of {i}" for i in range(3)]
+        refused = await toolbox.acall("a.delete_file", {"path": "/"})
+        assert refused.text == "Error executing tool delete_file"
+        given_up = asyncio.create_task(toolbox.acall("a.read_file", {"path": "x"}))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_call_does_not_wait_for_ever_for_a_loop_that_is_blocked(
+    asynchronous: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when an agent is invoked, not awaited, in the loop that its servers live in."""
+    monkeypatch.setattr(mcp, "_MARGIN", 0.0)
+    with _elsewhere() as (servers, toolbox, loop):
+        monkeypatch.setattr(servers, "_timeout", 0.2)
+        go_on = threading.Event()
+        loop.call_soon_threadsafe(go_on.wait)
+        try:
+            if asynchronous:
+                outcome = asyncio.run(toolbox.acall("a.mount", {"disk": "b"}))
+            else:
+                outcome = toolbox.call("a.mount", {"disk": "b"})
+        finally:
+            go_on.set()
+        assert outcome.text == (
+            "Error: the tool was not called: its event loop is blocked: call tools with acall, "
+            "and run agents with ainvoke, in that loop"
+        )
+        # What the model was told stays true when the loop goes on.
+        listed = asyncio.run_coroutine_threadsafe(servers.tools(), loop).result()
+        assert [tool.name for tool in listed] == NAMES
+
+
+def test_a_call_that_is_cut_off_is_said_to_have_no_answer() -> None:
+    begun = threading.Event()
+
+    async def work() -> None:
+        begun.set()
+        await asyncio.sleep(60)
+
+    async def stand_still() -> str:
+        with pytest.raises(CallError, match="no answer came: the event loop of the tool is block"):
+            await asyncio.to_thread(errand, work, asyncio.get_running_loop(), 0.2)
+        assert begun.is_set()
+        return "went on"
+
+    assert asyncio.run(stand_still()) == "went on"
+
+
+def test_a_call_of_servers_that_are_not_connected_says_so() -> None:
+    servers = McpServers({"a": STDIO})
+    disk = Tool("a.read_file", "read_file", metadata={"mcp_server": "a"})
+    toolbox = Toolbox([disk], servers)
+    said = "Error: the MCP servers are not connected: call tools within `async with`"
+
+    async def connect() -> None:
+        async with servers:
+            pass
+
+    for _ in range(2):  # before, and after
+        assert toolbox.call("a.read_file", {}).text == said
+        assert asyncio.run(toolbox.acall("a.read_file", {})).text == said
+        asyncio.run(connect())
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_call_in_a_loop_that_stands_still_is_refused_at_once(closed: bool) -> None:
+    async def work() -> None:
+        raise AssertionError("it is not run")
+
+    loop = asyncio.new_event_loop()
+    if closed:
+        loop.close()
+    with pytest.raises(CallError, match="not called: its event loop is not running: call tools"):
+        errand(work, loop, 60)
+    loop.close()
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from toolret.calling.outcome import outcome_text
 from toolret.catalogs import Document
 from toolret.catalogs.mcp_tools import McpTools
 from toolret.errors import CallError, CatalogError, MissingExtraError
+from toolret.integrations.errands import aerrand, current_loop, errand
 from toolret.rows import unique
 from toolret.types import JsonObject, Tool
 
@@ -56,6 +57,9 @@ _MAX_PAGES = 1_000
 _MAX_REASON = 200
 """How many characters of a foreign error's message are passed on."""
 
+_MARGIN = 5.0
+"""Seconds that a call from another thread waits beyond the server's own time."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
 """Seconds until a lost server is tried again: doubled each time, up to the longest."""
 
@@ -80,7 +84,7 @@ class McpServers:
         self._clients: dict[str, Client] = {}
         self._lists: dict[str, list[Tool]] = {}
         self._news = asyncio.Event()
-        self._lost = {name: asyncio.Event() for name in servers}
+        self._lost: dict[str, asyncio.Event] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: TaskGroup | None = None
 
@@ -88,6 +92,7 @@ class McpServers:
         if self._tasks is not None:
             raise RuntimeError("these McpServers are connected already")
         self._loop = asyncio.get_running_loop()
+        self._lost = {name: asyncio.Event() for name in self._servers}
         self._tasks = tasks = await anyio.create_task_group().__aenter__()
         try:
             for name in self._servers:
@@ -147,25 +152,35 @@ class McpServers:
         return server in self._servers and tool.id == f"{server}.{tool.name}"
 
     def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
-        """``acall`` from a thread other than the event loop's.
+        """``acall`` from a thread other than that of the servers' event loop.
 
         Raises:
-            CallError: If it is the same thread, if nothing was connected yet, or as in ``acall``.
+            CallError: If it is the same thread, if that loop is blocked, or as in ``acall``.
         """
-        try:
-            here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            here = None
-        if self._loop is None or here is self._loop:
+        loop = self._connected_in()
+        if loop is current_loop():
             raise CallError("MCP tools are called in an event loop: use acall")
-        return asyncio.run_coroutine_threadsafe(self.acall(tool, arguments), self._loop).result()
+        return errand(lambda: self._call(tool, arguments), loop, self._timeout + _MARGIN)
 
     async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
-        """Call a tool of a server.
+        """Call a tool of a server, from any event loop.
 
         Raises:
-            CallError: If the server cannot be reached, or refuses the call.
+            CallError: If the servers are not connected, the tool's server cannot be reached, or it
+                refuses the call.
         """
+        loop = self._connected_in()
+        if loop is current_loop():
+            return await self._call(tool, arguments)
+        return await aerrand(lambda: self._call(tool, arguments), loop, self._timeout + _MARGIN)
+
+    def _connected_in(self) -> asyncio.AbstractEventLoop:
+        """Return the loop in which the servers are connected; their clients work in no other."""
+        if self._loop is None:
+            raise CallError("the MCP servers are not connected: call tools within `async with`")
+        return self._loop
+
+    async def _call(self, tool: Tool, arguments: JsonObject) -> Outcome:
         name = tool.metadata["mcp_server"]
         try:  # failing to write them would cost the connection
             json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
@@ -271,6 +286,7 @@ class McpServers:
 
     async def _stop(self) -> None:
         """End all tasks. Errors of the block are raised as they are, not in a group."""
+        self._loop = None
         tasks, self._tasks = self._tasks, None
         if tasks is not None:
             tasks.cancel_scope.cancel()
