@@ -19,6 +19,7 @@ import pytest
 from filelock import FileLock
 
 from tests.conftest import demo, tool, views
+from toolret import shelves
 from toolret.embedders import Instructions, RoleEmbedder
 from toolret.errors import (
     CatalogError,
@@ -521,7 +522,7 @@ def test_a_process_that_only_indexes_holds_no_snapshot(
     assert index._snapshot is None
 
 
-def test_a_text_is_no_collection_of_ids_or_permissions(
+def test_a_text_is_no_collection_of_ids(
     tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
 ) -> None:
     index = ToolIndex(tmp_path, embedder=embedder)
@@ -530,13 +531,50 @@ def test_a_text_is_no_collection_of_ids_or_permissions(
         index.remove_demos("d1")
     with pytest.raises(CatalogError, match="'cancel_order' is a text"):
         index.remove_tools("cancel_order")
-    for wrong in (("admin",), {"admin"}, "admin"):
-        guarded = tool("guarded", permissions=wrong)
-        with pytest.raises(CatalogError, match=r"'guarded': its permissions hold the text"):
-            index.add_tools([guarded])
-        with pytest.raises(DemoError, match=r"'d1': its permissions hold the text"):
-            index.add_demos([replace(demos[0], permissions=wrong)])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        (("admin",), "'admin'"),
+        ({"admin"}, "'admin'"),
+        ("admin", "'admin'"),
+        (None, "None"),
+        ({"admin": False}, "{'admin': False}"),
+        ((frozenset({"admin"}), {"admin": False}), "{'admin': False}"),
+        ((b"admin",), "b'admin'"),
+        ((frozenset({("tenant", "admin")}),), "('tenant', 'admin')"),
+        (([None],), "None"),
+        (({1},), "1"),
+    ],
+)
+def test_permissions_that_are_no_sets_of_names_are_refused(
+    wrong: Any, what: str, tmp_path: Path, tools: list[Tool], demos: list[Demo]
+) -> None:
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync(tools, demos)
+    said = re.escape(f"its permissions hold {what}: give sets of names")
+    with pytest.raises(CatalogError, match=f"'guarded': {said}"):
+        index.add_tools([tool("guarded", permissions=wrong)])
+    with pytest.raises(DemoError, match=f"'d1': {said}"):
+        index.add_demos([replace(demos[0], permissions=wrong)])
     assert (len(index), len(index.demos)) == (4, 4)
+
+
+def test_permissions_that_are_no_texts_in_an_older_index_are_held_by_no_one(
+    tmp_path: Path, tools: list[Tool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    guarded: Any = (frozenset({("tenant", "admin")}), frozenset({None}))
+    with monkeypatch.context() as older:
+        older.setattr(shelves, "unfit", lambda _: [])
+        index.sync_tools([*tools, tool("guarded", "Cancel it.", permissions=guarded)])
+    retriever = ToolRetriever(ToolIndex(tmp_path, embedder=HashedWordsEmbedder()))
+    for allow in ({"tenant", "admin"}, {("tenant", "admin")}, {None}, {1}):
+        found = retriever.search("cancel it", keep_all=True, allow=allow)  # type: ignore[arg-type]
+        assert "guarded" not in [hit.tool.id for hit in found]
+    retriever.index.sync_tools(tools)
+    assert len(retriever.index) == len(tools)
 
 
 def test_what_is_no_tool_or_demonstration_is_refused_with_the_way_out(

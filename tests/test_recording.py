@@ -427,8 +427,6 @@ def test_it_is_shown_to_those_who_may_use_its_tools_and_see_it(index: ToolIndex)
     assert shown("admin") == {"admin.drop", "orders.cancelOrder"}
     assert shown("tenant 1") == {"pay.refund"}
     assert shown("tenant 2") == set()
-    with pytest.raises(DemoError, match="give a collection"):
-        retriever.record(chat(REFUND), private_to="tenant 1")
 
 
 CARD = "4111222233334444"
@@ -498,6 +496,17 @@ def test_a_redaction_that_fails_or_widens_records_nothing(index: ToolIndex) -> N
         chat(CANCEL), private_to={"me"}, redact=lambda demo: replace(demo, permissions=())
     )
     assert public.demos[0].permissions == (frozenset({"me"}),)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["me", b"me", None, [None], [1], [("tenant", "admin")], {"me": False}, iter(["me"])]
+)
+def test_who_may_see_it_is_said_in_texts(index: ToolIndex, wrong: Any) -> None:
+    retriever = ToolRetriever(index)
+    with pytest.raises(DemoError, match=r"private_to holds .*: give a set of permissions"):
+        retriever.record(chat(CANCEL), private_to=wrong)
+    assert index.demos == ()
+    assert retriever.select(ASKED, allow={"admin"}).demos == ()
 
 
 def test_long_texts_are_shortened(index: ToolIndex) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from toolret.errors import InputError
 from toolret.types import Demo, Permissions, Tool
 
-__all__ = ["Allow", "allowed_tools", "closed", "is_allowed", "may_see", "settled"]
+__all__ = ["Allow", "allowed_tools", "closed", "is_allowed", "may_see", "settled", "unfit"]
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +94,19 @@ def may_see(demo: Demo, allow: Allow) -> bool:
     if allow is None or not demo.permissions:
         return True
     return not callable(allow) and demo.permitted(_granted(allow))
+
+
+def unfit(permissions: Any) -> list[Any]:
+    """Return what stands in an item's permissions in place of sets, or of the names in one."""
+    if not _is_set(permissions):
+        return [permissions]
+    wrong = [names for names in permissions if not _is_set(names)]
+    return wrong or [name for names in permissions for name in names if not isinstance(name, str)]
+
+
+def _is_set(value: Any) -> bool:
+    """Whether a value is what its members say: those of a text or a mapping say something else."""
+    return isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
 
 
 def _granted(allow: Collection[str]) -> frozenset[str]:

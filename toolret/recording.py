@@ -19,7 +19,7 @@ from toolret.index import ToolIndex
 from toolret.jsonlines import shown
 from toolret.lexical import words
 from toolret.names import wire_name
-from toolret.permissions import Allow, is_allowed
+from toolret.permissions import Allow, is_allowed, unfit
 from toolret.trimming import shortened
 from toolret.turns import Turn, arguments_of, clean, mapped, turns, value_of
 from toolret.types import RECORDED, Call, Demo, Permissions, Tool
@@ -104,8 +104,8 @@ def demonstrations(
 
     Takes the arguments of ``ToolRetriever.record``, and raises the same.
     """
-    if isinstance(private_to, str):
-        raise DemoError(f"private_to is the text {private_to!r}: give a collection of permissions")
+    if wrong := unfit([private_to]):
+        raise DemoError(f"private_to holds {shown(wrong[0])}: give a set of permissions")
     permissions: Permissions = (frozenset(private_to),) if private_to else ()
     find = _Finder(index)
     demos: dict[str, Demo] = {}

@@ -13,7 +13,8 @@ import numpy as np
 
 from toolret.embedders import Role, RoleEmbedder, Vectors
 from toolret.errors import CatalogError, DemoError, InputError
-from toolret.jsonlines import is_deep
+from toolret.jsonlines import is_deep, shown
+from toolret.permissions import unfit
 from toolret.plain_rows import demo_to_row, tool_to_row
 from toolret.records import Generation, Kind, Record, record_key
 from toolret.texts import VIEW_WEIGHTS, tool_views
@@ -152,13 +153,13 @@ class Form(Generic[Item]):
         """Return an item's record, and the text to embed for it.
 
         Raises:
-            InputError: If it cannot be written as JSON in UTF-8, is nested too deeply, or has plain
-                strings as permissions, which would be read as collections of letters.
+            InputError: If it cannot be written as JSON in UTF-8, is nested too deeply, or has
+                permissions other than sets of names.
         """
-        if wrong := [names for names in item.permissions if isinstance(names, str)]:
+        if wrong := unfit(item.permissions):
             raise self.error(
-                f"{item.id!r}: its permissions hold the text {wrong[0]!r}: give sets of names, any "
-                f"one of which is enough, such as ({{{wrong[0]!r}}},)",
+                f"{item.id!r}: its permissions hold {shown(wrong[0])}: give sets of names, any "
+                "one of which is enough, such as ({'admin'},)",
                 place=item.origin,
             )
         held = self.to_row(item)
@@ -231,7 +232,11 @@ def _demo(row: JsonObject) -> Demo:
 
 
 def _permissions(row: JsonObject) -> Permissions:
-    return tuple(frozenset(names) for names in row.get("permissions", ()))
+    # Older versions stored names that are no texts. No caller holds what they become.
+    return tuple(
+        frozenset(name if isinstance(name, str) else repr(name) for name in names)
+        for names in row.get("permissions", ())
+    )
 
 
 TOOLS: Form[Tool] = Form(

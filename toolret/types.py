@@ -63,8 +63,8 @@ class Tool:
     origin: str = field(default="", compare=False)
     target: Any = field(default=None, compare=False, repr=False)
 
-    def permitted(self, granted: Collection[str] | None) -> bool:
-        """Whether a caller holding ``granted`` may use this tool; None turns the check off."""
+    def permitted(self, granted: Collection[str]) -> bool:
+        """Whether a caller holding ``granted`` may use this tool."""
         return _holds(granted, self.permissions)
 
 
@@ -104,16 +104,14 @@ class Demo:
     permissions: Permissions = ()
     origin: str = field(default="", compare=False)
 
-    def permitted(self, granted: Collection[str] | None) -> bool:
-        """Whether a caller holding ``granted`` may be shown it; None turns the check off."""
+    def permitted(self, granted: Collection[str]) -> bool:
+        """Whether a caller holding ``granted`` may be shown it."""
         return _holds(granted, self.permissions)
 
 
-def _holds(granted: Collection[str] | None, permissions: Permissions) -> bool:
-    if granted is None or not permissions:
-        return True
+def _holds(granted: Collection[str], permissions: Permissions) -> bool:
     held = frozenset(granted)
-    return any(needed <= held for needed in permissions)
+    return not permissions or any(needed <= held for needed in permissions)
 
 
 @dataclass(frozen=True, slots=True)
