@@ -609,6 +609,9 @@ def test_what_is_no_json_is_refused_with_the_id(
     index = ToolIndex(tmp_path, embedder=embedder)
     with pytest.raises(CatalogError, match=r"a\.py: 'odd': a part of it is no JSON: .*set"):
         index.sync_tools([*tools, tool("odd", metadata={"scopes": {1, 2}}, origin="a.py")])
+    for number in (float("nan"), float("inf")):
+        with pytest.raises(CatalogError, match="'odd': a part of it is no JSON: Out of range"):
+            index.sync_tools([*tools, tool("odd", parameters={"default": number})])
     index.sync_tools(tools)
     called = Demo("d", "stop it", calls=(Call("cancel_order", {"on": object()}),))
     with pytest.raises(DemoError, match="'d': a part of it is no JSON"):

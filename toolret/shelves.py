@@ -164,7 +164,7 @@ class Form(Generic[Item]):
             )
         held = self.to_row(item)
         try:
-            row = json.dumps(held, ensure_ascii=False, separators=(",", ":"))
+            row = json.dumps(held, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         except (TypeError, ValueError, RecursionError) as error:
             raise self.error(
                 f"{item.id!r}: a part of it is no JSON: {error}", place=item.origin
