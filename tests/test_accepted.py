@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema import Draft4Validator, Draft202012Validator
 
 from tests.anthropic_rules import anthropic_problems
 from toolret.accepted import accepted
-from toolret.lint.providers import openai_problems
+from toolret.drafts import _FITS
+from toolret.lint.providers import openai_problems, schema_problems
 
 _A = {"properties": {"kind": {"const": "a"}, "x": {}}, "required": ["kind", "x"]}
 _B = {"properties": {"kind": {"const": "b"}, "y": {}}, "required": ["kind", "y"]}
@@ -95,6 +96,62 @@ def test_what_providers_refuse_is_written_as_one_object(
     given_: dict[str, Any] | None, made: dict[str, Any]
 ) -> None:
     assert accepted(given_) == made
+
+
+@pytest.mark.parametrize(
+    ("given_", "made"),
+    [
+        (
+            {"type": "array", "items": [{"type": "str"}, True, None]},
+            {"type": "array", "prefixItems": [{"type": "string"}, True, {}], "items": {}},
+        ),
+        (
+            {"type": "array", "items": [{}], "additionalItems": False},
+            {"type": "array", "prefixItems": [{}], "items": False},
+        ),
+        ({"type": "array", "items": []}, {"type": "array", "items": {}}),
+        ({"type": "array", "items": None}, {"type": "array", "items": {}}),
+        ({"minimum": 0, "exclusiveMinimum": True}, {"exclusiveMinimum": 0}),
+        ({"maximum": 9, "exclusiveMaximum": False}, {"maximum": 9}),
+        ({"exclusiveMaximum": True}, {}),
+        ({"type": "any", "description": 5}, {}),
+        ({"type": "file", "title": "T"}, {"title": "T"}),
+        ({"type": ["INTEGER", "none", "int"]}, {"type": ["integer", "null"]}),
+        ({"type": ["string", {"type": "object"}]}, {}),
+        ({"type": []}, {}),
+        ({"required": None, "additionalProperties": None, "anyOf": []}, {}),
+        ({"required": "a"}, {}),
+        ({"required": ["a", 1, "a"]}, {"required": ["a"]}),
+        ({"enum": [], "minLength": "3", "maxItems": True, "minItems": 1.5}, {}),
+        ({"anyOf": [{"type": "any"}, None]}, {"anyOf": [{}, {}]}),
+        (
+            {"properties": {"b": {"required": True}, "c": {"required": False}}, "required": ["c"]},
+            {"properties": {"b": {}, "c": {}}, "required": ["c", "b"]},
+        ),
+        (
+            {"dependencies": {"a": ["b"], "b": "c", "c": {"required": True}}},
+            {"dependentRequired": {"a": ["b"], "b": ["c"]}, "dependentSchemas": {"c": {}}},
+        ),
+        ({"$schema": "http://json-schema.org/draft-04/schema#", "type": "any"}, {}),
+        (None, {}),
+        ("string", {}),
+    ],
+)
+def test_other_drafts_and_faults_are_written_as_draft_2020_12(given_: Any, made: Any) -> None:
+    for keyword in ("properties", "$defs", "definitions"):
+        schema = {"type": "object", "properties": {}, keyword: {"a": given_}}
+        assert accepted(schema) == {"type": "object", "properties": {}, keyword: {"a": made}}
+
+
+def test_a_draft_that_is_named_is_not_named_once_it_is_another() -> None:
+    seven = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"}
+    plain = {**seven, "properties": {"a": {"type": "string"}}}
+    assert accepted(plain) is plain
+    pair = {"type": "array", "items": [{"type": "string"}]}
+    assert accepted({**seven, "properties": {"a": pair}}) == {
+        "type": "object",
+        "properties": {"a": {"type": "array", "prefixItems": pair["items"], "items": {}}},
+    }
 
 
 def test_what_belongs_together_is_said_by_values_and_texts() -> None:
@@ -187,3 +244,50 @@ def test_a_call_that_was_right_is_right(schema: dict[str, Any], call: dict[str, 
     Draft202012Validator.check_schema(dict(made))
     if Draft202012Validator(schema).is_valid(call):
         assert Draft202012Validator(made).is_valid(call)
+
+
+_KEYWORDS = sorted({*_FITS, "additionalItems", "const", "default"} - {"not", "pattern"})
+_ANYTHING = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-1, 3),
+        st.floats(allow_nan=False),
+        st.sampled_from(["", "a", "any", "int", "object", "array", "#/$defs/a", "#a"]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from([*_KEYWORDS, "a", "b"]), inner, max_size=4),
+    ),
+    max_leaves=15,
+)
+
+
+@given(st.dictionaries(st.sampled_from(_KEYWORDS), _ANYTHING, max_size=5))
+def test_whatever_is_given_is_written_as_providers_accept_it(schema: dict[str, Any]) -> None:
+    made = accepted(schema)
+    assert not [*schema_problems(made), *openai_problems(made)]
+    assert accepted(made) is made
+
+
+_OLD = st.one_of(
+    st.sampled_from([{}, {"type": "integer"}, {"minimum": 1, "exclusiveMinimum": True}]),
+    st.builds(
+        lambda items, more: {"type": "array", "items": items, **more},
+        st.lists(st.sampled_from([{}, {"type": "integer"}, {"type": "null"}]), min_size=1),
+        st.sampled_from([{}, {"additionalItems": False}, {"additionalItems": {"type": "null"}}]),
+    ),
+)
+
+
+@given(st.dictionaries(st.sampled_from("ab"), _OLD), _NAMES, st.data())
+def test_a_call_that_was_right_in_draft_4_is_right_and_no_other(
+    properties: dict[str, Any], required: list[str], data: st.DataObject
+) -> None:
+    schema = {"type": "object", "properties": properties, "dependencies": {"a": ["b"]}}
+    if required:
+        schema["required"] = required
+    call = data.draw(st.dictionaries(st.sampled_from("ab"), _VALUES))
+    assert Draft202012Validator(accepted(schema)).is_valid(call) == (
+        Draft4Validator(schema).is_valid(call)
+    )

@@ -32,6 +32,7 @@ LAYERS = [
         "scripted",
         "subschemas",
     ],
+    ["drafts"],
     ["accepted"],
     [
         "folders",

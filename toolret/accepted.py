@@ -1,8 +1,9 @@
 """Argument schemas in a form that providers accept.
 
 OpenAI and Anthropic refuse a whole request because of one tool's schema: for choices at its top,
-and OpenAI for an array that does not say what it holds. The form made here keeps all arguments of
-the original. It says in words which of them belong together, and the tool's server checks that.
+for what is not JSON Schema (draft 2020-12), and OpenAI for an array that does not say what it
+holds. The form made here keeps all arguments of the original. It says in words which of them
+belong together, and the tool's server checks that.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from toolret.drafts import current
 from toolret.subschemas import map_schemas, mapping, subschemas, target, without_unused
 from toolret.types import JsonObject
 
@@ -24,16 +26,16 @@ _REFUSED = ("$ref", "allOf", "anyOf", "const", "enum", "not", "oneOf")
 
 
 def accepted(parameters: JsonObject | None) -> JsonObject:
-    """Return an argument schema as a plain object, whose arrays all say what they hold.
+    """Return an argument schema as one plain, valid object, whose arrays say what they hold.
 
     A schema in this form is returned as it is.
     """
-    schema: JsonObject = parameters or {}
+    schema = current(parameters or {})
     if not schema.keys().isdisjoint(_REFUSED):
         schema = _flat(schema)
     if schema.get("type") != "object":
         schema = {"type": "object"} | {k: v for k, v in schema.items() if k != "type"}
-    if schema.get("properties") is None:
+    if "properties" not in schema:
         schema = {**schema, "properties": {}}
     if any(is_bare_array(part) for _, part in subschemas(schema)):
         complete: JsonObject = map_schemas(schema, lambda part, _: with_items(part))

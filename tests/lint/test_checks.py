@@ -177,7 +177,19 @@ def test_names_of_different_namespaces_are_not_alike() -> None:
     [
         (None, "missing-schema", "parameters", "nothing is known of its arguments"),
         ({"anyOf": [{}]}, "rewritten-schema", "/anyOf", "OpenAI refuses 'anyOf' at the top"),
-        ({"type": "list"}, "invalid-schema", "/type", "JSON Schema has no type 'list'"),
+        ({"type": "list"}, "rewritten-schema", "/type", "JSON Schema has no type 'list'"),
+        (
+            {"properties": {"a": {"enum": []}}},
+            "rewritten-schema",
+            "/properties/a/enum",
+            "OpenAI refuses an 'enum' without values",
+        ),
+        (
+            {"properties": {"a b": {}}},
+            "invalid-schema",
+            "/properties/a b",
+            "Anthropic refuses the property name 'a b': 1 to 64 of A-Z a-z 0-9 _ . -",
+        ),
         (
             {"properties": {}, "required": ["a"]},
             "schema-defect",

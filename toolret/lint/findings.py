@@ -38,7 +38,9 @@ CHECKS: dict[str, Check] = {
     "similar-description": Check("warning", "begin each with what only this one does"),
     "missing-schema": Check("warning", "give its arguments as JSON Schema; a model has to guess"),
     "schema-defect": Check("warning", "make the schema say what is meant"),
-    "rewritten-schema": Check("note", "write one object, with what belongs together in words"),
+    "rewritten-schema": Check(
+        "note", "write one object in draft 2020-12, with what belongs together in words"
+    ),
     "unknown-field": Check("note", "call the field as toolret does, or leave it out"),
     "similar-name": Check("note", "rename one, or say in both what sets them apart"),
     "undescribed-parameter": Check("note", "say in a few words what to give there"),

@@ -46,6 +46,8 @@ def openai_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
     for path, part in subschemas(schema):
         if is_bare_array(part):
             yield below("", *path), "OpenAI refuses an array without 'items'"
+        if part.get("enum") == []:
+            yield below("", *path, "enum"), "OpenAI refuses an 'enum' without values"
 
 
 def name_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:

@@ -65,8 +65,10 @@ def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
             yield Finding("rewritten-schema", here, problem, "parameters")
         invalid = list(schema_problems(tool.parameters))
         refused = [*name_problems(tool.parameters), *_lost(tool.parameters)]
-        for place, problem in {**dict(refused), **dict(invalid[::-1])}.items():
+        for place, problem in dict(refused).items():
             yield Finding("invalid-schema", here, problem, place)
+        for place, problem in dict(invalid[::-1]).items():
+            yield Finding("rewritten-schema", here, problem, place)
         if not invalid:
             # A missing type is not the owner's concern.
             for place, problem in openai_problems({"type": "object", **tool.parameters}):
