@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from toolret.calling import Outcome, Toolbox
 from toolret.catalogs import load_tools
 from toolret.errors import CallError
+from toolret.tracing import CAPTURE_CONTENT
 from toolret.types import JsonObject, Tool
 
 
@@ -64,12 +66,13 @@ async def test_and_in_an_event_loop() -> None:
         ("calc.add", '{"a": 1, "a": 2}', "Error: the arguments are no JSON: the key 'a' stands"),
         ("calc.add", "[1]", "Error: the arguments are no JSON object, but [1]"),
         ("calc.add", "", "Error: ValidationError: a: Field required"),
+        ("calc.add", "null", "Error: ValidationError: a: Field required"),
+        ("calc.add", None, "Error: ValidationError: a: Field required"),
+        ("calc.add", 5, "Error: the arguments are no JSON object, but 5"),
         ("calc.fail", {"reason": "why"}, "Error: RuntimeError: it failed: why"),
     ],
 )
-async def test_what_goes_wrong_is_an_outcome(
-    name: str, arguments: JsonObject | str, text: str
-) -> None:
+async def test_what_goes_wrong_is_an_outcome(name: str, arguments: Any, text: str) -> None:
     for outcome in (TOOLBOX.call(name, arguments), await TOOLBOX.acall(name, arguments)):
         assert outcome.text.startswith(text)
         assert not outcome.ok
@@ -81,10 +84,28 @@ def test_what_is_asynchronous_is_not_called_without_an_event_loop() -> None:
     )
 
 
-def test_what_a_tool_raised_is_logged_with_its_trace(caplog: pytest.LogCaptureFixture) -> None:
-    TOOLBOX.call("calc.fail", {"reason": "why"})
-    assert "the tool 'calc.fail' raised an error" in caplog.text
-    assert "RuntimeError" in caplog.text
+@pytest.mark.parametrize(
+    ("name", "arguments", "error"),
+    [
+        ("calc.fail", {"reason": "4711"}, "RuntimeError"),
+        ("calc.add", {"a": "4711x"}, "ValidationError"),
+    ],
+)
+def test_what_a_tool_raised_is_logged_with_its_trace_and_without_what_was_said(
+    name: str,
+    arguments: JsonObject,
+    error: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    TOOLBOX.call(name, arguments)
+    assert f"the tool {name!r} raised {error}:\n" in caplog.text
+    assert "targets.py" in caplog.text
+    assert "4711" not in caplog.text
+    monkeypatch.setenv(CAPTURE_CONTENT, "true")
+    TOOLBOX.call(name, arguments)
+    assert f"the tool {name!r} raised an error" in caplog.text
+    assert "4711" in caplog.text
 
 
 def test_a_runner_of_ones_own_comes_after_what_tools_bring() -> None:

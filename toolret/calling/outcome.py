@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from toolret.errors import CallError
 from toolret.surrogates import whole
+from toolret.tracing import captures_content
 from toolret.types import JsonObject, Tool
 
 __all__ = ["Outcome", "Runner", "failure", "outcome_text", "pauses_a_graph"]
@@ -76,10 +78,18 @@ def outcome_text(value: Any) -> str:
 
 
 def failure(name: str, error: Exception) -> Outcome:
-    """Return what a model is told of a tool's error; log it unless it is a ``CallError``."""
+    """Return what a model is told of a tool's error; log it unless it is a ``CallError``.
+
+    The log says where it was raised, and its message only if content is captured: it may quote
+    arguments.
+    """
     if isinstance(error, CallError):
         return Outcome(whole(f"Error: {error}"), ok=False)
-    _log.warning("the tool %r raised an error", name, exc_info=error)
+    if captures_content():
+        _log.warning("the tool %r raised an error", name, exc_info=error)
+    else:
+        place = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+        _log.warning("the tool %r raised %s:\n%s", name, type(error).__qualname__, place)
     reason = " ".join(_reason(error).split())[:_MAX_REASON]
     return Outcome(whole(f"Error: {type(error).__name__}: {reason}".rstrip(": ")), ok=False)
 

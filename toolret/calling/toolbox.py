@@ -98,20 +98,20 @@ class Toolbox:
             )
         return tool
 
-    def call(self, name: str, arguments: JsonObject | str) -> Outcome:
+    def call(self, name: str, arguments: JsonObject | str | None) -> Outcome:
         """Run a tool; if something goes wrong, the outcome says so.
 
         Raises only what is not a failure: a tool pauses LangGraph's run with ``interrupt``.
 
         Args:
             name: The tool's name as the model sees it, or its id.
-            arguments: The arguments, or their JSON as a model wrote it.
+            arguments: The arguments, or their JSON as a model wrote it; None if there are none.
         """
         return self.through(
             lambda tool: self._runner(tool).call(tool, _arguments(arguments)), name, arguments
         )
 
-    async def acall(self, name: str, arguments: JsonObject | str) -> Outcome:
+    async def acall(self, name: str, arguments: JsonObject | str | None) -> Outcome:
         """``call`` for event loops."""
 
         async def run(tool: Tool) -> Outcome:
@@ -120,7 +120,7 @@ class Toolbox:
         return await self.athrough(run, name, arguments)
 
     def through(
-        self, run: Callable[[Tool], Outcome], name: str, arguments: JsonObject | str
+        self, run: Callable[[Tool], Outcome], name: str, arguments: JsonObject | str | None
     ) -> Outcome:
         """``call`` with ``run`` instead of the tool's runner; checked, traced and reported alike.
 
@@ -137,7 +137,10 @@ class Toolbox:
             return _noted(current, arguments, outcome)
 
     async def athrough(
-        self, run: Callable[[Tool], Awaitable[Outcome]], name: str, arguments: JsonObject | str
+        self,
+        run: Callable[[Tool], Awaitable[Outcome]],
+        name: str,
+        arguments: JsonObject | str | None,
     ) -> Outcome:
         """``through`` for event loops."""
         with span(_SPAN, _SPAN) as current:
@@ -172,13 +175,15 @@ class Toolbox:
         )
 
 
-def _arguments(arguments: JsonObject | str) -> JsonObject:
-    if not isinstance(arguments, str):
-        return arguments
-    try:
-        parsed: Any = parse_json(arguments) if arguments.strip() else {}
-    except ValueError as exc:
-        raise CallError(f"the arguments are no JSON: {exc}") from exc
+def _arguments(arguments: JsonObject | str | None) -> JsonObject:
+    parsed: Any = arguments
+    if isinstance(arguments, str):
+        try:
+            parsed = parse_json(arguments) if arguments.strip() else None
+        except ValueError as exc:
+            raise CallError(f"the arguments are no JSON: {exc}") from exc
+    if parsed is None:  # as models write it that call a tool without arguments
+        return {}
     if not isinstance(parsed, Mapping):
         raise CallError(f"the arguments are no JSON object, but {shown(parsed)}")
     return parsed
@@ -196,7 +201,7 @@ def _raised(current: Span, name: str, error: Exception) -> Outcome:
     return failure(name, error)
 
 
-def _noted(current: Span, arguments: JsonObject | str, outcome: Outcome) -> Outcome:
+def _noted(current: Span, arguments: JsonObject | str | None, outcome: Outcome) -> Outcome:
     """Note an outcome on a span; return it with a text that can be sent."""
     outcome = replace(outcome, text=whole(outcome.text))
     if outcome.status:
