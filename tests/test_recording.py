@@ -70,6 +70,7 @@ def chat(*calls: tuple[str, str, str], asked: str = ASKED, answer: str = "Done."
 
 CANCEL = ("orders__cancelOrder", '{"order": 7}', '{"ok": true}')
 REFUND = ("pay__refund", '{"order": 7}', "12 EUR")
+DEEP = f'{{"a": {"[" * 210}{"]" * 210}}}'
 
 
 def _in_objects_of_chat() -> list[Any]:
@@ -271,6 +272,7 @@ def test_nothing_is_recorded_unless_asked_for(index: ToolIndex) -> None:
         (("orders__cancelOrder", "{}", '{"status": "error"}'), "the call failed"),
         (("orders__cancelOrder", "{", "fine"), "the arguments are no JSON object"),
         (("orders__cancelOrder", "[1]", "fine"), "the arguments are no JSON object"),
+        (("orders__cancelOrder", DEEP, "fine"), "the arguments are nested too deeply"),
         (("orders__shred", "{}", "fine"), "the index holds no such tool"),
         (("call_tool", '{"name": "orders__shred", "arguments": {}}', "fine"), "holds no such tool"),
         (("call_tool", '{"name": "orders__cancelOrder"}', "fine"), "the index holds no such tool"),
@@ -326,6 +328,33 @@ def test_a_call_without_a_result_or_with_a_failure_by_its_status_is_none(index: 
     # A value that merely has a place for errors is no failure.
     assert demonstrations(chat((*CANCEL[:2], '{"error": null}')), index).demos
     assert demonstrations(chat((*CANCEL[:2], "Error-free order list")), index).demos
+
+
+def test_a_result_may_come_after_the_user_spoke_again(index: ToolIndex) -> None:
+    user, call, result, answer = chat(CANCEL)
+    hurry = {"role": "user", "content": "hurry up please now"}
+    (found,) = demonstrations([user, call, hurry, result, answer], index).demos
+    (prompt,) = demonstrations(chat(CANCEL), index).demos
+    assert (found.text, found.calls) == (prompt.text, prompt.calls)
+    # A later call of the same id has the result that comes next.
+    messages = [user, call, hurry, {**call}, result, {**result, "content": "late"}, answer]
+    first, second = demonstrations(messages, index).demos
+    assert (first.calls[0].result, second.calls[0].result) == ("late", {"ok": True})
+
+
+def test_a_result_that_is_nested_too_deeply_is_kept_as_a_text(index: ToolIndex) -> None:
+    (found,) = demonstrations(
+        chat((*CANCEL[:2], DEEP)), index, redact=redacting(lambda text: text)
+    ).demos
+    assert isinstance(found.calls[0].result, str)
+    assert found.calls[0].result.startswith('{"a": [[[')
+
+
+def test_a_call_without_arguments_may_say_so_with_null(index: ToolIndex) -> None:
+    none: list[Any] = ["null", "", None, {}]
+    for nothing in none:
+        (found,) = demonstrations(chat((CANCEL[0], nothing, CANCEL[2])), index).demos
+        assert found.calls[0].arguments == {}
 
 
 def test_calls_through_the_proxy_are_calls_of_its_tools(index: ToolIndex) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from toolret.errors import DemoError
 from toolret.index import ToolIndex
-from toolret.jsonlines import shown
+from toolret.jsonlines import is_deep, shown
 from toolret.lexical import words
 from toolret.names import wire_name
 from toolret.permissions import Allow, is_allowed, unfit
@@ -38,6 +38,9 @@ _FEWEST_WORDS = 2
 
 _LONGEST_TEXT, _LONGEST_ANSWER, _LONGEST_VALUE = 1_000, 500, 300
 """Characters kept of a request, of the answer, and of a result or an argument's text."""
+
+_DEEPEST = 100
+"""Levels of nesting of arguments and results: half of what an index stores, so that none fails."""
 
 _NOT_THERE = (
     "a turn: nothing to remove, since it was not recorded, or with another redact, private_to or "
@@ -179,10 +182,16 @@ def _evidence(turn: Turn, find: _Finder, allow: Allow, left_out: list[str]) -> I
             if arguments is None:
                 left_out.append(f"{tool.id!r}: the arguments are no JSON object")
                 continue
+            if is_deep(arguments, _DEEPEST):
+                left_out.append(f"{tool.id!r}: the arguments are nested too deeply")
+                continue
+            result = value_of(asked.result)
             key = (tool.id, json.dumps(arguments, sort_keys=True))
             if key not in seen:
                 seen.add(key)
-                yield Call(tool.id, arguments, value_of(asked.result))
+                yield Call(
+                    tool.id, arguments, asked.result if is_deep(result, _DEEPEST) else result
+                )
 
 
 class _Finder:

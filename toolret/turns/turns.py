@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +67,7 @@ def turns(conversation: Any) -> tuple[list[Turn], list[str]]:
             if said:
                 turn.said.append(said)
         elif role == "tool":
-            _put_result(turn, message, said)
+            _put_result(found, message, said)
         elif role == "assistant":
             turn.answer = said
             if calls := message.get("tool_calls"):
@@ -94,9 +94,13 @@ def _asked_by(call: Mapping[str, Any]) -> Asked:
     return Asked(call["id"], **call["function"])
 
 
-def _put_result(turn: Turn, message: Message, text: str) -> None:
-    """Attach a result to the last open call of its id: some models reuse ids."""
-    for call in reversed(turn.calls):
+def _put_result(found: Sequence[Turn], message: Message, text: str) -> None:
+    """Attach a result to the last open call of its id: some models reuse ids.
+
+    It may be a call of an earlier turn, if the user spoke before the result came.
+    """
+    calls = [call for turn in found for call in turn.calls]
+    for call in reversed(calls):
         if call.id == message.get("tool_call_id") and call.result is None:
             call.result = text
             status = message.get("status")  # LangChain's; OpenAI's messages have none of these
@@ -121,6 +125,8 @@ def arguments_of(arguments: Any) -> dict[str, Any] | None:
         value = mapped(parse_json(text or "{}", halves=True), _clean_value)
     except (RecursionError, TypeError, ValueError):
         return None
+    if value is None:  # as models write it that call a tool without arguments
+        return {}
     return value if isinstance(value, dict) else None
 
 
