@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -32,6 +33,7 @@ from tests.integrations.langchain.scripted_agent import Echo, agent_of, model, o
 from toolret import Tool, Toolbox, ToolIndex, ToolRetriever, load_tools
 from toolret.errors import InputError
 from toolret.integrations.langchain import Caller, ToolRetrieverMiddleware, langchain_tools
+from toolret.integrations.langchain.choices import chosen, without
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
 
 THREAD: Any = {"configurable": {"thread_id": "one"}}
@@ -310,21 +312,88 @@ def test_what_the_history_names_is_offered(few: ToolRetriever, few_toolbox: Tool
     assert offered(server.requests[0])[:3] == ["discover_tools", "list_invoice", "list_order"]
 
 
-def test_a_tool_that_the_model_is_made_to_call_is_offered(
-    few: ToolRetriever, few_toolbox: Toolbox
-) -> None:
-    class Forcing(AgentMiddleware[Any, Any, Any]):
-        def wrap_model_call(self, request: Any, handler: Any) -> Any:
-            return handler(request.override(tool_choice="list_invoice"))
+class Choosing(AgentMiddleware[Any, Any, Any]):
+    def __init__(self, choice: Any) -> None:
+        super().__init__()
+        self.choice = choice
 
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        return handler(request.override(tool_choice=self.choice))
+
+
+def one(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name}}
+
+
+def some(*names: str) -> dict[str, Any]:
+    allowed = {"mode": "auto", "tools": [one(name) for name in names]}
+    return {"type": "allowed_tools", "allowed_tools": allowed}
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent"),
+    [
+        ("list_invoice", one("list_invoice")),
+        (one("list_invoice"), one("list_invoice")),
+        (some("list_invoice", "list_order"), some("list_invoice", "list_order")),
+        (some("list_invoice", "refund_order", "none"), some("list_invoice")),
+        ("refund_order", None),
+        (one("refund_order"), None),
+        (some("refund_order"), None),
+        ("no_such_tool", None),
+        ("any", "required"),
+        ("none", "none"),
+        (True, "required"),
+        (one("discover_tools"), one("discover_tools")),
+        (one("hosted"), one("hosted")),
+        ({"type": "web_search"}, {"type": "web_search"}),
+        ({"type": "function", "function": "x"}, {"type": "function", "function": "x"}),
+    ],
+)
+def test_a_tool_choice_names_only_what_is_offered(
+    few: ToolRetriever, few_toolbox: Toolbox, choice: Any, sent: Any
+) -> None:
+    hosted = {"type": "function", "function": {"name": "hosted", "description": "By dict."}}
     with OpenAIServer(Reply("Done.")) as server:
-        agent = agent_of(
-            server,
-            middleware=[Forcing(), ToolRetrieverMiddleware(few, toolbox=few_toolbox)],
-        )
+        middleware = ToolRetrieverMiddleware(few, toolbox=few_toolbox, allow=["list", "cancel"])
+        agent = agent_of(server, tools=[hosted], middleware=[Choosing(choice), middleware])
         ask(agent, "cancel the order")
-    assert "list_invoice" in offered(server.requests[0])
-    assert server.requests[0]["tool_choice"]["function"] == {"name": "list_invoice"}
+    request = server.requests[0]
+    assert request.get("tool_choice") == sent
+    wanted = {"list_invoice", "list_order"} & {*re.findall(r"\w+", str(choice))}
+    assert wanted <= {*offered(request)}
+    assert "refund_order" not in offered(request)
+
+
+@pytest.mark.parametrize(
+    ("choice", "names", "rest"),
+    [
+        ({"type": "tool", "name": "a"}, ("a",), None),
+        ({"tool": {"name": "a"}}, ("a",), None),
+        (
+            {"type": "allowed_tools", "mode": "auto", "tools": [one("a"), {"type": "x"}, 5]},
+            ("a",),
+            {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "x"}, 5]},
+        ),
+        ({"type": "mcp", "server_label": "s", "name": "a"}, (), None),
+        ({"type": "allowed_tools", "allowed_tools": 5}, (), None),
+        ({"type": ["a"], "name": "a"}, (), None),
+        (5, (), None),
+    ],
+)
+def test_a_tool_choice_of_any_form_is_read(choice: Any, names: tuple[str, ...], rest: Any) -> None:
+    assert chosen(choice) == names
+    if names:
+        assert without(choice, {"a"}) == rest
+
+
+def test_a_choice_that_is_left_out_is_said(
+    few: ToolRetriever, few_toolbox: Toolbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    with OpenAIServer(Reply("Done.")) as server:
+        middleware = ToolRetrieverMiddleware(few, toolbox=few_toolbox, allow=["cancel"])
+        ask(agent_of(server, middleware=[Choosing("list_order"), middleware]), "cancel the order")
+    assert "tool_choice names 'list_order', which cannot be offered" in caplog.text
 
 
 def test_a_list_that_grows_beyond_its_limit_begins_anew(

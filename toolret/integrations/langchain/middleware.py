@@ -26,6 +26,7 @@ from toolret.calling import Toolbox
 from toolret.errors import InputError
 from toolret.integrations.langchain.access import AllowFor, Caller, allow_for, check_allow
 from toolret.integrations.langchain.catalog import Available, Catalog
+from toolret.integrations.langchain.choices import chosen, sent_names, without
 from toolret.integrations.langchain.discovery import DiscoverTool
 from toolret.integrations.langchain.offering import (
     Mode,
@@ -36,6 +37,7 @@ from toolret.integrations.langchain.offering import (
 )
 from toolret.integrations.langchain.searching import Search
 from toolret.integrations.langchain.tools import langchain_tools
+from toolret.jsonlines import shown
 from toolret.offers import DISCOVER, refusal
 from toolret.prompt import catalog_tokens
 from toolret.retriever import ToolRetriever
@@ -177,7 +179,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
             _offers_in(request.state),
             request.messages,
             request.state["messages"],
-            _forced(request.tool_choice),
+            chosen(request.tool_choice),
         )
         return _Turn(request, offering, small)
 
@@ -199,6 +201,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         if not turn.small and self._discovers(available):
             tools.append(DiscoverTool())
         tools += rendered(offers, available)
+        request = _with_choice(request, tools)
         unchanged = [*filterfalse(self._is_own, request.tools)]
         if turn.small and {*map(id, tools)} == {*map(id, unchanged)}:
             return request.override(tools=unchanged)
@@ -311,8 +314,16 @@ def _caller(request: ModelRequest[Any] | ToolCallRequest) -> Caller:
     )
 
 
-def _forced(tool_choice: Any) -> str:
-    """The name of the tool that the model is forced to call; empty if it is free to choose."""
-    if isinstance(tool_choice, dict):
-        tool_choice = tool_choice.get("function", tool_choice).get("name")
-    return tool_choice if isinstance(tool_choice, str) else ""
+def _with_choice(
+    request: ModelRequest[Any], tools: Sequence[BaseTool | dict[str, Any]]
+) -> ModelRequest[Any]:
+    """Return the request with a ``tool_choice`` that names only tools which are sent."""
+    sent = sent_names(tools)
+    unsent = [name for name in chosen(request.tool_choice) if name not in sent]
+    if not unsent:
+        return request
+    _log.warning(
+        "tool_choice names %s, which cannot be offered: the model is called without",
+        ", ".join(map(shown, unsent)),
+    )
+    return request.override(tool_choice=without(request.tool_choice, unsent))

@@ -75,7 +75,7 @@ class Offering:
         before: What the thread has been offered so far.
         messages: The conversation as the model will read it.
         history: The conversation as it was: middleware before this may have removed results.
-        forced: A tool that the model is forced to call, or empty.
+        demanded: The tools that the request's ``tool_choice`` names.
     """
 
     available: Available
@@ -83,7 +83,7 @@ class Offering:
     before: Offers
     messages: Sequence[AnyMessage]
     history: Sequence[AnyMessage]
-    forced: str = ""
+    demanded: Sequence[str] = ()
 
     def whole(self) -> Offers:
         """Offer all that the caller may use, for a catalog that needs no search."""
@@ -112,7 +112,7 @@ class Offering:
         kept = _names(before) if mode == "grow" else []
         called, asked = _called(self.messages), _names(earlier)
         using = _called(self.messages[_last(AIMessage, self.messages) :])
-        wanted = [*filter(None, [self.forced]), *using, *_names(latest), *_names(found)]
+        wanted = [*self.demanded, *using, *_names(latest), *_names(found)]
         known = set(self._known({*kept, *called, *asked, *wanted}))
         needed = [name for name in dict.fromkeys(wanted) if name in known][:most]
         stay = {*needed, *(name for name in kept if name in known)}
