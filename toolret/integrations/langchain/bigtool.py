@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
-from toolret.permissions import Allow
+from toolret.permissions import Allow, settled
 from toolret.retriever import ToolRetriever
 
 __all__ = ["retrieve_tools_coroutine", "retrieve_tools_function"]
+
+_log = logging.getLogger(__name__)
 
 _DOCUMENTATION = "Retrieve tools to use, given what you want to do in one sentence."
 """The function's description for the model."""
@@ -26,11 +29,23 @@ def retrieve_tools_function(
 
     Returns:
         The argument for ``create_agent(..., retrieve_tools_function=...)``, whose ``tool_registry``
-        must have the tools by their ids in the index.
+        must have the tools by their ids in the index. It finds nothing for a query without text,
+        or if the search fails, which is logged.
+
+    Raises:
+        InputError: If ``allow`` is a string, a mapping or an iterator, or not a collection.
     """
+    granted = settled(allow)
 
     def retrieve_tools(query: str) -> list[str]:
-        return [hit.tool.id for hit in retriever.search(query, k=limit, allow=allow)]
+        if not query.strip():
+            return []
+        try:
+            return [hit.tool.id for hit in retriever.search(query, k=limit, allow=granted)]
+        except Exception as error:  # noqa: BLE001 - a failed search must not end the agent's run
+            kind = type(error).__name__
+            _log.warning("a search failed, so it found no tool: %s: %s", kind, error)
+            return []
 
     retrieve_tools.__doc__ = _DOCUMENTATION
     return retrieve_tools
