@@ -845,6 +845,26 @@ def test_a_refused_tool_whose_answer_would_end_the_run_goes_back_to_the_model(
 ) -> None:
     others = [tool for tool in SOME_TOOLS if tool.id != "refund_payment"]
     replies = [
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_another_toolbox_counts_at_once(
+    tmp_path: Path, echo: Echo, asynchronous: bool
+) -> None:
+    """As when a live server's list of tools has changed."""
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync_tools(SOME_TOOLS)
+    middleware = ToolRetrieverMiddleware(few_of(index), toolbox=Toolbox(SOME_TOOLS, echo))
+    asked: Any = {"messages": [("user", "read the backup of the disk")]}
+    plan: Any = {"read the backup of the disk": [("read_backup", {"path": "x"})]}
+    with OpenAIServer(wants(plan)) as server:
+        agent = agent_of(server, middleware=[middleware])
+        index.add_tools([tool("read_backup", "Read a file of the backup disk.")])
+        for toolbox in (middleware.toolbox, Toolbox(index, echo), Toolbox(SOME_TOOLS, echo)):
+            middleware.toolbox = toolbox
+            await agent.ainvoke(asked) if asynchronous else agent.invoke(asked)
+    assert echo.called == [("read_backup", {"path": "x"})]
+    assert ["read_backup" in offered(request) for request in server.requests].count(True) == 2
+
+
         Reply(tool_calls=[("refund_payment", {"payment": "1"})]),
         Reply(tool_calls=[("refund_payment", {"payment": "1"})]),
     ]

@@ -42,7 +42,7 @@ def many_tools() -> list[BaseTool]:
 
 
 def test_the_page_on_langchain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
     row = {"text": "please cancel my order", "tools": ["cancel_order"]}
     (tmp_path / "demos.jsonl").write_text(json.dumps(row), "utf-8")
     monkeypatch.chdir(tmp_path)

@@ -57,6 +57,10 @@ class Catalog:
             by_name.setdefault(tool.name, []).append(tool)
         self._by_name = by_name
 
+    def is_of(self, snapshot: Snapshot, toolbox: Toolbox | None) -> bool:
+        """Whether this is the catalog of these very objects."""
+        return self.snapshot is snapshot and self.toolbox is toolbox
+
     def matching(self, name: str) -> tuple[Tool, ...]:
         """Return the tools that a name stands for: as name on the wire, else as the tools' own.
 

@@ -80,7 +80,8 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
 
     Args:
         retriever: Chooses the tools and examples.
-        toolbox: Runs tools of the index that the agent was not given.
+        toolbox: Runs tools of the index that the agent was not given. The attribute may be set to
+            another at any time.
         allow: The permissions that all callers hold, or a function from a ``Caller`` to those of
             one, such as ``lambda caller: caller.context.scopes``. Tools that are not allowed are
             never found, offered, shown or run. A function that fails allows nothing. It blocks the
@@ -273,15 +274,16 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         return budget is None or catalog_tokens(tools, counter=self.retriever.counter) <= budget
 
     def _catalog(self) -> Catalog:
-        snapshot, latest = self.retriever.index.snapshot, self._latest_catalog
-        if latest is None or latest.snapshot is not snapshot:
-            self._latest_catalog = latest = Catalog(snapshot, self.toolbox)
+        snapshot, toolbox = self.retriever.index.snapshot, self.toolbox
+        latest = self._latest_catalog
+        if latest is None or not latest.is_of(snapshot, toolbox):
+            self._latest_catalog = latest = Catalog(snapshot, toolbox)
         return latest
 
     async def _acatalog(self) -> None:
         """Read a new snapshot in a worker thread: it may hold many thousands of tools."""
         latest = self._latest_catalog
-        if latest is None or latest.snapshot is not self.retriever.index.snapshot:
+        if latest is None or not latest.is_of(self.retriever.index.snapshot, self.toolbox):
             await asyncio.to_thread(self._catalog)
 
 
