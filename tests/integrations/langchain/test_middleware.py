@@ -156,6 +156,18 @@ def test_providers_own_tools_and_structured_replies_pass(few: ToolRetriever, ech
             middleware=[ToolRetrieverMiddleware(few)],
             response_format=ToolStrategy(Answer),
         )
+def test_a_refusal_in_a_small_catalog_names_no_tool_that_is_not_offered(
+    few: ToolRetriever, echo: Echo
+) -> None:
+    with OpenAIServer(Reply(tool_calls=[("nope", {})]), Reply("Done.")) as server:
+        toolbox = Toolbox(SOME_TOOLS[:2], echo)
+        agent = agent_of(server, middleware=[ToolRetrieverMiddleware(few, toolbox=toolbox)])
+        messages = ask(agent, "hello")
+    assert messages[2].text == (
+        "Error: the tool 'nope' is not available now. Available: cancel_order, cancel_payment"
+    )
+
+
         answer = agent.invoke({"messages": [("user", "cancel the order")]})
     assert hosted in server.requests[0]["tools"]
     assert answer["structured_response"] == Answer(text="done")

@@ -213,7 +213,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         """Return the call with the tool that runs it, or the message to the model instead."""
         name, known = request.tool_call["name"], request.tool
         given = None if self._is_own(known) else known
-        available, _ = self._available(self._given(request.runtime.tools))
+        available, small = self._available(self._given(request.runtime.tools))
         allow = allow_for(self.allow, _caller(request))
         if name == DISCOVER and self._discovers(available):
             search = Search(self.retriever, available, allow)
@@ -228,7 +228,9 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         }
         if entry is not None and name in offered and entry.permitted(allow):
             return request.override(tool=available.catalog.runnable(entry))
-        others = [*available.fixed_names, *([DISCOVER] if self._discovers(available) else ())]
+        # In a small catalog all is offered, so the model cannot ask for more.
+        searches = self._discovers(available) and not small
+        others = [*available.fixed_names, *([DISCOVER] if searches else ())]
         # Under the name of a tool whose answer ends the run, LangChain would end it with the
         # refusal, which is for the model alone.
         ends = known is not None and known.return_direct
