@@ -30,7 +30,7 @@ from pydantic import BaseModel
 from tests.conftest import tool
 from tests.integrations.langchain.conftest import SOME_DEMOS, SOME_TOOLS, few_of
 from tests.integrations.langchain.scripted_agent import Echo, agent_of, model, offered, wants
-from toolret import Tool, Toolbox, ToolIndex, ToolRetriever, load_tools
+from toolret import Call, Demo, Tool, Toolbox, ToolIndex, ToolRetriever, load_tools
 from toolret.errors import InputError
 from toolret.integrations.langchain import Caller, ToolRetrieverMiddleware, langchain_tools
 from toolret.integrations.langchain.choices import chosen, without
@@ -112,6 +112,37 @@ def test_tools_of_a_namespace_keep_the_names_that_the_agent_has_for_them(
     assert "make_3" in offered(server.requests[0])
     assert len(offered(server.requests[0])) <= 3
     assert results(messages) == [("make_3", "success")]
+
+
+def test_examples_without_calls_are_shown_unless_they_name_a_tool_otherwise(
+    tmp_path: Path, echo: Echo
+) -> None:
+    tools = [tool("make_0", "Make the thing 0."), tool("turn_0", "Turn the thing 0.")]
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    own = load_tools(given(tools[:1], echo), namespace="shop")
+    others = [tool(f"other_{i}", f"Do something else, {i}.") for i in range(4)]
+    index.sync_tools([*own, *tools[1:], *others])
+    index.sync_demos(
+        [
+            Demo("d1", "make the thing 0, quick", tools=("shop.make_0",)),
+            Demo("d2", "turn the thing 0 and make it", tools=("turn_0",)),
+            Demo("d3", "make the thing 0 now", (Call("shop.make_0", {"n": 1}),)),
+        ]
+    )
+    retriever = ToolRetriever(index, max_tools=2, min_recall=1.0, max_demos=5)
+    with OpenAIServer(Reply("Done.")) as server:
+        agent = agent_of(
+            server,
+            tools=given(tools[:1], echo),
+            middleware=[
+                ToolRetrieverMiddleware(retriever, toolbox=Toolbox([*tools[1:], *others], echo))
+            ],
+        )
+        ask(agent, "make the thing 0 and turn it")
+    said = server.requests[0]["messages"][0]["content"]
+    assert "Request: turn the thing 0 and make it\nTools: turn_0" in said
+    assert 'Call: make_0({"n":1})' in said
+    assert "quick" not in said
 
 
 def test_a_small_catalog_is_left_alone(few: ToolRetriever, echo: Echo) -> None:

@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 from toolret.integrations.langchain.catalog import Available, Entry
 from toolret.offers import DISCOVER, called_names, grown
 from toolret.permissions import Allow, is_allowed, may_see
+from toolret.names import wire_name
 from toolret.prompt import Packed
 from toolret.selection import Selection
 from toolret.trimming import TOOL_STEPS, PackedDemo, PackedTool
@@ -198,14 +199,17 @@ def offers_of(selection: Selection, available: Available) -> list[Offer]:
 def packed_as_named(packed: Packed, available: Available) -> Packed:
     """Return a prompt with this agent's names for the tools.
 
-    A demonstration without calls uses its tools' names on the wire; if the agent has other names,
-    it would teach names that do not exist, so it is left out.
+    A demonstration without calls names its tools as on the wire; if the agent has another name for
+    one, it would teach a name that does not exist, so it is left out.
     """
-    names = {tool.name: available.name_of(tool.id) for tool in packed.tools}
-    if all(name == other for name, other in names.items()):
-        return packed
+    ids = {tool.id for tool in packed.tools}.union(*(demo.tools for demo in packed.demos))
+    names = {wire_name(id_): available.name_of(id_) for id_ in ids}
     tools = tuple(replace(tool, name=names[tool.name]) for tool in packed.tools)
-    demos = tuple(_renamed(demo, names) for demo in packed.demos if demo.calls)
+    demos = tuple(
+        _renamed(demo, names)
+        for demo in packed.demos
+        if demo.calls or all(available.name_of(id_) == wire_name(id_) for id_ in demo.tools)
+    )
     return replace(packed, tools=tools, demos=demos)
 
 
