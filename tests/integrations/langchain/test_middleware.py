@@ -156,6 +156,18 @@ def test_a_small_catalog_is_left_alone(few: ToolRetriever, echo: Echo) -> None:
     assert requests[0] == requests[1]
 
 
+def test_a_refusal_in_a_small_catalog_names_no_tool_that_is_not_offered(
+    few: ToolRetriever, echo: Echo
+) -> None:
+    with OpenAIServer(Reply(tool_calls=[("nope", {})]), Reply("Done.")) as server:
+        toolbox = Toolbox(SOME_TOOLS[:2], echo)
+        agent = agent_of(server, middleware=[ToolRetrieverMiddleware(few, toolbox=toolbox)])
+        messages = ask(agent, "hello")
+    assert messages[2].text == (
+        "Error: the tool 'nope' is not available now. Available: cancel_order, cancel_payment"
+    )
+
+
 def test_a_budget_makes_even_two_tools_too_many(few: ToolRetriever, echo: Echo) -> None:
     few.token_budget = 60
     with OpenAIServer(wants({"cancel the order": []})) as server:
@@ -187,18 +199,6 @@ def test_providers_own_tools_and_structured_replies_pass(few: ToolRetriever, ech
             middleware=[ToolRetrieverMiddleware(few)],
             response_format=ToolStrategy(Answer),
         )
-def test_a_refusal_in_a_small_catalog_names_no_tool_that_is_not_offered(
-    few: ToolRetriever, echo: Echo
-) -> None:
-    with OpenAIServer(Reply(tool_calls=[("nope", {})]), Reply("Done.")) as server:
-        toolbox = Toolbox(SOME_TOOLS[:2], echo)
-        agent = agent_of(server, middleware=[ToolRetrieverMiddleware(few, toolbox=toolbox)])
-        messages = ask(agent, "hello")
-    assert messages[2].text == (
-        "Error: the tool 'nope' is not available now. Available: cancel_order, cancel_payment"
-    )
-
-
         answer = agent.invoke({"messages": [("user", "cancel the order")]})
     assert hosted in server.requests[0]["tools"]
     assert answer["structured_response"] == Answer(text="done")
@@ -845,6 +845,26 @@ def test_an_index_that_changes_while_a_thread_goes_on(
     assert "cancel the order of Alice" not in json.dumps(server.requests[1]["messages"])
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_another_toolbox_counts_at_once(
+    tmp_path: Path, echo: Echo, asynchronous: bool
+) -> None:
+    """As when a live server's list of tools has changed."""
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync_tools(SOME_TOOLS)
+    middleware = ToolRetrieverMiddleware(few_of(index), toolbox=Toolbox(SOME_TOOLS, echo))
+    asked: Any = {"messages": [("user", "read the backup of the disk")]}
+    plan: Any = {"read the backup of the disk": [("read_backup", {"path": "x"})]}
+    with OpenAIServer(wants(plan)) as server:
+        agent = agent_of(server, middleware=[middleware])
+        index.add_tools([tool("read_backup", "Read a file of the backup disk.")])
+        for toolbox in (middleware.toolbox, Toolbox(index, echo), Toolbox(SOME_TOOLS, echo)):
+            middleware.toolbox = toolbox
+            await agent.ainvoke(asked) if asynchronous else agent.invoke(asked)
+    assert echo.called == [("read_backup", {"path": "x"})]
+    assert ["read_backup" in offered(request) for request in server.requests].count(True) == 2
+
+
 def test_a_tool_may_hold_what_cannot_be_compared(few: ToolRetriever) -> None:
     class Vectors(BaseTool):
         name: str = "cancel_order"
@@ -888,26 +908,6 @@ def test_a_refused_tool_whose_answer_would_end_the_run_goes_back_to_the_model(
 ) -> None:
     others = [tool for tool in SOME_TOOLS if tool.id != "refund_payment"]
     replies = [
-@pytest.mark.parametrize("asynchronous", [False, True])
-async def test_another_toolbox_counts_at_once(
-    tmp_path: Path, echo: Echo, asynchronous: bool
-) -> None:
-    """As when a live server's list of tools has changed."""
-    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
-    index.sync_tools(SOME_TOOLS)
-    middleware = ToolRetrieverMiddleware(few_of(index), toolbox=Toolbox(SOME_TOOLS, echo))
-    asked: Any = {"messages": [("user", "read the backup of the disk")]}
-    plan: Any = {"read the backup of the disk": [("read_backup", {"path": "x"})]}
-    with OpenAIServer(wants(plan)) as server:
-        agent = agent_of(server, middleware=[middleware])
-        index.add_tools([tool("read_backup", "Read a file of the backup disk.")])
-        for toolbox in (middleware.toolbox, Toolbox(index, echo), Toolbox(SOME_TOOLS, echo)):
-            middleware.toolbox = toolbox
-            await agent.ainvoke(asked) if asynchronous else agent.invoke(asked)
-    assert echo.called == [("read_backup", {"path": "x"})]
-    assert ["read_backup" in offered(request) for request in server.requests].count(True) == 2
-
-
         Reply(tool_calls=[("refund_payment", {"payment": "1"})]),
         Reply(tool_calls=[("refund_payment", {"payment": "1"})]),
     ]

@@ -127,6 +127,24 @@ def test_examples_go_with_the_permission_for_themselves_and_with_their_demonstra
     assert ["track the parcel of Carol\\n" in text for text in said] == [False, True, True, False]
 
 
+def test_an_example_that_was_redacted_is_no_longer_shown_as_it_was(
+    tmp_path: Path, few_toolbox: Toolbox, saver: InMemorySaver
+) -> None:
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync(SOME_TOOLS, [SOME_DEMOS[0], SOME_DEMOS[3]])
+    with OpenAIServer(Reply("Done.")) as server:
+        middleware = ToolRetrieverMiddleware(few_of(index), toolbox=few_toolbox)
+        agent = agent_of(server, middleware=[middleware], checkpointer=saver)
+        for text in ("cancel the order of Alice", "thank you"):
+            agent.invoke({"messages": [("user", text)]}, THREAD)
+        index.add_demos([replace(SOME_DEMOS[0], text="please cancel the order of [name]")])
+        for text in ("thank you", "cancel the order of Bob"):
+            agent.invoke({"messages": [("user", text)]}, THREAD)
+    said = [json.dumps(request["messages"]) for request in server.requests]
+    assert ["please cancel the order of Alice" in text for text in said] == [True] * 2 + [False] * 2
+    assert ["the order of [name]" in text for text in said] == [False] * 3 + [True]
+
+
 def test_a_permission_that_is_taken_away_between_the_call_and_its_run(
     few: ToolRetriever, few_toolbox: Toolbox, echo: Echo, saver: InMemorySaver
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Literal, TypeAlias
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
@@ -14,12 +16,14 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from toolret.integrations.langchain.catalog import Available, Entry
+from toolret.names import wire_name
 from toolret.offers import DISCOVER, called_names, grown
 from toolret.permissions import Allow, is_allowed, may_see
-from toolret.names import wire_name
+from toolret.plain_rows import demo_to_row
 from toolret.prompt import Packed
 from toolret.selection import Selection
 from toolret.trimming import TOOL_STEPS, PackedDemo, PackedTool
+from toolret.types import Demo
 
 __all__ = [
     "Examples",
@@ -48,10 +52,15 @@ class Offer(TypedDict):
 
 
 class Examples(TypedDict):
-    """Worked examples that stand before a message, and what they show."""
+    """Worked examples that stand before a message, and what they show.
+
+    The digests are of the demonstrations as they were: one that was redacted since, or shows other
+    arguments, is no longer shown as it was.
+    """
 
     before: str
     demos: list[str]
+    digests: list[str]
     tools: list[str]
     text: str
 
@@ -167,13 +176,19 @@ class Offering:
         if not fresh or any(shown["before"] == last.id for shown in stay):
             return stay
         shown_ids = [demo.id for demo in fresh]
-        tools = [t for hit in selection.demos if hit.demo.id in shown_ids for t in hit.demo.tools]
-        text = replace(packed, demos=fresh).examples()
-        new = Examples(before=last.id, demos=shown_ids, tools=list(dict.fromkeys(tools)), text=text)
+        whole = {hit.demo.id: hit.demo for hit in selection.demos}
+        tools = [tool for id_ in shown_ids for tool in whole[id_].tools]
+        new = Examples(
+            before=last.id,
+            demos=shown_ids,
+            digests=[_digest(whole[id_]) for id_ in shown_ids],
+            tools=list(dict.fromkeys(tools)),
+            text=replace(packed, demos=fresh).examples(),
+        )
         return [*stay, new]
 
     def _may_stay(self, shown: Examples, there: set[str | None]) -> bool:
-        """Whether the message is still there, and the examples and their tools still allowed."""
+        """Whether the message is there, and the examples are, unchanged and allowed."""
         catalog = self.available.catalog
         demos = [catalog.demos.get(id_) for id_ in shown["demos"]]
         tools = [catalog.tools.get(id_) for id_ in shown["tools"]]
@@ -181,6 +196,7 @@ class Offering:
             shown["before"] in there
             and all(demo and may_see(demo, self.allow) for demo in demos)
             and all(tool and is_allowed(tool, self.allow) for tool in tools)
+            and [_digest(demo) for demo in demos if demo] == shown.get("digests")
         )
 
 
@@ -211,6 +227,10 @@ def packed_as_named(packed: Packed, available: Available) -> Packed:
         if demo.calls or all(available.name_of(id_) == wire_name(id_) for id_ in demo.tools)
     )
     return replace(packed, tools=tools, demos=demos)
+
+
+def _digest(demo: Demo) -> str:
+    return sha256(json.dumps(demo_to_row(demo), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _renamed(demo: PackedDemo, names: Mapping[str, str]) -> PackedDemo:
