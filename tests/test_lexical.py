@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from toolret.lexical import Postings, bm25, name_shares, words
+from toolret.lexical import Floats, Postings, bm25, name_shares, words
 
 
-def scores(texts: Sequence[str], request: str) -> np.ndarray:
+def scores(texts: Sequence[str], request: str) -> Floats:
     index = bm25([words(text) for text in texts])
-    found = index.scores([Counter(words(request))])[0]
+    found: Floats = index.scores([Counter(words(request))])[0]
     kept = Postings.from_arrays(index.arrays())
     assert kept.scores([Counter(words(request))])[0].tolist() == found.tolist()
     return found
