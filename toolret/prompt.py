@@ -15,10 +15,10 @@ from typing import Any, Literal, TypeAlias
 from toolret.errors import BudgetError
 from toolret.names import wire_name
 from toolret.tokens import TokenCounter
-from toolret.trimming import DEMO_STEPS, TOOL_STEPS, PackedDemo, PackedTool
+from toolret.trimming import DEMO_STEPS, TOOL_STEPS, PackedDemo, PackedTool, packed_tool
 from toolret.types import Demo, DemoHit, Hit, Tool
 
-__all__ = ["Dropped", "Format", "Packed", "catalog_tokens", "pack", "packed_tool"]
+__all__ = ["Dropped", "Format", "Packed", "catalog_tokens", "pack"]
 
 Format: TypeAlias = Literal["openai", "anthropic", "text"]
 
@@ -357,11 +357,6 @@ def _without_orphans(packed: Packed) -> Packed:
             calls = tuple(call for call in demo.calls if call[0] in there.values())
             demos.append(replace(demo, tools=tools, calls=calls, answer="", partial=True))
     return replace(packed, demos=tuple(demos))
-
-
-def packed_tool(tool: Tool) -> PackedTool:
-    """Return a tool untrimmed."""
-    return PackedTool(tool.id, wire_name(tool.id), tool.description, tool.parameters or {})
 
 
 def _packed_demo(demo: Demo) -> PackedDemo:

@@ -17,6 +17,8 @@ from itertools import pairwise
 from typing import Any
 
 from toolret.accepted import accepted
+from toolret.names import wire_name
+from toolret.recent import Recent
 from toolret.subschemas import (
     DEFINITIONS,
     NESTED,
@@ -29,9 +31,9 @@ from toolret.subschemas import (
     target,
     without_unused,
 )
-from toolret.types import JsonObject
+from toolret.types import JsonObject, Tool
 
-__all__ = ["DEMO_STEPS", "TOOL_STEPS", "PackedDemo", "PackedTool", "shortened"]
+__all__ = ["DEMO_STEPS", "TOOL_STEPS", "PackedDemo", "PackedTool", "packed_tool", "shortened"]
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s")
 
@@ -62,6 +64,10 @@ _ALWAYS = (NESTED | NESTED_LISTS) - {"not"}
 """Keywords whose schemas may apply whichever arguments are given."""
 
 
+_REMEMBERED = 4_096
+"""Tools that are remembered as they are packed."""
+
+
 @dataclass(frozen=True)
 class PackedTool:
     """A tool as the planner will see it."""
@@ -76,6 +82,19 @@ class PackedTool:
     def parameters(self) -> JsonObject:
         """The schema in the form that providers accept."""
         return accepted(self.schema)
+
+
+_tools: Recent[int, tuple[Tool, PackedTool]] = Recent(_REMEMBERED)
+
+
+def packed_tool(tool: Tool) -> PackedTool:
+    """Return a tool untrimmed; the same tools are packed again and again, and are remembered."""
+    known = _tools.get(id(tool))
+    if known is None or known[0] is not tool:
+        packed = PackedTool(tool.id, wire_name(tool.id), tool.description, tool.parameters or {})
+        known = (tool, packed)
+        _tools.put(id(tool), known)
+    return known[1]
 
 
 @dataclass(frozen=True, slots=True)

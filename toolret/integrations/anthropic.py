@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from toolret.names import DISCOVER, wire_name
-from toolret.prompt import Packed, packed_tool
+from toolret.prompt import Packed
 from toolret.selection import Selection
+from toolret.trimming import packed_tool
 from toolret.types import Tool
 
 __all__ = ["SEARCH_NAME", "deferred_tools", "search_tool", "tool_references"]

@@ -21,8 +21,8 @@ from toolret.integrations.openai.planning import Mode
 from toolret.integrations.openai.view import names_of
 from toolret.jsonlines import shown
 from toolret.permissions import Allow, closed, is_allowed
-from toolret.prompt import packed_tool
 from toolret.retriever import ToolRetriever
+from toolret.trimming import packed_tool
 from toolret.types import Tool
 
 __all__ = ["Api", "Run", "arun", "run"]

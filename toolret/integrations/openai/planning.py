@@ -16,8 +16,8 @@ from toolret.integrations.openai.searching import found_names, proxy_tools, sear
 from toolret.integrations.openai.view import Given, View, by_words
 from toolret.names import wire_name
 from toolret.offers import PROVIDER_LIMIT, bounded, called_names
-from toolret.prompt import packed_tool
 from toolret.selection import Selection
+from toolret.trimming import packed_tool
 from toolret.types import JsonObject
 
 __all__ = ["Asked", "Mode", "Plan", "plan"]
