@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -196,3 +197,16 @@ def test_the_page_on_speed(kept: Path) -> None:
     blocks = [b for b in find_examples(ROOT / "docs" / "speed.md") if b.prefix == "python"]
     assert len(blocks) == 1
     exec(compile(blocks[0].source, "speed.md", "exec"), {})
+
+
+def test_onnxruntime_reports_nothing(tmp_path: Path) -> None:
+    program = """
+import numpy as np
+from toolret.scanning import in_digits
+
+in_digits(np.eye(4, dtype=np.float32)).products(np.eye(4, dtype=np.float32))
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    homes = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", program], env=environment | homes, check=True)
+    assert [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name] == []

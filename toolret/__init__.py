@@ -6,6 +6,7 @@ Public names are loaded when they are first used, so that ``import toolret`` cos
 from __future__ import annotations
 
 import logging
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,10 @@ if TYPE_CHECKING:
     from toolret.types import Call, Demo, DemoHit, Evidence, Hit, Query, Request, Tool
 
 __version__ = "0.1.0"
+
+# Before onnxruntime is imported, whoever imports it: otherwise it writes what it is used for into
+# the user's cache, reports it, and keeps forked processes from ending.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # What is logged is for those who set logging up; to the others a library says nothing.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
