@@ -14,7 +14,7 @@ import toolret
 PACKAGE = Path(toolret.__file__).parent
 
 LAYERS = [
-    ["errors", "surrogates"],
+    ["errors", "surrogates", "forking"],
     [
         "types",
         "tokens",
@@ -40,6 +40,7 @@ LAYERS = [
         "plain_rows",
         "texts",
         "values",
+        "sealed",
         "permissions",
         "onnx_models",
         "openai_embedder",

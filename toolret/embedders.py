@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_che
 import numpy as np
 
 from toolret.errors import EmbedderError
+from toolret.forking import renew_in_children, start_thread
 from toolret.instructions import LLM_EMBEDDER, Instructions, Role, instructions_from
 from toolret.model_files import DEFAULT_MODEL, find_model, model_digest, no_bars
 from toolret.onnx_cache import is_exported, open_onnx
@@ -110,6 +111,16 @@ class SentenceTransformerEmbedder:
         )
         self._model: OnnxModel | SentenceTransformer | None = None
         self._loading = threading.Lock()
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Load the model anew in a forked process: an opened one has threads, which are not there.
+
+        A model that torch runs cannot be used there either way, for torch has threads of its own.
+        """
+        self._loading = threading.Lock()
+        if isinstance(self._model, OnnxModel):
+            self._model = None
 
     @property
     def id(self) -> str:
@@ -159,7 +170,7 @@ class SentenceTransformerEmbedder:
         """Start loading an exported model in the background."""
         if self._model is None and self.runtime == "onnx":
             with suppress(RuntimeError):  # no thread can be started: the first text loads it
-                threading.Thread(target=self._prepare, name="toolret-prepare").start()
+                start_thread(self._prepare, "toolret-prepare", daemon=False)
 
     def _prepare(self) -> None:
         if is_exported(self._folder):

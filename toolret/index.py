@@ -11,6 +11,7 @@ from pathlib import Path
 
 from toolret.embedders import Embedder, Instructions, RoleEmbedder, resolve_embedder
 from toolret.errors import CatalogError, DemoError, StoreError
+from toolret.forking import renew_in_children
 from toolret.nearest import meant
 from toolret.plain_rows import typed, unique
 from toolret.records import Kind, Store
@@ -76,6 +77,11 @@ class ToolIndex:
         if reembed:
             self._collections.reembed()
         self._collections.check()
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Renew in a forked process what a thread of the parent may hold."""
+        self._showing = threading.Lock()
 
     @property
     def store(self) -> Store:

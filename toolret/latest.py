@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from toolret.errors import ToolretError
+from toolret.forking import renew_in_children, start_thread
 from toolret.index import Snapshot, ToolIndex
 from toolret.reader import Reader
 
@@ -32,6 +33,11 @@ class LatestReader:
         self._renewing = threading.Lock()
         self._said = ""
         self._reader = Reader(index, index.snapshot)
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Renew in the child what a thread of the parent may hold."""
+        self._renewing = threading.Lock()
 
     def __call__(self) -> Reader:
         """Return the latest reader."""
@@ -40,12 +46,13 @@ class LatestReader:
             self._renew(lambda: self._index.snapshot, wait=older)
         elif self._index.stale():
             with suppress(RuntimeError):  # no thread can be started: the next check tries again
-                threading.Thread(target=self._follow, name="toolret-follow", daemon=True).start()
+                start_thread(self._follow, "toolret-follow", daemon=True)
         return self._reader
 
     def _renew(self, read: Callable[[], Snapshot], *, wait: bool = False) -> bool:
         """Make a new reader; without ``wait``, return False if another thread is doing so."""
-        if not self._renewing.acquire(blocking=wait):
+        lock = self._renewing  # another one takes its place in a child
+        if not lock.acquire(blocking=wait):
             return False
         try:
             snapshot = read()
@@ -54,7 +61,7 @@ class LatestReader:
                 self._index.show(snapshot)
                 self._reader = reader
         finally:
-            self._renewing.release()
+            lock.release()
         return True
 
     def _follow(self) -> None:

@@ -22,13 +22,12 @@ def in_turn(lock: threading.RLock, seconds: float, place: str) -> Iterator[None]
         place: Name of the store, for the message.
 
     Raises:
-        StoreLockedError: If another thread holds it beyond the timeout. If the process was forked
-            while it was held, it is never released in the child.
+        StoreLockedError: If another thread holds it beyond the timeout.
     """
     if not lock.acquire(timeout=-1 if seconds < 0 else min(seconds, threading.TIMEOUT_MAX)):
         raise StoreLockedError(
             f"{place}: another thread has been writing for more than {seconds:g} s; wait for it, "
-            "or raise lock_timeout; in a forked process, open the index anew"
+            "or raise lock_timeout"
         )
     try:
         yield

@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
+from toolret.forking import renew_in_children
+
 __all__ = ["Recent"]
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -23,6 +25,11 @@ class Recent(Generic[_Key, _Value]):
     def __init__(self, most: int) -> None:
         self._most = most
         self._values: OrderedDict[_Key, _Value] = OrderedDict()
+        self.after_fork()
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Renew in a forked process what a thread of the parent may hold."""
         self._lock = threading.Lock()
 
     def get(self, key: _Key) -> _Value | None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolret.forking import start_thread
 from toolret.signals import Floats, products
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Scan:
             second = self._asked == 2
         if second and len(self._vectors) >= _WORTH and self._vectors.size < _MOST_BYTES:
             with suppress(RuntimeError):  # no more threads: then as they are
-                threading.Thread(target=self._write, name="toolret-scan").start()
+                start_thread(self._write, "toolret-scan", daemon=False)
         return products(queries, self._vectors)
 
     def _write(self) -> None:

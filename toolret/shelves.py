@@ -13,6 +13,7 @@ import numpy as np
 
 from toolret.embedders import Role, RoleEmbedder, Vectors
 from toolret.errors import CatalogError, DemoError, InputError
+from toolret.forking import renew_in_children
 from toolret.jsonlines import is_deep, shown
 from toolret.permissions import unfit
 from toolret.plain_rows import demo_to_row, tool_to_row
@@ -45,6 +46,11 @@ class Items(Sequence[Item]):
     def __init__(self, cells: Iterable[str | Item], parse: Callable[[str], Item]) -> None:
         self._cells: list[str | Item] = list(cells)
         self._parse: Callable[[str], Item] = parse
+        self.after_fork()
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Renew in a forked process what a thread of the parent may hold."""
         self._parsing = threading.Lock()
 
     def __len__(self) -> int:

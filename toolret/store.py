@@ -8,13 +8,11 @@ that, readers see no change, and the next sync reuses what was stored.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +20,11 @@ from numpy.typing import NDArray
 
 from toolret import database
 from toolret.checked import keep_checked, read_checked
-from toolret.derived import remove_left
 from toolret.errors import StoreError
+from toolret.forking import renew_in_children
 from toolret.locks import in_turn, locked
 from toolret.records import KINDS, Contents, Generation, Kind, Record
+from toolret.sealed import read_sealed, write_sealed
 from toolret.tables import (
     Head,
     any_live,
@@ -67,6 +66,11 @@ class FolderStore:
         self._fit = self.folder / _FIT
         self._checked = self.folder / _CHECKED
         self._lock_timeout = lock_timeout
+        self.after_fork()
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Begin without a lock or a change: those of the parent are the parent's."""
         self._thread_lock = threading.RLock()
         self._change: Change | None = None
 
@@ -214,16 +218,7 @@ class FolderStore:
         Raises:
             StoreError: If it cannot be read or is damaged.
         """
-        try:
-            kept = self._fit.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StoreError(f"{self._fit}: cannot be read: {error}") from error
-        fit, _, digest = kept.rstrip(b"\n").rpartition(b"\n")
-        if sha256(fit).hexdigest().encode() != digest:
-            raise StoreError(f"{self._fit}: is damaged: delete it, and it is made again")
-        return fit
+        return read_sealed(self._fit)
 
     def keep_fit(self, fit: bytes) -> None:
         """Store what was learnt from the demonstrations atomically, with its digest.
@@ -231,15 +226,7 @@ class FolderStore:
         Raises:
             StoreError: If it cannot be written.
         """
-        fresh = self._fit.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
-        try:
-            fresh.write_bytes(fit + b"\n" + sha256(fit).hexdigest().encode() + b"\n")
-            fresh.replace(self._fit)
-            remove_left(self._fit)
-        except OSError as error:
-            with suppress(OSError):
-                fresh.unlink(missing_ok=True)
-            raise StoreError(f"{self._fit}: cannot be written: {error}") from error
+        write_sealed(self._fit, fit)
 
     def _heads(self, timeout: float = database.BUSY_SECONDS) -> dict[Kind, Head]:
         if not self.exists():

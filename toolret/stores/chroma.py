@@ -30,6 +30,7 @@ from tenacity import (
 )
 
 from toolret.errors import StoreError
+from toolret.forking import renew_in_children
 from toolret.stores.engines import Document, Fields, holds
 from toolret.stores.ledger import is_record
 
@@ -117,6 +118,11 @@ class ChromaEngine:
             reraise=True,
         )
         self._paths: dict[str, str] = {}
+        self.after_fork()
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Renew in the child what a thread of the parent may hold."""
         self._looking = threading.Lock()
 
     def get(self, names: Sequence[str]) -> dict[str, Fields]:

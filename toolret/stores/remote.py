@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from toolret.errors import StoreError, StoreLockedError
+from toolret.forking import renew_in_children
 from toolret.locks import in_turn
 from toolret.records import KINDS, Contents, Generation, Kind, TextVectors
 from toolret.stores import ledger
@@ -74,12 +75,17 @@ class RemoteStore:
         self.lease = lease
         self.cache = RecordCache(self.folder / "records.sqlite3")
         self._state = State()
+        self._heard: tuple[Generation, ...] | None = None
+        self._spared = False
+        self.after_fork()
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Begin without locks or a change: those of the parent are the parent's."""
         self._reading = threading.Lock()
         self._writing = threading.RLock()
         self._change: Change | None = None
-        self._heard: tuple[Generation, ...] | None = None
         self._listening = threading.Lock()
-        self._spared = False
 
     @property
     def place(self) -> str:

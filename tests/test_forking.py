@@ -1,0 +1,184 @@
+"""Processes forked from one that has opened an index, as servers do that preload a program."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import tool
+from tests.stores.places import make_place
+from toolret import forking, latest
+from toolret.index import Snapshot, ToolIndex
+from toolret.reader import Reader
+from toolret.retriever import ToolRetriever
+from toolret.testing import HashedWordsEmbedder
+from toolret.types import Tool
+
+_LONGEST = 30.0
+"""Seconds after which a child counts as hanging."""
+
+
+@pytest.fixture
+def retriever(tmp_path: Path, tools: list[Tool]) -> ToolRetriever:
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder(), lock_timeout=5)
+    index.sync_tools(tools)
+    return ToolRetriever(index)
+
+
+@pytest.fixture
+def slow_readers(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, ...]]:
+    """Readers that are made once they may go on; set in a child from the start."""
+    begun, go_on = threading.Event(), threading.Event()
+    parent = os.getpid()
+
+    def slow(index: ToolIndex, snapshot: Snapshot) -> Reader:
+        if os.getpid() == parent:
+            begun.set()
+            assert go_on.wait(_LONGEST)
+        return Reader(index, snapshot)
+
+    monkeypatch.setattr(latest, "Reader", slow)
+    yield begun, go_on
+    go_on.set()
+
+
+def in_child(work: Callable[[], Any]) -> Any:
+    """What a function returns in a forked process."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(writing, json.dumps(work()).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    try:
+        assert select.select([reading], [], [], _LONGEST)[0], "the child hangs"
+        return json.loads(os.read(reading, 65_536))
+    finally:
+        os.close(reading)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def written_elsewhere(retriever: ToolRetriever, name: str, description: str) -> None:
+    """Add a tool as another process would, and have it noticed."""
+    place = retriever.index.store.place
+    ToolIndex(place, embedder=HashedWordsEmbedder()).add_tools([tool(name, description)])
+    retriever.index._look_at = 0  # as if half a second had passed
+    retriever.search("notice it")
+
+
+def found(retriever: ToolRetriever, request: str) -> list[str]:
+    return [hit.tool.id for hit in retriever.search(request, keep_all=True)]
+
+
+def test_a_fork_waits_for_what_is_being_read(
+    retriever: ToolRetriever, slow_readers: tuple[threading.Event, ...]
+) -> None:
+    begun, go_on = slow_readers
+    written_elsewhere(retriever, "ping_host", "Ping a host of the network.")
+    assert begun.wait(_LONGEST)
+    threading.Timer(0.3, go_on.set).start()
+    assert in_child(lambda: found(retriever, "ping a host")[0]) == "ping_host"
+
+
+def test_a_child_follows_and_changes_an_index_that_its_parent_was_reading(
+    retriever: ToolRetriever,
+    slow_readers: tuple[threading.Event, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written_elsewhere(retriever, "ping_host", "Ping a host of the network.")
+    assert slow_readers[0].wait(_LONGEST)
+    monkeypatch.setattr(forking, "_LONGEST_WAIT", 0.0)  # as if reading took for ever
+
+    def work() -> list[str]:
+        retriever.index._look_at = 0
+        until = time.monotonic() + _LONGEST
+        while "ping_host" not in found(retriever, "ping a host") and time.monotonic() < until:
+            time.sleep(0.05)
+        retriever.index.add_tools([tool("water_plant", "Water a plant.")])
+        return [found(retriever, "ping a host")[0], found(retriever, "water a plant")[0]]
+
+    assert in_child(work) == ["ping_host", "water_plant"]
+
+
+def test_a_child_forked_during_a_sync_waits_for_it_and_then_writes(
+    retriever: ToolRetriever,
+) -> None:
+    index = retriever.index
+    syncing, go_on = threading.Event(), threading.Event()
+
+    def sync() -> None:
+        with index.store.together():
+            syncing.set()
+            assert go_on.wait(_LONGEST)
+
+    thread = threading.Thread(target=sync)
+    thread.start()
+    assert syncing.wait(_LONGEST)
+    threading.Timer(0.5, go_on.set).start()
+
+    def work() -> str:
+        index.add_tools([tool("water_plant", "Water a plant.")])
+        return found(retriever, "water a plant")[0]
+
+    try:
+        assert in_child(work) == "water_plant"
+    finally:
+        go_on.set()
+        thread.join()
+
+
+def test_a_child_has_all_locks_of_a_shared_index(tmp_path: Path) -> None:
+    store: Any = make_place("memory", tmp_path).machine()
+    held = [store._reading, store._listening, store._writing]
+    for lock in held:
+        threading.Thread(target=lock.acquire).start()
+    while not (store._reading.locked() and store._listening.locked()):
+        time.sleep(0.01)
+
+    def work() -> list[bool]:
+        return [
+            lock.acquire(timeout=1) for lock in (store._reading, store._listening, store._writing)
+        ]
+
+    assert in_child(work) == [True, True, True]
+
+
+@pytest.mark.model
+def test_workers_forked_at_once_from_a_preloaded_program_answer(tmp_path: Path) -> None:
+    ToolIndex(tmp_path / "index").sync_tools([tool("refund", "Return money that was paid.")])
+    program = """
+import os, sys
+from toolret import ToolIndex, ToolRetriever
+
+retriever = ToolRetriever(ToolIndex(sys.argv[1]))
+workers = []
+for _ in range(2):
+    if not (worker := os.fork()):
+        print(retriever.search("give the money back", keep_all=True)[0].tool.id, flush=True)
+        sys.exit(0)
+    workers.append(worker)
+for worker in workers:
+    assert os.waitpid(worker, 0)[1] == 0
+print(retriever.search("give the money back", keep_all=True)[0].tool.id)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "index")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.split() == ["refund"] * 3, done.stderr

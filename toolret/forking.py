@@ -1,0 +1,65 @@
+"""Keep forked processes usable: in a child there are no other threads, but what they held is held.
+
+Servers load a program once and fork it, so a child may come to be while a thread of toolret's own
+loads a model or reads an index. A fork waits for such threads, since nobody can release in the
+child what they hold in other libraries, such as the locks of modules being imported. Objects
+replace their own locks in the child, whoever held them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+from weakref import WeakSet
+
+__all__ = ["Renewed", "renew_in_children", "start_thread"]
+
+_LONGEST_WAIT = 20.0
+"""Seconds that a fork waits for threads at most; loading a model or an index takes less."""
+
+
+class Renewed(Protocol):
+    """An object with locks, or with anything else that a child must not share."""
+
+    def after_fork(self) -> None:
+        """Replace them; called in the child, before anything else runs there."""
+        ...
+
+
+_renewed: WeakSet[Renewed] = WeakSet()
+_threads: WeakSet[threading.Thread] = WeakSet()
+
+
+def renew_in_children(one: Renewed) -> None:
+    """Call the object's ``after_fork`` in every process forked from this one."""
+    _renewed.add(one)
+
+
+def start_thread(work: Callable[[], None], name: str, *, daemon: bool) -> None:
+    """Start a thread that a fork waits for; it must not wait for a network.
+
+    Raises:
+        RuntimeError: If no thread can be started.
+    """
+    thread = threading.Thread(target=work, name=name, daemon=daemon)
+    thread.start()
+    _threads.add(thread)
+
+
+def _wait() -> None:
+    until = time.monotonic() + _LONGEST_WAIT
+    for thread in list(_threads):
+        if thread is not threading.current_thread():
+            thread.join(max(0.0, until - time.monotonic()))
+
+
+def _renew() -> None:
+    for one in list(_renewed):
+        one.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(before=_wait, after_in_child=_renew)
