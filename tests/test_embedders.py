@@ -59,6 +59,13 @@ def test_a_text_is_embedded_with_the_instruction_of_its_role_as_a_unit_vector() 
     assert inner.queries == [LLM_EMBEDDER.tool_request + "give it back"]
 
 
+@pytest.mark.parametrize("size", [1e-30, 1e-20, 1e20, 1e30])
+def test_vectors_of_any_size_are_scaled_to_unit_length(size: float) -> None:
+    rows = [[3 * size, 4 * size], [0.0, 0.0]]
+    vectors = RoleEmbedder(Recording(rows)).embed(["refund", "?"], "tool")
+    assert vectors.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0]]
+
+
 def test_no_text_needs_no_embedder() -> None:
     inner = Recording()
     assert RoleEmbedder(inner).embed([], "tool").shape == (0, 0)
@@ -100,6 +107,7 @@ def test_an_adapter_of_another_shape_is_refused() -> None:
         ([[], []], r"lengths \[0\]"),
         ([[1.0, float("nan")], [1.0, 1.0]], "not finite"),
         ([[1e300], [1.0]], "not finite"),
+        ([[0.0, 0.0], [0.0, 0.0]], "gave 2 vectors of zeros alone"),
         (None, "failed: TypeError"),
         (["abc", "def"], "failed: ValueError"),
         ([1.0, 2.0], "failed: TypeError"),

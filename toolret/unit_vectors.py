@@ -20,8 +20,8 @@ def checked_rows(rows: Any, *, expected: int, embedder: str) -> Vectors:
     """Return an embedder's output as an array, not yet scaled: shape ``(expected, dimensions)``.
 
     Raises:
-        EmbedderError: If their number is wrong, their lengths differ, a value is not finite, or
-            they are awaitables.
+        EmbedderError: If their number is wrong, their lengths differ, a value is not finite, they
+            are awaitables, or several vectors are all zeros.
         TypeError, ValueError: If they are not vectors at all.
     """
     given = rows if isinstance(rows, np.ndarray) else _listed(rows)
@@ -43,6 +43,8 @@ def checked_rows(rows: Any, *, expected: int, embedder: str) -> Vectors:
         raise EmbedderError(f"embedder {embedder!r} gave no vectors of numbers, one a text")
     if not np.isfinite(vectors).all():
         raise EmbedderError(f"embedder {embedder!r} gave values that are not finite")
+    if len(vectors) > 1 and not vectors.any():  # one alone may be of a text without known words
+        raise EmbedderError(f"embedder {embedder!r} gave {len(vectors)} vectors of zeros alone")
     return vectors
 
 
@@ -52,5 +54,8 @@ def _listed(rows: Any) -> list[Any]:
 
 def unit(vectors: Vectors) -> Vectors:
     """Scale vectors to unit length; zeros stay zeros."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)
+    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
+    # Squares of very large or small numbers are beyond what 32 bits hold.
+    scaled = vectors / np.where(largest > 0, largest, 1)
+    norms = np.linalg.norm(scaled, axis=1, keepdims=True)
+    return np.asarray(scaled / np.where(norms > 0, norms, 1), dtype=np.float32)
