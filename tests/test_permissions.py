@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
@@ -271,6 +272,10 @@ def test_permissions_that_are_no_clear_yes_are_refused() -> None:
             allowed_tools(tools, wrong)  # type: ignore[arg-type]
         with pytest.raises(InputError, match="give a set or a list of permissions"):
             closed(wrong)  # type: ignore[arg-type]
+    unclear: list[Any] = [[["a"]], [None], ["a", 1]]
+    for other in unclear:
+        with pytest.raises(InputError, match=r"allow holds .*: a permission is a text"):
+            allowed_tools(tools, other)
     with pytest.raises(InputError, match="allow is asynchronous"):
         allowed_tools(tools, later)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="allow is asynchronous"):

@@ -57,8 +57,8 @@ def settled(allow: Allow) -> frozenset[str] | Callable[[Tool], bool] | None:
     """Validate ``allow`` and freeze it into an immutable set; keep None and predicates.
 
     Raises:
-        InputError: If it is a string, a mapping, an iterator (which can be read only once), or not
-            a collection.
+        InputError: If it is a string, a mapping, an iterator (which can be read only once), not a
+            collection, or holds anything other than strings.
     """
     return allow if allow is None or callable(allow) else _granted(allow)
 
@@ -119,7 +119,10 @@ def _granted(allow: Collection[str]) -> frozenset[str]:
             f"allow is of the type {type(allow).__name__}: give a set or a list of permissions, a "
             "test of each tool, or None where all may be used"
         )
-    return frozenset(allow)
+    granted = list(allow)
+    if other := [each for each in granted if not isinstance(each, str)]:
+        raise InputError(f"allow holds {other[0]!r}: a permission is a text")
+    return frozenset(granted)
 
 
 def _verdict(answer: Any) -> bool:
