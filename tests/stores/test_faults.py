@@ -655,3 +655,13 @@ def test_an_index_is_read_without_a_cache_that_cannot_be_used(
     (tmp_path / "machine-2" / "records.sqlite3").mkdir(parents=True)
     assert is_right(opened(place)[0], many_tools(3))
     assert caplog.text.count("the cache cannot be used") == 1
+
+
+def test_who_has_no_home_is_told_to_name_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", home)
+    with pytest.raises(StoreError, match=r"no home folder .*give a folder as `cache`"):
+        ToolIndex("http://127.0.0.1:1/acme", embedder=embedder())

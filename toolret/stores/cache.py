@@ -43,8 +43,18 @@ _BUSY_SECONDS = 30.0
 
 
 def cache_folder(place: str) -> Path:
-    """Return the folder in the user's cache for the data of a place."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    """Return the folder in the user's cache for the data of a place.
+
+    Raises:
+        StoreError: If the user has no home folder.
+    """
+    try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError as error:
+        raise StoreError(
+            f"{place}: there is no home folder to cache its records in: give a folder as `cache`, "
+            "as in toolret.stores.chroma_store(url, cache=...), or set XDG_CACHE_HOME"
+        ) from error
     return Path(home) / "toolret" / sha256(place.encode()).hexdigest()[:16]
 
 
