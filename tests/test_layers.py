@@ -73,7 +73,7 @@ LAYERS = [
     ["prompt"],
     ["selection", "reranking"],
     ["reader"],
-    ["viewing", "latest", "finding"],
+    ["viewing", "latest", "finding", "many"],
     ["retriever"],
     ["console"],
     ["evaluation", "lint", "testing", "integrations"],

@@ -245,3 +245,37 @@ def test_logging_is_silent_until_it_is_set_up() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "WARNING:toolret.index:heard\n"
     assert any(isinstance(h, logging.NullHandler) for h in logging.getLogger("toolret").handlers)
+
+
+def test_spans_of_many_conversations_stand_as_those_of_one(
+    index: ToolIndex, spans: InMemorySpanExporter
+) -> None:
+    def model(_: object) -> str:
+        with tracing.span("openai.chat"):
+            time.sleep(0.05)
+            return '{"queries": ["refund a payment"]}'
+
+    retriever = ToolRetriever(index, llm=model, cache=False)
+    with tracing.span("handler"):
+        selections = retriever.select_many(["refund it", "cancel it"])
+    assert all(selection.seconds["queries"] >= 0.05 for selection in selections)
+    finished = spans.get_finished_spans()
+    names = {span.context.span_id: span.name for span in finished}
+    parents = [(span.name, names[span.parent.span_id]) for span in finished if span.parent]
+    assert parents.count(("openai.chat", "toolret.select")) == 2
+    assert parents.count(("toolret.queries", "toolret.select")) == 2
+    assert parents.count(("toolret.select", "handler")) == 2
+
+
+def test_a_conversation_of_many_that_fails_ends_its_span(
+    index: ToolIndex, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retriever = ToolRetriever(index)
+
+    def write_queries(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(retriever.generator, "write_queries", write_queries)
+    with pytest.raises(RuntimeError):
+        retriever.select_many(["refund it"])
+    assert _attributes(_by_name(spans)["toolret.select"])["error.type"] == "RuntimeError"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Hashable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from toolret.finding import Found, Limits, choose, find
 from toolret.index import ToolIndex
 from toolret.latest import LatestReader
 from toolret.llm import ReplyCache, as_chat_model
+from toolret.many import as_requests, written_in_threads
 from toolret.permissions import Allow, settled
 from toolret.prompt import Format
 from toolret.queries import (
@@ -29,7 +29,7 @@ from toolret.recording import Recorded, Redact, record
 from toolret.reranking import Reranker
 from toolret.selection import Selection, trace
 from toolret.tokens import TokenCounter, token_counter
-from toolret.tracing import span
+from toolret.tracing import continued, span
 from toolret.types import Hit, Request
 from toolret.viewing import IndexView
 
@@ -38,13 +38,6 @@ __all__ = ["Allow", "ToolRetriever"]
 _REPLIES = "replies.sqlite3"
 
 _SPAN = "toolret.select"
-
-_TOGETHER = 256
-"""Conversations embedded in one batch: larger batches gain nothing, and the embedder's cache holds
-the vectors of so many."""
-
-_GENERATING = 8
-"""How many conversations an LLM writes queries for at the same time."""
 
 
 class ToolRetriever:
@@ -72,7 +65,7 @@ class ToolRetriever:
             few, and one that needs many gets up to ``max_tools``.
         min_recall: Target recall of the gate that decides whether a request needs any tool, 0 to 1,
             estimated from the demonstrations and public data. 1 turns the gate off, unless there is
-            a ``min_precision``.
+            a ``min_precision``; ``min_score`` applies all the same.
         min_precision: If given, also the target precision of that gate, for requests of which half
             need a tool: the share of those given tools that do. It costs recall.
         prompt_format: The prompt format whose tokens are counted against the budget.
@@ -177,25 +170,25 @@ class ToolRetriever:
     ) -> list[Selection]:
         """``select`` for many conversations, which are embedded in batches.
 
-        Takes and raises what ``select`` does; several threads write the queries.
+        Takes and raises what ``select`` does; several threads write the queries. One conversation,
+        or a text, instead of several is an ``InputError``.
         """
         allow = settled(allow)
         limits = self._limits(max_tools, token_budget, depth)
-        requests = [as_request(conversation) for conversation in conversations]
+        requests = as_requests(conversations)
         view = self._view(allow)
         selections: list[Selection] = []
-        with ThreadPoolExecutor(_GENERATING) as pool:
-            for start in range(0, len(requests), _TOGETHER):
-                some = requests[start : start + _TOGETHER]
-                written = list(pool.map(lambda one: self.generator.write_queries(one, view), some))
-                # The embedder caches these vectors for the selections that follow.
-                queries = [query for each in written for query in sought(each.queries)]
-                self._latest().embed(queries)
-                for request, generated in zip(some, written, strict=True):
-                    with span(_SPAN, "retrieval") as current:
-                        started = time.perf_counter()
-                        selection = self._select(request, generated, allow, limits, started)
-                        selections.append(trace(current, selection, self.index.embedder.id))
+        for batch in written_in_threads(
+            requests, lambda one: self.generator.write_queries(one, view), span_name=_SPAN
+        ):
+            # The embedder caches these vectors for the selections that follow.
+            queries = [query for one in batch for query in sought(one.generated.queries)]
+            self._latest().embed(queries)
+            for request, generated, seconds, begun in batch:
+                with continued(begun) as current:
+                    started = time.perf_counter() - seconds
+                    selection = self._select(request, generated, allow, limits, started)
+                    selections.append(trace(current, selection, self.index.embedder.id))
         return selections
 
     async def aselect(
@@ -296,7 +289,7 @@ class ToolRetriever:
         redact: Redact | None = None,
     ) -> Recorded:
         """``record`` for event loops: runs in a worker thread."""
-        return await asyncio.to_thread(
+        recorded = await asyncio.to_thread(
             self.record,
             messages,
             success=success,
@@ -304,6 +297,8 @@ class ToolRetriever:
             private_to=private_to,
             redact=redact,
         )
+        self.index.see_latest()  # what the thread saw of its change is not known in this task
+        return recorded
 
     def _view(self, allow: Allow) -> IndexView:
         return IndexView(self._latest, allow)

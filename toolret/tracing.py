@@ -16,7 +16,17 @@ from typing import Any, TypeAlias
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
-__all__ = ["CAPTURE_CONTENT", "Span", "captures_content", "failed", "note", "span", "stages"]
+__all__ = [
+    "CAPTURE_CONTENT",
+    "Span",
+    "begun",
+    "captures_content",
+    "continued",
+    "failed",
+    "note",
+    "span",
+    "stages",
+]
 
 CAPTURE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 """The environment variable that turns on the recording of content; ``true`` for yes."""
@@ -39,17 +49,36 @@ def span(name: str, operation: str = "") -> Iterator[Span]:
         name: What happens.
         operation: Its ``gen_ai.operation.name``, where the conventions have one.
     """
-    with _tracer.start_as_current_span(
-        name, kind=SpanKind.INTERNAL, record_exception=False, set_status_on_exception=False
-    ) as current:
-        if operation:
-            current.set_attribute("gen_ai.operation.name", operation)
+    with continued(begun(name, operation)) as current:
+        yield current
+
+
+def begun(name: str, operation: str = "") -> Span:
+    """Begin a span, which ``continued`` makes the current one, here or in another thread."""
+    current = _tracer.start_span(name, kind=SpanKind.INTERNAL)
+    if operation:
+        current.set_attribute("gen_ai.operation.name", operation)
+    return current
+
+
+@contextmanager
+def continued(current: Span, *, ends: bool = True) -> Iterator[Span]:
+    """Make a span the current one in a block, and end it with the block.
+
+    Args:
+        current: The span.
+        ends: Whether it ends even if the block does not fail.
+    """
+    with trace.use_span(current, record_exception=False, set_status_on_exception=False):
         try:
             yield current
         except BaseException as error:
             # The message may quote what was said.
             failed(current, type(error).__qualname__)
+            current.end()
             raise
+    if ends:
+        current.end()
 
 
 def stages(seconds: Mapping[str, float], notes: Mapping[str, Attributes], *, ended: int) -> None:
