@@ -414,6 +414,23 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         ToolIndex(tmp_path / "absent", embedder=HashedWordsEmbedder(), create=False)
 
 
+def test_an_emptied_folder_becomes_an_index_again_whatever_a_retriever_left_in_it(
+    tmp_path: Path, tools: list[Tool]
+) -> None:
+    for name in ("replies.sqlite3", "replies.sqlite3-wal", "derived.npz", "checked.9-9.tmp"):
+        (tmp_path / name).touch()
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    assert index.sync_tools(tools).added == len(tools)
+
+
+@pytest.mark.parametrize("place", ["index", "http://127.0.0.1:1/acme"])
+def test_a_timeout_that_is_no_number_is_refused_at_once(place: str) -> None:
+    with pytest.raises(TypeError, match="lock_timeout is a number of seconds, not None"):
+        ToolIndex(place, embedder=HashedWordsEmbedder(), lock_timeout=None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not NaN"):
+        ToolIndex(place, embedder=HashedWordsEmbedder(), lock_timeout=float("nan"))
+
+
 def test_a_writer_waits_for_another_and_then_says_so(tmp_path: Path, tools: list[Tool]) -> None:
     index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder(), lock_timeout=0.1)
     with (
@@ -531,6 +548,11 @@ def test_a_text_is_no_collection_of_ids(
         index.remove_demos("d1")
     with pytest.raises(CatalogError, match="'cancel_order' is a text"):
         index.remove_tools("cancel_order")
+    with pytest.raises(CatalogError, match="named by its id, a text, not by a Tool"):
+        index.remove_tools(tools)  # type: ignore[arg-type]
+    with pytest.raises(DemoError, match="named by its id, a text, not by a Demo"):
+        index.remove_demos(demos)  # type: ignore[arg-type]
+    assert (len(index), len(index.demos)) == (4, 4)
 
 
 @pytest.mark.parametrize(

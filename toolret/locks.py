@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,21 @@ from pathlib import Path
 
 from toolret.errors import StoreError, StoreLockedError
 
-__all__ = ["in_turn", "locked"]
+__all__ = ["checked_seconds", "in_turn", "locked"]
+
+
+def checked_seconds(seconds: float) -> float:
+    """Return a lock's timeout; negative waits for ever.
+
+    Raises:
+        TypeError: If it is not a number.
+        ValueError: If it is NaN.
+    """
+    if not isinstance(seconds, int | float):
+        raise TypeError(f"lock_timeout is a number of seconds, not {seconds!r}")
+    if math.isnan(seconds):
+        raise ValueError("lock_timeout is a number of seconds, not NaN")
+    return seconds
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from toolret import database
 from toolret.checked import keep_checked, read_checked
 from toolret.errors import StoreError
 from toolret.forking import renew_in_children
-from toolret.locks import in_turn, locked
+from toolret.locks import checked_seconds, in_turn, locked
 from toolret.records import KINDS, Contents, Generation, Kind, Record
 from toolret.sealed import read_sealed, write_sealed
 from toolret.tables import (
@@ -46,6 +46,9 @@ _FIT = "fit.json"
 _CHECKED = "checked.npz"
 _LOCK = "write.lock"
 
+_BESIDE = ("replies.sqlite3", "derived.", "checked.")
+"""How the names of files begin that an index can do without."""
+
 _OLD_FOLDER = "chroma"
 """Subfolder that an index of format 1 contains."""
 
@@ -65,7 +68,7 @@ class FolderStore:
         self._path = self.folder / _DATABASE
         self._fit = self.folder / _FIT
         self._checked = self.folder / _CHECKED
-        self._lock_timeout = lock_timeout
+        self._lock_timeout = checked_seconds(lock_timeout)
         self.after_fork()
         renew_in_children(self)
 
@@ -111,7 +114,8 @@ class FolderStore:
                 f"{self.folder}: {_DATABASE} is missing: put back a copy, or delete the folder "
                 "and index the catalogs again"
             )
-        own = (_LOCK, f"{_DATABASE}.new")  # left by a writer that was killed early on
+        # Left by a writer that was killed early on, or by a retriever of an index that is gone.
+        own = (_LOCK, f"{_DATABASE}.new", *_BESIDE)
         if any(not path.name.startswith(own) for path in self.folder.iterdir()):
             raise StoreError(
                 f"{self.folder}: holds something that is no index; name an empty or a new folder"

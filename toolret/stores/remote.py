@@ -20,7 +20,7 @@ import numpy as np
 
 from toolret.errors import StoreError, StoreLockedError
 from toolret.forking import renew_in_children
-from toolret.locks import in_turn
+from toolret.locks import checked_seconds, in_turn
 from toolret.records import KINDS, Contents, Generation, Kind, TextVectors
 from toolret.stores import ledger
 from toolret.stores.cache import RecordCache, cache_folder
@@ -71,7 +71,7 @@ class RemoteStore:
     ) -> None:
         self.folder = (Path(cache) if cache else cache_folder(engine.place)).absolute()
         self.engine = engine
-        self.lock_timeout = lock_timeout
+        self.lock_timeout = checked_seconds(lock_timeout)
         self.lease = lease
         self.cache = RecordCache(self.folder / "records.sqlite3")
         self._state = State()
