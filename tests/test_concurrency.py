@@ -9,12 +9,15 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage
 
 from tests.conftest import demo, tool
 from toolret import latest
+from toolret.embedders import RoleEmbedder
+from toolret.errors import EmbedderMismatchError, InputError
 from toolret.index import Snapshot, ToolIndex
 from toolret.reader import Reader
 from toolret.recent import Recent
@@ -301,3 +304,95 @@ def test_what_another_process_wrote_and_cannot_be_used_is_said_once(
     assert retriever._latest().snapshot.tools.positions.keys() >= {"new"}
     damage()
     assert follow() == 2
+
+
+@pytest.mark.parametrize("in_loop", [True, False], ids=["in the loop", "in a thread"])
+async def test_a_task_that_changes_the_index_waits_for_what_was_changed(
+    index: ToolIndex, monkeypatch: pytest.MonkeyPatch, in_loop: bool
+) -> None:
+    retriever = ToolRetriever(index)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(index: ToolIndex, snapshot: Snapshot) -> Reader:
+        begun.set()
+        assert go_on.wait(30)
+        return Reader(index, snapshot)
+
+    monkeypatch.setattr(latest, "Reader", slow)
+    index.add_tools([tool("ping_host", "Ping a host of the network.")])
+    renewing = asyncio.create_task(asyncio.to_thread(retriever.search, "ping a host"))
+    assert await asyncio.to_thread(begun.wait, 30)
+    if in_loop:
+        index.remove_demos(["d1"])
+    else:
+        await asyncio.to_thread(index.remove_demos, ["d1"])
+        index.see_latest()
+    threading.Timer(0.3, go_on.set).start()
+    selection = await retriever.aselect("please stop my purchase")
+    assert "d1" not in [hit.demo.id for hit in selection.demos]
+    await renewing
+
+
+async def test_a_task_that_records_finds_it_at_once(
+    index: ToolIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retriever = ToolRetriever(index)
+    before = index.own_reading
+    call = {"name": "cancel_order", "arguments": "{}"}
+    await retriever.arecord(
+        [
+            {"role": "user", "content": "the tent never came, call it off"},
+            {
+                "role": "assistant",
+                "tool_calls": [{"id": "1", "type": "function", "function": call}],
+            },
+            {"role": "tool", "tool_call_id": "1", "content": "done"},
+        ]
+    )
+    assert index.own_reading == index.snapshot.reading > before
+    selection = await retriever.aselect("call it off, the tent never came")
+    assert selection.demos[0].demo.text == "the tent never came, call it off"
+
+
+def test_what_cannot_be_used_is_not_read_again_and_again(
+    index: ToolIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retriever = ToolRetriever(index)
+    other = RoleEmbedder(Counting(), embedder_id="another")
+    ToolIndex(index.store.place, embedder=other, reembed=True)
+    readings: list[int] = []
+
+    def read_latest() -> Snapshot:
+        readings.append(1)
+        time.sleep(0.05)
+        raise EmbedderMismatchError("another")
+
+    monkeypatch.setattr(index, "read_latest", read_latest)
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        index._look_at = 0  # as if half a second had passed
+        assert retriever.search("cancel an order")[0].tool.id == "cancel_order"
+        time.sleep(0.01)
+    assert len(readings) == 1
+
+
+def test_what_is_gone_stays_as_it_was_read(index: ToolIndex) -> None:
+    retriever = ToolRetriever(index)
+    shutil.rmtree(index.store.folder)
+    index.refresh()
+    assert len(index) == 4
+    assert retriever.search("cancel an order")[0].tool.id == "cancel_order"
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        "cancel order",
+        {"role": "user", "content": "cancel order"},
+        [{"role": "user", "content": "cancel"}, {"role": "assistant", "content": "Which?"}],
+        [HumanMessage("cancel"), AIMessage("Which?")],
+    ],
+)
+def test_one_conversation_is_not_taken_for_many(index: ToolIndex, one: Any) -> None:
+    with pytest.raises(InputError, match="several conversations are needed"):
+        ToolRetriever(index).select_many(one)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -14,7 +15,7 @@ from toolret.errors import CatalogError, DemoError, StoreError
 from toolret.forking import renew_in_children
 from toolret.nearest import meant
 from toolret.plain_rows import typed, unique
-from toolret.records import Kind, Store
+from toolret.records import Kind, Store, exist
 from toolret.shelves import DEMOS, TOOLS, Form, Item, Shelf, Snapshot
 from toolret.stores import store_at
 from toolret.syncing import Collections, Progress, SyncReport
@@ -70,7 +71,8 @@ class ToolIndex:
         self._showing = threading.Lock()
         self._readings = count(1)
         self._look_at = 0.0
-        self._own = threading.local()
+        # Of the context, not of the thread: in an event loop, requests run in worker threads.
+        self._own_reading: ContextVar[int] = ContextVar("own_reading", default=0)
         self._check_place(create=create)
         self.embedder = resolve_embedder(embedder, instructions=instructions)
         self._collections = Collections(self._store, self.embedder, progress)
@@ -171,7 +173,8 @@ class ToolIndex:
         """Remove tools; ids that are not in the index are ignored.
 
         Raises:
-            CatalogError: If the ids are a string, which Python takes for a collection of letters.
+            CatalogError: If the ids are a string, which Python takes for a collection of letters,
+                or not strings.
             StoreError: If the index is gone or cannot be written.
         """
         return self._remove(TOOLS, tool_ids)
@@ -200,13 +203,16 @@ class ToolIndex:
         """Remove demonstrations; ids that are not in the index are ignored.
 
         Raises:
-            DemoError: If the ids are a string, which Python takes for a collection of letters.
+            DemoError: If the ids are a string, which Python takes for a collection of letters, or
+                not strings.
             StoreError: If the index is gone or cannot be written.
         """
         return self._remove(DEMOS, demo_ids)
 
     def refresh(self) -> None:
         """Read what other processes have written since the last read.
+
+        If the index is gone, what was read of it stays.
 
         Raises:
             EmbedderMismatchError: If it was embedded with another embedder.
@@ -228,19 +234,28 @@ class ToolIndex:
             latest = self._store.generations(timeout=0)
         except StoreError:
             return False  # another process is committing, or the store cannot be read
-        return any(number for number, _ in latest) and latest != self._snapshot.generations
+        return exist(latest) and latest != self._snapshot.generations
 
     def read_latest(self) -> Snapshot:
         """Read the index as it is now; ``show`` makes the result the ``snapshot``.
 
-        Raises what ``refresh`` raises.
+        Returns the ``snapshot`` if the index is gone. Raises what ``refresh`` raises.
         """
-        return self._collections.read(self._snapshot, next(self._readings))
+        before = self._snapshot
+        latest = self._collections.read(before, next(self._readings))
+        return latest if before is None or exist(latest.generations) else before
 
     @property
     def own_reading(self) -> int:
-        """The reading after this thread's latest change, which must not be served older ones."""
-        return getattr(self._own, "reading", 0)
+        """The reading after the latest change of this thread or asyncio task.
+
+        It must not be served older ones.
+        """
+        return self._own_reading.get()
+
+    def see_latest(self) -> None:
+        """Take the ``snapshot`` for this thread's or task's own, as after a change of its own."""
+        self._own_reading.set(self.snapshot.reading)
 
     def show(self, snapshot: Snapshot) -> Snapshot:
         """Make this the ``snapshot`` unless a later reading is; return the current one.
@@ -256,7 +271,7 @@ class ToolIndex:
     def _see_own(self) -> None:
         """Read the index again after a change, unless no snapshot was ever asked for."""
         if self._snapshot is not None:
-            self._own.reading = self.show(self.read_latest()).reading
+            self._own_reading.set(self.show(self.read_latest()).reading)
 
     def _change(
         self,
@@ -288,7 +303,11 @@ class ToolIndex:
     def _remove(self, form: Form[Item], ids: Iterable[str]) -> SyncReport:
         if isinstance(ids, str):
             raise form.error(f"{ids!r} is a text: give a collection of ids")
-        unwanted = frozenset(ids)
+        given = list(ids)
+        if other := [each for each in given if not isinstance(each, str)]:
+            kind = type(other[0]).__name__
+            raise form.error(f"what is removed is named by its id, a text, not by a {kind}")
+        unwanted = frozenset(given)
         self._check_there()
         return self._change(form, (), keep=lambda id_: id_ not in unwanted)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -13,6 +14,10 @@ from toolret.index import Snapshot, ToolIndex
 from toolret.reader import Reader
 
 __all__ = ["LatestReader"]
+
+_PAUSE = 50
+_LONGEST_PAUSE = 60.0
+"""What cannot be used is read again after so many times the seconds that it took, 60 at most."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +37,7 @@ class LatestReader:
         self._index = index
         self._renewing = threading.Lock()
         self._said = ""
+        self._try_at = 0.0
         self._reader = Reader(index, index.snapshot)
         renew_in_children(self)
 
@@ -45,6 +51,8 @@ class LatestReader:
             older = self._reader.snapshot.reading < self._index.own_reading
             self._renew(lambda: self._index.snapshot, wait=older)
         elif self._index.stale():
+            if time.monotonic() < self._try_at:
+                return self._reader
             with suppress(RuntimeError):  # no thread can be started: the next check tries again
                 start_thread(self._follow, "toolret-follow", daemon=True)
         return self._reader
@@ -65,11 +73,15 @@ class LatestReader:
         return True
 
     def _follow(self) -> None:
+        started = time.monotonic()
         try:
             if self._renew(self._index.read_latest):
                 self._said = ""
         except ToolretError as error:
+            # What cannot be used may take seconds to read, and it stays so until somebody acts.
+            now = time.monotonic()
+            self._try_at = now + min(_PAUSE * (now - started), _LONGEST_PAUSE)
             problem = str(error)
-            if problem != self._said:  # it recurs twice a second
+            if problem != self._said:  # it recurs with every try
                 _log.warning("what another process wrote cannot be used: %s", problem)
             self._said = problem

@@ -25,6 +25,7 @@ __all__ = [
     "Store",
     "StoreWriter",
     "TextVectors",
+    "exist",
     "record_key",
 ]
 
@@ -37,6 +38,11 @@ KINDS: Final[tuple[Kind, ...]] = ("tools", "demos")
 Generation: TypeAlias = tuple[int, str]
 """Number of syncs that changed a collection, and a digest of its content. The number alone is not
 enough: it starts again if an index is rebuilt or restored from a copy."""
+
+
+def exist(generations: Sequence[Generation]) -> bool:
+    """Whether generations are those of an index: all numbers are 0 where there is none."""
+    return any(number for number, _ in generations)
 
 
 class Record(NamedTuple):
