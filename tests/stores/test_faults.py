@@ -33,7 +33,7 @@ from toolret.stores.engines import Document, Engine, Fields
 from toolret.stores.langchain import KnownVectors, LangChainEngine
 from toolret.stores.remote import RemoteStore
 from toolret.testing import HashedWordsEmbedder
-from toolret.types import Tool
+from toolret.types import RECORDED, Demo, Tool
 
 
 class Failing:
@@ -52,6 +52,11 @@ class Failing:
         if self.left < 0:
             raise StoreError("gone")
         return self.engine.get(names)
+
+    def present(self, names: Sequence[str]) -> Any:
+        if self.left < 0:
+            raise StoreError("gone")
+        return self.engine.present(names)
 
     def put(self, documents: Sequence[Document]) -> None:
         self._write(lambda: self.engine.put(documents))
@@ -617,6 +622,34 @@ def test_damaged_records_of_the_server_are_stored_again_by_the_next_sync(tmp_pat
     index = ToolIndex(remote_store(place), embedder=embedder())
     index.sync_tools(many_tools(20))
     assert is_right(opened(place)[0], many_tools(20))
+
+
+@pytest.mark.parametrize("kind", ["chroma", "memory"])
+@pytest.mark.parametrize("anew", [False, True], ids=["the same process", "a new process"])
+def test_what_the_server_has_lost_is_stored_again_by_a_machine_that_has_cached_it(
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str, anew: bool
+) -> None:
+    url = request.getfixturevalue("chroma") if kind == "chroma" else ""
+    place = make_place(kind, tmp_path, chroma=url)
+    index, _ = opened(place)
+    recorded = [Demo(f"{RECORDED}{i}", f"do thing {i}", tools=(f"tool_{i}",)) for i in range(3)]
+    index.sync(many_tools(600), recorded)
+    machine = tmp_path / f"machine-{place.machines}"
+    store = cast("RemoteStore", index.store)
+    state = store.state()
+    names = [*state.names("tools").values()][:5] + [*state.names("demos").values()][:1]
+    store.engine.delete([*names, state.head.parts["tools"].pages[0]])
+    with pytest.raises(StoreError, match="missing or damaged"):
+        len(opened(place)[0])
+    again = ToolIndex(place.open(machine), embedder=embedder()) if anew else index
+    report = again.sync(many_tools(600), [])
+    assert report["tools"].embedded == report["demos"].embedded == 0
+    reader = opened(place)[0]
+    assert is_right(reader, many_tools(600))
+    assert [demo.id for demo in reader.demos] == [demo.id for demo in recorded]
+    before = store.generations()
+    assert again.sync(many_tools(600), [])["tools"].kept == 600
+    assert store.generations() == before
 
 
 def test_who_reads_an_older_head_takes_nothing_from_a_writer_with_the_same_cache(

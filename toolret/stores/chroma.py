@@ -135,6 +135,15 @@ class ChromaEngine:
                 found |= {name: dict(fields or {}) for name, fields in pairs}
         return found
 
+    def present(self, names: Sequence[str]) -> set[str]:
+        """Return which documents exist; whether they are damaged is not looked at."""
+        found: set[str] = set()
+        for collection, some in self._apart(names):
+            answer = self._ask(f"{collection}/get", {"ids": some, "include": []})
+            with self._understood():
+                found.update(answer["ids"])
+        return found
+
     def put(self, documents: Sequence[Document]) -> None:
         """Store documents, replacing those of the same name."""
         self._store("upsert", documents)

@@ -5,7 +5,7 @@ Any key-value store or vector database can provide it. Nothing is ever listed or
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -47,6 +47,10 @@ class Engine(Protocol):
 
     def get(self, names: Sequence[str], /) -> Mapping[str, Fields]:
         """Return the documents that exist."""
+        ...
+
+    def present(self, names: Sequence[str], /) -> Collection[str]:
+        """Return which of these documents exist, without those that are seen to be damaged."""
         ...
 
     def put(self, documents: Sequence[Document], /) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from toolret.errors import StoreError
 from toolret.stores.engines import Document, Fields, holds
+from toolret.stores.ledger import is_record, read_record
 
 if TYPE_CHECKING:
     from langchain_core.vectorstores import VectorStore
@@ -103,6 +104,11 @@ class LangChainEngine:
                         fields["text"] = document.page_content
                     found[name] = fields
         return found
+
+    def present(self, names: Sequence[str]) -> set[str]:
+        """Return which documents exist; damaged records count as absent, since all are read."""
+        found = self.get(names)
+        return {name for name in found if not is_record(name) or read_record(found[name])}
 
     def put(self, documents: Sequence[Document]) -> None:
         """Store documents, replacing those of the same name."""

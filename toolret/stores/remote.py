@@ -179,12 +179,13 @@ class RemoteStore:
         Args:
             kind: The collection.
             space: Identity of the vectors to be added.
-            anew: The caller supplies the whole collection, so missing records may be ignored.
+            anew: The caller supplies the whole collection, so missing records may be ignored; those
+                that this machine has cached are stored again.
         """
         with self.together() as change:
             if not (anew or change.state.whole(kind)):
                 raise self._incomplete()
-            yield RemoteWriter(change, kind, space=space)
+            yield RemoteWriter(change, kind, space=space, repairs=anew)
 
     def state(self, *, repairing: bool = False) -> State:
         """Return the state of the newest head, with its records.
@@ -209,7 +210,8 @@ class RemoteStore:
     def _incomplete(self) -> StoreError:
         return StoreError(
             f"{self.place}: records are missing or damaged, deleted by someone else or by syncs in "
-            "too quick a succession; if it stays so, sync all tools and demonstrations again"
+            "too quick a succession; if it stays so, sync all tools and demonstrations again, best "
+            "on this machine"
         )
 
     def _listen(self) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from toolret.errors import StoreError
-from toolret.records import Kind, Record, TextVectors
+from toolret.records import Contents, Kind, Record, TextVectors
 from toolret.stores import ledger
 from toolret.stores.cache import RecordCache
 from toolret.stores.claims import Beating
@@ -69,6 +70,24 @@ class Change:
             self._cache.put_records(some, {})
             yield from ((record.key, name) for name, record in zip(names, some, strict=True))
 
+    def lost(self, names: Sequence[str]) -> set[str]:
+        """Return which documents the engine has no more."""
+        return set(names).difference(self._engine.present(names))
+
+    def store_again(
+        self, records: Sequence[Record], contents: Contents
+    ) -> Iterator[tuple[str, str]]:
+        """Store records of a collection under new names, as ``store`` does."""
+        keys = {record.vector_key for record in records}
+        vectors = {
+            record.vector_key: (text, vector)
+            for record, text, vector in zip(
+                contents.records.values(), contents.texts, contents.vectors, strict=True
+            )
+            if record.vector_key in keys and text is not None
+        }
+        return self.store(records, vectors)
+
     def publish_later(self, writer: RemoteWriter, keep: frozenset[str]) -> None:
         """Record which keys to publish when the change completes."""
         self._published[writer.kind] = _Published(writer, keep)
@@ -80,6 +99,7 @@ class Change:
         for kind, (writer, keep) in self._changes():
             texts = {ledger.page_text(p): p for p in ledger.pages(writer.names_of(keep))}
             named = {ledger.page_text(page): name for name, page in self.state.pages.items()}
+            named = {text: name for text, name in named.items() if name not in writer.lost}
             named |= self._store_pages([text for text in texts if text not in named])
             pages |= {named[text]: page for text, page in texts.items()}
             part = before.parts[kind]
@@ -96,7 +116,7 @@ class Change:
 
     def _changes(self) -> Iterator[tuple[Kind, tuple[RemoteWriter, frozenset[str]]]]:
         for kind, done in self._published.items():
-            same = done.keep == frozenset(done.writer.live.values())
+            same = done.keep == frozenset(done.writer.live.values()) and not done.writer.lost
             if not (same and self.state.whole(kind)) or done.writer.space != (
                 self.state.head.parts[kind].space
             ):
@@ -125,7 +145,7 @@ class RemoteWriter:
         known: Keys of vectors that need not be computed.
     """
 
-    def __init__(self, change: Change, kind: Kind, *, space: str) -> None:
+    def __init__(self, change: Change, kind: Kind, *, space: str, repairs: bool = False) -> None:
         records = change.state.contents[kind].records
         self.kind = kind
         self.space = space
@@ -133,7 +153,33 @@ class RemoteWriter:
         self.live_space = change.state.contents[kind].space
         self.live_length = change.state.contents[kind].vectors.shape[1]
         self._change = change
-        self._names = {k: n for k, n in change.state.names(kind).items() if k in records}
+        self._repairs = repairs
+
+    @cached_property
+    def lost(self) -> Collection[str]:
+        """Names of pages and records that the engine has no more, although this machine has them.
+
+        Looked for only if the whole collection is supplied.
+        """
+        if not self._repairs:
+            return ()
+        state = self._change.state
+        pages = [name for name in state.head.parts[self.kind].pages if name in state.pages]
+        return self._change.lost([*pages, *state.names(self.kind).values()])
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """Names of the stored records, by key; lost ones are stored again."""
+        contents = self._change.state.contents[self.kind]
+        names = {
+            key: name
+            for key, name in self._change.state.names(self.kind).items()
+            if key in contents.records and name not in self.lost
+        }
+        again = [record for key, record in contents.records.items() if key not in names]
+        if again:
+            names.update(self._change.store_again(again, contents))
+        return names
 
     @property
     def stored(self) -> Collection[str]:
