@@ -300,3 +300,32 @@ def test_the_default_model_is_the_same_wherever_it_lies(tmp_path: Path) -> None:
     tool = packaged.embed(["refund a payment"], "tool")[0]
     assert tool.shape == (384,)
     assert near @ tool > far @ tool
+
+
+def test_a_model_with_other_settings_is_another(tmp_path: Path) -> None:
+    source = model_files._packaged_model()
+    assert source is not None
+    copy = tmp_path / "model"
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("README.md"))
+    (copy / "onnx").mkdir()
+    (copy / "onnx" / "config.json").write_text("{}")
+    first = resolve_embedder(copy)
+    assert first.id.endswith(resolve_embedder().id.split("@")[1])
+    ids = {first.id}
+    for name, old, new in (
+        (
+            "1_Pooling/config.json",
+            '"pooling_mode_cls_token": false',
+            '"pooling_mode_cls_token": true',
+        ),
+        ("sentence_bert_config.json", "256", "128"),
+        ("tokenizer.json", '"lowercase":true', '"lowercase":false'),
+        ("modules.json", "Normalize", "Other"),
+    ):
+        text = (copy / name).read_text("utf-8")
+        assert old in text
+        (copy / name).write_text(text.replace(old, new), "utf-8")
+        ids.add(resolve_embedder(copy).id)
+        (copy / name).write_text(text, "utf-8")
+    assert len(ids) == 5
+    assert resolve_embedder(copy).id == first.id

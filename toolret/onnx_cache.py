@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
 
-from toolret.model_files import model_digest
+from toolret.model_files import weights_digest
 from toolret.onnx_export import export
 from toolret.onnx_models import OnnxModel
 
@@ -88,7 +88,7 @@ def _replace(fresh: Path, kept: Path) -> None:
 def _kept_folder(folder: Path) -> Path:
     from huggingface_hub import constants
 
-    digest = sha256(f"{_FORMAT}|{model_digest(folder)}".encode())
+    digest = sha256(f"{_FORMAT}|{weights_digest(folder)}".encode())
     for pattern in _CONFIGURATION:
         for path in sorted(folder.rglob(pattern)):
             digest.update(f"|{path.relative_to(folder).as_posix()}|".encode())
