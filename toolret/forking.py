@@ -45,14 +45,14 @@ def start_thread(work: Callable[[], None], name: str, *, daemon: bool) -> None:
         RuntimeError: If no thread can be started.
     """
     thread = threading.Thread(target=work, name=name, daemon=daemon)
-    thread.start()
     _threads.add(thread)
+    thread.start()
 
 
 def _wait() -> None:
     until = time.monotonic() + _LONGEST_WAIT
     for thread in list(_threads):
-        if thread is not threading.current_thread():
+        if thread.is_alive() and thread is not threading.current_thread():
             thread.join(max(0.0, until - time.monotonic()))
 
 

@@ -16,8 +16,8 @@ from toolret.reader import Reader
 __all__ = ["LatestReader"]
 
 _PAUSE = 50
-_LONGEST_PAUSE = 60.0
-"""What cannot be used is read again after so many times the seconds that it took, 60 at most."""
+_LONGEST_PAUSE = 30.0
+"""What cannot be used is read again after so many times the seconds that it took, 30 at most."""
 
 _log = logging.getLogger(__name__)
 

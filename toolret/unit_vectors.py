@@ -54,8 +54,9 @@ def _listed(rows: Any) -> list[Any]:
 
 def unit(vectors: Vectors) -> Vectors:
     """Scale vectors to unit length; zeros stay zeros."""
-    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
-    # Squares of very large or small numbers are beyond what 32 bits hold.
-    scaled = vectors / np.where(largest > 0, largest, 1)
+    # By powers of two first, which changes no digit: squares of very large or small numbers are
+    # beyond what 32 bits hold.
+    _, exponents = np.frexp(np.abs(vectors).max(axis=1, keepdims=True, initial=0))
+    scaled = np.ldexp(vectors, -exponents)
     norms = np.linalg.norm(scaled, axis=1, keepdims=True)
     return np.asarray(scaled / np.where(norms > 0, norms, 1), dtype=np.float32)
