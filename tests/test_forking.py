@@ -158,13 +158,15 @@ def test_a_child_has_all_locks_of_a_shared_index(tmp_path: Path) -> None:
 
 
 @pytest.mark.model
-def test_workers_forked_at_once_from_a_preloaded_program_answer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [0, 3], ids=["at once", "once it is loaded"])
+def test_workers_forked_from_a_preloaded_program_answer(tmp_path: Path, seconds: int) -> None:
     ToolIndex(tmp_path / "index").sync_tools([tool("refund", "Return money that was paid.")])
     program = """
-import os, sys
+import os, sys, time
 from toolret import ToolIndex, ToolRetriever
 
 retriever = ToolRetriever(ToolIndex(sys.argv[1]))
+time.sleep(int(sys.argv[2]))  # then the model's threads are idle, and wait for work
 workers = []
 for _ in range(2):
     if not (worker := os.fork()):
@@ -176,7 +178,7 @@ for worker in workers:
 print(retriever.search("give the money back", keep_all=True)[0].tool.id)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "index")],
+        [sys.executable, "-c", program, str(tmp_path / "index"), str(seconds)],
         capture_output=True,
         text=True,
         timeout=120,

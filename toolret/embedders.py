@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_che
 import numpy as np
 
 from toolret.errors import EmbedderError
-from toolret.forking import renew_in_children, start_thread
+from toolret.forking import keep_for_ever, renew_in_children, start_thread
 from toolret.instructions import LLM_EMBEDDER, Instructions, Role, instructions_from
 from toolret.model_files import DEFAULT_MODEL, find_model, model_digest, no_bars
 from toolret.onnx_cache import is_exported, open_onnx
@@ -120,6 +120,7 @@ class SentenceTransformerEmbedder:
         """
         self._loading = threading.Lock()
         if isinstance(self._model, OnnxModel):
+            keep_for_ever(self._model)
             self._model = None
 
     @property

@@ -8,6 +8,7 @@ replace their own locks in the child, whoever held them.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 import time
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from typing import Protocol
 from weakref import WeakSet
 
-__all__ = ["Renewed", "renew_in_children", "start_thread"]
+__all__ = ["Renewed", "keep_for_ever", "renew_in_children", "start_thread"]
 
 _LONGEST_WAIT = 20.0
 """Seconds that a fork waits for threads at most; loading a model or an index takes less."""
@@ -47,6 +48,14 @@ def start_thread(work: Callable[[], None], name: str, *, daemon: bool) -> None:
     thread = threading.Thread(target=work, name=name, daemon=daemon)
     _threads.add(thread)
     thread.start()
+
+
+def keep_for_ever(one: object) -> None:
+    """Never free an object, not even when the process ends.
+
+    For one whose destructor would wait for threads that a forked process does not have.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
 
 
 def _wait() -> None:
