@@ -248,8 +248,11 @@ def test_a_bad_catalog_is_an_error_with_file_and_place(
         ([{"name": "a"}, 5], "/1: found 5"),
         ({"tools": [{"name": "a"}, {}]}, "/tools/1: found an empty object"),
         (
-            {"name": "app", "version": "1", "description": "x", "scripts": {}, "license": "MIT"},
-            "found an object with the keys 'name', 'version', 'description', 'scripts', 'license'",
+            {"name": "app", "description": "x"}
+            | dict.fromkeys(
+                ("version", "main", "scripts", "license", "repository", "engines"), "y"
+            ),
+            "found an object with the keys 'name', 'description', 'version', 'main', 'scripts'",
         ),
         (
             {"name": "ci", "on": "push", "jobs": {}},

@@ -30,6 +30,9 @@ _MISSPELT = ("description", "namespace", "parameters", "permissions", "tags")
 _LIKENESS = 0.85
 """Least likeness to a field's name, which one wrong letter or a plural has."""
 
+_OTHERS_EACH = 5
+"""Unknown fields that a row without parameters may have for each known one after its name."""
+
 _PARAMETER_PLACES = ("query", "header", "path", "cookie", "body", "formData")
 """Values of ``in`` that reveal a parameter of an API document, which also has a name."""
 
@@ -48,7 +51,7 @@ class ToolRows:
     def recognizes(self, content: Any) -> bool:
         """Whether the content looks like a tool, not like an agent, a parameter or a settings file.
 
-        A row of which not even the parameters are known has more known fields than others.
+        A settings file has a name too, and perhaps a description, but mostly other fields.
         """
         if (
             not isinstance(content, dict)
@@ -59,7 +62,9 @@ class ToolRows:
             return False
         known = (_FIELDS | _MORE_FIELDS) & content.keys()
         others = [key for key in content.keys() - known if not meant_field(key)]
-        return isinstance(content.get("parameters"), dict) or len(others) < len(known)
+        return isinstance(content.get("parameters"), dict) or (
+            len(others) <= _OTHERS_EACH * (len(known) - 1)
+        )
 
     def kind(self, content: Any) -> str:  # noqa: ARG002 - part of the protocol
         """Return the kind, for messages."""
