@@ -10,6 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -50,6 +51,9 @@ _STOP_WORDS = frozenset(
 short tool texts they would pass for rare ones. Not among them are those that tools are named by,
 such as *off*, *up*, *before* and *get*."""
 
+_COMMON = 8
+"""Words that stand in a larger share of the texts than one in so many are common."""
+
 _local = threading.local()
 
 
@@ -88,7 +92,7 @@ def _said(text: str) -> list[str]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Postings:
     """For each word of some texts, in which of them it stands and what it counts there.
 
@@ -140,6 +144,10 @@ class Postings:
                     asked.setdefault(number, []).append((row, weight))
         scores = np.zeros((len(queries), self.count), dtype=np.float32)
         for number, rows in asked.items():
+            if (common := self._common.get(number)) is not None:
+                for row, weight in rows:
+                    scores[row] += np.float32(weight) * common
+                continue
             some = slice(self.starts[number], self.starts[number + 1])
             # NumPy would widen them to this, once to read and once to write.
             places = self.positions[some].astype(np.intp)
@@ -147,6 +155,20 @@ class Postings:
             for row, weight in rows:
                 scores[row, places] += np.float32(weight) * values
         return scores
+
+    @cached_property
+    def _common(self) -> dict[int, Floats]:
+        """What each common word counts in every text: shape ``(texts,)``.
+
+        To add up neighbours takes a fraction of the time of adding to their places one by one.
+        """
+        times = np.diff(self.starts)
+        found = {}
+        for number in np.flatnonzero(times * _COMMON > self.count).tolist():
+            some = slice(self.starts[number], self.starts[number + 1])
+            found[number] = np.zeros(self.count, dtype=np.float32)
+            found[number][self.positions[some]] = self.values[some]
+        return found
 
     def most(self, query: Mapping[str, float]) -> float:
         """What BM25 comes near to in a text that says all of a query's words over and over.
