@@ -13,9 +13,24 @@ from typing import Any
 from toolret.subschemas import DEFINITIONS, NESTED, NESTED_LISTS, NESTED_MAPS, mapping
 from toolret.types import JsonObject
 
-__all__ = ["current"]
+__all__ = ["BOUNDS", "COUNTS", "JSON_TYPES", "current", "is_count", "is_number"]
 
-_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
+JSON_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
+
+BOUNDS = ("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum")
+"""Keywords whose value is a number."""
+
+COUNTS = (
+    "maxContains",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "minContains",
+    "minItems",
+    "minLength",
+    "minProperties",
+)
+"""Keywords whose value is a whole number of 0 or more."""
 
 _NAMED_OTHERWISE = {
     "bool": "boolean",
@@ -93,7 +108,7 @@ def _types(value: Any) -> Any:
 def _type(value: Any) -> str | None:
     name = value.lower() if isinstance(value, str) else ""
     name = _NAMED_OTHERWISE.get(name, name)
-    return name if name in _TYPES else None
+    return name if name in JSON_TYPES else None
 
 
 def _names(value: Any) -> list[str]:
@@ -125,20 +140,22 @@ def _is_map(value: Any) -> bool:
 
 def _is_type(value: Any) -> bool:
     if isinstance(value, str):
-        return value in _TYPES
-    return _is_names(value) and bool(value) and _TYPES.issuperset(value)
+        return value in JSON_TYPES
+    return _is_names(value) and bool(value) and JSON_TYPES.issuperset(value)
 
 
 def _is_names(value: Any) -> bool:
     return isinstance(value, list) and _names(value) == value and len(set(value)) == len(value)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a number in JSON."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_count(value: Any) -> bool:
-    return _is_number(value) and value >= 0 and value == value // 1
+def is_count(value: Any) -> bool:
+    """Whether a value is a whole number of 0 or more, such as 2.0."""
+    return is_number(value) and value >= 0 and value == value // 1
 
 
 def _is_text(value: Any) -> bool:
@@ -157,7 +174,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "required": _is_names,
     "enum": lambda value: isinstance(value, list) and bool(value),  # OpenAI refuses an empty one
     "examples": lambda value: isinstance(value, list),
-    "multipleOf": lambda value: _is_number(value) and value > 0,
+    "multipleOf": lambda value: is_number(value) and value > 0,
     "dependentRequired": lambda value: (
         isinstance(value, Mapping) and all(map(_is_names, value.values()))
     ),
@@ -185,19 +202,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
         _is_text,
     ),
     **dict.fromkeys(("deprecated", "readOnly", "uniqueItems", "writeOnly"), _is_flag),
-    **dict.fromkeys(("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum"), _is_number),
-    **dict.fromkeys(
-        (
-            "maxContains",
-            "maxItems",
-            "maxLength",
-            "maxProperties",
-            "minContains",
-            "minItems",
-            "minLength",
-            "minProperties",
-        ),
-        _is_count,
-    ),
+    **dict.fromkeys(BOUNDS, is_number),
+    **dict.fromkeys(COUNTS, is_count),
 }
 """What the value of each keyword must be."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from toolret.catalogs.keywords import JSON_TYPES
+from toolret.drafts import JSON_TYPES
 from toolret.subschemas import DEFINITIONS, NESTED, NESTED_LISTS, NESTED_MAPS
 from toolret.types import Tool
 

@@ -8,14 +8,13 @@ from typing import Any
 
 from toolret.catalogs.keys import PropertyKeys
 from toolret.catalogs.text import plain_text
+from toolret.drafts import BOUNDS, COUNTS, JSON_TYPES, is_count, is_number
 from toolret.subschemas import NESTED, NESTED_LISTS, NESTED_MAPS
 
-__all__ = ["JSON_TYPES", "NESTING", "is_pattern", "plain_keyword", "types"]
+__all__ = ["NESTING", "is_pattern", "plain_keyword", "types"]
 
 NESTING = frozenset({"$ref"}) | NESTED | NESTED_LISTS | NESTED_MAPS
 """Keywords that contain schemas or refer to one."""
-
-JSON_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 
 
 def plain_keyword(key: str, value: Any, keys: PropertyKeys) -> dict[str, Any]:
@@ -69,16 +68,8 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list) and bool(value)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _is_positive(value: Any) -> bool:
-    return _is_number(value) and value > 0
-
-
-def _is_count(value: Any) -> bool:
-    return _is_number(value) and value >= 0 and value == int(value)
+    return is_number(value) and value > 0
 
 
 def _is_dependency(value: Any) -> bool:
@@ -100,21 +91,6 @@ _KEPT: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(
         ("contentEncoding", "contentMediaType", "description", "format", "title"), _is_text
     ),
-    **dict.fromkeys(
-        ("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum"),
-        _is_number,
-    ),
-    **dict.fromkeys(
-        (
-            "maxContains",
-            "maxItems",
-            "maxLength",
-            "maxProperties",
-            "minContains",
-            "minItems",
-            "minLength",
-            "minProperties",
-        ),
-        _is_count,
-    ),
+    **dict.fromkeys(BOUNDS, is_number),
+    **dict.fromkeys(COUNTS, is_count),
 }
