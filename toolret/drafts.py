@@ -1,7 +1,8 @@
 """Schemas of earlier drafts of JSON Schema, and faulty ones, as draft 2020-12 has them.
 
-Providers refuse a whole request because of one keyword that is none in that draft. What a keyword
-meant in an earlier draft is kept; what means nothing is dropped, so that the schema accepts more.
+Providers refuse a whole request because of one keyword that this draft does not have. What a
+keyword meant in an earlier draft is kept; what means nothing is dropped, so that the schema accepts
+more.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ _ANCHOR = re.compile(r"[A-Za-z_][-A-Za-z0-9._]*")
 
 
 def current(schema: JsonObject) -> JsonObject:
-    """Return a schema as draft 2020-12 has it; one that is so already is returned as it is."""
+    """Rewrite a schema as draft 2020-12; a valid one is returned as it is."""
     return schema if _is_schema(schema) else _rewritten(schema)
 
 
@@ -69,7 +70,7 @@ def _rewritten(schema: JsonObject) -> dict[str, Any]:
 
 
 def _part(value: Any) -> Any:
-    """Return a schema in a list or a mapping of them; what is none says nothing."""
+    """Return one schema of a list or mapping; ``{}``, which allows all, for what is none."""
     if isinstance(value, Mapping):
         return _rewritten(value)
     return value if isinstance(value, bool) else {}

@@ -10,5 +10,5 @@ __all__ = ["meant"]
 
 def meant(unknown: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the nearest known id; empty if none is near."""
-    near = get_close_matches(unknown, known, n=1)
+    near = get_close_matches(unknown, known, n=1, cutoff=0.9)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -50,7 +50,7 @@ def is_allowed(tool: Tool, allow: Allow) -> bool:
         return True
     if callable(allow):
         return _verdict(allow(tool))
-    return tool.permitted(_granted(allow))
+    return tool.permitted(_held(allow))
 
 
 def settled(allow: Allow) -> frozenset[str] | Callable[[Tool], bool] | None:
@@ -93,7 +93,7 @@ def may_see(demo: Demo, allow: Allow) -> bool:
     """
     if allow is None or not demo.permissions:
         return True
-    return not callable(allow) and demo.permitted(_granted(allow))
+    return not callable(allow) and demo.permitted(_held(allow))
 
 
 def unfit(permissions: Any) -> list[Any]:
@@ -105,8 +105,13 @@ def unfit(permissions: Any) -> list[Any]:
 
 
 def _is_set(value: Any) -> bool:
-    """Whether a value is what its members say: those of a text or a mapping say something else."""
+    """Whether a value is a collection of members; texts and mappings are not taken for one."""
     return isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
+
+
+def _held(allow: Collection[str]) -> frozenset[str]:
+    """Return what ``allow`` grants, without checking again what ``settled`` made."""
+    return allow if isinstance(allow, frozenset) else _granted(allow)
 
 
 def _granted(allow: Collection[str]) -> frozenset[str]:

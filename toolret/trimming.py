@@ -65,7 +65,7 @@ _ALWAYS = (NESTED | NESTED_LISTS) - {"not"}
 
 
 _REMEMBERED = 4_096
-"""Tools that are remembered as they are packed."""
+"""How many packed tools are remembered."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,19 @@ class PackedTool:
         return accepted(self.schema)
 
 
-_tools: Recent[int, tuple[Tool, PackedTool]] = Recent(_REMEMBERED)
+_tools: Recent[tuple[str, str, int], PackedTool] = Recent(_REMEMBERED)
 
 
 def packed_tool(tool: Tool) -> PackedTool:
     """Return a tool untrimmed; the same tools are packed again and again, and are remembered."""
-    known = _tools.get(id(tool))
-    if known is None or known[0] is not tool:
-        packed = PackedTool(tool.id, wire_name(tool.id), tool.description, tool.parameters or {})
-        known = (tool, packed)
-        _tools.put(id(tool), known)
-    return known[1]
+    # What is remembered holds the parameters, so that nothing else can come to have their id.
+    key = (tool.id, tool.description, id(tool.parameters))
+    packed = _tools.get(key)
+    if packed is None:
+        schema = {} if tool.parameters is None else tool.parameters
+        packed = PackedTool(tool.id, wire_name(tool.id), tool.description, schema)
+        _tools.put(key, packed)
+    return packed
 
 
 @dataclass(frozen=True, slots=True)

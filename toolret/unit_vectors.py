@@ -20,8 +20,8 @@ def checked_rows(rows: Any, *, expected: int, embedder: str) -> Vectors:
     """Return an embedder's output as an array, not yet scaled: shape ``(expected, dimensions)``.
 
     Raises:
-        EmbedderError: If their number is wrong, their lengths differ, a value is not finite, they
-            are awaitables, or several vectors are all zeros.
+        EmbedderError: If their number is wrong, their lengths differ, a value is not finite, or
+            they are awaitables.
         TypeError, ValueError: If they are not vectors at all.
     """
     given = rows if isinstance(rows, np.ndarray) else _listed(rows)
@@ -43,8 +43,6 @@ def checked_rows(rows: Any, *, expected: int, embedder: str) -> Vectors:
         raise EmbedderError(f"embedder {embedder!r} gave no vectors of numbers, one a text")
     if not np.isfinite(vectors).all():
         raise EmbedderError(f"embedder {embedder!r} gave values that are not finite")
-    if len(vectors) > 1 and not vectors.any():  # one alone may be of a text without known words
-        raise EmbedderError(f"embedder {embedder!r} gave {len(vectors)} vectors of zeros alone")
     return vectors
 
 

@@ -47,15 +47,16 @@ def read_docstring(
         elif section == "arguments" and line.strip():
             if indent < 0:
                 indent = depth
+            if depth == 0 < indent:  # a text without indentation ends the section
+                section = "other"
+                continue
             entry = _ENTRY.fullmatch(line.strip()) if depth <= indent else None
             found = _entry_names(entry, names, more=more) if entry else []
             if entry and found:
                 current = [entry["text"] or ""]
                 told |= dict.fromkeys(found, current)
-            elif depth or not indent:
+            else:
                 current.append(line.strip())
-            else:  # a text without indentation ends the section
-                section = "other"
     description = " ".join("\n".join(described).split("\n\n")).strip()
     return description, {name: " ".join(lines).strip() for name, lines in told.items()}
 

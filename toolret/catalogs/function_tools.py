@@ -91,11 +91,12 @@ class _FunctionTool(StructuredTool):
         run_manager: CallbackManagerForToolRun | None = None,
         **_: Any,
     ) -> Any:
-        value = self._called(self.func, given, config, run_manager)
-        if not (inspect.isawaitable(value) or isinstance(value, AsyncIterator)):
-            return value
-        if inspect.iscoroutine(value):
-            value.close()  # otherwise Python warns that it was never awaited
+        if self.func:
+            value = self._called(self.func, given, config, run_manager)
+            if not (inspect.isawaitable(value) or isinstance(value, AsyncIterator)):
+                return value
+            if inspect.iscoroutine(value):
+                value.close()  # otherwise Python warns that it was never awaited
         raise CallError(f"{self.name!r} is asynchronous: use acall")
 
     async def _arun(

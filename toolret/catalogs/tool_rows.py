@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from toolret.catalogs.argument_maps import with_properties
@@ -37,6 +38,7 @@ _PARAMETER_PLACES = ("query", "header", "path", "cookie", "body", "formData")
 """Values of ``in`` that reveal a parameter of an API document, which also has a name."""
 
 
+@lru_cache(1024)  # rows have the same fields again and again
 def meant_field(name: str) -> str:
     """Return the field that an unknown one seems to mean; empty if none."""
     close = get_close_matches(name.lower(), _MISSPELT, n=1, cutoff=_LIKENESS)
@@ -60,11 +62,11 @@ class ToolRows:
             or content.get("in") in _PARAMETER_PLACES
         ):
             return False
+        if isinstance(content.get("parameters"), dict):
+            return True
         known = (_FIELDS | _MORE_FIELDS) & content.keys()
         others = [key for key in content.keys() - known if not meant_field(key)]
-        return isinstance(content.get("parameters"), dict) or (
-            len(others) <= _OTHERS_EACH * (len(known) - 1)
-        )
+        return len(others) <= _OTHERS_EACH * (len(known) - 1)
 
     def kind(self, content: Any) -> str:  # noqa: ARG002 - part of the protocol
         """Return the kind, for messages."""

@@ -99,8 +99,7 @@ def _put_result(found: Sequence[Turn], message: Message, text: str) -> None:
 
     It may be a call of an earlier turn, if the user spoke before the result came.
     """
-    calls = [call for turn in found for call in turn.calls]
-    for call in reversed(calls):
+    for call in (call for turn in reversed(found) for call in reversed(turn.calls)):
         if call.id == message.get("tool_call_id") and call.result is None:
             call.result = text
             status = message.get("status")  # LangChain's; OpenAI's messages have none of these

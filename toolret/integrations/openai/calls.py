@@ -211,9 +211,7 @@ def _step(
     if (offered is not None and name not in offered) or not _may(toolbox, tool, limits):
         may_call = [each for each in names if _may(toolbox, names[each], limits)]
         return refusal(name, None if offered is None else may_call)
-    # Some models write null where a tool takes no arguments.
-    empty = arguments is None or (isinstance(arguments, str) and arguments.strip() == "null")
-    return _Run(tool, {} if empty else arguments)
+    return _Run(tool, arguments)
 
 
 def _within(arguments: Any) -> tuple[str, Any]:

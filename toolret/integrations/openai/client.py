@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy as copied
@@ -199,7 +200,7 @@ def _asender(
         options = listed(form, options)
         planned = await planner.aprepare(form, options)
         reply = await send(*args, **(_for_parse(options, planned) if parses else planned))
-        planner.answered(form, options, reply)
+        await asyncio.to_thread(planner.answered, form, options, reply)
         return reply
 
     return sent

@@ -177,10 +177,11 @@ class _Loop:
             raise ValueError(f"api is one of {', '.join(get_args(Api))}, not {api!r}")
         form: Form = CHAT if api == "chat" else RESPONSES
         own = list(tools) if isinstance(tools, Toolbox) else _loaded(list(tools))
-        permitted = both(permitted_here(), closed(allow))
+        limit = closed(allow)
+        permitted = both(permitted_here(), limit)
 
         def runnable(tool: Tool) -> bool:
-            return tool.id in toolbox and is_allowed(tool, permitted)
+            return tool.id in toolbox and is_allowed(tool, limit)
 
         wrapped = wrapped_within(runnable, client, retriever, mode=mode)
         toolbox = tools if isinstance(tools, Toolbox) else _toolbox(own, retriever)

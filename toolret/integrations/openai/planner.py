@@ -156,7 +156,8 @@ class Planner:
         if draft.request is None:
             return None, False
         try:
-            return _as_sent(await self._retriever.aselect(draft.request, **draft.how)), False
+            selection = await self._retriever.aselect(draft.request, **draft.how)
+            return await asyncio.to_thread(_as_sent, selection), False
         except Exception as error:  # noqa: BLE001 - as above
             return None, _warn(error)
 
@@ -187,7 +188,7 @@ class Planner:
         names: dict[str, str] = {}
         found: tuple[str, ...] = ()
         # Whether it was by Chat Completions or Responses, the messages may not say.
-        for mode in {_mode_of(self._mode, form) for form in (CHAT, RESPONSES)}:
+        for mode in dict.fromkeys(_mode_of(self._mode, form) for form in (CHAT, RESPONSES)):
             state = self._memory.recall(_owners(mode, view, continued or ""), said) or State()
             names |= state.callable
             found += state.found
