@@ -18,8 +18,9 @@ from weakref import WeakSet
 
 __all__ = ["Renewed", "keep_for_ever", "renew_in_children", "start_thread"]
 
-_LONGEST_WAIT = 20.0
-"""Seconds that a fork waits for threads at most; loading a model or an index takes less."""
+_LONGEST_WAIT = 5.0
+"""Seconds that a fork waits for threads at most: loading a model or an index takes less, and one
+that waits for a server must not keep the process."""
 
 
 class Renewed(Protocol):
@@ -40,7 +41,7 @@ def renew_in_children(one: Renewed) -> None:
 
 
 def start_thread(work: Callable[[], None], name: str, *, daemon: bool) -> None:
-    """Start a thread that a fork waits for; it must not wait for a network.
+    """Start a thread that a fork waits for, some seconds at most.
 
     Raises:
         RuntimeError: If no thread can be started.

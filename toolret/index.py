@@ -254,7 +254,7 @@ class ToolIndex:
         return self._own_reading.get()
 
     def see_latest(self) -> None:
-        """Take the ``snapshot`` for this thread's or task's own, as after a change of its own."""
+        """Count the ``snapshot`` as this thread's or task's change: it is served nothing older."""
         self._own_reading.set(self.snapshot.reading)
 
     def show(self, snapshot: Snapshot) -> Snapshot:

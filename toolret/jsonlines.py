@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from toolret.errors import InputError
 
 __all__ = [
+    "GZIP_MAGIC",
     "MAX_BYTES",
     "below",
     "is_deep",
@@ -28,7 +29,7 @@ __all__ = [
 MAX_BYTES = 256 * 1024 * 1024
 """Longest line and largest JSON document accepted: about 2 GB as Python objects."""
 
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _HALF = re.compile("[\ud800-\udfff]")
@@ -107,7 +108,7 @@ def read_lines(path: str | Path, *, error: type[InputError]) -> Iterator[tuple[i
     number = 0
     try:
         with Path(path).open("rb") as raw:
-            packed = raw.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
+            packed = raw.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
             stream = gzip.GzipFile(fileobj=raw) if packed else raw
             while line := stream.readline(MAX_BYTES + 1):
                 number += 1

@@ -16,8 +16,9 @@ from toolret.reader import Reader
 __all__ = ["LatestReader"]
 
 _PAUSE = 50
-_LONGEST_PAUSE = 30.0
-"""What cannot be used is read again after so many times the seconds that it took, 30 at most."""
+_LONGEST_PAUSE = 5.0
+"""What cannot be used is read again after so many times the seconds that it took, but soon enough
+to see that somebody has put it right."""
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class LatestReader:
         started = time.monotonic()
         try:
             if self._renew(self._index.read_latest):
-                self._said = ""
+                self._said, self._try_at = "", 0.0
         except ToolretError as error:
             # What cannot be used may take seconds to read, and it stays so until somebody acts.
             now = time.monotonic()

@@ -82,4 +82,13 @@ def written_in_threads(
         for start in range(0, len(requests), _TOGETHER):
             some = requests[start : start + _TOGETHER]
             contexts = [copy_context() for _ in some]
-            yield list(pool.map(lambda context, one: context.run(timed, one), contexts, some))
+            writing = [
+                pool.submit(context.run, timed, one)
+                for context, one in zip(contexts, some, strict=True)
+            ]
+            try:
+                yield [each.result() for each in writing]
+            finally:  # a span that was begun ends, whatever becomes of its request
+                for each in writing:
+                    if not each.exception() and each.result().span.is_recording():
+                        each.result().span.end()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from toolret.errors import EmbedderError, QueryGenerationError
+from toolret.forking import renew_in_children
 from toolret.llm import aask, as_chat_model, ask, json_object
 from toolret.model_files import find_model, no_bars
 from toolret.queries import conversation_lines, shortened
@@ -107,12 +108,17 @@ class CrossEncoderReranker:
         self._batch_size = batch_size
         self._name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
         self._model = _load(str(model), device) if isinstance(model, (str, Path)) else model
-        self._turn = threading.Lock()
+        self.after_fork()
+        renew_in_children(self)
         if self._model.num_labels != 1:
             raise EmbedderError(
                 f"cross-encoder {self._name!r} gives {self._model.num_labels} scores for a pair: "
                 "take one that was made for ranking, which gives one"
             )
+
+    def after_fork(self) -> None:
+        """Renew the lock, which a thread of the parent may hold."""
+        self._turn = threading.Lock()
 
     def score(self, request: Request, tools: Sequence[Tool]) -> Reranking:
         """Return the model's scores; None for them if it fails."""

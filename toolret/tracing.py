@@ -67,7 +67,7 @@ def continued(current: Span, *, ends: bool = True) -> Iterator[Span]:
 
     Args:
         current: The span.
-        ends: Whether it ends even if the block does not fail.
+        ends: Whether to end it when the block succeeds; a failure always ends it.
     """
     with trace.use_span(current, record_exception=False, set_status_on_exception=False):
         try:

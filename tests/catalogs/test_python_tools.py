@@ -342,8 +342,24 @@ def same_indent(x: int, y: int) -> None:
     """
 
 
+def a_note(x: int, y: int) -> None:
+    """Do it.
+
+    Args:
+        x: One of
+            - a: first
+            - b: second
+        y: The y.
+
+    Note:
+        Never twice.
+    """
+
+
 @pytest.mark.parametrize(
-    "function", [blank_lines, no_blank_lines, other_sections, same_indent], ids=lambda f: f.__name__
+    "function",
+    [blank_lines, no_blank_lines, other_sections, same_indent, a_note],
+    ids=lambda f: f.__name__,
 )
 def test_docstrings_are_read_however_their_sections_are_set_apart(function: Any) -> None:
     (tool,) = load_tools(function)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from toolret.drafts import JSON_TYPES
+from toolret.drafts import JSON_TYPES, current
 from toolret.subschemas import DEFINITIONS, NESTED, NESTED_LISTS, NESTED_MAPS
 from toolret.types import Tool
 
@@ -41,14 +41,7 @@ def with_properties(tool: Tool) -> Tool:
         or not all(map(is_schema, given.values()))
     ):
         return tool
-    needed = [name for name, part in given.items() if part.get("required") is True]
-    properties = {
-        name: {k: v for k, v in part.items() if k != "required" or not isinstance(v, bool)}
-        for name, part in given.items()
-    }
-    parameters = {"type": "object", "properties": properties}
-    if needed:
-        parameters["required"] = needed
+    parameters = current({"type": "object", "properties": given})
     return replace(tool, parameters=parameters, metadata={**tool.metadata, WAS_MAP: True})
 
 

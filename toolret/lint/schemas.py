@@ -82,10 +82,11 @@ def _lost(schema: Mapping[str, Any]) -> Iterator[Problem]:
     for name in unplaced(schema)[:1]:
         yield below("", name), f"{name!r} is no keyword: arguments belong under 'properties'"
     parts = dict(subschemas(schema))
-    anchors = {f"#{part.get(key)}" for part in parts.values() for key in _ANCHORS}
+    named = {f"#{part[key]}" for part in parts.values() for key in _ANCHORS if key in part}
+    named |= {str(part["$id"]) for part in parts.values() if "$id" in part}
     for path, part in parts.items():
         reference = part.get("$ref")
-        if not isinstance(reference, str) or reference in anchors:
+        if not isinstance(reference, str) or reference in named:
             continue
         if not is_pointer(reference) or not _is_there(schema, pointer(reference)[1:]):
             yield below("", *path, "$ref"), f"the reference {reference!r} leads nowhere"

@@ -18,13 +18,11 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from toolret.errors import QueryGenerationError, ReplayError
-from toolret.jsonlines import read_lines, row_from_line
+from toolret.jsonlines import GZIP_MAGIC, read_lines, row_from_line
 from toolret.llm.caching import question_key
 from toolret.llm.model import ChatModel, Completion, Forgetful, Messages, Schema
 
 __all__ = ["RecordingModel", "ReplayModel"]
-
-_GZIP_MAGIC = b"\x1f\x8b"
 
 
 class _Head(BaseModel):
@@ -114,7 +112,7 @@ class RecordingModel:
         return self._keep(_Row(question=key, **asdict(reply)))
 
     def forget(self, messages: Messages, schema: Schema) -> None:
-        """Ask the question again next time; a replay still gives the reply, as it was used."""
+        """Ask the question again next time; a replay gives the reply, and fails as the run did."""
         if isinstance(self._model, Forgetful):
             self._model.forget(messages, schema)
         row = self._rows.get(question_key(messages, schema))
@@ -223,7 +221,7 @@ def _reopened(file: Path, head: bytes, name: str) -> tuple[dict[str, _Row], bool
     """
     try:
         content = file.read_bytes() if file.exists() else b""
-        if content.startswith(_GZIP_MAGIC):
+        if content.startswith(GZIP_MAGIC):
             raise ReplayError(
                 "is gzipped, so nothing can be added to it: unpack it, or name another file",
                 file=file,

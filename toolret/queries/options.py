@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from toolret.drafts import is_number
 from toolret.errors import InputError
 
 __all__ = ["seconds", "whole_number"]
@@ -27,7 +28,6 @@ def seconds(name: str, value: Any) -> float:
     Raises:
         InputError: If it is anything else.
     """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and 0 < value < math.inf):
+    if not (is_number(value) and 0 < value < math.inf):
         raise InputError(f"{name} is {value!r}: give a number of seconds above 0")
     return float(value)
