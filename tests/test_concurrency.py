@@ -7,7 +7,9 @@ import shutil
 import sqlite3
 import threading
 import time
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -306,11 +308,11 @@ def test_what_another_process_wrote_and_cannot_be_used_is_said_once(
     assert follow() == 2
 
 
-@pytest.mark.parametrize("in_loop", [True, False], ids=["in the loop", "in a thread"])
-async def test_a_task_that_changes_the_index_waits_for_what_was_changed(
-    index: ToolIndex, monkeypatch: pytest.MonkeyPatch, in_loop: bool
-) -> None:
-    retriever = ToolRetriever(index)
+@asynccontextmanager
+async def renewing(
+    retriever: ToolRetriever, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[threading.Event]:
+    """Another request makes a reader of an older change, until it is let go on."""
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(index: ToolIndex, snapshot: Snapshot) -> Reader:
@@ -319,38 +321,44 @@ async def test_a_task_that_changes_the_index_waits_for_what_was_changed(
         return Reader(index, snapshot)
 
     monkeypatch.setattr(latest, "Reader", slow)
-    index.add_tools([tool("ping_host", "Ping a host of the network.")])
-    renewing = asyncio.create_task(asyncio.to_thread(retriever.search, "ping a host"))
+    added = [tool("ping_host", "Ping a host of the network.")]
+    await asyncio.to_thread(retriever.index.add_tools, added)
+    other = asyncio.create_task(asyncio.to_thread(retriever.search, "ping a host"))
     assert await asyncio.to_thread(begun.wait, 30)
-    if in_loop:
-        index.remove_demos(["d1"])
-    else:
-        await asyncio.to_thread(index.remove_demos, ["d1"])
-        index.see_latest()
-    threading.Timer(0.3, go_on.set).start()
-    selection = await retriever.aselect("please stop my purchase")
+    yield go_on
+    await other
+
+
+@pytest.mark.parametrize("in_loop", [True, False], ids=["in the loop", "in a thread"])
+async def test_a_task_that_changes_the_index_waits_for_what_was_changed(
+    index: ToolIndex, monkeypatch: pytest.MonkeyPatch, in_loop: bool
+) -> None:
+    retriever = ToolRetriever(index)
+    async with renewing(retriever, monkeypatch) as go_on:
+        if in_loop:
+            index.remove_demos(["d1"])
+        else:
+            await asyncio.to_thread(index.remove_demos, ["d1"])
+            index.see_latest()
+        threading.Timer(0.3, go_on.set).start()
+        selection = await retriever.aselect("please stop my purchase")
     assert "d1" not in [hit.demo.id for hit in selection.demos]
-    await renewing
 
 
 async def test_a_task_that_records_finds_it_at_once(
     index: ToolIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     retriever = ToolRetriever(index)
-    before = index.own_reading
     call = {"name": "cancel_order", "arguments": "{}"}
-    await retriever.arecord(
-        [
-            {"role": "user", "content": "the tent never came, call it off"},
-            {
-                "role": "assistant",
-                "tool_calls": [{"id": "1", "type": "function", "function": call}],
-            },
-            {"role": "tool", "tool_call_id": "1", "content": "done"},
-        ]
-    )
-    assert index.own_reading == index.snapshot.reading > before
-    selection = await retriever.aselect("call it off, the tent never came")
+    conversation = [
+        {"role": "user", "content": "the tent never came, call it off"},
+        {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": call}]},
+        {"role": "tool", "tool_call_id": "1", "content": "done"},
+    ]
+    async with renewing(retriever, monkeypatch) as go_on:
+        await retriever.arecord(conversation)
+        threading.Timer(0.3, go_on.set).start()
+        selection = await retriever.aselect("call it off, the tent never came")
     assert selection.demos[0].demo.text == "the tent never came, call it off"
 
 
