@@ -66,6 +66,12 @@ def test_vectors_of_any_size_are_scaled_to_unit_length(size: float) -> None:
     assert vectors.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0]]
 
 
+def test_texts_without_a_word_that_the_embedder_knows_are_no_error() -> None:
+    """Such as the views of one tool by a bag of words."""
+    zeros = [[0.0, 0.0]] * 3
+    assert RoleEmbedder(Recording(zeros)).embed(["a", "b", "c"], "tool").tolist() == zeros
+
+
 def test_no_text_needs_no_embedder() -> None:
     inner = Recording()
     assert RoleEmbedder(inner).embed([], "tool").shape == (0, 0)

@@ -279,3 +279,17 @@ def test_a_conversation_of_many_that_fails_ends_its_span(
     with pytest.raises(RuntimeError):
         retriever.select_many(["refund it"])
     assert _attributes(_by_name(spans)["toolret.select"])["error.type"] == "RuntimeError"
+
+
+def test_a_batch_that_cannot_be_embedded_ends_the_span_of_each(
+    index: ToolIndex, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retriever = ToolRetriever(index)
+
+    def embed(*_: object) -> None:
+        raise EmbedderError("down")
+
+    monkeypatch.setattr(retriever._latest(), "embed", embed)
+    with pytest.raises(EmbedderError):
+        retriever.select_many(["refund it", "cancel it", "find it"])
+    assert [span.name for span in spans.get_finished_spans()].count("toolret.select") == 3

@@ -15,7 +15,8 @@ from pydantic import BaseModel, Field
 
 from toolret.calling import Toolbox
 from toolret.catalogs import load_tools
-from toolret.errors import CatalogError
+from toolret.catalogs.function_tools import function_tool
+from toolret.errors import CallError, CatalogError
 from toolret.integrations.langchain import langchain_tools
 from toolret.types import Tool
 
@@ -425,6 +426,11 @@ async def test_an_asynchronous_function_is_awaited_whatever_its_decorator() -> N
     assert (await toolbox.acall("cancel_room", {"room": "12"})).text == "cancelled 12"
     toolbox = Toolbox(load_tools([_blocking(cancel_room)]))
     assert (await toolbox.acall("cancel_room", {"room": "12"})).text == "cancelled 12"
+
+
+def test_a_synchronous_agent_is_told_that_a_function_is_asynchronous() -> None:
+    with pytest.raises(CallError, match="'cancel_room' is asynchronous: use acall"):
+        function_tool(cancel_room).invoke({"room": "12"})
 
 
 def test_a_decorator_may_make_an_asynchronous_function_a_plain_one() -> None:
