@@ -33,7 +33,7 @@ from tests.integrations.langchain.scripted_agent import Echo, agent_of, model, o
 from toolret import Call, Demo, Tool, Toolbox, ToolIndex, ToolRetriever, load_tools
 from toolret.errors import InputError
 from toolret.integrations.langchain import Caller, ToolRetrieverMiddleware, langchain_tools
-from toolret.integrations.langchain.choices import chosen, without
+from toolret.integrations.tool_choices import chosen, without
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
 
 THREAD: Any = {"configurable": {"thread_id": "one"}}

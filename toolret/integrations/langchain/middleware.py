@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import filterfalse
 from typing import Annotated, Any, NotRequired, TypeAlias, get_args
@@ -26,7 +26,6 @@ from toolret.calling import Toolbox
 from toolret.errors import InputError
 from toolret.integrations.langchain.access import AllowFor, Caller, allow_for, check_allow
 from toolret.integrations.langchain.catalog import Available, Catalog
-from toolret.integrations.langchain.choices import chosen, sent_names, without
 from toolret.integrations.langchain.discovery import DiscoverTool
 from toolret.integrations.langchain.offering import (
     Mode,
@@ -37,6 +36,7 @@ from toolret.integrations.langchain.offering import (
 )
 from toolret.integrations.langchain.searching import Search
 from toolret.integrations.langchain.tools import langchain_tools
+from toolret.integrations.tool_choices import chosen, name_of, without
 from toolret.jsonlines import shown
 from toolret.offers import DISCOVER, refusal
 from toolret.prompt import catalog_tokens
@@ -322,7 +322,7 @@ def _with_choice(
     request: ModelRequest[Any], tools: Sequence[BaseTool | dict[str, Any]]
 ) -> ModelRequest[Any]:
     """Return the request with a ``tool_choice`` that names only tools which are sent."""
-    sent = sent_names(tools)
+    sent = _sent_names(tools)
     unsent = [name for name in chosen(request.tool_choice) if name not in sent]
     if not unsent:
         return request
@@ -331,3 +331,13 @@ def _with_choice(
         ", ".join(map(shown, unsent)),
     )
     return request.override(tool_choice=without(request.tool_choice, unsent))
+
+
+def _sent_names(tools: Collection[BaseTool | dict[str, Any]]) -> set[str]:
+    """Return the names by which a ``tool_choice`` can mean these tools."""
+    names = {tool.name for tool in tools if isinstance(tool, BaseTool)}
+    for tool in tools:
+        if isinstance(tool, dict):  # a hosted tool is chosen by its type
+            known = (name_of(tool), tool.get("name"), tool.get("type"))
+            names |= {name for name in known if isinstance(name, str)}
+    return names

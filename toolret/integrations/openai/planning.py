@@ -14,6 +14,7 @@ from toolret.integrations.openai.forms import Form, tool_name
 from toolret.integrations.openai.memory import Sent, Shown, State
 from toolret.integrations.openai.searching import found_names, proxy_tools, search_tool
 from toolret.integrations.openai.view import Given, View, by_words
+from toolret.integrations.tool_choices import chosen, without
 from toolret.names import wire_name
 from toolret.offers import PROVIDER_LIMIT, bounded, called_names
 from toolret.selection import Selection
@@ -98,7 +99,7 @@ def plan(asked: Asked, selection: Selection | None, *, failed: bool = False) -> 
     tools = [*asked.given.kept, *(names.written(name) for name in offered), *extras]
     choice = _narrowed(asked, names, {*wanted, *selected}) if asked.mode == "allowed" else None
     sent = {*map(tool_name, tools), *asked.form.loaded(asked.items)}
-    unsent = tuple(name for name in _chosen(asked.choice) if name not in sent)
+    unsent = tuple(name for name in chosen(asked.choice) if name not in sent)
     state = State(
         offered=offered,
         tools=names.kept(offered),
@@ -108,7 +109,8 @@ def plan(asked: Asked, selection: Selection | None, *, failed: bool = False) -> 
         selected=tuple(selected),
         begun=bool(selection or asked.state or asked.mode == "proxy"),
     )
-    return Plan(tuple(tools), choice or _without(asked.choice, unsent), unsent, state)
+    left = without(asked.choice, unsent) if unsent else asked.choice
+    return Plan(tuple(tools), choice or left, unsent, state)
 
 
 def _offered(
@@ -234,7 +236,7 @@ class _Naming:
         """Names that must not be missing: in ``tool_choice``, or called in the conversation."""
         asked = self._asked
         loaded = asked.form.loaded(asked.items)
-        names = [*_chosen(asked.choice), *called_names(asked.items)]
+        names = [*chosen(asked.choice), *called_names(asked.items)]
         return [name for name in names if name not in loaded]
 
     def base(self, selection: Selection | None, room: int) -> tuple[str, ...]:
@@ -276,24 +278,3 @@ class _Naming:
             same = (sent for sent in forms if sent and sent.whole == whole)
             self._sent[name] = next(same, Sent(whole, whole))
         return self._sent[name]
-
-
-def _chosen(choice: Any) -> tuple[str, ...]:
-    """Return the names of the tools that a ``tool_choice`` refers to."""
-    if not isinstance(choice, Mapping):
-        return ()
-    inner = choice.get("allowed_tools", choice)
-    tools = inner.get("tools", [choice]) if isinstance(inner, Mapping) else [choice]
-    return tuple(name for tool in tools if isinstance(tool, Mapping) and (name := tool_name(tool)))
-
-
-def _without(choice: Any, unsent: Sequence[str]) -> Any:
-    """Return a ``tool_choice`` without tools that are not sent; None if none is left."""
-    if not unsent:
-        return choice
-    inner = choice.get("allowed_tools", choice)
-    tools = [tool for tool in inner.get("tools", ()) if tool_name(tool) not in unsent]
-    if not tools:
-        return None
-    left = {**inner, "tools": tools}
-    return {**choice, "allowed_tools": left} if "allowed_tools" in choice else left

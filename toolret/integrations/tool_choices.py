@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from langchain_core.tools import BaseTool
-
-__all__ = ["chosen", "sent_names", "without"]
+__all__ = ["chosen", "name_of", "without"]
 
 _MODES = frozenset({"any", "auto", "none", "required", "validated"})
 """Choices that name no tool."""
@@ -24,28 +22,18 @@ def chosen(choice: Any) -> tuple[str, ...]:
     """
     if isinstance(choice, str):
         return () if choice.lower() in _MODES else (choice,)
-    return tuple(filter(None, map(_name, _listed(choice) or [choice])))
+    return tuple(filter(None, map(name_of, _listed(choice) or [choice])))
 
 
 def without(choice: Any, unsent: Collection[str]) -> Any:
     """Return a choice without the tools that are not sent; None if it names nothing else."""
-    left = [each for each in _listed(choice) if _name(each) not in unsent]
+    left = [each for each in _listed(choice) if name_of(each) not in unsent]
     if not left:
         return None
     inner = choice.get("allowed_tools")
     if isinstance(inner, Mapping):
         return {**choice, "allowed_tools": {**inner, "tools": left}}
     return {**choice, "tools": left}
-
-
-def sent_names(tools: Collection[BaseTool | dict[str, Any]]) -> set[str]:
-    """Return the names by which a ``tool_choice`` can mean these tools."""
-    names = {tool.name for tool in tools if isinstance(tool, BaseTool)}
-    for tool in tools:
-        if isinstance(tool, dict):  # a hosted tool is chosen by its type
-            known = (_name(tool), tool.get("name"), tool.get("type"))
-            names |= {name for name in known if isinstance(name, str)}
-    return names
 
 
 def _listed(choice: Any) -> list[Any]:
@@ -55,7 +43,7 @@ def _listed(choice: Any) -> list[Any]:
     return tools if isinstance(tools, list) else []
 
 
-def _name(choice: Any) -> str:
+def name_of(choice: Any) -> str:
     """The name of the one tool that is chosen; empty for a hosted one."""
     if not isinstance(choice, Mapping) or choice.get("type", "tool") not in _KINDS:
         return ""
