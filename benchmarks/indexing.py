@@ -27,7 +27,7 @@ import numpy as np
 
 from toolret.embedders import SentenceTransformerEmbedder
 from toolret.index import ToolIndex
-from toolret.texts import tool_views
+from toolret.text.rendering import tool_views
 from toolret.types import Tool
 
 _VERBS = ("create", "list", "update", "delete", "archive", "cancel", "approve", "merge")

@@ -23,8 +23,8 @@ from langgraph.prebuilt.tool_node import ToolCallRequest, ToolRuntime
 
 from toolret import Selection, Tool, Toolbox, ToolIndex, ToolRetriever
 from toolret.integrations.langchain import ToolRetrieverMiddleware, langchain_tools
+from toolret.prompt.trimming import TOOL_STEPS
 from toolret.testing import HashedWordsEmbedder
-from toolret.trimming import TOOL_STEPS
 
 SIZES = (300, 3_000, 20_000)
 """Tools in the index."""

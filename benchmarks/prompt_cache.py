@@ -27,11 +27,11 @@ from toolret.calling import Outcome
 from toolret.embedders import Embedder
 from toolret.integrations.openai import Api, Mode, run, run_calls
 from toolret.integrations.openai.forms import CHAT
-from toolret.names import wire_name
 from toolret.permissions import Allow
+from toolret.prompt.trimming import packed_tool
 from toolret.testing import OpenAIServer, Reply
+from toolret.text.names import wire_name
 from toolret.tokens import TokenCounter, token_counter
-from toolret.trimming import packed_tool
 from toolret.types import JsonObject, Tool
 
 ROOT = Path(__file__).parent.parent

@@ -4,8 +4,9 @@
 
 ``--data`` is a folder of folders, one a set, in the project's row formats: ``tools.jsonl``,
 ``demos.jsonl`` if there are demonstrations, and the requests in files that end in ``dev.jsonl``;
-each may be gzipped. Every system gets the same text of each tool (``toolret.texts.tool_text``),
-ranks all tools, and is asked through its own public calls; each text is embedded once.
+each may be gzipped. Every system gets the same text of each tool
+(``toolret.text.rendering.tool_text``), ranks all tools, and is asked through its own public calls;
+each text is embedded once.
 
 toolret's adapter was fitted on demonstrations of public sets, so it knows their tools better than
 a user's, which shows where it is asked without demonstrations. ``--adapters`` is a folder of such
@@ -41,7 +42,7 @@ from toolret.catalogs import load_tools
 from toolret.embedders import Embedder
 from toolret.errors import InputError, ToolretError
 from toolret.evaluation.metrics import evaluate, mean
-from toolret.learning import evenly
+from toolret.ranking.learning import evenly
 from toolret.rows import LabelledRequest, load_demos, load_requests
 
 MEASURES = ("R@1", "COMP@5", "COMP@10", "nDCG@10")

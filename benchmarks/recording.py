@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from toolret.index import ToolIndex
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Call, Demo, Tool
 

@@ -29,9 +29,9 @@ import httpx
 import numpy as np
 
 from toolret.index import ToolIndex
-from toolret.records import Store
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.stores import KnownVectors, chroma_store, langchain_store, store_at
+from toolret.stores.records import Store
 from toolret.types import Tool
 
 DIMENSIONS = 384

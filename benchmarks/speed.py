@@ -26,15 +26,15 @@ from numpy.typing import NDArray
 
 from benchmarks.systems import DEPTH, Data, LangGraphStore, LlamaIndexObjects, System
 from toolret.catalogs import load_tools
-from toolret.derived import read_arrays, write_arrays
 from toolret.embedders import RoleEmbedder, SentenceTransformerEmbedder
 from toolret.index import ToolIndex
 from toolret.queries import sought
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.rows import load_demos
-from toolret.texts import tool_views
+from toolret.stores.derived import read_arrays, write_arrays
+from toolret.text.rendering import tool_views
+from toolret.text.values import without_values
 from toolret.types import Demo, Tool
-from toolret.values import without_values
 
 SIZES = (1_000, 5_000, 20_000, 50_000, 200_000)
 MOST_DEMOS = 10_000
@@ -50,7 +50,7 @@ import sys, time
 started = time.perf_counter()
 from toolret.embedders import SentenceTransformerEmbedder
 from toolret.index import ToolIndex
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
 folder, runtime = sys.argv[1:]
 index = ToolIndex(folder, embedder=SentenceTransformerEmbedder(runtime=runtime), create=False)
 assert ToolRetriever(index).search("cancel my order and refund it", keep_all=True)

@@ -1,7 +1,7 @@
 """The systems that are compared: plain methods, peers through their own public calls, toolret.
 
-Every system gets the same text of each tool (``toolret.texts.tool_text``) and the same embedder,
-and ranks all tools.
+Every system gets the same text of each tool (``toolret.text.rendering.tool_text``) and the same
+embedder, and ranks all tools.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from toolret.embedders import Embedder, RoleEmbedder, SentenceTransformerEmbedder
 from toolret.evaluation.runs import run
 from toolret.index import ToolIndex
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.rows import LabelledRequest
-from toolret.texts import tool_text
+from toolret.text.rendering import tool_text
 from toolret.types import Demo, Tool
 
 __all__ = ["SYSTEMS", "CachedModel", "Data", "System"]

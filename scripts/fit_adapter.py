@@ -1,4 +1,4 @@
-"""Fit the adapter of the default embedder on public data and write ``toolret/tool_adapter.npy``.
+"""Fit the adapter of the default embedder on public data: ``toolret/embedders/tool_adapter.npy``.
 
     python -m scripts.fit_adapter ../shared/data
 
@@ -23,10 +23,10 @@ from torch.nn.functional import normalize
 
 from toolret.catalogs import load_tools
 from toolret.embedders import SentenceTransformerEmbedder
-from toolret.learning import evenly
+from toolret.embedders.tool_adapter import ADAPTER_FILE
+from toolret.ranking.learning import evenly
 from toolret.rows import LabelledRequest, load_demos, load_requests
-from toolret.texts import VIEW_WEIGHTS, tool_views
-from toolret.tool_adapter import ADAPTER_FILE
+from toolret.text.rendering import VIEW_WEIGHTS, tool_views
 from toolret.types import Demo
 
 MOST_DEMOS = 3_000

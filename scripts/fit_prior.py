@@ -1,4 +1,4 @@
-"""Fit the prior weights of the ranking on public data and write ``toolret/prior.json``.
+"""Fit the prior weights of the ranking on public data and write ``toolret/ranking/prior.json``.
 
     python -m scripts.fit_prior ../shared/data
 
@@ -25,20 +25,20 @@ import numpy as np
 
 from scripts.fit_adapter import demonstrations_of, fit_without
 from toolret.catalogs import load_tools
-from toolret.clauses import split_clauses
 from toolret.embedders import RoleEmbedder, SentenceTransformerEmbedder
-from toolret.familiarity import Familiarity, fit_familiarity
-from toolret.fitting import Example, fit_weights, needed
 from toolret.index import ToolIndex
-from toolret.learning import evenly, pairs, weights_to_json
-from toolret.need import fit_need, need_inputs
 from toolret.queries import sought
-from toolret.ranking import FEATURES, gather
+from toolret.ranking.evidence import FEATURES, gather
+from toolret.ranking.familiarity import Familiarity, fit_familiarity
+from toolret.ranking.fitting import Example, fit_weights, needed
+from toolret.ranking.learning import evenly, pairs, weights_to_json
+from toolret.ranking.need import fit_need, need_inputs
+from toolret.ranking.searcher import Searcher
+from toolret.ranking.signals import Floats
+from toolret.ranking.weighing import Weights
 from toolret.rows import LabelledRequest, load_demos, load_requests
-from toolret.searcher import Searcher
-from toolret.signals import Floats
+from toolret.text.clauses import split_clauses
 from toolret.types import Query
-from toolret.weighing import Weights
 
 SETS = (
     "apibank/dev",
@@ -93,7 +93,7 @@ FROM_VECTORS = [
 ]
 """Columns that vectors decide."""
 
-PRIOR = Path(__file__).parent.parent / "toolret" / "prior.json"
+PRIOR = Path(__file__).parent.parent / "toolret" / "ranking" / "prior.json"
 
 
 def main() -> None:

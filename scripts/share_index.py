@@ -23,7 +23,7 @@ import numpy as np
 
 from toolret.embedders import RoleEmbedder
 from toolret.index import Snapshot, ToolIndex
-from toolret.shelves import DEMOS, TOOLS
+from toolret.index.shelves import DEMOS, TOOLS
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Demo, Tool
 

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from toolret import tracing
 from toolret.testing import HashedWordsEmbedder
-from toolret.texts import tool_views
+from toolret.text.rendering import tool_views
 from toolret.types import Call, Demo, Tool
 
 # Other programs on the machine may make any example slow.

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 from toolret.cli import main
 from toolret.embedders import SentenceTransformerEmbedder, Vectors
 from toolret.index import ToolIndex
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder
 
 TOOLS = [
@@ -438,7 +438,7 @@ def test_an_interrupt_is_exit_code_130(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("toolret.retriever.ToolRetriever.search", interrupted)
+    monkeypatch.setattr("toolret.retrieval.retriever.ToolRetriever.search", interrupted)
     assert main(["search", "x", "--index", indexed["index"]]) == 130
     assert "interrupted" in capsys.readouterr().err
 

@@ -17,13 +17,13 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from tests.conftest import demo, tool
-from toolret import latest
 from toolret.embedders import RoleEmbedder
 from toolret.errors import EmbedderMismatchError, InputError
 from toolret.index import Snapshot, ToolIndex
-from toolret.reader import Reader
 from toolret.recent import Recent
-from toolret.retriever import ToolRetriever
+from toolret.retrieval import latest
+from toolret.retrieval.reader import Reader
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Demo, Tool
 
@@ -295,7 +295,7 @@ def test_what_another_process_wrote_and_cannot_be_used_is_said_once(
     def follow() -> int:
         for _ in range(3):
             retriever._latest._follow()
-        return sum(record.name == "toolret.latest" for record in caplog.records)
+        return sum(record.name == "toolret.retrieval.latest" for record in caplog.records)
 
     other.add_tools([tool("new")])
     damage()

@@ -27,8 +27,8 @@ from tests.conftest import ROOT
 from toolret.embedders import RoleEmbedder
 from toolret.errors import StoreError
 from toolret.index import Snapshot, ToolIndex
-from toolret.retriever import ToolRetriever
-from toolret.shelves import DEMOS, TOOLS
+from toolret.index.shelves import DEMOS, TOOLS
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Demo, Tool
 
@@ -63,7 +63,7 @@ def is_right(index: ToolIndex) -> bool:
 def _all_is_kept() -> Iterator[None]:
     """Also what is only worth it for larger indexes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("toolret.checked._WORTH", 0)
+        patch.setattr("toolret.stores.checked._WORTH", 0)
         yield
 
 

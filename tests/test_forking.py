@@ -18,10 +18,11 @@ import pytest
 
 from tests.conftest import tool
 from tests.stores.places import make_place
-from toolret import forking, latest
+from toolret import forking
 from toolret.index import Snapshot, ToolIndex
-from toolret.reader import Reader
-from toolret.retriever import ToolRetriever
+from toolret.retrieval import latest
+from toolret.retrieval.reader import Reader
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Tool
 

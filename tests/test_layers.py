@@ -1,10 +1,11 @@
-"""Imports go one way: a room imports only from rooms to its left."""
+"""Imports go one way: between rooms (modules and packages) and between the modules of a package."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,105 +15,77 @@ import toolret
 PACKAGE = Path(toolret.__file__).parent
 
 LAYERS = [
-    ["errors", "surrogates", "forking"],
-    [
-        "types",
-        "tokens",
-        "names",
-        "model_files",
-        "instructions",
-        "tool_adapter",
-        "unit_vectors",
-        "records",
-        "derived",
-        "media_types",
-        "nearest",
-        "recent",
-        "tracing",
-        "scripted",
-        "subschemas",
-    ],
-    ["drafts"],
-    ["accepted"],
-    [
-        "folders",
-        "jsonlines",
-        "plain_rows",
-        "texts",
-        "values",
-        "sealed",
-        "permissions",
-        "onnx_models",
-        "openai_embedder",
-    ],
-    ["onnx_export"],
-    ["onnx_cache"],
-    ["turns"],
-    ["offers", "rows", "lexical", "embedders", "vectors", "calling"],
-    ["catalogs", "database", "tables", "clauses", "locks"],
-    ["checked"],
-    ["store"],
-    ["stores"],
-    ["shelves"],
-    ["syncing"],
-    ["index"],
-    ["llm"],
+    ["errors", "forking", "tracing", "types"],
+    ["files", "permissions", "recent", "schemas", "stores"],
+    ["text"],
+    ["llm", "tokens", "turns"],
+    ["embedders", "rows"],
+    ["calling", "catalogs", "index"],
     ["queries"],
-    ["signals", "logistic"],
-    ["comparisons", "scanning", "word_vectors"],
-    ["columns", "kriging"],
-    ["text_evidence", "demo_evidence"],
-    ["ranking", "ridge", "discriminant"],
-    ["weighing", "familiarity", "need"],
-    ["cosines", "demo_maps"],
-    ["fitting"],
-    ["searcher"],
-    ["learning"],
-    ["examples", "trimming"],
-    ["recording"],
+    ["ranking"],
     ["prompt"],
-    ["selection", "reranking"],
-    ["reader"],
-    ["viewing", "latest", "finding", "many"],
-    ["retriever"],
-    ["console"],
-    ["evaluation", "lint", "testing", "integrations"],
+    ["recording"],
+    ["retrieval"],
+    ["console", "testing"],
+    ["evaluation", "integrations", "lint"],
     ["cli"],
     ["__init__", "__main__"],
 ]
 """Rooms of one line do not import each other."""
 
 ROOM_LAYER = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
+MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
-def room_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def name_of(path: Path) -> str:
+    """Return a module's dotted name within the package: ``ranking.kriging``, ``index.__init__``."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
-def imported_rooms(path: Path) -> set[str]:
-    rooms = set()
+def imported(path: Path) -> set[str]:
+    """Return the modules that a module imports, named as by ``name_of``."""
+    modules = {name_of(module) for module in MODULES}
+    found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-            if node.module == "toolret":
-                names = [f"toolret.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
+        if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
-        rooms |= {name.split(".")[1] for name in names if name.startswith("toolret.")}
-    return rooms
+        for name in names:
+            # A module, a package, or a name in one of them.
+            for whole in (name, name.rpartition(".")[0]):
+                known = {whole, f"{whole}.__init__"} & {f"toolret.{module}" for module in modules}
+                if known:
+                    found |= {module.removeprefix("toolret.") for module in known}
+                    break
+    return found
 
 
-@pytest.mark.parametrize(
-    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
-)
+def room_of(module: str) -> str:
+    return module.split(".")[0]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_go_one_way(path: Path) -> None:
-    room = room_of(path)
+    room = room_of(name_of(path))
     if room == "__init__":
         return
-    for imported in imported_rooms(path) - {room, "__version__"}:
-        assert ROOM_LAYER[imported] < ROOM_LAYER[room], f"{room} imports {imported}"
+    for other in {room_of(module) for module in imported(path)} - {room, "__init__"}:
+        assert ROOM_LAYER[other] < ROOM_LAYER[room], f"{room} imports {other}"
+
+
+def test_the_modules_of_a_package_import_each_other_one_way() -> None:
+    within = {
+        name_of(path): {
+            module
+            for module in imported(path)
+            if module.rpartition(".")[0] == name_of(path).rpartition(".")[0]
+        }
+        for path in MODULES
+    }
+    assert list(TopologicalSorter(within).static_order())
 
 
 def test_no_module_is_longer_than_400_lines() -> None:

@@ -25,11 +25,11 @@ from toolret.catalogs import load_tools
 from toolret.errors import InputError
 from toolret.index import ToolIndex
 from toolret.integrations.openai import run_calls
-from toolret.names import wire_name
 from toolret.permissions import Allow, allowed_tools, closed, is_allowed
-from toolret.retriever import ToolRetriever
-from toolret.selection import Selection
+from toolret.retrieval.retriever import ToolRetriever
+from toolret.retrieval.selection import Selection
 from toolret.testing import HashedWordsEmbedder
+from toolret.text.names import wire_name
 from toolret.types import Call, Demo, JsonObject, Message, Permissions, Tool
 
 VERBS = ["cancel", "list", "refund", "send", "delete"]

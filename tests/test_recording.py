@@ -31,11 +31,11 @@ from openai.types.responses import Response
 from tests.conftest import demo, tool
 from toolret.errors import DemoError, EmbedderError, StoreError
 from toolret.index import ToolIndex
-from toolret.names import wire_name
+from toolret.index.syncing import SyncReport
 from toolret.recording import Recorded, demonstrations, redacting
-from toolret.retriever import ToolRetriever
-from toolret.syncing import SyncReport
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder
+from toolret.text.names import wire_name
 from toolret.types import Call, Demo
 
 TOOLS = [
@@ -571,7 +571,7 @@ def test_an_embedder_or_a_disk_that_fails_is_a_clear_error_and_changes_nothing(
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr("toolret.store.put_records", full)
+        patched.setattr("toolret.stores.folder.put_records", full)
         with pytest.raises(StoreError, match=r"index\.sqlite3: .*disk is full"):
             retriever.record(chat(CANCEL))
     again = ToolIndex(index.store.folder, embedder=HashedWordsEmbedder())
@@ -592,7 +592,7 @@ WRITER = """
 import sys
 from tests.test_recording import CANCEL, chat
 from toolret.index import ToolIndex
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder
 retriever = ToolRetriever(ToolIndex(sys.argv[1], embedder=HashedWordsEmbedder()))
 for number in range(3):

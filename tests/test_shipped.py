@@ -14,7 +14,7 @@ from toolret.catalogs import load_tools
 from toolret.evaluation.runs import run
 from toolret.index import ToolIndex
 from toolret.prompt import catalog_tokens
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.rows import LabelledRequest, load_demos, load_requests
 from toolret.tokens import token_counter
 from toolret.types import Demo, Tool

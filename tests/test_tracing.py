@@ -22,9 +22,9 @@ from toolret.calling import Outcome, Toolbox
 from toolret.catalogs import load_tools
 from toolret.errors import EmbedderError
 from toolret.index import ToolIndex
-from toolret.reranking import Reranking
-from toolret.retriever import ToolRetriever
-from toolret.selection import trace as trace_selection
+from toolret.retrieval.reranking import Reranking
+from toolret.retrieval.retriever import ToolRetriever
+from toolret.retrieval.selection import trace as trace_selection
 from toolret.testing import HashedWordsEmbedder, ScriptedChatModel
 from toolret.types import Demo, JsonObject, Request, Tool
 

@@ -54,10 +54,10 @@ if TYPE_CHECKING:
         as_request,
     )
     from toolret.recording import Recorded
-    from toolret.reranking import CrossEncoderReranker, LLMReranker, Reranker
-    from toolret.retriever import ToolRetriever
+    from toolret.retrieval.reranking import CrossEncoderReranker, LLMReranker, Reranker
+    from toolret.retrieval.retriever import ToolRetriever
+    from toolret.retrieval.selection import Selection
     from toolret.rows import LabelledRequest, load_demos, load_requests
-    from toolret.selection import Selection
     from toolret.types import Call, Demo, DemoHit, Evidence, Hit, Query, Request, Tool
 
 __version__ = "0.1.0"
@@ -113,10 +113,10 @@ _HOMES = {
         "as_request",
     ),
     "recording": ("Recorded",),
-    "reranking": ("CrossEncoderReranker", "LLMReranker", "Reranker"),
-    "retriever": ("ToolRetriever",),
+    "retrieval.reranking": ("CrossEncoderReranker", "LLMReranker", "Reranker"),
+    "retrieval.retriever": ("ToolRetriever",),
     "rows": ("LabelledRequest", "load_demos", "load_requests"),
-    "selection": ("Selection",),
+    "retrieval.selection": ("Selection",),
     "types": ("Call", "Demo", "DemoHit", "Evidence", "Hit", "Query", "Request", "Tool"),
 }
 """In which module each public name lives."""

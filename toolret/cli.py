@@ -29,7 +29,7 @@ from toolret.lint.command import add_lint
 
 if TYPE_CHECKING:
     from toolret.index import ToolIndex
-    from toolret.selection import Selection
+    from toolret.retrieval.selection import Selection
     from toolret.types import Demo, DemoHit, Hit, Tool
 
 __all__ = ["main"]
@@ -174,7 +174,7 @@ def _dead_demos(index: ToolIndex) -> list[str]:
 
 def _list(options: argparse.Namespace) -> None:
     # The store is read without an index, which would ask for the embedder that it was made with.
-    from toolret.shelves import DEMOS, TOOLS
+    from toolret.index.shelves import DEMOS, TOOLS
     from toolret.stores import store_at
 
     store = store_at(options.index, lock_timeout=60.0)
@@ -214,7 +214,7 @@ def _tool_json(tool: Tool) -> dict[str, Any]:
 
 
 def _search(options: argparse.Namespace) -> None:
-    from toolret.retriever import ToolRetriever
+    from toolret.retrieval.retriever import ToolRetriever
 
     with opened(options, create=False) as index:
         retriever = ToolRetriever(index)
@@ -228,7 +228,7 @@ def _search(options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    from toolret.retriever import ToolRetriever
+    from toolret.retrieval.retriever import ToolRetriever
 
     with opened(options, create=False) as index:
         retriever = ToolRetriever(index, token_budget=options.budget, prompt_format=options.format)

@@ -81,8 +81,8 @@ def named_catalog(given: Path) -> tuple[str | None, Path]:
 
 def learn(index: ToolIndex) -> None:
     """Fit the ranking now, so that no request has to wait for it."""
-    from toolret.learning import fit_index
-    from toolret.searcher import Searcher
+    from toolret.ranking.learning import fit_index
+    from toolret.ranking.searcher import Searcher
 
     fit_index(index, Searcher(index.snapshot, index.embedder, kept=index.derived_path))
 

@@ -15,12 +15,12 @@ from hashlib import sha256
 from typing import Any, TypeAlias
 
 from toolret.errors import DemoError
+from toolret.files.jsonlines import is_deep, shown
 from toolret.index import ToolIndex
-from toolret.jsonlines import is_deep, shown
-from toolret.lexical import words
-from toolret.names import wire_name
 from toolret.permissions import Allow, is_allowed, unfit
-from toolret.trimming import shortened
+from toolret.prompt.trimming import shortened
+from toolret.text.lexical import words
+from toolret.text.names import wire_name
 from toolret.turns import Turn, arguments_of, clean, mapped, turns, value_of
 from toolret.types import RECORDED, Call, Demo, Permissions, Tool
 

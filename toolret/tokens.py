@@ -12,7 +12,7 @@ from hashlib import sha1
 from math import ceil
 from pathlib import Path
 
-from toolret.surrogates import whole
+from toolret.text.surrogates import whole
 
 __all__ = ["DEFAULT_ENCODING", "TokenCounter", "batches", "estimate_tokens", "token_counter"]
 

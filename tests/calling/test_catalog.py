@@ -14,8 +14,8 @@ from tests.conftest import ROOT
 from toolret.calling import HttpRunner, SecurityScheme, Toolbox
 from toolret.catalogs import load_tools
 from toolret.integrations.langchain import langchain_tools
-from toolret.names import wire_name
 from toolret.rows import load_demos
+from toolret.text.names import wire_name
 from toolret.types import Call, Tool
 
 CALLS = [call for demo in load_demos(ROOT / "demos") for call in demo.calls]

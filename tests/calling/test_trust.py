@@ -12,7 +12,7 @@ from toolret.calling import HttpRunner, Outcome, SecurityScheme, Toolbox
 from toolret.catalogs import load_tools
 from toolret.errors import CallError
 from toolret.integrations.mcp import McpServers
-from toolret.names import wire_name
+from toolret.text.names import wire_name
 from toolret.types import JsonObject, Tool
 
 FORGED: dict[str, Any] = {

@@ -22,11 +22,11 @@ from toolret.catalogs.source import Document
 from toolret.catalogs.swagger import Swagger
 from toolret.catalogs.yaml_values import YamlError, parse_yaml
 from toolret.errors import CatalogError
-from toolret.jsonlines import parse_json
+from toolret.files.jsonlines import parse_json
 from toolret.lint.checks import lint
 from toolret.lint.providers import openai_problems, schema_problems
 from toolret.rows import tool_from_row, tool_to_row
-from toolret.texts import tool_text
+from toolret.text.rendering import tool_text
 from toolret.types import Tool
 
 _METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}

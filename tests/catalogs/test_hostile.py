@@ -17,9 +17,9 @@ from toolret.calling import Toolbox
 from toolret.calling.requests import build_request
 from toolret.catalogs import Catalog, load_tools
 from toolret.errors import CallError, CatalogError
-from toolret.names import wire_name
 from toolret.rows import tool_from_row, tool_to_row
-from toolret.texts import tool_text
+from toolret.text.names import wire_name
+from toolret.text.rendering import tool_text
 from toolret.types import Tool
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}

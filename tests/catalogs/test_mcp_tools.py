@@ -7,7 +7,7 @@ import pytest
 
 from toolret.catalogs import load_tools
 from toolret.errors import CatalogError
-from toolret.texts import searched_text
+from toolret.text.rendering import searched_text
 from toolret.types import Tool
 
 DELETE = {

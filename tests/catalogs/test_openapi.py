@@ -13,7 +13,7 @@ from toolret.catalogs.openapi import OpenApi
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
 from toolret.lint.checks import lint
-from toolret.texts import tool_text
+from toolret.text.rendering import tool_text
 from toolret.types import Tool
 
 PUBLIC = SHARED / "openapi"

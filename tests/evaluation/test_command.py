@@ -10,7 +10,7 @@ import pytest
 
 from tests.test_cli import WordsModel
 from toolret.cli import main
-from toolret.store import FolderStore
+from toolret.stores.folder import FolderStore
 from toolret.testing import OpenAIServer, Reply
 
 TOOLS: list[dict[str, Any]] = [

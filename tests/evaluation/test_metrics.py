@@ -15,7 +15,7 @@ from toolret.evaluation.reports import report_lines
 from toolret.evaluation.runs import run
 from toolret.evaluation.trec import trec_lines
 from toolret.index import ToolIndex
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.rows import LabelledRequest
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Demo, Hit, Tool

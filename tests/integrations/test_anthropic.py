@@ -10,7 +10,7 @@ from toolret.integrations.anthropic import (
     search_tool,
     tool_references,
 )
-from toolret.names import RESERVED
+from toolret.text.names import RESERVED
 
 SHOP = [
     tool("cancel", "Cancel an order.", id="shop.cancel", parameters={"type": "object"}),

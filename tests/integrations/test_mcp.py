@@ -32,7 +32,7 @@ from toolret.integrations.mcp import (
     StdioServerParameters,
     load_mcp_tools,
 )
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Tool
 

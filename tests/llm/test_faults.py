@@ -16,8 +16,8 @@ from toolret.llm import ChatModel, Patience, aask, as_chat_model, json_object
 from toolret.llm.functions import FunctionModel
 from toolret.llm.langchain import LangChainModel
 from toolret.llm.openai import OpenAIModel
-from toolret.scripted import response
 from toolret.testing import OpenAIServer, Reply
+from toolret.testing.scripted import response
 
 HUGE = json.dumps({"queries": ["x" * 1_000_000]})
 

@@ -14,7 +14,7 @@ from openai.types.responses import Response, ResponseFunctionToolCall, ResponseR
 from toolret.errors import InputError
 from toolret.queries import as_request, conversation_lines
 from toolret.queries.strategies import own_words
-from toolret.scripted import response
+from toolret.testing.scripted import response
 from toolret.turns import content_text
 from toolret.types import Request
 

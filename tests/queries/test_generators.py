@@ -36,7 +36,7 @@ from toolret.queries import (
     as_request,
     sought,
 )
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply, ScriptedChatModel
 from toolret.types import Demo, Query, Tool
 

@@ -21,9 +21,9 @@ from langchain_qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient
 from qdrant_client.models import Distance, VectorParams
 
-from toolret.records import Store
 from toolret.stores import chroma_store, langchain_store, store_at
 from toolret.stores.langchain import KnownVectors
+from toolret.stores.records import Store
 from toolret.testing import HashedWordsEmbedder
 
 DIMENSIONS = 64

@@ -13,7 +13,7 @@ from tests.conftest import demo, tool, views
 from tests.stores.places import DIMENSIONS, Place, embedder
 from toolret.errors import EmbedderError, EmbedderMismatchError, StoreError
 from toolret.index import SyncReport, ToolIndex
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Demo, Tool
 

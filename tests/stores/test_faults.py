@@ -25,12 +25,12 @@ from tests.stores.test_contract import ids, many_tools, opened
 from toolret.embedders import RoleEmbedder
 from toolret.errors import StoreError, StoreLockedError
 from toolret.index import ToolIndex
-from toolret.records import Record
-from toolret.retriever import ToolRetriever
-from toolret.shelves import TOOLS
+from toolret.index.shelves import TOOLS
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.stores import chroma_store, langchain_store
 from toolret.stores.engines import Document, Engine, Fields
 from toolret.stores.langchain import KnownVectors, LangChainEngine
+from toolret.stores.records import Record
 from toolret.stores.remote import RemoteStore
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import RECORDED, Demo, Tool

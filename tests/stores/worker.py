@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.conftest import tool
 from tests.stores.places import embedder
 from toolret.index import ToolIndex
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.stores import chroma_store
 
 TOOLS = 5

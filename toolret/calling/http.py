@@ -15,7 +15,7 @@ from toolret.calling.outcome import Outcome
 from toolret.calling.requests import HttpRequest, build_request, server_url
 from toolret.calling.security import Credentials, placed_credentials
 from toolret.errors import CallError
-from toolret.jsonlines import shown
+from toolret.files.jsonlines import shown
 from toolret.types import JsonObject, Tool
 
 __all__ = ["HttpRunner"]

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from toolret.errors import CallError
-from toolret.surrogates import whole
+from toolret.text.surrogates import whole
 from toolret.tracing import captures_content
 from toolret.types import JsonObject, Tool
 

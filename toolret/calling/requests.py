@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 from toolret.calling.security import Placed
 from toolret.calling.styles import form_pairs, header_text, json_text, path_text, plain_value
 from toolret.errors import CallError
-from toolret.media_types import essence, is_json
+from toolret.text.media_types import essence, is_json
 from toolret.types import JsonObject, Tool
 
 __all__ = ["HttpRequest", "build_request", "server_url"]

@@ -19,7 +19,7 @@ from toolret.catalogs.source import Document, Source
 from toolret.catalogs.swagger import Swagger
 from toolret.catalogs.tool_rows import ToolRows
 from toolret.errors import CatalogError
-from toolret.jsonlines import shown
+from toolret.files.jsonlines import shown
 from toolret.rows import unique
 from toolret.types import Tool
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from toolret.drafts import JSON_TYPES, current
-from toolret.subschemas import DEFINITIONS, NESTED, NESTED_LISTS, NESTED_MAPS
+from toolret.schemas.drafts import JSON_TYPES, current
+from toolret.schemas.subschemas import DEFINITIONS, NESTED, NESTED_LISTS, NESTED_MAPS
 from toolret.types import Tool
 
 __all__ = ["WAS_MAP", "is_schema", "unplaced", "with_properties"]

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolret.accepted import choice
 from toolret.catalogs.keys import MAX_KEY, argument_name, with_name
 from toolret.catalogs.refs import Place
 from toolret.catalogs.schema import Schema, Schemas, writable
 from toolret.catalogs.schema_merge import ANNOTATIONS
 from toolret.catalogs.text import joined, plain_text
-from toolret.media_types import essence, is_json
+from toolret.schemas.accepted import choice
+from toolret.text.media_types import essence, is_json
 
 __all__ = [
     "LOCATIONS",

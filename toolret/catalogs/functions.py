@@ -11,7 +11,7 @@ from toolret.catalogs.argument_maps import with_properties
 from toolret.catalogs.claims import without_claims
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
-from toolret.jsonlines import shown
+from toolret.files.jsonlines import shown
 from toolret.rows import tool_from_row
 from toolret.types import Tool
 

@@ -14,8 +14,8 @@ from toolret.catalogs.documents import read_document
 from toolret.catalogs.python_tools import is_langchain_tool
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
-from toolret.folders import files_of
-from toolret.jsonlines import parse_json
+from toolret.files.folders import files_of
+from toolret.files.jsonlines import parse_json
 
 __all__ = ["catalog_files", "document_of", "parts"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from toolret.catalogs.keys import PropertyKeys
 from toolret.catalogs.text import plain_text
-from toolret.drafts import BOUNDS, COUNTS, JSON_TYPES, is_count, is_number
-from toolret.subschemas import NESTED, NESTED_LISTS, NESTED_MAPS
+from toolret.schemas.drafts import BOUNDS, COUNTS, JSON_TYPES, is_count, is_number
+from toolret.schemas.subschemas import NESTED, NESTED_LISTS, NESTED_MAPS
 
 __all__ = ["NESTING", "is_pattern", "plain_keyword", "types"]
 

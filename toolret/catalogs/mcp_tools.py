@@ -9,7 +9,7 @@ from toolret.catalogs.functions import schema_tool
 from toolret.catalogs.source import Document
 from toolret.catalogs.text import slug
 from toolret.errors import CatalogError
-from toolret.jsonlines import shown
+from toolret.files.jsonlines import shown
 from toolret.types import Tool
 
 __all__ = ["McpTools"]

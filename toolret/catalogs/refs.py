@@ -16,8 +16,8 @@ from urllib.parse import unquote, urlsplit
 from toolret.catalogs.documents import read_document
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
-from toolret.folders import real_path
-from toolret.jsonlines import below, shown
+from toolret.files.folders import real_path
+from toolret.files.jsonlines import below, shown
 
 __all__ = ["Place", "References", "referenced_files"]
 

@@ -14,13 +14,13 @@ import operator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from toolret.accepted import with_items
 from toolret.catalogs.keys import PropertyKeys, with_name
 from toolret.catalogs.keywords import NESTING, is_pattern, plain_keyword, types
 from toolret.catalogs.refs import Place, References
 from toolret.catalogs.schema_merge import ANNOTATIONS, merged
 from toolret.catalogs.text import plain_text
-from toolret.subschemas import NESTED, NESTED_LISTS, NESTED_MAPS
+from toolret.schemas.accepted import with_items
+from toolret.schemas.subschemas import NESTED, NESTED_LISTS, NESTED_MAPS
 
 __all__ = ["Schema", "Schemas", "writable"]
 

@@ -112,7 +112,7 @@ def _eval(options: argparse.Namespace) -> None:
     from toolret.evaluation.reports import commonest_failure, missed, report_lines
     from toolret.evaluation.runs import check_requests, run
     from toolret.evaluation.trec import trec_lines
-    from toolret.retriever import ToolRetriever
+    from toolret.retrieval.retriever import ToolRetriever
     from toolret.rows import load_demos, load_requests
 
     if not (options.tools or options.index):
@@ -177,7 +177,7 @@ def _check_targets(options: argparse.Namespace) -> None:
 
 def _read_files(options: argparse.Namespace) -> Iterator[Path]:
     from toolret.catalogs.given import catalog_files
-    from toolret.folders import files_of
+    from toolret.files.folders import files_of
 
     for given in options.tools:
         yield from (file for file, _ in catalog_files(named_catalog(given)[1]))

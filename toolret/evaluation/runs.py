@@ -21,11 +21,11 @@ from toolret.evaluation.thresholds import (
     calibration_error,
     separation,
 )
-from toolret.nearest import meant
 from toolret.queries import Usage, as_request
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
+from toolret.retrieval.selection import Selection
 from toolret.rows import LabelledRequest
-from toolret.selection import Selection
+from toolret.text.nearest import meant
 from toolret.types import Hit
 
 __all__ = ["Report", "check_requests", "run"]

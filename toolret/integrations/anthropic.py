@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from toolret.names import DISCOVER, wire_name
 from toolret.prompt import Packed
-from toolret.selection import Selection
-from toolret.trimming import packed_tool
+from toolret.prompt.trimming import packed_tool
+from toolret.retrieval.selection import Selection
+from toolret.text.names import DISCOVER, wire_name
 from toolret.types import Tool
 
 __all__ = ["SEARCH_NAME", "deferred_tools", "search_tool", "tool_references"]

@@ -12,7 +12,7 @@ from math import ceil, sqrt
 
 from toolret.lint.findings import Finding
 from toolret.lint.wording import own_description, words
-from toolret.texts import split_identifier
+from toolret.text.rendering import split_identifier
 from toolret.types import Tool
 
 __all__ = ["alike_descriptions", "alike_names"]

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from toolret.jsonlines import below
+from toolret.files.jsonlines import below
 from toolret.lint.findings import Finding
 from toolret.types import Tool
 

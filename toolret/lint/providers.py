@@ -11,10 +11,10 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from toolret.accepted import is_bare_array
 from toolret.catalogs.keys import is_key
-from toolret.jsonlines import below
-from toolret.subschemas import subschemas
+from toolret.files.jsonlines import below
+from toolret.schemas.accepted import is_bare_array
+from toolret.schemas.subschemas import subschemas
 
 __all__ = ["Problem", "name_problems", "openai_problems", "schema_problems"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from toolret.catalogs.argument_maps import WAS_MAP, unplaced
-from toolret.jsonlines import below, is_deep
+from toolret.files.jsonlines import below, is_deep
 from toolret.lint.findings import Finding
 from toolret.lint.providers import (
     Problem,
@@ -16,7 +16,7 @@ from toolret.lint.providers import (
     openai_problems,
     schema_problems,
 )
-from toolret.subschemas import is_pointer, pointer, subschemas, target
+from toolret.schemas.subschemas import is_pointer, pointer, subschemas, target
 from toolret.types import Tool
 
 __all__ = ["schema_defects"]

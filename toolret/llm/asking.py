@@ -186,4 +186,4 @@ def total(counts: Iterable[int | None]) -> int | None:
 
 @cache
 def _template() -> str:
-    return files("toolret").joinpath("prompts", _PROMPT).read_text("utf-8").strip()
+    return files("toolret.llm").joinpath("prompts", _PROMPT).read_text("utf-8").strip()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from toolret.llm.model import ChatModel, Completion, Messages, Schema
-from toolret.surrogates import whole
+from toolret.text.surrogates import whole
 
 __all__ = ["CachedModel", "ReplyCache", "question_key"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from toolret.surrogates import whole
+from toolret.text.surrogates import whole
 
 __all__ = ["ChatModel", "Completion", "Forgetful", "Messages", "Schema"]
 

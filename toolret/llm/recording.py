@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from toolret.errors import QueryGenerationError, ReplayError
-from toolret.jsonlines import GZIP_MAGIC, read_lines, row_from_line
+from toolret.files.jsonlines import GZIP_MAGIC, read_lines, row_from_line
 from toolret.llm.caching import question_key
 from toolret.llm.model import ChatModel, Completion, Forgetful, Messages, Schema
 

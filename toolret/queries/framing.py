@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolret.queries.conversation import as_request
-from toolret.surrogates import whole
+from toolret.text.surrogates import whole
 from toolret.tokens import estimate_tokens
 from toolret.turns import content_text
 from toolret.types import Message, Request

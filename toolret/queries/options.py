@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from toolret.drafts import is_number
 from toolret.errors import InputError
+from toolret.schemas.drafts import is_number
 
 __all__ = ["seconds", "whole_number"]
 

@@ -36,7 +36,7 @@ class Prompt:
 @cache
 def shipped_prompt(name: str) -> Prompt:
     """Load a prompt of the package, such as ``rewrite_v1``."""
-    return Prompt(name, files("toolret").joinpath("prompts", f"{name}.txt").read_text("utf-8"))
+    return Prompt(name, files("toolret.llm").joinpath("prompts", f"{name}.txt").read_text("utf-8"))
 
 
 def as_prompt(given: str | Path | None, shipped: str, *, needs: Collection[str]) -> Prompt:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from toolret.errors import QueryGenerationError
 from toolret.llm import json_object
-from toolret.texts import tool_text
+from toolret.text.rendering import tool_text
 from toolret.types import JsonObject, Tool
 
 __all__ = [

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from toolret.clauses import split_clauses
 from toolret.errors import InputError, QueryGenerationError
 from toolret.queries.framing import json_lines, shortened
 from toolret.queries.options import whole_number
@@ -22,6 +21,7 @@ from toolret.queries.replies import (
     tools_schema,
 )
 from toolret.queries.steps import Question, Scene, Steps, Strategy
+from toolret.text.clauses import split_clauses
 from toolret.turns import spoken_text
 from toolret.types import Demo, Query, Request, Tool
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolret.errors import StoreError
-from toolret.records import Store
-from toolret.store import FolderStore
+from toolret.stores.folder import FolderStore
+from toolret.stores.records import Store
 
 if TYPE_CHECKING:
     from langchain_core.vectorstores import VectorStore

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolret.errors import StoreError
-from toolret.records import Record, TextVectors
 from toolret.stores.ledger import Entry
-from toolret.vectors import checksum, pack, unpack
+from toolret.stores.records import Record, TextVectors
+from toolret.stores.vectors import checksum, pack, unpack
 
 __all__ = ["RecordCache", "cache_folder"]
 

@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolret.errors import StoreError
-from toolret.records import KINDS, Generation, Kind, Record, record_key
 from toolret.stores.engines import Document, Fields
-from toolret.vectors import checksum, pack, unpack, vector_key
+from toolret.stores.records import KINDS, Generation, Kind, Record, record_key
+from toolret.stores.vectors import checksum, pack, unpack, vector_key
 
 __all__ = [
     "Claim",

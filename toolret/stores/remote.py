@@ -20,13 +20,13 @@ import numpy as np
 
 from toolret.errors import StoreError, StoreLockedError
 from toolret.forking import renew_in_children
-from toolret.locks import checked_seconds, in_turn
-from toolret.records import KINDS, Contents, Generation, Kind, TextVectors
 from toolret.stores import ledger
 from toolret.stores.cache import RecordCache, cache_folder
 from toolret.stores.claims import Beating, claim_next
 from toolret.stores.engines import Document, Engine, Fields
 from toolret.stores.ledger import Claim, Entry, Head, Part
+from toolret.stores.locks import checked_seconds, in_turn
+from toolret.stores.records import KINDS, Contents, Generation, Kind, TextVectors
 from toolret.stores.state import State
 from toolret.stores.writing import Change, RemoteWriter
 

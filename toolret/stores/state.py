@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from toolret.records import KINDS, Contents, Generation, Kind
 from toolret.stores.ledger import Head
+from toolret.stores.records import KINDS, Contents, Generation, Kind
 
 __all__ = ["State"]
 

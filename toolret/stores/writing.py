@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from toolret.errors import StoreError
-from toolret.records import Contents, Kind, Record, TextVectors
 from toolret.stores import ledger
 from toolret.stores.cache import RecordCache
 from toolret.stores.claims import Beating
 from toolret.stores.engines import Document, Engine
 from toolret.stores.ledger import Head, Part
+from toolret.stores.records import Contents, Kind, Record, TextVectors
 from toolret.stores.state import State
 
 __all__ = ["Change", "RemoteWriter"]

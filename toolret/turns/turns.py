@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolret.jsonlines import parse_json, shown
-from toolret.names import CALL, DISCOVER
+from toolret.files.jsonlines import parse_json, shown
+from toolret.text.names import CALL, DISCOVER
 from toolret.turns.contents import clean, words_of
 from toolret.turns.messages import Unread, messages_of
 from toolret.types import Message

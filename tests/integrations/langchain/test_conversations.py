@@ -15,9 +15,9 @@ from tests.conftest import ROOT
 from tests.integrations.langchain.scripted_agent import Echo, agent_of, as_wanted, offered, wants
 from toolret import Demo, HttpRunner, Toolbox, ToolRetriever
 from toolret.integrations.langchain import ToolRetrieverMiddleware
-from toolret.names import wire_name
 from toolret.prompt import catalog_tokens
 from toolret.testing import OpenAIServer
+from toolret.text.names import wire_name
 
 THREAD: Any = {"configurable": {"thread_id": "one"}}
 

@@ -13,7 +13,7 @@ from toolret.calling import Toolbox
 from toolret.catalogs import load_tools
 from toolret.index import ToolIndex
 from toolret.integrations.openai import arun_calls, run_calls
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
 
 

@@ -24,8 +24,8 @@ from tests.integrations.openai.conftest import SHOP, Runner, names, parameters, 
 from toolret import ToolRetriever
 from toolret.calling import Toolbox
 from toolret.integrations.openai import Api, offered, run_calls, wrap
-from toolret.names import wire_name
 from toolret.testing import OpenAIServer, Reply
+from toolret.text.names import wire_name
 from toolret.tokens import token_counter
 from toolret.types import Tool
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from toolret.permissions import Allow, settled
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
 
 __all__ = ["retrieve_tools_coroutine", "retrieve_tools_function"]
 

@@ -10,8 +10,8 @@ from langchain_core.tools import BaseTool
 from toolret.calling import Toolbox
 from toolret.index import Snapshot
 from toolret.integrations.langchain.tools import langchain_tools
-from toolret.names import ids_by_name, wire_name
 from toolret.permissions import Allow, is_allowed
+from toolret.text.names import ids_by_name, wire_name
 from toolret.types import Demo, Tool
 
 __all__ = ["Available", "Catalog", "Entry"]

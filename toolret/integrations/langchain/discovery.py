@@ -10,8 +10,8 @@ from pydantic import Field
 
 from toolret.integrations.langchain.offering import Offer, offers_of, packed_as_named
 from toolret.integrations.langchain.searching import Search
-from toolret.offers import DISCOVER
-from toolret.selection import Selection
+from toolret.prompt.offers import DISCOVER
+from toolret.retrieval.selection import Selection
 
 __all__ = ["DiscoverTool"]
 

@@ -24,6 +24,7 @@ from langgraph.types import Command
 
 from toolret.calling import Toolbox
 from toolret.errors import InputError
+from toolret.files.jsonlines import shown
 from toolret.integrations.langchain.access import AllowFor, Caller, allow_for, check_allow
 from toolret.integrations.langchain.catalog import Available, Catalog
 from toolret.integrations.langchain.discovery import DiscoverTool
@@ -37,11 +38,10 @@ from toolret.integrations.langchain.offering import (
 from toolret.integrations.langchain.searching import Search
 from toolret.integrations.langchain.tools import langchain_tools
 from toolret.integrations.tool_choices import chosen, name_of, without
-from toolret.jsonlines import shown
-from toolret.offers import DISCOVER, refusal
 from toolret.prompt import catalog_tokens
-from toolret.retriever import ToolRetriever
-from toolret.selection import Selection
+from toolret.prompt.offers import DISCOVER, refusal
+from toolret.retrieval.retriever import ToolRetriever
+from toolret.retrieval.selection import Selection
 
 __all__ = ["ToolRetrieverMiddleware", "ToolRetrieverState"]
 

@@ -16,13 +16,13 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from toolret.integrations.langchain.catalog import Available, Entry
-from toolret.names import wire_name
-from toolret.offers import DISCOVER, called_names, grown
 from toolret.permissions import Allow, is_allowed, may_see
-from toolret.plain_rows import demo_to_row
 from toolret.prompt import Packed
-from toolret.selection import Selection
-from toolret.trimming import TOOL_STEPS, PackedDemo, PackedTool
+from toolret.prompt.offers import DISCOVER, called_names, grown
+from toolret.prompt.trimming import TOOL_STEPS, PackedDemo, PackedTool
+from toolret.retrieval.selection import Selection
+from toolret.rows.plain_rows import demo_to_row
+from toolret.text.names import wire_name
 from toolret.types import Demo
 
 __all__ = [

@@ -13,10 +13,10 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import Field
 
-from toolret.names import wire_name
 from toolret.permissions import Allow
-from toolret.retriever import ToolRetriever
-from toolret.texts import tool_text
+from toolret.retrieval.retriever import ToolRetriever
+from toolret.text.names import wire_name
+from toolret.text.rendering import tool_text
 from toolret.types import Hit
 
 __all__ = ["ToolDocumentRetriever", "as_retriever", "tool_document"]

@@ -14,8 +14,8 @@ from toolret.integrations.langchain.catalog import Available
 from toolret.integrations.langchain.retrievers import tool_document
 from toolret.permissions import Allow, is_allowed
 from toolret.queries import Conversation, as_request
-from toolret.retriever import ToolRetriever
-from toolret.selection import Selection
+from toolret.retrieval.retriever import ToolRetriever
+from toolret.retrieval.selection import Selection
 
 __all__ = ["Search"]
 

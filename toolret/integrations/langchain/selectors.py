@@ -9,12 +9,12 @@ from typing import Any
 from langchain_core.example_selectors import BaseExampleSelector
 
 from toolret.errors import DemoError
-from toolret.jsonlines import parse_json
-from toolret.names import ids_by_name, wire_name
+from toolret.files.jsonlines import parse_json
 from toolret.permissions import Allow
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
+from toolret.retrieval.selection import Selection
 from toolret.rows import demo_from_row
-from toolret.selection import Selection
+from toolret.text.names import ids_by_name, wire_name
 from toolret.types import Demo
 
 __all__ = ["DemoSelector", "as_example_selector"]

@@ -10,10 +10,10 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import Field
 
-from toolret.accepted import accepted
 from toolret.calling import Outcome, Toolbox
 from toolret.calling.outcome import outcome_text
-from toolret.names import wire_name
+from toolret.schemas.accepted import accepted
+from toolret.text.names import wire_name
 from toolret.types import Tool
 
 __all__ = ["langchain_tools"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from toolret.calling import Toolbox
+from toolret.files.jsonlines import parse_json
 from toolret.integrations.openai.offered import Offered
 from toolret.integrations.openai.searching import (
     CALL,
@@ -14,10 +15,9 @@ from toolret.integrations.openai.searching import (
     query_of,
     search_output,
 )
-from toolret.jsonlines import parse_json
-from toolret.offers import DISCOVER, refusal
 from toolret.permissions import Allow, closed, is_allowed
 from toolret.prompt import Packed
+from toolret.prompt.offers import DISCOVER, refusal
 
 __all__ = ["arun_calls", "run_calls"]
 

@@ -14,9 +14,9 @@ from toolret.integrations.openai.forms import CHAT, RESPONSES, Form
 from toolret.integrations.openai.offered import Offered
 from toolret.integrations.openai.planner import Planner, listed
 from toolret.integrations.openai.planning import Mode
-from toolret.offers import PROVIDER_LIMIT
 from toolret.permissions import Allow
-from toolret.retriever import ToolRetriever
+from toolret.prompt.offers import PROVIDER_LIMIT
+from toolret.retrieval.retriever import ToolRetriever
 
 __all__ = ["offered", "wrap", "wrapped_within"]
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
-from toolret.trimming import PackedTool
+from toolret.prompt.trimming import PackedTool
 from toolret.types import JsonObject
 
 __all__ = ["CHAT", "RESPONSES", "Chat", "Form", "Responses", "as_items", "plain", "tool_name"]

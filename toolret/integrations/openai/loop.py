@@ -12,6 +12,7 @@ from openai import AsyncOpenAI, OpenAI
 from toolret.calling import Toolbox
 from toolret.catalogs import Given, load_tools
 from toolret.errors import InputError
+from toolret.files.jsonlines import shown
 from toolret.integrations.openai.calls import arun_calls, run_calls
 from toolret.integrations.openai.client import offered, wrapped_within
 from toolret.integrations.openai.forms import CHAT, RESPONSES, Form
@@ -19,10 +20,9 @@ from toolret.integrations.openai.offered import Offered
 from toolret.integrations.openai.planner import both, earlier_id, given, permitted_here
 from toolret.integrations.openai.planning import Mode
 from toolret.integrations.openai.view import names_of
-from toolret.jsonlines import shown
 from toolret.permissions import Allow, closed, is_allowed
-from toolret.retriever import ToolRetriever
-from toolret.trimming import packed_tool
+from toolret.prompt.trimming import packed_tool
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.types import Tool
 
 __all__ = ["Api", "Run", "arun", "run"]

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
+from toolret.prompt.trimming import PackedTool
 from toolret.recent import Recent
-from toolret.trimming import PackedTool
 from toolret.types import Demo, JsonObject
 
 __all__ = ["Memory", "Sent", "Shown", "State", "beginnings"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from toolret.permissions import Allow
 from toolret.prompt import Packed
-from toolret.retriever import ToolRetriever
+from toolret.retrieval.retriever import ToolRetriever
 
 __all__ = ["Finder", "Offered"]
 

@@ -13,18 +13,18 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from toolret.errors import InputError
+from toolret.files.jsonlines import shown
 from toolret.integrations.openai.forms import CHAT, RESPONSES, Form, as_items, plain
 from toolret.integrations.openai.memory import Memory, Shown, State, beginnings
 from toolret.integrations.openai.offered import Finder, Offered
 from toolret.integrations.openai.planning import Asked, Mode, Plan, plan
 from toolret.integrations.openai.searching import found_names, search_ids
 from toolret.integrations.openai.view import View, names_of, told_apart
-from toolret.jsonlines import shown
-from toolret.offers import DISCOVER, PROVIDER_LIMIT
 from toolret.permissions import Allow, closed, is_allowed
+from toolret.prompt.offers import DISCOVER, PROVIDER_LIMIT
 from toolret.queries import as_request
-from toolret.retriever import ToolRetriever
-from toolret.selection import Selection
+from toolret.retrieval.retriever import ToolRetriever
+from toolret.retrieval.selection import Selection
 from toolret.types import JsonObject, Request
 
 __all__ = ["Planner", "both", "earlier_id", "given", "listed", "permitted_here", "permitting"]

@@ -15,10 +15,10 @@ from toolret.integrations.openai.memory import Sent, Shown, State
 from toolret.integrations.openai.searching import found_names, proxy_tools, search_tool
 from toolret.integrations.openai.view import Given, View, by_words
 from toolret.integrations.tool_choices import chosen, without
-from toolret.names import wire_name
-from toolret.offers import PROVIDER_LIMIT, bounded, called_names
-from toolret.selection import Selection
-from toolret.trimming import packed_tool
+from toolret.prompt.offers import PROVIDER_LIMIT, bounded, called_names
+from toolret.prompt.trimming import packed_tool
+from toolret.retrieval.selection import Selection
+from toolret.text.names import wire_name
 from toolret.types import JsonObject
 
 __all__ = ["Asked", "Mode", "Plan", "plan"]

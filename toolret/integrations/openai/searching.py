@@ -6,12 +6,12 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from toolret.files.jsonlines import parse_json
 from toolret.integrations.openai.forms import RESPONSES, Form
-from toolret.jsonlines import parse_json
-from toolret.names import CALL
-from toolret.offers import DISCOVER
 from toolret.prompt import Packed
-from toolret.trimming import PackedTool
+from toolret.prompt.offers import DISCOVER
+from toolret.prompt.trimming import PackedTool
+from toolret.text.names import CALL
 from toolret.turns import Unread, messages_of
 from toolret.types import JsonObject
 

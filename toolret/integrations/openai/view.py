@@ -12,11 +12,11 @@ from weakref import WeakKeyDictionary
 
 from toolret.index import Snapshot
 from toolret.integrations.openai.forms import tool_name
-from toolret.lexical import bm25, words
-from toolret.names import ids_by_name
-from toolret.offers import PROVIDER_LIMIT
 from toolret.permissions import Allow, allowed_tools, is_allowed, may_see
-from toolret.retriever import ToolRetriever
+from toolret.prompt.offers import PROVIDER_LIMIT
+from toolret.retrieval.retriever import ToolRetriever
+from toolret.text.lexical import bm25, words
+from toolret.text.names import ids_by_name
 from toolret.tokens import TokenCounter
 from toolret.types import Demo, JsonObject, Tool
 

@@ -1,0 +1,40 @@
+"""What a model is offered over the turns."""
+
+from langchain_core.messages import AIMessage, HumanMessage
+
+from toolret.prompt.offers import bounded, called_names, grown, refusal
+
+
+def test_called_names_are_read_from_every_form() -> None:
+    messages = [
+        {"role": "user", "content": "hello"},
+        {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "a"}}]},
+        {"type": "function_call", "name": "b", "arguments": "{}", "call_id": "2"},
+        AIMessage("", tool_calls=[{"name": "c", "args": {}, "id": "3"}]),
+        HumanMessage("x"),
+        {"role": "assistant", "tool_calls": [{"id": "4", "function": {"name": "a"}}]},
+        {"role": "assistant", "tool_calls": "nonsense"},
+    ]
+    assert called_names(messages) == ("a", "b", "c")
+
+
+def test_what_was_offered_stays_where_it_stood() -> None:
+    assert grown(["b", "a"], ["c"], ["d", "a"], {"a", "b", "c", "d"}) == ("b", "a", "c", "d")
+
+
+def test_what_is_not_known_is_never_offered() -> None:
+    assert grown(["gone", "a"], ["forbidden"], ["b"], {"a", "b"}) == ("a", "b")
+
+
+def test_a_refusal_names_what_can_be_called() -> None:
+    assert refusal("x", ["b", "a"]).endswith("Available: a, b")
+    assert refusal("x", []).endswith("Available: none")
+    assert refusal("x", None).endswith("not available now")
+
+
+def test_a_list_that_is_full_keeps_what_is_called_or_chosen() -> None:
+    known = set("abcdef")
+    assert bounded(["a", "b"], ["c"], ["d"], known, most=4) == ("a", "b", "c", "d")
+    assert bounded(["a", "b", "c"], ["c"], ["d", "a"], known, most=3) == ("a", "c", "d")
+    # What is called is not given up for what is merely chosen.
+    assert bounded(["a"], ["b", "c"], ["d", "e", "a"], known, most=3) == ("b", "c", "d")

@@ -1,0 +1,107 @@
+"""Vectors that are read in bytes give nearly the products that they give as they are."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import numpy as np
+import pytest
+
+from toolret.ranking import scanning
+from toolret.ranking.scanning import Scan, in_bytes
+from toolret.ranking.signals import Floats
+
+
+def unit(count: int, dimensions: int, seed: int = 0) -> Floats:
+    vectors = np.random.default_rng(seed).normal(size=(count, dimensions))
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
+
+
+def wait_for_threads() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "toolret-scan":
+            thread.join()
+
+
+def is_written(scan: Scan) -> bool:
+    """Once no thread is at it."""
+    wait_for_threads()
+    return scan._bytes is not None
+
+
+@pytest.mark.parametrize("dimensions", [32, 384, 3_072])
+@pytest.mark.parametrize("queries", [1, 7])
+def test_products_by_bytes_are_nearly_the_products(dimensions: int, queries: int) -> None:
+    vectors = unit(5_000, dimensions)
+    vectors[17] = 0
+    asked = unit(queries, dimensions, seed=1) * np.float32(30)
+    asked[0] = vectors[3] * 30
+    found = in_bytes(vectors).products(asked)
+    assert found.shape == (queries, 5_000)
+    assert found.dtype == np.float32
+    exact = asked.astype(np.float64) @ vectors.T
+    assert np.abs(found - exact).max() < 30 * 2e-2
+    assert np.sqrt(np.mean((found - exact) ** 2)) < 30 * 4e-3
+    assert not found[:, 17].any()
+    assert found[0].argmax() == 3
+
+
+def test_no_sum_overflows_where_all_bytes_are_the_largest() -> None:
+    vectors = np.full((10, 3_072), 0.5, dtype=np.float32)
+    vectors[1::2] *= -1
+    found = in_bytes(vectors).products(np.full((2, 3_072), 0.25, dtype=np.float32))
+    assert found[1].tolist() == pytest.approx([384, -384] * 5, rel=1e-5)
+
+
+def test_nothing_gives_nothing() -> None:
+    assert in_bytes(unit(6, 8)).products(np.zeros((1, 8), np.float32)).tolist() == [[0] * 6]
+
+
+def test_the_second_request_has_them_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "_WORTH", 100)
+    scan, asked = Scan(unit(100, 16)), unit(2, 16, seed=1)
+    found = [scan.products(asked)]
+    assert not is_written(scan)
+    found.append(scan.products(asked))
+    assert is_written(scan)
+    found.append(scan.products(asked))
+    np.testing.assert_allclose(found[1], found[0], atol=2e-2)
+    np.testing.assert_allclose(found[2], found[0], atol=2e-2)
+
+
+def test_few_vectors_are_never_written() -> None:
+    scan, asked = Scan(unit(100, 16)), unit(2, 16, seed=1)
+    for _ in range(3):
+        scan.products(asked)
+    assert not is_written(scan)
+
+
+def test_a_process_that_may_start_no_thread_multiplies_them_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(scanning, "_WORTH", 100)
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    scan, asked = Scan(unit(100, 16)), unit(2, 16, seed=1)
+    first = scan.products(asked)
+    assert np.array_equal(scan.products(asked), first)
+
+
+def test_where_they_cannot_be_multiplied_nothing_else_changes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(vectors: Floats) -> None:
+        raise RuntimeError("no such instruction")
+
+    monkeypatch.setattr(scanning, "_WORTH", 100)
+    monkeypatch.setattr(scanning, "in_bytes", broken)
+    caplog.set_level(logging.INFO)
+    scan, asked = Scan(unit(100, 16)), unit(2, 16, seed=1)
+    first = scan.products(asked)
+    scan.products(asked)
+    wait_for_threads()
+    assert np.array_equal(scan.products(asked), first)
+    assert "no such instruction" in caplog.text

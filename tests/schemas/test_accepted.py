@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft4Validator, Draft202012Validator
+
+from tests.anthropic_rules import anthropic_problems
+from toolret.lint.providers import openai_problems, schema_problems
+from toolret.schemas.accepted import accepted
+from toolret.schemas.drafts import _FITS
+
+_A = {"properties": {"kind": {"const": "a"}, "x": {}}, "required": ["kind", "x"]}
+_B = {"properties": {"kind": {"const": "b"}, "y": {}}, "required": ["kind", "y"]}
+_NODE = {
+    "description": "A node.",
+    "type": "object",
+    "properties": {"next": {"$ref": "#/$defs/a~1node"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("given_", "made"),
+    [
+        (None, {"type": "object", "properties": {}}),
+        ({"type": ["object", "null"]}, {"type": "object", "properties": {}}),
+        ({"properties": None, "title": "T"}, {"type": "object", "title": "T", "properties": {}}),
+        (
+            {"properties": {"a": {"anyOf": [{"type": ["array", "null"]}, {"items": False}]}}},
+            {
+                "type": "object",
+                "properties": {
+                    "a": {"anyOf": [{"type": ["array", "null"], "items": {}}, {"items": False}]}
+                },
+            },
+        ),
+        (
+            {"oneOf": [_A, _B, {"type": "null"}, False]},
+            {
+                "type": "object",
+                "properties": {
+                    "kind": {"anyOf": [{"const": "a"}, {"const": "b"}]},
+                    "x": {},
+                    "y": {},
+                },
+                "required": ["kind"],
+                "description": 'Give exactly one of: kind "a" and x; kind "b" and y.',
+            },
+        ),
+        (
+            {
+                "description": "Who.",
+                "properties": {"a": {}, "b": {}, "c": {}},
+                "additionalProperties": False,
+                "anyOf": [{"required": ["a"]}, {"required": ["b", "c"]}],
+            },
+            {
+                "type": "object",
+                "properties": {"a": {}, "b": {}, "c": {}},
+                "additionalProperties": False,
+                "description": "Who. Give at least one of: a; b and c.",
+            },
+        ),
+        (
+            {"allOf": [_A, {"properties": {"x": {"type": "string"}, "z": {}}, "required": ["z"]}]},
+            {
+                "type": "object",
+                "properties": {
+                    "kind": {"const": "a"},
+                    "x": {"allOf": [{}, {"type": "string"}]},
+                    "z": {},
+                },
+                "required": ["kind", "x", "z"],
+            },
+        ),
+        (
+            {"$ref": "#/$defs/a~1node", "$defs": {"a/node": _NODE}},
+            {"$defs": {"a/node": _NODE}, **_NODE},
+        ),
+        (
+            {"$ref": "#/$defs/B", "$defs": {"B": _B, "C": {"$ref": "#/$defs/B"}, "D": {}}},
+            {"type": "object", **_B},
+        ),
+        ({"$ref": "#/anyOf/0", "anyOf": [_A]}, {"type": "object", **_A}),
+        ({"$ref": "https://example.com/x"}, {"type": "object", "properties": {}}),
+        ({"anyOf": [{}, True]}, {"type": "object", "properties": {}}),
+        (
+            {"not": {"required": ["a"]}, "const": {}, "enum": [{}], "anyOf": [], "allOf": None},
+            {"type": "object", "properties": {}},
+        ),
+    ],
+)
+def test_what_providers_refuse_is_written_as_one_object(
+    given_: dict[str, Any] | None, made: dict[str, Any]
+) -> None:
+    assert accepted(given_) == made
+
+
+@pytest.mark.parametrize(
+    ("given_", "made"),
+    [
+        (
+            {"type": "array", "items": [{"type": "str"}, True, None]},
+            {"type": "array", "prefixItems": [{"type": "string"}, True, {}], "items": {}},
+        ),
+        (
+            {"type": "array", "items": [{}], "additionalItems": False},
+            {"type": "array", "prefixItems": [{}], "items": False},
+        ),
+        ({"type": "array", "items": []}, {"type": "array", "items": {}}),
+        ({"type": "array", "items": None}, {"type": "array", "items": {}}),
+        ({"minimum": 0, "exclusiveMinimum": True}, {"exclusiveMinimum": 0}),
+        ({"maximum": 9, "exclusiveMaximum": False}, {"maximum": 9}),
+        ({"exclusiveMaximum": True}, {}),
+        ({"type": "any", "description": 5}, {}),
+        ({"type": "file", "title": "T"}, {"title": "T"}),
+        ({"type": ["INTEGER", "none", "int"]}, {"type": ["integer", "null"]}),
+        ({"type": ["string", {"type": "object"}]}, {}),
+        ({"type": []}, {}),
+        ({"required": None, "additionalProperties": None, "anyOf": []}, {}),
+        ({"required": "a"}, {}),
+        ({"required": ["a", 1, "a"]}, {"required": ["a"]}),
+        ({"enum": [], "minLength": "3", "maxItems": True, "minItems": 1.5}, {}),
+        ({"anyOf": [{"type": "any"}, None]}, {"anyOf": [{}, {}]}),
+        (
+            {"properties": {"b": {"required": True}, "c": {"required": False}}, "required": ["c"]},
+            {"properties": {"b": {}, "c": {}}, "required": ["c", "b"]},
+        ),
+        (
+            {"dependencies": {"a": ["b"], "b": "c", "c": {"required": True}}},
+            {"dependentRequired": {"a": ["b"], "b": ["c"]}, "dependentSchemas": {"c": {}}},
+        ),
+        ({"$schema": "http://json-schema.org/draft-04/schema#", "type": "any"}, {}),
+        (None, {}),
+        ("string", {}),
+    ],
+)
+def test_other_drafts_and_faults_are_written_as_draft_2020_12(given_: Any, made: Any) -> None:
+    for keyword in ("properties", "$defs", "definitions"):
+        schema = {"type": "object", "properties": {}, keyword: {"a": given_}}
+        assert accepted(schema) == {"type": "object", "properties": {}, keyword: {"a": made}}
+
+
+def test_a_draft_that_is_named_is_not_named_once_it_is_another() -> None:
+    seven = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"}
+    plain = {**seven, "properties": {"a": {"type": "string"}}}
+    assert accepted(plain) is plain
+    pair = {"type": "array", "items": [{"type": "string"}]}
+    assert accepted({**seven, "properties": {"a": pair}}) == {
+        "type": "object",
+        "properties": {"a": {"type": "array", "prefixItems": pair["items"], "items": {}}},
+    }
+
+
+def test_what_belongs_together_is_said_by_values_and_texts() -> None:
+    cases = [
+        {"description": "By id.", "properties": {"by": {"enum": ["id"]}, "id": {}}},
+        {"description": "By name.", "properties": {"by": {"enum": ["name"]}, "name": {}}},
+    ]
+    asked = [{**case, "required": list(case["properties"])} for case in cases]
+    assert accepted({"oneOf": asked})["description"] == (
+        'Give exactly one of: by "id" and id (By id); by "name" and name (By name).'
+    )
+    assert accepted({"oneOf": cases})["description"] == "Give exactly one of: By id; By name."
+    assert "description" not in accepted({"oneOf": [{"required": ["a"]}, {}]})
+
+
+def test_references_lead_where_they_led() -> None:
+    schema = {
+        "anyOf": [
+            {"properties": {"a": {"properties": {"street": {"$ref": "#/$defs/text"}}}}},
+            {"properties": {"b": {"$ref": "#/anyOf/0/properties/a"}, "c": {"$ref": "#"}}},
+            {
+                "properties": {
+                    "d": {"$ref": "#/anyOf/1/properties/b"},
+                    "t": {"$ref": "#/$defs/text"},
+                }
+            },
+        ],
+        "$defs": {"text": {"type": "string"}},
+    }
+    made = accepted(schema)
+    check = Draft202012Validator(made)
+    for name in "abd":
+        assert check.is_valid({name: {"street": "x"}})
+        assert not check.is_valid({name: {"street": 1}})
+    assert made["properties"]["t"] == {"$ref": "#/$defs/text"}
+    assert made["properties"]["c"] == {"$ref": "#"}
+
+
+def test_what_is_no_schema_is_no_matter_here() -> None:
+    odd = {"anyOf": [{"required": [{"name": "a"}, 1]}, {"required": "b", "properties": 7}, 5]}
+    assert accepted(odd) == {"type": "object", "properties": {}}
+
+
+def test_what_providers_accept_is_left_as_it_is() -> None:
+    data = {"type": "array"}  # a value, not a schema
+    schema = {
+        "type": "object",
+        "properties": {"type": {"enum": ["array"], "default": data, "examples": [data]}},
+        "required": [],
+    }
+    assert accepted(schema) is schema
+
+
+def test_references_in_circles_and_by_the_thousand_are_read() -> None:
+    many = {str(i): {"anyOf": [{"$ref": f"#/$defs/{i + 1}"}] * 2} for i in range(200)}
+    schema = {"$ref": "#/$defs/0", "$defs": {**many, "200": {**_A, "allOf": [{"$ref": "#"}]}}}
+    assert accepted(schema)["required"] == ["kind", "x"]
+
+
+_NAMES = st.lists(st.sampled_from("abcd"), unique=True)
+_VALUES = st.one_of(st.none(), st.integers(0, 2), st.lists(st.integers(0, 1), max_size=1))
+_TYPES = st.sampled_from([{}, {"type": "array"}, {"const": 1}, {"type": ["integer", "null"]}])
+_CLOSED = st.builds(
+    lambda properties, required: {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in required if name in properties],
+        "additionalProperties": False,
+    },
+    st.dictionaries(st.sampled_from("abcd"), _TYPES),
+    _NAMES,
+)
+
+
+@given(
+    st.recursive(
+        _CLOSED,
+        lambda inner: st.builds(
+            lambda keyword, cases: {keyword: cases},
+            st.sampled_from(["allOf", "anyOf", "oneOf"]),
+            st.lists(inner, min_size=1, max_size=3),
+        ),
+        max_leaves=6,
+    ),
+    st.dictionaries(st.sampled_from("abcd"), _VALUES),
+)
+def test_a_call_that_was_right_is_right(schema: dict[str, Any], call: dict[str, Any]) -> None:
+    made = accepted(schema)
+    assert not [*openai_problems(made), *anthropic_problems(made)]
+    Draft202012Validator.check_schema(dict(made))
+    if Draft202012Validator(schema).is_valid(call):
+        assert Draft202012Validator(made).is_valid(call)
+
+
+_KEYWORDS = sorted({*_FITS, "additionalItems", "const", "default"} - {"not", "pattern"})
+_ANYTHING = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-1, 3),
+        st.floats(allow_nan=False),
+        st.sampled_from(["", "a", "any", "int", "object", "array", "#/$defs/a", "#a"]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from([*_KEYWORDS, "a", "b"]), inner, max_size=4),
+    ),
+    max_leaves=15,
+)
+
+
+@given(st.dictionaries(st.sampled_from(_KEYWORDS), _ANYTHING, max_size=5))
+def test_whatever_is_given_is_written_as_providers_accept_it(schema: dict[str, Any]) -> None:
+    made = accepted(schema)
+    assert not [*schema_problems(made), *openai_problems(made)]
+    assert accepted(made) is made
+
+
+_OLD = st.one_of(
+    st.sampled_from([{}, {"type": "integer"}, {"minimum": 1, "exclusiveMinimum": True}]),
+    st.builds(
+        lambda items, more: {"type": "array", "items": items, **more},
+        st.lists(st.sampled_from([{}, {"type": "integer"}, {"type": "null"}]), min_size=1),
+        st.sampled_from([{}, {"additionalItems": False}, {"additionalItems": {"type": "null"}}]),
+    ),
+)
+
+
+@given(st.dictionaries(st.sampled_from("ab"), _OLD), _NAMES, st.data())
+def test_a_call_that_was_right_in_draft_4_is_right_and_no_other(
+    properties: dict[str, Any], required: list[str], data: st.DataObject
+) -> None:
+    schema = {"type": "object", "properties": properties, "dependencies": {"a": ["b"]}}
+    if required:
+        schema["required"] = required
+    call = data.draw(st.dictionaries(st.sampled_from("ab"), _VALUES))
+    assert Draft202012Validator(accepted(schema)).is_valid(call) == (
+        Draft4Validator(schema).is_valid(call)
+    )

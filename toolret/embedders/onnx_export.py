@@ -1,0 +1,128 @@
+"""Export sentence-transformers models to ONNX: the only step that needs torch, once per model."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toolret.embedders.model_files import no_bars
+from toolret.embedders.onnx_models import GRAPH, INPUTS, TOKENIZER, OnnxModel, write_sums
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+__all__ = ["export"]
+
+_OPSET = 17
+"""From 2022; onnxruntime has supported it since 1.12."""
+
+_LEAST_COSINE = 0.9999
+"""Least cosine between the two runtimes' vectors; in fp32 they agree to six digits."""
+
+_PROBES = (
+    "",
+    " ",
+    "Refund",
+    "cancel the order of Mrs. Müller-Lüdenscheidt, and give her the money back",
+    "listInvoices(customer_id: int, page=2) -> list of invoices; naïve café, 東京の天気 🙂",
+    "Get the weather forecast of a city for up to ten days, by the hour. " * 60,
+)
+"""Test texts: empty, short, longer than any model's limit, and in several scripts."""
+
+
+def export(folder: Path, into: Path) -> None:
+    """Write a model's graph and tokenizer to a folder.
+
+    Args:
+        folder: A sentence-transformers model.
+        into: An empty folder.
+
+    Raises:
+        Exception: If the model cannot be exported, or the exported one gives other vectors.
+    """
+    import onnx  # noqa: F401 - torch needs it at the end: fail early without it
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    with no_bars():
+        # torch's fused attention has no ONNX counterpart; the eager form computes the same.
+        model = SentenceTransformer(
+            str(folder),
+            device="cpu",
+            local_files_only=True,
+            model_kwargs={"attn_implementation": "eager", "dtype": torch.float32},
+        )
+    _write_tokenizer(model, into / TOKENIZER)
+    with torch.inference_mode(), warnings.catch_warnings():
+        # The tracer's warnings concern what the probes below check, and its own deprecation.
+        warnings.simplefilter("ignore")
+        _write_graph(model, into / GRAPH)
+    write_sums(into)
+    exported = OnnxModel(into)
+    wanted = model.encode(list(_PROBES), normalize_embeddings=True, show_progress_bar=False)
+    for batch_size in (1, len(_PROBES)):
+        found = exported.encode(_PROBES, batch_size=batch_size)
+        least = float(np.einsum("ij,ij->i", wanted, found).min())
+        if not least >= _LEAST_COSINE:
+            raise ValueError(f"its exported form gives other vectors (cosine {least:.4f})")
+
+
+def _write_tokenizer(model: SentenceTransformer, path: Path) -> None:
+    tokenizer = model.tokenizer
+    most = model.max_seq_length
+    if most is None:
+        raise ValueError("it has no max_seq_length")
+    fast = json.loads(tokenizer.backend_tokenizer.to_str())
+    fast["truncation"] = {
+        "direction": tokenizer.truncation_side.capitalize(),
+        "max_length": most,
+        "strategy": "LongestFirst",
+        "stride": 0,
+    }
+    fast["padding"] = {
+        "strategy": "BatchLongest",
+        "direction": tokenizer.padding_side.capitalize(),
+        "pad_to_multiple_of": None,
+        "pad_id": tokenizer.pad_token_id,
+        "pad_type_id": tokenizer.pad_token_type_id,
+        "pad_token": tokenizer.pad_token,
+    }
+    path.write_text(json.dumps(fast, ensure_ascii=False), "utf-8")
+
+
+def _write_graph(model: SentenceTransformer, path: Path) -> None:
+    import torch
+
+    features = {
+        name: value
+        for name, value in model.preprocess(["two texts", "of which one is longer"]).items()
+        if isinstance(value, torch.Tensor)
+    }
+    if unknown := features.keys() - INPUTS.keys():
+        raise ValueError(f"it reads {', '.join(sorted(unknown))} besides a text's tokens")
+    names = list(features)
+
+    class Whole(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *inputs: torch.Tensor) -> Any:
+            return self.model(dict(zip(names, inputs, strict=True)))["sentence_embedding"]
+
+    torch.onnx.export(
+        Whole().eval(),
+        tuple(features.values()),
+        path,
+        input_names=names,
+        output_names=["sentence_embedding"],
+        dynamic_axes={name: {0: "texts", 1: "tokens"} for name in names}
+        | {"sentence_embedding": {0: "texts"}},
+        opset_version=_OPSET,
+        dynamo=False,  # the newer exporter needs another package
+    )

@@ -1,0 +1,1 @@
+"""Files that are given: which a path stands for, and strict JSON in them."""

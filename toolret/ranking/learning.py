@@ -1,0 +1,262 @@
+"""The fit that belongs to an index: made when its demonstrations change, kept beside them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any, TypeVar, get_args
+
+import numpy as np
+
+from toolret.embedders import Role
+from toolret.errors import StoreError
+from toolret.index import ToolIndex
+from toolret.ranking.cosines import (
+    CosineScale,
+    measure_cosines,
+    rescale_familiarity,
+    rescale_need,
+    rescale_weights,
+)
+from toolret.ranking.evidence import FEATURES
+from toolret.ranking.familiarity import Familiarity
+from toolret.ranking.fitting import Fit, Prior, fit
+from toolret.ranking.need import Need
+from toolret.ranking.searcher import Searcher
+from toolret.ranking.weighing import Weights, blend
+from toolret.stores.records import Store
+
+__all__ = [
+    "evenly",
+    "fit_index",
+    "pairs",
+    "prior_for",
+    "weights_from_json",
+    "weights_to_json",
+]
+
+_log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+_EXAMPLES = 300
+"""Demonstrations that are asked again. More change the public sets' figures by less than a point,
+and each costs about as much as a request."""
+
+_COMPOSITIONS = 100
+"""Pairs of demonstrations that are asked as one request, besides."""
+
+_STRANGE = 200
+"""Tools without demonstrations whose descriptions are asked as requests."""
+
+_DRIFT = 0.1
+"""Share of the tools, or of the demonstrations, that may change before the weights are fitted anew.
+New ones count as evidence at once; it is only what evidence is worth that changes slowly."""
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredFit:
+    """``fit.json``, of which the store keeps a digest.
+
+    Attributes:
+        spaces: The identities of the vectors that were compared, of all roles, and their length.
+    """
+
+    spaces: list[str]
+    cosines: CosineScale
+    prior: str
+    changes: tuple[int, int]
+    own: dict[str, Any] | None
+    own_need: dict[str, Any] | None
+    familiarity: dict[str, float] | None
+    heard: dict[str, float] | None
+    related: float
+
+
+def prior_for(cosines: CosineScale) -> Prior:
+    """What was fitted on public data, as ``docs/ranking.md`` says, for an embedder's cosines.
+
+    As far as these are not trusted, weights count that were fitted without any vectors.
+    """
+    stored = _public_prior()
+
+    def weights(name: str) -> Weights:
+        trusting, wary = (weights_from_json(stored[f"{name}{tail}"]) for tail in ("", "_by_words"))
+        return rescale_weights(blend(trusting, wary, cosines.trust), cosines)
+
+    def need(name: str) -> Need:
+        return rescale_need(need_from_json(stored[name]), cosines)
+
+    return Prior(
+        text=weights("text"),
+        demonstrated=weights("demonstrated"),
+        text_need=need("text_need"),
+        demonstrated_need=need("demonstrated_need"),
+        familiarity=rescale_familiarity(Familiarity(**stored["familiarity"]), cosines),
+        cosines=cosines,
+    )
+
+
+@cache
+def _prior_text() -> bytes:
+    return files("toolret.ranking").joinpath("prior.json").read_bytes()
+
+
+@cache
+def _public_prior() -> dict[str, Any]:
+    stored: dict[str, Any] = json.loads(_prior_text())
+    return stored
+
+
+def _prior_digest() -> str:
+    """Of the prior, which names all features: a fit that started from another does not hold."""
+    return sha256(_prior_text()).hexdigest()
+
+
+def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
+    """What the demonstrations of an index taught: read if it still holds, else fitted and kept.
+
+    Raises:
+        EmbedderError: If the embedder fails.
+    """
+    demos = searcher.snapshot.demos
+    stored = _read(index.store)
+    spaces = [index.embedder.space(role) for role in get_args(Role)]
+    spaces.append(f"{searcher.snapshot.tools.vectors.shape[1]} dimensions")
+    if stored and stored.spaces != spaces:
+        stored = None
+    cosines = stored.cosines if stored else measure_cosines(index.embedder)
+    prior = prior_for(cosines)
+    changes = (searcher.snapshot.tools.changes, demos.changes)
+    if (
+        stored
+        and stored.prior == _prior_digest()
+        and abs(changes[0] - stored.changes[0]) <= _DRIFT * len(searcher.snapshot.tools.items)
+        and abs(changes[1] - stored.changes[1]) <= _DRIFT * len(demos.items)
+    ):
+        return _restored(stored, prior)
+    made = _learn(searcher, prior)
+    stored = _StoredFit(
+        spaces=spaces,
+        cosines=cosines,
+        prior=_prior_digest(),
+        changes=changes,
+        own=weights_to_json(made.own) if made.own else None,
+        own_need=asdict(made.own_need) if made.own_need else None,
+        familiarity=asdict(made.familiarity) if made.familiarity else None,
+        heard=asdict(made.heard) if made.heard else None,
+        related=made.related,
+    )
+    _write(index.store, stored)
+    # As it will be read: rounded for the file, so that the next process ranks alike.
+    return _restored(stored, prior)
+
+
+def _restored(stored: _StoredFit, prior: Prior) -> Fit:
+    return Fit(
+        prior,
+        own=weights_from_json(stored.own) if stored.own else None,
+        own_need=need_from_json(stored.own_need) if stored.own_need else None,
+        familiarity=Familiarity(**stored.familiarity) if stored.familiarity else None,
+        heard=Familiarity(**stored.heard) if stored.heard else None,
+        related=stored.related,
+    )
+
+
+def _learn(searcher: Searcher, prior: Prior) -> Fit:
+    demos = searcher.snapshot.demos
+    tools = len(searcher.snapshot.tools.items)
+    if not tools or not demos.items:
+        return Fit(prior)
+    using = np.unique(searcher.layout.demo_of)
+    positions = evenly(using.tolist(), _EXAMPLES)
+    idle = evenly(np.setdiff1d(np.arange(len(demos.items)), using).tolist(), _EXAMPLES)
+    undemonstrated = np.setdiff1d(np.arange(tools), searcher.layout.tool_of)
+    return fit(
+        searcher.examples([[position] for position in positions]),
+        prior,
+        compositions=searcher.examples(pairs(positions, _COMPOSITIONS)),
+        strange=searcher.descriptions(evenly(undemonstrated.tolist(), _STRANGE)),
+        idle=searcher.examples([[position] for position in idle]),
+        undemonstrated=len(undemonstrated) / tools,
+    )
+
+
+def evenly(items: Sequence[_T], count: int) -> list[_T]:
+    """At most ``count`` of the items, evenly spaced: the same items give the same choice."""
+    chosen = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[position] for position in chosen.tolist()]
+
+
+def pairs(positions: Sequence[int], count: int) -> list[tuple[int, int]]:
+    """At most ``count`` pairs of positions, evenly spaced, the two of each far apart."""
+    if len(positions) < 2:
+        return []
+    across = len(positions) // 2
+    chosen = evenly(range(len(positions)), count)
+    return [(positions[i], positions[(i + across) % len(positions)]) for i in chosen]
+
+
+def weights_to_json(weights: Weights) -> dict[str, Any]:
+    """Weights as plain JSON, each feature by its name."""
+    columns = zip(FEATURES, weights.mean, weights.scale, weights.weight, strict=True)
+    return {
+        "features": {
+            name: [round(float(value), 6) for value in values] for name, *values in columns
+        },
+        "slope": weights.slope,
+        "share": weights.share,
+        "intercept": weights.intercept,
+    }
+
+
+def weights_from_json(data: dict[str, Any]) -> Weights:
+    """The inverse of ``weights_to_json``."""
+    mean, scale, weight = np.array([data["features"][name] for name in FEATURES], np.float32).T
+    return Weights(
+        mean=mean,
+        scale=scale,
+        weight=weight,
+        slope=data["slope"],
+        share=data["share"],
+        intercept=data["intercept"],
+    )
+
+
+def need_from_json(data: dict[str, Any]) -> Need:
+    """The inverse of ``dataclasses.asdict``, after JSON has made its tuples lists."""
+    return Need(
+        weights=tuple(data["weights"]),
+        intercept=data["intercept"],
+        needing=tuple(data["needing"]),
+        idle=tuple(data["idle"]),
+    )
+
+
+def _read(store: Store) -> _StoredFit | None:
+    try:
+        kept = store.load_fit()
+        return None if kept is None else _from_json(json.loads(kept))
+    except (StoreError, ValueError, TypeError, KeyError) as error:
+        _log.warning("%s: the fit cannot be read and is made again: %s", store.place, error)
+        return None
+
+
+def _from_json(data: dict[str, Any]) -> _StoredFit:
+    """The inverse of ``dataclasses.asdict``, after JSON; of another version it raises."""
+    cosines, changes = CosineScale(**data["cosines"]), tuple(data["changes"])
+    return _StoredFit(**{**data, "cosines": cosines, "changes": changes})
+
+
+def _write(store: Store, stored: _StoredFit) -> None:
+    """Keep the fit if that can be done; without it, the next process fits again."""
+    try:
+        if store.exists():  # a fit alone would not pass for a new index
+            store.keep_fit(json.dumps(asdict(stored)).encode())
+    except StoreError as error:
+        _log.warning("the fit cannot be kept: %s", error)

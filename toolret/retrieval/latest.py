@@ -1,0 +1,88 @@
+"""``LatestReader``: the reader of an index's latest snapshot, for many threads at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from toolret.errors import ToolretError
+from toolret.forking import renew_in_children, start_thread
+from toolret.index import Snapshot, ToolIndex
+from toolret.retrieval.reader import Reader
+
+__all__ = ["LatestReader"]
+
+_PAUSE = 50
+_LONGEST_PAUSE = 5.0
+"""What cannot be used is read again after so many times the seconds that it took, but soon enough
+to see that somebody has put it right."""
+
+_log = logging.getLogger(__name__)
+
+
+class LatestReader:
+    """Returns the latest reader, and makes a new one after a sync.
+
+    Making one takes seconds for a large index, so it is made once, while other requests go on with
+    the one before; only those of the thread that made the change wait. After a sync by this
+    process, the next request makes it; what another process synced is read by a background thread.
+
+    Args:
+        index: The index to read.
+    """
+
+    def __init__(self, index: ToolIndex) -> None:
+        self._index = index
+        self._renewing = threading.Lock()
+        self._said = ""
+        self._try_at = 0.0
+        self._reader = Reader(index, index.snapshot)
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Renew in the child what a thread of the parent may hold."""
+        self._renewing = threading.Lock()
+
+    def __call__(self) -> Reader:
+        """Return the latest reader."""
+        if self._reader.snapshot is not self._index.snapshot:
+            older = self._reader.snapshot.reading < self._index.own_reading
+            self._renew(lambda: self._index.snapshot, wait=older)
+        elif self._index.stale():
+            if time.monotonic() < self._try_at:
+                return self._reader
+            with suppress(RuntimeError):  # no thread can be started: the next check tries again
+                start_thread(self._follow, "toolret-follow", daemon=True)
+        return self._reader
+
+    def _renew(self, read: Callable[[], Snapshot], *, wait: bool = False) -> bool:
+        """Make a new reader; without ``wait``, return False if another thread is doing so."""
+        lock = self._renewing  # another one takes its place in a child
+        if not lock.acquire(blocking=wait):
+            return False
+        try:
+            snapshot = read()
+            if self._reader.snapshot is not snapshot:
+                reader = Reader(self._index, snapshot)
+                self._index.show(snapshot)
+                self._reader = reader
+        finally:
+            lock.release()
+        return True
+
+    def _follow(self) -> None:
+        started = time.monotonic()
+        try:
+            if self._renew(self._index.read_latest):
+                self._said, self._try_at = "", 0.0
+        except ToolretError as error:
+            # What cannot be used may take seconds to read, and it stays so until somebody acts.
+            now = time.monotonic()
+            self._try_at = now + min(_PAUSE * (now - started), _LONGEST_PAUSE)
+            problem = str(error)
+            if problem != self._said:  # it recurs with every try
+                _log.warning("what another process wrote cannot be used: %s", problem)
+            self._said = problem

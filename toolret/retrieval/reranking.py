@@ -1,0 +1,305 @@
+"""Reranking: a second, slower look at the top of a ranking; off unless a reranker is given.
+
+A reranker only scores the tools that it is shown, all of which the caller may use; ``reorder``
+turns the scores into an order. So no reranker can add or lose a tool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from toolret.embedders.model_files import find_model, no_bars
+from toolret.errors import EmbedderError, QueryGenerationError
+from toolret.forking import renew_in_children
+from toolret.llm import aask, as_chat_model, ask, json_object
+from toolret.queries import conversation_lines, shortened
+from toolret.queries.framing import json_lines
+from toolret.text.rendering import tool_text
+from toolret.types import Evidence, Hit, JsonObject, Request, Tool
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+
+__all__ = [
+    "CrossEncoderReranker",
+    "LLMReranker",
+    "Reranker",
+    "Reranking",
+    "order_schema",
+    "parse_order",
+    "render_candidates",
+    "reorder",
+]
+
+_PROMPT = "rerank_v1.txt"
+
+_DEPTH = 20
+"""How many tools are reranked: few right ones are left beyond the first 20 of a ranking, and an
+LLM's reply takes longer the more it has to order."""
+
+_LONGEST_DESCRIPTION = 300
+"""Characters of a tool's description that the LLM sees: its beginning says what the tool does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reranking:
+    """A reranker's verdict on some tools.
+
+    Attributes:
+        scores: One per tool, higher is better, in any unit; ties keep their order. None leaves the
+            whole order as it was.
+        note: What went wrong, in one line; empty if nothing did.
+    """
+
+    scores: tuple[float, ...] | None
+    note: str = ""
+
+
+class Reranker(Protocol):
+    """Scores the top of a ranking; never raises because of a model or a network."""
+
+    @property
+    def depth(self) -> int:
+        """How many tools it wants to see, at most."""
+        ...
+
+    def score(self, request: Request, tools: Sequence[Tool]) -> Reranking:
+        """Score the tools, which come in the order of the ranking."""
+        ...
+
+    async def ascore(self, request: Request, tools: Sequence[Tool]) -> Reranking:
+        """``score`` for event loops."""
+        ...
+
+
+class CrossEncoderReranker:
+    """A sentence-transformers cross-encoder, reading the request with each tool's text.
+
+    After Nogueira and Cho, *Passage Re-ranking with BERT* (2019, arXiv:1901.04085). It reads only
+    the last request, and knows nothing of demonstrations.
+
+    Args:
+        model: A name on the hub, a folder, or a ``CrossEncoder``.
+        depth: How many tools to rerank.
+        device: ``cpu``, ``cuda`` ...; chosen by sentence-transformers if not given.
+        batch_size: Pairs per forward pass.
+
+    Raises:
+        EmbedderError: If the model cannot be found or loaded, or gives several scores per pair.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | CrossEncoder,
+        *,
+        depth: int = _DEPTH,
+        device: str | None = None,
+        batch_size: int = 32,
+    ) -> None:
+        self.depth = depth
+        self._batch_size = batch_size
+        self._name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
+        self._model = _load(str(model), device) if isinstance(model, (str, Path)) else model
+        self.after_fork()
+        renew_in_children(self)
+        if self._model.num_labels != 1:
+            raise EmbedderError(
+                f"cross-encoder {self._name!r} gives {self._model.num_labels} scores for a pair: "
+                "take one that was made for ranking, which gives one"
+            )
+
+    def after_fork(self) -> None:
+        """Renew the lock, which a thread of the parent may hold."""
+        self._turn = threading.Lock()
+
+    def score(self, request: Request, tools: Sequence[Tool]) -> Reranking:
+        """Return the model's scores; None for them if it fails."""
+        pairs = [(request.text, tool_text(tool)) for tool in tools]
+        try:
+            with self._turn:  # Tokenizers refuse to be used by two threads at once.
+                found = self._model.predict(
+                    pairs, batch_size=self._batch_size, show_progress_bar=False
+                )
+        # What torch and tokenizers raise, including for lack of memory.
+        except (RuntimeError, TypeError, ValueError) as error:
+            return _unchanged(self._name, f"{type(error).__name__}: {error}")
+        return Reranking(tuple(map(float, found)))
+
+    async def ascore(self, request: Request, tools: Sequence[Tool]) -> Reranking:
+        """``score`` in a worker thread."""
+        return await asyncio.to_thread(self.score, request, tools)
+
+
+class LLMReranker:
+    """An LLM that sees the conversation and all candidates at once, and writes their order.
+
+    The listwise method of Sun et al., *Is ChatGPT Good at Search?* (2023, arXiv:2304.09542).
+
+    Args:
+        llm: An ``openai`` client, a LangChain chat model, or a callable from messages to text.
+        model: The model's name; required with an ``openai`` client.
+        depth: How many tools to show it.
+        deadline: Timeout in seconds, after which the order is left as it was.
+        cache: The file that caches replies; none by default.
+
+    Raises:
+        QueryGenerationError: If ``llm`` is of no known kind, or the model's name is missing.
+    """
+
+    def __init__(
+        self,
+        llm: Any,
+        model: str | None = None,
+        *,
+        depth: int = _DEPTH,
+        deadline: float = 8.0,
+        cache: str | Path | None = None,
+    ) -> None:
+        self.depth = depth
+        self._model = as_chat_model(llm, model, cache=cache)
+        self._deadline = deadline
+
+    def score(self, request: Request, tools: Sequence[Tool]) -> Reranking:
+        """Score each tool by its place in the LLM's order; 0 for those that it left out."""
+        messages, parse = _messages(request, tools), partial(parse_order, count=len(tools))
+        try:
+            answer = ask(self._model, messages, order_schema(), parse, deadline=self._deadline)
+        except QueryGenerationError as error:
+            return _unchanged(self._model.name, str(error))
+        return self._read(*answer.value, count=len(tools))
+
+    async def ascore(self, request: Request, tools: Sequence[Tool]) -> Reranking:
+        """``score`` for event loops."""
+        messages, parse = _messages(request, tools), partial(parse_order, count=len(tools))
+        try:
+            answer = await aask(
+                self._model, messages, order_schema(), parse, deadline=self._deadline
+            )
+        except QueryGenerationError as error:
+            return _unchanged(self._model.name, str(error))
+        return self._read(*answer.value, count=len(tools))
+
+    def _read(self, order: Sequence[int], unknown: bool, *, count: int) -> Reranking:
+        if not order:
+            return _unchanged(self._model.name, "it named none of the tools")
+        places = {tool: place for place, tool in enumerate(order, start=1)}
+        scores = tuple(1 / places[tool] if tool in places else 0.0 for tool in range(count))
+        note = f"{self._model.name} named tools that it was not shown" if unknown else ""
+        return Reranking(scores, note)
+
+
+def reorder(hits: Sequence[Hit], reranking: Reranking) -> tuple[tuple[Hit, ...], str]:
+    """Return the hits by descending score, ties as they were, and a note if something failed.
+
+    The places keep their probabilities: the ranking estimated how likely the first tool is needed,
+    and how many tools are likely; the reranker only says which tools they are. What a hit gains or
+    loses by its new place is its evidence ``reranked``.
+    """
+    scores = reranking.scores
+    if scores is None:
+        return tuple(hits), reranking.note
+    if len(scores) != len(hits) or not all(map(math.isfinite, scores)):
+        problem = f"not reranked, since there were not {len(hits)} finite scores for as many tools"
+        return tuple(hits), problem
+    order = sorted(range(len(hits)), key=lambda i: -scores[i])
+    moved = [_moved(hits[i], place, scores[i]) for i, place in zip(order, hits, strict=True)]
+    return tuple(moved), reranking.note
+
+
+def _moved(hit: Hit, place: Hit, score: float) -> Hit:
+    """Return a hit moved to the place of another."""
+    gained = Evidence("reranked", value=score, contribution=_odds(place) - _odds(hit))
+    evidence = sorted((*hit.evidence, gained), key=lambda item: -abs(item.contribution))
+    return replace(hit, score=place.score, evidence=tuple(evidence))
+
+
+def _odds(hit: Hit) -> float:
+    return math.fsum(item.contribution for item in hit.evidence)
+
+
+@dataclass
+class _Reply:
+    """The reply that the LLM is asked for."""
+
+    order: list[int]
+
+
+def order_schema() -> JsonObject:
+    """JSON Schema of the reply, within the rules of structured output."""
+    return {
+        "type": "object",
+        "properties": {"order": {"type": "array", "items": {"type": "integer"}}},
+        "required": ["order"],
+        "additionalProperties": False,
+    }
+
+
+def parse_order(reply: str, count: int) -> tuple[tuple[int, ...], bool]:
+    """Parse an LLM's order: positions from 0 on, each once, and whether it named others.
+
+    Raises:
+        QueryGenerationError: If the reply holds no such JSON.
+    """
+    # Imported late, so that a search without an LLM starts sooner.
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        numbers = TypeAdapter(_Reply).validate_python(json_object(reply, "order")).order
+    except ValidationError as error:
+        where = error.errors()[0]
+        place = ".".join(map(str, where["loc"]))
+        raise QueryGenerationError(f"malformed reply: {place}: {where['msg']}") from error
+    known = dict.fromkeys(number - 1 for number in numbers if 1 <= number <= count)
+    return tuple(known), any(not 1 <= number <= count for number in numbers)
+
+
+def render_candidates(request: Request, tools: Sequence[Tool]) -> str:
+    """Render the prompt: conversation and tools as JSON lines, which they cannot break out of."""
+    candidates = json_lines(_candidate(number, tool) for number, tool in enumerate(tools, start=1))
+    return _template().format(
+        count=len(tools), conversation=conversation_lines(request), tools=candidates
+    )
+
+
+def _candidate(number: int, tool: Tool) -> dict[str, Any]:
+    candidate: dict[str, Any] = {"number": number}
+    if tool.namespace:
+        candidate["namespace"] = tool.namespace
+    description = shortened(tool.description, _LONGEST_DESCRIPTION)
+    return candidate | {"name": tool.name, "description": description}
+
+
+def _messages(request: Request, tools: Sequence[Tool]) -> list[dict[str, str]]:
+    return [{"role": "user", "content": render_candidates(request, tools)}]
+
+
+@cache
+def _template() -> str:
+    return files("toolret.llm").joinpath("prompts", _PROMPT).read_text("utf-8")
+
+
+def _unchanged(model: str, reason: str) -> Reranking:
+    reason = " ".join(reason.split())
+    return Reranking(None, f"not reranked, since {model} failed: {reason}")
+
+
+def _load(name: str, device: str | None) -> CrossEncoder:
+    from sentence_transformers import CrossEncoder
+
+    folder = find_model(name)
+    try:
+        with no_bars():
+            model: CrossEncoder = CrossEncoder(str(folder), device=device, local_files_only=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise EmbedderError(
+            f"cannot load the cross-encoder {name!r} from {folder}: {error}"
+        ) from error
+    return model

@@ -1,0 +1,387 @@
+"""``ToolRetriever``: selects the few tools and examples that a conversation needs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Hashable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from toolret.index import ToolIndex
+from toolret.llm import ReplyCache, as_chat_model
+from toolret.permissions import Allow, settled
+from toolret.prompt import Format
+from toolret.queries import (
+    Conversation,
+    GeneratedQueries,
+    QueryGenerator,
+    Strategy,
+    as_generator,
+    as_request,
+    sought,
+)
+from toolret.recording import Recorded, Redact, record
+from toolret.retrieval.finding import Found, Limits, choose, find
+from toolret.retrieval.latest import LatestReader
+from toolret.retrieval.many import as_requests, written_in_threads
+from toolret.retrieval.reranking import Reranker
+from toolret.retrieval.selection import Selection, trace
+from toolret.retrieval.viewing import IndexView
+from toolret.tokens import TokenCounter, token_counter
+from toolret.tracing import continued, span
+from toolret.types import Hit, Request
+
+__all__ = ["Allow", "ToolRetriever"]
+
+_REPLIES = "replies.sqlite3"
+
+_SPAN = "toolret.select"
+
+
+class ToolRetriever:
+    """Chooses tools and demonstrations for requests.
+
+    Args:
+        index: The tools and demonstrations to choose from.
+        llm: The LLM that writes retrieval queries: an ``openai`` client, a LangChain chat model, a
+            callable from messages to text, or a ``QueryGenerator``. Without one, the request and
+            its clauses are the queries.
+        model: The model's name; required with an ``openai`` client.
+        strategy: How the queries are written: a name (``verbatim``, ``clauses``, ``rewrite``,
+            ``think``, ``few-shot``, ``hypothesize``, ``refine``, or several joined by ``+``) or a
+            ``Strategy``. By default ``rewrite`` with an LLM, ``clauses`` without.
+        cache: The file that caches the LLM's replies, so that the same question is asked once.
+            True, the default, puts it into the index's folder once the index holds tools;
+            False turns caching off. Only models made by ``as_chat_model`` are cached; a
+            ``ChatModel`` or ``QueryGenerator`` is used as it is.
+        reranker: Reorders the top of the ranking; none by default.
+        max_tools: How many tools to choose at most.
+        max_demos: How many demonstrations to choose at most.
+        token_budget: The most tokens that the chosen tools and demonstrations may take in the
+            planner's prompt; None for no limit.
+        min_score: Tools less likely than this are not chosen, so a request that needs one tool gets
+            few, and one that needs many gets up to ``max_tools``.
+        min_recall: Target recall of the gate that decides whether a request needs any tool, 0 to 1,
+            estimated from the demonstrations and public data. 1 turns the gate off, unless there is
+            a ``min_precision``; ``min_score`` applies all the same.
+        min_precision: If given, also the target precision of that gate, for requests of which half
+            need a tool: the share of those given tools that do. It costs recall.
+        prompt_format: The prompt format whose tokens are counted against the budget.
+        counter: Counts the tokens; by default tiktoken's ``o200k_base`` if its table is on this
+            machine, otherwise an estimate that errs high.
+
+    Raises:
+        TypeError: If ``index`` is not a ``ToolIndex``, or a limit is not a number.
+        ValueError: If a share or a probability is outside 0 to 1, a number of tools or
+            demonstrations is negative, or ``prompt_format`` is unknown.
+        InputError: If the strategy is unknown, it needs an LLM or ``model`` names one and none is
+            given, or ``llm`` is a ``QueryGenerator``, which has its own strategy and model, and
+            either is given too.
+        QueryGenerationError: If ``llm`` is of no known kind, or the model's name is missing.
+    """
+
+    def __init__(
+        self,
+        index: ToolIndex,
+        *,
+        llm: Any = None,
+        model: str | None = None,
+        strategy: str | Strategy | None = None,
+        cache: str | Path | bool = True,
+        reranker: Reranker | None = None,
+        max_tools: int = 8,
+        max_demos: int = 3,
+        token_budget: int | None = 2_000,
+        min_score: float = 0.02,
+        min_recall: float = 0.99,
+        min_precision: float | None = None,
+        prompt_format: Format = "openai",
+        counter: TokenCounter | None = None,
+    ) -> None:
+        if not isinstance(index, ToolIndex):
+            raise TypeError(f"index is {index!r}: give a ToolIndex, such as ToolIndex('my.index')")
+        shares = {"min_score": min_score, "min_recall": min_recall, "min_precision": min_precision}
+        for name, share in shares.items():
+            if share is not None and not 0 <= share <= 1:
+                raise ValueError(f"{name} is a share from 0 to 1, not {share}")
+        index.embedder.prepare()
+        self.index = index
+        self.max_tools = max_tools
+        self.max_demos = max_demos
+        self.token_budget = token_budget
+        self.min_score = min_score
+        self.min_recall = min_recall
+        self.min_precision = min_precision
+        self.prompt_format = prompt_format
+        self._limits(None, None, 0)  # rejects bad limits now, not at the first call
+        self.counter = counter or token_counter()
+        if not (llm is None or isinstance(llm, QueryGenerator)):
+            llm = as_chat_model(llm, model, cache=_replies(index, cache))
+        self.generator = as_generator(llm, model, strategy)
+        self.reranker = reranker
+        self._latest = LatestReader(index)
+
+    def select(
+        self,
+        conversation: Conversation,
+        *,
+        allow: Allow = None,
+        max_tools: int | None = None,
+        token_budget: int | None = None,
+        depth: int = 0,
+    ) -> Selection:
+        """Choose tools and demonstrations for what a conversation asks for.
+
+        Args:
+            conversation: The request, or the messages up to and including it.
+            allow: The caller's permissions, or a predicate over tools. Tools that it excludes are
+                never ranked, returned or shown in examples.
+            max_tools: Overrides the retriever's ``max_tools`` for this call.
+            token_budget: Overrides the retriever's ``token_budget`` for this call.
+            depth: How many tools ``Selection.ranked`` holds at least, chosen or not.
+
+        Raises:
+            InputError: If the conversation holds no text, or ``allow`` is a string, a mapping, an
+                iterator or not a collection.
+            TypeError: If a limit is not a number.
+            ValueError: If a number of tools is negative.
+            BudgetError: If the budget is too small for any of the chosen tools.
+            EmbedderError: If the embedder fails.
+        """
+        allow = settled(allow)
+        with span(_SPAN, "retrieval") as current:
+            started = time.perf_counter()
+            request = as_request(conversation)
+            generated = self.generator.write_queries(request, self._view(allow))
+            limits = self._limits(max_tools, token_budget, depth)
+            selection = self._select(request, generated, allow, limits, started)
+            return trace(current, selection, self.index.embedder.id)
+
+    def select_many(
+        self,
+        conversations: Iterable[Conversation],
+        *,
+        allow: Allow = None,
+        max_tools: int | None = None,
+        token_budget: int | None = None,
+        depth: int = 0,
+    ) -> list[Selection]:
+        """``select`` for many conversations, which are embedded in batches.
+
+        Takes and raises what ``select`` does; several threads write the queries. One conversation,
+        or a text, instead of several is an ``InputError``.
+        """
+        allow = settled(allow)
+        limits = self._limits(max_tools, token_budget, depth)
+        requests = as_requests(conversations)
+        view = self._view(allow)
+        selections: list[Selection] = []
+        for batch in written_in_threads(
+            requests, lambda one: self.generator.write_queries(one, view), span_name=_SPAN
+        ):
+            # The embedder caches these vectors for the selections that follow.
+            queries = [query for one in batch for query in sought(one.generated.queries)]
+            self._latest().embed(queries)
+            for request, generated, seconds, begun in batch:
+                with continued(begun) as current:
+                    started = time.perf_counter() - seconds
+                    selection = self._select(request, generated, allow, limits, started)
+                    selections.append(trace(current, selection, self.index.embedder.id))
+        return selections
+
+    async def aselect(
+        self,
+        conversation: Conversation,
+        *,
+        allow: Allow = None,
+        max_tools: int | None = None,
+        token_budget: int | None = None,
+        depth: int = 0,
+    ) -> Selection:
+        """``select`` for event loops: LLM calls are awaited, the rest runs in a worker thread."""
+        allow = settled(allow)
+        with span(_SPAN, "retrieval") as current:
+            started = time.perf_counter()
+            request = await asyncio.to_thread(as_request, conversation)
+            generated = await self.generator.awrite_queries(request, self._view(allow))
+            limits = self._limits(max_tools, token_budget, depth)
+            selection = await self._aselect(request, generated, allow, limits, started)
+            return trace(current, selection, self.index.embedder.id)
+
+    def search(
+        self,
+        conversation: Conversation,
+        *,
+        k: int = 10,
+        allow: Allow = None,
+        keep_all: bool = False,
+    ) -> tuple[Hit, ...]:
+        """Return the k tools most likely to be needed, without demonstrations or a budget.
+
+        Args:
+            conversation: The request, or the messages up to and including it.
+            k: How many tools to return at most.
+            allow: The caller's permissions, or a predicate over tools.
+            keep_all: Return k tools even if the request seems to need none.
+        """
+        allow = settled(allow)
+        started = time.perf_counter()
+        request = as_request(conversation)
+        generated = self.generator.write_queries(request, self._view(allow))
+        limits = self._limits(k, None, k if keep_all else 0)
+        found = self._find(request, generated, allow, limits, started)
+        ranking = self._reranked(found).ranking
+        return ranking.hits[:k] if keep_all or ranking.needed else ()
+
+    def record(
+        self,
+        messages: Iterable[Any],
+        *,
+        success: bool = True,
+        allow: Allow = None,
+        private_to: Collection[str] = (),
+        redact: Redact | None = None,
+    ) -> Recorded:
+        """Learn from a finished conversation, to serve similar requests better.
+
+        Each user turn that led to calls becomes a demonstration: request, calls with arguments and
+        shortened results, answer. Calls that failed, were refused or had no result are left out,
+        and so are calls of tools that the index does not hold. The same request with the same tools
+        is kept once, as last recorded. Only this method records, and ``sync_demos`` keeps what it
+        recorded.
+
+        Args:
+            messages: Whatever ``select`` takes.
+            success: Whether it went as the user wanted. If not, what was recorded from it is
+                removed and returned; ``redact``, ``private_to`` and ``allow`` must be the same as
+                when it was recorded.
+            allow: The caller's permissions, or a predicate over tools; calls of tools that it
+                excludes are left out.
+            private_to: Permissions that a caller must hold to be shown the demonstrations; by
+                default, everyone who may use their tools is shown them.
+            redact: Receives each demonstration before any of it is stored, and returns what may be
+                stored; ``toolret.recording.redacting`` makes one from a function of texts.
+
+        Raises:
+            DemoError: If the redaction fails, or another process has just removed one of the
+                tools; nothing is recorded.
+            EmbedderError: If the embedder fails; nothing is recorded.
+            StoreError: If the index is gone or cannot be written; it is unchanged.
+        """
+        return record(
+            self.index,
+            messages,
+            success=success,
+            allow=settled(allow),
+            private_to=private_to,
+            redact=redact,
+        )
+
+    async def arecord(
+        self,
+        messages: Iterable[Any],
+        *,
+        success: bool = True,
+        allow: Allow = None,
+        private_to: Collection[str] = (),
+        redact: Redact | None = None,
+    ) -> Recorded:
+        """``record`` for event loops: runs in a worker thread."""
+        recorded = await asyncio.to_thread(
+            self.record,
+            messages,
+            success=success,
+            allow=allow,
+            private_to=private_to,
+            redact=redact,
+        )
+        self.index.see_latest()  # what the thread saw of its change is not known in this task
+        return recorded
+
+    def _view(self, allow: Allow) -> IndexView:
+        return IndexView(self._latest, allow)
+
+    def _limits(self, max_tools: int | None, token_budget: int | None, depth: int) -> Limits:
+        return Limits(
+            most=self.max_tools if max_tools is None else max_tools,
+            budget=self.token_budget if token_budget is None else token_budget,
+            depth=depth,
+            demos=self.max_demos,
+            score=self.min_score,
+            recall=self.min_recall,
+            precision=self.min_precision,
+            form=self.prompt_format,
+        )
+
+    def _select(
+        self,
+        request: Request,
+        generated: GeneratedQueries,
+        allow: Allow,
+        limits: Limits,
+        started: float,
+    ) -> Selection:
+        """Do the rest of ``select`` once queries are written; repeated requests are cached."""
+        reader = self._latest()
+        key: Hashable = None
+        # A predicate or a reranker may answer differently next time.
+        if not (callable(allow) or self.reranker):
+            counter = id(self.counter)  # users' counters need not be hashable
+            key = (request.text, generated.queries, generated.note, allow, limits, counter)
+            if known := reader.answers.get(key):
+                seconds = dict.fromkeys(known.seconds, 0.0)
+                seconds["queries"] = time.perf_counter() - started
+                return replace(known, usage=generated.usage, seconds=seconds)
+        found = self._reranked(self._find(request, generated, allow, limits, started))
+        selection = choose(found, limits, self.counter)
+        if key:
+            found.reader.answers.put(key, selection)
+        return selection
+
+    async def _aselect(
+        self,
+        request: Request,
+        generated: GeneratedQueries,
+        allow: Allow,
+        limits: Limits,
+        started: float,
+    ) -> Selection:
+        if not self.reranker:
+            return await asyncio.to_thread(self._select, request, generated, allow, limits, started)
+        found = await asyncio.to_thread(self._find, request, generated, allow, limits, started)
+        if found.candidates:
+            asked_at = time.perf_counter()
+            reranking = await self.reranker.ascore(request, found.candidates)
+            found = found.reranked(reranking, time.perf_counter() - asked_at)
+        return await asyncio.to_thread(choose, found, limits, self.counter)
+
+    def _find(
+        self,
+        request: Request,
+        generated: GeneratedQueries,
+        allow: Allow,
+        limits: Limits,
+        started: float,
+    ) -> Found:
+        seen = self.reranker.depth if self.reranker else 0
+        return find(self._latest(), request, generated, allow, limits, seen=seen, started=started)
+
+    def _reranked(self, found: Found) -> Found:
+        if not (self.reranker and found.candidates):
+            return found
+        asked_at = time.perf_counter()
+        reranking = self.reranker.score(found.request, found.candidates)
+        return found.reranked(reranking, time.perf_counter() - asked_at)
+
+
+def _replies(index: ToolIndex, cache: str | Path | bool) -> ReplyCache | None:
+    if not isinstance(cache, bool):
+        return ReplyCache(cache)
+    if not cache:
+        return None
+    # Anything stored before the tools would keep a folder from passing for a new index. So nothing
+    # is cached until there are tools, and a folder that was deleted is not made again.
+    file = index.store.folder / _REPLIES
+    return ReplyCache(file, make_folder=False, ready=lambda: len(index) > 0)

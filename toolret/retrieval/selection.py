@@ -1,0 +1,211 @@
+"""``Selection``: what was chosen for a request, why, and the prompt within the budget."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from toolret.prompt import Dropped, Format, Packed, pack
+from toolret.queries import Usage
+from toolret.text.names import ids_by_name
+from toolret.tokens import TokenCounter
+from toolret.tracing import Span, note, stages
+from toolret.types import DemoHit, Hit, Query
+
+__all__ = ["Selection", "trace"]
+
+_LEFT_OUT = "  (left out: beyond the token budget)"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The tools and demonstrations chosen for one request.
+
+    Attributes:
+        request: The raw request.
+        queries: The queries that were searched for, including the raw request.
+        tools: The chosen tools, best first; empty if no tool fits. The budget may leave some out of
+            the prompt: ``names`` and ``packed`` hold those that are in it.
+        demos: The chosen worked examples, best first; the budget may leave some of them out, too.
+        ranked: The top of the whole ranking, including tools that were not chosen.
+        need: The estimated probability that the request needs a tool at all, 0 to 1.
+        note: Why something was not done as asked, such as an LLM that failed; empty if all was.
+        token_budget: The most tokens that the prompt may take; None for no limit.
+        counter: Counts the tokens.
+        packed: The prompt in the retriever's format, to which ``tokens`` and ``dropped`` refer.
+        seconds: Seconds taken, by stage.
+        usage: What the LLM's queries cost: model, calls, tokens, latency.
+    """
+
+    request: str
+    queries: tuple[Query, ...]
+    tools: tuple[Hit, ...]
+    demos: tuple[DemoHit, ...]
+    ranked: tuple[Hit, ...]
+    need: float
+    note: str
+    token_budget: int | None
+    counter: TokenCounter
+    packed: Packed
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of ``packed``: what the prompt adds to the planner's request."""
+        return self.packed.tokens
+
+    @property
+    def tokens_are_exact(self) -> bool:
+        """Whether tokens are counted exactly; otherwise they are an estimate that errs high."""
+        return self.counter.exact
+
+    @property
+    def dropped(self) -> tuple[Dropped, ...]:
+        """The cuts made to fit the budget: the step, and the tokens that it saved."""
+        return self.packed.dropped
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """Tool ids by their names in the prompt; in any format it holds these tools alone."""
+        return ids_by_name(tool.id for tool in self.packed.tools)
+
+    def to_openai(self) -> dict[str, Any]:
+        """``{"tools": [...], "messages": [...]}`` for OpenAI's Chat Completions.
+
+        The messages hold the worked examples; the conversation follows them.
+
+        Raises:
+            BudgetError: If this is not the retriever's format, and the budget holds none of the
+                tools.
+        """
+        return self.packed_as("openai").to_openai()
+
+    def to_anthropic(self) -> dict[str, Any]:
+        """``{"tools": [...], "system": "..."}`` for Anthropic's Messages.
+
+        Raises:
+            BudgetError: If this is not the retriever's format, and the budget holds none of the
+                tools.
+        """
+        return self.packed_as("anthropic").to_anthropic()
+
+    def to_text(self) -> str:
+        """Tools and worked examples as plain text, for any model.
+
+        Raises:
+            BudgetError: If this is not the retriever's format, and the budget holds none of the
+                tools.
+        """
+        return self.packed_as("text").to_text()
+
+    def explain(self) -> str:
+        """Explain, for people, why these tools and demonstrations were chosen."""
+        lines = [f"request: {self.request}"]
+        lines += [f"query ({query.kind}): {query.text}" for query in self.queries[1:]]
+        if self.usage.model:
+            lines.append(f"queries: {self.usage}")
+        if self.usage.cut:
+            lines.append(f"cut from the LLM's prompt: {self.usage.cut}")
+        if self.note:
+            lines.append(f"note: {self.note}")
+        if self.tools:
+            lines.append(f"p={self.need:.3f} that a tool is needed")
+        else:
+            lines.append(f"no tool fits (p={self.need:.3f} that one is needed)")
+        tools, demos = self._packed_ids
+        for rank, hit in enumerate(self.tools, start=1):
+            out = "" if hit.tool.id in tools else _LEFT_OUT
+            lines.append(f"{rank}. {hit.tool.id}  p={hit.score:.3f}{out}")
+            lines += [
+                f"     {e.contribution:+7.2f}  {e.signal} ({e.value:.3f})"
+                for e in hit.evidence
+                if round(e.contribution, 2)
+            ]
+        for shown in self.demos:
+            out = "" if shown.demo.id in demos else _LEFT_OUT
+            about = f"cosine={shown.similarity:.3f}: {shown.reason}{out}"
+            lines.append(f"example {shown.demo.id}  {about}")
+        for kind, step in dict.fromkeys((cut.kind, cut.step) for cut in self.dropped):
+            cuts = [cut for cut in self.dropped if (cut.kind, cut.step) == (kind, step)]
+            saved = sum(cut.tokens_saved for cut in cuts)
+            of = f"{len(cuts)} {kind}{'s' * (len(cuts) > 1)}"
+            lines.append(f"cut: {step}, of {of} (-{saved} tokens)")
+        return "\n".join(lines)
+
+    def packed_as(self, form: Format) -> Packed:
+        """The prompt in a format, within the budget; never more than ``packed`` holds.
+
+        Raises:
+            BudgetError: If this is not the retriever's format, and the budget holds none of the
+                tools.
+        """
+        if form == self.packed.form:
+            return self.packed
+        tools, demos = self._packed_ids
+        return pack(
+            [hit for hit in self.tools if hit.tool.id in tools],
+            [hit for hit in self.demos if hit.demo.id in demos],
+            budget=self.token_budget,
+            form=form,
+            counter=self.counter,
+        )
+
+    @property
+    def _packed_ids(self) -> tuple[set[str], set[str]]:
+        """Ids of the tools, and of the demonstrations, in the prompt."""
+        packed = self.packed
+        return {tool.id for tool in packed.tools}, {demo.id for demo in packed.demos}
+
+
+def trace(current: Span, selection: Selection, embedder: str) -> Selection:
+    """Record on a span what was selected, with a child span for each stage.
+
+    Args:
+        current: The span of the selection, which is the current one.
+        selection: What was just selected.
+        embedder: The id of the queries' embedder.
+
+    Returns:
+        The selection.
+    """
+    packed, usage = selection.packed, selection.usage
+    note(
+        current,
+        {
+            "toolret.queries.count": len(selection.queries),
+            "toolret.tools.offered": len(packed.tools),
+            "toolret.demos.shown": len(packed.demos),
+            "toolret.need": selection.need,
+            "toolret.tokens": selection.tokens,
+            "toolret.token_budget": selection.token_budget,
+            "toolret.dropped.count": len(selection.dropped),
+            "toolret.degraded": bool(selection.note),
+        },
+        content=lambda: {
+            "gen_ai.retrieval.query.text": selection.request,
+            "gen_ai.retrieval.documents": json.dumps(
+                [{"id": hit.tool.id, "score": hit.score} for hit in selection.tools]
+            ),
+            "toolret.note": selection.note,
+            "toolret.queries": [query.text for query in selection.queries],
+            "toolret.demos": [hit.demo.id for hit in selection.demos],
+        },
+    )
+    notes: dict[str, dict[str, Any]] = {
+        "queries": {
+            "gen_ai.request.model": usage.model or None,
+            "gen_ai.usage.input_tokens": usage.input_tokens if usage.model else None,
+            "gen_ai.usage.output_tokens": usage.output_tokens if usage.model else None,
+            "toolret.queries.strategy": usage.strategy or None,
+            "toolret.queries.calls": usage.calls,
+            "toolret.queries.cached": usage.cached,
+        },
+        "embed": {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": embedder},
+    }
+    stages(selection.seconds, notes, ended=time.time_ns())
+    return selection

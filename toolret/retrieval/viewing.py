@@ -1,0 +1,62 @@
+"""``IndexView``: what query generators may see of an index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from toolret.permissions import Allow
+from toolret.queries import sought
+from toolret.ranking.signals import top
+from toolret.retrieval.reader import Reader
+from toolret.types import Demo, Query, Request, Tool
+
+__all__ = ["IndexView"]
+
+
+class IndexView:
+    """The part of an index that one caller may use.
+
+    Args:
+        reader: Returns the reader of the latest snapshot. It is not called before something is
+            looked up, since making a reader can take a while.
+        allow: The caller's permissions; this view behaves as if the index held nothing else.
+    """
+
+    def __init__(self, reader: Callable[[], Reader], allow: Allow) -> None:
+        self._reader = reader
+        self._allow = allow
+
+    def tools(self, queries: Sequence[Query], most: int) -> Sequence[Tool]:
+        """Return the tools that these queries find, best first; the first query is the request."""
+        reader = self._reader()
+        compared = reader.searcher.compare(*reader.embed(sought(queries)))
+        allowed = reader.allowed(self._allow)
+        ranking = reader.rank(
+            Request(queries[0].text), compared, allowed, most=most, recall=1, precision=None
+        )
+        return [hit.tool for hit in ranking.hits]
+
+    def demos(self, text: str, most: int) -> Sequence[tuple[Demo, Sequence[Tool]]]:
+        """Return the demonstrations nearest to a text, each with its tools.
+
+        Those without tools are left out, and so are those with a forbidden tool or one that is not
+        in the index any more, since its permissions went with it.
+        """
+        reader = self._reader()
+        tools, demos = reader.snapshot.tools, reader.snapshot.demos
+        if not demos.items:
+            return []
+        may_show = reader.may_show(self._allow, reader.allowed(self._allow))
+        shown = [
+            place
+            for place, demo in enumerate(demos.items)
+            if demo.tools
+            and all(tool in tools.positions for tool in demo.tools)
+            and (may_show is None or may_show(demo))
+        ]
+        _, as_demos = reader.searcher.embed([text])
+        cosines = demos.vectors[shown] @ as_demos[0]
+        nearest = [demos.items[shown[place]] for place in top(cosines, most)]
+        return [
+            (demo, [tools.items[tools.positions[tool]] for tool in demo.tools]) for demo in nearest
+        ]

@@ -1,0 +1,1 @@
+"""JSON Schemas of arguments: what is in them, and a form that providers accept."""

@@ -1,0 +1,209 @@
+"""Schemas of earlier drafts of JSON Schema, and faulty ones, as draft 2020-12 has them.
+
+Providers refuse a whole request because of one keyword that this draft does not have. What a
+keyword meant in an earlier draft is kept; what means nothing is dropped, so that the schema accepts
+more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from toolret.schemas.subschemas import DEFINITIONS, NESTED, NESTED_LISTS, NESTED_MAPS, mapping
+from toolret.types import JsonObject
+
+__all__ = ["BOUNDS", "COUNTS", "JSON_TYPES", "current", "is_count", "is_number"]
+
+JSON_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
+
+BOUNDS = ("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum")
+"""Keywords whose value is a number."""
+
+COUNTS = (
+    "maxContains",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "minContains",
+    "minItems",
+    "minLength",
+    "minProperties",
+)
+"""Keywords whose value is a whole number of 0 or more."""
+
+_NAMED_OTHERWISE = {
+    "bool": "boolean",
+    "dict": "object",
+    "float": "number",
+    "int": "integer",
+    "list": "array",
+    "none": "null",
+    "str": "string",
+}
+"""Types as Python calls them."""
+
+_MAPS = NESTED_MAPS | set(DEFINITIONS)
+
+_ID = re.compile(r"[^#]*#?")
+_ANCHOR = re.compile(r"[A-Za-z_][-A-Za-z0-9._]*")
+
+
+def current(schema: JsonObject) -> JsonObject:
+    """Rewrite a schema as draft 2020-12; a valid one is returned as it is."""
+    return schema if _is_schema(schema) else _rewritten(schema)
+
+
+def _rewritten(schema: JsonObject) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in _translated(schema).items():
+        if key in NESTED and isinstance(value, Mapping):
+            result[key] = _rewritten(value)
+        elif key in NESTED_LISTS and isinstance(value, list) and value:
+            result[key] = [_part(each) for each in value]
+        elif key in _MAPS and isinstance(value, Mapping):
+            result[key] = {name: _part(each) for name, each in value.items()}
+        elif key not in _FITS or _FITS[key](value):
+            result[key] = value
+    return result
+
+
+def _part(value: Any) -> Any:
+    """Return one schema of a list or mapping; ``{}``, which allows all, for what is none."""
+    if isinstance(value, Mapping):
+        return _rewritten(value)
+    return value if isinstance(value, bool) else {}
+
+
+def _translated(schema: JsonObject) -> dict[str, Any]:
+    """Return a schema with its own keywords as they are written now."""
+    result = dict(schema)
+    result.pop("$schema", None)  # it would have the keywords of this draft read as another's
+    if "type" in result:
+        result["type"] = _types(result["type"])
+    if isinstance(tuple_ := result.get("items"), list):
+        result["items"] = result.pop("additionalItems", {})
+        result.setdefault("prefixItems", tuple_)
+    for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if result.get(exclusive) is True and bound in result:
+            result[exclusive] = result.pop(bound)
+    needed = [*_names(result.get("required")), *_marked(result.get("properties"))]
+    if needed:
+        result["required"] = list(dict.fromkeys(needed))
+    for name, part in mapping(result.pop("dependencies", None)).items():
+        keyword = "dependentSchemas" if isinstance(part, Mapping | bool) else "dependentRequired"
+        needs = [part] if isinstance(part, str) else part
+        result[keyword] = {**mapping(result.get(keyword)), name: needs}
+    return result
+
+
+def _types(value: Any) -> Any:
+    """Return one type or several; None if one of them is unknown."""
+    if not isinstance(value, list):
+        return _type(value)
+    names = list(dict.fromkeys(map(_type, value)))
+    return None if None in names else names
+
+
+def _type(value: Any) -> str | None:
+    name = value.lower() if isinstance(value, str) else ""
+    name = _NAMED_OTHERWISE.get(name, name)
+    return name if name in JSON_TYPES else None
+
+
+def _names(value: Any) -> list[str]:
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
+
+
+def _marked(properties: Any) -> list[str]:
+    """The properties that say themselves that they are required, as in draft 3."""
+    return [name for name, part in mapping(properties).items() if _is_marked(part)]
+
+
+def _is_marked(schema: Any) -> bool:
+    return mapping(schema).get("required") is True
+
+
+def _is_schema(value: Any) -> bool:
+    if not isinstance(value, Mapping):
+        return isinstance(value, bool)
+    return all(key not in _FITS or _FITS[key](part) for key, part in value.items())
+
+
+def _is_schemas(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_schema, value))
+
+
+def _is_map(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(map(_is_schema, value.values()))
+
+
+def _is_type(value: Any) -> bool:
+    if isinstance(value, str):
+        return value in JSON_TYPES
+    return _is_names(value) and bool(value) and JSON_TYPES.issuperset(value)
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and _names(value) == value and len(set(value)) == len(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number in JSON."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is a whole number of 0 or more, such as 2.0."""
+    return is_number(value) and value >= 0 and value == value // 1
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(NESTED, _is_schema),
+    **dict.fromkeys(NESTED_LISTS, _is_schemas),
+    **dict.fromkeys(_MAPS, _is_map),
+    "type": _is_type,
+    "required": _is_names,
+    "enum": lambda value: isinstance(value, list) and bool(value),  # OpenAI refuses an empty one
+    "examples": lambda value: isinstance(value, list),
+    "multipleOf": lambda value: is_number(value) and value > 0,
+    "dependentRequired": lambda value: (
+        isinstance(value, Mapping) and all(map(_is_names, value.values()))
+    ),
+    "dependencies": lambda _: False,
+    "$id": lambda value: _is_text(value) and bool(_ID.fullmatch(value)),
+    "$vocabulary": lambda value: isinstance(value, Mapping) and all(map(_is_flag, value.values())),
+    **dict.fromkeys(
+        ("$anchor", "$dynamicAnchor", "$recursiveAnchor"),
+        lambda value: _is_text(value) and bool(_ANCHOR.fullmatch(value)),
+    ),
+    **dict.fromkeys(
+        (
+            "$comment",
+            "$dynamicRef",
+            "$recursiveRef",
+            "$ref",
+            "$schema",
+            "contentEncoding",
+            "contentMediaType",
+            "description",
+            "format",
+            "pattern",
+            "title",
+        ),
+        _is_text,
+    ),
+    **dict.fromkeys(("deprecated", "readOnly", "uniqueItems", "writeOnly"), _is_flag),
+    **dict.fromkeys(BOUNDS, is_number),
+    **dict.fromkeys(COUNTS, is_count),
+}
+"""What the value of each keyword must be."""

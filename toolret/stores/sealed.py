@@ -1,0 +1,49 @@
+"""Small files that end with a digest of the rest, which reveals damage."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+from toolret.errors import StoreError
+from toolret.stores.derived import remove_left
+
+__all__ = ["read_sealed", "write_sealed"]
+
+
+def read_sealed(path: Path) -> bytes | None:
+    """Return what ``write_sealed`` last stored in a file, or None if there is no file.
+
+    Raises:
+        StoreError: If it cannot be read or is damaged.
+    """
+    try:
+        kept = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error}") from error
+    content, _, digest = kept.rstrip(b"\n").rpartition(b"\n")
+    if sha256(content).hexdigest().encode() != digest:
+        raise StoreError(f"{path}: is damaged: delete it, and it is made again")
+    return content
+
+
+def write_sealed(path: Path, content: bytes) -> None:
+    """Store bytes in a file atomically, with their digest.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    fresh = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        fresh.write_bytes(content + b"\n" + sha256(content).hexdigest().encode() + b"\n")
+        fresh.replace(path)
+        remove_left(path)
+    except OSError as error:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise StoreError(f"{path}: cannot be written: {error}") from error

@@ -1,0 +1,1 @@
+"""Texts: what tools, requests and names say, before anything is compared."""
