@@ -23,7 +23,7 @@ from toolret.console import (
     opened,
     positive,
 )
-from toolret.errors import InputError, StoreError, ToolretError
+from toolret.errors import InputError, ToolretError
 from toolret.evaluation.command import add_eval
 from toolret.lint.command import add_lint
 
@@ -175,11 +175,11 @@ def _dead_demos(index: ToolIndex) -> list[str]:
 def _list(options: argparse.Namespace) -> None:
     # The store is read without an index, which would ask for the embedder that it was made with.
     from toolret.index.shelves import DEMOS, TOOLS
-    from toolret.stores import store_at
+    from toolret.stores import absent, store_at
 
     store = store_at(options.index, lock_timeout=60.0)
     if not store.exists():
-        raise StoreError(f"{store.place}: there is no index here; make one with toolret index")
+        raise absent(store)
     contents = store.load()
     if options.demos:
         demos = [DEMOS.load(record.row) for record in contents["demos"].records.values()]

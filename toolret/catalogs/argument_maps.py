@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from toolret.schemas.drafts import JSON_TYPES, current
-from toolret.schemas.subschemas import DEFINITIONS, NESTED, NESTED_LISTS, NESTED_MAPS
+from toolret.schemas.subschemas import MAPS, NESTED, NESTED_LISTS
 from toolret.types import Tool
 
 __all__ = ["WAS_MAP", "is_schema", "unplaced", "with_properties"]
@@ -22,7 +22,7 @@ _KEYWORDS = frozenset(
         "$anchor", "$comment", "$dynamicAnchor", "$dynamicRef", "$id", "$ref", "$schema",
         "$vocabulary", "const", "default", "dependentRequired", "deprecated", "description",
         "enum", "examples", "format", "maxProperties", "minProperties", "readOnly", "required",
-        "title", "type", "writeOnly", *NESTED, *NESTED_LISTS, *NESTED_MAPS, *DEFINITIONS,
+        "title", "type", "writeOnly", *NESTED, *NESTED_LISTS, *MAPS,
     }
 )  # fmt: skip
 """Keywords at the top of an object's schema."""

@@ -16,7 +16,7 @@ from toolret.forking import renew_in_children
 from toolret.index.shelves import DEMOS, TOOLS, Form, Item, Shelf, Snapshot
 from toolret.index.syncing import Collections, Progress, SyncReport
 from toolret.rows.plain_rows import typed, unique
-from toolret.stores import store_at
+from toolret.stores import absent, store_at
 from toolret.stores.records import Kind, Store, exist
 from toolret.text.nearest import meant
 from toolret.types import RECORDED, Demo, Tool
@@ -316,17 +316,12 @@ class ToolIndex:
             return
         self._store.check_new()
         if not create:
-            raise self._absent()
+            raise absent(self._store)
 
     def _check_there(self) -> None:
         """Raise if the index is gone: writing without tools would empty it for its readers."""
         if not self._store.exists():
-            raise self._absent()
-
-    def _absent(self) -> StoreError:
-        return StoreError(
-            f"{self._store.place}: there is no index here; make one with toolret index"
-        )
+            raise absent(self._store)
 
 
 def _is_recorded(demo_id: str) -> bool:

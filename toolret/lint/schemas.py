@@ -16,7 +16,7 @@ from toolret.lint.providers import (
     openai_problems,
     schema_problems,
 )
-from toolret.schemas.subschemas import is_pointer, pointer, subschemas, target
+from toolret.schemas.subschemas import resolved, subschemas, target
 from toolret.types import Tool
 
 __all__ = ["schema_defects"]
@@ -88,18 +88,8 @@ def _lost(schema: Mapping[str, Any]) -> Iterator[Problem]:
         reference = part.get("$ref")
         if not isinstance(reference, str) or reference in named:
             continue
-        if not is_pointer(reference) or not _is_there(schema, pointer(reference)[1:]):
+        if resolved(schema, reference) is None:
             yield below("", *path, "$ref"), f"the reference {reference!r} leads nowhere"
-
-
-def _is_there(value: Any, names: Sequence[str]) -> bool:
-    for name in names:
-        if isinstance(value, list):
-            value = {str(index): each for index, each in enumerate(value)}
-        if not isinstance(value, Mapping) or name not in value:
-            return False
-        value = value[name]
-    return True
 
 
 def _at_odds(schema: Any, root: Mapping[str, Any], place: str = "") -> Iterator[Problem]:

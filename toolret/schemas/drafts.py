@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from toolret.schemas.subschemas import DEFINITIONS, NESTED, NESTED_LISTS, NESTED_MAPS, mapping
+from toolret.schemas.subschemas import MAPS, NESTED, NESTED_LISTS, mapping
 from toolret.types import JsonObject
 
 __all__ = ["BOUNDS", "COUNTS", "JSON_TYPES", "current", "is_count", "is_number"]
@@ -44,8 +44,6 @@ _NAMED_OTHERWISE = {
 }
 """Types as Python calls them."""
 
-_MAPS = NESTED_MAPS | set(DEFINITIONS)
-
 _ID = re.compile(r"[^#]*#?")
 _ANCHOR = re.compile(r"[A-Za-z_][-A-Za-z0-9._]*")
 
@@ -62,7 +60,7 @@ def _rewritten(schema: JsonObject) -> dict[str, Any]:
             result[key] = _rewritten(value)
         elif key in NESTED_LISTS and isinstance(value, list) and value:
             result[key] = [_part(each) for each in value]
-        elif key in _MAPS and isinstance(value, Mapping):
+        elif key in MAPS and isinstance(value, Mapping):
             result[key] = {name: _part(each) for name, each in value.items()}
         elif key not in _FITS or _FITS[key](value):
             result[key] = value
@@ -170,7 +168,7 @@ def _is_flag(value: Any) -> bool:
 _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(NESTED, _is_schema),
     **dict.fromkeys(NESTED_LISTS, _is_schemas),
-    **dict.fromkeys(_MAPS, _is_map),
+    **dict.fromkeys(MAPS, _is_map),
     "type": _is_type,
     "required": _is_names,
     "enum": lambda value: isinstance(value, list) and bool(value),  # OpenAI refuses an empty one

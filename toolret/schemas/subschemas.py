@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 __all__ = [
     "DEFINITIONS",
+    "MAPS",
     "NESTED",
     "NESTED_LISTS",
     "NESTED_MAPS",
@@ -16,6 +17,7 @@ __all__ = [
     "mapping",
     "pointer",
     "references",
+    "resolved",
     "subschemas",
     "target",
     "without_unused",
@@ -45,7 +47,8 @@ NESTED_MAPS = frozenset({"dependentSchemas", "patternProperties", "properties"})
 DEFINITIONS = ("$defs", "definitions")
 """Keywords for schemas that others refer to: the current one, and that of earlier drafts."""
 
-_MAPS = NESTED_MAPS | set(DEFINITIONS)
+MAPS = NESTED_MAPS | set(DEFINITIONS)
+"""Keywords whose value is a mapping of names to schemas."""
 
 
 def subschemas(schema: Any) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
@@ -61,7 +64,7 @@ def subschemas(schema: Any) -> Iterator[tuple[tuple[str | int, ...], Mapping[str
                 waiting.append(((*path, key), part))
             elif key in NESTED_LISTS and isinstance(part, list):
                 waiting += [((*path, key, index), each) for index, each in enumerate(part)]
-            elif key in _MAPS and isinstance(part, Mapping):
+            elif key in MAPS and isinstance(part, Mapping):
                 waiting += [((*path, key, name), each) for name, each in part.items()]
 
 
@@ -87,7 +90,7 @@ def map_schemas(
                 name: map_schemas(each, change, optional=optional or name not in needed)
                 for name, each in part.items()
             }
-        elif key in _MAPS and isinstance(part, Mapping):
+        elif key in MAPS and isinstance(part, Mapping):
             copy[key] = {name: inner(each) for name, each in part.items()}
         elif key in NESTED_LISTS and isinstance(part, list):
             copy[key] = [inner(each) for each in part]
@@ -113,12 +116,18 @@ def references(value: Any) -> Iterator[str]:
 
 def target(root: Any, reference: str) -> Any:
     """Return what a JSON pointer leads to; if nothing, a schema that allows anything."""
+    found = resolved(root, reference)
+    return {} if found is None else found
+
+
+def resolved(root: Any, reference: str) -> Any:
+    """Return what a JSON pointer leads to, or None if nothing."""
     start, *names = pointer(reference)
-    found: Any = root if start == "#" else {}
+    found: Any = root if start == "#" else None
     for name in names:
         if isinstance(found, list):
             found = {str(index): each for index, each in enumerate(found)}
-        found = mapping(found).get(name, {})
+        found = mapping(found).get(name)
     return found
 
 

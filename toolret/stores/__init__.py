@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from toolret.stores.langchain import KnownVectors
 
-__all__ = ["KnownVectors", "chroma_store", "langchain_store", "store_at"]
+__all__ = ["KnownVectors", "absent", "chroma_store", "langchain_store", "store_at"]
 
 
 def store_at(place: str | Path, *, lock_timeout: float) -> Store:
@@ -30,6 +30,11 @@ def store_at(place: str | Path, *, lock_timeout: float) -> Store:
             raise StoreError("an index's URL is given as a text, not as a path")
         return chroma_store(place, lock_timeout=lock_timeout)
     return FolderStore(Path(place), lock_timeout=lock_timeout)
+
+
+def absent(store: Store) -> StoreError:
+    """Return the error that a store holds no index."""
+    return StoreError(f"{store.place}: there is no index here; make one with toolret index")
 
 
 def chroma_store(

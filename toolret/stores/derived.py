@@ -7,12 +7,8 @@ content that it was derived from; a file with another digest, or a damaged one, 
 from __future__ import annotations
 
 import logging
-import os
-import threading
-import time
 import zlib
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 from zipfile import BadZipFile
@@ -20,14 +16,13 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Arrays", "nested", "read_arrays", "remove_left", "under", "write_arrays"]
+from toolret.stores.replacing import replacing
+
+__all__ = ["Arrays", "nested", "read_arrays", "under", "write_arrays"]
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
 _DIGEST = "digest"
-
-_LEFT_SECONDS = 3_600.0
-"""Age at which a temporary file's writer is presumed dead; writing one takes seconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,26 +47,13 @@ def read_arrays(path: Path, digest: str) -> dict[str, NDArray[Any]] | None:
         return None
 
 
-def remove_left(path: Path) -> None:
-    """Delete stale temporary files that killed writers left beside a file."""
-    for left in path.parent.glob(f"{path.stem}.*.tmp"):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
-                left.unlink()
-
-
 def write_arrays(path: Path, digest: str, arrays: Arrays) -> None:
     """Store arrays if possible; otherwise the next process recomputes them."""
-    fresh = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        with fresh.open("wb") as file:
+        with replacing(path) as fresh, fresh.open("wb") as file:
             identity = np.array(_identity(digest, arrays))
             np.savez(file, allow_pickle=False, **{_DIGEST: identity, **arrays})
-        fresh.replace(path)
-        remove_left(path)
     except OSError as error:
-        with suppress(OSError):  # A read-only file system refuses even if the file is missing.
-            fresh.unlink(missing_ok=True)
         _log.info("%s cannot be kept: %s", path, error)
 
 

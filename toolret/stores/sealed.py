@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 from toolret.errors import StoreError
-from toolret.stores.derived import remove_left
+from toolret.stores.replacing import replacing
 
 __all__ = ["read_sealed", "write_sealed"]
 
@@ -38,12 +35,8 @@ def write_sealed(path: Path, content: bytes) -> None:
     Raises:
         StoreError: If it cannot be written.
     """
-    fresh = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        fresh.write_bytes(content + b"\n" + sha256(content).hexdigest().encode() + b"\n")
-        fresh.replace(path)
-        remove_left(path)
+        with replacing(path) as fresh:
+            fresh.write_bytes(content + b"\n" + sha256(content).hexdigest().encode() + b"\n")
     except OSError as error:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
         raise StoreError(f"{path}: cannot be written: {error}") from error
