@@ -381,7 +381,7 @@ def test_what_cannot_be_used_is_not_read_again_and_again(
         index._look_at = 0  # as if half a second had passed
         assert retriever.search("cancel an order")[0].tool.id == "cancel_order"
         time.sleep(0.01)
-    assert len(readings) == 1
+    assert len(readings) < 4  # of some 15, were there no pauses
 
 
 def test_what_is_gone_stays_as_it_was_read(index: ToolIndex) -> None:

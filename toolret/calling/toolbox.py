@@ -17,8 +17,8 @@ from toolret.calling.outcome import (
 from toolret.calling.targets import TargetRunner
 from toolret.errors import CallError
 from toolret.files.jsonlines import parse_json, shown
+from toolret.files.plain_rows import typed
 from toolret.permissions import Allow, closed, is_allowed
-from toolret.rows.plain_rows import typed
 from toolret.text.names import ids_by_name, wire_name
 from toolret.text.surrogates import whole
 from toolret.tracing import Span, failed, note, span

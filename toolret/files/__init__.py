@@ -1,1 +1,1 @@
-"""Files that are given: which a path stands for, and strict JSON in them."""
+"""Files: which of them a path stands for, strict JSON in them, and items as plain rows."""

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from toolret.embedders import Embedder, Instructions, RoleEmbedder, resolve_embedder
 from toolret.errors import CatalogError, DemoError, StoreError
+from toolret.files.plain_rows import typed, unique
 from toolret.forking import renew_in_children
 from toolret.index.shelves import DEMOS, TOOLS, Form, Item, Shelf, Snapshot
 from toolret.index.syncing import Collections, Progress, SyncReport
-from toolret.rows.plain_rows import typed, unique
 from toolret.stores import absent, store_at
 from toolret.stores.records import Kind, Store, exist
 from toolret.text.nearest import meant

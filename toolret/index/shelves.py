@@ -15,9 +15,9 @@ from toolret.embedders import Role, RoleEmbedder, Vectors
 from toolret.embedders.unit_vectors import unit
 from toolret.errors import CatalogError, DemoError, InputError
 from toolret.files.jsonlines import is_deep, shown
+from toolret.files.plain_rows import demo_to_row, tool_to_row
 from toolret.forking import renew_in_children
 from toolret.permissions import unfit
-from toolret.rows.plain_rows import demo_to_row, tool_to_row
 from toolret.stores.records import Generation, Kind, Record, record_key
 from toolret.stores.vectors import vector_key
 from toolret.text.rendering import VIEW_WEIGHTS, tool_views

@@ -14,8 +14,8 @@ import numpy as np
 
 from toolret.embedders import RoleEmbedder, Vectors
 from toolret.errors import EmbedderMismatchError, InputError, StoreError
+from toolret.files.plain_rows import unique
 from toolret.index.shelves import DEMOS, TOOLS, Form, Item, Items, Shelf, Snapshot
-from toolret.rows.plain_rows import unique
 from toolret.stores.records import KINDS, Contents, Kind, Store, StoreWriter
 from toolret.text.rendering import RENDERER_VERSION
 

@@ -15,13 +15,13 @@ from langchain_core.utils.function_calling import convert_to_openai_function
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from toolret.files.plain_rows import demo_to_row
 from toolret.integrations.langchain.catalog import Available, Entry
 from toolret.permissions import Allow, is_allowed, may_see
 from toolret.prompt import Packed
 from toolret.prompt.offers import DISCOVER, called_names, grown
 from toolret.prompt.trimming import TOOL_STEPS, PackedDemo, PackedTool
 from toolret.retrieval.selection import Selection
-from toolret.rows.plain_rows import demo_to_row
 from toolret.text.names import wire_name
 from toolret.types import Demo
 

@@ -21,7 +21,7 @@ from pydantic import (
 from toolret.errors import CatalogError, DemoError, InputError
 from toolret.files.folders import files_of
 from toolret.files.jsonlines import read_rows, shown
-from toolret.rows.plain_rows import demo_to_row, tool_to_row, unique
+from toolret.files.plain_rows import demo_to_row, tool_to_row, unique
 from toolret.turns import Unread, messages_of, words_of
 from toolret.types import Call, Demo, JsonObject, Message, Tool
 
