@@ -14,7 +14,7 @@ import numpy as np
 
 from toolret.ranking.comparisons import Comparisons, Layout
 from toolret.ranking.demo_evidence import DEMO_FEATURES, DemoEvidence
-from toolret.ranking.signals import Bools, Floats, Ints
+from toolret.ranking.signals import Bools, Floats, Ints, union
 from toolret.ranking.text_evidence import TEXT_FEATURES, TextEvidence
 
 __all__ = [
@@ -91,7 +91,7 @@ def gather(
     demos = DemoEvidence(layout, comparisons, heard) if some_use else None
     if demos:
         put_forward += demos.put_forward(_DEPTH, allowed)
-    chosen = np.unique(np.concatenate(put_forward))
+    chosen = union(put_forward, len(layout.tool_vectors))
     features = np.zeros((len(chosen), len(FEATURES)), dtype=np.float32)
     features[:, : len(TEXT_FEATURES)] = text.features(np.searchsorted(tools, chosen))
     if demos:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ __all__ = [
     "shares",
     "sums_of",
     "top",
+    "union",
 ]
 
 Floats = NDArray[np.float32]
@@ -120,6 +122,14 @@ def ranges(starts: Ints, ends: Ints) -> Ints:
     """The whole numbers of some ranges, one range after the other."""
     counts = ends - starts
     return np.arange(counts.sum()) + np.repeat(ends - np.cumsum(counts), counts)
+
+
+def union(some: Iterable[Ints], count: int) -> Ints:
+    """The positions that are in any of some lists, of ``count`` that there are: ascending."""
+    there = np.zeros(count, dtype=np.bool_)
+    for positions in some:
+        there[positions] = True
+    return np.flatnonzero(there)
 
 
 def top(values: Floats, count: int) -> Ints:

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from toolret.ranking.comparisons import Comparisons, Layout
-from toolret.ranking.signals import Floats, Ints, products, top
+from toolret.ranking.signals import Floats, Ints, products, top, union
 
 __all__ = ["TEXT_FEATURES", "TextEvidence"]
 
@@ -154,7 +154,7 @@ class TextEvidence:
 
     def _make_exact(self, asked: Floats, rows: Ints) -> None:
         """Make exact, in place, the cosines of some rows and of all that may rank before them."""
-        some = np.unique(np.concatenate([rows, *self._nearest]))
+        some = union([rows, *self._nearest], len(self._tools))
         exact = products(asked, self._layout.tool_vectors[self._tools[some]])
         self._dense[:, some] = exact[: len(self._dense)]
         self._aligned[:, some] = exact[-len(self._aligned) :]
