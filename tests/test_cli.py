@@ -62,7 +62,9 @@ class WordsModel(SentenceTransformerEmbedder):
 @pytest.fixture(autouse=True)
 def _no_model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if not request.node.get_closest_marker("model"):
-        monkeypatch.setattr("toolret.embedders.SentenceTransformerEmbedder", WordsModel)
+        monkeypatch.setattr(
+            "toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel
+        )
 
 
 @pytest.fixture
@@ -187,7 +189,9 @@ def test_a_list_shows_what_an_index_holds_without_a_model(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("toolret.index.resolve_embedder", lambda *_, **__: pytest.fail("a model"))
+    monkeypatch.setattr(
+        "toolret.index.tool_index.resolve_embedder", lambda *_, **__: pytest.fail("a model")
+    )
     command = ["list", "--index", indexed["index"]]
     assert main(command) == 0
     printed = capsys.readouterr()
@@ -458,7 +462,9 @@ def test_what_a_catalog_says_cannot_work_on_a_terminal(
     capsys.readouterr()
     for command in commands:
         monkeypatch.undo()
-        monkeypatch.setattr("toolret.embedders.SentenceTransformerEmbedder", WordsModel)
+        monkeypatch.setattr(
+            "toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel
+        )
         assert main(command) == 0
         filed = capsys.readouterr().out
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -490,7 +496,7 @@ def test_what_a_catalog_does_not_read_like_cannot_work_on_a_terminal(
 
 def test_output_that_cannot_be_written_is_one_line(indexed: dict[str, str]) -> None:
     script = (
-        "import sys, tests.test_cli as t, toolret.embedders as e\n"
+        "import sys, tests.test_cli as t, toolret.embedders.role_embedder as e\n"
         "e.SentenceTransformerEmbedder = t.WordsModel\n"
         "from toolret.cli import main; sys.exit(main())"
     )

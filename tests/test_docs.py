@@ -52,7 +52,7 @@ def test_the_page_on_catalogs(
     shutil.copytree(ROOT / "tool_catalogs", tmp_path / "tool_catalogs")
     shutil.copy(ROOT / "tests" / "integrations" / "mcp_server.py", tmp_path / "files_server.py")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("toolret.embedders.SentenceTransformerEmbedder", WordsModel)
+    monkeypatch.setattr("toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel)
     replies = [_reply({"tool_calls": [CALL]}), _reply({"content": "Here it is."})]
     with catalog_server(tmp_path / "tool_catalogs") as url, OpenAIServer(*replies) as openai:
         monkeypatch.setenv("FERNHILL_URL", url)

@@ -102,7 +102,7 @@ def test_an_exported_model_is_loaded_beside_what_a_retriever_reads(
         loads.append(folder)
         return onnx_cache.open_onnx(folder)
 
-    monkeypatch.setattr("toolret.embedders.open_onnx", noting)
+    monkeypatch.setattr("toolret.embedders.sentence_transformer.open_onnx", noting)
     ToolRetriever(index).search("cancel my order")
     ToolRetriever(index).search("cancel my order")
     for thread in threading.enumerate():

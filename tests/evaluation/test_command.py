@@ -38,7 +38,7 @@ REPLIES = (
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr("toolret.embedders.SentenceTransformerEmbedder", WordsModel)
+    monkeypatch.setattr("toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     for name, rows in (("tools", TOOLS), ("queries", ROWS)):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -288,7 +288,7 @@ def test_an_index_on_a_server_is_not_copied(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = FolderStore(tmp_path / "index", lock_timeout=5)
-    monkeypatch.setattr("toolret.index.store_at", lambda *_, **__: folder)
+    monkeypatch.setattr("toolret.index.tool_index.store_at", lambda *_, **__: folder)
     place = ["--index", "http://127.0.0.1:9/mine"]
     assert main([*command, *place]) == 0
     with Path(command[2]).open("a") as file:

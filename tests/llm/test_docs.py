@@ -22,7 +22,7 @@ def test_the_page_on_llms(
     assert len(BLOCKS) == 5
     shutil.copytree(ROOT / "tool_catalogs", tmp_path / "tool_catalogs")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("toolret.embedders.SentenceTransformerEmbedder", WordsModel)
+    monkeypatch.setattr("toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel)
     with OpenAIServer(Reply('{"queries": ["update the address"]}')) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "key")

@@ -23,7 +23,7 @@ def test_the_page_on_queries(
     for folder in ("tool_catalogs", "demos"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("toolret.embedders.SentenceTransformerEmbedder", WordsModel)
+    monkeypatch.setattr("toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel)
     replies = [Reply('{"queries": ["update the address"]}'), Reply('{"missing": []}')]
     with OpenAIServer(*replies[:1], *replies) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)

@@ -20,7 +20,7 @@ def test_the_page_on_scaling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(BLOCKS) == 3
     shutil.copytree(ROOT / "tool_catalogs", tmp_path / "tool_catalogs")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("toolret.embedders.SentenceTransformerEmbedder", WordsModel)
+    monkeypatch.setattr("toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel)
     with chroma_server(tmp_path / "chroma") as server:
         scope: dict[str, Any] = {"CHROMA": server, "TOKEN": "none is asked for"}
         for block in BLOCKS:

@@ -1,0 +1,349 @@
+"""``ToolIndex``: tools and demonstrations with their vectors, kept in a store."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+from toolret.embedders import Embedder, Instructions, RoleEmbedder, resolve_embedder
+from toolret.errors import CatalogError, DemoError, StoreError
+from toolret.files.plain_rows import typed, unique
+from toolret.forking import renew_in_children
+from toolret.index.shelves import DEMOS, TOOLS, Form, Item, Snapshot
+from toolret.index.syncing import Collections, Progress, SyncReport
+from toolret.stores import absent, store_at
+from toolret.stores.records import Kind, Store, exist
+from toolret.text.nearest import meant
+from toolret.types import RECORDED, Demo, Tool
+
+__all__ = ["ToolIndex"]
+
+_LOOK_EVERY = 0.5
+"""Seconds between two checks for what other processes wrote."""
+
+
+class ToolIndex:
+    """Tools and demonstrations, embedded once and kept in a store.
+
+    Iterating gives the tools in order of their ids; ``len`` is their number.
+
+    Args:
+        place: A folder, made at the first sync; the URL of a Chroma server,
+            ``http://HOST:PORT/NAME``; or a store made by ``toolret.stores``.
+        embedder: A sentence-transformers name or folder (``onnx:NAME`` to run it with onnxruntime),
+            ``openai:NAME``, or any object with LangChain's ``embed_documents`` and
+            ``embed_query``. By default all-MiniLM-L6-v2.
+        instructions: What to put before texts of each role; a ``RoleEmbedder`` has its own.
+        reembed: Embed everything again if the index was built with another embedder, or if the
+            embedder's vectors have a new length under the same id.
+        create: Whether a new index may be made if there is none.
+        lock_timeout: Seconds to wait for another process that is writing; unused if ``place`` is a
+            store.
+        progress: Called repeatedly while texts are embedded.
+
+    Raises:
+        EmbedderMismatchError: If the index was built with another embedder.
+        StoreError: If there is no index and none may be made, or it cannot be read.
+        EmbedderError: If the embedding model cannot be found, or ``instructions`` differ from those
+            of a ``RoleEmbedder``.
+    """
+
+    def __init__(
+        self,
+        place: str | Path | Store,
+        *,
+        embedder: str | Path | Embedder | RoleEmbedder | None = None,
+        instructions: Instructions | None = None,
+        reembed: bool = False,
+        create: bool = True,
+        lock_timeout: float = 60.0,
+        progress: Progress | None = None,
+    ) -> None:
+        self._store = (
+            store_at(place, lock_timeout=lock_timeout) if isinstance(place, str | Path) else place
+        )
+        self._snapshot: Snapshot | None = None
+        self._showing = threading.Lock()
+        self._readings = count(1)
+        self._look_at = 0.0
+        # Of the context, not of the thread: in an event loop, requests run in worker threads.
+        self._own_reading: ContextVar[int] = ContextVar("own_reading", default=0)
+        self._check_place(create=create)
+        self.embedder = resolve_embedder(embedder, instructions=instructions)
+        self._collections = Collections(self._store, self.embedder, progress)
+        if reembed:
+            self._collections.reembed()
+        self._collections.check()
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Renew in a forked process what a thread of the parent may hold."""
+        self._showing = threading.Lock()
+
+    @property
+    def store(self) -> Store:
+        """The store that keeps the index."""
+        return self._store
+
+    @property
+    def derived_path(self) -> Path:
+        """The file that caches derived data for the next process on this machine."""
+        return self._store.folder / "derived.npz"
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The index as this object last saw it; read on first use.
+
+        Raises what ``refresh`` raises.
+        """
+        return self._snapshot or self.show(self.read_latest())
+
+    @property
+    def demos(self) -> tuple[Demo, ...]:
+        """All demonstrations, in order of their ids."""
+        return tuple(self.snapshot.demos.items)
+
+    def __iter__(self) -> Iterator[Tool]:
+        return iter(self.snapshot.tools.items)
+
+    def __len__(self) -> int:
+        return len(self.snapshot.tools.items)
+
+    def __contains__(self, tool_id: object) -> bool:
+        return tool_id in self.snapshot.tools.positions
+
+    def get(self, tool_id: str) -> Tool | None:
+        """The tool with this id, or None."""
+        position = self.snapshot.tools.positions.get(tool_id)
+        return None if position is None else self.snapshot.tools.items[position]
+
+    def get_demo(self, demo_id: str) -> Demo | None:
+        """The demonstration with this id, or None."""
+        position = self.snapshot.demos.positions.get(demo_id)
+        return None if position is None else self.snapshot.demos.items[position]
+
+    def sync(
+        self,
+        tools: Iterable[Tool],
+        demos: Iterable[Demo] | None = None,
+        *,
+        keep_recorded: bool = True,
+    ) -> dict[Kind, SyncReport]:
+        """``sync_tools`` and, unless ``demos`` is None, ``sync_demos``, as one visible change.
+
+        Everything is checked before anything is written. Raises what the two raise.
+        """
+        checked = unique(typed(tools, Tool, error=CatalogError), error=CatalogError)
+        if demos is not None:
+            demos = _known(_whole(demos), {tool.id for tool in checked})
+        reports: dict[Kind, SyncReport] = {}
+        with self._store.together():
+            reports["tools"] = self._collections.write(TOOLS, checked)
+            if demos is not None:
+                keep = _is_recorded if keep_recorded else None
+                reports["demos"] = self._collections.write(DEMOS, demos, keep=keep, anew=True)
+        self._see_own()
+        return reports
+
+    def sync_tools(self, tools: Iterable[Tool]) -> SyncReport:
+        """Make these the index's tools; only new and changed ones are embedded.
+
+        Readers see the whole change or none of it. A sync that fails or is interrupted leaves the
+        index as it was, and the next one resumes where it stopped.
+
+        Raises:
+            CatalogError: If two different tools share an id, a tool cannot be stored as a row, or
+                something is not a ``Tool``.
+            EmbedderError: If the embedder fails.
+            StoreError: If the index cannot be written.
+        """
+        return self._change(TOOLS, typed(tools, Tool, error=CatalogError))
+
+    def add_tools(self, tools: Iterable[Tool]) -> SyncReport:
+        """Add tools, or replace those with the same ids; raises as ``sync_tools`` does."""
+        checked = typed(tools, Tool, error=CatalogError)
+        return self._change(TOOLS, checked, keep=lambda _: True)
+
+    def remove_tools(self, tool_ids: Iterable[str]) -> SyncReport:
+        """Remove tools; ids that are not in the index are ignored.
+
+        Raises:
+            CatalogError: If the ids are a string, which Python takes for a collection of letters,
+                or not strings.
+            StoreError: If the index is gone or cannot be written.
+        """
+        return self._remove(TOOLS, tool_ids)
+
+    def sync_demos(self, demos: Iterable[Demo], *, keep_recorded: bool = True) -> SyncReport:
+        """Make these the index's demonstrations, as ``sync_tools`` does for tools.
+
+        Demonstrations learnt by ``ToolRetriever.record`` are kept as well, since they exist nowhere
+        else, unless ``keep_recorded`` is False or one given here has the same id. A demonstration's
+        tools are those that it names and those that its calls use.
+
+        Raises:
+            DemoError: If one uses a tool that the index does not hold, two different demonstrations
+                share an id, one cannot be stored as a row, or something is not a ``Demo``.
+            EmbedderError: If the embedder fails.
+            StoreError: If there is no index yet, or no longer, or it cannot be written.
+        """
+        keep = _is_recorded if keep_recorded else None
+        return self._change_demos(demos, keep=keep, anew=True)
+
+    def add_demos(self, demos: Iterable[Demo]) -> SyncReport:
+        """Add demonstrations, or replace those with the same ids; raises as ``sync_demos``."""
+        return self._change_demos(demos, keep=lambda _: True)
+
+    def remove_demos(self, demo_ids: Iterable[str]) -> SyncReport:
+        """Remove demonstrations; ids that are not in the index are ignored.
+
+        Raises:
+            DemoError: If the ids are a string, which Python takes for a collection of letters, or
+                not strings.
+            StoreError: If the index is gone or cannot be written.
+        """
+        return self._remove(DEMOS, demo_ids)
+
+    def refresh(self) -> None:
+        """Read what other processes have written since the last read.
+
+        If the index is gone, what was read of it stays.
+
+        Raises:
+            EmbedderMismatchError: If it was embedded with another embedder.
+            StoreError: If the index cannot be read.
+        """
+        self.show(self.read_latest())
+
+    def stale(self) -> bool:
+        """Whether the index has changed since it was read; checks twice a second at most.
+
+        Costs next to nothing, and returns False if it cannot tell. An index that is gone may be
+        about to be built again, so what was read of it stays.
+        """
+        now = time.monotonic()
+        if self._snapshot is None or now < self._look_at:
+            return False
+        self._look_at = now + _LOOK_EVERY
+        try:
+            latest = self._store.generations(timeout=0)
+        except StoreError:
+            return False  # another process is committing, or the store cannot be read
+        return exist(latest) and latest != self._snapshot.generations
+
+    def read_latest(self) -> Snapshot:
+        """Read the index as it is now; ``show`` makes the result the ``snapshot``.
+
+        Returns the ``snapshot`` if the index is gone. Raises what ``refresh`` raises.
+        """
+        before = self._snapshot
+        latest = self._collections.read(before, next(self._readings))
+        return latest if before is None or exist(latest.generations) else before
+
+    @property
+    def own_reading(self) -> int:
+        """The reading after the latest change of this thread or asyncio task.
+
+        It must not be served older ones.
+        """
+        return self._own_reading.get()
+
+    def see_latest(self) -> None:
+        """Count the ``snapshot`` as this thread's or task's change: it is served nothing older."""
+        self._own_reading.set(self.snapshot.reading)
+
+    def show(self, snapshot: Snapshot) -> Snapshot:
+        """Make this the ``snapshot`` unless a later reading is; return the current one.
+
+        Generations cannot tell which is newer: a restored backup has lower ones.
+        """
+        with self._showing:
+            shown = self._snapshot
+            if shown is None or shown.reading <= snapshot.reading:
+                self._snapshot = shown = snapshot
+            return shown
+
+    def _see_own(self) -> None:
+        """Read the index again after a change, unless no snapshot was ever asked for."""
+        if self._snapshot is not None:
+            self._own_reading.set(self.show(self.read_latest()).reading)
+
+    def _change(
+        self,
+        form: Form[Item],
+        items: Iterable[Item],
+        *,
+        keep: Callable[[str], bool] | None = None,
+        anew: bool = False,
+    ) -> SyncReport:
+        report = self._collections.write(form, items, keep=keep, anew=anew)
+        self._see_own()
+        return report
+
+    def _change_demos(
+        self,
+        demos: Iterable[Demo],
+        *,
+        keep: Callable[[str], bool] | None,
+        anew: bool = False,
+    ) -> SyncReport:
+        whole = _whole(demos)
+        self._check_there()
+        with self._store.together():
+            known = _known(whole, self._collections.ids(TOOLS))
+            report = self._collections.write(DEMOS, known, keep=keep, anew=anew)
+        self._see_own()
+        return report
+
+    def _remove(self, form: Form[Item], ids: Iterable[str]) -> SyncReport:
+        if isinstance(ids, str):
+            raise form.error(f"{ids!r} is a text: give a collection of ids")
+        given = list(ids)
+        if other := [each for each in given if not isinstance(each, str)]:
+            kind = type(other[0]).__name__
+            raise form.error(f"what is removed is named by its id, a text, not by a {kind}")
+        unwanted = frozenset(given)
+        self._check_there()
+        return self._change(form, (), keep=lambda id_: id_ not in unwanted)
+
+    def _check_place(self, *, create: bool) -> None:
+        if self._store.exists():
+            return
+        self._store.check_new()
+        if not create:
+            raise absent(self._store)
+
+    def _check_there(self) -> None:
+        """Raise if the index is gone: writing without tools would empty it for its readers."""
+        if not self._store.exists():
+            raise absent(self._store)
+
+
+def _is_recorded(demo_id: str) -> bool:
+    return demo_id.startswith(RECORDED)
+
+
+def _whole(demos: Iterable[Demo]) -> list[Demo]:
+    """The demonstrations, each with its calls' tools added to its own, as when rows are read."""
+    return [
+        replace(demo, tools=tuple(dict.fromkeys([*(c.tool for c in demo.calls), *demo.tools])))
+        for demo in typed(demos, Demo, error=DemoError)
+    ]
+
+
+def _known(demos: Sequence[Demo], tool_ids: Collection[str]) -> list[Demo]:
+    """The demonstrations without duplicates; raises if one uses an unknown tool."""
+    for demo in demos:
+        unknown = [tool for tool in demo.tools if tool not in tool_ids]
+        if unknown:
+            raise DemoError(
+                f"demonstration {demo.id!r} names the tool {unknown[0]!r}, which the index does "
+                f"not hold: add its catalog, or correct the id{meant(unknown[0], tool_ids)}",
+                place=demo.origin,
+            )
+    return unique(demos, error=DemoError)

@@ -1,0 +1,45 @@
+"""An embedder of hashed words."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import numpy as np
+
+from toolret.text.lexical import words
+
+__all__ = ["HashedWordsEmbedder"]
+
+
+class HashedWordsEmbedder:
+    """Embeds texts that share words near each other: a word's stem moves one dimension.
+
+    The feature hashing of Weinberger et al. (2009): each stem adds to or subtracts from its
+    dimension. Vectors are the same in every process.
+
+    Args:
+        dimensions: Length of the vectors.
+    """
+
+    def __init__(self, dimensions: int = 256) -> None:
+        self.dimensions = dimensions
+
+    @property
+    def id(self) -> str:
+        """The same for all embedders of one length, including subclasses."""
+        return f"hashed-words:{self.dimensions}"
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Return one unit vector per text."""
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        """Return the unit vector of a text; the first axis if it has no words."""
+        vector = np.zeros(self.dimensions)
+        for word in words(text):
+            digest = int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "big")
+            vector[digest % self.dimensions] += 1 if digest >> 63 else -1
+        if not vector.any():
+            vector[0] = 1
+        unit: list[float] = (vector / np.linalg.norm(vector)).tolist()
+        return unit
