@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import socket
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -23,6 +25,9 @@ REPLIES: dict[str, tuple[int, dict[str, str], bytes]] = {
     "/v1/text": (200, {"Content-Type": "text/plain; charset=latin-1"}, b"caf\xe9"),
     "/v1/odd-charset": (200, {"Content-Type": "text/plain; charset=none-such"}, b"ok"),
     "/v1/no-charset": (200, {"Content-Type": "text/plain; charset=hex"}, b"ok"),
+    "/v1/old-json": (200, {"Content-Type": "application/json;charset=latin-1"}, b'["caf\xe9"]'),
+    "/v1/marked-json": (200, {"Content-Type": "application/json"}, b'\xef\xbb\xbf["caf\xc3\xa9"]'),
+    "/v1/misdeclared": (200, {"Content-Type": "text/json;charset=latin-1"}, b'["caf\xc3\xa9"]'),
     "/v1/half": (200, {"Content-Type": "application/json"}, b'"\\ud83d half"'),
     "/v1/unnamed": (200, {}, b"\xff words"),
     "/v1/image": (200, {"Content-Type": "image/png"}, b"\x89PNG\0"),
@@ -38,11 +43,17 @@ REPLIES: dict[str, tuple[int, dict[str, str], bytes]] = {
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        if self.path == "/v1/echo":
-            lines = [f"{name}: {value}" for name, value in self.headers.items()]
+        if self.path == "/v1/events":
+            self._never_end()
+            return
+        path, _, query = self.path.partition("?")
+        if path == "/v1/echo":
+            lines = [f"Query: {query}"] + [
+                f"{name}: {value}" for name, value in self.headers.items()
+            ]
             reply = (200, {"Content-Type": "text/plain"}, "\n".join(lines).encode("latin-1"))
         else:
-            reply = REPLIES[self.path]
+            reply = REPLIES[path]
         status, headers, body = reply
         self.send_response(status)
         for name, value in headers.items():
@@ -50,6 +61,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _never_end(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        with suppress(ConnectionError):
+            while True:
+                self.wfile.write(b"data: 1\n\n")
+                time.sleep(0.01)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -86,6 +106,9 @@ async def _both(runner: HttpRunner, tool: Tool, **arguments: Any) -> Outcome:
             ),
         ),
         ("text", Outcome("café", "café", status=200)),
+        ("old-json", Outcome('["café"]', ["café"], status=200)),
+        ("marked-json", Outcome('["café"]', ["café"], status=200)),
+        ("misdeclared", Outcome('["café"]', ["café"], status=200)),
         ("odd-charset", Outcome("ok", "ok", status=200)),
         ("no-charset", Outcome("ok", "ok", status=200)),
         ("unnamed", Outcome("\ufffd words", "\ufffd words", status=200)),
@@ -130,6 +153,18 @@ async def test_a_long_response_is_cut_and_says_so(server: str) -> None:
     assert outcome.value == "x" * 1000
 
 
+async def test_a_response_that_never_ends_is_cut_and_says_so(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolret.calling.http._MAX_SECONDS", 0.2)
+    tool = operation(method="get", path="/events")
+    runner = HttpRunner(base_url=server)
+    for outcome in (runner.call(tool, {}), await runner.acall(tool, {})):
+        assert outcome.ok
+        assert outcome.text.startswith("data: 1\n\ndata: 1\n\n")
+        assert outcome.text.endswith("\n(cut: the response did not end within 0.2 seconds)")
+
+
 async def test_headers_as_they_are_sent(server: str) -> None:
     tool = operation(parameter("X-Name", "header"), method="get", path="/echo")
     outcome = await _both(HttpRunner(base_url=server), tool, **{"X-Name": "Zoë"})
@@ -140,6 +175,22 @@ async def test_headers_as_they_are_sent(server: str) -> None:
     with httpx.Client(headers={"X-Client": "mine"}) as client:
         text = HttpRunner(base_url=server, client=client).call(stated, {}).text
     assert "X-Client: mine" in text
+
+
+async def test_what_a_client_adds_to_its_requests_and_the_arguments_are_both_sent(
+    server: str,
+) -> None:
+    parameters = [parameter("q"), parameter("api key"), parameter("X-Tenant", "header")]
+    tool = operation(*parameters, parameter("User-Agent", "header"), method="get", path="/echo")
+    arguments = {"q": "a b", "api_key": "made up", "X-Tenant": "other", "User-Agent": "mine"}
+    added: dict[str, Any] = {"params": {"api key": "s3cret"}, "headers": {"x-tenant": "ours"}}
+    with httpx.Client(**added) as client:
+        async with httpx.AsyncClient(**added) as async_client:
+            runner = HttpRunner(base_url=server, client=client, async_client=async_client)
+            outcome = await _both(runner, tool, **arguments)
+    sent = dict(line.split(": ", 1) for line in outcome.text.splitlines() if line)
+    assert sent["Query"] == "q=a%20b&api+key=s3cret"
+    assert (sent["x-tenant"], sent["User-Agent"], "X-Tenant" in sent) == ("ours", "mine", False)
 
 
 async def test_a_file_is_sent(server: str) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote_plus
 
 import httpx
 
@@ -23,7 +26,13 @@ __all__ = ["HttpRunner"]
 _TIMEOUT = 30.0
 """Timeout in seconds, for a server's silence, of clients that are made here."""
 
+_MAX_SECONDS = 120.0
+"""How long a response is read once it has begun: a stream of events may never end."""
+
 _ACCEPT = "application/json, text/*;q=0.9, */*;q=0.5"
+
+_USUAL = frozenset({"accept", "accept-encoding", "connection", "user-agent"})
+"""Headers that every client sends, and that an argument may change."""
 
 _TEXTUAL = ("json", "text/", "xml", "yaml", "csv", "javascript", "x-www-form-urlencoded")
 
@@ -43,7 +52,8 @@ class HttpRunner:
             Redirects are never followed, whatever the client does otherwise: they may lead
             anywhere.
         async_client: Sends ``acall``s.
-        max_bytes: The most bytes of a response to keep; the text says so if there were more.
+        max_bytes: The most bytes of a response to keep; the text says so if there were more, or if
+            the response had not ended after two minutes.
 
     Raises:
         ValueError: If there are ``credentials``, but neither ``base_url`` nor ``origins`` to say
@@ -102,10 +112,14 @@ class HttpRunner:
         request = self.request(tool, arguments)
         with _faults_of(tool), self._client() as client:
             response = client.send(
-                client.build_request(**_sent(request)), stream=True, follow_redirects=False
+                _built(client, tool, request), stream=True, follow_redirects=False
             )
             try:
-                return self._outcome(response, _read(response.iter_bytes(), self.max_bytes))
+                kept = _Kept(self.max_bytes)
+                for chunk in response.iter_bytes():
+                    if kept.is_cut_by(chunk):
+                        break
+                return _outcome(response, kept)
             finally:
                 response.close()
 
@@ -115,15 +129,14 @@ class HttpRunner:
         with _faults_of(tool):
             async with self._async_client() as client:
                 response = await client.send(
-                    client.build_request(**_sent(request)), stream=True, follow_redirects=False
+                    _built(client, tool, request), stream=True, follow_redirects=False
                 )
                 try:
-                    data = bytearray()
+                    kept = _Kept(self.max_bytes)
                     async for chunk in response.aiter_bytes():
-                        data += chunk
-                        if len(data) > self.max_bytes:
+                        if kept.is_cut_by(chunk):
                             break
-                    return self._outcome(response, bytes(data))
+                    return _outcome(response, kept)
                 finally:
                     await response.aclose()
 
@@ -143,23 +156,44 @@ class HttpRunner:
         async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
             yield client
 
-    def _outcome(self, response: httpx.Response, data: bytes) -> Outcome:
-        status = response.status_code
-        ok = status < HTTPStatus.BAD_REQUEST
-        is_cut = len(data) > self.max_bytes
-        value = _value(response, data[: self.max_bytes], whole=not is_cut)
-        text = value if isinstance(value, str) else data.decode("utf-8", "replace")
-        if isinstance(value, bytes):
-            media_type = response.headers.get("content-type") or "binary data"
-            text = f"({media_type}, {len(value):,} bytes)"
-        if is_cut:
-            text += f"\n(cut: the response is longer than {self.max_bytes:,} bytes)"
-        if not ok or not data or response.has_redirect_location:
-            about = f"HTTP {status} {response.reason_phrase}".strip()
-            if response.has_redirect_location:
-                about += f", which leads to {response.headers['location']}"
-            text = f"{about}: {text}" if data else about
-        return Outcome(text=text, value=value, ok=ok, status=status)
+
+class _Kept:
+    """What is kept of a response.
+
+    Attributes:
+        data: The bytes.
+        cut: Why there are no more; empty if the response ended.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.data = bytearray()
+        self.cut = ""
+        self._most = most
+        self._until = time.monotonic() + _MAX_SECONDS
+
+    def is_cut_by(self, chunk: bytes) -> bool:
+        """Add bytes; whether no more are kept."""
+        self.data += chunk
+        if len(self.data) > self._most:
+            del self.data[self._most :]
+            self.cut = f"the response is longer than {self._most:,} bytes"
+        elif time.monotonic() > self._until:
+            self.cut = f"the response did not end within {_MAX_SECONDS:g} seconds"
+        return bool(self.cut)
+
+
+def _outcome(response: httpx.Response, kept: _Kept) -> Outcome:
+    status = response.status_code
+    ok = status < HTTPStatus.BAD_REQUEST
+    value, text = _read(response, kept)
+    if kept.cut:
+        text += f"\n(cut: {kept.cut})"
+    if not ok or not kept.data or response.has_redirect_location:
+        about = f"HTTP {status} {response.reason_phrase}".strip()
+        if response.has_redirect_location:
+            about += f", which leads to {response.headers['location']}"
+        text = f"{about}: {text}" if kept.data else about
+    return Outcome(text=text, value=value, ok=ok, status=status)
 
 
 def _origins(urls: Collection[str]) -> frozenset[str]:
@@ -192,13 +226,24 @@ def _origin(url: str) -> str:
     return f"{read.scheme}://{read.netloc.decode('ascii')}"
 
 
-def _read(chunks: Iterator[bytes], most: int) -> bytes:
-    data = bytearray()
-    for chunk in chunks:
-        data += chunk
-        if len(data) > most:
-            break
-    return bytes(data)
+def _built(
+    client: httpx.Client | httpx.AsyncClient, tool: Tool, request: HttpRequest
+) -> httpx.Request:
+    """Return a request as httpx sends it.
+
+    What a client adds to all of its requests may be credentials, so no argument replaces it.
+    """
+    places = tool.metadata["arguments"].values()
+    arguments = {str(place["name"]).lower() for place in places if place["in"] == "header"}
+    own = client.headers.keys() - _USUAL
+    headers = [(k, v) for k, v in request.headers if k.lower() not in arguments & own]
+    built = client.build_request(**_sent(replace(request, headers=tuple(headers))))
+    if client.params:  # httpx would send them instead of the URL's query
+        path, _, query = request.url.partition("?")
+        names = client.params.keys()
+        kept = [part for part in query.split("&") if unquote_plus(part.split("=")[0]) not in names]
+        built.url = httpx.URL("?".join([path, "&".join([*filter(None, kept), str(client.params)])]))
+    return built
 
 
 def _sent(request: HttpRequest) -> dict[str, Any]:
@@ -222,18 +267,26 @@ def _has(request: HttpRequest, header: str) -> bool:
     return any(name.lower() == header for name, _ in request.headers)
 
 
-def _value(response: httpx.Response, data: bytes, *, whole: bool) -> Any:
-    """Return JSON values, text or bytes, as the response's content type says."""
+def _read(response: httpx.Response, kept: _Kept) -> tuple[Any, str]:
+    """Return JSON values, text or bytes, as the response's content type says, and their text."""
     media_type = response.headers.get("content-type", "").lower()
+    data = bytes(kept.data)
     if not data:
-        return None
-    if whole and "json" in media_type:
-        try:
-            return json.loads(data)
-        except (RecursionError, ValueError):
-            return data.decode("utf-8", "replace")
+        return None, ""
     if media_type and not any(mark in media_type for mark in _TEXTUAL):
-        return data
+        return data, f"({media_type}, {len(data):,} bytes)"
+    text = _decoded(response, data, is_json="json" in media_type)
+    if "json" in media_type and not kept.cut:
+        with suppress(RecursionError, ValueError):
+            value = json.loads(text)
+            return value, value if isinstance(value, str) else text
+    return text, text
+
+
+def _decoded(response: httpx.Response, data: bytes, *, is_json: bool) -> str:
+    if is_json:  # which is Unicode whatever its charset says, except from old servers
+        with suppress(UnicodeDecodeError):
+            return data.decode(json.detect_encoding(data))
     try:
         return data.decode(response.encoding or "utf-8", "replace")
     except LookupError:  # a codec of Python's that is not for text
