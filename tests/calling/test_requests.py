@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
@@ -241,6 +241,59 @@ def test_multipart_bodies_hold_files_and_fields() -> None:
         ("tags", (None, b"y", "text/plain")),
         ("about", (None, b'{"z":1}', "application/json")),
     )
+
+
+def test_files_that_need_not_be_given() -> None:
+    file = {"type": "string", "contentMediaType": "application/octet-stream"}
+    maybe = {"anyOf": [file, {"type": "null"}]}
+    several = {"anyOf": [{"type": "array", "items": file}, {"type": "null"}]}
+    or_its_id = {"anyOf": [file, {"type": "string"}]}
+    named = {"maybe": maybe, "none": maybe, "several": several, "or_its_id": or_its_id}
+    tool = operation(body={"multipart/form-data": {"schema": {"properties": named}}})
+    request = build(tool, maybe="m", none=None, several=["a", "b"], or_its_id="i")
+    assert [(name, part[:2]) for name, part in request.parts] == [
+        ("maybe", ("maybe", b"m")),
+        ("several", ("several", b"a")),
+        ("several", ("several", b"b")),
+        ("or_its_id", (None, b"i")),
+    ]
+
+
+@pytest.mark.parametrize("stated", ["image/*", "image/png, image/jpeg"])
+def test_a_range_of_media_types_is_not_sent_as_one(stated: str) -> None:
+    file = {"properties": {"f": {"type": "string", "format": "binary"}}}
+    media = {"schema": file, "encoding": {"f": {"contentType": stated}}}
+    request = build(operation(body={"multipart/form-data": media}), f=b"png")
+    assert request.parts == (("f", ("f", b"png", "application/octet-stream")),)
+    request = build(operation(body={stated: {"schema": {"type": "string"}}}), body=b"png")
+    assert (request.headers, request.content) == ((), b"png")
+    request = build(operation(body={"application/*+json": properties("a")}), a=1)
+    assert request.headers == (("Content-Type", "application/json"),)
+
+
+@pytest.mark.parametrize(
+    ("style", "joined"),
+    [("csv", "a b,c"), ("ssv", "a b c"), ("pipes", "a b|c"), ("multi", "a b;c")],
+)
+def test_swagger_joins_arrays_wherever_they_stand(style: str, joined: str) -> None:
+    places = [("p", "path"), ("H", "header"), ("t", "formData")]
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": where, "type": "array", "items": {"type": "string"}}
+        | {"collectionFormat": style if where == "formData" or style != "multi" else "csv"}
+        | {"required": True}
+        for name, where in places
+    ]
+    (tool,) = load_tools(
+        {
+            "swagger": "2.0",
+            "consumes": ["multipart/form-data"],
+            "paths": {"/a/{p}": {"post": {"operationId": "op", "parameters": parameters}}},
+        }
+    )
+    request = build(tool, p=["a b", "c"], H=["a b", "c"], t=["a b", "c"])
+    assert ";".join(part[1].decode() for _, part in request.parts) == joined
+    assert unquote(request.url.rpartition("/")[2]) == joined.replace(";", ",")
+    assert dict(request.headers)["H"] == joined.replace(";", ",")
 
 
 def test_swagger_operations_are_called_alike() -> None:

@@ -189,7 +189,8 @@ def _place(places: _Places, place: Mapping[str, Any], value: Any) -> None:
     elif where == "cookie":
         places.cookies += form_pairs(name, value, **_exploding(styling))
     elif where == "header":
-        places.headers.append((name, header_text(value, explode=bool(styling.get("explode")))))
+        styling.pop("reserved", None)
+        places.headers.append((name, header_text(value, **styling)))
     else:
         styling.pop("reserved", None)
         places.path[name] = path_text(name, value, **styling)
@@ -254,7 +255,7 @@ def _body(tool: Tool, places: _Places) -> tuple[str, bytes | None, tuple[Part, .
         return "", None, ()
     if as_json:
         content = json_text(value).encode()
-        return ("application/json" if kind in _UNBOUNDED else given), content, ()
+        return ("application/json" if _is_range(kind) else given), content, ()
     encodings: Mapping[str, Any] = tool.metadata.get("encoding") or {}
     if kind == _FORM and isinstance(value, Mapping):
         pairs = [
@@ -263,10 +264,9 @@ def _body(tool: Tool, places: _Places) -> tuple[str, bytes | None, tuple[Part, .
         return given, "&".join(f"{name}={text}" for name, text in pairs).encode(), ()
     if kind == _MULTIPART and isinstance(value, Mapping):
         return "", None, tuple(_parts(value, encodings, places.files))
-    if isinstance(value, bytes):
-        return given, value, ()
-    if isinstance(value, str):
-        return given, value.encode(), ()
+    if isinstance(value, str | bytes):
+        content = value.encode() if isinstance(value, str) else value
+        return ("" if _is_range(kind) else given), content, ()
     raise CallError(f"{tool.id!r}: a body of {given!r} must be given as text")
 
 
@@ -283,27 +283,48 @@ def _parts(
 ) -> Iterator[Part]:
     for name, value in body.items():
         encoding = encodings.get(name)
-        stated = encoding.get("contentType") if isinstance(encoding, Mapping) else None
-        for item in value if isinstance(value, list) else [value]:
+        fields: Mapping[str, Any] = encoding if isinstance(encoding, Mapping) else {}
+        stated = fields.get("contentType")
+        for item in _items(value, _styling(fields)):
             is_file = name in files or isinstance(item, bytes)
+            if is_file and item is None:  # instead of an empty file
+                continue
             usual = "text/plain"
             if is_file:
                 usual = "application/octet-stream"
             elif isinstance(item, Mapping | list):
                 usual = "application/json"
             content = item if isinstance(item, bytes) else plain_value(item).encode()
-            media_type = stated if isinstance(stated, str) and "," not in stated else usual
+            media_type = stated if isinstance(stated, str) and not _is_range(stated) else usual
             yield name, (name if is_file else None, content, media_type)
+
+
+def _items(value: Any, styling: dict[str, Any]) -> list[Any]:
+    """Return what gets a part of its own: an array's items, unless its style joins them."""
+    if not isinstance(value, list):
+        return [value]
+    if not styling or _exploding(styling)["explode"] or any(isinstance(v, bytes) for v in value):
+        return value
+    return [header_text(value, style=styling.get("style", "form"))]
 
 
 def _writes(tool: Tool) -> bool:
     return tool.metadata["method"] in ("PATCH", "POST", "PUT")
 
 
+def _is_range(media_type: str) -> bool:
+    """Whether it stands for several media types, or any, and so is none to send."""
+    return not media_type or "*" in media_type or "," in media_type
+
+
 def _is_file(schema: Mapping[str, Any]) -> bool:
+    """Whether the values are files, or lists of them, if they are not null."""
     items = schema.get("items")
     if isinstance(items, Mapping):
         return _is_file(items)
+    for key in ("anyOf", "oneOf"):
+        if choices := [part for part in schema.get(key, ()) if part != {"type": "null"}]:
+            return all(map(_is_file, choices))
     return schema.get("format") == "binary" or (
         "contentMediaType" in schema and "contentEncoding" not in schema
     )

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 __all__ = ["form_pairs", "header_text", "json_text", "path_text", "plain_value"]
 
-_SEPARATORS = {"spaceDelimited": "%20", "pipeDelimited": "%7C", "tabDelimited": "%09"}
+_SEPARATORS = {"spaceDelimited": " ", "pipeDelimited": "|", "tabDelimited": "\t"}
 """Separators of styles that join an array's items in one value; a comma in all others."""
 
 _RESERVED = ":/?@!$'()*,;"
@@ -66,8 +66,7 @@ def form_pairs(
     if isinstance(value, list):
         if explode:
             return [(_encoded(name), encoded(part)) for part in value]
-        separator = _SEPARATORS.get(style, ",")
-        return [(_encoded(name), separator.join(map(encoded, value)))]
+        return [(_encoded(name), _separator(style).join(map(encoded, value)))]
     return [(_encoded(name), encoded(value))]
 
 
@@ -77,12 +76,12 @@ def path_text(name: str, value: Any, *, style: str = "simple", explode: bool = F
     Args:
         name: The parameter's name.
         value: A JSON value.
-        style: ``simple``, ``label`` or ``matrix``.
+        style: ``simple``, ``label`` or ``matrix``; or one of Swagger's, as in ``form_pairs``.
         explode: Whether an object's properties are written as ``name=value``, and items of
             ``label`` and ``matrix`` separately.
     """
     start = {"label": ".", "matrix": ";"}.get(style, "")
-    between = (start or ",") if explode else ","
+    between = (start or ",") if explode else _separator(style)
     named = f"{_encoded(name)}=" if style == "matrix" else ""
     if isinstance(value, Mapping):
         equals = "=" if explode else ","
@@ -97,14 +96,18 @@ def path_text(name: str, value: Any, *, style: str = "simple", explode: bool = F
     return start + (named + text if text else named.rstrip("="))
 
 
-def header_text(value: Any, *, explode: bool = False) -> str:
-    """Return a value for a header: the style ``simple``, without percent-encoding."""
+def header_text(value: Any, *, style: str = "simple", explode: bool = False) -> str:
+    """Return a value for a header: as in a path, without percent-encoding."""
     if isinstance(value, Mapping):
         equals = "=" if explode else ","
         return ",".join(f"{key}{equals}{plain_value(part)}" for key, part in value.items())
     if isinstance(value, list):
-        return ",".join(map(plain_value, value))
+        return _SEPARATORS.get(style, ",").join(map(plain_value, value))
     return plain_value(value)
+
+
+def _separator(style: str) -> str:
+    return quote(_SEPARATORS[style]) if style in _SEPARATORS else ","
 
 
 def _encoded(value: Any, safe: str = "") -> str:
