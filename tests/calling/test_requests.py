@@ -507,6 +507,16 @@ def test_without_any_alternative_nothing_is_sent() -> None:
     )
 
 
+def test_what_is_no_secret_is_told_without_it() -> None:
+    hook: Any = lambda scheme: b"s3cret"  # noqa: E731
+    with pytest.raises(CallError) as caught:
+        placed_credentials(operation(security=[{"bearer": []}]), SERVER, hook)
+    assert str(caught.value) == (
+        "the credentials hook gave an object of type bytes for 'bearer': it has to return a text, "
+        "a user name and password, or None"
+    )
+
+
 def test_the_hook_sees_the_scheme() -> None:
     asked: list[SecurityScheme] = []
 

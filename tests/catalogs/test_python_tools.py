@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -90,6 +91,16 @@ def test_functions_become_tools_by_their_hints_and_docstrings() -> None:
         ),
     ]
     assert [str(found) for found in catalog.found] == ["<argument 1>: 2 x Python function, 2 tools"]
+
+
+def test_an_infinite_default_is_none_in_the_schema() -> None:
+    def find(price: float = math.inf) -> float:
+        """Find offers up to a price."""
+        return price
+
+    (tool,) = catalog = load_tools(find)
+    assert tool.parameters == {"type": "object", "properties": {"price": {"type": "number"}}}
+    assert Toolbox(catalog).call("find", {}).value == math.inf
 
 
 async def test_what_they_were_made_of_runs_them() -> None:

@@ -72,7 +72,8 @@ def placed_credentials(tool: Tool, origin: str, credentials: Credentials | None)
         credentials: The caller's hook; without one nothing is placed.
 
     Raises:
-        CallError: If the caller lacks credentials for every alternative.
+        CallError: If the caller lacks credentials for every alternative, or the hook gives
+            something else.
     """
     alternatives: list[Mapping[str, Any]] = tool.metadata.get("security") or []
     if credentials is None or not alternatives:
@@ -116,6 +117,11 @@ def _placed(
     secret = credentials(scheme)
     if secret is None:
         return None
+    if not isinstance(secret, str | tuple | list):  # an asynchronous hook's coroutine, for example
+        raise CallError(
+            f"the credentials hook gave an object of type {type(secret).__name__} for {name!r}: it "
+            "has to return a text, a user name and password, or None"
+        )
     user_and_password = secret if isinstance(secret, str) else ":".join(secret)
     if type_ == "apiKey":
         key = str(definition.get("name"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 import warnings
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ class PythonTools:
                 for message in _NO_MATTER:
                     warnings.filterwarnings("ignore", message, UserWarning)
                 target = _from_function(content) if inspect.isroutine(content) else content
-                function = convert_to_openai_function(target)
+                function = _finite(convert_to_openai_function(target))
         except (NameError, PydanticUserError, TypeError, ValueError) as exc:
             name = getattr(content, "__qualname__", None) or getattr(content, "name", "")
             raise CatalogError(
@@ -86,3 +87,14 @@ def _from_function(function: Any) -> BaseTool:
     if not (inspect.getdoc(function) or "").strip():
         raise ValueError("it has no docstring: say in one what it does")
     return function_tool(function)
+
+
+def _finite(value: Any) -> Any:
+    """Return a schema without infinite defaults and bounds, which JSON cannot write."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items() if not _is_infinite(part)}
+    return list(map(_finite, value)) if isinstance(value, list) else value
+
+
+def _is_infinite(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
