@@ -271,6 +271,24 @@ async def test_no_argument_is_lost_in_a_call(name: str) -> None:
     assert (await toolbox.acall("later", {})).text == "b"
 
 
+def test_an_argument_is_called_as_in_python_whatever_its_alias() -> None:
+    def find(
+        city: Annotated[str, Field(alias="City", description="Where.")],
+        day: Annotated[str, Field(validation_alias="Day")] = "today",
+        most: int = Field(5, alias="max"),
+        sort: str = Field("price", exclude=True),
+    ) -> list[Any]:
+        """Find offers."""
+        return [city, day, most, sort]
+
+    (tool,) = catalog = load_tools(find)
+    schema = tool.parameters or {}
+    assert list(schema["properties"]) == ["city", "day", "most", "sort"]
+    assert schema["properties"]["city"]["description"] == "Where."
+    given = {"city": "Oslo", "day": "Monday", "most": 1, "sort": "name"}
+    assert Toolbox(catalog).call("find", given).value == list(given.values())
+
+
 def test_arguments_without_names_are_left_out() -> None:
     def search(text: str, *fields: str, _depth: int = 0, **options: int) -> str:
         """Search.

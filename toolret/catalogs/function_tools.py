@@ -185,4 +185,15 @@ def _schema(
     made: type[BaseModel] = create_model(
         name, __config__=ConfigDict(arbitrary_types_allowed=True), __doc__=description, **fields
     )
-    return made
+    return _as_named(made)
+
+
+def _as_named(model: type[BaseModel]) -> type[BaseModel]:
+    """Remove aliases and ``exclude`` from fields: LangChain would lose the arguments in calls."""
+    changed = False
+    for field in model.model_fields.values():
+        changed = changed or bool(field.alias or field.validation_alias or field.exclude)
+        field.alias = field.validation_alias = field.serialization_alias = field.exclude = None
+    if changed:
+        model.model_rebuild(force=True)
+    return model
