@@ -181,14 +181,20 @@ async def test_what_a_client_adds_to_its_requests_and_the_arguments_are_both_sen
     server: str,
 ) -> None:
     parameters = [parameter("q"), parameter("api key"), parameter("X-Tenant", "header")]
-    tool = operation(*parameters, parameter("User-Agent", "header"), method="get", path="/echo")
+    parameters += [parameter("User-Agent", "header"), parameter("lang", "cookie")]
+    tool = operation(*parameters, method="get", path="/echo")
     arguments = {"q": "a b", "api_key": "made up", "X-Tenant": "other", "User-Agent": "mine"}
-    added: dict[str, Any] = {"params": {"api key": "s3cret"}, "headers": {"x-tenant": "ours"}}
+    added: dict[str, Any] = {
+        "params": {"api key": "s3cret"},
+        "headers": {"x-tenant": "ours"},
+        "cookies": {"session": "s"},
+    }
     with httpx.Client(**added) as client:
         async with httpx.AsyncClient(**added) as async_client:
             runner = HttpRunner(base_url=server, client=client, async_client=async_client)
-            outcome = await _both(runner, tool, **arguments)
+            outcome = await _both(runner, tool, lang="no", **arguments)
     sent = dict(line.split(": ", 1) for line in outcome.text.splitlines() if line)
+    assert sent["Cookie"] == "session=s; lang=no"
     assert sent["Query"] == "q=a%20b&api+key=s3cret"
     assert (sent["x-tenant"], sent["User-Agent"], "X-Tenant" in sent) == ("ours", "mine", False)
 

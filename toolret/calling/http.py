@@ -237,7 +237,11 @@ def _built(
     arguments = {str(place["name"]).lower() for place in places if place["in"] == "header"}
     own = client.headers.keys() - _USUAL
     headers = [(k, v) for k, v in request.headers if k.lower() not in arguments & own]
+    cookies = [value for name, value in headers if name == "Cookie"]
+    headers = [(name, value) for name, value in headers if name != "Cookie"]
     built = client.build_request(**_sent(replace(request, headers=tuple(headers))))
+    if cookies:  # httpx would send them instead of the client's
+        built.headers["Cookie"] = "; ".join([*built.headers.get_list("Cookie"), *cookies])
     if client.params:  # httpx would send them instead of the URL's query
         path, _, query = request.url.partition("?")
         names = client.params.keys()
