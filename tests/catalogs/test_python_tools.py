@@ -416,6 +416,23 @@ def test_several_arguments_may_share_a_text_and_options_need_no_name() -> None:
     ]
 
 
+def test_a_docstring_that_only_says_what_is_returned_says_so() -> None:
+    def weather(city: str) -> str:
+        """Returns: the weather.
+
+        Args:
+            city: Where.
+
+        Returns:
+            A text.
+        """
+        return city
+
+    (tool,) = load_tools(weather)
+    assert tool.description == "Returns: the weather."
+    assert (tool.parameters or {})["properties"]["city"]["description"] == "Where."
+
+
 def test_a_docstrings_text_goes_before_that_of_a_hint() -> None:
     def look(a: Annotated[int, "hint"], b: Annotated[int, Field(description="hint", ge=1)]) -> None:
         """Look.

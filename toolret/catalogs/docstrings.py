@@ -11,7 +11,7 @@ _ARGUMENTS = re.compile(
     r"(?:(?:keyword )?arg(?:ument)?s|(?:other )?param(?:eter)?s):\s*", re.IGNORECASE
 )
 _OTHERS = re.compile(r"(?:Returns?|Yields?|Raises|Examples?):")
-"""First words of the sections that a model need not read."""
+"""First words of the sections that a model need not read, unless nothing else is said."""
 
 _ENTRY = re.compile(
     r"(?P<names>\*{0,2}\w+(?:\s*,\s*\*{0,2}\w+)*)\s*"
@@ -40,7 +40,7 @@ def read_docstring(
         depth = len(line) - len(line.lstrip())
         if _ARGUMENTS.fullmatch(line):
             section, indent, current = "arguments", -1, []
-        elif _OTHERS.match(line):
+        elif _OTHERS.match(line) and (section or any(described)):
             section = "other"
         elif not section:
             described.append(line)
