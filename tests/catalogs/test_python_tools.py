@@ -289,6 +289,17 @@ def test_an_argument_is_called_as_in_python_whatever_its_alias() -> None:
     assert Toolbox(catalog).call("find", given).value == list(given.values())
 
 
+async def test_an_argument_that_a_function_does_not_have_is_told() -> None:
+    def find(city: str, most: int = 5) -> str:
+        """Find offers."""
+        return city * most
+
+    toolbox = Toolbox(load_tools(find))
+    given = {"city": "Oslo", "at_most": 1}
+    for outcome in (toolbox.call("find", given), await toolbox.acall("find", given)):
+        assert outcome.text == "Error: ValidationError: at_most: Extra inputs are not permitted"
+
+
 def test_arguments_without_names_are_left_out() -> None:
     def search(text: str, *fields: str, _depth: int = 0, **options: int) -> str:
         """Search.

@@ -183,7 +183,10 @@ def _schema(
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[argument] = (Annotated[hint, Field(description=text)] if text else hint, default)
     made: type[BaseModel] = create_model(
-        name, __config__=ConfigDict(arbitrary_types_allowed=True), __doc__=description, **fields
+        name,
+        __config__=ConfigDict(arbitrary_types_allowed=True, extra="forbid"),
+        __doc__=description,
+        **fields,
     )
     return _as_named(made)
 
