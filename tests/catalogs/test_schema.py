@@ -45,6 +45,27 @@ def test_what_stands_beside_a_reference_counts_over_it() -> None:
     }
 
 
+def test_choices_say_which_value_of_the_discriminator_stands_for_them() -> None:
+    def pet(**kind: Any) -> dict[str, Any]:
+        return {"type": "object", "properties": {"$type": {"type": "string"} | kind}}
+
+    mapping = {"kitty": "#/components/schemas/Cat", "tom": "Cat", "doggo": "Dog"}
+    choices: dict[str, Any] = {
+        "oneOf": [_ref("Cat"), _ref("Dog"), _ref("Emu"), _ref("Fox"), pet()],
+        "discriminator": {"propertyName": "$type", "mapping": mapping},
+    }
+    dog = pet() | {"description": "A dog."}
+    inlined = _inlined(choices, Cat=pet(), Dog=dog, Emu=pet(), Fox=pet(enum=["fox"]))
+    (key,) = inlined["oneOf"][0]["properties"]
+    assert [choice.get("description") for choice in inlined["oneOf"]] == [
+        f"{key} is kitty or tom here.",
+        f"A dog. {key} is doggo here.",
+        f"{key} is Emu here.",
+        None,
+        None,
+    ]
+
+
 def test_a_circular_reference_accepts_anything_and_says_so() -> None:
     node = {
         "type": "object",

@@ -2,7 +2,7 @@
 
 References are inlined. OpenAPI 3.0's dialect is translated wherever it occurs, since real 3.1
 documents use it too. Invalid keywords are dropped, and those of no use to a caller (``xml``,
-``discriminator``, ``x-...``, ...).
+``x-...``, ...); what a ``discriminator`` says is put into words.
 
 The result never rejects what the original accepts: where something is dropped or cut, it accepts
 more. Only property names may change, see ``keys``.
@@ -14,6 +14,7 @@ import operator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from toolret.catalogs.discriminators import with_values
 from toolret.catalogs.keys import PropertyKeys, with_name
 from toolret.catalogs.keywords import NESTING, is_pattern, plain_keyword, types
 from toolret.catalogs.refs import Place, References
@@ -166,6 +167,7 @@ class _Inliner:
             if self._cuts > before:
                 loosened |= kept.keys()
             result |= kept
+        result = with_values(result, raw, self._schemas.keys)
         return _finished(_accepting_more(result, loosened), raw)
 
     def _keyword(
