@@ -5,6 +5,7 @@ import contextvars
 import json
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -236,10 +237,26 @@ async def test_a_function_may_raise_anything(caller: str) -> None:
     async def broken_async(_: Any) -> str:
         raise ValueError("no")
 
+    async def cancelling_itself(_: Any) -> str:
+        raise asyncio.CancelledError
+
+    class UnspeakableError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    def unspeakable(_: Any) -> str:
+        raise UnspeakableError
+
+    async def unspeakable_async(_: Any) -> str:
+        raise UnspeakableError
+
     for function, reason in (
         (broken, r"^KeyError: 'secret\\nof two lines'$"),
         (leaving, r"^SystemExit: 3$"),
         (broken_async, r"^ValueError: no$"),
+        (cancelling_itself, r"^CancelledError$"),
+        (unspeakable, r"^UnspeakableError$"),
+        (unspeakable_async, r"^UnspeakableError$"),
         (len, r"^the function gave no text but 1$"),
     ):
         with pytest.raises(QueryGenerationError, match=reason):
@@ -262,6 +279,48 @@ async def test_a_function_may_hang(caller: str) -> None:
         with pytest.raises(QueryGenerationError, match=r"no reply within 0\.1 s"):
             await Way("", caller).ask(as_chat_model(function), timeout=0.1)
     awake.set()
+
+
+@pytest.mark.parametrize("caller", ["sync", "async"])
+async def test_a_call_that_is_slow_to_end_is_not_waited_for(caller: str) -> None:
+    """Closing a connection may hang as its reply did."""
+
+    async def slow_to_close(_: Any) -> str:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            await asyncio.sleep(3)
+        return "late"
+
+    async def deaf(_: Any) -> str:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(30)
+        await asyncio.sleep(3)
+        raise ValueError("nobody listens")
+
+    for function in (slow_to_close, deaf):
+        started = time.perf_counter()
+        with pytest.raises(QueryGenerationError, match=r"no reply within 0\.1 s"):
+            await Way("", caller).ask(as_chat_model(function), timeout=0.1)
+        assert time.perf_counter() - started < 2
+
+
+async def test_a_caller_that_is_cancelled_cancels_its_call() -> None:
+    ended = asyncio.Event()
+
+    async def hung(_: Any) -> str:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ended.set()
+        return "late"
+
+    asking = asyncio.create_task(as_chat_model(hung).acomplete(question(), {}, timeout=30))
+    await asyncio.sleep(0.05)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await asyncio.wait_for(ended.wait(), 5)
 
 
 async def test_hung_functions_do_not_keep_the_loops_threads() -> None:

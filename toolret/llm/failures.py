@@ -89,7 +89,7 @@ def failure(error: BaseException) -> QueryGenerationError:
         usage = getattr(getattr(error, "completion", None), "usage", None)
         read, wrote = (getattr(usage, f"{kind}_tokens", None) for kind in ("prompt", "completion"))
         return no_text("length", input_tokens=read, output_tokens=wrote)
-    message = _in_one_line(_without_keys(str(error), error))
+    message = _in_one_line(_without_keys(_said(error), error))
     response = getattr(error, "response", None)
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
     if not isinstance(status, int):
@@ -140,6 +140,13 @@ def no_text(
     elif isinstance(reason, str) and reason not in ("", "stop", "end_turn"):
         message += f" ({reason:.40})"
     return ModelError(message, input_tokens=input_tokens, output_tokens=output_tokens)
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a message that cannot be made is none
+        return ""
 
 
 def _in_one_line(message: str) -> str:

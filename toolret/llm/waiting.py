@@ -40,20 +40,36 @@ async def in_worker_async(ask: Callable[[], _T], *, timeout: float) -> _T:
 
 
 async def awaited(ask: Callable[[], Awaitable[_T]], *, timeout: float) -> _T:
-    """Call, and await the result for at most ``timeout`` seconds; cancellation passes through.
+    """Call, and await the result for at most ``timeout`` seconds.
+
+    On timeout, or if the caller is cancelled, the call is cancelled too, and left to clean up by
+    itself: to close a connection may take as long as the reply did.
 
     Raises:
         QueryGenerationError: For anything it raises, and on timeout; at once if that is 0.
     """
     _check_time(timeout)
-    try:
-        async with asyncio.timeout(timeout) as limit:
-            return await ask()
-    except TimeoutError as error:  # the model's own if raised before the limit
-        raise (_late(timeout) if limit.expired() else failure(error)) from error
     # A model may raise anything, and none of it may reach the user's agent.
+    try:
+        call = asyncio.ensure_future(ask())
+        call.add_done_callback(_noticed)
+        try:
+            done, _ = await asyncio.wait([call], timeout=timeout)
+        finally:
+            call.cancel()  # nothing happens to one that is done
+        if not done:
+            raise _late(timeout)
+        if call.cancelled():  # by the model itself: a caller that is cancelled does not get here
+            raise failure(asyncio.CancelledError())
+        return call.result()
     except Exception as error:
         raise failure(error) from error
+
+
+def _noticed(call: asyncio.Future[_T]) -> None:
+    """Look at what an abandoned call raised, which asyncio would report as overlooked."""
+    if not call.cancelled():
+        call.exception()
 
 
 def _started(ask: Callable[[], _T]) -> Future[_T]:
