@@ -122,10 +122,18 @@ def test_an_id_made_to_look_like_another_ids_name_has_another() -> None:
         ("GET orders/{id} by orders.cancelOrder!", {"orders.cancelorder"}),
         ("Please stop it now", set()),
         ("the HTTP API", set()),
+        ("请用list_users工具", {"list_users", "请用list_users工具"}),
+        ("list_usersを使って", {"list_users", "list_usersを使って"}),
+        ("取消_订单", {"取消_订单"}),
     ],
 )
 def test_identifiers_are_names_that_a_text_says(text: str, said: set[str]) -> None:
     assert said_names(text) == said | {text.strip().casefold()}
+
+
+@pytest.mark.parametrize("text", ["rollback", '"rollback"', " `Rollback` ", "“rollback”"])
+def test_a_name_that_is_a_word_may_be_quoted(text: str) -> None:
+    assert "rollback" in said_names(text)
 
 
 def test_a_selection_maps_hostile_names_back(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
 
+from toolret.text.values import unquoted
+
 __all__ = ["CALL", "DISCOVER", "RESERVED", "ids_by_name", "said_names", "wire_name"]
 
 DISCOVER = "discover_tools"
@@ -67,16 +69,19 @@ _DIGEST = re.compile(rf"[0-9a-f]{{{_DIGEST_LENGTH}}}")
 _BEGINNING = re.compile(r"[A-Za-z]")
 """Some providers accept no digit or hyphen at the beginning of a name."""
 
-_IDENTIFIER = re.compile(r"\w[\w.:/-]*")
-"""A run of characters that identifiers hold; punctuation at its end is taken off."""
+_IDENTIFIERS = (re.compile(r"\w[\w.:/-]*"), re.compile(r"[^\W_][\w.:/-]*", re.ASCII))
+"""Runs of characters that identifiers hold; punctuation at their end is taken off. Those of ASCII
+alone are names in a script that joins them to its words, such as Chinese and Japanese."""
 
 
 def said_names(text: str) -> set[str]:
     """Return the names that a text may mention, case-folded: its identifiers, and its whole.
 
-    A name that is also a word counts only if it is the whole text.
+    A name that is also a word counts only if it is the whole text, which may be in quotation marks.
     """
-    words = (found.rstrip(".:/-") for found in _IDENTIFIER.findall(text))
+    text = unquoted(text)
+    runs = (found for pattern in _IDENTIFIERS for found in pattern.findall(text))
+    words = (found.rstrip(".:/-") for found in runs)
     return {text.strip().casefold()} | {word.casefold() for word in words if _is_identifier(word)}
 
 
