@@ -320,6 +320,10 @@ def test_targets_decide_which_requests_get_tools(index: ToolIndex) -> None:
     for wrong in ({"min_recall": 99}, {"min_precision": -0.1}):
         with pytest.raises(ValueError, match="a share from 0 to 1"):
             ToolRetriever(index, **wrong)
+    with pytest.raises(TypeError, match="min_recall is a number, not None"):
+        ToolRetriever(index, min_recall=None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="min_score is a number"):
+        ToolRetriever(index, min_score="0.1")  # type: ignore[arg-type]
 
 
 def test_a_counter_need_not_be_hashable(index: ToolIndex) -> None:

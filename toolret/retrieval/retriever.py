@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 from toolret.index import ToolIndex
 from toolret.llm import ReplyCache, as_chat_model
@@ -104,7 +104,11 @@ class ToolRetriever:
             raise TypeError(f"index is {index!r}: give a ToolIndex, such as ToolIndex('my.index')")
         shares = {"min_score": min_score, "min_recall": min_recall, "min_precision": min_precision}
         for name, share in shares.items():
-            if share is not None and not 0 <= share <= 1:
+            if share is None and name == "min_precision":
+                continue
+            if not isinstance(share, SupportsFloat):
+                raise TypeError(f"{name} is a number, not {share!r}")
+            if not 0 <= share <= 1:
                 raise ValueError(f"{name} is a share from 0 to 1, not {share}")
         index.embedder.prepare()
         self.index = index
