@@ -19,7 +19,7 @@ from sentence_transformers import CrossEncoder
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 from tests.conftest import demo, tool
-from toolret.errors import EmbedderError, QueryGenerationError
+from toolret.errors import EmbedderError, InputError, QueryGenerationError
 from toolret.index import ToolIndex
 from toolret.queries import as_request
 from toolret.retrieval.reranking import (
@@ -314,6 +314,14 @@ def test_what_is_no_llm_is_refused() -> None:
         LLMReranker(7)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"depth": 0}, {"depth": 2.5}, {"deadline": 0}, {"deadline": math.nan}]
+)
+def test_what_is_no_depth_or_deadline_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(wrong))} is "):
+        LLMReranker(ScriptedChatModel("x"), **wrong)
+
+
 # --- an LLM behind a real server, by the real client ----------------------------------------
 
 
@@ -453,6 +461,16 @@ def test_a_cross_encoder_that_fails_leaves_the_order_and_a_note(
     assert long.scores is None
     assert long.note.startswith("not reranked, since CrossEncoder failed: ")
     assert "\n" not in long.note
+
+
+def test_a_cross_encoder_may_know_more_tokens_than_it_has_vectors(
+    index: ToolIndex, before: Selection, folder: Path
+) -> None:
+    model = CrossEncoder(str(folder))
+    model.model.resize_token_embeddings(1)
+    selection = ToolRetriever(index, reranker=CrossEncoderReranker(model)).select(REQUEST)
+    assert selection.tools == before.tools
+    assert selection.note.startswith("not reranked, since CrossEncoder failed: IndexError")
 
 
 def test_a_cross_encoder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:

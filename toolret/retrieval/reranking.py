@@ -22,6 +22,7 @@ from toolret.forking import renew_in_children
 from toolret.llm import aask, as_chat_model, ask, json_object
 from toolret.queries import conversation_lines, shortened
 from toolret.queries.framing import json_lines
+from toolret.queries.options import seconds, whole_number
 from toolret.text.rendering import tool_text
 from toolret.types import Evidence, Hit, JsonObject, Request, Tool
 
@@ -94,6 +95,7 @@ class CrossEncoderReranker:
 
     Raises:
         EmbedderError: If the model cannot be found or loaded, or gives several scores per pair.
+        InputError: If ``depth`` is no whole number of 1 or more.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class CrossEncoderReranker:
         device: str | None = None,
         batch_size: int = 32,
     ) -> None:
-        self.depth = depth
+        self.depth = whole_number("depth", depth)
         self._batch_size = batch_size
         self._name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
         self._model = _load(str(model), device) if isinstance(model, (str, Path)) else model
@@ -128,8 +130,8 @@ class CrossEncoderReranker:
                 found = self._model.predict(
                     pairs, batch_size=self._batch_size, show_progress_bar=False
                 )
-        # What torch and tokenizers raise, including for lack of memory.
-        except (RuntimeError, TypeError, ValueError) as error:
+        # Torch and tokenizers may raise anything: an IndexError for a token without a vector.
+        except Exception as error:  # noqa: BLE001
             return _unchanged(self._name, f"{type(error).__name__}: {error}")
         return Reranking(tuple(map(float, found)))
 
@@ -152,6 +154,7 @@ class LLMReranker:
 
     Raises:
         QueryGenerationError: If ``llm`` is of no known kind, or the model's name is missing.
+        InputError: If ``depth`` is no whole number of 1 or more, or ``deadline`` is not above 0.
     """
 
     def __init__(
@@ -163,9 +166,9 @@ class LLMReranker:
         deadline: float = 8.0,
         cache: str | Path | None = None,
     ) -> None:
-        self.depth = depth
+        self.depth = whole_number("depth", depth)
         self._model = as_chat_model(llm, model, cache=cache)
-        self._deadline = deadline
+        self._deadline = seconds("deadline", deadline)
 
     def score(self, request: Request, tools: Sequence[Tool]) -> Reranking:
         """Score each tool by its place in the LLM's order; 0 for those that it left out."""

@@ -144,7 +144,8 @@ class ToolRetriever:
                 never ranked, returned or shown in examples.
             max_tools: Overrides the retriever's ``max_tools`` for this call.
             token_budget: Overrides the retriever's ``token_budget`` for this call.
-            depth: How many tools ``Selection.ranked`` holds at least, chosen or not.
+            depth: How many tools ``Selection.ranked`` holds at least, chosen or not, of those that
+                any signal puts forward: a hundred or so.
 
         Raises:
             InputError: If the conversation holds no text, or ``allow`` is a string, a mapping, an
@@ -226,9 +227,10 @@ class ToolRetriever:
 
         Args:
             conversation: The request, or the messages up to and including it.
-            k: How many tools to return at most.
+            k: How many tools to return at most, of those that any signal puts forward: a hundred or
+                so.
             allow: The caller's permissions, or a predicate over tools.
-            keep_all: Return k tools even if the request seems to need none.
+            keep_all: Return them even if the request seems to need none.
         """
         allow = settled(allow)
         started = time.perf_counter()
