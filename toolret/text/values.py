@@ -25,11 +25,12 @@ _MARKS = {'"': '"', "'": "'", "`": "`", "“": "”", "«": "»"}
 
 
 def unquoted(text: str) -> str:
-    """A text that was quoted as a whole, without the marks; any other as it is."""
-    inner = text.strip()[1:-1]
-    first, last = text.strip()[:1], text.strip()[-1:]
-    whole = _MARKS.get(first) == last and first not in inner and last not in inner
-    return inner if whole and inner.strip() else text
+    """A text that was quoted as a whole, without the marks, however many; any other as it is."""
+    whole = text.strip()
+    first, last = whole[:1], whole[-1:]
+    inner = whole.lstrip(first).rstrip(last)
+    quoted = _MARKS.get(first) == last and first not in inner and last not in inner
+    return inner if quoted and inner.strip() else text
 
 
 def without_values(text: str) -> str:
