@@ -24,6 +24,7 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
     ToolMessageChunk,
+    messages_to_dict,
 )
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
@@ -176,6 +177,7 @@ def _in_langchain() -> list[Any]:
         _in_items_of_responses(),
         _in_replies_of_responses(),
         _in_langchain(),
+        messages_to_dict(_in_langchain()),
         _in_chunks_of_langchain(),
         _in_messages_of_anthropic(),
         _in_functions_without_ids(),
@@ -186,6 +188,7 @@ def _in_langchain() -> list[Any]:
         "responses",
         "responses objects",
         "langchain",
+        "langchain stored",
         "chunks",
         "anthropic",
         "functions",

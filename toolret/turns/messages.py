@@ -28,6 +28,7 @@ _ROLES = {
 """OpenAI's roles, by their names and by LangChain's message types."""
 
 _FIELDS = (
+    "additional_kwargs",
     "arguments",
     "call_id",
     "content",
@@ -45,8 +46,11 @@ _FIELDS = (
 """Attributes to read from a message object."""
 
 
-_REWRITTEN = ("function_call", "tool_calls", "type")
+_REWRITTEN = ("additional_kwargs", "function_call", "tool_calls", "type")
 """Fields that are rewritten or dropped, so that messages of all forms look alike."""
+
+_SUMMARY = "summarization"
+"""The ``lc_source`` of the user message in which LangChain sums up those that it removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def messages_of(conversation: Any) -> Iterator[Message | Unread]:
 
     Each has a ``role`` and a ``content`` (text or parts); calls are ``tool_calls``, and a tool's
     result is a message of role ``tool`` with the ``tool_call_id`` of its call. Reasoning is left
-    out.
+    out. A summary of earlier messages has the role ``user`` and a true ``is_summary``.
     """
     if isinstance(conversation, str):
         yield {"role": "user", "content": conversation}
@@ -111,6 +115,9 @@ def _as_mapping(given: Any) -> Message | None:
     """Convert to a mapping: a message with its original role, or a typed item; None if neither."""
     if _is_pair(given):
         return {"role": given[0], "content": given[1]}
+    if isinstance(given, Mapping) and not {"role", "content"} & given.keys():
+        inner = given.get("data")  # as LangChain's ``messages_to_dict`` writes it
+        given = {**given, **inner} if isinstance(inner, Mapping) else given
     role, kind = _field(given, "role"), _field(given, "type")
     if not isinstance(role, str):
         role = kind if isinstance(kind, str) and kind in _ROLES else None
@@ -135,6 +142,8 @@ def _from_message(message: Message) -> Iterator[Message]:
     told |= {"role": role, "content": content or message.get("refusal") or content}
     if calls := _calls(message, content):
         told["tool_calls"] = calls
+    if _field(message.get("additional_kwargs"), "lc_source") == _SUMMARY:
+        told["is_summary"] = True
     if message["role"] == "function":  # legacy API, in which calls had no ids
         told["tool_call_id"] = message.get("name")
     yield told

@@ -64,7 +64,9 @@ def turns(conversation: Any) -> tuple[list[Turn], list[str]]:
             if turn.calls:
                 turn = Turn()
                 found.append(turn)
-            if said:
+            if message.get("is_summary"):
+                unread.append("a summary of earlier messages: the user did not say it")
+            elif said:
                 turn.said.append(said)
         elif role == "tool":
             _put_result(found, message, said)
