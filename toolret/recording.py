@@ -9,6 +9,7 @@ before.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -41,6 +42,10 @@ _LONGEST_TEXT, _LONGEST_ANSWER, _LONGEST_VALUE = 1_000, 500, 300
 
 _DEEPEST = 100
 """Levels of nesting of arguments and results: half of what an index stores, so that none fails."""
+
+_REPLACED = re.compile(r"Executed instead: \S+ with arguments \{")
+"""What LangChain's ``HumanInTheLoopMiddleware`` writes before the result of a call that a person
+edited. The conversation holds the call that the model made, which is the one that was wrong."""
 
 _NOT_THERE = (
     "a turn: nothing to remove, since it was not recorded, or with another redact, private_to or "
@@ -177,6 +182,8 @@ def _evidence(turn: Turn, find: _Finder, allow: Allow, left_out: list[str]) -> I
             left_out.append(f"{tool.id!r}: the call has no result")
         elif asked.failed:
             left_out.append(f"{tool.id!r}: the call failed")
+        elif _REPLACED.search(asked.result):
+            left_out.append(f"{tool.id!r}: a person replaced the call before it ran")
         else:
             arguments = arguments_of(asked.arguments)
             if arguments is None:
