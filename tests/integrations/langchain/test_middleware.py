@@ -662,6 +662,37 @@ def test_middleware_before_it_may_bring_tools_and_run_them(
     assert results(messages) == [("own_tool", "success"), ("cancel_order", "success")]
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_tools_of_the_index_that_middleware_brings_to_each_call_are_chosen_and_run(
+    few: ToolRetriever, echo: Echo, caplog: pytest.LogCaptureFixture, asynchronous: bool
+) -> None:
+    tools = {tool.name: tool for tool in given(SOME_TOOLS, echo)}
+
+    class Bringing(AgentMiddleware[Any, Any, Any]):
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            return handler(request.override(tools=[*request.tools, *tools.values()]))
+
+        async def awrap_model_call(self, request: Any, handler: Any) -> Any:
+            return await handler(request.override(tools=[*request.tools, *tools.values()]))
+
+        def wrap_tool_call(self, request: Any, handler: Any) -> Any:
+            return handler(request.override(tool=tools.get(request.tool_call["name"])))
+
+        async def awrap_tool_call(self, request: Any, handler: Any) -> Any:
+            return await handler(request.override(tool=tools.get(request.tool_call["name"])))
+
+    replies = [Reply(tool_calls=[("cancel_order", {}), ("cancel_parcel", {})]), Reply("Done.")]
+    with OpenAIServer(*replies) as server:
+        retrieving = ToolRetrieverMiddleware(few, allow={"cancel"}, max_offered=1)
+        agent = agent_of(server, middleware=[Bringing(), retrieving])
+        asked: Any = {"messages": [("user", "cancel the order")]}
+        answer = await agent.ainvoke(asked) if asynchronous else agent.invoke(asked)
+    ran, refused = answer["messages"][2:4]
+    assert ran.text == "cancel_order done"
+    assert "'cancel_parcel' is not available now. Available: cancel_order" in refused.text
+    assert "none of the agent's tools" not in caplog.text
+
+
 def test_a_summary_of_the_conversation_loses_no_tool(
     few: ToolRetriever, few_toolbox: Toolbox, saver: InMemorySaver
 ) -> None:

@@ -153,6 +153,12 @@ class Available:
         """Return what can be run under a name."""
         return self._entries.get(name) or self.catalog.entry(name, None)
 
+    def may_call(self, name: str, allow: Allow) -> bool:
+        """Whether a caller may use what was offered under a name, perhaps by other middleware."""
+        entry = self.entry(name)
+        tools = entry.tools if entry else self.catalog.matching(name)
+        return bool(tools) and all(is_allowed(tool, allow) for tool in tools)
+
     def name_of(self, tool_id: str) -> str:
         """Return the name by which the model calls a tool of the index."""
         return self._names.get(tool_id) or wire_name(tool_id)

@@ -173,7 +173,10 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         return await handler(routed) if isinstance(routed, ToolCallRequest) else routed
 
     def _turn(self, request: ModelRequest[Any]) -> _Turn:
+        before = self._latest
         available, small = self._available(self._given(request.tools))
+        if not len(available) and self._latest is not before:
+            _log.warning("none of the agent's tools is in the index, so none is chosen")
         offering = Offering(
             available,
             allow_for(self.allow, _caller(request)),
@@ -221,13 +224,10 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         entry = available.catalog.entry(name, given)
         if entry is None and given is not None:
             return request
-        offered = {
-            offer["name"]
-            for offer in _offers_in(request.state)["offered"]
-            if (other := available.entry(offer["name"])) and other.permitted(allow)
-        }
-        if entry is not None and name in offered and entry.permitted(allow):
+        offers = {offer["name"] for offer in _offers_in(request.state)["offered"]}
+        if entry is not None and name in offers and entry.permitted(allow):
             return request.override(tool=available.catalog.runnable(entry))
+        offered = {offer for offer in offers - {name} if available.may_call(offer, allow)}
         # In a small catalog all is offered, so the model cannot ask for more.
         searches = self._discovers(available) and not small
         others = [*available.fixed_names, *([DISCOVER] if searches else ())]
@@ -263,8 +263,6 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         if latest and latest[0].catalog is catalog and latest[0].is_for(given):
             return latest
         available = Available(catalog, given)
-        if not len(available):
-            _log.warning("none of the agent's tools is in the index, so none is chosen")
         self._latest = latest = available, self._is_small(available)
         return latest
 
