@@ -111,6 +111,14 @@ async def test_several_servers_keep_to_their_namespaces(http: str) -> None:
     assert tools[1].origin == "<MCP server 'web'>: delete_file"
 
 
+async def test_a_server_may_have_no_namespace() -> None:
+    async with McpServers({"": STDIO}) as servers:
+        tools = await servers.tools()
+        outcome = await Toolbox(tools, servers).acall("read_file", {"path": "notes.txt"})
+    assert _ids(tools) == list(NAMES)
+    assert outcome.text == "contents of notes.txt"
+
+
 def test_tools_are_read_once_without_an_event_loop() -> None:
     tools = load_mcp_tools({"disk": STDIO})
     assert _ids(tools) == [f"disk.{name}" for name in NAMES]

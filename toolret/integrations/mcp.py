@@ -149,7 +149,8 @@ class McpServers:
         reach more than the name under which it was allowed.
         """
         server = tool.metadata.get("mcp_server")
-        return server in self._servers and tool.id == f"{server}.{tool.name}"
+        id_ = f"{server}.{tool.name}" if server else tool.name
+        return server in self._servers and tool.id == id_
 
     def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
         """``acall`` from a thread other than that of the servers' event loop.
