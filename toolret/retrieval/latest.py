@@ -51,12 +51,16 @@ class LatestReader:
         if self._reader.snapshot is not self._index.snapshot:
             older = self._reader.snapshot.reading < self._index.own_reading
             self._renew(lambda: self._index.snapshot, wait=older)
-        elif self._index.stale():
-            if time.monotonic() < self._try_at:
-                return self._reader
-            with suppress(RuntimeError):  # no thread can be started: the next check tries again
-                start_thread(self._follow, "toolret-follow", daemon=True)
+        else:
+            self.follow()
         return self._reader
+
+    def follow(self) -> None:
+        """Begin to read what another process has synced, if it has, for the calls to come."""
+        if not self._index.stale() or time.monotonic() < self._try_at:
+            return
+        with suppress(RuntimeError):  # no thread can be started: the next check tries again
+            start_thread(self._follow, "toolret-follow", daemon=True)
 
     def _renew(self, read: Callable[[], Snapshot], *, wait: bool = False) -> bool:
         """Make a new reader; without ``wait``, return False if another thread is doing so."""

@@ -306,6 +306,13 @@ class ToolRetriever:
         self.index.see_latest()  # what the thread saw of its change is not known in this task
         return recorded
 
+    def follow(self) -> None:
+        """Let the index follow what other processes sync, as each search does by itself.
+
+        Only looks, twice a second at most; what has changed is read by a background thread.
+        """
+        self._latest.follow()
+
     def _view(self, allow: Allow) -> IndexView:
         return IndexView(self._latest, allow)
 

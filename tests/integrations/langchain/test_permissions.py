@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -199,6 +200,31 @@ def test_a_small_catalog_is_cut_to_what_is_allowed(
         answer = agent.invoke({"messages": [("user", "cancel the order")]})
     assert offered(server.requests[0]) == ["cancel_order"]
     assert answer["messages"][2].status == "error"
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_small_catalog_follows_what_another_process_forbids(
+    tmp_path: Path, few_toolbox: Toolbox, asynchronous: bool
+) -> None:
+    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    index.sync_tools(SOME_TOOLS)
+    retriever = ToolRetriever(index, max_tools=20, token_budget=None)
+    middleware = ToolRetrieverMiddleware(retriever, toolbox=few_toolbox, allow=["cancel"])
+    elsewhere = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
+    elsewhere.add_tools([replace(SOME_TOOLS[0], permissions=(frozenset({"admin"}),))])
+    asked: Any = {"messages": [("user", "cancel the order")]}
+    with OpenAIServer(Reply("Done.")) as server:
+        agent = agent_of(server, middleware=[middleware])
+        for _ in range(100):
+            await agent.ainvoke(asked) if asynchronous else agent.invoke(asked)
+            if "cancel_order" not in offered(server.requests[-1]):
+                break
+            await asyncio.sleep(0.1)
+    assert sorted(offered(server.requests[-1])) == [
+        "cancel_invoice",
+        "cancel_parcel",
+        "cancel_payment",
+    ]
 
 
 def raises(_: Caller) -> Any:

@@ -139,7 +139,11 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
     ) -> _ModelResult:
         """Call the model with the tools and examples that it needs."""
         turn = self._turn(request)
-        selection = None if turn.small else self._search(turn).select(request.messages)
+        selection = None
+        if turn.small:
+            self.retriever.follow()
+        else:
+            selection = self._search(turn).select(request.messages)
         offers = self._offers(turn, selection)
         return _kept(turn, offers, handler(self._changed(turn, offers)))
 
@@ -151,7 +155,11 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         """``wrap_model_call`` for event loops."""
         await self._acatalog()
         turn = self._turn(request)
-        selection = None if turn.small else await self._search(turn).aselect(request.messages)
+        selection = None
+        if turn.small:
+            await asyncio.to_thread(self.retriever.follow)
+        else:
+            selection = await self._search(turn).aselect(request.messages)
         offers = self._offers(turn, selection)
         return _kept(turn, offers, await handler(self._changed(turn, offers)))
 
