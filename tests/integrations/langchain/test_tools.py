@@ -1,9 +1,17 @@
 from __future__ import annotations
 
-from langchain_core.utils.function_calling import convert_to_openai_tool
+import json
+from dataclasses import replace
+from typing import Any
 
+import pytest
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from langgraph.checkpoint.memory import InMemorySaver
+
+from tests.integrations.langchain.scripted_agent import Echo, agent_of
 from toolret.calling import Outcome, Toolbox
 from toolret.integrations.langchain import langchain_tools
+from toolret.testing import OpenAIServer, Reply
 from toolret.types import JsonObject, Tool
 
 SCHEMA = {
@@ -54,3 +62,25 @@ def test_a_tool_without_a_schema_or_a_description() -> None:
         "properties": {},
     }
     assert tool.invoke({}) == "echo"
+
+
+DEEP = json.loads('{"a":' * 400 + "1" + "}" * 400)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"wei": [2**64]}, {"wei": -(2**64)}, {"\ud83d": 1}, [{"at": {"\ud83d": 1}}], DEEP],
+    ids=["large", "small", "key", "inner key", "deep"],
+)
+def test_no_result_breaks_an_agent_whose_state_is_stored(value: Any, saver: InMemorySaver) -> None:
+    class Giving(Echo):
+        def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+            return replace(super().call(tool, arguments), value=value)
+
+    thread: Any = {"configurable": {"thread_id": "one"}}
+    with OpenAIServer(Reply(tool_calls=[("a__b", {"config": "x"})]), Reply("Done.")) as server:
+        tools = langchain_tools([TOOL], Toolbox([TOOL], Giving()))
+        agent = agent_of(server, tools=tools, checkpointer=saver)
+        answer = agent.invoke({"messages": [("user", "go")]}, thread)
+    assert answer["messages"][-1].text == "Done."
+    assert answer["messages"][2].artifact == Outcome("a.b done", "a.b done")

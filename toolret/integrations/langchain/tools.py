@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import ToolMessage
@@ -12,20 +13,27 @@ from pydantic import Field
 
 from toolret.calling import Outcome, Toolbox
 from toolret.calling.outcome import outcome_text
+from toolret.files.jsonlines import is_deep
 from toolret.schemas.accepted import accepted
 from toolret.text.names import wire_name
+from toolret.text.surrogates import whole
 from toolret.types import Tool
 
 __all__ = ["langchain_tools"]
+
+_DEEPEST = 200
+_SMALLEST, _LARGEST = -(2**63), 2**64 - 1
+"""What LangGraph's checkpointers can store: levels of nesting, and integers."""
 
 
 def langchain_tools(tools: Iterable[Tool], toolbox: Toolbox) -> list[BaseTool]:
     """Make LangChain tools, named as in a selection, for ``bind_tools`` and agents.
 
-    Each runs its tool in the toolbox, sync and async; its artifact is the ``Outcome``. Tools made
-    from LangChain tools or functions run as these do in an agent: what LangChain injects,
-    interrupts, commands and artifacts pass through. A failed call becomes a tool message of status
-    ``error``, from which the model may go on.
+    Each runs its tool in the toolbox, sync and async; its artifact is the ``Outcome``, whose value
+    is the text if no checkpoint could hold the value itself. Tools made from LangChain tools or
+    functions run as these do in an agent: what LangChain injects, interrupts, commands and
+    artifacts pass through. A failed call becomes a tool message of status ``error``, from which the
+    model may go on.
 
     Args:
         tools: The tools, such as ``[toolbox.tool(name) for name in selection.names]``, or the whole
@@ -129,7 +137,18 @@ class _ToolboxTool(BaseTool):
 def _answer(outcome: Outcome) -> tuple[str, Outcome]:
     if not outcome.ok:
         raise ToolException(outcome.text)
-    return outcome.text, outcome
+    # A checkpointer that cannot store a message ends the run, and an API may return anything.
+    storable = not is_deep(outcome.value, _DEEPEST) and _is_storable(outcome.value)
+    return outcome.text, outcome if storable else replace(outcome, value=outcome.text)
+
+
+def _is_storable(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        keys = (key for key in value if isinstance(key, str))
+        return all(whole(key) == key for key in keys) and all(map(_is_storable, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_storable, value))
+    return not isinstance(value, int) or _SMALLEST <= value <= _LARGEST
 
 
 def _told(given: Any) -> Outcome:
