@@ -329,7 +329,8 @@ def test_fields_that_are_not_read_are_told_with_the_one_that_is_meant(
 )
 def test_hostile_defaults_are_read_in_no_time(part: dict[str, Any]) -> None:
     parameters = {"type": "object", "properties": {"a": {"description": "x", **part}}}
-    assert _found(_tool("a", parameters=parameters)) == []
+    found = _found(_tool("a", parameters=parameters))
+    assert [each for each in found if each[0] != "rewritten-schema"] == []
 
 
 def test_a_schema_that_is_nested_too_deeply_is_said_so() -> None:

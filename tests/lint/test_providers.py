@@ -81,3 +81,10 @@ def test_what_is_no_json_schema() -> None:
         ),
     ]
     assert next(schema_problems({"required": "a" * 500}))[1].endswith("...")
+    bad_texts: list[Any] = [
+        {"pattern": r"\p{L}"},
+        {"patternProperties": {"[": {}}},
+        {"$ref": "a b"},
+    ]
+    for part in bad_texts:
+        assert "is not a" in next(schema_problems({"items": part}))[1]

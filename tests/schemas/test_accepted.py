@@ -143,6 +143,36 @@ def test_other_drafts_and_faults_are_written_as_draft_2020_12(given_: Any, made:
         assert accepted(schema) == {"type": "object", "properties": {}, keyword: {"a": made}}
 
 
+def test_patterns_and_references_are_written_as_openai_reads_them() -> None:
+    """OpenAI: "Invalid schema for function ...: '^\\\\p{L}+$' is not a 'regex'"."""
+    schema = {
+        "type": "object",
+        "$id": "My tool",
+        "properties": {
+            "name": {"type": "string", "pattern": r"^\p{L}+$"},
+            "code": {"type": "string", "pattern": "^[a-z]+$", "not": {"pattern": r"\p{L}"}},
+            "tags": {
+                "patternProperties": {r"^\p{L}": {"type": "string"}, "^x": {"type": "integer"}},
+                "additionalProperties": False,
+            },
+            "page": {"$ref": "#/$defs/Page of «items»"},
+        },
+        "$defs": {"Page of «items»": {"type": "integer"}},
+    }
+    made = accepted(schema)
+    assert not [*schema_problems(made)]
+    assert made["properties"] == {
+        "name": {"type": "string"},
+        "code": {"type": "string", "pattern": "^[a-z]+$"},
+        "tags": {"patternProperties": {"^x": {"type": "integer"}}},
+        "page": {"$ref": "#/$defs/Page%20of%20%C2%ABitems%C2%BB"},
+    }
+    assert "$id" not in made
+    check = Draft202012Validator(made)
+    assert check.is_valid({"name": "Zoë", "tags": {"Zoë": "x"}, "page": 1})
+    assert not check.is_valid({"page": "1"})
+
+
 def test_a_draft_that_is_named_is_not_named_once_it_is_another() -> None:
     seven = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"}
     plain = {**seven, "properties": {"a": {"type": "string"}}}
@@ -246,18 +276,18 @@ def test_a_call_that_was_right_is_right(schema: dict[str, Any], call: dict[str, 
         assert Draft202012Validator(made).is_valid(call)
 
 
-_KEYWORDS = sorted({*_FITS, "additionalItems", "const", "default"} - {"not", "pattern"})
+_KEYWORDS = sorted({*_FITS, "additionalItems", "const", "default"} - {"not"})
 _ANYTHING = st.recursive(
     st.one_of(
         st.none(),
         st.booleans(),
         st.integers(-1, 3),
         st.floats(allow_nan=False),
-        st.sampled_from(["", "a", "any", "int", "object", "array", "#/$defs/a", "#a"]),
+        st.sampled_from(["", "a", "any", "int", "object", "array", "#/$defs/a b", "#a", r"\p{L}"]),
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from([*_KEYWORDS, "a", "b"]), inner, max_size=4),
+        st.dictionaries(st.sampled_from([*_KEYWORDS, "a", "b", "["]), inner, max_size=4),
     ),
     max_leaves=15,
 )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from toolret.catalogs.keys import PropertyKeys
 from toolret.catalogs.text import plain_text
-from toolret.schemas.drafts import BOUNDS, COUNTS, JSON_TYPES, is_count, is_number
+from toolret.schemas.drafts import BOUNDS, COUNTS, JSON_TYPES, is_count, is_number, is_pattern
 from toolret.schemas.subschemas import NESTED, NESTED_LISTS, NESTED_MAPS
 
-__all__ = ["NESTING", "is_pattern", "plain_keyword", "types"]
+__all__ = ["NESTING", "plain_keyword", "types"]
 
 NESTING = frozenset({"$ref"}) | NESTED | NESTED_LISTS | NESTED_MAPS
 """Keywords that contain schemas or refer to one."""
@@ -46,14 +45,6 @@ def types(value: Any) -> Any:
     names = _names(value if isinstance(value, list) else [value])
     known = names if JSON_TYPES.issuperset(names) else []
     return known[0] if len(known) == 1 else known
-
-
-def is_pattern(value: Any) -> bool:
-    """Whether a value is a valid regular expression."""
-    try:
-        return isinstance(value, str) and bool(re.compile(value))
-    except (re.error, OverflowError, RecursionError):
-        return False
 
 
 def _names(values: list[Any]) -> list[str]:

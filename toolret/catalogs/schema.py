@@ -16,11 +16,12 @@ from typing import Any, TypeAlias
 
 from toolret.catalogs.discriminators import with_values
 from toolret.catalogs.keys import PropertyKeys, with_name
-from toolret.catalogs.keywords import NESTING, is_pattern, plain_keyword, types
+from toolret.catalogs.keywords import NESTING, plain_keyword, types
 from toolret.catalogs.refs import Place, References
 from toolret.catalogs.schema_merge import ANNOTATIONS, merged
 from toolret.catalogs.text import plain_text
 from toolret.schemas.accepted import with_items
+from toolret.schemas.drafts import is_pattern
 from toolret.schemas.subschemas import NESTED, NESTED_LISTS, NESTED_MAPS
 
 __all__ = ["Schema", "Schemas", "writable"]

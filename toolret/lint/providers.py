@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 
 from toolret.catalogs.keys import is_key
 from toolret.files.jsonlines import below
 from toolret.schemas.accepted import is_bare_array
+from toolret.schemas.drafts import is_pattern, is_uri_reference
 from toolret.schemas.subschemas import subschemas
 
 __all__ = ["Problem", "name_problems", "openai_problems", "schema_problems"]
@@ -21,13 +22,22 @@ __all__ = ["Problem", "name_problems", "openai_problems", "schema_problems"]
 Problem = tuple[str, str]
 """A JSON pointer into the schema, and what is wrong there."""
 
-_META = Draft202012Validator(Draft202012Validator.META_SCHEMA)
+_FORMATS = FormatChecker(formats=())
+_FORMATS.checks("regex")(lambda value: not isinstance(value, str) or is_pattern(value))
+_FORMATS.checks("uri-reference")(
+    lambda value: not isinstance(value, str) or is_uri_reference(value)
+)
+
+_META = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=_FORMATS)
 
 _OPENAI_TOP = ("oneOf", "anyOf", "allOf", "enum", "const", "not")
 
 
 def schema_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
-    """Find violations of JSON Schema (draft 2020-12), which both providers require."""
+    """Find violations of JSON Schema (draft 2020-12), which both providers require.
+
+    OpenAI asks that patterns and references be well-formed, too, and reads patterns as Python does.
+    """
     for error in _META.iter_errors(schema):
         pointer = below("", *error.absolute_path)
         if error.absolute_path and error.absolute_path[-1] == "type":

@@ -10,11 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from toolret.schemas.subschemas import MAPS, NESTED, NESTED_LISTS, mapping
 from toolret.types import JsonObject
 
-__all__ = ["BOUNDS", "COUNTS", "JSON_TYPES", "current", "is_count", "is_number"]
+__all__ = [
+    "BOUNDS",
+    "COUNTS",
+    "JSON_TYPES",
+    "current",
+    "is_count",
+    "is_number",
+    "is_pattern",
+    "is_uri_reference",
+]
 
 JSON_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 
@@ -44,7 +54,15 @@ _NAMED_OTHERWISE = {
 }
 """Types as Python calls them."""
 
-_ID = re.compile(r"[^#]*#?")
+_TESTS = ("if", "not")
+"""Keywords whose schema must not come to accept more: the whole would accept less."""
+
+_IN_URIS = "!$&'()*+,/:;=?@%"
+"""Characters besides letters, digits and ``-._~`` that may stand in a URI, or in its fragment."""
+
+_URI = r"(?:[\w.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*"
+_URI_REFERENCE = re.compile(rf"{_URI}(?:#{_URI})?", re.ASCII)
+_ID = re.compile(rf"{_URI}#?", re.ASCII)
 _ANCHOR = re.compile(r"[A-Za-z_][-A-Za-z0-9._]*")
 
 
@@ -56,7 +74,7 @@ def current(schema: JsonObject) -> JsonObject:
 def _rewritten(schema: JsonObject) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in _translated(schema).items():
-        if key in NESTED and isinstance(value, Mapping):
+        if key in NESTED and key not in _TESTS and isinstance(value, Mapping):
             result[key] = _rewritten(value)
         elif key in NESTED_LISTS and isinstance(value, list) and value:
             result[key] = [_part(each) for each in value]
@@ -93,7 +111,21 @@ def _translated(schema: JsonObject) -> dict[str, Any]:
         keyword = "dependentSchemas" if isinstance(part, Mapping | bool) else "dependentRequired"
         needs = [part] if isinstance(part, str) else part
         result[keyword] = {**mapping(result.get(keyword)), name: needs}
+    patterns = mapping(result.get("patternProperties"))
+    if not all(map(is_pattern, patterns)):
+        result["patternProperties"] = {k: each for k, each in patterns.items() if is_pattern(k)}
+        # What the others matched would be refused as something else.
+        result.pop("additionalProperties", None)
+        result.pop("unevaluatedProperties", None)
+    if isinstance(reference := result.get("$ref"), str):
+        start, mark, fragment = reference.partition("#")
+        result["$ref"] = f"{_quoted(start)}{mark}{_quoted(fragment)}"
     return result
+
+
+def _quoted(part: str) -> str:
+    """Encode what may not stand in a URI, such as a space in the name of a definition."""
+    return quote(part, safe=_IN_URIS, errors="replace")
 
 
 def _types(value: Any) -> Any:
@@ -157,6 +189,23 @@ def is_count(value: Any) -> bool:
     return is_number(value) and value >= 0 and value == value // 1
 
 
+def is_pattern(value: Any) -> bool:
+    """Whether a value is a regular expression for Python, as OpenAI demands."""
+    try:
+        return isinstance(value, str) and bool(re.compile(value))
+    except (FutureWarning, OverflowError, RecursionError, re.error):
+        return False
+
+
+def is_uri_reference(value: Any) -> bool:
+    """Whether a value is a URI or a relative reference."""
+    return isinstance(value, str) and bool(_URI_REFERENCE.fullmatch(value))
+
+
+def _is_patterns(value: Any) -> bool:
+    return _is_map(value) and all(map(is_pattern, value))
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -169,6 +218,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(NESTED, _is_schema),
     **dict.fromkeys(NESTED_LISTS, _is_schemas),
     **dict.fromkeys(MAPS, _is_map),
+    "patternProperties": _is_patterns,
     "type": _is_type,
     "required": _is_names,
     "enum": lambda value: isinstance(value, list) and bool(value),  # OpenAI refuses an empty one
@@ -187,19 +237,17 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(
         (
             "$comment",
-            "$dynamicRef",
-            "$recursiveRef",
-            "$ref",
-            "$schema",
             "contentEncoding",
             "contentMediaType",
             "description",
             "format",
-            "pattern",
             "title",
         ),
         _is_text,
     ),
+    **dict.fromkeys(("$dynamicRef", "$recursiveRef", "$ref"), is_uri_reference),
+    "$schema": lambda value: is_uri_reference(value) and ":" in value,
+    "pattern": is_pattern,
     **dict.fromkeys(("deprecated", "readOnly", "uniqueItems", "writeOnly"), _is_flag),
     **dict.fromkeys(BOUNDS, is_number),
     **dict.fromkeys(COUNTS, is_count),
