@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI, InternalServerError, OpenAI
 
-from tests.integrations.openai.conftest import SHOP, Runner
+from tests.integrations.openai.conftest import SHOP, Runner, names, obedient
 from toolret import Toolbox, ToolRetriever
-from toolret.integrations.openai import arun, run
+from toolret.integrations.openai import arun, offered, permitting, run, wrap
 from toolret.testing import OpenAIServer, Reply
 from toolret.types import Tool
 
@@ -46,6 +46,38 @@ def test_a_run_goes_on_with_what_the_provider_has(
     step = 0 if option == "conversation" else 2
     lengths = [len(request["input"]) - len(examples(request)) for request in server.requests]
     assert lengths == [1 + step * n for n in range(len(replies))]
+
+
+@pytest.mark.parametrize("how", ["create", "stream"])
+async def test_streamed_responses_are_gone_on_with_by_their_ids(
+    shop: ToolRetriever, how: str
+) -> None:
+    ask: Any = [{"role": "user", "content": "shop__delete_customer Bob"}]
+    told: Any = [{"type": "function_call_output", "call_id": "c", "output": "done"}]
+    with OpenAIServer(obedient) as server:
+        options: Any = {"base_url": server.base_url, "api_key": "k"}
+        with OpenAI(**options) as bare:
+            client = wrap(bare, shop, allow=())
+            with permitting({"admin"}):
+                opened = getattr(client.responses, how)(
+                    model="m", input=ask, **({"stream": True} if how == "create" else {})
+                )
+                stream = opened if how == "create" else opened.__enter__()
+            first = next(event for event in stream if event.type == "response.completed").response
+            with permitting({"admin"}):
+                client.responses.create(model="m", input=told, previous_response_id=first.id)
+                assert "shop__delete_customer" in offered(client, told, continued=first.id)
+        async with AsyncOpenAI(**options) as abare:
+            aclient = wrap(abare, shop, allow={"admin"})
+            if how == "create":
+                astream = await aclient.responses.create(model="m", input=ask, stream=True)
+                id_ = [e async for e in astream if e.type == "response.completed"].pop().response.id
+            else:
+                async with aclient.responses.stream(model="m", input=ask) as managed:
+                    id_ = (await managed.get_final_response()).id
+            await aclient.responses.create(model="m", input=told, previous_response_id=id_)
+    for asked, went_on in (server.requests[:2], server.requests[2:]):
+        assert names(asked) == names(went_on) == ["shop__delete_customer"]
 
 
 async def test_an_error_that_ends_a_run_tells_what_was_done(shop: ToolRetriever) -> None:

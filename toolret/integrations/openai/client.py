@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextvars import Context, copy_context
 from copy import copy as copied
 from typing import Any, TypeVar, get_args
 
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI, AsyncStream, OpenAI, Stream
 
 from toolret.integrations.openai.forms import CHAT, RESPONSES, Form
 from toolret.integrations.openai.offered import Offered
@@ -31,6 +32,10 @@ _REQUESTS: Mapping[str, Mapping[str, Form]] = {
     "responses": {"": RESPONSES},
 }
 """Where planned requests are made: a client's resources, paths in them, and their form."""
+
+
+_ENDS = ("response.completed", "response.incomplete")
+"""Types of the events of a stream that hold the whole response."""
 
 
 def wrap(
@@ -186,7 +191,11 @@ def _sender(
         options = listed(form, options)
         planned = planner.prepare(form, options)
         reply = send(*args, **(_for_parse(options, planned) if parses else planned))
-        planner.answered(form, options, reply)
+        answered = functools.partial(planner.answered, form, options)
+        if form is RESPONSES and isinstance(reply, Stream) and hasattr(reply, "_iterator"):
+            reply._iterator = _listening(reply._iterator, answered, copy_context())
+        else:
+            answered(reply)
         return reply
 
     return sent
@@ -200,10 +209,40 @@ def _asender(
         options = listed(form, options)
         planned = await planner.aprepare(form, options)
         reply = await send(*args, **(_for_parse(options, planned) if parses else planned))
-        await asyncio.to_thread(planner.answered, form, options, reply)
+        answered = functools.partial(planner.answered, form, options)
+        if form is RESPONSES and isinstance(reply, AsyncStream) and hasattr(reply, "_iterator"):
+            reply._iterator = _alistening(reply._iterator, answered, copy_context())
+        else:
+            await asyncio.to_thread(answered, reply)
         return reply
 
     return sent
+
+
+def _listening(
+    events: Iterator[Any], answered: Callable[[Any], None], sent_in: Context
+) -> Iterator[Any]:
+    """Yield a stream's events, and tell of the response that it ends with.
+
+    Args:
+        events: The events.
+        answered: Takes the response.
+        sent_in: The context of the request: the stream may be read outside of ``permitting``.
+    """
+    for event in events:
+        if getattr(event, "type", "") in _ENDS:
+            sent_in.run(answered, getattr(event, "response", None))
+        yield event
+
+
+async def _alistening(
+    events: AsyncIterator[Any], answered: Callable[[Any], None], sent_in: Context
+) -> AsyncIterator[Any]:
+    """``_listening`` for event loops."""
+    async for event in events:
+        if getattr(event, "type", "") in _ENDS:
+            await asyncio.to_thread(sent_in.run, answered, getattr(event, "response", None))
+        yield event
 
 
 def _for_parse(options: Mapping[str, Any], planned: Mapping[str, Any]) -> dict[str, Any]:
