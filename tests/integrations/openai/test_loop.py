@@ -316,6 +316,36 @@ async def test_arguments_that_a_loop_cannot_take(shop: ToolRetriever) -> None:
                 start(client, shop, "x", model="m", api=api)
 
 
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_a_refusal_is_what_the_model_said(shop: ToolRetriever, api: Api) -> None:
+    refusal = {"type": "refusal", "refusal": "I cannot do that."}
+    message = {"role": "assistant", "content": None, "refusal": refusal["refusal"]}
+    item = {"type": "message", "id": "m", "role": "assistant", "content": [refusal]}
+    body = {"object": "response", "output": [item], "choices": [{"message": message}]}
+    with OpenAIServer(Reply(body=json.dumps(body).encode())) as server, _client(server) as client:
+        went = run(client, shop, "x", model="m", api=api)
+    assert (went.text, went.finished) == ("I cannot do that.", True)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "told"),
+    [
+        ("failed", {"code": "server_error", "message": "it broke"}, "failed, .*: it broke"),
+        ("queued", None, "queued, so it holds no answer$"),
+    ],
+)
+def test_a_response_without_an_answer_is_no_end(
+    shop: ToolRetriever, status: str, error: Any, told: str
+) -> None:
+    body = {"object": "response", "status": status, "error": error, "output": []}
+    with (
+        OpenAIServer(Reply(body=json.dumps(body).encode())) as server,
+        _client(server) as client,
+        pytest.raises(InputError, match=f"the response is {told}"),
+    ):
+        run(client, shop, "x", model="m", api="responses")
+
+
 def test_fifty_conversations_at_once(tmp_path: Path) -> None:
     tools = [Tool(f"t.n{n}", f"n{n}", description=f"Handle topic{n}.") for n in range(50)]
     retriever = retriever_of(tools, tmp_path, max_tools=1)

@@ -23,6 +23,7 @@ from toolret.integrations.openai.view import names_of
 from toolret.permissions import Allow, closed, is_allowed
 from toolret.prompt.trimming import packed_tool
 from toolret.retrieval.retriever import ToolRetriever
+from toolret.turns import turns
 from toolret.types import Tool
 
 __all__ = ["Api", "Run", "arun", "run"]
@@ -30,13 +31,16 @@ __all__ = ["Api", "Run", "arun", "run"]
 Api: TypeAlias = Literal["chat", "responses"]
 """Chat Completions or Responses."""
 
+_UNANSWERED = ("cancelled", "failed", "in_progress", "queued")
+"""Statuses of responses that came to nothing, or are still made in the background."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """The result of a request.
 
     Attributes:
-        text: What the model said last.
+        text: What the model said last, if only that it refuses.
         messages: The conversation with all calls and answers; it can be continued.
         turns: How often the model was asked.
         finished: Whether the model had nothing more to call.
@@ -86,7 +90,7 @@ def run(
     Raises:
         openai.OpenAIError: If a request fails, after the client's own retries.
         CatalogError: If tools cannot be read.
-        InputError: If the server's answer is not a reply.
+        InputError: If the server's answer is not a reply, or a response that failed.
         TypeError: If ``client`` or ``retriever`` is of another kind, loaded tools are given without
             a ``Toolbox``, or ``stream`` is asked for.
         ValueError: If the API or mode is unknown.
@@ -221,13 +225,16 @@ class _Loop:
         try:
             if self.form is RESPONSES:
                 text, said, called = reply.output_text, list(reply.output), reply
+                if reply.status in _UNANSWERED:
+                    why = f": {reply.error.message}" if reply.error else ""
+                    raise InputError(f"the response is {reply.status}, so it holds no answer{why}")
             else:
                 called = reply.choices[0].message
                 text, said = called.content, [called]
         except (AttributeError, LookupError, TypeError) as error:
             raise InputError(f"the server's answer is no reply: {shown(reply)}") from error
         self.turns += 1
-        self.text = text or ""
+        self.text = text or turns(said)[0][-1].answer  # which may be a refusal
         self.messages += said
         return called
 
