@@ -18,7 +18,7 @@ from toolret.text.names import wire_name
 from toolret.tokens import TokenCounter
 from toolret.types import Demo, DemoHit, Hit, Tool
 
-__all__ = ["Dropped", "Format", "Packed", "catalog_tokens", "pack"]
+__all__ = ["Dropped", "Format", "Packed", "catalog_tokens", "pack", "pack_alone"]
 
 Format: TypeAlias = Literal["openai", "anthropic", "text"]
 
@@ -182,6 +182,14 @@ def pack(
     if trimmed.tokens <= budget:
         return trimmed
     return _trim(_leave_out(full, trimmed, budget, counter), budget, counter)
+
+
+def pack_alone(
+    tool: Tool, *, budget: int | None, form: Format, counter: TokenCounter
+) -> PackedTool:
+    """Render a tool by itself, trimmed as by ``pack``; in its shortest form if none fits."""
+    full = _counted(Packed(form, (packed_tool(tool),), ()), counter)
+    return full.tools[0] if budget is None else _trim(full, budget, counter).tools[0]
 
 
 def catalog_tokens(tools: Sequence[Tool], *, counter: TokenCounter) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from tests.conftest import demo
 from tests.integrations.openai.conftest import SHOP, Runner, names, parameters, retriever_of
 from toolret import ToolRetriever
 from toolret.calling import Toolbox
-from toolret.integrations.openai import Api, offered, run_calls, wrap
+from toolret.integrations.openai import Api, Mode, offered, run_calls, wrap
 from toolret.testing import OpenAIServer, Reply
 from toolret.text.names import wire_name
 from toolret.tokens import token_counter
@@ -146,6 +147,39 @@ def test_the_same_talk_of_another_process_begins_anew_with_what_was_called(
     assert set(names(server.requests[0])) >= called
     assert len(server.requests[0]["tools"]) < len(first[-1]["tools"])
     assert server.requests[0] == server.requests[1]
+
+
+@pytest.mark.parametrize("mode", ["grow", "replace", "allowed", "search"])
+def test_a_large_tool_that_is_not_chosen_is_trimmed_to_the_budget(
+    tmp_path: Path, mode: Mode
+) -> None:
+    words = {"type": "string", "description": "word " * 50}
+    schema = {
+        "type": "object",
+        "properties": {f"p{number}": words for number in range(200)},
+        "required": ["p7"],
+    }
+    large = Tool("shop.report", "report", description="Report sales.", parameters=schema)
+    retriever = retriever_of([*SHOP, large], tmp_path, max_tools=1, token_budget=400)
+    call = {"id": "c", "type": "function", "function": {"name": "shop__report", "arguments": "{}"}}
+    messages: Any = [
+        {"role": "user", "content": "report"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "done"},
+        {"role": "user", "content": "cancel an order before it ships"},
+    ]
+    ask: Any = messages[-1:]
+    choice: Any = {"type": "function", "name": "shop__report"}
+    with OpenAIServer() as server, OpenAI(base_url=server.base_url, api_key="k") as client:
+        wrapped = wrap(client, retriever, mode=mode)
+        wrapped.responses.create(model="m", input=ask, tool_choice=choice)
+        if mode != "search":  # it is by proxy
+            wrapped.chat.completions.create(model="m", messages=messages)
+    for request in server.requests:
+        assert {"shop__report", "shop__cancel_order"} <= {*names(request)}
+        sent = {t["function"]["name"]: t["function"] for t in request["tools"] if "function" in t}
+        sent |= {t["name"]: t for t in request["tools"] if "name" in t}
+        assert [*sent["shop__report"]["parameters"]["properties"]] == ["p7"]
 
 
 def test_dropped_examples_and_tools_of_the_index_are_not_resent(tmp_path: Any) -> None:

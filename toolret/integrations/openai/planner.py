@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,6 +22,7 @@ from toolret.integrations.openai.planning import Asked, Mode, Plan, plan
 from toolret.integrations.openai.searching import found_names, search_ids
 from toolret.integrations.openai.view import View, names_of, told_apart
 from toolret.permissions import Allow, closed, is_allowed
+from toolret.prompt import pack_alone
 from toolret.prompt.offers import DISCOVER, PROVIDER_LIMIT
 from toolret.queries import as_request
 from toolret.retrieval.retriever import ToolRetriever
@@ -211,7 +213,7 @@ class Planner:
         items = _items(options[form.items])
         owners, said = _owners(mode, view, earlier_id(options)), beginnings(items)
         state = self._memory.recall(owners, said)
-        retriever = self._retriever
+        budget, counter = self._retriever.token_budget, self._retriever.counter
         request = _request(items)
         asked = Asked(
             form,
@@ -219,10 +221,11 @@ class Planner:
             self._most,
             items,
             request.text if request else "",
-            told_apart(tools, view, budget=retriever.token_budget, counter=retriever.counter),
+            told_apart(tools, view, budget=budget, counter=counter),
             _choice(options.get("tool_choice")),
             view,
             state if state and state.begun else None,
+            partial(pack_alone, budget=budget, form="openai", counter=counter),
         )
         # In *proxy*, the model asks for what is chosen.
         return _Draft(options, asked, None if mode == "proxy" else request, owners, said)

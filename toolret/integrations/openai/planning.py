@@ -6,7 +6,7 @@ beginning. The modes differ in how the model gets other tools in later turns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -16,10 +16,10 @@ from toolret.integrations.openai.searching import found_names, proxy_tools, sear
 from toolret.integrations.openai.view import Given, View, by_words
 from toolret.integrations.tool_choices import chosen, without
 from toolret.prompt.offers import PROVIDER_LIMIT, bounded, called_names
-from toolret.prompt.trimming import packed_tool
+from toolret.prompt.trimming import PackedTool, packed_tool
 from toolret.retrieval.selection import Selection
 from toolret.text.names import wire_name
-from toolret.types import JsonObject
+from toolret.types import JsonObject, Tool
 
 __all__ = ["Asked", "Mode", "Plan", "plan"]
 
@@ -49,6 +49,7 @@ class Asked:
         choice: The caller's ``tool_choice``.
         view: The part of the index that the caller may use.
         state: What the conversation was offered before; None if it is not known.
+        trim: Trims a tool by itself to the retriever's budget.
     """
 
     form: Form
@@ -60,6 +61,7 @@ class Asked:
     choice: Any
     view: View
     state: State | None
+    trim: Callable[[Tool], PackedTool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +270,7 @@ class _Naming:
         return tool_id is not None and self._asked.view.tool(tool_id) is not None
 
     def _as_sent(self, name: str) -> Sent:
-        """Return a tool as it was sent before, else as it was selected; whole if it has changed."""
+        """Return a tool as it was sent before, else as it was selected, else trimmed alone."""
         if name not in self._sent:
             tool_id = self.id_of(name)
             tool = self._asked.view.tool(tool_id)
@@ -276,5 +278,5 @@ class _Naming:
             whole = packed_tool(tool)
             forms = (self._before.get(name), self._found.get(tool_id))
             same = (sent for sent in forms if sent and sent.whole == whole)
-            self._sent[name] = next(same, Sent(whole, whole))
+            self._sent[name] = next(same, None) or Sent(whole, self._asked.trim(tool))
         return self._sent[name]
