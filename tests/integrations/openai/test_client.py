@@ -609,6 +609,20 @@ def test_tools_may_be_objects(server: OpenAIServer, client: OpenAI, shop: ToolRe
     assert names(server.requests[1])[2:] == ["shop__cancel_order"]
 
 
+def test_functions_in_a_namespace_of_the_callers_may_be_called(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever, caplog: pytest.LogCaptureFixture
+) -> None:
+    inner = {"type": "function", "name": "find_customer", "parameters": parameters("name")}
+    crm: Any = {"type": "namespace", "name": "crm", "description": "Customers.", "tools": [inner]}
+    choice: Any = {"type": "function", "name": "find_customer"}
+    wrapped = wrap(client, shop)
+    wrapped.responses.create(model="m", input=ASK, tools=[crm], tool_choice=choice)
+    request = server.requests[0]
+    assert request["tools"][0] == crm
+    assert (request["tool_choice"], caplog.text) == (choice, "")
+    assert {*offered(wrapped, ASK)} == {"find_customer", "shop__cancel_order"}
+
+
 def test_after_a_fault_many_tools_are_cut_to_what_a_request_may_have(
     server: OpenAIServer, client: OpenAI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 from toolret.prompt.trimming import PackedTool
 from toolret.types import JsonObject
 
-__all__ = ["CHAT", "RESPONSES", "Chat", "Form", "Responses", "as_items", "plain", "tool_name"]
+__all__ = [
+    "CHAT",
+    "RESPONSES",
+    "Chat",
+    "Form",
+    "Responses",
+    "as_items",
+    "callables",
+    "plain",
+    "tool_name",
+]
 
 _Dict: TypeAlias = dict[str, Any]
 
@@ -116,6 +126,16 @@ def tool_name(tool: JsonObject) -> str:
     inner = tool.get(tool["type"])
     name = (inner if isinstance(inner, Mapping) else tool).get("name")
     return name if isinstance(name, str) else ""
+
+
+def callables(tools: Iterable[JsonObject]) -> Iterator[JsonObject]:
+    """Yield tools, with those in a namespace of Responses instead of the namespace."""
+    for tool in tools:
+        inner = tool.get("tools") if tool.get("type") == "namespace" else None
+        if isinstance(inner, list | tuple):
+            yield from (each for each in inner if isinstance(each, Mapping))
+        else:
+            yield tool
 
 
 def as_items(conversation: Any) -> list[Any]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-from toolret.integrations.openai.forms import Form, tool_name
+from toolret.integrations.openai.forms import Form, callables, tool_name
 from toolret.integrations.openai.memory import Sent, Shown, State
 from toolret.integrations.openai.searching import found_names, proxy_tools, search_tool
 from toolret.integrations.openai.view import Given, View, by_words
@@ -100,13 +100,14 @@ def plan(asked: Asked, selection: Selection | None, *, failed: bool = False) -> 
     offered = _offered(asked, names, wanted, selected, room, selection)
     tools = [*asked.given.kept, *(names.written(name) for name in offered), *extras]
     choice = _narrowed(asked, names, {*wanted, *selected}) if asked.mode == "allowed" else None
-    sent = {*map(tool_name, tools), *asked.form.loaded(asked.items)}
+    may_call = [name for tool in callables(tools) if (name := tool_name(tool))]
+    sent = {*may_call, *asked.form.loaded(asked.items)}
     unsent = tuple(name for name in chosen(asked.choice) if name not in sent)
     state = State(
         offered=offered,
         tools=names.kept(offered),
         examples=_examples(asked, names, selection),
-        callable={name: names.id_of(name) for tool in tools if (name := tool_name(tool))},
+        callable={name: names.id_of(name) for name in may_call},
         found=_found(asked),
         selected=tuple(selected),
         begun=bool(selection or asked.state or asked.mode == "proxy"),
