@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -27,6 +30,7 @@ from pydantic import BaseModel
 from tests.integrations.openai.conftest import SHOP, names, obedient, parameters, retriever_of
 from toolret import ToolRetriever
 from toolret.calling import Toolbox
+from toolret.integrations.openai import client as client_module
 from toolret.integrations.openai import offered, permitting, run_calls, wrap
 from toolret.testing import OpenAIServer, Reply
 from toolret.types import Demo, JsonObject, Tool
@@ -301,6 +305,39 @@ def test_nothing_else_of_the_client_changes(kind: Any, shop: ToolRetriever) -> N
             else:
                 assert type(a) is type(b), where
     assert seen > 500
+
+
+@pytest.mark.parametrize("name", ["chat", "responses"])
+def test_the_first_requests_of_several_threads_are_all_planned(
+    server: OpenAIServer,
+    client: OpenAI,
+    shop: ToolRetriever,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    begun = Event()
+    plan_requests = client_module._plan_requests
+
+    def slow(*args: Any) -> None:
+        begun.set()
+        time.sleep(0.2)
+        plan_requests(*args)
+
+    monkeypatch.setattr(client_module, "_plan_requests", slow)
+    wrapped = wrap(client, shop)
+
+    def send() -> None:
+        if name == "chat":
+            wrapped.chat.completions.create(model="m", messages=ASK)
+        else:
+            wrapped.responses.create(model="m", input=ASK)
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(send)
+        assert begun.wait(10)
+        pool.submit(send).result()
+        first.result()
+    assert [names(request) for request in server.requests] == [["shop__cancel_order"]] * 2
 
 
 def test_the_client_that_was_given_is_as_it_was(

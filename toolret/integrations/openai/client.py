@@ -146,7 +146,10 @@ def _wrapped_class(kind: Any) -> Any:
 
     def planned(name: str) -> functools.cached_property[Any]:
         def resource(self: Any) -> Any:
-            found = getattr(super(wrapped, self), name)
+            # By ``super``, the resource would be there for other threads before it plans.
+            declared = getattr(kind, name)
+            is_cached = isinstance(declared, functools.cached_property)
+            found = declared.func(self) if is_cached else getattr(super(wrapped, self), name)
             for path, form in _REQUESTS[name].items():
                 _plan_requests(found, path, form, _planner(self), issubclass(kind, AsyncOpenAI))
             return found
