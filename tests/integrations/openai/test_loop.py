@@ -194,6 +194,28 @@ def test_the_proxy_runs_only_what_it_found(shop: ToolRetriever) -> None:
     assert json.loads(answers[4])["found before"] == ["shop__track_parcel"]
 
 
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_what_was_found_may_be_kept_as_parts(shop: ToolRetriever, api: Api) -> None:
+    replies = [
+        Reply(tool_calls=[("discover_tools", {"query": "where is the parcel"})]),
+        Reply(tool_calls=[("call_tool", {"name": "shop__track_parcel", "arguments": {}})]),
+    ]
+    items: Any = [{"role": "user", "content": "hm"}]
+    with OpenAIServer(*replies) as server, _client(server) as client:
+        wrapped = wrap(client, shop, mode="proxy")
+        for _ in replies:
+            if api == "chat":
+                said: Any = wrapped.chat.completions.create(model="m", messages=items)
+                items.append(said.choices[0].message)
+            else:
+                said = wrapped.responses.create(model="m", input=items)
+                items += said.output
+            [answer] = run_calls(said, Toolbox(SHOP, Runner()), offered=offered(wrapped, items))
+            key, kind = ("content", "text") if api == "chat" else ("output", "input_text")
+            items.append({**answer, key: [{"type": kind, "text": answer[key]}]})
+    assert items[-1][key][0]["text"] == "shop.track_parcel ran"
+
+
 def test_a_tool_of_the_users_may_be_called_as_those_of_the_proxy(shop: ToolRetriever) -> None:
     mine = [Tool(name, name, description="Mine.") for name in ("call_tool", "discover_tools")]
     tools: Any = [{"type": "function", "function": {"name": tool.name}} for tool in mine]

@@ -12,7 +12,7 @@ from toolret.prompt import Packed
 from toolret.prompt.offers import DISCOVER
 from toolret.prompt.trimming import PackedTool
 from toolret.text.names import CALL
-from toolret.turns import Unread, messages_of
+from toolret.turns import Unread, content_text, messages_of
 from toolret.types import JsonObject
 
 __all__ = [
@@ -138,7 +138,7 @@ def found_names(
         if isinstance(message, Unread):
             continue
         if message.get("role") == "tool" and message.get("tool_call_id") in asked:
-            names += _names(message.get("content"))
+            names += _names(content_text(message.get("content")))
     return tuple(dict.fromkeys(names))
 
 
@@ -156,9 +156,9 @@ def query_of(arguments: Any) -> str:
     return ""
 
 
-def _names(content: Any) -> list[str]:
+def _names(text: str) -> list[str]:
     try:
-        tools = parse_json(content)["tools"]
+        tools = parse_json(text)["tools"]
         return [tool["name"] for tool in tools if isinstance(tool["name"], str)]
     except (KeyError, TypeError, ValueError):  # an answer without tools
         return []
