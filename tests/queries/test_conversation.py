@@ -238,6 +238,19 @@ def test_images_and_files_are_named_and_their_bytes_left_out(
     assert "SECRET" not in conversation_lines(as_request(messages))
 
 
+def test_a_picture_is_no_request_where_there_are_words_before_it() -> None:
+    picture = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,SECRET"}}]
+    asked = [
+        {"role": "user", "content": "refund my order"},
+        {"role": "assistant", "content": "Please send a photo."},
+        {"role": "user", "content": picture},
+    ]
+    request = as_request(asked)
+    assert request.text == "refund my order"
+    assert own_words(request) == ()
+    assert as_request([*asked[1:]]).text == "[image: image/png]"
+
+
 def test_halves_of_surrogate_pairs_are_left_out() -> None:
     half = "caf\ud83d order"
     for conversation in (half, Request(half), [{"role": "user", "content": [{"text": half}]}]):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from toolret.errors import InputError
-from toolret.turns import Unread, clean, messages_of, spoken_text
+from toolret.turns import Unread, clean, messages_of, spoken_text, words_of
 from toolret.types import Message, Request
 
 __all__ = ["Conversation", "as_request"]
@@ -26,8 +26,9 @@ def as_request(conversation: Conversation, *, notes: str = "") -> Request:
         conversation: The request as text; OpenAI's messages (``{"role", "content"}``, with text or
             parts as content), or what its client returned; items of its Responses API; Anthropic's
             messages; LangChain's messages; pairs of role and text; a single message; or a
-            ``Request``. The user's last text, which never includes tool results, becomes the raw
-            request; if there is none, the last text of any role.
+            ``Request``. The user's last words, which never include tool results, become the raw
+            request; if there are none, what else the user sent, such as ``[image]``, or else the
+            last text of any role.
         notes: A stored summary of the user, for an LLM that writes the queries.
 
     Raises:
@@ -38,11 +39,12 @@ def as_request(conversation: Conversation, *, notes: str = "") -> Request:
         read = replace(conversation, text=clean(conversation.text), messages=messages)
         return conversation if read == conversation else read
     messages = tuple(map(_taken, messages_of(conversation)))
-    said = [(m["role"], text) for m in messages if (text := spoken_text(m.get("content")))]
-    if not said:
-        raise InputError("the conversation holds no text to search for")
-    by_user = [text for role, text in said if role == "user"]
-    return Request((by_user or [said[-1][1]])[-1], messages, notes)
+    by_user = [message.get("content") for message in messages if message["role"] == "user"]
+    anything = [message.get("content") for message in messages]
+    for contents, text_of in ((by_user, words_of), (by_user, spoken_text), (anything, spoken_text)):
+        if said := list(filter(None, map(text_of, contents))):
+            return Request(said[-1], messages, notes)
+    raise InputError("the conversation holds no text to search for")
 
 
 def _taken(message: Message | Unread) -> Message:

@@ -22,7 +22,7 @@ from toolret.queries.replies import (
 )
 from toolret.queries.steps import Question, Scene, Steps, Strategy
 from toolret.text.clauses import split_clauses
-from toolret.turns import spoken_text
+from toolret.turns import words_of
 from toolret.types import Demo, Query, Request, Tool
 
 __all__ = [
@@ -354,7 +354,7 @@ def own_words(request: Request) -> tuple[Query, ...]:
     said = [
         text
         for message in request.messages
-        if message.get("role") == "user" and (text := spoken_text(message.get("content")))
+        if message.get("role") == "user" and (text := words_of(message.get("content")))
     ]
     before = [Query(f"{request.text} {text[:_LONGEST_TURN]}", "turn") for text in said[-2:-1]]
     return (*clauses, *before)
