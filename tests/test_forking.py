@@ -14,12 +14,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import tool
 from tests.stores.places import make_place
 from toolret import forking
+from toolret.errors import QueryGenerationError
 from toolret.index import Snapshot, ToolIndex
+from toolret.llm.circuit import Circuit
+from toolret.ranking import text_evidence
+from toolret.ranking.scanning import Scan
 from toolret.retrieval import latest
 from toolret.retrieval.reader import Reader
 from toolret.retrieval.retriever import ToolRetriever
@@ -156,6 +161,49 @@ def test_a_child_has_all_locks_of_a_shared_index(tmp_path: Path) -> None:
         ]
 
     assert in_child(work) == [True, True, True]
+
+
+def test_a_child_computes_what_a_thread_of_its_parent_is_computing(
+    retriever: ToolRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    parent, first = os.getpid(), text_evidence._first
+
+    def slow(values: Any) -> Any:
+        if os.getpid() == parent:
+            begun.set()
+            assert go_on.wait(2 * _LONGEST)
+        return first(values)
+
+    monkeypatch.setattr(text_evidence, "_first", slow)
+    thread = threading.Thread(target=found, args=(retriever, "refund a payment"))
+    thread.start()
+    assert begun.wait(_LONGEST)
+    try:
+        assert in_child(lambda: len(found(retriever, "refund a payment"))) > 0
+    finally:
+        go_on.set()
+        thread.join()
+
+
+def test_a_child_multiplies_while_a_thread_of_its_parent_counts() -> None:
+    scan = Scan(np.eye(2, dtype=np.float32))
+    with scan._counting:
+        said = in_child(lambda: scan.products(np.ones((1, 2), dtype=np.float32)).tolist())
+    assert said == [[1.0, 1.0]]
+
+
+def test_a_child_probes_what_its_parent_is_probing() -> None:
+    circuit = Circuit(failures=1, rest=0.0)
+    with pytest.raises(QueryGenerationError), circuit.call():
+        raise QueryGenerationError("down")
+
+    def work() -> str:
+        with circuit.call():
+            return "probed"
+
+    with circuit.call(), circuit._lock:
+        assert in_child(work) == "probed"
 
 
 @pytest.mark.model

@@ -9,14 +9,18 @@ replace their own locks in the child, whoever held them.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from contextlib import nullcontext
+from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
-__all__ = ["Renewed", "keep_for_ever", "renew_in_children", "start_thread"]
+__all__ = ["Renewed", "cached_property", "keep_for_ever", "renew_in_children", "start_thread"]
+
+_Value = TypeVar("_Value")
 
 _LONGEST_WAIT = 5.0
 """Seconds that a fork waits for threads at most: loading a model or an index takes less, and one
@@ -29,6 +33,17 @@ class Renewed(Protocol):
     def after_fork(self) -> None:
         """Replace them; called in the child, before anything else runs there."""
         ...
+
+
+class cached_property(functools.cached_property[_Value]):  # noqa: N801 - as Python's own
+    """``functools.cached_property`` as it is from Python 3.12 on: without a lock.
+
+    Python 3.11 has one lock for all objects of a class, which a child would find held for ever.
+    """
+
+    def __init__(self, func: Callable[[Any], _Value]) -> None:
+        super().__init__(func)
+        self.lock = nullcontext()
 
 
 _renewed: WeakSet[Renewed] = WeakSet()

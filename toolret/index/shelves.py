@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Generic, TypeVar, overload
 
 import numpy as np
@@ -16,7 +15,7 @@ from toolret.embedders.unit_vectors import unit
 from toolret.errors import CatalogError, DemoError, InputError
 from toolret.files.jsonlines import is_deep, shown
 from toolret.files.plain_rows import demo_to_row, tool_to_row
-from toolret.forking import renew_in_children
+from toolret.forking import cached_property, renew_in_children
 from toolret.permissions import unfit
 from toolret.stores.records import Generation, Kind, Record, record_key
 from toolret.stores.vectors import vector_key

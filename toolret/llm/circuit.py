@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from toolret.errors import QueryGenerationError
+from toolret.forking import renew_in_children
 from toolret.llm.failures import ModelError
 
 __all__ = ["Circuit"]
@@ -32,10 +33,15 @@ class Circuit:
         self._limit = failures
         self._rest = rest
         self._clock = clock
-        self._lock = threading.Lock()
         self._failures = 0
         self._reason = ""
         self._open_until: float | None = None
+        self.after_fork()
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Renew in a forked process what a thread of the parent may hold or be doing."""
+        self._lock = threading.Lock()
         self._probed = False
 
     @contextmanager

@@ -12,10 +12,10 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+from toolret.forking import cached_property
 from toolret.recent import Recent
 from toolret.schemas.accepted import accepted
 from toolret.schemas.subschemas import (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
+from toolret.forking import cached_property
 from toolret.ranking.signals import Bools, Floats, Grouping, Ints
 
 __all__ = ["Comparisons", "Layout"]

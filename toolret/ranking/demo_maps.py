@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 
+from toolret.forking import cached_property
 from toolret.ranking.comparisons import Layout
 from toolret.ranking.discriminant import (
     Discriminant,

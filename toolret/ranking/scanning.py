@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolret.forking import start_thread
+from toolret.forking import renew_in_children, start_thread
 from toolret.ranking.signals import Floats, products
 
 if TYPE_CHECKING:
@@ -65,8 +65,13 @@ class Scan:
     def __init__(self, vectors: Floats) -> None:
         self._vectors = vectors
         self._asked = 0
-        self._counting = threading.Lock()
         self._bytes: Bytes | None = None
+        self.after_fork()
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Renew in a forked process what a thread of the parent may hold."""
+        self._counting = threading.Lock()
 
     def products(self, queries: Floats) -> Floats:
         """Return inner products, to within a few thousandths of the lengths multiplied.

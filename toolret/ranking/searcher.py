@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from functools import cached_property, partial
+from functools import partial
 from hashlib import sha256
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from toolret.embedders import RoleEmbedder, Vectors
 from toolret.embedders.unit_vectors import unit
 from toolret.errors import EmbedderError
+from toolret.forking import cached_property
 from toolret.index import Snapshot
 from toolret.ranking.columns import Columns, columns_of
 from toolret.ranking.comparisons import Comparisons

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 import numpy as np
 
+from toolret.forking import cached_property
 from toolret.ranking.comparisons import Comparisons, Layout
 from toolret.ranking.signals import Floats, Ints, products, top, union
 

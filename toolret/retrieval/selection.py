@@ -6,9 +6,9 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
+from toolret.forking import cached_property
 from toolret.prompt import Dropped, Format, Packed, pack
 from toolret.queries import Usage
 from toolret.text.names import ids_by_name

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from toolret.errors import StoreError
+from toolret.forking import cached_property
 from toolret.stores import ledger
 from toolret.stores.cache import RecordCache
 from toolret.stores.claims import Beating

@@ -10,13 +10,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 import Stemmer
 from numpy.typing import NDArray
 
+from toolret.forking import cached_property
 from toolret.text.rendering import MARKS, split_identifier
 
 __all__ = ["Postings", "bm25", "both_words", "name_shares", "rarity", "words"]

@@ -6,10 +6,11 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from hashlib import sha256
 from weakref import WeakKeyDictionary
 
+from toolret.forking import cached_property
 from toolret.index import Snapshot
 from toolret.integrations.openai.forms import tool_name
 from toolret.permissions import Allow, allowed_tools, is_allowed, may_see
