@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock, Timeout
 
 from tests.test_cli import WordsModel
 from toolret.cli import main
@@ -171,6 +173,40 @@ def test_an_index_is_measured_and_never_changed(
     assert capsys.readouterr().out.startswith("3 tools, 1 demonstration, 2 requests")
     assert main([*queries, "--demos", str(demos), *place]) == 1
     assert "--demos goes with --tools" in capsys.readouterr().err
+
+
+def test_writers_are_held_off_while_an_index_is_copied(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, copytree = tmp_path / "index", shutil.copytree
+    copied = []
+
+    def copy(source: Path, to: Path, **more: Any) -> Path:
+        with pytest.raises(Timeout), FileLock(index / "write.lock", timeout=0):
+            pass
+        copied.append(copytree(source, to, **more))
+        assert not list(copied[0].glob("*.tmp"))
+        return copied[0]
+
+    assert main([*command, "--index", str(index)]) == 0
+    with Path(command[2]).open("a") as file:
+        file.write('{"id": "ship", "name": "ship", "description": "Ship it."}\n')
+    (index / "derived.1-2.tmp").touch()  # another process is writing it, and removes it any time
+    monkeypatch.setattr(shutil, "copytree", copy)
+    assert main([*command, "--index", str(index)]) == 0
+    assert copied
+
+
+@pytest.mark.parametrize("option", ["--run", "--json"])
+def test_an_index_is_not_overwritten(
+    command: list[str], option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = ["--index", str(tmp_path / "index")]
+    assert main([*command, *index]) == 0
+    before = (tmp_path / "index" / "index.sqlite3").read_bytes()
+    assert main([*command, *index, option, str(tmp_path / "index" / "index.sqlite3")]) == 1
+    assert "is read by this run, and --" in capsys.readouterr().err
+    assert (tmp_path / "index" / "index.sqlite3").read_bytes() == before
 
 
 @pytest.mark.parametrize("option", ["--run", "--json"])

@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -178,7 +179,10 @@ def _check_targets(options: argparse.Namespace) -> None:
 def _read_files(options: argparse.Namespace) -> Iterator[Path]:
     from toolret.catalogs.given import catalog_files
     from toolret.files.folders import files_of
+    from toolret.stores.folder import DATABASE
 
+    if options.index:
+        yield Path(options.index, DATABASE)
     for given in options.tools:
         yield from (file for file, _ in catalog_files(named_catalog(given)[1]))
     for given in (*options.queries, *options.demos):
@@ -253,10 +257,22 @@ def _measured(
                 f"{options.index}: holds something else and stays so; a copy is measured",
                 file=sys.stderr,
             )
-            options.index = shutil.copytree(options.index, scratch / "copy")
+            options.index = _copy(Path(options.index), scratch / "copy")
     with opened(options) as index:
         index.sync(tools, demos, keep_recorded=False)
         return index
+
+
+def _copy(index: Path, to: Path) -> Path:
+    """Copy an index while no writer changes it; who may not write it cannot hold writers off."""
+    from toolret.stores.folder import LOCK
+    from toolret.stores.locks import locked
+
+    # What readers write beside the records comes and goes, and a measurement needs none of it.
+    passing = shutil.ignore_patterns("*.tmp", "replies.*")
+    may_lock = os.access(index, os.W_OK)
+    with locked(index, LOCK, seconds=60.0) if may_lock else nullcontext():
+        return shutil.copytree(index, to, ignore=passing)
 
 
 def _alike(given: Iterable[Tool | Demo], held: Iterable[Tool | Demo]) -> bool:

@@ -39,12 +39,12 @@ from toolret.stores.tables import (
     whole_vectors,
 )
 
-__all__ = ["Change", "FolderStore", "Writer"]
+__all__ = ["DATABASE", "LOCK", "Change", "FolderStore", "Writer"]
 
-_DATABASE = "index.sqlite3"
+DATABASE = "index.sqlite3"
 _FIT = "fit.json"
 _CHECKED = "checked.npz"
-_LOCK = "write.lock"
+LOCK = "write.lock"
 
 _BESIDE = ("replies.sqlite3", "derived.", "checked.")
 """How the names of files begin that an index can do without."""
@@ -65,7 +65,7 @@ class FolderStore:
 
     def __init__(self, folder: Path, *, lock_timeout: float) -> None:
         self.folder = folder.absolute()  # the process may change its directory
-        self._path = self.folder / _DATABASE
+        self._path = self.folder / DATABASE
         self._fit = self.folder / _FIT
         self._checked = self.folder / _CHECKED
         self._lock_timeout = checked_seconds(lock_timeout)
@@ -111,11 +111,11 @@ class FolderStore:
             )
         if self._fit.exists():
             raise StoreError(
-                f"{self.folder}: {_DATABASE} is missing: put back a copy, or delete the folder "
+                f"{self.folder}: {DATABASE} is missing: put back a copy, or delete the folder "
                 "and index the catalogs again"
             )
         # Left by a writer that was killed early on, or by a retriever of an index that is gone.
-        own = (_LOCK, f"{_DATABASE}.new", *_BESIDE)
+        own = (LOCK, f"{DATABASE}.new", *_BESIDE)
         if any(not path.name.startswith(own) for path in self.folder.iterdir()):
             raise StoreError(
                 f"{self.folder}: holds something that is no index; name an empty or a new folder"
@@ -176,7 +176,7 @@ class FolderStore:
             if self._change is not None:
                 yield self._change
                 return
-            with locked(self.folder, _LOCK, seconds=self._lock_timeout):
+            with locked(self.folder, LOCK, seconds=self._lock_timeout):
                 if not self.exists():
                     self.check_new()
                     database.create(self._path)
