@@ -25,6 +25,7 @@ from toolret.embedders import (
     Vectors,
     model_files,
     resolve_embedder,
+    sentence_transformer,
 )
 from toolret.errors import EmbedderError
 from toolret.testing import HashedWordsEmbedder, OpenAIServer
@@ -269,6 +270,31 @@ def test_a_name_that_cannot_be_one_is_refused() -> None:
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EmbedderError, match="holds no weights"):
         assert resolve_embedder(tmp_path).id
+
+
+def test_a_folder_is_the_same_wherever_the_process_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+
+    def no_model(folder: Path) -> None:
+        opened.append(folder)
+        raise EmbedderError("there is no such model")
+
+    monkeypatch.setattr(sentence_transformer, "open_onnx", no_model)
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "model.safetensors").write_bytes(b"weights")
+    monkeypatch.chdir(tmp_path)
+    relative = SentenceTransformerEmbedder("model", runtime="onnx")
+    monkeypatch.chdir(model)
+    here = SentenceTransformerEmbedder(".", runtime="onnx")
+    monkeypatch.chdir("/")
+    for embedder in (relative, here):
+        assert embedder.id == SentenceTransformerEmbedder(model).id
+        with pytest.raises(EmbedderError, match="no such model"):
+            embedder.embed_query("refund")
+    assert opened == [model, model]
 
 
 def test_packaged_weights_that_are_not_the_published_ones_are_refused(

@@ -55,12 +55,14 @@ class SentenceTransformerEmbedder:
         batch_size: int = 32,
         runtime: Runtime | None = None,
     ) -> None:
-        self._name = str(model)
+        name = str(model)
+        # It is loaded later, and the process may change its directory.
+        self._name = str(Path(name).absolute()) if Path(name).is_dir() else name
         self._folder = find_model(self._name)
         self._device = device
         self._batch_size = batch_size
         self.runtime: Runtime = runtime or (
-            "onnx" if self._name == DEFAULT_MODEL and device is None else "torch"
+            "onnx" if name == DEFAULT_MODEL and device is None else "torch"
         )
         self._model: OnnxModel | SentenceTransformer | None = None
         self._loading = threading.Lock()
