@@ -508,6 +508,29 @@ def test_output_that_cannot_be_written_is_one_line(indexed: dict[str, str]) -> N
     assert done.stderr == "toolret: [Errno 28] No space left on device\n"
 
 
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-"])
+@pytest.mark.parametrize("options", [["list"], ["list", "--json"], ["index"]])
+def test_a_stream_that_is_closed_is_done_without(
+    files: dict[str, str], indexed: dict[str, str], options: list[str], closed: str
+) -> None:
+    script = (
+        "import sys, tests.test_cli as t, toolret.embedders.role_embedder as e\n"
+        "e.SentenceTransformerEmbedder = t.WordsModel\n"
+        "from toolret.cli import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", script, *options, "--index", indexed["index"]]
+    command += [files["tools"]] * (options == ["index"])
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *command],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
+    assert bool(done.stdout) == (closed == "2>&-")
+    assert "2 tools\n" not in done.stdout  # it is told beside what was asked for
+
+
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_characters_that_the_terminal_lacks_are_escaped(
     files: dict[str, str], monkeypatch: pytest.MonkeyPatch, options: list[str]
