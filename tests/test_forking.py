@@ -100,6 +100,31 @@ def test_a_fork_waits_for_what_is_being_read(
     assert in_child(lambda: found(retriever, "ping a host")[0]) == "ping_host"
 
 
+def test_a_fork_waits_for_a_request_that_looks_for_changes(
+    retriever: ToolRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, generations = retriever.index, retriever.index.store.generations
+    looking, go_on = threading.Event(), threading.Event()
+
+    def slow(**_: object) -> Any:
+        looking.set()
+        assert go_on.wait(_LONGEST)
+        return generations()
+
+    def work() -> list[bool]:
+        index._look_at = 0
+        return [go_on.is_set(), index.stale()]
+
+    monkeypatch.setattr(index.store, "generations", slow)
+    thread = threading.Thread(target=index.stale)
+    thread.start()
+    assert looking.wait(_LONGEST)
+    threading.Timer(0.5, go_on.set).start()
+    assert in_child(work) == [True, False]
+    thread.join()
+    assert work() == [True, False]
+
+
 def test_a_child_follows_and_changes_an_index_that_its_parent_was_reading(
     retriever: ToolRetriever,
     slow_readers: tuple[threading.Event, ...],

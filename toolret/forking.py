@@ -1,8 +1,9 @@
 """Keep forked processes usable: in a child there are no other threads, but what they held is held.
 
 Servers load a program once and fork it, so a child may come to be while a thread of toolret's own
-loads a model or reads an index. A fork waits for such threads, since nobody can release in the
-child what they hold in other libraries, such as the locks of modules being imported. Objects
+loads a model or reads an index. A fork waits for such threads, and for requests that are looking
+whether an index has changed, since nobody can release in the child what they hold in other
+libraries, such as the locks of modules being imported, or of SQLite. Objects
 replace their own locks in the child, whoever held them.
 """
 
@@ -13,12 +14,19 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
-__all__ = ["Renewed", "cached_property", "keep_for_ever", "renew_in_children", "start_thread"]
+__all__ = [
+    "Renewed",
+    "apart_from_forks",
+    "cached_property",
+    "keep_for_ever",
+    "renew_in_children",
+    "start_thread",
+]
 
 _Value = TypeVar("_Value")
 
@@ -48,6 +56,9 @@ class cached_property(functools.cached_property[_Value]):  # noqa: N801 - as Pyt
 
 _renewed: WeakSet[Renewed] = WeakSet()
 _threads: WeakSet[threading.Thread] = WeakSet()
+_apart = threading.Lock()
+_forking = threading.local()
+"""Whether a thread that forks holds the lock."""
 
 
 def renew_in_children(one: Renewed) -> None:
@@ -66,6 +77,13 @@ def start_thread(work: Callable[[], None], name: str, *, daemon: bool) -> None:
     thread.start()
 
 
+@contextmanager
+def apart_from_forks() -> Iterator[None]:
+    """Do something short that a fork waits for, some seconds at most; one thread at a time."""
+    with _apart:
+        yield
+
+
 def keep_for_ever(one: object) -> None:
     """Never free an object, not even when the process ends.
 
@@ -79,12 +97,20 @@ def _wait() -> None:
     for thread in list(_threads):
         if thread.is_alive() and thread is not threading.current_thread():
             thread.join(max(0.0, until - time.monotonic()))
+    _forking.holds = _apart.acquire(timeout=max(0.0, until - time.monotonic()))
+
+
+def _go_on() -> None:
+    if _forking.holds:
+        _apart.release()
 
 
 def _renew() -> None:
+    global _apart
+    _apart = threading.Lock()  # who held the other one is not there
     for one in list(_renewed):
         one.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(before=_wait, after_in_child=_renew)
+    os.register_at_fork(before=_wait, after_in_parent=_go_on, after_in_child=_renew)

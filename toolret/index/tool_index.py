@@ -13,7 +13,7 @@ from pathlib import Path
 from toolret.embedders import Embedder, Instructions, RoleEmbedder, resolve_embedder
 from toolret.errors import CatalogError, DemoError, StoreError
 from toolret.files.plain_rows import typed, unique
-from toolret.forking import renew_in_children
+from toolret.forking import apart_from_forks, renew_in_children
 from toolret.index.shelves import DEMOS, TOOLS, Form, Item, Snapshot
 from toolret.index.syncing import Collections, Progress, SyncReport
 from toolret.stores import absent, store_at
@@ -231,7 +231,8 @@ class ToolIndex:
             return False
         self._look_at = now + _LOOK_EVERY
         try:
-            latest = self._store.generations(timeout=0)
+            with apart_from_forks():
+                latest = self._store.generations(timeout=0)
         except StoreError:
             return False  # another process is committing, or the store cannot be read
         return exist(latest) and latest != self._snapshot.generations
