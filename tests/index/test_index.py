@@ -747,6 +747,19 @@ def test_an_emptied_collection_has_no_embedder(
         assert ToolRetriever(index).search("stop my purchase")[0].tool.id == "cancel_order"
 
 
+def test_nothing_is_written_to_an_index_whose_other_half_another_embedder_has_embedded(
+    tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
+) -> None:
+    index = ToolIndex(tmp_path, embedder=embedder)
+    index.sync(tools, demos)
+    assert len(index) == len(tools)
+    asked: dict[str, Any] = {"embedder": embedder, "instructions": Instructions(demo="query: ")}
+    ToolIndex(tmp_path, **asked, reembed=True)
+    with pytest.raises(EmbedderMismatchError, match="the demos were embedded"):
+        index.sync_tools([])
+    assert len(ToolIndex(tmp_path, **asked)) == len(tools)
+
+
 def test_where_nothing_is_to_be_embedded_again_nothing_is_written(
     tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
 ) -> None:

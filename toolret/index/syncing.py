@@ -155,7 +155,7 @@ class Collections:
         anew = anew or keep is None
         with self._store.write(form.kind, space=self._space(form), anew=anew) as writer:
             if not reembed:
-                self._check_space(form, writer.live_space)
+                self.check()  # of the other collection too: what is written must be readable
             old = writer.live
             new: dict[str, str] = {}
             embedded = sum(
