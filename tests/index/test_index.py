@@ -528,6 +528,20 @@ def test_demonstrations_alone_make_no_index(
     assert len(index) == 4
 
 
+def test_tools_are_not_added_to_an_index_that_is_gone_as_if_it_were_new(
+    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
+) -> None:
+    index = ToolIndex(tmp_path / "index", embedder=embedder)
+    index.add_tools(tools)
+    assert len(index) == len(tools)
+    (tmp_path / "index").rename(tmp_path / "moved")
+    with pytest.raises(StoreError, match="there is no index here"):
+        index.add_tools([tool("water_plant", "Water a plant.")])
+    (tmp_path / "moved").rename(tmp_path / "index")
+    assert index.add_tools([tool("water_plant", "Water a plant.")]).added == 1
+    assert len(index) == len(tools) + 1
+
+
 def test_a_process_that_only_indexes_holds_no_snapshot(
     tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
 ) -> None:

@@ -165,8 +165,13 @@ class ToolIndex:
         return self._change(TOOLS, typed(tools, Tool, error=CatalogError))
 
     def add_tools(self, tools: Iterable[Tool]) -> SyncReport:
-        """Add tools, or replace those with the same ids; raises as ``sync_tools`` does."""
+        """Add tools, or replace those with the same ids; raises as ``sync_tools`` does.
+
+        If the index is gone since it was read, that is a ``StoreError`` too.
+        """
         checked = typed(tools, Tool, error=CatalogError)
+        if self._snapshot and exist(self._snapshot.generations):
+            self._check_there()
         return self._change(TOOLS, checked, keep=lambda _: True)
 
     def remove_tools(self, tool_ids: Iterable[str]) -> SyncReport:
