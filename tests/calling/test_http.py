@@ -177,26 +177,41 @@ async def test_headers_as_they_are_sent(server: str) -> None:
     assert "X-Client: mine" in text
 
 
-async def test_what_a_client_adds_to_its_requests_and_the_arguments_are_both_sent(
-    server: str,
+@pytest.mark.parametrize("secret", [None, "s3cret"])
+async def test_what_a_client_adds_to_its_requests_yields_to_credentials_but_no_argument(
+    server: str, secret: str | None
 ) -> None:
-    parameters = [parameter("q"), parameter("api key"), parameter("X-Tenant", "header")]
-    parameters += [parameter("User-Agent", "header"), parameter("lang", "cookie")]
-    tool = operation(*parameters, method="get", path="/echo")
-    arguments = {"q": "a b", "api_key": "made up", "X-Tenant": "other", "User-Agent": "mine"}
+    places = {"q": "query", "X-Tenant": "header", "User-Agent": "header", "lang": "cookie"}
+    keys = {"api key": "query", "X-Key": "header", "session": "cookie"}
+    parameters = [parameter(name, where) for name, where in (places | keys).items()]
+    security: list[Any] = [{"key": [], "query_key": [], "cookie_key": []}]
+    tool = operation(*parameters, method="get", path="/echo", security=security)
+    arguments = dict.fromkeys((tool.parameters or {})["properties"], "a b")
     added: dict[str, Any] = {
-        "params": {"api key": "s3cret"},
-        "headers": {"x-tenant": "ours"},
-        "cookies": {"session": "s"},
+        "params": {"api key": "ours", "v": "2"},
+        "headers": {"x-tenant": "ours", "x-key": "ours"},
+        "cookies": {"session": "ours", "theme": "ours"},
     }
     with httpx.Client(**added) as client:
         async with httpx.AsyncClient(**added) as async_client:
-            runner = HttpRunner(base_url=server, client=client, async_client=async_client)
-            outcome = await _both(runner, tool, lang="no", **arguments)
-    sent = dict(line.split(": ", 1) for line in outcome.text.splitlines() if line)
-    assert sent["Cookie"] == "session=s; lang=no"
-    assert sent["Query"] == "q=a%20b&api+key=s3cret"
-    assert (sent["x-tenant"], sent["User-Agent"], "X-Tenant" in sent) == ("ours", "mine", False)
+            runner = HttpRunner(
+                base_url=server,
+                client=client,
+                async_client=async_client,
+                credentials=(lambda _: secret) if secret else None,
+            )
+            outcome = await _both(runner, tool, **arguments)
+    sent = dict(line.lower().split(": ", 1) for line in outcome.text.splitlines() if line)
+    assert (sent["x-tenant"], sent["user-agent"]) == ("ours", "a b")
+    assert outcome.text.lower().count("x-key: ") == 1
+    if secret:
+        assert sent["x-key"] == secret
+        assert sent["cookie"] == "theme=ours; lang=a%20b; session=s3cret"
+        assert sent["query"] == "v=2&q=a%20b&api%20key=s3cret"
+    else:
+        assert sent["x-key"] == "ours"
+        assert sent["cookie"] == "session=ours; theme=ours; lang=a%20b"
+        assert sent["query"] == "api+key=ours&v=2&q=a%20b"
 
 
 async def test_a_file_is_sent(server: str) -> None:

@@ -16,7 +16,7 @@ import httpx
 
 from toolret.calling.outcome import Outcome
 from toolret.calling.requests import HttpRequest, build_request, server_url
-from toolret.calling.security import Credentials, placed_credentials
+from toolret.calling.security import Credentials, Placed, placed_credentials
 from toolret.errors import CallError
 from toolret.files.jsonlines import shown
 from toolret.types import JsonObject, Tool
@@ -31,8 +31,8 @@ _MAX_SECONDS = 120.0
 
 _ACCEPT = "application/json, text/*;q=0.9, */*;q=0.5"
 
-_USUAL = frozenset({"accept", "accept-encoding", "connection", "user-agent"})
-"""Headers that every client sends, and that an argument may change."""
+_USUAL = frozenset({"accept", "accept-encoding", "connection", "content-type", "user-agent"})
+"""Headers that every client sends, and that a request may change."""
 
 _TEXTUAL = ("json", "text/", "xml", "yaml", "csv", "javascript", "x-www-form-urlencoded")
 
@@ -93,6 +93,10 @@ class HttpRunner:
             CallError: If the server is not among the origins, the arguments do not fit, or
                 credentials are missing.
         """
+        return self._request(tool, arguments)[0]
+
+    def _request(self, tool: Tool, arguments: JsonObject) -> tuple[HttpRequest, Placed]:
+        """Return a request, and the credentials in it."""
         server = server_url(tool, self.base_url)
         origin = _origin(server)
         if self.origins is not None and origin not in self.origins:
@@ -101,7 +105,7 @@ class HttpRunner:
                 "none of the HttpRunner's origins"
             )
         placed = placed_credentials(tool, origin, self.credentials)
-        return build_request(tool, arguments, server=server, placed=placed)
+        return build_request(tool, arguments, server=server, placed=placed), placed
 
     def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
         """Send the request and read the response; not ``ok`` for a status of 400 or more.
@@ -109,11 +113,9 @@ class HttpRunner:
         Raises:
             CallError: As ``request`` raises it, or if no response came.
         """
-        request = self.request(tool, arguments)
+        request = self._request(tool, arguments)
         with _faults_of(tool), self._client() as client:
-            response = client.send(
-                _built(client, tool, request), stream=True, follow_redirects=False
-            )
+            response = client.send(_built(client, *request), stream=True, follow_redirects=False)
             try:
                 kept = _Kept(self.max_bytes)
                 for chunk in response.iter_bytes():
@@ -125,11 +127,11 @@ class HttpRunner:
 
     async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
         """``call`` for event loops; credentials are asked for in a worker thread."""
-        request = await asyncio.to_thread(self.request, tool, arguments)
+        request = await asyncio.to_thread(self._request, tool, arguments)
         with _faults_of(tool):
             async with self._async_client() as client:
                 response = await client.send(
-                    _built(client, tool, request), stream=True, follow_redirects=False
+                    _built(client, *request), stream=True, follow_redirects=False
                 )
                 try:
                     kept = _Kept(self.max_bytes)
@@ -227,27 +229,44 @@ def _origin(url: str) -> str:
 
 
 def _built(
-    client: httpx.Client | httpx.AsyncClient, tool: Tool, request: HttpRequest
+    client: httpx.Client | httpx.AsyncClient, request: HttpRequest, placed: Placed
 ) -> httpx.Request:
     """Return a request as httpx sends it.
 
-    What a client adds to all of its requests may be credentials, so no argument replaces it.
+    What a client adds to all of its requests may be credentials, so no argument replaces it; those
+    of the caller's hook do.
     """
-    places = tool.metadata["arguments"].values()
-    arguments = {str(place["name"]).lower() for place in places if place["in"] == "header"}
-    own = client.headers.keys() - _USUAL
-    headers = [(k, v) for k, v in request.headers if k.lower() not in arguments & own]
-    cookies = [value for name, value in headers if name == "Cookie"]
-    headers = [(name, value) for name, value in headers if name != "Cookie"]
+    own = client.headers.keys() - _USUAL - {name.lower() for name, _ in placed.headers}
+    cookies = dict(request.headers).get("Cookie")
+    headers = [(k, v) for k, v in request.headers if k != "Cookie" and k.lower() not in own]
     built = client.build_request(**_sent(replace(request, headers=tuple(headers))))
     if cookies:  # httpx would send them instead of the client's
-        built.headers["Cookie"] = "; ".join([*built.headers.get_list("Cookie"), *cookies])
+        of_client = "; ".join(built.headers.get_list("Cookie"))
+        built.headers["Cookie"] = _joined("; ", of_client, cookies, placed.cookies)
     if client.params:  # httpx would send them instead of the URL's query
         path, _, query = request.url.partition("?")
-        names = client.params.keys()
-        kept = [part for part in query.split("&") if unquote_plus(part.split("=")[0]) not in names]
-        built.url = httpx.URL("?".join([path, "&".join([*filter(None, kept), str(client.params)])]))
+        built.url = httpx.URL(f"{path}?{_joined('&', str(client.params), query, placed.query)}")
     return built
+
+
+def _joined(between: str, own: str, given: str, secrets: Collection[tuple[str, str]]) -> str:
+    """Join a client's own pairs with those of a request; of one name, the client's are sent.
+
+    Args:
+        between: What stands between two pairs.
+        own: The client's pairs.
+        given: The request's pairs.
+        secrets: Credentials among those of the request, which go before the client's.
+    """
+    secret = {unquote_plus(name) for name, _ in secrets}
+    kept = [pair for pair in filter(None, own.split(between)) if _name(pair) not in secret]
+    names = set(map(_name, kept))
+    kept += [pair for pair in filter(None, given.split(between)) if _name(pair) not in names]
+    return between.join(kept)
+
+
+def _name(pair: str) -> str:
+    return unquote_plus(pair.partition("=")[0])
 
 
 def _sent(request: HttpRequest) -> dict[str, Any]:
