@@ -300,9 +300,10 @@ async def test_a_call_that_is_slow_to_end_is_not_waited_for(caller: str) -> None
 
     for function in (slow_to_close, deaf):
         started = time.perf_counter()
-        with pytest.raises(QueryGenerationError, match=r"no reply within 0\.1 s"):
+        with pytest.raises(QueryGenerationError, match=r"no reply within 0\.1 s") as caught:
             await Way("", caller).ask(as_chat_model(function), timeout=0.1)
         assert time.perf_counter() - started < 2
+        assert caught.value.__cause__ is not caught.value  # whoever follows causes would not end
 
 
 async def test_a_caller_that_is_cancelled_cancels_its_call() -> None:

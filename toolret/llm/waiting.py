@@ -57,13 +57,14 @@ async def awaited(ask: Callable[[], Awaitable[_T]], *, timeout: float) -> _T:
             done, _ = await asyncio.wait([call], timeout=timeout)
         finally:
             call.cancel()  # nothing happens to one that is done
-        if not done:
-            raise _late(timeout)
-        if call.cancelled():  # by the model itself: a caller that is cancelled does not get here
-            raise failure(asyncio.CancelledError())
-        return call.result()
+        if done and not call.cancelled():
+            return call.result()
+    except QueryGenerationError:
+        raise
     except Exception as error:
         raise failure(error) from error
+    # If the call was cancelled, then by the model itself: a cancelled caller does not get here.
+    raise failure(asyncio.CancelledError()) if done else _late(timeout)
 
 
 def _noticed(call: asyncio.Future[_T]) -> None:
