@@ -3,8 +3,8 @@
 Servers load a program once and fork it, so a child may come to be while a thread of toolret's own
 loads a model or reads an index. A fork waits for such threads, and for requests that are looking
 whether an index has changed, since nobody can release in the child what they hold in other
-libraries, such as the locks of modules being imported, or of SQLite. Objects
-replace their own locks in the child, whoever held them.
+libraries, such as the locks of modules being imported, or of SQLite. Objects replace their own
+locks in the child, whoever held them.
 """
 
 from __future__ import annotations

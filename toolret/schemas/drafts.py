@@ -2,7 +2,7 @@
 
 Providers refuse a whole request because of one keyword that this draft does not have. What a
 keyword meant in an earlier draft is kept; what means nothing is dropped, so that the schema accepts
-more.
+more. For that, a test (``if`` or ``not``) which is not valid as it stands is dropped as a whole.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _NAMED_OTHERWISE = {
 """Types as Python calls them."""
 
 _TESTS = ("if", "not")
-"""Keywords whose schema must not come to accept more: the whole would accept less."""
+"""Keywords whose schemas are not rewritten: if one came to accept more, the whole would less."""
 
 _IN_URIS = "!$&'()*+,/:;=?@%"
 """Characters besides letters, digits and ``-._~`` that may stand in a URI, or in its fragment."""

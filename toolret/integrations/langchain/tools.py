@@ -13,7 +13,6 @@ from pydantic import Field
 
 from toolret.calling import Outcome, Toolbox
 from toolret.calling.outcome import outcome_text
-from toolret.files.jsonlines import is_deep
 from toolret.schemas.accepted import accepted
 from toolret.text.names import wire_name
 from toolret.text.surrogates import whole
@@ -138,17 +137,23 @@ def _answer(outcome: Outcome) -> tuple[str, Outcome]:
     if not outcome.ok:
         raise ToolException(outcome.text)
     # A checkpointer that cannot store a message ends the run, and an API may return anything.
-    storable = not is_deep(outcome.value, _DEEPEST) and _is_storable(outcome.value)
-    return outcome.text, outcome if storable else replace(outcome, value=outcome.text)
+    kept = outcome if _is_storable(outcome.value) else replace(outcome, value=outcome.text)
+    return outcome.text, kept
 
 
-def _is_storable(value: Any) -> bool:
+def _is_storable(value: Any, levels: int = _DEEPEST) -> bool:
+    if isinstance(value, str | float):
+        return True
+    if isinstance(value, int):
+        return _SMALLEST <= value <= _LARGEST
     if isinstance(value, Mapping):
-        keys = (key for key in value if isinstance(key, str))
-        return all(whole(key) == key for key in keys) and all(map(_is_storable, value.values()))
-    if isinstance(value, list | tuple):
-        return all(map(_is_storable, value))
-    return not isinstance(value, int) or _SMALLEST <= value <= _LARGEST
+        keys = "".join(key for key in value if isinstance(key, str))
+        if whole(keys) != keys:
+            return False
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return True
+    return levels > 0 and all(_is_storable(part, levels - 1) for part in value)
 
 
 def _told(given: Any) -> Outcome:
