@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from tests.conftest import tool
 from toolret.errors import BudgetError
-from toolret.prompt import Dropped, Format, Packed, catalog_tokens, pack
+from toolret.prompt import Dropped, Format, Packed, catalog_tokens, pack, pack_alone
 from toolret.prompt.trimming import DEMO_STEPS, TOOL_STEPS, PackedTool, shortened
 from toolret.schemas.subschemas import subschemas, target
 from toolret.tokens import TokenCounter, token_counter
@@ -237,6 +237,23 @@ def test_a_tool_that_does_not_even_fit_alone_leaves_its_place_to_the_others() ->
 
 
 EIGHT = [hit(f"t{number}") for number in range(8)]
+
+
+def test_alone_a_tool_is_trimmed_as_among_others_and_not_counted_if_it_surely_fits() -> None:
+    large = hit("a.refund", "Refunds.", PARAMETERS)
+    for budget in (230, 300, 500):
+        found = pack_alone(large.tool, budget=budget, form="openai", counter=CHARACTERS)
+        assert (found,) == packed([large], [], budget).tools
+    assert pack_alone(large.tool, budget=1, form="openai", counter=CHARACTERS).schema == {
+        "type": "object",
+        "properties": {"payment": {"type": "string"}},
+        "required": ["payment"],
+        "additionalProperties": False,
+    }
+    never = TokenCounter("never", exact=True, count=lambda _: pytest.fail("there was no need"))
+    for enough in (None, 5_000):
+        found = pack_alone(large.tool, budget=enough, form="openai", counter=never)
+        assert found.schema == PARAMETERS
 
 
 def test_a_long_request_is_shortened() -> None:

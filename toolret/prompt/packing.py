@@ -188,8 +188,11 @@ def pack_alone(
     tool: Tool, *, budget: int | None, form: Format, counter: TokenCounter
 ) -> PackedTool:
     """Render a tool by itself, trimmed as by ``pack``; in its shortest form if none fits."""
-    full = _counted(Packed(form, (packed_tool(tool),), ()), counter)
-    return full.tools[0] if budget is None else _trim(full, budget, counter).tools[0]
+    full = Packed(form, (packed_tool(tool),), ())
+    # A token is at least one byte, so if the bytes fit, nothing has to be counted.
+    if budget is None or len(full.serialized().encode("utf-8", "replace")) <= budget:
+        return full.tools[0]
+    return _trim(_counted(full, counter), budget, counter).tools[0]
 
 
 def catalog_tokens(tools: Sequence[Tool], *, counter: TokenCounter) -> int:
