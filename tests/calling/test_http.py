@@ -214,12 +214,15 @@ async def test_what_a_client_adds_to_its_requests_yields_to_credentials_but_no_a
         assert sent["query"] == "api+key=ours&v=2&q=a%20b"
 
 
-async def test_a_file_is_sent(server: str) -> None:
+async def test_a_file_is_sent_whatever_type_the_client_gives_its_requests(server: str) -> None:
     schema = {"type": "object", "properties": {"f": {"type": "string", "format": "binary"}}}
     tool = operation(body={"multipart/form-data": {"schema": schema}})
-    outcome = HttpRunner(base_url=server).call(tool, {"f": "a,b"})
+    with httpx.Client(headers={"Content-Type": "application/json"}) as client:
+        outcome = HttpRunner(base_url=server, client=client).call(tool, {"f": "a,b"})
     kind, _, body = outcome.text.partition("\n")
-    assert kind.startswith("multipart/form-data; boundary=")
+    start, _, boundary = kind.partition("=")
+    assert start == "multipart/form-data; boundary"
+    assert body.startswith(f"--{boundary}\r\n")
     assert 'form-data; name="f"; filename="f"\r\nContent-Type: application/octet-stream' in body
     assert "\r\n\r\na,b\r\n" in body
 

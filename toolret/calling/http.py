@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from http import HTTPStatus
+from secrets import token_hex
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -273,6 +274,8 @@ def _sent(request: HttpRequest) -> dict[str, Any]:
     """Return the arguments for httpx's ``build_request``."""
     headers = [("Accept", _ACCEPT)] if not _has(request, "accept") else []
     headers += request.headers
+    if request.parts:  # said here, since httpx leaves a client's own Content-Type as it is
+        headers.append(("Content-Type", f"multipart/form-data; boundary={token_hex(16)}"))
     sent: dict[str, Any] = {
         "method": request.method,
         "url": request.url,
