@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
 from toolret.catalogs import load_tools
-from toolret.embedders import SentenceTransformerEmbedder
-from toolret.embedders.tool_adapter import ADAPTER_FILE
+from toolret.embedders import SentenceTransformerEmbedder, tool_adapter
 from toolret.ranking.learning import evenly
 from toolret.rows import LabelledRequest, load_demos, load_requests
 from toolret.text.rendering import VIEW_WEIGHTS, tool_views
@@ -47,7 +46,7 @@ left out: more steps, or less of this, serve those learnt from and harm the othe
 RELATED = ("apibank", "apibench", "toollens", "toolret", "traject")
 """Sets that share tools or where they were taken from: what saw one has seen them all."""
 
-ADAPTER = Path(__file__).parent.parent / "toolret" / ADAPTER_FILE
+ADAPTER = Path(tool_adapter.__file__).with_name(tool_adapter.ADAPTER_FILE)
 
 
 @dataclass(frozen=True)

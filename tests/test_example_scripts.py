@@ -43,3 +43,10 @@ def test_a_script_that_is_asked_for_help_does_nothing_else(module: str) -> None:
     asked = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert asked.stdout.startswith(f"usage: {module.rpartition('.')[2]}.py [-h]")
     assert asked.stderr == ""
+
+
+def test_what_is_fitted_is_written_where_it_is_read() -> None:
+    from scripts import fit_adapter, fit_prior
+
+    assert fit_adapter.ADAPTER.is_file()
+    assert fit_prior.PRIOR.is_file()
