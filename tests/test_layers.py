@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -86,6 +87,32 @@ def test_the_modules_of_a_package_import_each_other_one_way() -> None:
         for path in MODULES
     }
     assert list(TopologicalSorter(within).static_order())
+
+
+def rows_of(heading: str) -> dict[str, int]:
+    """Return what a table of the design page names first in its rows, and in which row it is."""
+    page = (PACKAGE.parent / "docs" / "design.md").read_text("utf-8")
+    table = page.partition(f"| {heading} |")[2].partition("\n\n")[0].splitlines()[2:]
+    named = (re.findall(r"`(\w+)/?`", line.split("|")[1]) for line in table)
+    return {name: row for row, names in enumerate(named) for name in names}
+
+
+def test_the_design_page_names_every_room_below_those_that_it_imports() -> None:
+    rows = rows_of("package")
+    assert rows.keys() == ROOM_LAYER.keys() - {"__init__", "__main__"}
+    for path in MODULES:
+        room = room_of(name_of(path))
+        for other in {room_of(module) for module in imported(path)} & rows.keys() - {room}:
+            assert room not in rows or rows[other] < rows[room], f"{room} imports {other}"
+
+
+def test_the_design_page_names_every_module_of_the_ranking_below_those_that_it_imports() -> None:
+    rows = rows_of("modules of `ranking/`")
+    assert rows.keys() == {path.stem for path in PACKAGE.glob("ranking/[!_]*.py")}
+    for module, row in rows.items():
+        for other in imported(PACKAGE / "ranking" / f"{module}.py"):
+            package, _, name = other.partition(".")
+            assert package != "ranking" or rows[name] <= row, f"{module} imports {name}"
 
 
 def test_no_module_is_longer_than_400_lines() -> None:

@@ -14,6 +14,9 @@ from pytest_examples import find_examples
 from tests.conftest import ROOT
 
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+FILES = re.compile(
+    r"`((?:benchmarks|demos|docs|examples|scripts|tests|tool_catalogs|toolret)/[\w./]+)"
+)
 
 
 def _code(page: str) -> str:
@@ -43,6 +46,15 @@ def test_the_page_on_tracing(tmp_path: Path) -> None:
     )
     assert '"name": "execute_tool"' in done.stdout
     assert '"error.type": "CallError"' in done.stdout
+
+
+def test_every_file_that_a_page_or_a_docstring_names_exists() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    for folder in ("benchmarks", "examples", "scripts", "toolret"):
+        pages += (ROOT / folder).rglob("*.py")
+    named = {(page.name, file) for page in pages for file in FILES.findall(page.read_text("utf-8"))}
+    assert len(named) > 60
+    assert {(page, file) for page, file in named if not (ROOT / file).exists()} == set()
 
 
 @pytest.mark.parametrize(("page", "least"), [("compared.md", 50), ("security.md", 14)])

@@ -96,8 +96,8 @@ class Rewrite:
     (Kachuee et al., 2024, arXiv:2412.03573).
 
     Args:
-        prompt: A file or a text instead of ``prompts/rewrite_v1.txt``; with ``{most}`` and
-            ``{conversation}``.
+        prompt: A file or a text instead of ``toolret/llm/prompts/rewrite_v1.txt``; with
+            ``{most}`` and ``{conversation}``.
         most: How many queries to take at most.
 
     Raises:
@@ -128,8 +128,8 @@ class Think(Rewrite):
     with its answer.
 
     Args:
-        prompt: A file or a text instead of ``prompts/think_v1.txt``; with ``{most}`` and
-            ``{conversation}``.
+        prompt: A file or a text instead of ``toolret/llm/prompts/think_v1.txt``; with
+            ``{most}`` and ``{conversation}``.
         most: How many queries to take at most.
 
     Raises:
@@ -148,8 +148,8 @@ class FewShot:
     2022, arXiv:2209.11755). Without demonstrations this is the same as ``Rewrite``.
 
     Args:
-        prompt: A file or a text instead of ``prompts/few_shot_v1.txt``; with ``{most}``,
-            ``{examples}`` and ``{conversation}``.
+        prompt: A file or a text instead of ``toolret/llm/prompts/few_shot_v1.txt``; with
+            ``{most}``, ``{examples}`` and ``{conversation}``.
         most: How many queries to take at most.
         shots: How many demonstrations to show.
 
@@ -190,8 +190,8 @@ class Hypothesize:
     et al., 2022, arXiv:2212.10496). They are rendered and embedded like real tools.
 
     Args:
-        prompt: A file or a text instead of ``prompts/hypothesize_v1.txt``; with ``{most}`` and
-            ``{conversation}``.
+        prompt: A file or a text instead of ``toolret/llm/prompts/hypothesize_v1.txt``; with
+            ``{most}`` and ``{conversation}``.
         most: How many tools to take at most.
 
     Raises:
@@ -220,8 +220,8 @@ class Refine:
 
     Args:
         first: Strategy for the first queries; by default ``Rewrite``.
-        prompt: A file or a text instead of ``prompts/refine_v1.txt``; with ``{most}``,
-            ``{tools}`` and ``{conversation}``.
+        prompt: A file or a text instead of ``toolret/llm/prompts/refine_v1.txt``; with
+            ``{most}``, ``{tools}`` and ``{conversation}``.
         most: How many queries to take at most in each round.
         rounds: Most rounds of searching and asking.
         shown: How many tools to show the LLM per round.
