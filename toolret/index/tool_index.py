@@ -44,7 +44,8 @@ class ToolIndex:
         create: Whether a new index may be made if there is none.
         lock_timeout: Seconds to wait for another process that is writing; unused if ``place`` is a
             store.
-        progress: Called repeatedly while texts are embedded.
+        progress: Called repeatedly while texts are embedded, some 4,000 at a time: with ``tools``
+            or ``demos``, how many of these are done, and how many they are.
 
     Raises:
         EmbedderMismatchError: If the index was built with another embedder.

@@ -54,8 +54,8 @@ class ToolRetriever:
             ``Strategy``. By default ``rewrite`` with an LLM, ``clauses`` without.
         cache: The file that caches the LLM's replies, so that the same question is asked once.
             True, the default, puts it into the index's folder once the index holds tools;
-            False turns caching off. Only models made by ``as_chat_model`` are cached; a
-            ``ChatModel`` or ``QueryGenerator`` is used as it is.
+            False turns caching off. A ``ChatModel``, such as ``as_chat_model`` makes, or a
+            ``QueryGenerator`` is used as it is, with no cache but its own.
         reranker: Reorders the top of the ranking; none by default.
         max_tools: How many tools to choose at most.
         max_demos: How many demonstrations to choose at most.
