@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from toolret.console import (
+    INDEX_HELP,
     add_index_options,
     counted,
     learn,
@@ -97,19 +98,29 @@ def _parser() -> argparse.ArgumentParser:
         help="a file or folder; NAME=CATALOG sets the namespace of its tools, in place of an API's "
         "title or a file's name; rows that name their own keep it",
     )
-    index.add_argument("--demos", nargs="+", action="extend", metavar="PATH", type=Path, default=[])
+    index.add_argument(
+        "--demos",
+        nargs="+",
+        action="extend",
+        metavar="PATH",
+        type=Path,
+        default=[],
+        help="files or folders of demonstrations",
+    )
     index.add_argument(
         "--forget-recorded",
         action="store_true",
         help="with --demos: keep no others, not even what was recorded",
     )
     index.add_argument(
-        "--reembed", action="store_true", help="if it has another embedder's vectors"
+        "--reembed",
+        action="store_true",
+        help="embed everything again if it has another embedder's vectors",
     )
     index.set_defaults(command=_index)
 
     listing = commands.add_parser("list", help="what an index holds")
-    listing.add_argument("--index", metavar="DIR", required=True)
+    listing.add_argument("--index", metavar="DIR", required=True, help=INDEX_HELP)
     listing.add_argument(
         "--demos", action="store_true", help="the demonstrations in place of the tools"
     )

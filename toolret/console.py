@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from toolret.index import Progress, ToolIndex
 
 __all__ = [
+    "INDEX_HELP",
     "add_index_options",
     "check_target",
     "counted",
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 
+INDEX_HELP = "a folder, or the URL of an index on a Chroma server"
+
 _NAMED = re.compile(r"([\w.-]+)=(.+)")
 
 
@@ -40,9 +43,11 @@ def add_index_options(
     command: argparse.ArgumentParser, *, required: bool, about: str | None = None
 ) -> None:
     """Add ``--index``, with this help, and ``--embedder``."""
-    command.add_argument("--index", metavar="DIR", required=required, help=about)
+    command.add_argument("--index", metavar="DIR", required=required, help=about or INDEX_HELP)
     command.add_argument(
-        "--embedder", metavar="MODEL", help="a sentence-transformers model, or openai:NAME"
+        "--embedder",
+        metavar="MODEL",
+        help="a sentence-transformers name or folder, onnx:NAME or openai:NAME",
     )
 
 

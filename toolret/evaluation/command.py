@@ -42,10 +42,22 @@ def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the command to the command line's subcommands."""
     command = commands.add_parser("eval", help="measure retrieval on labelled requests")
     command.add_argument(
-        "--tools", nargs="+", action="extend", metavar="PATH", type=Path, default=[]
+        "--tools",
+        nargs="+",
+        action="extend",
+        metavar="PATH",
+        type=Path,
+        default=[],
+        help="catalogs; without them, the index is measured as it is",
     )
     command.add_argument(
-        "--queries", nargs="+", action="extend", required=True, metavar="PATH", type=Path
+        "--queries",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="PATH",
+        type=Path,
+        help="labelled requests; docs/queries.md has the rows",
     )
     command.add_argument(
         "--demos", nargs="+", action="extend", metavar="PATH", type=Path, default=[]
@@ -76,7 +88,7 @@ def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     add_index_options(
         command,
         required=False,
-        about="keep the index here; one of something else than --tools and --demos give is copied",
+        about="keep the index here; one that holds something else is copied, not changed",
     )
     writing = command.add_argument_group("queries written by an LLM")
     writing.add_argument("--strategy", metavar="S", help="rewrite, refine ...; see docs/queries.md")
@@ -95,7 +107,11 @@ def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="write the replies, to be replayed; what is in the file already is not asked again",
     )
     writing.add_argument(
-        "--deadline", type=positive, default=60, metavar="SECONDS", help="of a request's queries"
+        "--deadline",
+        type=positive,
+        default=60,
+        metavar="SECONDS",
+        help="for a request's queries (default: 60)",
     )
     command.set_defaults(command=_eval)
 
