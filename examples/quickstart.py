@@ -40,7 +40,7 @@ def show(selection: Selection, whole: int) -> None:
     """Print one selection."""
     print(f"\n{'=' * 100}\n{selection.explain()}\n\nThe planner's prompt:")
     print(json.dumps(selection.to_openai(), ensure_ascii=False, indent=1))
-    about = "" if selection.tokens_are_exact else "about (an estimate that errs high) "
+    about = "" if selection.tokens_are_exact else "at most "
     print(
         f"{about}{selection.tokens} of {TOKEN_BUDGET} tokens; the whole catalog takes {whole}: "
         f"{whole / selection.tokens:.0f} times as many"
