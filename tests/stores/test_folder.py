@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from toolret.errors import StoreError, StoreLockedError
-from toolret.stores.derived import write_arrays
+from toolret.stores.derived import read_arrays, write_arrays
 from toolret.stores.folder import FolderStore
 from toolret.stores.records import Record, record_key
 from toolret.stores.vectors import vector_key
@@ -321,6 +321,15 @@ def test_what_killed_writers_left_is_deleted_once_it_is_old(
     write_arrays(tmp_path / "derived.npz", "digest", {})
     names = sorted(path.name for path in tmp_path.glob("*.tmp"))
     assert names == ["derived.2-2.tmp", "fit.2-2.tmp", "mine.1-1.tmp", "mine.2-2.tmp"]
+
+
+def test_no_damage_to_derived_arrays_is_told_of_with_the_advice_to_unpickle_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "derived.npz"
+    file.write_bytes(b"junk")
+    assert read_arrays(file, "digest") is None
+    assert caplog.messages == [f"{file} cannot be read and is made again: it is damaged"]
 
 
 def test_a_reader_that_keeps_a_sync_from_its_end_is_told_of(

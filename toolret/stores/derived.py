@@ -43,7 +43,9 @@ def read_arrays(path: Path, digest: str) -> dict[str, NDArray[Any]] | None:
         return None
     # RuntimeError: damage made a member look encrypted, or compressed in an unknown way.
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile, zlib.error) as error:
-        _log.warning("%s cannot be read and is made again: %s", path, error)
+        # Of any other bytes NumPy says how to unpickle them, which is no advice to give.
+        reason = getattr(error, "strerror", None) or "it is damaged"
+        _log.warning("%s cannot be read and is made again: %s", path, reason)
         return None
 
 
