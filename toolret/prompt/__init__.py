@@ -1,5 +1,6 @@
 """What the planner is shown: tools and worked examples, chosen, shortened and packed."""
 
-from toolret.prompt.packing import Dropped, Format, Packed, catalog_tokens, pack, pack_alone
+from toolret.prompt.packed import Dropped, Format, Packed
+from toolret.prompt.packing import catalog_tokens, pack, pack_alone
 
 __all__ = ["Dropped", "Format", "Packed", "catalog_tokens", "pack", "pack_alone"]
