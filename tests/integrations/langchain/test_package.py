@@ -26,3 +26,18 @@ def test_only_the_middleware_needs_langchain() -> None:
     assert "pip install 'toolret[langchain]'" in without.stderr
     names = ", ".join(name for name in langchain.__all__ if name != "ToolRetrieverMiddleware")
     subprocess.run([sys.executable, "-c", code.replace("*", names)], check=True)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        langchain.ToolRetrieverMiddleware,
+        langchain.as_example_selector,
+        langchain.as_retriever,
+        langchain.retrieve_tools_coroutine,
+        langchain.retrieve_tools_function,
+    ],
+)
+def test_an_index_is_no_retriever(use: Any, few_index: Any) -> None:
+    with pytest.raises(TypeError, match=r"a ToolIndex chooses nothing: .* ToolRetriever\(index\)"):
+        use(few_index)

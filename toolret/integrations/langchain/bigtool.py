@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from toolret.integrations.retrievers import checked_retriever
 from toolret.permissions import Allow, settled
 from toolret.retrieval.retriever import ToolRetriever
 
@@ -34,7 +35,9 @@ def retrieve_tools_function(
 
     Raises:
         InputError: If ``allow`` is a string, a mapping or an iterator, or not a collection.
+        TypeError: If ``retriever`` is not a ``ToolRetriever``.
     """
+    checked_retriever(retriever)
     granted = settled(allow)
 
     def retrieve_tools(query: str) -> list[str]:

@@ -37,6 +37,7 @@ from toolret.integrations.langchain.offering import (
 )
 from toolret.integrations.langchain.searching import Search
 from toolret.integrations.langchain.tools import langchain_tools
+from toolret.integrations.retrievers import checked_retriever
 from toolret.integrations.tool_choices import chosen, name_of, without
 from toolret.prompt import catalog_tokens
 from toolret.prompt.offers import DISCOVER, refusal
@@ -98,6 +99,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
     Raises:
         InputError: If ``allow`` is a string, not a collection or asynchronous, ``mode`` is unknown,
             or no tool could ever be offered.
+        TypeError: If ``retriever`` is not a ``ToolRetriever``.
     """
 
     state_schema = ToolRetrieverState
@@ -122,7 +124,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         # From the tools known at the start, LangChain decides whether a call ends the run. The
         # agent was not given them: `_given` leaves them out.
         self.tools = (DiscoverTool(), *_direct(toolbox))
-        self.retriever = retriever
+        self.retriever = checked_retriever(retriever)
         self.toolbox = toolbox
         self.allow = allow
         self.mode: Mode = mode

@@ -13,6 +13,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import Field
 
+from toolret.integrations.retrievers import checked_retriever
 from toolret.permissions import Allow
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.text.names import wire_name
@@ -32,10 +33,12 @@ def as_retriever(
         k: How many tools to return at most; by default the retriever's ``max_tools``.
         allow: The caller's permissions, or a predicate over tools. ``invoke`` also takes ``k`` and
             ``allow``, for one request.
+
+    Raises:
+        TypeError: If ``retriever`` is not a ``ToolRetriever``.
     """
-    return ToolDocumentRetriever(
-        retriever=retriever, k=retriever.max_tools if k is None else k, allow=allow
-    )
+    most = checked_retriever(retriever).max_tools
+    return ToolDocumentRetriever(retriever=retriever, k=most if k is None else k, allow=allow)
 
 
 class ToolDocumentRetriever(BaseRetriever):

@@ -10,6 +10,7 @@ from langchain_core.example_selectors import BaseExampleSelector
 
 from toolret.errors import DemoError
 from toolret.files.jsonlines import parse_json
+from toolret.integrations.retrievers import checked_retriever
 from toolret.permissions import Allow
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import Selection
@@ -31,6 +32,9 @@ def as_example_selector(
             their names.
         allow: The caller's permissions, or a predicate over tools. An example that needs more is
             not shown.
+
+    Raises:
+        TypeError: If ``retriever`` is not a ``ToolRetriever``.
     """
     return DemoSelector(retriever, input_key=input_key, allow=allow)
 
@@ -45,7 +49,7 @@ class DemoSelector(BaseExampleSelector):
     def __init__(
         self, retriever: ToolRetriever, *, input_key: str | None = None, allow: Allow = None
     ) -> None:
-        self._retriever = retriever
+        self._retriever = checked_retriever(retriever)
         self._input_key = input_key
         self._allow = allow
 

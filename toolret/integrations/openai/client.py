@@ -15,6 +15,7 @@ from toolret.integrations.openai.forms import CHAT, RESPONSES, Form
 from toolret.integrations.openai.offered import Offered
 from toolret.integrations.openai.planner import Planner, listed
 from toolret.integrations.openai.planning import Mode
+from toolret.integrations.retrievers import checked_retriever
 from toolret.permissions import Allow
 from toolret.prompt.offers import PROVIDER_LIMIT
 from toolret.retrieval.retriever import ToolRetriever
@@ -96,11 +97,7 @@ def wrapped_within(
         raise ValueError(f"mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
     if most < 1:
         raise ValueError(f"most is {most}: give at least 1")
-    if not isinstance(retriever, ToolRetriever):
-        raise TypeError(
-            f"a {type(retriever).__name__} chooses nothing: give a ToolRetriever, such as "
-            "ToolRetriever(index)"
-        )
+    checked_retriever(retriever)
     wrapped = copied(client)
     kind: Any = type(client)
     for name in [*wrapped.__dict__]:

@@ -1,0 +1,23 @@
+"""What is checked of a retriever before other libraries hold it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from toolret.retrieval.retriever import ToolRetriever
+
+__all__ = ["checked_retriever"]
+
+
+def checked_retriever(retriever: Any) -> ToolRetriever:
+    """Return a retriever as it is.
+
+    Raises:
+        TypeError: If it is something else, such as an index.
+    """
+    if not isinstance(retriever, ToolRetriever):
+        raise TypeError(
+            f"a {type(retriever).__name__} chooses nothing: give a ToolRetriever, such as "
+            "ToolRetriever(index)"
+        )
+    return retriever
