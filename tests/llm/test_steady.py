@@ -62,7 +62,16 @@ def test_what_is_worth_another_try(
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("2", 2), ("0.5", 0.5), ("-3", 0), ("soon", None), ("inf", None), ("nan", None), ("", None)],
+    [
+        ("2", 2),
+        ("0.5", 0.5),
+        ("-3", 0),
+        ("soon", None),
+        ("inf", None),
+        ("nan", None),
+        ("", None),
+        ("Fri, 31 Dec 99999 23:59:59 GMT", None),
+    ],
 )
 def test_how_long_a_server_asks_to_be_left_alone(value: str, seconds: float | None) -> None:
     failed = failure(StatusError(429, **{"retry-after": value}))

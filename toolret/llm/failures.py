@@ -187,5 +187,8 @@ def _retry_after(headers: Any) -> float | None:
         date = email.utils.parsedate_tz(value)
         if date is None:
             return None
-        seconds = email.utils.mktime_tz(date) - time.time()
+        try:
+            seconds = email.utils.mktime_tz(date) - time.time()
+        except (ValueError, OverflowError):  # a year that no calendar has
+            return None
     return max(seconds, 0.0) if seconds < float("inf") else None
