@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -225,7 +225,25 @@ async def test_all_questions_share_one_deadline() -> None:
     generator = StrategyQueries(Refine(rounds=99), model, deadline=0.4)
     made = generator.write_queries(as_request("x"))
     assert 1 <= made.usage.calls <= 4
-    assert made.note == "some queries missing, since scripted failed: nothing more within 0.4 s"
+    assert made.note == "some queries missing, since scripted failed: no time is left"
+
+
+def test_a_question_for_which_no_time_was_left_is_replayed_as_it_was(tmp_path: Path) -> None:
+    class SlowCatalog:
+        def tools(self, queries: Sequence[Query], most: int) -> Sequence[Tool]:
+            time.sleep(0.3)
+            return ()
+
+        def demos(self, text: str, most: int) -> Sequence[tuple[Demo, Sequence[Tool]]]:
+            return ()
+
+    file = tmp_path / "run.jsonl"
+    model = RecordingModel(ScriptedChatModel(queries("a"), queries("b", key="missing")), file)
+    for asked, deadline in ((model, 0.2), (None, 0.2), (None, 60)):
+        generator = StrategyQueries("refine", asked or ReplayModel(file), deadline=deadline)
+        made = generator.write_queries(as_request("x"), SlowCatalog())
+        assert [query.text for query in made.queries] == ["x", "a"]
+        assert made.note.endswith("no time is left")
 
 
 def test_a_strategy_of_ones_own() -> None:

@@ -145,15 +145,11 @@ class _Flow:
         return self._model
 
     def left(self) -> float:
-        """Return the seconds until the deadline.
+        """Return the seconds until the deadline; 0 if it has passed.
 
-        Raises:
-            QueryGenerationError: If it has passed.
+        The model is called even then, and refuses, so that a recording contains the attempt.
         """
-        left = self._started + self._deadline - time.perf_counter()
-        if left <= 0:
-            raise QueryGenerationError(f"nothing more within {self._deadline:.1f} s")
-        return left
+        return max(self._started + self._deadline - time.perf_counter(), 0.0)
 
     def send(self, value: Any) -> None:
         """Continue with a step's result."""
