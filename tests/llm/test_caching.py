@@ -338,6 +338,19 @@ def test_a_reply_is_given_though_its_use_cannot_be_noted(file: Path) -> None:
     other.close()
 
 
+def test_it_stays_where_it_is_wherever_the_process_goes(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, elsewhere = file.parent / "here", file.parent / "elsewhere"
+    for folder in (here, elsewhere):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    cache = ReplyCache(file.name)
+    monkeypatch.chdir(elsewhere)
+    cache.put("a", "kept")
+    assert ReplyCache(here / file.name).get("a") == "kept"
+
+
 FULL_DISK = """
 import logging, resource, signal, sys
 from toolret.llm import ReplyCache

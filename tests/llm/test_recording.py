@@ -243,6 +243,46 @@ def test_a_killed_run_loses_nothing(file: Path) -> None:
         assert reply.text == str(number) * 500
 
 
+FULL_DISK = """
+import resource, signal, sys
+from toolret.errors import ReplayError
+from toolret.llm import RecordingModel
+from toolret.testing import ScriptedChatModel
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+model = RecordingModel(ScriptedChatModel("x" * 300), sys.argv[1])
+for number, most in ((1, 600), (2, 600), (3, 600), (4, -1)):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, -1))
+    try:
+        model.complete([{"role": "user", "content": str(number)}], {}, timeout=5)
+    except ReplayError as error:
+        print(number, error)
+"""
+
+
+def test_a_full_disk_leaves_no_part_of_a_line(file: Path) -> None:
+    """A file that may grow no further takes a part of a line, as one on a full disk does."""
+    ran = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(file)], capture_output=True, text=True, check=True
+    )
+    full = f"{file}: cannot be written: No space left on device"
+    assert ran.stdout.splitlines() == [f"2 {full}", f"3 {full}"]
+    replay = ReplayModel(file)
+    assert len(lines(file)) == 3
+    for number in (1, 4):
+        assert replay.complete(question(str(number)), {}, timeout=5).text == "x" * 300
+
+
+def test_it_stays_where_it_is_wherever_the_process_goes(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(file.parent)
+    model = RecordingModel(ScriptedChatModel("1"), file.name)
+    (file.parent / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    model.complete(question(), {}, timeout=5)
+    assert len(lines(file)) == 2
+
+
 def test_it_may_be_gzipped(file: Path) -> None:
     RecordingModel(ScriptedChatModel("1"), file).complete(question(), {}, timeout=5)
     packed = file.with_suffix(".jsonl.gz")

@@ -82,7 +82,7 @@ class ReplyCache:
         make_folder: bool = True,
         ready: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # the process may change its directory
         self._max_bytes = max_bytes
         self._make_folder = make_folder
         self._ready = ready

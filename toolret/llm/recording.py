@@ -7,6 +7,7 @@ call, with the ``question``'s SHA-256 and either the ``text`` of the reply and i
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -71,7 +72,7 @@ class RecordingModel:
 
     def __init__(self, model: ChatModel, file: str | Path) -> None:
         self._model = model
-        self._file = Path(file)
+        self._file = Path(file).absolute()  # the process may change its directory
         self._lock = threading.Lock()
         head = {"toolret_recording": 1, "model": model.name}
         self._rows, whole = _reopened(self._file, _line(head), model.name)
@@ -133,9 +134,13 @@ class RecordingModel:
         return row.completion()
 
     def _append(self, row: Mapping[str, Any]) -> None:
+        line = _line(row)
         try:
             with self._file.open("ab", buffering=0) as file:
-                file.write(_line(row))
+                written = file.write(line)
+                if written < len(line):  # the disk is full; the next line would continue this one
+                    file.truncate(file.tell() - written)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise ReplayError(f"cannot be written: {error.strerror}", file=self._file) from error
 
