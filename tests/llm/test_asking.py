@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from openai import OpenAI
 
 from toolret.errors import QueryGenerationError
-from toolret.llm import Answer, ChatModel, Completion, aask, ask, json_object
-from toolret.testing import ScriptedChatModel
+from toolret.llm import Answer, ChatModel, Completion, aask, as_chat_model, ask, json_object
+from toolret.testing import OpenAIServer, Reply, ScriptedChatModel
 
 QUESTION = [{"role": "user", "content": "which number?"}]
 
@@ -90,6 +93,16 @@ def test_a_passed_deadline_leaves_no_time_to_repair(asked: Callable[..., Answer[
     with pytest.raises(QueryGenerationError, match=r"no JSON.*asked again: no time is left$"):
         asked(model, QUESTION, {}, number, deadline=0.04)
     assert len(model.asked) == 1
+
+
+@both
+@pytest.mark.parametrize("deadline", [sys.maxsize, math.inf])
+def test_a_deadline_may_lie_further_off_than_a_thread_can_wait(
+    asked: Callable[..., Answer[int]], deadline: float
+) -> None:
+    with OpenAIServer(Reply('{"number": 7}', delay=0.1)) as server:
+        model = as_chat_model(OpenAI(base_url=server.base_url, api_key="none"), "m")
+        assert asked(model, QUESTION, {}, number, deadline=deadline).value == 7
 
 
 @both

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -126,7 +127,8 @@ class _Account:
 
         The model is called even then, and refuses, so that a recording contains the attempt.
         """
-        return max(self._started + self._deadline - time.monotonic(), 0.0)
+        left = max(self._started + self._deadline - time.monotonic(), 0.0)
+        return min(left, threading.TIMEOUT_MAX)  # a thread or a socket cannot wait for longer
 
     def take(self, reply: Completion) -> Completion:
         """Count a reply's cost, whether or not it can be parsed, and return it."""
