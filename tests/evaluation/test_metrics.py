@@ -9,11 +9,11 @@ import pytest
 from ir_measures import read_trec_run
 
 from tests.conftest import tool
-from toolret.errors import DemoError
+from toolret.errors import DemoError, ToolretError
 from toolret.evaluation.metrics import completeness, evaluate, mean
 from toolret.evaluation.reports import report_lines
 from toolret.evaluation.runs import run
-from toolret.evaluation.trec import trec_lines
+from toolret.evaluation.trec import read_trec, trec_lines
 from toolret.index import ToolIndex
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.rows import LabelledRequest
@@ -67,6 +67,20 @@ def retriever(tmp_path: Path, tools: list[Tool], demos: list[Demo]) -> ToolRetri
     index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
     index.sync(tools, demos)
     return ToolRetriever(index)
+
+
+def test_a_tool_that_a_run_lists_twice_counts_once_at_its_best_place(tmp_path: Path) -> None:
+    file = tmp_path / "their.run"
+    ranked = ["a", "x", "x", "b", "a"]
+    file.write_text("".join(f"q Q0 {id_} {n} {9 - n} s\n" for n, id_ in enumerate(ranked)))
+    assert read_trec(file) == {"q": ["a", "x", "b"]}
+
+
+def test_a_run_whose_scores_are_no_numbers_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "their.run"
+    file.write_text("q Q0 a 1 2.0 s\nq Q0 b 2 nan s\n")
+    with pytest.raises(ToolretError, match="line 2: is not of the form"):
+        read_trec(file)
 
 
 def test_a_run_reports_metrics_counts_and_times(retriever: ToolRetriever) -> None:

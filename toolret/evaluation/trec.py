@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -35,6 +36,8 @@ def trec_lines(runs: Mapping[str, Sequence[Hit]]) -> Iterator[str]:
 def read_trec(path: Path) -> dict[str, list[str]]:
     """Read the ranked tool ids by request id, best first: by score, ties by rank.
 
+    A tool that is listed again further down counts once, at its best place.
+
     Raises:
         ToolretError: If the file cannot be read as a run.
     """
@@ -49,10 +52,15 @@ def read_trec(path: Path) -> dict[str, list[str]]:
         try:
             request, _, tool, rank, score, _ = line.split()
             place = (-float(score), int(rank), unquote(tool))
+            if math.isnan(place[0]):
+                raise ValueError("nothing is above or below it")
         except ValueError:
             raise ToolretError(
                 f"{path}, line {number}: is not of the form 'qid Q0 tool_id rank score name'; "
                 "--against takes what --run wrote"
             ) from None
         found.setdefault(unquote(request), []).append(place)
-    return {request: [tool for _, _, tool in sorted(places)] for request, places in found.items()}
+    return {
+        request: list(dict.fromkeys(tool for _, _, tool in sorted(places)))
+        for request, places in found.items()
+    }
