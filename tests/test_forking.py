@@ -22,13 +22,14 @@ from tests.stores.places import make_place
 from toolret import forking
 from toolret.errors import QueryGenerationError
 from toolret.index import Snapshot, ToolIndex
+from toolret.llm import RecordingModel
 from toolret.llm.circuit import Circuit
 from toolret.ranking import text_evidence
 from toolret.ranking.scanning import Scan
 from toolret.retrieval import latest
 from toolret.retrieval.reader import Reader
 from toolret.retrieval.retriever import ToolRetriever
-from toolret.testing import HashedWordsEmbedder
+from toolret.testing import HashedWordsEmbedder, ScriptedChatModel
 from toolret.types import Tool
 
 _LONGEST = 30.0
@@ -229,6 +230,12 @@ def test_a_child_probes_what_its_parent_is_probing() -> None:
 
     with circuit.call(), circuit._lock:
         assert in_child(work) == "probed"
+
+
+def test_a_child_records_while_a_thread_of_its_parent_writes(tmp_path: Path) -> None:
+    model = RecordingModel(ScriptedChatModel("hello"), tmp_path / "run.jsonl")
+    with model._lock:
+        assert in_child(lambda: model.complete([], {}, timeout=5).text) == "hello"
 
 
 @pytest.mark.model

@@ -200,6 +200,18 @@ def test_of_two_callers_at_once_the_first_reply_is_both_ones(file: Path) -> None
     assert len(lines(file)) == 2
 
 
+def test_processes_may_begin_a_file_at_the_same_moment(file: Path) -> None:
+    for text in ("one", "two"):
+        other = file.with_name(text)
+        RecordingModel(ScriptedChatModel(text), other).complete(question(text), {}, timeout=5)
+    file.write_bytes(file.with_name("one").read_bytes() + file.with_name("two").read_bytes())
+    unasked = RecordingModel(ScriptedChatModel("three"), file)
+    for model in (unasked, ReplayModel(file)):
+        assert [model.complete(question(t), {}, timeout=5).text for t in ("one", "two")] == [
+            "one", "two"
+        ]  # fmt: skip
+
+
 def test_it_goes_on_where_it_ended(file: Path) -> None:
     for text in ("one", "two"):
         RecordingModel(ScriptedChatModel(text), file).complete(question(text), {}, timeout=5)

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from toolret.errors import QueryGenerationError, ReplayError
 from toolret.files.jsonlines import GZIP_MAGIC, read_lines, row_from_line
+from toolret.forking import renew_in_children
 from toolret.llm.caching import question_key
 from toolret.llm.model import ChatModel, Completion, Forgetful, Messages, Schema
 
@@ -73,11 +74,16 @@ class RecordingModel:
     def __init__(self, model: ChatModel, file: str | Path) -> None:
         self._model = model
         self._file = Path(file).absolute()  # the process may change its directory
-        self._lock = threading.Lock()
+        self.after_fork()
+        renew_in_children(self)
         head = {"toolret_recording": 1, "model": model.name}
         self._rows, whole = _reopened(self._file, _line(head), model.name)
         if not whole:
             self._append(head)
+
+    def after_fork(self) -> None:
+        """Renew in a forked process what a thread of the parent may hold."""
+        self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -249,10 +255,13 @@ def _reopened(file: Path, head: bytes, name: str) -> tuple[dict[str, _Row], bool
 def _read(file: Path) -> tuple[str, dict[str, _Row]]:
     """Read the model's name, and the last row of each question."""
     head: _Head | None = None
+    first = b""
     rows: dict[str, _Row] = {}
     for number, line in read_lines(file, error=ReplayError):
         if head is None:
-            head = _parsed(_Head, line, number, file)
+            head, first = _parsed(_Head, line, number, file), line
+        elif line == first:  # several processes began the file at the same moment
+            continue
         elif line.endswith(b"\n"):  # else the run was killed while writing this line
             row = _parsed(_Row, line, number, file)
             rows[row.question] = row
