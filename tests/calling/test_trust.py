@@ -175,3 +175,15 @@ def test_one_tools_name_that_is_anothers_id_reaches_neither() -> None:
     )
     assert toolbox.call(wire_name("a__b"), {}).text == "a__b"
     assert toolbox.call("a.b", {}).text == "a.b"
+
+
+def test_no_forbidden_tool_of_that_id_is_heard_of_nor_does_another_run_in_its_place() -> None:
+    toolbox = Toolbox([Tool("a.b", "b"), Tool("a__b", "b")], _Everything())
+    user = toolbox.allowed(lambda tool: tool.id == "a.b")
+    assert user.call("a__b", {}).text == "a.b"
+    assert user.name_of("a.b") == "a.b"
+    assert not user.call(user.name_of("a__b"), {}).ok
+    user = toolbox.allowed(lambda tool: tool.id == "a__b")
+    assert user.call("a__b", {}).text == "Error: there is no tool 'a__b'"
+    assert user.call(user.name_of("a__b"), {}).text == "a__b"
+    assert not user.call(user.name_of("a.b"), {}).ok

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from typing import Any
@@ -91,12 +92,20 @@ class Toolbox:
         tool = self._find(name)
         if tool is None or not self._may_run(tool):
             raise CallError(f"there is no tool {shown(name)}")
-        if tool.id != name and name in self._tools:
+        other = self._tools.get(name, tool)
+        if other is not tool and self._may_run(other):
             raise CallError(
                 f"{shown(name)} is one tool's id and the name of another, {tool.id!r}: call the "
                 f"first by its name, {wire_name(name)!r}"
             )
         return tool
+
+    def name_of(self, tool_id: str) -> str:
+        """Return what ``call`` takes for a tool: its id, or its name if the id names another."""
+        with suppress(CallError):
+            if self.tool(tool_id).id == tool_id:
+                return tool_id
+        return wire_name(tool_id) if tool_id in self._tools else tool_id
 
     def call(self, name: str, arguments: JsonObject | str | None) -> Outcome:
         """Run a tool; if something goes wrong, the outcome says so.

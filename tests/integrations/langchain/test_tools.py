@@ -44,6 +44,14 @@ async def test_arguments_may_have_the_names_that_langchain_uses_itself() -> None
     assert tool.invoke(arguments) == "echo"
 
 
+def test_a_tool_whose_id_is_anothers_name_runs() -> None:
+    tools = [Tool("a.b", "b"), Tool("a__b", "b")]
+    echo = Echo()
+    for tool in langchain_tools(tools, Toolbox(tools, echo)):
+        tool.invoke({})
+    assert [called for called, _ in echo.called] == ["a.b", "a__b"]
+
+
 def test_what_a_model_is_shown() -> None:
     (tool,) = langchain_tools([TOOL], Toolbox([TOOL], _Echo()))
     assert convert_to_openai_tool(tool)["function"] == {

@@ -9,12 +9,15 @@ import pytest
 from openai import OpenAI
 from openai.types.responses import ResponseFunctionToolCall
 
+from tests.conftest import tool
+from tests.integrations.openai.conftest import Runner
 from toolret.calling import Toolbox
 from toolret.catalogs import load_tools
 from toolret.index import ToolIndex
 from toolret.integrations.openai import arun_calls, run_calls
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
+from toolret.text.names import wire_name
 
 
 def cancel_order(order: str) -> str:
@@ -146,3 +149,26 @@ def test_names_without_ids() -> None:
     offered: Any = ["shop__cancel_order"]
     with pytest.raises(TypeError, match="offered is a list: give ids by names"):
         run_calls({"role": "assistant"}, Toolbox(CATALOG), offered=offered)
+
+
+def test_a_tool_whose_id_is_anothers_name_runs_and_ends_no_loop() -> None:
+    """A catalog may hold it only to be in the way of the other."""
+    runner, ids = Runner(), ["a.b", "a__b"]
+    toolbox = Toolbox([tool("b", id=id_) for id_ in ids], runner)
+    offered = {wire_name(id_): id_ for id_ in ids}
+    reply = {
+        "tool_calls": [
+            {"id": name, "function": {"name": name, "arguments": "{}"}}
+            for name in [*offered, "other"]
+        ]
+    }
+    told = [each["content"] for each in run_calls(reply, toolbox, offered=offered, allow=())]
+    assert runner.ran == ids
+    assert told[2].endswith(f"Available: {', '.join(sorted(offered))}")
+    told = [each["content"] for each in run_calls(reply, toolbox, allow=())]
+    assert "call the first by its name" in told[0]
+    for tool_id in ids:
+        scoped = [tool("b", id=id_, permissions=(frozenset({id_}),)) for id_ in ids]
+        runner.ran.clear()
+        run_calls(reply, Toolbox(scoped, runner).allowed({tool_id}), offered=offered)
+        assert runner.ran == [tool_id]

@@ -44,7 +44,8 @@ def langchain_tools(tools: Iterable[Tool], toolbox: Toolbox) -> list[BaseTool]:
 
 def _langchain_tool(tool: Tool, toolbox: Toolbox) -> BaseTool:
     # An index's tools no longer know what they were made from; the toolbox's do.
-    known = toolbox.tool(tool.id) if tool.id in toolbox else tool
+    tool_id = toolbox.name_of(tool.id)
+    known = toolbox.tool(tool_id) if tool_id in toolbox else tool
     target: BaseTool | None = known.target
     if target is not None:
         return _TargetTool(
@@ -56,14 +57,14 @@ def _langchain_tool(tool: Tool, toolbox: Toolbox) -> BaseTool:
             metadata={**(target.metadata or {}), "tool_id": tool.id},
             extras=target.extras,
             target=target.model_copy(update={"name": wire_name(tool.id)}),
-            tool_id=tool.id,
+            tool_id=tool_id,
             toolbox=toolbox,
         )
     return _ToolboxTool(
         name=wire_name(tool.id),
         description=tool.description,
         args_schema=dict(accepted(tool.parameters)),
-        tool_id=tool.id,
+        tool_id=tool_id,
         toolbox=toolbox,
         response_format="content_and_artifact",
         handle_tool_error=True,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from toolret.calling import Toolbox
+from toolret.errors import CallError
 from toolret.files.jsonlines import parse_json
 from toolret.integrations.openai.offered import Offered
 from toolret.integrations.openai.searching import (
@@ -207,9 +208,9 @@ def _step(
     elif call.kind == "search":
         return ""
     names = {} if offered is None else offered
-    tool = names.get(name, name)
+    tool = _called(toolbox, name, names)
     if (offered is not None and name not in offered) or not _may(toolbox, tool, limits):
-        may_call = [each for each in names if _may(toolbox, names[each], limits)]
+        may_call = [each for each in names if _may(toolbox, _called(toolbox, each, names), limits)]
         return refusal(name, None if offered is None else may_call)
     return _Run(tool, arguments)
 
@@ -226,8 +227,16 @@ def _within(arguments: Any) -> tuple[str, Any]:
     return str(call["name"]), call["arguments"]
 
 
+def _called(toolbox: Toolbox, name: str, names: Mapping[str, str]) -> str:
+    """Return what the toolbox calls the tool that a model calls by a name."""
+    tool_id = names.get(name, name)
+    return name if tool_id == name else toolbox.name_of(tool_id)
+
+
 def _may(toolbox: Toolbox, name: str, limits: Sequence[Allow]) -> bool:
     """Whether the user may run a tool; the toolbox itself refuses what it does not hold."""
-    if name not in toolbox:
+    try:
+        tool = toolbox.tool(name)
+    except CallError:
         return True
-    return all(is_allowed(toolbox.tool(name), allow) for allow in limits)
+    return all(is_allowed(tool, allow) for allow in limits)
