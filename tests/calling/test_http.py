@@ -7,8 +7,10 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -143,6 +145,31 @@ async def test_no_redirect_is_followed_whatever_the_client_does(server: str) -> 
             runner = HttpRunner(base_url=server, client=client, async_client=async_client)
             outcome = await _both(runner, tool)
     assert outcome.text == "HTTP 302 Found, which leads to https://elsewhere.example/"
+
+
+async def test_where_a_redirect_leads_is_told_without_the_secrets_that_were_sent() -> None:
+    def moved(request: httpx.Request) -> httpx.Response:
+        asked = quote(str(request.url), safe="")
+        leads_to = f"{request.url.copy_with(scheme='https')}&next={asked}&lang=de"
+        return httpx.Response(301, headers={"Location": leads_to})
+
+    key = {"type": "apiKey", "in": "query", "name": "key"}
+    tool = operation(parameter("q", "query"), method="get")
+    tool = replace(tool, metadata={**tool.metadata, "security": [{"k": key}]})
+    sends = httpx.MockTransport(moved)
+    with httpx.Client(transport=sends, params={"team": "own/secret"}) as client:
+        async with httpx.AsyncClient(transport=sends, params={"team": "own/secret"}) as other:
+            runner = HttpRunner(
+                credentials=lambda scheme: "a key & more",
+                base_url="http://t.example",
+                client=client,
+                async_client=other,
+            )
+            outcome = await _both(runner, tool, q="tents")
+    assert outcome.text == (
+        "HTTP 301 Moved Permanently, which leads to https://t.example/v1/items"
+        "?q=tents&key=...&team=...&next=...&lang=de"
+    )
 
 
 async def test_a_long_response_is_cut_and_says_so(server: str) -> None:

@@ -122,7 +122,7 @@ class HttpRunner:
                 for chunk in response.iter_bytes():
                     if kept.is_cut_by(chunk):
                         break
-                return _outcome(response, kept)
+                return _outcome(response, kept, _secrets(client, tool, response))
             finally:
                 response.close()
 
@@ -139,7 +139,7 @@ class HttpRunner:
                     async for chunk in response.aiter_bytes():
                         if kept.is_cut_by(chunk):
                             break
-                    return _outcome(response, kept)
+                    return _outcome(response, kept, _secrets(client, tool, response))
                 finally:
                     await response.aclose()
 
@@ -185,7 +185,7 @@ class _Kept:
         return bool(self.cut)
 
 
-def _outcome(response: httpx.Response, kept: _Kept) -> Outcome:
+def _outcome(response: httpx.Response, kept: _Kept, secrets: Collection[str]) -> Outcome:
     status = response.status_code
     ok = status < HTTPStatus.BAD_REQUEST
     value, text = _read(response, kept)
@@ -194,9 +194,30 @@ def _outcome(response: httpx.Response, kept: _Kept) -> Outcome:
     if not ok or not kept.data or response.has_redirect_location:
         about = f"HTTP {status} {response.reason_phrase}".strip()
         if response.has_redirect_location:
-            about += f", which leads to {response.headers['location']}"
+            about += f", which leads to {_without(secrets, response.headers['location'])}"
         text = f"{about}: {text}" if kept.data else about
     return Outcome(text=text, value=value, ok=ok, status=status)
+
+
+def _secrets(
+    client: httpx.Client | httpx.AsyncClient, tool: Tool, response: httpx.Response
+) -> set[str]:
+    """Return what was sent in the query and may be a secret: a key, or the client's own."""
+    schemes = [one for each in tool.metadata.get("security") or () for one in each.values()]
+    names = {str(one["name"]) for one in schemes if one.get("in") == "query"}
+    sent = response.request.url.params
+    return {value for name in names | client.params.keys() for value in sent.get_list(name)} - {""}
+
+
+def _without(secrets: Collection[str], location: str) -> str:
+    """Return where a redirect leads, which often quotes the whole URL that was asked for."""
+    path, mark, query = location.partition("?")
+    parts = query.split("&")
+    for place, part in enumerate(parts):
+        # In a link to a page for signing in, the URL stands encoded.
+        if any(secret in unquote_plus(unquote_plus(part)) for secret in secrets):
+            parts[place] = f"{part.partition('=')[0]}=..."
+    return path + mark + "&".join(parts)
 
 
 def _origins(urls: Collection[str]) -> frozenset[str]:
