@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from openai import (
@@ -30,8 +30,8 @@ from pydantic import BaseModel
 from tests.integrations.openai.conftest import SHOP, names, obedient, parameters, retriever_of
 from toolret import ToolRetriever
 from toolret.calling import Toolbox
+from toolret.integrations.openai import Mode, offered, permitting, run_calls, wrap
 from toolret.integrations.openai import client as client_module
-from toolret.integrations.openai import offered, permitting, run_calls, wrap
 from toolret.testing import OpenAIServer, Reply
 from toolret.types import Demo, JsonObject, Tool
 
@@ -644,6 +644,70 @@ def test_tools_may_be_objects(server: OpenAIServer, client: OpenAI, shop: ToolRe
     bare, sent = (request["tools"] for request in server.requests)
     assert sent[:2] == bare
     assert names(server.requests[1])[2:] == ["shop__cancel_order"]
+
+
+async def test_what_is_forbidden_is_not_offered_where_nothing_can_be_planned(
+    shop: ToolRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbidden, mine = function("shop__delete_customer"), function("own")
+    odd = {"type": "function", "name": {}}
+    choice: Any = {"type": "function", "function": {"name": "shop__delete_customer"}}
+    flat: Any = [{"type": "function", **each["function"]} for each in (forbidden, mine)]
+
+    def broken(*args: Any, **options: Any) -> None:
+        raise RuntimeError("the planner is wrong")
+
+    with OpenAIServer(Reply("Done.")) as server:
+        with OpenAI(base_url=server.base_url, api_key="k") as client:
+            wrapped = wrap(client, shop, allow=())
+            wrapped.responses.create(model="m", previous_response_id="r", tools=flat)
+            monkeypatch.setattr("toolret.integrations.openai.planner.plan", broken)
+            create: Any = wrapped.chat.completions.create
+            create(model="m", messages=ASK, tools=[forbidden, mine], tool_choice=choice)
+            create(model="m", messages=ASK, tools=[forbidden])
+            create(model="m", messages=ASK, tools=[forbidden, odd, mine])
+        async with AsyncOpenAI(base_url=server.base_url, api_key="k") as other:
+            create = wrap(other, shop, allow=()).chat.completions.create
+            await create(model="m", messages=ASK, tools=[forbidden, mine])
+            with permitting({"admin"}):
+                await create(model="m", messages=ASK, tools=[forbidden, mine], tool_choice=choice)
+    sent = [request.get("tools") for request in server.requests]
+    assert sent == [flat[1:], [mine], None, [odd, mine], [mine], [forbidden, mine]]
+    choices = [request.get("tool_choice") for request in server.requests]
+    assert choices == [None, None, None, None, None, choice]
+
+
+@pytest.mark.parametrize("mode", get_args(Mode))
+def test_no_conversation_makes_a_forbidden_tool_be_offered(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever, mode: Mode, quiet: None
+) -> None:
+    wrapped = wrap(client, shop, mode=mode, allow=())
+    search = {"name": "discover_tools", "arguments": "{}"}
+    messages: Any = [
+        {"role": "assistant", "tool_calls": [{"id": ["a"], "function": search}]},
+        {"role": "tool", "tool_call_id": ["a"], "content": "{}"},
+        *ASK,
+    ]
+    tools: Any = [function("shop__delete_customer"), function("own")]
+    wrapped.chat.completions.create(model="m", messages=messages, tools=tools)
+    assert "own" in names(server.requests[0])
+    assert "delete_customer" not in json.dumps(server.requests[0])
+    offered(wrapped, messages)
+
+
+def test_forbidden_functions_in_a_namespace_of_the_callers_are_left_out(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever
+) -> None:
+    inner = [
+        {"type": "function", "name": name, "parameters": parameters("name")}
+        for name in ("find_customer", "shop__delete_customer")
+    ]
+    crm: Any = {"type": "namespace", "name": "crm", "description": "Customers.", "tools": inner}
+    other: Any = {**crm, "name": "other", "tools": inner[1:]}
+    wrapped = wrap(client, shop, allow=())
+    wrapped.responses.create(model="m", input=ASK, tools=[crm, other])
+    assert server.requests[0]["tools"][0] == {**crm, "tools": inner[:1]}
+    assert names(server.requests[0])[1:] == ["shop__cancel_order"]
 
 
 def test_functions_in_a_namespace_of_the_callers_may_be_called(

@@ -128,22 +128,34 @@ class Planner:
         """Return the arguments to send instead of a call's; never raises."""
         try:
             draft = self._draft(form, options)
-            return self._write(draft, *self._selected(draft)) if draft else dict(options)
+            if draft is not None:
+                return self._write(draft, *self._selected(draft))
         except Exception as error:  # noqa: BLE001 - the caller's call goes out all the same
             _warn(error)
-            return dict(options)
+        return self._unplanned(form, options)
 
     async def aprepare(self, form: Form, options: Mapping[str, Any]) -> dict[str, Any]:
         """``prepare`` for event loops."""
         try:
             # In a worker: a predicate is called for all tools, and a conversation may be long.
             draft = await asyncio.to_thread(self._draft, form, options)
-            if draft is None:
-                return dict(options)
-            return await asyncio.to_thread(self._write, draft, *await self._aselected(draft))
+            if draft is not None:
+                return await asyncio.to_thread(self._write, draft, *await self._aselected(draft))
         except Exception as error:  # noqa: BLE001 - as above
             _warn(error)
+        return await asyncio.to_thread(self._unplanned, form, options)
+
+    def _unplanned(self, form: Form, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call that is not planned, without tools that are forbidden."""
+        view = self._view()
+        tools = as_items(options.get("tools"))
+        seen = (_seen(tool, form, view) for tool in tools)
+        may_send = [tool for tool in seen if tool is not None]
+        if [*map(id, may_send)] == [*map(id, tools)]:
             return dict(options)
+        # A ``tool_choice`` may name what is left out.
+        left = {key: value for key, value in options.items() if key not in _ONLY_WITH_TOOLS}
+        return left | {"tools": may_send} if may_send else left
 
     def _selected(self, draft: _Draft) -> tuple[Selection | None, bool]:
         """Return what is selected for a call, None without a text; and whether that failed."""
@@ -361,6 +373,19 @@ def _dumped(value: Any) -> Any:
     if not hasattr(value, "model_dump"):
         return value
     return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def _seen(tool: Any, form: Form, view: View) -> Any:
+    """Return a caller's tool as the user may see it; None if it is forbidden.
+
+    Where permissions count, one that cannot be read is forbidden.
+    """
+    try:
+        read = form.given(_dict(tool))
+        seen = view.seen(read)
+    except Exception:  # noqa: BLE001 - it may be anything
+        return tool if view.allow is None else None
+    return tool if seen is read else seen
 
 
 def _warn(error: Exception) -> bool:

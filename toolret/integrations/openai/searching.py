@@ -117,7 +117,8 @@ def search_ids(items: Iterable[Any]) -> tuple[str, ...]:
     """Return the ids of the calls of ``discover_tools`` in a conversation or in a response."""
     read = (message for message in messages_of(list(items)) if not isinstance(message, Unread))
     calls = [call for message in read for call in message.get("tool_calls") or ()]
-    return tuple(call["id"] for call in calls if call["function"]["name"] == DISCOVER)
+    ids = (call["id"] for call in calls if call["function"]["name"] == DISCOVER)
+    return tuple(id_ for id_ in ids if isinstance(id_, str))
 
 
 def found_names(
@@ -137,7 +138,8 @@ def found_names(
     for message in messages_of(items):
         if isinstance(message, Unread):
             continue
-        if message.get("role") == "tool" and message.get("tool_call_id") in asked:
+        call_id = message.get("tool_call_id")
+        if message.get("role") == "tool" and isinstance(call_id, str) and call_id in asked:
             names += _names(content_text(message.get("content")))
     return tuple(dict.fromkeys(names))
 

@@ -102,6 +102,17 @@ class View:
         tool = shelf.items[position]
         return tool if is_allowed(tool, self.allow) else None
 
+    def seen(self, given: JsonObject) -> JsonObject | None:
+        """A caller's tool, without what is the index's and forbidden; None if nothing is left."""
+        inner = given.get("tools") if given.get("type") == "namespace" else None
+        if isinstance(inner, list | tuple):
+            left = [each for each in inner if not isinstance(each, Mapping) or self.seen(each)]
+            if len(left) == len(inner):
+                return given
+            return {**given, "tools": left} if left else None
+        tool_id = self.names.id_of(given) if given.get("type") == "function" else None
+        return given if tool_id is None or self.tool(tool_id) else None
+
     def shows(self, demo: Demo) -> bool:
         """Whether the caller may be shown a demonstration, and the index holds it unchanged."""
         shelf = self.names.snapshot.demos
@@ -173,13 +184,14 @@ def told_apart(
     others: list[JsonObject] = []
     ids: dict[str, str] = {}
     ordered = []
-    for tool in tools:
+    for given in tools:
+        tool = view.seen(given)
+        if tool is None:
+            continue
         name = tool_name(tool)
         tool_id = view.names.id_of(tool) if tool.get("type") == "function" else None
         if tool_id is None:
             others.append(tool)
-        elif view.tool(tool_id) is None:
-            continue
         else:
             known[name], ids[name] = tool, tool_id
         ordered.append(tool)
