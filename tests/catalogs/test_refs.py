@@ -235,7 +235,7 @@ def test_links_inside_the_folder_are_followed(tmp_path: Path) -> None:
     assert tool.metadata["arguments"] == {"q": {"in": "query", "name": "q"}}
 
 
-@pytest.mark.parametrize("kind", ["none", "folder", "pipe", "loop", "null"])
+@pytest.mark.parametrize("kind", ["none", "folder", "pipe", "loop", "null", "long"])
 def test_what_is_no_file_is_not_read(tmp_path: Path, kind: str) -> None:
     there = tmp_path / "p.yaml"
     if kind == "folder":
@@ -247,6 +247,8 @@ def test_what_is_no_file_is_not_read(tmp_path: Path, kind: str) -> None:
     ref = "p.yaml#/P"
     if kind == "null":
         ref, there = "p%00.yaml", tmp_path / "p\ufffd.yaml"
+    elif kind == "long":
+        ref, there = "p" * 5_000, tmp_path / ("p" * 5_000)
     assert _problem(_with_ref(tmp_path, ref)).endswith(
         f"$ref {ref!r} leads nowhere: there is no file {str(there)!r}"
     )

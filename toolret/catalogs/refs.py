@@ -6,6 +6,7 @@ whether by ``..``, an absolute path or a symbolic link.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -186,7 +187,7 @@ class References:
         if real not in self._files:
             # Built from the real path, this name contains no links.
             file = str(self._folder / real.relative_to(folder))
-            if not real.is_file():  # a pipe or device would never end
+            if not _is_file(real):
                 raise place.error(f"$ref {ref!r} leads nowhere: there is no file {file!r}")
             self._contents[file] = read_document(file).content
             self._files[real] = file
@@ -214,12 +215,17 @@ def referenced_files(document: Document) -> set[Path]:
                 file
                 and file not in found
                 and file.is_relative_to(real_path(folder))
-                and file.is_file()
+                and _is_file(file)
             ):
                 found.add(file)
                 with suppress(CatalogError):
                     waiting.append(read_document(file))
     return found
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a pipe or device would never end."""
+    return os.path.isfile(path)  # noqa: PTH113 - ``Path`` fails for names that are too long
 
 
 def _refs(content: Any) -> Iterator[str]:
