@@ -316,6 +316,13 @@ def test_origins_that_no_server_has(origins: Any, problem: str) -> None:
         HttpRunner(origins=origins)
 
 
+@pytest.mark.parametrize("base_url", [None, "https://api.example.com"])
+def test_a_documents_server_that_is_no_url_is_an_error_of_the_call(base_url: str | None) -> None:
+    tool = operation(servers=[{"url": "http://[::1"}])
+    with pytest.raises(CallError, match="its server is no URL"):
+        HttpRunner(base_url=base_url).request(tool, {})
+
+
 async def test_a_server_that_hangs_is_given_up() -> None:
     tool = operation(method="get", path="/x")
     with socket.socket() as silent:

@@ -75,9 +75,12 @@ def server_url(tool: Tool, base_url: str | None) -> str:
         CallError: If the result is not an absolute HTTP URL.
     """
     server = str(tool.metadata.get("server") or "")
-    if base_url is not None:
-        server = base_url.rstrip("/") + "/" + urlsplit(server).path.lstrip("/")
-    parts = urlsplit(server)
+    try:
+        if base_url is not None:
+            server = base_url.rstrip("/") + "/" + urlsplit(server).path.lstrip("/")
+        parts = urlsplit(server)
+    except ValueError as exc:  # an IPv6 address without its bracket
+        raise CallError(f"{tool.id!r}: its server is no URL: {exc}") from exc
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise CallError(
             f"{tool.id!r} has no whole server URL but {server!r}: pass base_url, such as "
