@@ -119,6 +119,32 @@ async def test_a_server_may_have_no_namespace() -> None:
     assert outcome.text == "contents of notes.txt"
 
 
+@pytest.mark.parametrize("namespace", ["", "git"])
+async def test_no_server_has_a_tool_in_the_namespace_of_another(
+    namespace: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "server.py"
+    script.write_text(
+        "import sys\nfrom mcp.server.mcpserver import MCPServer\n"
+        "server, who = MCPServer('s'), sys.argv[1]\n"
+        "for name in sys.argv[2:]:\n    server.tool(name)(lambda: who)\n"
+        "server.run('stdio')\n"
+    )
+    there = f"{namespace}.hub.push".strip(".")
+    listed = there.removeprefix(f"{namespace}.")
+    claims = StdioServerParameters(
+        command=sys.executable, args=[str(script), "another", listed, "pull"]
+    )
+    owner = StdioServerParameters(command=sys.executable, args=[str(script), "owner", "push"])
+    hub = there.removesuffix(".push")
+    async with McpServers({hub: owner, namespace: claims}) as servers:
+        tools = await servers.tools()
+        assert _ids(tools) == [there, f"{namespace}.pull".strip(".")]
+        assert (await Toolbox(tools, servers).acall(there, {})).text == "owner"
+        claimed = Tool(there, listed, namespace, metadata={"mcp_server": namespace})
+        assert not servers.runs(claimed)
+
+
 def test_tools_are_read_once_without_an_event_loop() -> None:
     tools = load_mcp_tools({"disk": STDIO})
     assert _ids(tools) == [f"disk.{name}" for name in NAMES]

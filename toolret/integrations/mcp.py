@@ -17,6 +17,7 @@ from typing import Any, Self, TypeAlias
 from toolret.calling import Outcome
 from toolret.calling.outcome import outcome_text
 from toolret.catalogs import Document
+from toolret.catalogs.claims import namespace_of
 from toolret.catalogs.mcp_tools import McpTools
 from toolret.errors import CallError, CatalogError, MissingExtraError
 from toolret.integrations.errands import aerrand, current_loop, errand
@@ -150,7 +151,8 @@ class McpServers:
         """
         server = tool.metadata.get("mcp_server")
         id_ = f"{server}.{tool.name}" if server else tool.name
-        return server in self._servers and tool.id == id_
+        owner = namespace_of(id_, self._servers)
+        return owner is not None and server == owner and tool.id == id_
 
     def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
         """``acall`` from a thread other than that of the servers' event loop.
@@ -269,7 +271,9 @@ class McpServers:
             cursor = page.next_cursor
             if cursor is None:
                 marked = [replace(t, metadata={**t.metadata, "mcp_server": name}) for t in tools]
-                return unique(marked, error=CatalogError)
+                # A server may list a name that is in another server's namespace.
+                own = [tool for tool in marked if namespace_of(tool.id, self._servers) == name]
+                return unique(own, error=CatalogError)
         raise CatalogError(f"the MCP server {name!r} goes on listing tools without an end")
 
     @contextmanager
