@@ -168,7 +168,7 @@ async def test_where_a_redirect_leads_is_told_without_the_secrets_that_were_sent
             outcome = await _both(runner, tool, q="tents")
     assert outcome.text == (
         "HTTP 301 Moved Permanently, which leads to https://t.example/v1/items"
-        "?q=tents&key=...&team=...&next=...&lang=de"
+        "?team=...&q=tents&key=...&next=...&lang=de"
     )
 
 

@@ -114,32 +114,32 @@ class HttpRunner:
         Raises:
             CallError: As ``request`` raises it, or if no response came.
         """
-        request = self._request(tool, arguments)
+        request, placed = self._request(tool, arguments)
         with _faults_of(tool), self._client() as client:
-            response = client.send(_built(client, *request), stream=True, follow_redirects=False)
+            built = _built(client, request, placed)
+            response = client.send(built, stream=True, follow_redirects=False)
             try:
                 kept = _Kept(self.max_bytes)
                 for chunk in response.iter_bytes():
                     if kept.is_cut_by(chunk):
                         break
-                return _outcome(response, kept, _secrets(client, tool, response))
+                return _outcome(response, kept, _secrets(client, placed))
             finally:
                 response.close()
 
     async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
         """``call`` for event loops; credentials are asked for in a worker thread."""
-        request = await asyncio.to_thread(self._request, tool, arguments)
+        request, placed = await asyncio.to_thread(self._request, tool, arguments)
         with _faults_of(tool):
             async with self._async_client() as client:
-                response = await client.send(
-                    _built(client, *request), stream=True, follow_redirects=False
-                )
+                built = _built(client, request, placed)
+                response = await client.send(built, stream=True, follow_redirects=False)
                 try:
                     kept = _Kept(self.max_bytes)
                     async for chunk in response.aiter_bytes():
                         if kept.is_cut_by(chunk):
                             break
-                    return _outcome(response, kept, _secrets(client, tool, response))
+                    return _outcome(response, kept, _secrets(client, placed))
                 finally:
                     await response.aclose()
 
@@ -199,14 +199,10 @@ def _outcome(response: httpx.Response, kept: _Kept, secrets: Collection[str]) ->
     return Outcome(text=text, value=value, ok=ok, status=status)
 
 
-def _secrets(
-    client: httpx.Client | httpx.AsyncClient, tool: Tool, response: httpx.Response
-) -> set[str]:
-    """Return what was sent in the query and may be a secret: a key, or the client's own."""
-    schemes = [one for each in tool.metadata.get("security") or () for one in each.values()]
-    names = {str(one["name"]) for one in schemes if one.get("in") == "query"}
-    sent = response.request.url.params
-    return {value for name in names | client.params.keys() for value in sent.get_list(name)} - {""}
+def _secrets(client: httpx.Client | httpx.AsyncClient, placed: Placed) -> set[str]:
+    """Return what is sent in the query and may be a secret: a key, or the client's own."""
+    keys = {unquote_plus(value) for _, value in placed.query}
+    return (keys | {value for _, value in client.params.multi_items()}) - {""}
 
 
 def _without(secrets: Collection[str], location: str) -> str:
