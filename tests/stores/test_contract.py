@@ -170,6 +170,8 @@ def test_writers_take_turns(place: Place) -> None:
     """Four machines add tools at once, twice each: all of them are there."""
     if place.kind == "folder":
         pytest.skip("writers of a folder are processes, which have their own tests")
+    if place.kind == "qdrant":
+        pytest.skip("Qdrant's local mode is for one thread at a time")
     errors: list[BaseException] = []
 
     def add(machine: int) -> None:

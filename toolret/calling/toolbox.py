@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from typing import Any
@@ -102,10 +101,8 @@ class Toolbox:
 
     def name_of(self, tool_id: str) -> str:
         """Return what ``call`` takes for a tool: its id, or its name if the id names another."""
-        with suppress(CallError):
-            if self.tool(tool_id).id == tool_id:
-                return tool_id
-        return wire_name(tool_id) if tool_id in self._tools else tool_id
+        found = self._find(tool_id)
+        return tool_id if found is None or found.id == tool_id else wire_name(tool_id)
 
     def call(self, name: str, arguments: JsonObject | str | None) -> Outcome:
         """Run a tool; if something goes wrong, the outcome says so.
