@@ -294,6 +294,7 @@ def test_what_another_process_wrote_and_cannot_be_used_is_said_once(
 
     def follow() -> int:
         for _ in range(3):
+            retriever._latest._try_at = 0.0  # as if the pause were over
             retriever._latest._follow()
         return sum(record.name == "toolret.retrieval.latest" for record in caplog.records)
 
@@ -381,7 +382,7 @@ def test_what_cannot_be_used_is_not_read_again_and_again(
         index._look_at = 0  # as if half a second had passed
         assert retriever.search("cancel an order")[0].tool.id == "cancel_order"
         time.sleep(0.01)
-    assert len(readings) < 4  # of some 15, were there no pauses
+    assert len(readings) == 1
 
 
 def test_what_is_gone_stays_as_it_was_read(index: ToolIndex) -> None:

@@ -47,4 +47,4 @@ def test_eight_processes_lose_nothing_and_see_whole_syncs(chroma: str, tmp_path:
         for i in range(TOOLS)
     }
     assert sum(written.values()) > 3
-    assert all(r["refreshes"] for r in reports if "refreshes" in r)
+    assert all(r["refreshes"] > 3 for r in reports if "refreshes" in r)

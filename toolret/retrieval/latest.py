@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from toolret.errors import ToolretError
 from toolret.forking import renew_in_children, start_thread
@@ -50,7 +50,9 @@ class LatestReader:
         """Return the latest reader."""
         if self._reader.snapshot is not self._index.snapshot:
             older = self._reader.snapshot.reading < self._index.own_reading
-            self._renew(lambda: self._index.snapshot, wait=older)
+            with self._alone(wait=older) as alone:
+                if alone:
+                    self._take(self._index.snapshot)
         else:
             self.follow()
         return self._reader
@@ -62,31 +64,36 @@ class LatestReader:
         with suppress(RuntimeError):  # no thread can be started: the next check tries again
             start_thread(self._follow, "toolret-follow", daemon=True)
 
-    def _renew(self, read: Callable[[], Snapshot], *, wait: bool = False) -> bool:
-        """Make a new reader; without ``wait``, return False if another thread is doing so."""
+    @contextmanager
+    def _alone(self, *, wait: bool) -> Iterator[bool]:
+        """Whether no other thread makes a reader meanwhile, which is waited for if asked."""
         lock = self._renewing  # another one takes its place in a child
-        if not lock.acquire(blocking=wait):
-            return False
+        alone = lock.acquire(blocking=wait)
         try:
-            snapshot = read()
-            if self._reader.snapshot is not snapshot:
-                reader = Reader(self._index, snapshot)
-                self._index.show(snapshot)
-                self._reader = reader
+            yield alone
         finally:
-            lock.release()
-        return True
+            if alone:
+                lock.release()
+
+    def _take(self, snapshot: Snapshot) -> None:
+        if self._reader.snapshot is not snapshot:
+            reader = Reader(self._index, snapshot)
+            self._index.show(snapshot)
+            self._reader = reader
 
     def _follow(self) -> None:
-        started = time.monotonic()
-        try:
-            if self._renew(self._index.read_latest):
+        with self._alone(wait=False) as alone:
+            if not alone or time.monotonic() < self._try_at:  # the thread before may have failed
+                return
+            started = time.monotonic()
+            try:
+                self._take(self._index.read_latest())
                 self._said, self._try_at = "", 0.0
-        except ToolretError as error:
-            # What cannot be used may take seconds to read, and it stays so until somebody acts.
-            now = time.monotonic()
-            self._try_at = now + min(_PAUSE * (now - started), _LONGEST_PAUSE)
-            problem = str(error)
-            if problem != self._said:  # it recurs with every try
-                _log.warning("what another process wrote cannot be used: %s", problem)
-            self._said = problem
+            except ToolretError as error:
+                # What cannot be used may take seconds to read, and stays so until somebody acts.
+                now = time.monotonic()
+                self._try_at = now + min(_PAUSE * (now - started), _LONGEST_PAUSE)
+                problem = str(error)
+                if problem != self._said:  # it recurs with every try
+                    _log.warning("what another process wrote cannot be used: %s", problem)
+                self._said = problem
