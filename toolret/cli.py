@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from toolret.console import (
     INDEX_HELP,
     add_index_options,
+    add_paths,
     counted,
     learn,
     load_catalogs,
@@ -98,15 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a file or folder; NAME=CATALOG sets the namespace of its tools, in place of an API's "
         "title or a file's name; rows that name their own keep it",
     )
-    index.add_argument(
-        "--demos",
-        nargs="+",
-        action="extend",
-        metavar="PATH",
-        type=Path,
-        default=[],
-        help="files or folders of demonstrations",
-    )
+    add_paths(index, "--demos", "files or folders of demonstrations")
     index.add_argument(
         "--forget-recorded",
         action="store_true",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "INDEX_HELP",
     "add_index_options",
+    "add_paths",
     "check_target",
     "counted",
     "learn",
@@ -48,6 +49,22 @@ def add_index_options(
         "--embedder",
         metavar="MODEL",
         help="a sentence-transformers name or folder, onnx:NAME or openai:NAME",
+    )
+
+
+def add_paths(
+    command: argparse.ArgumentParser, option: str, about: str, *, required: bool = False
+) -> None:
+    """Add an option for files and folders, which adds to the first if it is given again."""
+    command.add_argument(
+        option,
+        nargs="+",
+        action="extend",
+        metavar="PATH",
+        type=Path,
+        default=[],
+        required=required,
+        help=about,
     )
 
 

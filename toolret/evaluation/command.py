@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from toolret.console import (
     add_index_options,
+    add_paths,
     check_target,
     learn,
     load_catalogs,
@@ -41,27 +42,10 @@ _STDOUT = Path("-")
 def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the command line's subcommands."""
     command = commands.add_parser("eval", help="measure retrieval on labelled requests")
-    command.add_argument(
-        "--tools",
-        nargs="+",
-        action="extend",
-        metavar="PATH",
-        type=Path,
-        default=[],
-        help="catalogs; without them, the index is measured as it is",
-    )
-    command.add_argument(
-        "--queries",
-        nargs="+",
-        action="extend",
-        required=True,
-        metavar="PATH",
-        type=Path,
-        help="labelled requests; docs/queries.md has the rows",
-    )
-    command.add_argument(
-        "--demos", nargs="+", action="extend", metavar="PATH", type=Path, default=[]
-    )
+    add_paths(command, "--tools", "catalogs; without them, the index is measured as it is")
+    about = "labelled requests; docs/queries.md has the rows"
+    add_paths(command, "--queries", about, required=True)
+    add_paths(command, "--demos", "files or folders of demonstrations")
     command.add_argument("-k", type=positive, default=10, metavar="N", help="tools a request")
     command.add_argument(
         "--keep-all", action="store_true", help="rank tools also where the answer is no tool"
