@@ -508,7 +508,9 @@ def test_without_any_alternative_nothing_is_sent() -> None:
 
 
 def test_what_is_no_secret_is_told_without_it() -> None:
-    hook: Any = lambda scheme: b"s3cret"  # noqa: E731
+    def hook(_scheme: Any) -> Any:
+        return b"s3cret"
+
     with pytest.raises(CallError) as caught:
         placed_credentials(operation(security=[{"bearer": []}]), SERVER, hook)
     assert str(caught.value) == (
