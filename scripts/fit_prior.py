@@ -28,13 +28,13 @@ from toolret.catalogs import load_tools
 from toolret.embedders import RoleEmbedder, SentenceTransformerEmbedder
 from toolret.index import ToolIndex
 from toolret.queries import sought
+from toolret.ranking.arrays import Floats
+from toolret.ranking.comparer import Comparer
 from toolret.ranking.evidence import FEATURES, gather
 from toolret.ranking.familiarity import Familiarity, fit_familiarity
 from toolret.ranking.fitting import Example, fit_weights, needed
 from toolret.ranking.learning import evenly, pairs, weights_to_json
 from toolret.ranking.need import fit_need, need_inputs
-from toolret.ranking.searcher import Searcher
-from toolret.ranking.signals import Floats
 from toolret.ranking.weighing import Weights
 from toolret.rows import LabelledRequest, load_demos, load_requests
 from toolret.text.clauses import split_clauses
@@ -214,29 +214,29 @@ def examples_of(
         index = ToolIndex(Path(scratch) / "index", embedder=embedder)
         index.sync_tools(load_tools(folder / "tools.jsonl"))
         requests = evenly(requests_of(folder, file), REQUESTS_OF_A_SET)
-        searcher = Searcher(index.snapshot, embedder)
-        found = [asked(searcher, request) for request in requests]
+        comparer = Comparer(index.snapshot, embedder)
+        found = [asked(comparer, request) for request in requests]
         needs = written_needs(folder / f"{file}.jsonl")
-        found += [asked(searcher, r, needs[r.id]) for r in requests if r.id in needs]
-        strange = [asked(searcher, request) for request in strangers]
+        found += [asked(comparer, r, needs[r.id]) for r in requests if r.id in needs]
+        strange = [asked(comparer, request) for request in strangers]
         demos = folder / "demos.jsonl"
         spoken_of: list[tuple[Floats, bool]] = []
         for most in (FEW_DEMOS, MOST_DEMOS) if demos.exists() else ():
             index.sync_demos(evenly([d for d in load_demos(demos) if d.tools], most))
-            searcher = Searcher(index.snapshot, embedder)
+            comparer = Comparer(index.snapshot, embedder)
             used = frozenset[str]().union(*(demo.tools for demo in index.demos))
-            asked_here = [asked(searcher, request) for request in requests]
+            asked_here = [asked(comparer, request) for request in requests]
             spoken_of += [
                 (example.features, used.issuperset(request.tools))
                 for example, request in zip(asked_here, requests, strict=True)
             ]
         if demos.exists():
             found += asked_here
-            strange += [asked(searcher, request) for request in strangers]
+            strange += [asked(comparer, request) for request in strangers]
         if demos.exists() and ask_demos:
             positions = evenly(range(len(index.demos)), DEMOS_OF_A_SET)
-            found += searcher.examples([[position] for position in positions])
-            found += searcher.examples(pairs(positions, PAIRS_OF_A_SET))
+            found += comparer.examples([[position] for position in positions])
+            found += comparer.examples(pairs(positions, PAIRS_OF_A_SET))
         return found, strange, spoken_of
 
 
@@ -250,19 +250,19 @@ def written_needs(file: Path) -> dict[str, list[str]]:
     }
 
 
-def asked(searcher: Searcher, request: LabelledRequest, needs: Sequence[str] = ()) -> Example:
+def asked(comparer: Comparer, request: LabelledRequest, needs: Sequence[str] = ()) -> Example:
     """A request as the ranking sees it; one of another set needs none of the tools."""
     parts = [Query(need, "need") for need in needs]
     parts = parts or [Query(clause, "clause") for clause in split_clauses(request.text)]
     queries = [query.text for query in sought([Query(request.text, "request"), *parts])]
-    comparisons = searcher.compare(queries, searcher.embed(queries))
-    evidence = gather(searcher.layout, comparisons)
-    positions = searcher.snapshot.tools.positions
+    comparisons = comparer.compare(queries, comparer.embed(queries))
+    evidence = gather(comparer.layout, comparisons)
+    positions = comparer.snapshot.tools.positions
     gold = [positions[tool] for tool in request.tools if tool in positions]
     return Example(
         evidence.features,
         np.isin(evidence.tools, gold),
-        need_inputs(searcher.layout, comparisons, evidence.features),
+        need_inputs(comparer.layout, comparisons, evidence.features),
     )
 
 

@@ -103,10 +103,10 @@ def named_catalog(given: Path) -> tuple[str | None, Path]:
 
 def learn(index: ToolIndex) -> None:
     """Fit the ranking now, so that no request has to wait for it."""
+    from toolret.ranking.comparer import Comparer
     from toolret.ranking.learning import fit_index
-    from toolret.ranking.searcher import Searcher
 
-    fit_index(index, Searcher(index.snapshot, index.embedder, kept=index.derived_path))
+    fit_index(index, Comparer(index.snapshot, index.embedder, kept=index.derived_path))
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from toolret.ranking.arrays import Bools, Floats, Ints, shares
 from toolret.ranking.comparisons import Comparisons, Layout
 from toolret.ranking.evidence import DEMO_FEATURES, FEATURES, Evidence
-from toolret.ranking.signals import Bools, Floats, Ints, shares
 
 _DEPTH = 40
 

@@ -76,7 +76,9 @@ def test_another_scale_gives_the_same_contributions() -> None:
     need = Need((1.0, 2.0, 3.0, 0.0, 4.0, 5.0, 6.0), -1.0, (), ())
     inputs = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, -1.0], dtype=np.float32)
     other = np.where(np.arange(INPUTS) < COSINES, here.equivalent(inputs), inputs)
-    assert rescale_need(need, here).odds(other) == pytest.approx(need.odds(inputs), abs=1e-4)
+    assert rescale_need(need, here).log_odds(other) == pytest.approx(
+        need.log_odds(inputs), abs=1e-4
+    )
 
 
 def test_a_copy_is_as_near_as_can_be_to_any_embedder() -> None:

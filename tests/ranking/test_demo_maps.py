@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from toolret.ranking.arrays import Floats, products
 from toolret.ranking.comparisons import Layout
 from toolret.ranking.demo_maps import DemoMaps, DemoModels, Said
-from toolret.ranking.signals import Floats, products
 from toolret.ranking.word_vectors import WordRows, WordVectors, tf_idf
 
 

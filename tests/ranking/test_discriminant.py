@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from toolret.ranking.arrays import Floats, Ints
 from toolret.ranking.discriminant import centroids, discriminants, fit_discriminant, without
-from toolret.ranking.signals import Floats, Ints
 
 
 def clouds(seed: int = 0) -> tuple[Floats, Ints]:

@@ -146,7 +146,7 @@ def test_contributions_add_up_to_the_score() -> None:
     )
 
 
-def test_scores_become_shares_and_odds_probabilities() -> None:
+def test_scores_become_shares_and_log_odds_become_probabilities() -> None:
     assert log_shares(floats(0.0, 0.0)).tolist() == pytest.approx([-np.log(2)] * 2)
     assert probabilities(floats(0.0, 100.0, -100.0)).tolist() == pytest.approx([0.5, 1, 0])
 
@@ -204,8 +204,8 @@ def test_probabilities_are_calibrated() -> None:
     weights = fit_weights(random_examples(300), plain())
     fresh = random_examples(300, seed=1)
     scores = [listwise_scores(each.features, weights) for each in fresh]
-    odds = [weights.slope * some + weights.share * log_shares(some) for some in scores]
-    likely = probabilities(np.concatenate(odds) + np.float32(weights.intercept))
+    log_odds = [weights.slope * some + weights.share * log_shares(some) for some in scores]
+    likely = probabilities(np.concatenate(log_odds) + np.float32(weights.intercept))
     right = np.concatenate([e.right for e in fresh])
     assert likely.mean() == pytest.approx(right.mean(), rel=0.1)
     sure = likely > 0.5

@@ -12,10 +12,10 @@ from toolret.embedders import Instructions, RoleEmbedder
 from toolret.errors import StoreError
 from toolret.index import ToolIndex
 from toolret.ranking import learning
+from toolret.ranking.comparer import Comparer
 from toolret.ranking.cosines import CosineScale, measure_cosines
 from toolret.ranking.fitting import Fit
 from toolret.ranking.learning import fit_index, pairs, prior_for, weights_from_json, weights_to_json
-from toolret.ranking.searcher import Searcher
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.stores.folder import FolderStore
 from toolret.testing import HashedWordsEmbedder
@@ -49,7 +49,7 @@ def fit_path(index: ToolIndex) -> Path:
 
 
 def refit(index: ToolIndex) -> Fit:
-    return fit_index(index, Searcher(index.snapshot, index.embedder))
+    return fit_index(index, Comparer(index.snapshot, index.embedder))
 
 
 def test_the_prior_survives_json() -> None:
@@ -66,14 +66,14 @@ def test_the_prior_survives_json() -> None:
 
 def test_without_demonstrations_the_prior_counts(index: ToolIndex) -> None:
     index.sync_demos([])
-    fit = fit_index(index, Searcher(index.snapshot, index.embedder))
+    fit = fit_index(index, Comparer(index.snapshot, index.embedder))
     assert fit.own is None
     prior = prior_for(measure_cosines(index.embedder))
     assert weights_to_json(fit.prior.text) == weights_to_json(prior.text)
 
 
 def test_a_fit_is_deterministic_kept_and_read_again(index: ToolIndex) -> None:
-    fit = fit_index(index, Searcher(index.snapshot, index.embedder))
+    fit = fit_index(index, Comparer(index.snapshot, index.embedder))
     assert fit.own is not None
     assert weights_to_json(fit.own) != weights_to_json(
         prior_for(CosineScale(0.0, 0.3)).demonstrated
@@ -83,7 +83,7 @@ def test_a_fit_is_deterministic_kept_and_read_again(index: ToolIndex) -> None:
     refit(index)
     assert fit_path(index).read_text() == written
     stamp = fit_path(index).stat().st_mtime_ns
-    again = fit_index(index, Searcher(index.snapshot, index.embedder))
+    again = fit_index(index, Comparer(index.snapshot, index.embedder))
     assert fit_path(index).stat().st_mtime_ns == stamp
     assert again.own is not None
     for name in ("mean", "scale", "weight"):
@@ -136,7 +136,7 @@ def test_a_fit_that_cannot_be_kept_is_used(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with caplog.at_level(logging.WARNING):
-        fit = fit_index(index, Searcher(index.snapshot, index.embedder))
+        fit = fit_index(index, Comparer(index.snapshot, index.embedder))
     assert fit.own is not None
     assert "cannot be kept" in caplog.text
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.ranking.test_evidence import LAYOUT, REQUEST
+from toolret.ranking.arrays import Floats
 from toolret.ranking.evidence import gather
 from toolret.ranking.need import INPUTS, Need, fit_need, need_inputs, with_likeliest
-from toolret.ranking.signals import Floats
 
 
 def inputs(rng: np.random.Generator, nearest: float, idle: float) -> Floats:
@@ -51,8 +51,8 @@ def test_it_learns_what_requests_without_a_tool_look_like() -> None:
     learnt = fit_need(*both_kinds(50))
     needing, idle = both_kinds(50, seed=1)
     least = learnt.threshold(recall=0.95)
-    assert np.mean([learnt.odds(each) >= least for each in needing]) > 0.85
-    assert np.mean([learnt.odds(each) >= least for each in idle]) < 0.05
+    assert np.mean([learnt.log_odds(each) >= least for each in needing]) > 0.85
+    assert np.mean([learnt.log_odds(each) >= least for each in idle]) < 0.05
 
 
 def test_without_requests_of_both_kinds_the_prior_stays() -> None:
@@ -63,7 +63,7 @@ def test_without_requests_of_both_kinds_the_prior_stays() -> None:
     learnt = fit_need(needing, [], prior)
     assert (learnt.weights, learnt.intercept, learnt.idle) == (prior.weights, -9.0, prior.idle)
     # The threshold is that of the requests at hand, among which the prior's count as five.
-    own = np.median([learnt.odds(each) for each in needing])
+    own = np.median([learnt.log_odds(each) for each in needing])
     assert learnt.threshold(recall=0.5) == pytest.approx(0.95 * own + 0.05 * -2, abs=1e-5)
 
 

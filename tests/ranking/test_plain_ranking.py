@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ranking import plain_ranking
+from toolret.ranking.arrays import Floats, top
 from toolret.ranking.comparisons import Comparisons, Layout
 from toolret.ranking.evidence import FEATURES, Evidence, gather
-from toolret.ranking.signals import Floats, top
 
 
 def random_request(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from toolret.ranking import scanning
+from toolret.ranking.arrays import Floats
 from toolret.ranking.scanning import Scan, in_bytes
-from toolret.ranking.signals import Floats
 
 
 def unit(count: int, dimensions: int, seed: int = 0) -> Floats:

@@ -70,9 +70,9 @@ def ids(hits: Sequence[Hit]) -> list[str]:
     return [hit.tool.id for hit in hits]
 
 
-def hit(name: str, odds: float) -> Hit:
-    evidence = (Evidence("dense", 0.5, odds + 1), Evidence("lexical", 0.1, -1.0))
-    return Hit(tool(name), 1 / (1 + math.exp(-odds)), evidence)
+def hit(name: str, log_odds: float) -> Hit:
+    evidence = (Evidence("dense", 0.5, log_odds + 1), Evidence("lexical", 0.1, -1.0))
+    return Hit(tool(name), 1 / (1 + math.exp(-log_odds)), evidence)
 
 
 HITS = [hit("a", 2.0), hit("b", 0.5), hit("c", -1.0)]
@@ -100,8 +100,8 @@ def test_places_keep_their_probabilities_and_the_evidence_adds_up() -> None:
     assert note == ""
     assert [hit.score for hit in moved] == [hit.score for hit in HITS]
     for hit_ in moved:
-        odds = sum(item.contribution for item in hit_.evidence)
-        assert hit_.score == pytest.approx(1 / (1 + math.exp(-odds)))
+        log_odds = sum(item.contribution for item in hit_.evidence)
+        assert hit_.score == pytest.approx(1 / (1 + math.exp(-log_odds)))
     last = {item.signal: item for item in moved[2].evidence}
     assert list(last) == ["dense", "reranked", "lexical"]
     assert last["reranked"] == Evidence("reranked", 0.1, -3.0)

@@ -53,8 +53,8 @@ def test_a_request_gets_its_tool_examples_and_prompt(index: ToolIndex) -> None:
 
 def test_evidence_adds_up_to_the_score(index: ToolIndex) -> None:
     for hit in ToolRetriever(index).search("stop the order and refund", keep_all=True):
-        odds = sum(evidence.contribution for evidence in hit.evidence)
-        assert hit.score == pytest.approx(1 / (1 + math.exp(-odds)), abs=1e-4)
+        log_odds = sum(evidence.contribution for evidence in hit.evidence)
+        assert hit.score == pytest.approx(1 / (1 + math.exp(-log_odds)), abs=1e-4)
         sizes = [abs(evidence.contribution) for evidence in hit.evidence]
         assert sizes == sorted(sizes, reverse=True)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from toolret.embedders import RoleEmbedder
 from toolret.embedders.unit_vectors import unit
 from toolret.index import ToolIndex
-from toolret.ranking.searcher import Searcher
+from toolret.ranking.comparer import Comparer
 from toolret.testing import HashedWordsEmbedder
 from toolret.text.values import unquoted, without_values
 from toolret.types import Tool
@@ -86,12 +86,12 @@ def test_tools_are_sought_between_what_is_said_and_the_same_without_values(tmp_p
         ]
     )
     request = 'Translate "cancel all invoices" to French'
-    as_tools, as_demos = Searcher(index.snapshot, embedder).embed([request, "Translate this"])
+    as_tools, as_demos = Comparer(index.snapshot, embedder).embed([request, "Translate this"])
     said, bare = embedder.embed([request, "Translate to French"], "tool_request")
     assert np.allclose(as_tools[0], unit((said + bare)[None])[0])
     assert np.allclose(as_demos[0], said)
     assert np.allclose(as_tools[1], as_demos[1])
     tool = index.snapshot.tools.vectors[0]
     assert as_tools[0] @ tool > as_demos[0] @ tool
-    quoted, _ = Searcher(index.snapshot, embedder).embed(["'Translate 3 texts'"])
-    assert np.allclose(quoted, Searcher(index.snapshot, embedder).embed(["Translate 3 texts"])[0])
+    quoted, _ = Comparer(index.snapshot, embedder).embed(["'Translate 3 texts'"])
+    assert np.allclose(quoted, Comparer(index.snapshot, embedder).embed(["Translate 3 texts"])[0])

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from toolret.ranking.signals import products
+from toolret.ranking.arrays import products
 from toolret.types import Demo, DemoHit
 
 __all__ = ["CONFUSABLE", "NEAR_COPY", "choose_demos"]

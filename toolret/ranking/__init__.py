@@ -1,5 +1,5 @@
-"""From a request compared with everything that is indexed to the odds of each tool.
+"""From a request compared with everything that is indexed to the log-odds of each tool.
 
-``searcher`` compares, ``evidence`` gathers what each signal says, ``weighing`` and ``need`` make it
+``comparer`` compares, ``evidence`` gathers what each signal says, ``weighing`` and ``need`` make it
 probabilities, and ``fitting`` learns their weights; the others each hold one method.
 """

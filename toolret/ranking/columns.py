@@ -6,14 +6,14 @@ They are derived once and kept, so that a process need not parse 20,000 items be
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 
 import numpy as np
 
 from toolret.index.shelves import Snapshot
-from toolret.ranking.comparisons import Layout
-from toolret.ranking.signals import Ints
+from toolret.ranking.arrays import Ints
+from toolret.ranking.comparisons import DemoUses, Layout
 from toolret.stores.derived import Arrays
 from toolret.text.names import wire_name
 from toolret.types import Permissions
@@ -21,31 +21,22 @@ from toolret.types import Permissions
 __all__ = ["Columns", "columns_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+@dataclass(frozen=True)
+class Columns(DemoUses):
     """The tools and demonstrations of a snapshot, as far as a ranking reads all of them.
 
     Attributes:
-        permissions: Number of each tool's permissions, shape ``(tools,)``, from 0 on.
-        permitting: For each of these numbers, the first tool that has it.
-        names: Digests of all names of the tools, ascending: some tools have three.
+        permissions: The number of each tool's permissions, from 0 on: shape ``(tools,)``. Tools
+            that need the same permissions share a number.
+        permitting: The first tool that has each of these numbers.
+        names: Digests of all the names of the tools, ascending. A tool has up to three names.
         named: The tool that each of these is a name of.
-        demo_of: As ``Layout`` has it.
-        tool_of: As ``Layout`` has it.
-        set_of: As ``Layout`` has it.
-        tool_of_set: As ``Layout`` has it.
-        set_of_demo: As ``Layout`` has it.
     """
 
     permissions: Ints
     permitting: Ints
     names: Ints
     named: Ints
-    demo_of: Ints
-    tool_of: Ints
-    set_of: Ints
-    tool_of_set: Ints
-    set_of_demo: Ints
 
     def arrays(self) -> Arrays:
         """The same as arrays, to be kept in a file."""
@@ -57,15 +48,10 @@ class Columns:
         return len(self.demo_of) > 0
 
     def layout(self, snapshot: Snapshot) -> Layout:
-        """What does not change between requests."""
+        """The same uses of tools, with the snapshot's vectors."""
+        uses = {field.name: getattr(self, field.name) for field in fields(DemoUses)}
         return Layout(
-            tool_vectors=snapshot.tools.vectors,
-            demo_vectors=snapshot.demos.vectors,
-            demo_of=self.demo_of,
-            tool_of=self.tool_of,
-            set_of=self.set_of,
-            tool_of_set=self.tool_of_set,
-            set_of_demo=self.set_of_demo,
+            **uses, tool_vectors=snapshot.tools.vectors, demo_vectors=snapshot.demos.vectors
         )
 
     def called(self, names: Iterable[str]) -> list[int]:

@@ -7,42 +7,52 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolret.forking import cached_property
-from toolret.ranking.signals import Bools, Floats, Grouping, Ints
+from toolret.ranking.arrays import Bools, Floats, Grouping, Ints
 
-__all__ = ["Comparisons", "Layout"]
+__all__ = ["Comparisons", "DemoUses", "Layout"]
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What does not change between requests.
+class DemoUses:
+    """Which tools the demonstrations use, tools and demonstrations by their positions.
+
+    A use is one tool in one demonstration. Demonstrations that use the same tools share a set.
 
     Attributes:
-        tool_vectors: Unit vectors, shape ``(tools, dimensions)``.
-        demo_vectors: The same of the demonstrations, shape ``(demos, dimensions)``.
-        demo_of: For each use of a tool in a demonstration, the demonstration; shape ``(uses,)``,
-            ascending.
-        tool_of: For the same uses, the tool; shape ``(uses,)``.
-        set_of: For each tool in each distinct set of tools that a demonstration uses, the set.
-        tool_of_set: For the same, the tool.
-        set_of_demo: The set of tools that each demonstration uses, shape ``(demos,)``.
+        demo_of: The demonstration of each use, shape ``(uses,)``, ascending.
+        tool_of: The tool of each use, shape ``(uses,)``.
+        set_of: The set of each membership of a tool in a set, shape ``(memberships,)``.
+        tool_of_set: The tool of each membership, shape ``(memberships,)``.
+        set_of_demo: The set of each demonstration, shape ``(demos,)``.
     """
 
-    tool_vectors: Floats
-    demo_vectors: Floats
     demo_of: Ints
     tool_of: Ints
     set_of: Ints
     tool_of_set: Ints
     set_of_demo: Ints
 
+
+@dataclass(frozen=True)
+class Layout(DemoUses):
+    """What is indexed, as far as it does not change between requests.
+
+    Attributes:
+        tool_vectors: Unit vectors of the tools, shape ``(tools, dimensions)``.
+        demo_vectors: Unit vectors of the demonstrations, shape ``(demos, dimensions)``.
+    """
+
+    tool_vectors: Floats
+    demo_vectors: Floats
+
     @cached_property
     def uses(self) -> Grouping:
-        """The demonstrations by the tools that they use."""
+        """Groups the demonstrations by the tools that they use."""
         return Grouping(self.demo_of, self.tool_of, len(self.tool_vectors))
 
     @cached_property
     def column_of(self) -> Ints:
-        """Of each use the tool's place among those that are used: shape ``(uses,)``."""
+        """The place of each use's tool among the tools that are used: shape ``(uses,)``."""
         return np.searchsorted(self.uses.filled, self.tool_of)
 
     @cached_property
@@ -52,7 +62,7 @@ class Layout:
 
     @cached_property
     def sets(self) -> Grouping:
-        """The sets by their tools."""
+        """Groups the sets by the tools that are in them."""
         return Grouping(self.set_of, self.tool_of_set, len(self.tool_vectors))
 
     @cached_property

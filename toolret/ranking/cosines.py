@@ -13,10 +13,10 @@ from typing import TypeVar
 import numpy as np
 
 from toolret.embedders import RoleEmbedder
+from toolret.ranking.arrays import Floats
 from toolret.ranking.evidence import FEATURES
 from toolret.ranking.familiarity import Familiarity
 from toolret.ranking.need import COSINES, Need
-from toolret.ranking.signals import Floats
 from toolret.ranking.weighing import Weights
 
 _Cosine = TypeVar("_Cosine", float, Floats)

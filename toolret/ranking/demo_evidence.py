@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolret.ranking.arrays import Bools, Floats, Grouping, Ints, shares, top
 from toolret.ranking.comparisons import Comparisons, Layout
-from toolret.ranking.signals import Bools, Floats, Grouping, Ints, shares, top
 
 __all__ = ["DEMO_FEATURES", "DemoEvidence"]
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from toolret.forking import cached_property
+from toolret.ranking.arrays import Floats, Ints, products, ranges, sums_of
 from toolret.ranking.comparisons import Layout
 from toolret.ranking.discriminant import (
     Discriminant,
@@ -21,7 +22,6 @@ from toolret.ranking.discriminant import (
 from toolret.ranking.discriminant import without as members_without
 from toolret.ranking.kriging import krige
 from toolret.ranking.ridge import Ridge, fit_ridge, ridge_weights, without
-from toolret.ranking.signals import Floats, Ints, products, ranges, sums_of
 from toolret.ranking.word_vectors import WordRows
 from toolret.stores.derived import Arrays, nested, under
 
@@ -95,6 +95,7 @@ class DemoMaps:
         # Every set is one of a demonstration at least.
         of_sets = np.bincount(layout.set_of_demo, weights=said[-1]).astype(np.float32)
         near = krige(as_demos, cosines, words, layout.demo_vectors, rows, layout.set_of_demo)
+        np.put_along_axis(cosines, near.demos, near.cosines, axis=1)
         rest = as_demos - near.means
         kriged = products(rest, self.tools)
         moved = as_tools + products(rest, self.shift)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolret.ranking.signals import Bools, Floats, Ints, products, sums_of
+from toolret.ranking.arrays import Bools, Floats, Ints, products, sums_of
 
 __all__ = [
     "Centroids",

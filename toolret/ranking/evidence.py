@@ -2,7 +2,7 @@
 
 Pure functions. A request is read as several queries, the first being the request itself; texts
 and demonstrations have been compared with all of them. ``gather`` turns those comparisons into
-one row of features for each tool that any signal puts forward; ``weighing`` makes them odds.
+one row of features for each tool that any signal puts forward; ``weighing`` makes them log-odds.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from toolret.ranking.arrays import Bools, Floats, Ints, union
 from toolret.ranking.comparisons import Comparisons, Layout
 from toolret.ranking.demo_evidence import DEMO_FEATURES, DemoEvidence
-from toolret.ranking.signals import Bools, Floats, Ints, union
 from toolret.ranking.text_evidence import TEXT_FEATURES, TextEvidence
 
 __all__ = [

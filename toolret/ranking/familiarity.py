@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from toolret.ranking.arrays import Floats
 from toolret.ranking.evidence import FEATURES
 from toolret.ranking.logistic import fit_logistic
-from toolret.ranking.signals import Floats
 
 __all__ = ["Familiarity", "fit_familiarity"]
 
@@ -48,8 +48,8 @@ class Familiarity:
     def of(self, features: Floats) -> float:
         """How far demonstrations speak of a request with these features, 0 to 1."""
         nearest, covered = _inputs(features)
-        odds = self.nearest * nearest + self.covered * covered + self.intercept
-        return float(1 / (1 + np.exp(-odds)))
+        log_odds = self.nearest * nearest + self.covered * covered + self.intercept
+        return float(1 / (1 + np.exp(-log_odds)))
 
 
 def fit_familiarity(

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolret.ranking.arrays import Floats, Ints
 from toolret.ranking.comparisons import Comparisons, Layout
 from toolret.ranking.cosines import DEFAULT_SCALE, CosineScale
 from toolret.ranking.evidence import CONTEXT, FEATURES, gather
 from toolret.ranking.familiarity import Familiarity, fit_familiarity
 from toolret.ranking.logistic import fit_logistic
 from toolret.ranking.need import Need, fit_need, need_inputs, with_likeliest
-from toolret.ranking.signals import Floats, Ints
-from toolret.ranking.weighing import Weights, blend, listwise_scores, log_shares, odds
+from toolret.ranking.weighing import Weights, blend, listwise_scores, log_odds, log_shares
 
 __all__ = ["Example", "Fit", "Prior", "fit", "fit_weights", "leave_out", "needed"]
 
@@ -132,14 +132,14 @@ class Fit:
         of_text = (self.prior.text, self.prior.text_need, 1 - share)
         for weights, model, part in ((self.own, self.own_need, share), of_text):
             if weights is not None and model is not None and part:
-                likely += part * model.odds(with_likeliest(inputs, odds(features, weights)))
+                likely += part * model.log_odds(with_likeliest(inputs, log_odds(features, weights)))
                 threshold += part * model.threshold(recall, precision)
         return likely, threshold
 
 
 def needed(example: Example, weights: Weights) -> Floats:
     """What the model of need reads of an example that is ranked by these weights."""
-    return with_likeliest(example.need, odds(example.features, weights))
+    return with_likeliest(example.need, log_odds(example.features, weights))
 
 
 def leave_out(layout: Layout, comparisons: Comparisons, asked: Ints, left_out: Ints) -> Example:

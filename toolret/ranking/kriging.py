@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolret.ranking.signals import Floats, Ints, products, top
+from toolret.ranking.arrays import Floats, Ints, products, top
 from toolret.ranking.word_vectors import WordRows
 
 __all__ = ["Nearest", "krige"]
@@ -50,11 +50,13 @@ class Nearest:
 
     Attributes:
         demos: Their positions, shape ``(queries, nearest)``.
+        cosines: Their exact cosines with the query, same shape.
         weights: Same shape; some are negative.
         means: The demonstrations' vectors weighed and added up: shape ``(queries, dimensions)``.
     """
 
     demos: Ints
+    cosines: Floats
     weights: Floats
     means: Floats
 
@@ -80,8 +82,8 @@ def krige(
 
     Args:
         queries: Their vectors, shape ``(queries, dimensions)``.
-        cosines: Of the queries with the demonstrations, shape ``(queries, demos)``. They need not
-            be exact; those of the nearest are afterwards.
+        cosines: Of the queries with the demonstrations, shape ``(queries, demos)``; they need
+            not be exact.
         words: The same of their words.
         vectors: Of the demonstrations, shape ``(demos, dimensions)``.
         rows: Their words.
@@ -95,11 +97,11 @@ def krige(
         count = min(count, likeness.shape[1] - len(left_out))
     if not (len(queries) and count):
         none = np.empty((len(queries), 0), dtype=np.intp)
-        return Nearest(none, none.astype(np.float32), np.zeros_like(queries))
+        nothing = none.astype(np.float32)
+        return Nearest(none, nothing, nothing, np.zeros_like(queries))
     demos = np.stack([_nearest(of_query, sets, count) for of_query in likeness])
     members = vectors[demos]
     exact = np.matmul(members, queries[:, :, None])[..., 0]
-    np.put_along_axis(cosines, demos, exact, axis=1)
     fall = _FALL / np.maximum(1 - exact.mean(axis=1, keepdims=True), _LEAST_DISTANCE)
     kernel = np.stack([products(some, some) for some in members])
     kernel = np.exp(fall[:, :, None] * (kernel - 1))
@@ -108,7 +110,7 @@ def krige(
     in_words = np.float32(_WORDS) * np.take_along_axis(words, demos, axis=1)
     asked = np.exp(fall * (exact - 1)) + in_words
     weights = np.linalg.solve(kernel, asked[:, :, None])[..., 0]
-    return Nearest(demos, weights, np.matmul(weights[:, None], members)[:, 0])
+    return Nearest(demos, exact, weights, np.matmul(weights[:, None], members)[:, 0])
 
 
 def _nearest(likeness: Floats, sets: Ints, count: int) -> Ints:

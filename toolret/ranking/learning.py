@@ -16,6 +16,7 @@ import numpy as np
 from toolret.embedders import Role
 from toolret.errors import StoreError
 from toolret.index import ToolIndex
+from toolret.ranking.comparer import Comparer
 from toolret.ranking.cosines import (
     CosineScale,
     measure_cosines,
@@ -27,7 +28,6 @@ from toolret.ranking.evidence import FEATURES
 from toolret.ranking.familiarity import Familiarity
 from toolret.ranking.fitting import Fit, Prior, fit
 from toolret.ranking.need import Need
-from toolret.ranking.searcher import Searcher
 from toolret.ranking.weighing import Weights, blend
 from toolret.stores.records import Store
 
@@ -118,29 +118,29 @@ def _prior_digest() -> str:
     return sha256(_prior_text()).hexdigest()
 
 
-def fit_index(index: ToolIndex, searcher: Searcher) -> Fit:
+def fit_index(index: ToolIndex, comparer: Comparer) -> Fit:
     """What the demonstrations of an index taught: read if it still holds, else fitted and kept.
 
     Raises:
         EmbedderError: If the embedder fails.
     """
-    demos = searcher.snapshot.demos
+    demos = comparer.snapshot.demos
     stored = _read(index.store)
     spaces = [index.embedder.space(role) for role in get_args(Role)]
-    spaces.append(f"{searcher.snapshot.tools.vectors.shape[1]} dimensions")
+    spaces.append(f"{comparer.snapshot.tools.vectors.shape[1]} dimensions")
     if stored and stored.spaces != spaces:
         stored = None
     cosines = stored.cosines if stored else measure_cosines(index.embedder)
     prior = prior_for(cosines)
-    changes = (searcher.snapshot.tools.changes, demos.changes)
+    changes = (comparer.snapshot.tools.changes, demos.changes)
     if (
         stored
         and stored.prior == _prior_digest()
-        and abs(changes[0] - stored.changes[0]) <= _DRIFT * len(searcher.snapshot.tools.items)
+        and abs(changes[0] - stored.changes[0]) <= _DRIFT * len(comparer.snapshot.tools.items)
         and abs(changes[1] - stored.changes[1]) <= _DRIFT * len(demos.items)
     ):
         return _restored(stored, prior)
-    made = _learn(searcher, prior)
+    made = _learn(comparer, prior)
     stored = _StoredFit(
         spaces=spaces,
         cosines=cosines,
@@ -168,21 +168,21 @@ def _restored(stored: _StoredFit, prior: Prior) -> Fit:
     )
 
 
-def _learn(searcher: Searcher, prior: Prior) -> Fit:
-    demos = searcher.snapshot.demos
-    tools = len(searcher.snapshot.tools.items)
+def _learn(comparer: Comparer, prior: Prior) -> Fit:
+    demos = comparer.snapshot.demos
+    tools = len(comparer.snapshot.tools.items)
     if not tools or not demos.items:
         return Fit(prior)
-    using = np.unique(searcher.layout.demo_of)
+    using = np.unique(comparer.layout.demo_of)
     positions = evenly(using.tolist(), _EXAMPLES)
     idle = evenly(np.setdiff1d(np.arange(len(demos.items)), using).tolist(), _EXAMPLES)
-    undemonstrated = np.setdiff1d(np.arange(tools), searcher.layout.tool_of)
+    undemonstrated = np.setdiff1d(np.arange(tools), comparer.layout.tool_of)
     return fit(
-        searcher.examples([[position] for position in positions]),
+        comparer.examples([[position] for position in positions]),
         prior,
-        compositions=searcher.examples(pairs(positions, _COMPOSITIONS)),
-        strange=searcher.descriptions(evenly(undemonstrated.tolist(), _STRANGE)),
-        idle=searcher.examples([[position] for position in idle]),
+        compositions=comparer.examples(pairs(positions, _COMPOSITIONS)),
+        strange=comparer.descriptions(evenly(undemonstrated.tolist(), _STRANGE)),
+        idle=comparer.examples([[position] for position in idle]),
         undemonstrated=len(undemonstrated) / tools,
     )
 

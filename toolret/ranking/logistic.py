@@ -30,10 +30,12 @@ def fit_logistic(
     from scipy.optimize import minimize  # half a second, which only a fit is worth
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        odds = rows @ weights
+        log_odds = rows @ weights
         pull = strength * (weights - prior)
-        value = counts @ (np.logaddexp(0, odds) - odds * right) + pull @ (weights - prior) / 2
-        likely = 1 / (1 + np.exp(-odds))
+        value = (
+            counts @ (np.logaddexp(0, log_odds) - log_odds * right) + pull @ (weights - prior) / 2
+        )
+        likely = 1 / (1 + np.exp(-log_odds))
         return float(value), rows.T @ (counts * (likely - right)) + pull
 
     found: NDArray[np.float64] = minimize(loss, prior, jac=True, method="L-BFGS-B").x

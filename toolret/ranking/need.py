@@ -16,10 +16,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from toolret.ranking.arrays import Bools, Floats
 from toolret.ranking.comparisons import Comparisons, Layout
 from toolret.ranking.evidence import FEATURES
 from toolret.ranking.logistic import fit_logistic
-from toolret.ranking.signals import Bools, Floats
 from toolret.text.lexical import rarity
 
 __all__ = ["COSINES", "INPUTS", "Need", "fit_need", "need_inputs", "with_likeliest"]
@@ -62,7 +62,7 @@ class Need:
     needing: tuple[float, ...]
     idle: tuple[float, ...]
 
-    def odds(self, inputs: Floats) -> float:
+    def log_odds(self, inputs: Floats) -> float:
         """The log-odds for a request with these inputs, as ``need_inputs`` gives them."""
         return float(np.asarray(self.weights) @ inputs + self.intercept)
 
@@ -88,7 +88,7 @@ def _threshold(
     if precision is None:
         return least
     needed, unneeded = np.array(needing), np.array(idle)
-    for candidate in sorted({least, *(odds for odds in needing if odds > least)}):
+    for candidate in sorted({least, *(log_odds for log_odds in needing if log_odds > least)}):
         right, wrong = (needed >= candidate).mean(), (unneeded >= candidate).mean()
         if right >= precision * (right + wrong):
             return candidate
@@ -128,14 +128,14 @@ _UNLIKELY = -10.0
 """Log-odds of the likeliest tool where there is none."""
 
 
-def with_likeliest(inputs: Floats, odds: Floats) -> Floats:
+def with_likeliest(inputs: Floats, log_odds: Floats) -> Floats:
     """The inputs with what comes of the ranking, shape ``(INPUTS,)``.
 
     Args:
         inputs: From ``need_inputs``.
-        odds: Log-odds of the candidates, shape ``(candidates,)``.
+        log_odds: Log-odds of the candidates, shape ``(candidates,)``.
     """
-    return np.append(inputs, odds.max(initial=_UNLIKELY))
+    return np.append(inputs, log_odds.max(initial=_UNLIKELY))
 
 
 def fit_need(
@@ -171,13 +171,13 @@ def fit_need(
     ) -> tuple[float, ...]:
         if not inputs:
             return known
-        odds = np.array([made.odds(each) for each in inputs])
-        order = np.argsort(odds, kind="stable")
-        count = np.ones(len(odds)) if counts is None else np.array(counts)[order]
+        log_odds = np.array([made.log_odds(each) for each in inputs])
+        order = np.argsort(log_odds, kind="stable")
+        count = np.ones(len(log_odds)) if counts is None else np.array(counts)[order]
         # Each stands in the middle of what it counts, the first and the last at the ends.
         middle = np.cumsum(count) - count / 2
         places = (middle - middle[0]) / max(middle[-1] - middle[0], _TINY)
-        told = np.interp(np.linspace(0, 1, _QUANTILES), places, odds[order])
+        told = np.interp(np.linspace(0, 1, _QUANTILES), places, log_odds[order])
         if known:
             share = count.sum() / (count.sum() + _KNOWN)
             told = share * told + (1 - share) * np.array(known)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolret.ranking.signals import Floats, Ints
+from toolret.ranking.arrays import Floats, Ints
 
 __all__ = ["Ridge", "fit_ridge", "ridge_weights", "without"]
 

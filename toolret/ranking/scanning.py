@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolret.forking import renew_in_children, start_thread
-from toolret.ranking.signals import Floats, products
+from toolret.ranking.arrays import Floats, products
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

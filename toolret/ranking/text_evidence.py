@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from toolret.forking import cached_property
+from toolret.ranking.arrays import Floats, Ints, products, top, union
 from toolret.ranking.comparisons import Comparisons, Layout
-from toolret.ranking.signals import Floats, Ints, products, top, union
 
 __all__ = ["TEXT_FEATURES", "TextEvidence"]
 
@@ -75,9 +75,10 @@ class TextEvidence:
         every = len(tools) == len(layout.tool_vectors)
 
         def of_tools(values: Floats) -> Floats:
-            return values.T if every else np.take(values.T, tools, axis=1)
+            """A copy, for some values are made exact later, and to copy all is the fastest."""
+            return values.T.copy() if every else np.take(values.T, tools, axis=1)
 
-        # Shape (queries, tools) from here on: what is one query's lies together.
+        # Shape (queries, tools) from here on: the values of one query lie together.
         self._dense = of_tools(comparisons.dense)
         self._aligned = of_tools(comparisons.aligned)
         self._lexical = of_tools(comparisons.lexical)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from toolret.ranking.signals import Floats
+from toolret.ranking.arrays import Floats
 
 __all__ = [
     "Weights",
@@ -14,8 +14,8 @@ __all__ = [
     "contributions",
     "explained",
     "listwise_scores",
+    "log_odds",
     "log_shares",
-    "odds",
     "probabilities",
 ]
 
@@ -90,13 +90,13 @@ def log_shares(scores: Floats) -> Floats:
     return np.asarray(shifted - np.log(np.exp(shifted).sum()), dtype=np.float32)
 
 
-def odds(features: Floats, weights: Weights) -> Floats:
+def log_odds(features: Floats, weights: Weights) -> Floats:
     """The log-odds of each candidate, of which ``contributions`` tell the parts."""
     scores = listwise_scores(features, weights)
     found = weights.slope * scores + weights.share * log_shares(scores) + weights.intercept
     return np.asarray(found, dtype=np.float32)
 
 
-def probabilities(odds: Floats) -> Floats:
+def probabilities(log_odds: Floats) -> Floats:
     """Logistic function of log-odds."""
-    return np.asarray(1 / (1 + np.exp(-odds.astype(np.float64))), dtype=np.float32)
+    return np.asarray(1 / (1 + np.exp(-log_odds.astype(np.float64))), dtype=np.float32)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolret.ranking.signals import Floats, Ints, ranges
+from toolret.ranking.arrays import Floats, Ints, ranges
 from toolret.text.lexical import Postings
 
 __all__ = ["WordRows", "WordVectors", "tf_idf"]

@@ -10,8 +10,8 @@ from typing import SupportsIndex, get_args
 from toolret.permissions import Allow
 from toolret.prompt import Format, pack
 from toolret.queries import GeneratedQueries, sought
+from toolret.ranking.arrays import Bools
 from toolret.ranking.comparisons import Comparisons
-from toolret.ranking.signals import Bools
 from toolret.retrieval.reader import Ranking, Reader
 from toolret.retrieval.reranking import Reranking, reorder
 from toolret.retrieval.selection import Selection
@@ -133,7 +133,7 @@ def find(
     generated_at = time.perf_counter()
     queries, vectors = reader.embed(sought(generated.queries))
     embedded_at = time.perf_counter()
-    comparisons = reader.searcher.compare(queries, vectors)
+    comparisons = reader.comparer.compare(queries, vectors)
     compared_at = time.perf_counter()
     allowed = reader.allowed(allow)
     ranking = reader.rank(

@@ -11,13 +11,13 @@ from toolret.embedders import Vectors
 from toolret.index import Snapshot, ToolIndex
 from toolret.permissions import Allow, allowed_tools, may_see
 from toolret.prompt.examples import CONFUSABLE, NEAR_COPY, choose_demos
+from toolret.ranking.arrays import Bools
+from toolret.ranking.comparer import Comparer
 from toolret.ranking.comparisons import Comparisons
 from toolret.ranking.evidence import FEATURES, SIGNALS, gather
 from toolret.ranking.fitting import Fit
 from toolret.ranking.learning import fit_index
 from toolret.ranking.need import need_inputs
-from toolret.ranking.searcher import Searcher
-from toolret.ranking.signals import Bools
 from toolret.ranking.weighing import explained, probabilities
 from toolret.recent import Recent
 from toolret.retrieval.selection import Selection
@@ -26,7 +26,7 @@ from toolret.types import Demo, DemoHit, Evidence, Hit, Query, Request, Tool
 
 __all__ = ["Ranking", "Reader"]
 
-_EXACT_NAME_ODDS = 20.0
+_EXACT_NAME_LOG_ODDS = 20.0
 """Log-odds for a tool that the request calls by its name: above all that evidence can add up to."""
 
 _ANSWERS_REMEMBERED = 256
@@ -71,7 +71,7 @@ class Reader:
 
     Attributes:
         snapshot: What it reads.
-        searcher: What compares requests with it.
+        comparer: What compares requests with it.
         fit: What its demonstrations taught.
         answers: The selections that were made of it last.
     """
@@ -80,9 +80,9 @@ class Reader:
         self.snapshot = snapshot
         # A folder that holds anything before the tools would not pass for a new index.
         kept = index.derived_path if snapshot.tools.items else None
-        self.searcher = Searcher(snapshot, index.embedder, kept=kept)
-        self.fit: Fit = fit_index(index, self.searcher)
-        firsts = self.searcher.columns.permitting.tolist()
+        self.comparer = Comparer(snapshot, index.embedder, kept=kept)
+        self.fit: Fit = fit_index(index, self.comparer)
+        firsts = self.comparer.columns.permitting.tolist()
         self._each_permissions = [snapshot.tools.items[first] for first in firsts]
         self.answers: Recent[Hashable, Selection] = Recent(_ANSWERS_REMEMBERED)
 
@@ -92,13 +92,13 @@ class Reader:
             return allowed_tools(self.snapshot.tools.items, allow)
         # Many tools need the same few permissions.
         verdicts = allowed_tools(self._each_permissions, allow)
-        return None if verdicts is None else verdicts[self.searcher.columns.permissions]
+        return None if verdicts is None else verdicts[self.comparer.columns.permissions]
 
     def embed(self, queries: Sequence[Query]) -> tuple[list[str], tuple[Vectors, Vectors]]:
         """The queries' texts, and their vectors, each in its role: what ``compare`` takes."""
         texts = [query.text for query in queries]
         tools = [place for place, query in enumerate(queries) if query.kind == "tool"]
-        return texts, self.searcher.embed(texts, tools)
+        return texts, self.comparer.embed(texts, tools)
 
     def rank(
         self,
@@ -120,23 +120,23 @@ class Reader:
             recall: Of the requests that need a tool, the least share that are to be given any.
             precision: Of the requests given a tool, the least share that are to need one.
         """
-        called = self.searcher.columns.called(said_names(request.text))
-        evidence = gather(self.searcher.layout, comparisons, allowed=allowed, called=called)
+        called = self.comparer.columns.called(said_names(request.text))
+        evidence = gather(self.comparer.layout, comparisons, allowed=allowed, called=called)
         parts, rest = explained(evidence.features, self.fit.weights(evidence.features))
         named = np.isin(evidence.tools, called)
-        odds = (parts.sum(axis=1) + rest + named * _EXACT_NAME_ODDS).astype(np.float32)
-        first = np.argsort(-odds, kind="stable")[:most]
+        log_odds = (parts.sum(axis=1) + rest + named * _EXACT_NAME_LOG_ODDS).astype(np.float32)
+        first = np.argsort(-log_odds, kind="stable")[:most]
         sums = np.stack([parts[first][:, some].sum(axis=1) for some in SIGNALS.values()], axis=1)
         hits = map(
             _hit,
             [self.snapshot.tools.items[tool] for tool in evidence.tools[first]],
-            probabilities(odds[first]).tolist(),
+            probabilities(log_odds[first]).tolist(),
             evidence.features[first][:, _SHOWN_COLUMNS].tolist(),
             sums.tolist(),
             rest[first].tolist(),
             named[first].tolist(),
         )
-        inputs = need_inputs(self.searcher.layout, comparisons, evidence.features)
+        inputs = need_inputs(self.comparer.layout, comparisons, evidence.features)
         need, least = self.fit.need(evidence.features, inputs, recall=recall, precision=precision)
         chance = float(probabilities(np.array(need, dtype=np.float32)))
         by_name = int(named.sum())
@@ -175,7 +175,7 @@ class Reader:
             near_copy=cosines.alike(NEAR_COPY),
             confusable=cosines.alike(CONFUSABLE),
             may_show=may_show,
-            among=self.searcher.layout.uses.members(np.array(positions)),
+            among=self.comparer.layout.uses.members(np.array(positions)),
         )
 
     def may_show(self, allow: Allow, allowed: Bools | None) -> Callable[[Demo], bool] | None:
@@ -224,6 +224,6 @@ def _hit(
     found = list(map(Evidence, SIGNALS, values, parts))
     found.append(Evidence("against the others", rest, rest))
     if named:
-        found.append(Evidence("exact name", 1.0, _EXACT_NAME_ODDS))
+        found.append(Evidence("exact name", 1.0, _EXACT_NAME_LOG_ODDS))
     found.sort(key=lambda item: -abs(item.contribution))
     return Hit(tool, chance, tuple(found))

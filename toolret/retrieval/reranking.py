@@ -219,12 +219,12 @@ def reorder(hits: Sequence[Hit], reranking: Reranking) -> tuple[tuple[Hit, ...],
 
 def _moved(hit: Hit, place: Hit, score: float) -> Hit:
     """Return a hit moved to the place of another."""
-    gained = Evidence("reranked", value=score, contribution=_odds(place) - _odds(hit))
+    gained = Evidence("reranked", value=score, contribution=_log_odds(place) - _log_odds(hit))
     evidence = sorted((*hit.evidence, gained), key=lambda item: -abs(item.contribution))
     return replace(hit, score=place.score, evidence=tuple(evidence))
 
 
-def _odds(hit: Hit) -> float:
+def _log_odds(hit: Hit) -> float:
     return math.fsum(item.contribution for item in hit.evidence)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from toolret.permissions import Allow
 from toolret.queries import sought
-from toolret.ranking.signals import top
+from toolret.ranking.arrays import top
 from toolret.retrieval.reader import Reader
 from toolret.types import Demo, Query, Request, Tool
 
@@ -29,7 +29,7 @@ class IndexView:
     def tools(self, queries: Sequence[Query], most: int) -> Sequence[Tool]:
         """Return the tools that these queries find, best first; the first query is the request."""
         reader = self._reader()
-        compared = reader.searcher.compare(*reader.embed(sought(queries)))
+        compared = reader.comparer.compare(*reader.embed(sought(queries)))
         allowed = reader.allowed(self._allow)
         ranking = reader.rank(
             Request(queries[0].text), compared, allowed, most=most, recall=1, precision=None
@@ -54,7 +54,7 @@ class IndexView:
             and all(tool in tools.positions for tool in demo.tools)
             and (may_show is None or may_show(demo))
         ]
-        _, as_demos = reader.searcher.embed([text])
+        _, as_demos = reader.comparer.embed([text])
         cosines = demos.vectors[shown] @ as_demos[0]
         nearest = [demos.items[shown[place]] for place in top(cosines, most)]
         return [

@@ -17,13 +17,13 @@ from toolret.embedders.unit_vectors import unit
 from toolret.errors import EmbedderError
 from toolret.forking import cached_property
 from toolret.index import Snapshot
+from toolret.ranking.arrays import Floats, Ints, products
 from toolret.ranking.columns import Columns, columns_of
 from toolret.ranking.comparisons import Comparisons
 from toolret.ranking.demo_maps import DemoMaps, DemoModels, Products, Said
 from toolret.ranking.evidence import gather
 from toolret.ranking.fitting import Example, leave_out
 from toolret.ranking.scanning import Scan
-from toolret.ranking.signals import Floats, Ints, products
 from toolret.ranking.word_vectors import WordRows, WordVectors, tf_idf
 from toolret.stores.derived import Arrays, nested, read_arrays, under, write_arrays
 from toolret.text.clauses import split_clauses
@@ -31,7 +31,7 @@ from toolret.text.lexical import Postings, bm25, both_words, name_shares, words
 from toolret.text.rendering import searched_text
 from toolret.text.values import unquoted, without_values
 
-__all__ = ["Searcher"]
+__all__ = ["Comparer"]
 
 _FORMAT = 10
 """Of what is kept in the file: raised when it is computed in another way."""
@@ -47,7 +47,7 @@ class _Scans(NamedTuple):
     demos: Products
 
 
-class Searcher:
+class Comparer:
     """Compares requests with one snapshot of an index.
 
     Args:

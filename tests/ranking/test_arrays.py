@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolret.ranking.signals import Grouping, products
+from toolret.ranking.arrays import Grouping, products
 
 
 @pytest.mark.parametrize("vectors", [0, 1, 63, 64, 65, 1_000])
