@@ -256,13 +256,13 @@ def asked(comparer: Comparer, request: LabelledRequest, needs: Sequence[str] = (
     parts = parts or [Query(clause, "clause") for clause in split_clauses(request.text)]
     queries = [query.text for query in sought([Query(request.text, "request"), *parts])]
     comparisons = comparer.compare(queries, comparer.embed(queries))
-    evidence = gather(comparer.layout, comparisons)
+    candidates = gather(comparer.layout, comparisons)
     positions = comparer.snapshot.tools.positions
     gold = [positions[tool] for tool in request.tools if tool in positions]
     return Example(
-        evidence.features,
-        np.isin(evidence.tools, gold),
-        need_inputs(comparer.layout, comparisons, evidence.features),
+        candidates.features,
+        np.isin(candidates.tools, gold),
+        need_inputs(comparer.layout, comparisons, candidates.features),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from toolret.ranking.arrays import Bools, Floats, Ints, shares
 from toolret.ranking.comparisons import Comparisons, Layout
-from toolret.ranking.evidence import DEMO_FEATURES, FEATURES, Evidence
+from toolret.ranking.evidence import DEMO_FEATURES, FEATURES, Candidates
 
 _DEPTH = 40
 
@@ -52,7 +52,7 @@ def gather(
     *,
     allowed: Bools | None = None,
     heard: Bools | None = None,
-) -> Evidence:
+) -> Candidates:
     """The features of every tool that some signal puts forward.
 
     Args:
@@ -63,14 +63,14 @@ def gather(
     """
     tools = np.arange(len(layout.tool_vectors)) if allowed is None else np.flatnonzero(allowed)
     if len(tools) == 0:
-        return Evidence(tools, np.empty((0, len(FEATURES)), dtype=np.float32))
+        return Candidates(tools, np.empty((0, len(FEATURES)), dtype=np.float32))
     text, by_text = _text_features(layout, comparisons, tools)
     dense, lexical = comparisons.dense[tools, 0], comparisons.lexical[tools, 0]
     about = tools[top(reciprocal_ranks(dense, 11) + reciprocal_ranks(lexical, 11), _ABOUT)]
     demo, by_demos = _demo_features(layout, comparisons, heard, about)
     features = np.concatenate([text, demo[tools]], axis=1)
     chosen = _candidates(features, by_text, [values[tools] for values in by_demos])
-    return Evidence(tools[chosen], features[chosen])
+    return Candidates(tools[chosen], features[chosen])
 
 
 def _text_features(

@@ -121,16 +121,16 @@ def test_what_is_not_heard_is_as_if_it_were_not_there() -> None:
 
 
 def test_what_is_not_allowed_is_as_if_it_were_not_there() -> None:
-    evidence = gather(LAYOUT, REQUEST, allowed=np.array([True, False, True, False]))
-    assert evidence.tools.tolist() == [0, 2]
-    assert column(evidence.features, "dense_gap") == [-0.2, 0.0]
-    assert column(evidence.features, "lexical_trusted") == [0.0, 0.25]
+    candidates = gather(LAYOUT, REQUEST, allowed=np.array([True, False, True, False]))
+    assert candidates.tools.tolist() == [0, 2]
+    assert column(candidates.features, "dense_gap") == [-0.2, 0.0]
+    assert column(candidates.features, "lexical_trusted") == [0.0, 0.25]
 
 
 def test_nothing_allowed_finds_nothing() -> None:
-    evidence = gather(LAYOUT, REQUEST, allowed=np.zeros(4, dtype=np.bool_))
-    assert evidence.features.shape == (0, len(FEATURES))
-    assert listwise_scores(evidence.features, plain()).shape == (0,)
+    candidates = gather(LAYOUT, REQUEST, allowed=np.zeros(4, dtype=np.bool_))
+    assert candidates.features.shape == (0, len(FEATURES))
+    assert listwise_scores(candidates.features, plain()).shape == (0,)
 
 
 def test_a_name_that_is_said_in_full_counts_besides_its_share() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.ranking import plain_ranking
 from toolret.ranking.arrays import Floats, top
 from toolret.ranking.comparisons import Comparisons, Layout
-from toolret.ranking.evidence import FEATURES, Evidence, gather
+from toolret.ranking.evidence import FEATURES, Candidates, gather
 
 
 def random_request(
@@ -89,7 +89,7 @@ def test_rough_cosines_give_the_evidence_of_exact_ones(queries: int, some_allowe
     assert top(rough[:, 0], 20).tolist() != top(exact[:, 0], 20).tolist()
     allowed = rng.random(tools) < 0.6 if some_allowed else None
 
-    def evidence(cosines: Floats, asked: Floats | None) -> Evidence:
+    def evidence(cosines: Floats, asked: Floats | None) -> Candidates:
         dense, aligned = cosines[:, :queries], cosines[:, queries:]
         some = replace(comparisons, dense=dense, aligned=aligned, asked=asked)
         return gather(layout, some, allowed=allowed)

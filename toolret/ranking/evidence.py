@@ -23,7 +23,7 @@ __all__ = [
     "FEATURES",
     "SIGNALS",
     "TEXT_FEATURES",
-    "Evidence",
+    "Candidates",
     "gather",
 ]
 
@@ -49,12 +49,12 @@ right tools."""
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """Features of the tools that were put forward.
+class Candidates:
+    """The tools that were put forward, and their features.
 
     Attributes:
         tools: Positions of the tools, shape ``(candidates,)``, ascending.
-        features: Shape ``(candidates, len(FEATURES))``.
+        features: One row for each of them, shape ``(candidates, len(FEATURES))``.
     """
 
     tools: Ints
@@ -68,7 +68,7 @@ def gather(
     allowed: Bools | None = None,
     heard: Bools | None = None,
     called: Sequence[int] = (),
-) -> Evidence:
+) -> Candidates:
     """The features of every tool that some signal puts forward.
 
     Args:
@@ -80,7 +80,7 @@ def gather(
     """
     tools = np.arange(len(layout.tool_vectors)) if allowed is None else np.flatnonzero(allowed)
     if len(tools) == 0:
-        return Evidence(tools, np.empty((0, len(FEATURES)), dtype=np.float32))
+        return Candidates(tools, np.empty((0, len(FEATURES)), dtype=np.float32))
     text = TextEvidence(layout, comparisons, tools)
     put_forward = [tools[rows] for rows in text.put_forward(_DEPTH)]
     named = np.array(called, dtype=np.intp)
@@ -96,4 +96,4 @@ def gather(
     features[:, : len(TEXT_FEATURES)] = text.features(np.searchsorted(tools, chosen))
     if demos:
         features[:, len(TEXT_FEATURES) :] = demos.features(chosen, tools[text.about()])
-    return Evidence(chosen, features)
+    return Candidates(chosen, features)

@@ -153,12 +153,12 @@ def leave_out(layout: Layout, comparisons: Comparisons, asked: Ints, left_out: I
     """
     heard = np.ones(len(comparisons.demo_lexical), dtype=np.bool_)
     heard[left_out] = False
-    evidence = gather(layout, comparisons, heard=heard)
+    candidates = gather(layout, comparisons, heard=heard)
     gold = layout.tool_of[np.isin(layout.demo_of, asked)]
     return Example(
-        evidence.features,
-        np.isin(evidence.tools, gold),
-        need_inputs(layout, comparisons, evidence.features, heard=heard),
+        candidates.features,
+        np.isin(candidates.tools, gold),
+        need_inputs(layout, comparisons, candidates.features, heard=heard),
     )
 
 

@@ -121,23 +121,23 @@ class Reader:
             precision: Of the requests given a tool, the least share that are to need one.
         """
         called = self.comparer.columns.called(said_names(request.text))
-        evidence = gather(self.comparer.layout, comparisons, allowed=allowed, called=called)
-        parts, rest = explained(evidence.features, self.fit.weights(evidence.features))
-        named = np.isin(evidence.tools, called)
+        candidates = gather(self.comparer.layout, comparisons, allowed=allowed, called=called)
+        parts, rest = explained(candidates.features, self.fit.weights(candidates.features))
+        named = np.isin(candidates.tools, called)
         log_odds = (parts.sum(axis=1) + rest + named * _EXACT_NAME_LOG_ODDS).astype(np.float32)
         first = np.argsort(-log_odds, kind="stable")[:most]
         sums = np.stack([parts[first][:, some].sum(axis=1) for some in SIGNALS.values()], axis=1)
         hits = map(
             _hit,
-            [self.snapshot.tools.items[tool] for tool in evidence.tools[first]],
+            [self.snapshot.tools.items[tool] for tool in candidates.tools[first]],
             probabilities(log_odds[first]).tolist(),
-            evidence.features[first][:, _SHOWN_COLUMNS].tolist(),
+            candidates.features[first][:, _SHOWN_COLUMNS].tolist(),
             sums.tolist(),
             rest[first].tolist(),
             named[first].tolist(),
         )
-        inputs = need_inputs(self.comparer.layout, comparisons, evidence.features)
-        need, least = self.fit.need(evidence.features, inputs, recall=recall, precision=precision)
+        inputs = need_inputs(self.comparer.layout, comparisons, candidates.features)
+        need, least = self.fit.need(candidates.features, inputs, recall=recall, precision=precision)
         chance = float(probabilities(np.array(need, dtype=np.float32)))
         by_name = int(named.sum())
         return Ranking(tuple(hits), by_name, chance, by_name > 0 or need >= least)
