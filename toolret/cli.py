@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -257,8 +259,9 @@ def _plan(options: argparse.Namespace) -> None:
         f"{selection.tokens} of {options.budget} tokens",
         file=sys.stderr,
     )
-    for cut in selection.dropped:
-        line = f"cut {cut.kind} {cut.id}: {cut.step} (-{cut.tokens_saved} tokens)"
+    for (kind, id_), cuts in groupby(selection.dropped, key=attrgetter("kind", "id")):
+        steps = {cut.step: cut.tokens_saved for cut in cuts}
+        line = f"cut {kind} {id_}: {', '.join(steps)} (-{sum(steps.values())} tokens)"
         print(_seen(line, sys.stderr), file=sys.stderr)
     if selection.note:
         print(_seen(f"note: {selection.note}", sys.stderr), file=sys.stderr)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import time
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
@@ -208,6 +209,41 @@ def test_tools_are_left_out_last_and_the_rest_is_whole_again() -> None:
         if len((r := packed(hits, [], budget)).tools) == 1
     )
     assert tiny.dropped[0] == Dropped("tool", "second", "left out", tiny.dropped[0].tokens_saved)
+
+
+def test_an_unlikely_tool_is_left_out_before_a_likely_one_loses_arguments() -> None:
+    likely, unlikely = (
+        Hit(hit(name, parameters=PARAMETERS).tool, score)
+        for name, score in (("a", 0.9), ("b", 0.02))
+    )
+    alone = packed([likely], [], None)
+    assert packed([likely, unlikely], [], alone.tokens).tools == alone.tools
+    # Less unlikely, it is left out only after words.
+    both = packed([likely, replace(unlikely, score=0.3)], [], alone.tokens + 100)
+    assert [set(tool.parameters["properties"]) for tool in both.tools] == [
+        {"payment", "amount", "lines"}
+    ] * 2
+
+
+def test_what_a_cut_saved_beyond_the_need_is_given_back() -> None:
+    """Two tools each have a long optional argument, and one of them has to go."""
+    optional = {
+        "type": "object",
+        "properties": {
+            "q": {"type": "string"},
+            "words": {"enum": [f"word {number}" for number in range(20)]},
+        },
+        "required": ["q"],
+    }
+    small = {
+        "type": "object",
+        "properties": {"q": {"type": "string"}, "n": {"type": "integer"}},
+        "required": ["q"],
+    }
+    hits = [hit("large", parameters=optional), hit("small", parameters=small)]
+    result = packed(hits, [], packed(hits, [], None).tokens - 40)
+    assert [cut.id for cut in result.dropped] == ["large"]
+    assert result.tools[1].parameters == small
 
 
 def test_a_demonstration_never_outlasts_its_tools() -> None:

@@ -50,7 +50,7 @@ class Packed:
         tools: Most relevant first.
         demos: Most relevant first.
         tokens: Tokens of the prompt in this form.
-        dropped: What was cut, in the order of cutting.
+        dropped: What was cut, the least relevant item first, each in the order of its steps.
     """
 
     form: Format

@@ -1,26 +1,46 @@
-"""Tools and demonstrations packed into a token budget."""
+"""Tools and demonstrations packed into a token budget.
+
+This is a multiple-choice knapsack: of each item one form is chosen, from the whole to the shortest,
+or none. It is solved greedily (Sinha and Zoltners, 1979): cuts are made in the order of what they
+cost for each token that they save. A cut costs a share of the item's worth, and a tool is worth the
+more the likelier it is needed. So an unlikely tool is left out before a likely one loses arguments.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from itertools import chain, zip_longest
-from typing import Literal, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from operator import attrgetter, itemgetter
+from typing import Generic, Literal, TypeVar
 
 from toolret.errors import BudgetError
 from toolret.prompt.packed import Dropped, Format, Packed, compact, example
-from toolret.prompt.trimming import DEMO_STEPS, TOOL_STEPS, PackedDemo, PackedTool, packed_tool
+from toolret.prompt.trimming import (
+    DEMO_STEPS,
+    TOOL_STEPS,
+    PackedDemo,
+    PackedTool,
+    Step,
+    packed_tool,
+)
 from toolret.text.names import wire_name
 from toolret.tokens import TokenCounter
 from toolret.types import Demo, DemoHit, Hit, Tool
 
 __all__ = ["catalog_tokens", "pack", "pack_alone"]
 
-_Item: TypeAlias = tuple[Literal["tool", "demo"], str]
-"""A tool or a demonstration, and its id."""
+_Item = TypeVar("_Item", PackedTool, PackedDemo)
 
-_WHOLE = "left out"
+_LEFT_OUT = "left out"
 """The last step: the item is left out of the prompt."""
+
+_LEAST_WORTH = 1e-3
+"""Of a tool, however unlikely: of two such tools the larger one leaves first."""
+
+_DEMO_WORTH = 0.1
+"""What the first demonstration is worth, as a share of the tool that it shows; the second is worth
+half of that, the third a third."""
 
 
 def pack(
@@ -33,12 +53,13 @@ def pack(
 ) -> Packed:
     """Render hits and demonstrations, trimmed to the budget.
 
-    Everything stays whole if it fits. Otherwise each step of ``trimming`` is applied from the least
-    relevant item to the most relevant, as far as needed. Items that do not fit in their shortest
-    form are left out: first tools that do not fit even alone, then demonstrations that do not fit
-    beside the tools that would outlast them, then from the least relevant on, tools and
-    demonstrations in proportion. A demonstration never outlasts its tools. A larger budget never
-    keeps fewer tools, unless it is the first that holds one of them alone, or a demonstration.
+    Everything stays whole if it fits. Otherwise items are shortened by the steps of ``trimming`` or
+    left out, in the order of what that costs for each token that it saves, as far as needed. What
+    the last cut saved beyond the need is given back, to the items of the greatest worth first.
+
+    The first of the tools that fit alone always stays, and a demonstration stays only beside a tool
+    that it shows. A larger budget never keeps fewer tools, unless it is the first that holds one of
+    them alone.
 
     Args:
         hits: Tools, most relevant first.
@@ -50,29 +71,29 @@ def pack(
     Raises:
         BudgetError: If none of the tools fits in its shortest form.
     """
-    full = Packed(
-        form,
-        tuple(packed_tool(hit.tool) for hit in hits),
-        tuple(_packed_demo(hit.demo) for hit in demos),
-    )
-    full = _counted(_without_orphans(full), counter)
+    tools = tuple(packed_tool(hit.tool) for hit in hits)
+    examples = _shown([_packed_demo(hit.demo) for hit in demos], tools)
+    full = _counted(Packed(form, tools, examples), counter)
     if budget is None or full.tokens <= budget:
         return full
-    trimmed = _trim(full, budget, counter)
-    if trimmed.tokens <= budget:
-        return trimmed
-    return _trim(_leave_out(full, trimmed, budget, counter), budget, counter)
+    worths = {hit.tool.id: max(hit.score, _LEAST_WORTH) for hit in hits}
+    return _Knapsack(full, worths, budget, counter).packed()
 
 
 def pack_alone(
     tool: Tool, *, budget: int | None, form: Format, counter: TokenCounter
 ) -> PackedTool:
     """Render a tool by itself, trimmed as by ``pack``; in its shortest form if none fits."""
-    full = Packed(form, (packed_tool(tool),), ())
+    whole = packed_tool(tool)
+
+    def alone(item: PackedTool) -> str:
+        return Packed(form, (item,), ()).serialized()
+
     # A token is at least one byte, so if the bytes fit, nothing has to be counted.
-    if budget is None or len(full.serialized().encode("utf-8", "replace")) <= budget:
-        return full.tools[0]
-    return _trim(_counted(full, counter), budget, counter).tools[0]
+    if budget is None or len(alone(whole).encode("utf-8", "replace")) <= budget:
+        return whole
+    forms = [each.item for each in _forms(whole, TOOL_STEPS, counter)]
+    return next((each for each in forms if counter.count(alone(each)) <= budget), forms[-1])
 
 
 def catalog_tokens(tools: Sequence[Tool], *, counter: TokenCounter) -> int:
@@ -81,149 +102,207 @@ def catalog_tokens(tools: Sequence[Tool], *, counter: TokenCounter) -> int:
     return counter.count(packed.serialized())
 
 
+@dataclass(frozen=True, slots=True)
+class _Form(Generic[_Item]):
+    """An item after some steps.
+
+    Attributes:
+        item: What is left of it.
+        tokens: The tokens of that, without its surroundings.
+        lost: The share of the item's worth that is gone, 0 to 1.
+        step: The last step; empty for the whole item.
+    """
+
+    item: _Item
+    tokens: int
+    lost: float
+    step: str = ""
+
+
+def _forms(
+    item: _Item, steps: Mapping[str, Step[_Item]], counter: TokenCounter
+) -> list[_Form[_Item]]:
+    """The item whole, and after each of the steps that save tokens."""
+    forms: list[_Form[_Item]] = [_Form(item, _size(item, counter), 0.0)]
+    for name, step in steps.items():
+        last = forms[-1]
+        shorter = step(last.item)
+        if shorter != last.item and (tokens := _size(shorter, counter)) < last.tokens:
+            forms.append(_Form(shorter, tokens, last.lost + step.loss, name))
+    return forms
+
+
+class _Choice(Generic[_Item]):
+    """An item, and which of its forms is chosen.
+
+    Args:
+        kind: What kind of item it is.
+        forms: From the whole to the shortest.
+        worth: What is lost if it is left out.
+
+    Attributes:
+        chosen: The place of the chosen form among them; the place after the last if it is left out.
+    """
+
+    def __init__(
+        self, kind: Literal["tool", "demo"], forms: Sequence[_Form[_Item]], worth: float
+    ) -> None:
+        self.kind = kind
+        self.forms: Sequence[_Form[_Item]] = forms
+        self.worth = worth
+        self.chosen = 0
+
+    @property
+    def item(self) -> _Item | None:
+        """The chosen form; None if the item is left out."""
+        return None if self.chosen == len(self.forms) else self.forms[self.chosen].item
+
+    def leave_out(self) -> None:
+        self.chosen = len(self.forms)
+
+    def tokens(self, place: int) -> int:
+        return 0 if place == len(self.forms) else self.forms[place].tokens
+
+    def cuts(self, *, may_leave: bool) -> Iterator[tuple[float, int]]:
+        """The cuts on the way to the shortest form: what each costs a token, and where it leads.
+
+        The cost never falls on the way: what is cheaper together is one cut.
+        """
+        losses = [*(form.lost for form in self.forms), 1.0]
+        places = len(self.forms) + may_leave
+        at = 0
+        while at + 1 < places:
+            cost, place = min(
+                (self.worth * (losses[to] - losses[at]) / (self.tokens(at) - self.tokens(to)), -to)
+                for to in range(at + 1, places)
+            )
+            at = -place
+            yield cost, at
+
+    def dropped(self) -> list[Dropped]:
+        """What was cut."""
+        whole = self.forms[0]
+        if self.chosen == len(self.forms):
+            return [Dropped(self.kind, whole.item.id, _LEFT_OUT, whole.tokens)]
+        return [
+            Dropped(self.kind, whole.item.id, after.step, before.tokens - after.tokens)
+            for before, after in pairwise(self.forms[: self.chosen + 1])
+        ]
+
+
+class _Knapsack:
+    """The choices of a prompt that is too long.
+
+    Args:
+        full: The whole prompt, counted.
+        worths: Of its tools, by their ids.
+        budget: The most tokens.
+        counter: Counts the tokens.
+
+    Raises:
+        BudgetError: If none of the tools fits in its shortest form.
+    """
+
+    def __init__(
+        self, full: Packed, worths: Mapping[str, float], budget: int, counter: TokenCounter
+    ) -> None:
+        self._full = full
+        self._budget = budget
+        self._counter = counter
+        self._tools = [
+            _Choice("tool", _forms(tool, TOOL_STEPS, counter), worths[tool.id])
+            for tool in full.tools
+        ]
+        self._demos = [
+            _Choice(
+                "demo",
+                _forms(demo, DEMO_STEPS, counter),
+                _DEMO_WORTH
+                * max((worths.get(tool, 0.0) for tool in demo.tools), default=0.0)
+                / rank,
+            )
+            for rank, demo in enumerate(full.demos, start=1)
+        ]
+        self._leave_out_too_large()
+
+    def packed(self) -> Packed:
+        """The prompt within the budget."""
+        packed = self._given_back(self._cut())
+        choices: list[_Choice[PackedTool] | _Choice[PackedDemo]] = [*self._tools, *self._demos]
+        dropped = [cut for choice in reversed(choices) for cut in choice.dropped()]
+        return replace(packed, dropped=tuple(dropped))
+
+    def _leave_out_too_large(self) -> None:
+        """Leave out the tools that do not fit even alone in their shortest form."""
+        alone = [
+            self._counter.count(Packed(self._full.form, (tool.forms[-1].item,), ()).serialized())
+            for tool in self._tools
+        ]
+        if min(alone) > self._budget:
+            first = self._full.tools[0].id
+            raise BudgetError(
+                f"a token budget of {self._budget} holds not even the tool {first!r}, which takes "
+                f"{alone[0]} tokens in its shortest form"
+            )
+        for tool, tokens in zip(self._tools, alone, strict=True):
+            if tokens > self._budget:
+                tool.leave_out()
+        self._leave_out_orphans()
+
+    def _cut(self) -> Packed:
+        """Make the cheapest cuts until the prompt fits."""
+        first = next(tool for tool in self._tools if tool.item)
+        choices: list[_Choice[PackedTool] | _Choice[PackedDemo]] = [*self._tools, *self._demos]
+        cuts = [
+            (cost, choice, place)
+            for choice in reversed(choices)  # of those that cost the same, the least relevant first
+            for cost, place in choice.cuts(may_leave=choice is not first)
+        ]
+        cuts.sort(key=itemgetter(0))
+        packed = self._built()
+        for _, choice, place in cuts:
+            if packed.tokens <= self._budget:
+                return packed
+            if choice.chosen < place:
+                choice.chosen = place
+                self._leave_out_orphans()
+            # The whole takes more than its items, so that it need not be counted before they fit.
+            if sum(each.tokens(each.chosen) for each in choices) <= self._budget:
+                packed = self._built()
+        return self._built()
+
+    def _leave_out_orphans(self) -> None:
+        """Leave out the demonstrations that show none of the tools that are left."""
+        there = {tool.item.id for tool in self._tools if tool.item}
+        for demo in self._demos:
+            if demo.item and demo.item.tools and there.isdisjoint(demo.item.tools):
+                demo.leave_out()
+
+    def _given_back(self, packed: Packed) -> Packed:
+        """Undo cuts that were not needed, those of the items of the greatest worth first."""
+        choices: list[_Choice[PackedTool] | _Choice[PackedDemo]] = [*self._tools, *self._demos]
+        for choice in sorted(choices, key=attrgetter("worth"), reverse=True):
+            cut = choice.chosen
+            room = self._budget - packed.tokens + choice.tokens(cut)
+            for place in range(cut if choice.item else 0):
+                if choice.tokens(place) > room:
+                    continue
+                choice.chosen = place
+                longer = self._built()
+                if longer.tokens <= self._budget:
+                    packed = longer
+                    break
+                choice.chosen = cut
+        return packed
+
+    def _built(self) -> Packed:
+        tools = tuple(tool.item for tool in self._tools if tool.item)
+        demos = _shown([demo.item for demo in self._demos if demo.item], tools)
+        return _counted(replace(self._full, tools=tools, demos=demos), self._counter)
+
+
 def _counted(packed: Packed, counter: TokenCounter) -> Packed:
     return replace(packed, tokens=counter.count(packed.serialized()))
-
-
-def _leave_out(full: Packed, shortest: Packed, budget: int, counter: TokenCounter) -> Packed:
-    """Leave out the items that do not fit even in shortest form; return the others in full."""
-    short_tools = {tool.id: tool for tool in shortest.tools}
-    alone = {
-        tool.id: counter.count(replace(shortest, tools=(tool,), demos=()).serialized())
-        for tool in shortest.tools
-    }
-    fitting = tuple(tool for tool in full.tools if alone[tool.id] <= budget)
-    if not fitting:
-        first = full.tools[0].id
-        raise BudgetError(
-            f"a token budget of {budget} holds not even the tool {first!r}, which takes "
-            f"{alone[first]} tokens in its shortest form"
-        )
-    order = list(_leaving(replace(full, tools=fitting)))
-    short = replace(shortest, tools=tuple(short_tools[tool.id] for tool in fitting))
-    leaving = chain(
-        (("tool", id_) for id_, tokens in alone.items() if tokens > budget),
-        _too_large(_without_orphans(short), order, budget, counter),
-        order,
-    )
-    dropped: list[Dropped] = []
-    kept = full
-    while True:
-        # Demonstrations depend on which tools are left.
-        short = replace(
-            kept,
-            tools=tuple(short_tools[tool.id] for tool in kept.tools),
-            demos=tuple(_shortest(demo, counter) for demo in kept.demos),
-        )
-        if counter.count(short.serialized()) <= budget:
-            return _counted(replace(kept, dropped=tuple(dropped)), counter)
-        item = next(leaving)
-        rest = _without_orphans(
-            replace(
-                kept,
-                tools=tuple(tool for tool in kept.tools if ("tool", tool.id) != item),
-                demos=tuple(demo for demo in kept.demos if ("demo", demo.id) != item),
-            )
-        )
-        there = {demo.id for demo in rest.demos}
-        dropped += [_left_out("demo", d, counter) for d in kept.demos if d.id not in there]
-        dropped += [_left_out("tool", t, counter) for t in kept.tools if t not in rest.tools]
-        kept = rest
-
-
-def _too_large(
-    short: Packed, order: Sequence[_Item], budget: int, counter: TokenCounter
-) -> list[_Item]:
-    """The demonstrations that would not fit even after all that leaves before them is gone."""
-    tools = {tool.id: tool for tool in short.tools}
-    demos = {demo.id: demo for demo in short.demos}
-    outlasting = [short.tools[0]]
-    large: list[_Item] = []
-    for kind, id_ in reversed(order):
-        if kind == "tool":
-            outlasting.append(tools[id_])
-        elif demo := demos.get(id_):
-            beside = replace(short, tools=tuple(outlasting), demos=(demo,))
-            if counter.count(beside.serialized()) > budget:
-                large.append((kind, id_))
-    return large[::-1]
-
-
-def _leaving(full: Packed) -> Iterator[_Item]:
-    """Kind and id of everything except the first tool, in the order of being left out.
-
-    Both lists shrink from their ends at the same rate, so that the planner keeps examples of the
-    tools that it keeps; a single demonstration goes after half of the tools.
-    """
-    tools, demos = len(full.tools), max(2, len(full.demos))
-    ends: list[tuple[float, int, Literal["tool", "demo"], str]] = []
-    ends += [(rank / tools, 0, "tool", tool.id) for rank, tool in enumerate(full.tools) if rank]
-    ends += [((rank + 1) / demos, 1, "demo", demo.id) for rank, demo in enumerate(full.demos)]
-    ends.sort(key=lambda end: end[:2], reverse=True)
-    return ((kind, id_) for _, _, kind, id_ in ends)
-
-
-def _trim(kept: Packed, budget: int, counter: TokenCounter) -> Packed:
-    """Apply steps until the prompt fits or no step is left."""
-    dropped, tokens = list(kept.dropped), kept.tokens
-    tools, demos = list(kept.tools), list(kept.demos)
-    sizes: dict[tuple[str, int], int] = {}
-    # Tokens merge across the borders of items, so the sum of savings is only approximate: the whole
-    # prompt is counted once the sum says that it fits.
-    about = tokens
-    for kind, name, position in _cuts(len(tools), len(demos)):
-        if tokens <= budget:
-            break
-        before: PackedTool | PackedDemo
-        after: PackedTool | PackedDemo
-        if kind == "tool":
-            before, after = tools[position], TOOL_STEPS[name](tools[position])
-        else:
-            before, after = demos[position], DEMO_STEPS[name](demos[position])
-        if after == before:
-            continue
-        size = sizes.get((kind, position)) or _size(before, counter)
-        shorter = _size(after, counter)
-        sizes[kind, position] = min(size, shorter)
-        if shorter >= size:
-            continue
-        if isinstance(after, PackedTool):
-            tools[position] = after
-        else:
-            demos[position] = after
-        dropped.append(Dropped(kind, after.id, name, size - shorter))
-        about -= size - shorter
-        if about <= budget:
-            packed = replace(kept, tools=tuple(tools), demos=tuple(demos))
-            about = tokens = counter.count(packed.serialized())
-    trimmed = replace(kept, tools=tuple(tools), demos=tuple(demos), dropped=tuple(dropped))
-    # If it fits, its tokens are those counted last.
-    return replace(trimmed, tokens=tokens) if tokens <= budget else _counted(trimmed, counter)
-
-
-def _cuts(tools: int, demos: int) -> Iterator[tuple[Literal["tool", "demo"], str, int]]:
-    """All cuts in order: a step for tools, then one for demonstrations, last items first."""
-    for tool_step, demo_step in zip_longest(TOOL_STEPS, DEMO_STEPS):
-        for position in reversed(range(tools)):
-            yield "tool", tool_step, position
-        for position in reversed(range(demos)) if demo_step else ():
-            yield "demo", demo_step, position
-
-
-def _shortest(demo: PackedDemo, counter: TokenCounter) -> PackedDemo:
-    """Apply all steps that save tokens, as ``_trim`` does."""
-    size = _size(demo, counter)
-    for step in DEMO_STEPS.values():
-        after = step(demo)
-        if after != demo and (shorter := _size(after, counter)) < size:
-            demo, size = after, shorter
-    return demo
-
-
-def _left_out(
-    kind: Literal["tool", "demo"], item: PackedTool | PackedDemo, counter: TokenCounter
-) -> Dropped:
-    return Dropped(kind, item.id, _WHOLE, _size(item, counter))
 
 
 def _size(item: PackedTool | PackedDemo, counter: TokenCounter) -> int:
@@ -233,21 +312,21 @@ def _size(item: PackedTool | PackedDemo, counter: TokenCounter) -> int:
     return counter.count(compact([item.name, item.description, item.parameters]))
 
 
-def _without_orphans(packed: Packed) -> Packed:
-    """Remove calls of tools that are not in the prompt: they would teach refused calls.
+def _shown(demos: Iterable[PackedDemo], tools: Iterable[PackedTool]) -> tuple[PackedDemo, ...]:
+    """The demonstrations without calls of other tools: they would teach refused calls.
 
     A demonstration that holds only such calls is removed.
     """
-    there = {tool.id: tool.name for tool in packed.tools}
-    demos = []
-    for demo in packed.demos:
-        tools = tuple(tool for tool in demo.tools if tool in there)
-        if len(tools) == len(demo.tools):
-            demos.append(demo)
-        elif tools:
+    there = {tool.id: tool.name for tool in tools}
+    shown = []
+    for demo in demos:
+        known = tuple(tool for tool in demo.tools if tool in there)
+        if len(known) == len(demo.tools):
+            shown.append(demo)
+        elif known:
             calls = tuple(call for call in demo.calls if call[0] in there.values())
-            demos.append(replace(demo, tools=tools, calls=calls, answer="", partial=True))
-    return replace(packed, demos=tuple(demos))
+            shown.append(replace(demo, tools=known, calls=calls, answer="", partial=True))
+    return tuple(shown)
 
 
 def _packed_demo(demo: Demo) -> PackedDemo:
