@@ -90,6 +90,41 @@ def test_unknown_fields_of_a_tool_are_kept_and_metadata_wins() -> None:
     assert tool_from_row(row).metadata == {"cost": 3, "source": "b"}
 
 
+@pytest.mark.parametrize(
+    ("field", "meant"),
+    [
+        ("permision", "permissions"),
+        ("Permissions", "permissions"),
+        ("permission", "permissions"),
+        ("PARAMETERS", "parameters"),
+        ("discription", "description"),
+        ("name_space", "namespace"),
+        ("tag", "tags"),
+    ],
+)
+def test_a_misspelt_field_of_a_tool_is_told_and_not_kept_as_another(field: str, meant: str) -> None:
+    row = {"name": "pay", "cost": 3, "scopes": ["x"], field: ["admin"]}
+    with pytest.raises(CatalogError) as caught:
+        tool_from_row(row, file="tools.jsonl", place="line 7")
+    assert str(caught.value) == (
+        f"tools.jsonl: line 7: the field `{field}` is not read: write `{meant}`, or if it is "
+        "something else, call it by another name"
+    )
+    with pytest.raises(CatalogError, match=f"`{field}` is not read"):
+        tool_from_row(row | {meant: None})
+
+
+def test_a_field_much_like_another_that_is_there_is_kept() -> None:
+    tool = tool_from_row({"name": "pay", "permissions": [], "Permissions": ["admin"]})
+    assert tool.metadata == {"Permissions": ["admin"]}
+
+
+def test_misspelt_permissions_of_a_demonstration_are_told() -> None:
+    row = {"text": "pay", "tools": ["pay"], "answers": ["Paid."], "permission": ["admin"]}
+    with pytest.raises(DemoError, match="`permission` is not read: write `permissions`"):
+        demo_from_row(row)
+
+
 def test_a_blank_name_is_replaced_by_the_id() -> None:
     assert tool_from_row({"name": "", "id": "tool_636"}).name == "tool_636"
 

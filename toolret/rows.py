@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +33,7 @@ __all__ = [
     "demo_to_row",
     "load_demos",
     "load_requests",
+    "misspelt",
     "tool_from_row",
     "tool_to_row",
     "unique",
@@ -59,6 +62,12 @@ class LabelledRequest:
     messages: tuple[Message, ...] = ()
 
 
+_FIELDS = ("description", "namespace", "parameters", "permissions", "tags")
+"""Optional fields of a tool row, which would not be missed if misspelt."""
+
+_LIKENESS = 0.85
+"""Least likeness to a field's name, which one wrong letter or a plural has."""
+
 _Model = TypeVar("_Model", bound="_Row")
 
 _Name = Annotated[str, StringConstraints(pattern=r"\S")]
@@ -67,6 +76,8 @@ _Name = Annotated[str, StringConstraints(pattern=r"\S")]
 
 class _Row(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
+    spelt: ClassVar[tuple[str, ...]] = ()
+    """Fields that no unknown field may be a misspelling of."""
 
     @model_validator(mode="before")
     @classmethod
@@ -87,6 +98,7 @@ _Permissions = Annotated[list[Any], AfterValidator(_alternatives)]
 
 
 class _ToolRow(_Row):
+    spelt = _FIELDS
     id: _Name | None = None
     name: str
     namespace: str = ""
@@ -112,6 +124,7 @@ class _CallRow(_Row):
 
 
 class _DemoRow(_Row):
+    spelt = ("permissions",)
     id: _Name | None = None
     text: _Name
     calls: list[_CallRow] | None = None
@@ -179,7 +192,7 @@ def tool_from_row(row: JsonObject, *, file: str | Path | None = None, place: str
         place: Position in the file.
 
     Raises:
-        CatalogError: If a field is missing or of a wrong type.
+        CatalogError: If a field is missing, misspelt or of a wrong type.
     """
     known = _validated(_ToolRow, row, error=CatalogError, file=file, place=place)
     unknown = {key: value for key, value in row.items() if key not in _ToolRow.model_fields}
@@ -275,9 +288,25 @@ def _validated(
     place: str,
 ) -> _Model:
     try:
-        return model.model_validate(row)
+        known = model.model_validate(row)
     except ValidationError as exc:
         raise error(_problem(exc), file=file, place=place) from exc
+    for name in row:
+        meant = "" if name in model.model_fields else misspelt(name)
+        if meant in model.spelt and row.get(meant) is None:
+            raise error(
+                f"the field `{name}` is not read: write `{meant}`, or if it is something else, "
+                "call it by another name",
+                file=file,
+                place=place,
+            )
+    return known
+
+
+@lru_cache(1024)  # rows have the same fields again and again
+def misspelt(name: str) -> str:
+    """Return the field of a tool row that an unknown one is a misspelling of; empty if none."""
+    return next(iter(get_close_matches(name.lower(), _FIELDS, n=1, cutoff=_LIKENESS)), "")
 
 
 def _problem(exc: ValidationError) -> str:

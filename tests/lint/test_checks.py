@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from math import sqrt
 from typing import Any
@@ -305,9 +306,8 @@ def test_references_that_lead_nowhere_are_found(reference: str, is_lost: bool) -
 def test_fields_that_are_not_read_are_told_with_the_one_that_is_meant(
     field: str, meant: str
 ) -> None:
-    row = {"name": "pay", "description": "Pay an open bill.", "parameters": _SCHEMA}
-    row = {key: value for key, value in row.items() if key != meant} | {field: ["a"]}
-    (tool,) = load_tools(row)
+    lacking: dict[str, Any] = {"description": "", "parameters": None, "tags": (), "permissions": ()}
+    tool = replace(_tool("pay", metadata={field: ["a"]}), **{meant: lacking[meant]})
     notes = [f for f in lint([tool]) if f.check == "unknown-field"]
     assert [(f.place, f.problem) for f in notes] == [
         (field, f"the field {field!r} is not read; is {meant!r} meant?")

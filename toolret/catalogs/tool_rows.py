@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
-from functools import lru_cache
 from typing import Any
 
 from toolret.catalogs.argument_maps import with_properties
 from toolret.catalogs.claims import without_claims
 from toolret.catalogs.source import Document
-from toolret.rows import tool_from_row
+from toolret.rows import misspelt, tool_from_row
 from toolret.types import Tool
 
 __all__ = ["ToolRows", "meant_field"]
@@ -27,9 +25,6 @@ _MEANT = {
     "tags": ("categories", "category", "keywords", "labels"),
 }
 _MEANT_BY = {name: field for field, names in _MEANT.items() for name in names}
-_MISSPELT = ("description", "namespace", "parameters", "permissions", "tags")
-_LIKENESS = 0.85
-"""Least likeness to a field's name, which one wrong letter or a plural has."""
 
 _OTHERS_EACH = 5
 """Unknown fields that a row without parameters may have for each known one after its name."""
@@ -38,11 +33,9 @@ _PARAMETER_PLACES = ("query", "header", "path", "cookie", "body", "formData")
 """Values of ``in`` that reveal a parameter of an API document, which also has a name."""
 
 
-@lru_cache(1024)  # rows have the same fields again and again
 def meant_field(name: str) -> str:
     """Return the field that an unknown one seems to mean; empty if none."""
-    close = get_close_matches(name.lower(), _MISSPELT, n=1, cutoff=_LIKENESS)
-    return _MEANT_BY.get(name.lower()) or next(iter(close), "")
+    return _MEANT_BY.get(name.lower()) or misspelt(name)
 
 
 class ToolRows:
