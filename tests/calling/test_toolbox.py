@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
+from pydantic import BaseModel, Field
 
 from toolret.calling import Outcome, Toolbox
 from toolret.catalogs import load_tools
 from toolret.errors import CallError
+from toolret.integrations.langchain import langchain_tools
+from toolret.text.results import result_text
 from toolret.tracing import CAPTURE_CONTENT
 from toolret.types import JsonObject, Tool
 
@@ -31,6 +38,16 @@ async def later(text: str) -> dict[str, str]:
 class Unsaid:
     def __str__(self) -> str:
         raise RuntimeError
+
+
+class Room(BaseModel):
+    number: int
+    free_from: date = Field(serialization_alias="freeFrom")
+
+
+@dataclass
+class Price:
+    amount: Decimal
 
 
 CIRCLE: list[object] = []
@@ -127,8 +144,20 @@ def test_a_runner_of_ones_own_comes_after_what_tools_bring() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [({(1, 2): 3}, "{(1, 2): 3}"), (CIRCLE, "[[...]]"), (Unsaid(), "<Unsaid>")],
-    ids=["keys", "circle", "unsaid"],
+    [
+        (Room(number=7, free_from=date(2026, 11, 2)), '{"number": 7, "freeFrom": "2026-11-02"}'),
+        ({"paid": [Price(Decimal("1.10"))]}, '{"paid": [{"amount": "1.10"}]}'),
+        (datetime(2026, 11, 2, 9), '"2026-11-02T09:00:00"'),
+        ({(1, 2): {3}, date(2026, 11, 2): 4}, '{"1,2": [3], "2026-11-02": 4}'),
+        ([np.int64(3), np.array([[0.5], [1]])], "[3, [[0.5], [1.0]]]"),
+        ("näher", "näher"),
+        ("näher".encode(), "näher"),
+        (b"\xff\x00", "(2 bytes)"),
+        ({"text": b"a", "image": b"\xff"}, '{"text": "YQ==", "image": "_w=="}'),
+        ({"other": {1j}}, '{"other": ["1j"]}'),
+        (CIRCLE, "[[...]]"),
+        (Unsaid(), "<Unsaid>"),
+    ],
 )
 def test_what_a_tool_gave_is_told_whatever_it_is(value: object, text: str) -> None:
     """It has run: were that an error, a model would have it run again."""
@@ -137,4 +166,16 @@ def test_what_a_tool_gave_is_told_whatever_it_is(value: object, text: str) -> No
         """Give it."""
         return value
 
-    assert Toolbox(load_tools([give])).call("give", {}) == Outcome(text, value)
+    toolbox = Toolbox(load_tools([give]))
+    outcome = toolbox.call("give", {})
+    assert outcome.text == text
+    assert outcome.value is value
+    (tool,) = langchain_tools(toolbox, toolbox)
+    call: Any = {"name": "give", "args": {}, "id": "1", "type": "tool_call"}
+    assert tool.invoke(call).content == text
+
+
+def test_an_iterator_is_told_without_using_it_up() -> None:
+    given = iter([1, 2])
+    assert result_text(given) == str(given)
+    assert list(given) == [1, 2]

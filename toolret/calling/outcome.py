@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import traceback
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -18,7 +15,7 @@ from toolret.text.surrogates import whole
 from toolret.tracing import captures_content
 from toolret.types import JsonObject, Tool
 
-__all__ = ["Outcome", "Runner", "failure", "outcome_text", "pauses_a_graph"]
+__all__ = ["Outcome", "Runner", "failure", "pauses_a_graph"]
 
 _log = logging.getLogger(__name__)
 
@@ -61,20 +58,6 @@ class Runner(Protocol):
     async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
         """``call`` for event loops."""
         ...
-
-
-def outcome_text(value: Any) -> str:
-    """Return a value as a model reads it: text as it is, anything else as JSON if possible.
-
-    The tool has run, so whatever it returned is told: an error would make a model try again.
-    """
-    if isinstance(value, str):
-        return whole(value)
-    written: Any
-    for written in (partial(json.dumps, ensure_ascii=False, default=str), str):
-        with suppress(Exception):  # keys that are not strings, cycles, a failing ``__str__``
-            return whole(str(written(value)))
-    return f"<{type(value).__name__}>"
 
 
 def failure(name: str, error: Exception) -> Outcome:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toolret.calling.outcome import Outcome, outcome_text
+from toolret.calling.outcome import Outcome
 from toolret.errors import CallError
+from toolret.text.results import result_text
 from toolret.types import JsonObject, Tool
 
 if TYPE_CHECKING:
@@ -31,10 +32,10 @@ class TargetRunner:
         if getattr(target, "func", target) is None:
             raise CallError(f"{tool.id!r} is asynchronous: use acall")
         value = target.invoke(dict(arguments))
-        return Outcome(outcome_text(value), value)
+        return Outcome(result_text(value), value)
 
     async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
         """``call`` for event loops."""
         target: BaseTool = tool.target
         value = await target.ainvoke(dict(arguments))
-        return Outcome(outcome_text(value), value)
+        return Outcome(result_text(value), value)

@@ -7,19 +7,14 @@ from copy import copy
 from dataclasses import replace
 from typing import Any
 
-from toolret.calling.outcome import (
-    Outcome,
-    Runner,
-    failure,
-    outcome_text,
-    pauses_a_graph,
-)
+from toolret.calling.outcome import Outcome, Runner, failure, pauses_a_graph
 from toolret.calling.targets import TargetRunner
 from toolret.errors import CallError
 from toolret.files.jsonlines import parse_json, shown
 from toolret.files.plain_rows import typed
 from toolret.permissions import Allow, closed, is_allowed
 from toolret.text.names import ids_by_name, wire_name
+from toolret.text.results import result_text
 from toolret.text.surrogates import whole
 from toolret.tracing import Span, failed, note, span
 from toolret.types import JsonObject, Tool
@@ -218,7 +213,7 @@ def _noted(current: Span, arguments: JsonObject | str | None, outcome: Outcome) 
         current,
         {},
         content=lambda: {
-            "gen_ai.tool.call.arguments": outcome_text(arguments),
+            "gen_ai.tool.call.arguments": result_text(arguments),
             "gen_ai.tool.call.result": outcome.text,
         },
     )

@@ -7,11 +7,13 @@ schema, or lost in the call.
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from inspect import Parameter
 from typing import Annotated, Any, get_type_hints
 
 from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
+from langchain_core.messages.tool import ToolOutputMixin
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import run_in_executor
 from langchain_core.tools import BaseTool, StructuredTool
@@ -19,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from toolret.catalogs.docstrings import read_docstring
 from toolret.errors import CallError
+from toolret.text.results import result_text
 
 __all__ = ["function_tool"]
 
@@ -82,7 +85,8 @@ class _FunctionTool(StructuredTool):
     def _to_args_and_kwargs(
         self, tool_input: str | dict[str, Any], tool_call_id: str | None
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return super()._to_args_and_kwargs(tool_input, tool_call_id), {}
+        args, named = super()._to_args_and_kwargs(tool_input, tool_call_id)
+        return (args, named, tool_call_id is not None), {}
 
     def _run(
         self,
@@ -94,7 +98,7 @@ class _FunctionTool(StructuredTool):
         if self.func:
             value = self._called(self.func, given, config, run_manager)
             if not (inspect.isawaitable(value) or isinstance(value, AsyncIterator)):
-                return value
+                return _answered(value, given)
             if inspect.iscoroutine(value):
                 value.close()  # otherwise Python warns that it was never awaited
         raise CallError(f"{self.name!r} is asynchronous: use acall")
@@ -113,10 +117,12 @@ class _FunctionTool(StructuredTool):
             value = await run_in_executor(None, self._called, self.func, given, config, sync)
         while inspect.isawaitable(value):
             value = _listed(await value)
-        return [item async for item in value] if isinstance(value, AsyncIterator) else value
+        if isinstance(value, AsyncIterator):
+            value = [item async for item in value]
+        return _answered(value, given)
 
     def _called(self, function: Any, given: Any, config: RunnableConfig, manager: Any) -> Any:
-        args, named = given
+        args, named, _ = given
         parameters = inspect.signature(function).parameters
         if self.config_name:
             named = {**named, self.config_name: config}
@@ -132,6 +138,19 @@ class _FunctionTool(StructuredTool):
 
 def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, Iterator) else value
+
+
+def _answered(value: Any, given: Any) -> Any:
+    """Return a function's value, or its text where LangChain would tell a model its ``repr``."""
+    *_, is_for_model = given
+    several = value if isinstance(value, list) else [value]
+    if not is_for_model or any(isinstance(each, ToolOutputMixin) for each in several):
+        return value
+    try:
+        json.dumps(value)
+    except Exception:  # noqa: BLE001 - as LangChain tries it
+        return result_text(value)
+    return value
 
 
 def _check_names(parameters: Mapping[str, Parameter], hints: Mapping[str, Any]) -> None:

@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from toolret.calling import Outcome
-from toolret.calling.outcome import outcome_text
 from toolret.catalogs import Document
 from toolret.catalogs.claims import namespace_of
 from toolret.catalogs.mcp_tools import McpTools
 from toolret.errors import CallError, CatalogError, MissingExtraError
 from toolret.integrations.errands import aerrand, current_loop, errand
 from toolret.rows import unique
+from toolret.text.results import result_text
 from toolret.types import JsonObject, Tool
 
 try:
@@ -362,7 +362,7 @@ def _outcome(result: CallToolResult) -> Outcome:
     value = result.structured_content
     text = "\n".join(map(_block_text, blocks))
     if not blocks and value is not None:
-        text = outcome_text(value)
+        text = result_text(value)
     if result.is_error and not text:
         text = "Error: the tool failed and said nothing"
     return Outcome(text=text, value=blocks if value is None else value, ok=not result.is_error)

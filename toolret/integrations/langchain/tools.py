@@ -12,9 +12,9 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import Field
 
 from toolret.calling import Outcome, Toolbox
-from toolret.calling.outcome import outcome_text
 from toolret.schemas.accepted import accepted
 from toolret.text.names import wire_name
+from toolret.text.results import result_text
 from toolret.text.surrogates import whole
 from toolret.types import Tool
 
@@ -160,7 +160,7 @@ def _is_storable(value: Any, levels: int = _DEEPEST) -> bool:
 def _told(given: Any) -> Outcome:
     """Return a LangChain tool's result as an outcome, with the text for the model."""
     message = isinstance(given, ToolMessage)
-    text = outcome_text(given.content if message else given)
+    text = result_text(given.content if message else given)
     return Outcome(text, given, ok=not (message and given.status == "error"))
 
 
