@@ -198,6 +198,17 @@ async def test_odd_answers_are_told_as_they_are() -> None:
         assert failed == ["silent", "refuse"]
 
 
+async def test_of_a_long_answer_a_model_is_told_the_beginning() -> None:
+    async with McpServers({"a": STDIO}) as servers:
+        toolbox = Toolbox(await servers.tools(), servers)
+        read = await toolbox.acall("a.read_file", {"path": "ü" * 600_000})
+    begin, _, end = read.text.partition("\n")
+    assert begin == "contents of " + "ü" * 499_994
+    assert end == "(cut: the result is longer than 1,000,000 bytes)"
+    assert read.ok
+    assert len(read.value["result"]) > 600_000
+
+
 @pytest.mark.parametrize("value", ["\ud83d half", float("nan"), {1, 2}])
 async def test_what_cannot_be_sent_leaves_the_connection_alone(value: Any) -> None:
     async with McpServers({"a": STDIO}) as servers:

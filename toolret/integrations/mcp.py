@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Self, TypeAlias
 
 from toolret.calling import Outcome
 from toolret.catalogs import Document
@@ -20,8 +20,8 @@ from toolret.catalogs.claims import namespace_of
 from toolret.catalogs.mcp_tools import McpTools
 from toolret.errors import CallError, CatalogError, MissingExtraError
 from toolret.integrations.errands import aerrand, current_loop, errand
+from toolret.integrations.mcp_results import outcome_of
 from toolret.rows import unique
-from toolret.text.results import result_text
 from toolret.types import JsonObject, Tool
 
 try:
@@ -191,7 +191,7 @@ class McpServers:
             raise CallError(f"{tool.id!r}: the arguments cannot be sent: {exc}") from exc
         with self._use(name, CallError):
             result = await self._clients[name].call_tool(tool.name, dict(arguments))
-        return _outcome(result)
+        return outcome_of(result)
 
     async def _keep(
         self, name: str, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
@@ -353,29 +353,6 @@ def _next_pause(pause: float, since: float) -> float:
 def _is_modern(client: Client) -> bool:
     """Whether changes have to be subscribed to, as from protocol version 2026-07-28 on."""
     return client.protocol_version in MODERN_PROTOCOL_VERSIONS
-
-
-def _outcome(result: CallToolResult) -> Outcome:
-    blocks: list[dict[str, Any]] = [
-        block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content
-    ]
-    value = result.structured_content
-    text = "\n".join(map(_block_text, blocks))
-    if not blocks and value is not None:
-        text = result_text(value)
-    if result.is_error and not text:
-        text = "Error: the tool failed and said nothing"
-    return Outcome(text=text, value=blocks if value is None else value, ok=not result.is_error)
-
-
-def _block_text(fields: Mapping[str, Any]) -> str:
-    """Return a content block as a model reads it: its text, or what it holds instead."""
-    resource = fields.get("resource", {})
-    text: str | None = fields.get("text", resource.get("text"))
-    if text is not None:
-        return text
-    about = [fields.get("mimeType") or resource.get("mimeType"), fields.get("uri")]
-    return f"({', '.join(part for part in [fields['type'], *about] if part)})"
 
 
 @contextmanager
