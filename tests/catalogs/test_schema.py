@@ -66,6 +66,43 @@ def test_choices_say_which_value_of_the_discriminator_stands_for_them() -> None:
     ]
 
 
+def test_a_discriminator_without_choices_has_the_schemas_that_build_on_it() -> None:
+    lives, bark, age = ({"properties": {name: {"type": "integer"}}} for name in ("l", "b", "a"))
+    pet = {
+        "type": "object",
+        "properties": {"kind": {"type": "string"}, "friend": _ref("Cat")},
+        "discriminator": {"propertyName": "kind", "mapping": {"kitty": "Cat", "own": "Pet"}},
+    }
+    names: dict[str, Any] = {
+        "Pet": pet,
+        "Cat": {"allOf": [_ref("Pet"), lives]},
+        "Dog": {"allOf": [_ref("Pet")], **bark},
+        "Puppy 1": {"allOf": [_ref("Dog"), age], "description": "A young dog."},
+        "Broken": {"allOf": [_ref("Nowhere")]},
+    }
+    other = {"description": "Another kind."}
+    told = {
+        "type": "object",
+        "properties": {"kind": {"type": "string"}, "friend": lives},
+        "anyOf": [
+            lives | {"description": "kind is kitty here."},
+            bark | {"description": "kind is Dog here."},
+            {
+                "description": "A young dog. kind is Puppy 1 here.",
+                "properties": bark["properties"] | age["properties"],
+            },
+            other,
+        ],
+    }
+    assert _inlined(_ref("Pet"), **names) == told
+    assert _inlined({"allOf": [_ref("Pet")], "nullable": True}, **names) == {
+        "anyOf": [told, {"type": "null"}]
+    }
+    cat = _inlined(_ref("Cat"), **names)  # is no dog
+    assert cat.keys() == {"type", "properties"}
+    assert cat["properties"].keys() == {"kind", "friend", "l"}
+
+
 def test_a_circular_reference_accepts_anything_and_says_so() -> None:
     node = {
         "type": "object",

@@ -297,3 +297,18 @@ def test_an_operations_body_replaces_that_of_its_path() -> None:
     own = _BODY | {"schema": {"type": "object", "properties": {"y": {}}}}
     (tool,) = _tools({"/a": {"parameters": [_BODY], "post": {"parameters": [own]}}})
     assert (tool.parameters or {})["properties"] == {"y": {}}
+
+
+def test_the_schemas_that_build_on_one_with_a_discriminator_are_its_choices() -> None:
+    base = {"$ref": "#/definitions/Store"}
+    definitions = {
+        "Store": {"type": "object", "discriminator": "type", "properties": {"type": {}}},
+        "BlobStore": {"allOf": [base], "x-ms-discriminator-value": "Blob"},
+        "Table": {"allOf": [base], "properties": {"rows": {}}},
+    }
+    tool = _tool({"parameters": [_BODY | {"schema": base}]}, definitions=definitions)
+    assert (tool.parameters or {})["properties"]["body"]["anyOf"] == [
+        {"description": "type is Blob here."},
+        {"properties": {"rows": {}}, "description": "type is Table here."},
+        {"description": "Another type."},
+    ]

@@ -19,6 +19,7 @@ from toolret.catalogs.keys import PropertyKeys, with_name
 from toolret.catalogs.keywords import NESTING, plain_keyword, types
 from toolret.catalogs.refs import Place, References
 from toolret.catalogs.schema_merge import ANNOTATIONS, merged
+from toolret.catalogs.subtypes import Subtypes
 from toolret.catalogs.text import plain_text
 from toolret.schemas.accepted import with_items
 from toolret.schemas.drafts import is_pattern
@@ -67,11 +68,13 @@ class Schemas:
     Attributes:
         refs: The document's references.
         keys: Property names that had to be changed.
+        subtypes: Which schemas build on others.
     """
 
     def __init__(self, refs: References) -> None:
         self.refs = refs
         self.keys = PropertyKeys()
+        self.subtypes = Subtypes(refs)
         self._whole: dict[Place, _Whole] = {}
         self._results: dict[Place, Schema] = {}
 
@@ -147,8 +150,23 @@ class _Inliner:
         return self._left == 0
 
     def schema(
-        self, raw: Any, place: Place, depth: int = 0, active: frozenset[Place] = frozenset()
+        self,
+        raw: Any,
+        place: Place,
+        depth: int = 0,
+        active: frozenset[Place] = frozenset(),
+        *,
+        in_subtype: bool = False,
     ) -> Schema:
+        """Inline a schema.
+
+        Args:
+            raw: The schema in its document.
+            place: Its place.
+            depth: Its level.
+            active: The targets of references that it stands in.
+            in_subtype: Whether it is what a subtype builds on: the other subtypes are no choices.
+        """
         if raw is False:
             return {"not": {}}
         if self.overflowed or not isinstance(raw, dict):
@@ -158,7 +176,9 @@ class _Inliner:
         if depth > self._depth and not NESTING.isdisjoint(raw):
             return self._cut(raw, "nested too deeply to show")
         if isinstance(raw.get("$ref"), str):
-            return self._reference(raw, place, depth, active)
+            return self._reference(raw, place, depth, active, in_subtype)
+        if not in_subtype:
+            raw = self._schemas.subtypes.with_choices(raw, place)
         result: Schema = {}
         loosened: set[str] = set()
         for key, value in raw.items():
@@ -176,8 +196,8 @@ class _Inliner:
     ) -> Schema:
         """Convert a keyword; empty if it is not kept."""
 
-        def nested(part: Any, place: Place) -> Schema:
-            return self.schema(part, place, depth + 1, active)
+        def nested(part: Any, place: Place, *, in_subtype: bool = False) -> Schema:
+            return self.schema(part, place, depth + 1, active, in_subtype=in_subtype)
 
         there = place / key
         if key == "items" and isinstance(value, list):
@@ -187,7 +207,10 @@ class _Inliner:
         if key in NESTED and isinstance(value, dict):
             return {key: nested(value, there)}
         if key in NESTED_LISTS and isinstance(value, list) and value:
-            return {key: [nested(part, there / index) for index, part in enumerate(value)]}
+            builds = key == "allOf" and self._schemas.subtypes.builds(place)
+            return {
+                key: [nested(v, there / index, in_subtype=builds) for index, v in enumerate(value)]
+            }
         if key == "patternProperties" and isinstance(value, dict):
             patterns = {name: part for name, part in value.items() if is_pattern(name)}
             return {key: {name: nested(part, there / name) for name, part in patterns.items()}}
@@ -198,13 +221,28 @@ class _Inliner:
             return {key: {self._schemas.keys.key(name): part for name, part in parts.items()}}
         return plain_keyword(key, value, self._schemas.keys)
 
-    def _reference(self, raw: Schema, place: Place, depth: int, active: frozenset[Place]) -> Schema:
+    def _reference(
+        self,
+        raw: Schema,
+        place: Place,
+        depth: int,
+        active: frozenset[Place],
+        in_subtype: bool,
+    ) -> Schema:
         target, there = self._schemas.refs.lookup(raw["$ref"], place)
         beside = {key: value for key, value in raw.items() if key != "$ref"}
+        in_subtype = in_subtype and self._schemas.subtypes.is_base(target)
+        if in_subtype and there in active:  # a choice of it: what it says stands around
+            self._cuts += 1
+            return {}
         if there in active:
             described = target | beside if isinstance(target, dict) else beside
             return self._cut(described, f"circular reference to {there.name}")
-        found = self._target(target, there, depth + 1, active | {there})
+        within = active | {there}
+        if in_subtype:
+            found = self.schema(target, there, depth + 1, within, in_subtype=True)
+        else:
+            found = self._target(target, there, depth + 1, within)
         if not beside:
             return found
         both = with_items(merged([self.schema(beside, place, depth, active), found]))
