@@ -172,6 +172,31 @@ async def test_where_a_redirect_leads_is_told_without_the_secrets_that_were_sent
     )
 
 
+@pytest.mark.parametrize(
+    ("params", "location", "told"),
+    [
+        (
+            {"v": "1"},
+            "http://127.0.0.1/v1/a1/1?page=10&v=1",
+            "http://127.0.0.1/v1/a1/...?page=10&v=...",
+        ),
+        ({"v": "1"}, "/in?next=http%3A%2F%2Fa%2F%3Fv%3D1&at=21", "/in?next=...&at=21"),
+        ({"v": ""}, "/in?v=", "/in?v="),
+        ({"team": "own/secret"}, "/in/own/secret", "/..."),
+        ({"team": "own/secret"}, "//a/in/http%3A%2F%2Fb%3Fteam%3Down%252Fsecret/x", "//a/in/.../x"),
+        ({"team": "own-secret"}, "/in?xown-secretx&own-secret=1#own-secret", "/in?=...&=..."),
+    ],
+)
+def test_what_a_client_sends_hides_what_may_quote_it_and_nothing_else(
+    params: dict[str, str], location: str, told: str
+) -> None:
+    moved = httpx.MockTransport(lambda _: httpx.Response(302, headers={"Location": location}))
+    with httpx.Client(transport=moved, params=params) as client:
+        runner = HttpRunner(base_url="http://t.example", client=client)
+        outcome = runner.call(operation(method="get"), {})
+    assert outcome.text == f"HTTP 302 Found, which leads to {told}"
+
+
 async def test_a_long_response_is_cut_and_says_so(server: str) -> None:
     tool = operation(method="get", path="/packed")
     outcome = await _both(HttpRunner(base_url=server, max_bytes=1000), tool)

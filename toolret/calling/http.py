@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -29,6 +30,14 @@ _TIMEOUT = 30.0
 
 _MAX_SECONDS = 120.0
 """How long a response is read once it has begun: a stream of events may never end."""
+
+_LEAST_SECRET = 8
+"""Length from which a client's own value is a secret even within a word; others, such as the
+version of an API, may be part of one by chance."""
+
+_NOTHING = r"(?!)"
+_SERVER = re.compile(r"^((?:[a-zA-Z][\w+.-]*:)?(?://[^/#]*)?)")
+"""The server at the beginning of an address, if it names one."""
 
 _ACCEPT = "application/json, text/*;q=0.9, */*;q=0.5"
 
@@ -185,7 +194,7 @@ class _Kept:
         return bool(self.cut)
 
 
-def _outcome(response: httpx.Response, kept: _Kept, secrets: Collection[str]) -> Outcome:
+def _outcome(response: httpx.Response, kept: _Kept, secrets: re.Pattern[str]) -> Outcome:
     status = response.status_code
     ok = status < HTTPStatus.BAD_REQUEST
     value, text = _read(response, kept)
@@ -199,21 +208,33 @@ def _outcome(response: httpx.Response, kept: _Kept, secrets: Collection[str]) ->
     return Outcome(text=text, value=value, ok=ok, status=status)
 
 
-def _secrets(client: httpx.Client | httpx.AsyncClient, placed: Placed) -> set[str]:
-    """Return what is sent in the query and may be a secret: a key, or the client's own."""
-    keys = {unquote_plus(value) for _, value in placed.query}
-    return (keys | {value for _, value in client.params.multi_items()}) - {""}
+def _secrets(client: httpx.Client | httpx.AsyncClient, placed: Placed) -> re.Pattern[str]:
+    """Return what finds secrets that were sent in the query: keys, and the client's own values."""
+    found = {re.escape(unquote_plus(value)) for _, value in placed.query if value}
+    for _, value in client.params.multi_items():
+        if len(value) >= _LEAST_SECRET:
+            found.add(re.escape(value))
+        elif value:
+            found.add(rf"(?<!\w){re.escape(value)}(?!\w)")
+    return re.compile("|".join(sorted(found)) or _NOTHING)
 
 
-def _without(secrets: Collection[str], location: str) -> str:
+def _without(secrets: re.Pattern[str], location: str) -> str:
     """Return where a redirect leads, which often quotes the whole URL that was asked for."""
-    path, mark, query = location.partition("?")
+
+    def is_told(part: str) -> bool:
+        # In a link to a page for signing in, the URL stands encoded.
+        return not secrets.search(unquote_plus(unquote_plus(part)))
+
+    address, mark, query = location.partition("?")
+    _, server, path = _SERVER.split(address, maxsplit=1)
+    path = "/".join(part if is_told(part) else "..." for part in path.split("/"))
     parts = query.split("&")
     for place, part in enumerate(parts):
-        # In a link to a page for signing in, the URL stands encoded.
-        if any(secret in unquote_plus(unquote_plus(part)) for secret in secrets):
-            parts[place] = f"{part.partition('=')[0]}=..."
-    return path + mark + "&".join(parts)
+        if not is_told(part):
+            name = part.partition("=")[0]
+            parts[place] = f"{name if is_told(name) else ''}=..."
+    return server + (path if is_told(path) else "/...") + mark + "&".join(parts)
 
 
 def _origins(urls: Collection[str]) -> frozenset[str]:
