@@ -56,6 +56,22 @@ FILES = {
 }
 
 
+def test_schemas_may_be_referred_to_by_the_names_that_they_give_themselves() -> None:
+    schemas: dict[str, Any] = {
+        "Pet": {"$id": "https://shop.example/pet", "properties": {"$id": {"type": "string"}}},
+        "Tag": [{"$id": "Tag", "$anchor": "tag", "type": "string"}],
+    }
+    refs = References(Document({"components": {"schemas": schemas}}, "api.json"))
+    for ref, found, pointer in (
+        ("https://shop.example/pet", schemas["Pet"], "/components/schemas/Pet"),
+        ("Tag", schemas["Tag"][0], "/components/schemas/Tag/0"),
+        ("#tag", schemas["Tag"][0], "/components/schemas/Tag/0"),
+    ):
+        assert refs.lookup(ref, Place("api.json")) == (found, Place("api.json", pointer))
+    with pytest.raises(CatalogError, match="'#gat' leads nowhere"):
+        refs.lookup("#gat", Place("api.json"))
+
+
 def _written(folder: Path, files: dict[str, str]) -> Path:
     for name, content in files.items():
         path = folder / name

@@ -94,6 +94,7 @@ class References:
         self._folder = _folder(document)
         self._files = {real_path(Path(document.file)): document.file}
         self._contents = {document.file: document.content}
+        self._named: dict[str, dict[str, tuple[Any, Place]]] = {}
         self._found: dict[tuple[str, str], tuple[Any, Place]] = {}
         self._sought: set[tuple[str, str]] = set()
 
@@ -117,6 +118,10 @@ class References:
             self._sought.add(key)
             try:
                 self._found[key] = self._resolved(ref, place / "$ref")
+            except CatalogError:
+                if ref not in (named := self._named_in(place.file)):
+                    raise
+                self._found[key] = named[ref]
             finally:
                 self._sought.remove(key)
         return self._found[key]
@@ -164,6 +169,17 @@ class References:
                 raise place.error(f"$ref {ref!r} leads nowhere")
             there /= key
         return value, there
+
+    def _named_in(self, file: str) -> dict[str, tuple[Any, Place]]:
+        """Return the schemas of a file that name themselves, by references to them."""
+        if file not in self._named:
+            self._named[file] = {
+                f"{mark}{name}": (value, place)
+                for value, place in _objects(self._contents[file], Place(file))
+                for keyword, mark in (("$id", ""), ("$anchor", "#"))
+                if isinstance(name := value.get(keyword), str)
+            }
+        return self._named[file]
 
     def _file(self, path: str, ref: str, place: Place) -> str:
         """Read the file that a reference's path leads to, and return its name."""
@@ -221,6 +237,17 @@ def referenced_files(document: Document) -> set[Path]:
                 with suppress(CatalogError):
                     waiting.append(read_document(file))
     return found
+
+
+def _objects(content: Any, place: Place) -> Iterator[tuple[dict[str, Any], Place]]:
+    waiting = [(content, place)]
+    while waiting:
+        value, place = waiting.pop()
+        if isinstance(value, dict):
+            yield value, place
+            waiting += [(part, place / key) for key, part in value.items()]
+        elif isinstance(value, list):
+            waiting += [(part, place / index) for index, part in enumerate(value)]
 
 
 def _is_file(path: Path) -> bool:
