@@ -156,8 +156,9 @@ def test_patterns_and_references_are_written_as_openai_reads_them() -> None:
                 "additionalProperties": False,
             },
             "page": {"$ref": "#/$defs/Page of «items»"},
+            "share": {"$ref": "#/$defs/100%of"},
         },
-        "$defs": {"Page of «items»": {"type": "integer"}},
+        "$defs": {"Page of «items»": {"type": "integer"}, "100%of": {"type": "number"}},
     }
     made = accepted(schema)
     assert not [*schema_problems(made)]
@@ -166,11 +167,54 @@ def test_patterns_and_references_are_written_as_openai_reads_them() -> None:
         "code": {"type": "string", "pattern": "^[a-z]+$"},
         "tags": {"patternProperties": {"^x": {"type": "integer"}}},
         "page": {"$ref": "#/$defs/Page%20of%20%C2%ABitems%C2%BB"},
+        "share": {"$ref": "#/$defs/100%25of"},
     }
     assert "$id" not in made
     check = Draft202012Validator(made)
     assert check.is_valid({"name": "Zoë", "tags": {"Zoë": "x"}, "page": 1})
     assert not check.is_valid({"page": "1"})
+    assert not check.is_valid({"share": "all"})
+
+
+def test_a_test_of_an_older_draft_is_translated_and_goes_only_where_something_is_dropped() -> None:
+    older = {"minimum": 1, "exclusiveMinimum": True, "description": 5, "required": False}
+    pair = {"items": [{"const": "x"}], "additionalItems": False, "dependencies": {"a": ["b"]}}
+    properties: dict[str, Any] = {
+        "a": {"not": older, "if": pair, "then": {"maxItems": 1}},
+        "b": {"not": {"anyOf": [older, {"type": "decimal"}]}, "if": pair | {"multipleOf": 0}},
+    }
+    made = accepted({"type": "object", "properties": properties})
+    assert not [*schema_problems(made)]
+    assert made["properties"] == {
+        "a": {
+            "not": {"exclusiveMinimum": 1},
+            "if": {
+                "prefixItems": [{"const": "x"}],
+                "items": False,
+                "dependentRequired": {"a": ["b"]},
+            },
+            "then": {"maxItems": 1},
+        },
+        "b": {},
+    }
+
+
+def test_choices_of_which_something_is_dropped_no_longer_exclude_each_other() -> None:
+    word = {"type": "string", "pattern": r"^\p{L}+$"}
+    code = {"type": "string", "maxLength": 3}
+    above = {"minimum": 1, "exclusiveMinimum": True}
+    properties: dict[str, Any] = {
+        "a": {"oneOf": [word, code]},
+        "b": {"anyOf": [code], "oneOf": [word, code]},
+        "c": {"oneOf": [above, {"maximum": 0, "title": 3}]},
+    }
+    made = accepted({"type": "object", "properties": properties})
+    assert made["properties"] == {
+        "a": {"anyOf": [{"type": "string"}, code]},
+        "b": {"anyOf": [code]},
+        "c": {"oneOf": [{"exclusiveMinimum": 1}, {"maximum": 0}]},
+    }
+    assert Draft202012Validator(made).is_valid({"a": "Zoë"})
 
 
 def test_a_draft_that_is_named_is_not_named_once_it_is_another() -> None:

@@ -2,7 +2,8 @@
 
 Providers refuse a whole request because of one keyword that this draft does not have. What a
 keyword meant in an earlier draft is kept; what means nothing is dropped, so that the schema accepts
-more. For that, a test (``if`` or ``not``) which is not valid as it stands is dropped as a whole.
+more. For that, a test (``if`` or ``not``) in which something is dropped goes as a whole, and the
+choices of a ``oneOf`` become those of ``anyOf``.
 """
 
 from __future__ import annotations
@@ -55,10 +56,32 @@ _NAMED_OTHERWISE = {
 """Types as Python calls them."""
 
 _TESTS = ("if", "not")
-"""Keywords whose schemas are not rewritten: if one came to accept more, the whole would less."""
+"""Keywords whose schemas may not accept more: the whole would then accept less."""
+
+_ANNOTATIONS = frozenset(
+    {
+        "$comment",
+        "$schema",
+        "$vocabulary",
+        "contentEncoding",
+        "contentMediaType",
+        "contentSchema",
+        "deprecated",
+        "description",
+        "examples",
+        "format",
+        "readOnly",
+        "title",
+        "writeOnly",
+    }
+)
+"""Keywords without which a schema accepts the same."""
 
 _IN_URIS = "!$&'()*+,/:;=?@%"
 """Characters besides letters, digits and ``-._~`` that may stand in a URI, or in its fragment."""
+
+_STRAY = re.compile("%(?![0-9A-Fa-f]{2})")
+"""A percent sign that begins no code."""
 
 _URI = r"(?:[\w.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*"
 _URI_REFERENCE = re.compile(rf"{_URI}(?:#{_URI})?", re.ASCII)
@@ -68,33 +91,45 @@ _ANCHOR = re.compile(r"[A-Za-z_][-A-Za-z0-9._]*")
 
 def current(schema: JsonObject) -> JsonObject:
     """Rewrite a schema as draft 2020-12; a valid one is returned as it is."""
-    return schema if _is_schema(schema) else _rewritten(schema)
+    return schema if _is_schema(schema) else _rewritten(schema)[0]
 
 
-def _rewritten(schema: JsonObject) -> dict[str, Any]:
+def _rewritten(schema: JsonObject) -> tuple[dict[str, Any], bool]:
+    """Return a schema as draft 2020-12, and whether it accepts no more than before."""
     result: dict[str, Any] = {}
-    for key, value in _translated(schema).items():
-        if key in NESTED and key not in _TESTS and isinstance(value, Mapping):
-            result[key] = _rewritten(value)
+    translated, is_exact = _translated(schema)
+    for key, value in translated.items():
+        is_same = True
+        if key in NESTED and isinstance(value, Mapping):
+            part, is_same = _rewritten(value)
+            if is_same or key not in _TESTS:
+                result[key] = part
         elif key in NESTED_LISTS and isinstance(value, list) and value:
-            result[key] = [_part(each) for each in value]
+            parts, kept = zip(*map(_part, value), strict=True)
+            is_same = all(kept)
+            result.setdefault("anyOf" if key == "oneOf" and not is_same else key, list(parts))
         elif key in MAPS and isinstance(value, Mapping):
-            result[key] = {name: _part(each) for name, each in value.items()}
+            made = {name: _part(each) for name, each in value.items()}
+            is_same = all(same for _, same in made.values())
+            result[key] = {name: part for name, (part, _) in made.items()}
         elif key not in _FITS or _FITS[key](value):
             result[key] = value
-    return result
+        else:
+            is_same = key in _ANNOTATIONS
+        is_exact = is_exact and is_same
+    return result, is_exact
 
 
-def _part(value: Any) -> Any:
-    """Return one schema of a list or mapping; ``{}``, which allows all, for what is none."""
+def _part(value: Any) -> tuple[Any, bool]:
+    """Rewrite one schema of a list or mapping; what is none becomes ``{}``, which allows all."""
     if isinstance(value, Mapping):
         return _rewritten(value)
-    return value if isinstance(value, bool) else {}
+    return (value, True) if isinstance(value, bool) else ({}, False)
 
 
-def _translated(schema: JsonObject) -> dict[str, Any]:
-    """Return a schema with its own keywords as they are written now."""
-    result = dict(schema)
+def _translated(schema: JsonObject) -> tuple[dict[str, Any], bool]:
+    """Return a schema with its own keywords as they are written now, and whether all are kept."""
+    result, is_exact = dict(schema), True
     result.pop("$schema", None)  # it would have the keywords of this draft read as another's
     if "type" in result:
         result["type"] = _types(result["type"])
@@ -102,8 +137,12 @@ def _translated(schema: JsonObject) -> dict[str, Any]:
         result["items"] = result.pop("additionalItems", {})
         result.setdefault("prefixItems", tuple_)
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-        if result.get(exclusive) is True and bound in result:
-            result[exclusive] = result.pop(bound)
+        if isinstance(flag := result.get(exclusive), bool):
+            del result[exclusive]
+            if flag and bound in result:
+                result[exclusive] = result.pop(bound)
+    if isinstance(result.get("required"), bool):  # which the object says that has the property
+        del result["required"]
     needed = [*_names(result.get("required")), *_marked(result.get("properties"))]
     if needed:
         result["required"] = list(dict.fromkeys(needed))
@@ -113,6 +152,7 @@ def _translated(schema: JsonObject) -> dict[str, Any]:
         result[keyword] = {**mapping(result.get(keyword)), name: needs}
     patterns = mapping(result.get("patternProperties"))
     if not all(map(is_pattern, patterns)):
+        is_exact = False
         result["patternProperties"] = {k: each for k, each in patterns.items() if is_pattern(k)}
         # What the others matched would be refused as something else.
         result.pop("additionalProperties", None)
@@ -120,12 +160,12 @@ def _translated(schema: JsonObject) -> dict[str, Any]:
     if isinstance(reference := result.get("$ref"), str):
         start, mark, fragment = reference.partition("#")
         result["$ref"] = f"{_quoted(start)}{mark}{_quoted(fragment)}"
-    return result
+    return result, is_exact
 
 
 def _quoted(part: str) -> str:
     """Encode what may not stand in a URI, such as a space in the name of a definition."""
-    return quote(part, safe=_IN_URIS, errors="replace")
+    return quote(_STRAY.sub("%25", part), safe=_IN_URIS, errors="replace")
 
 
 def _types(value: Any) -> Any:
