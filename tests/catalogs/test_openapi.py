@@ -438,6 +438,20 @@ def test_the_properties_of_an_optional_body_are_optional() -> None:
     }
 
 
+def test_what_the_schema_of_a_body_requires_is_required_unless_the_body_is_said_to_be_optional() -> (
+    None
+):
+    schema = {"type": "object", "properties": {"a": {}, "b": {}}, "required": ["a", "undeclared"]}
+    operation = _body(schema)
+    del operation["requestBody"]["required"]
+    parameters = _tool(operation).parameters or {}
+    assert parameters["properties"].keys() == {"a", "b", "undeclared"}
+    assert parameters["required"] == ["a"]
+    operation = _body({"type": "array"})
+    del operation["requestBody"]["required"]
+    assert "required" not in (_tool(operation).parameters or {})
+
+
 def test_a_body_keeps_required_names_and_loses_what_the_server_sets() -> None:
     schema = {
         "allOf": [

@@ -171,7 +171,7 @@ def read_body(raw: Any, place: Place, schemas: Schemas) -> Body:
         schemas,
         content_type=content_type,
         encoding=(place / "encoding").object(media.get("encoding")),
-        required=body.get("required") is True,
+        required=body.get("required"),
         description=str(body.get("description") or ""),
     )
 
@@ -182,7 +182,7 @@ def body_arguments(
     *,
     content_type: str,
     encoding: dict[str, Any],
-    required: bool,
+    required: Any,
     description: str,
 ) -> Body:
     """Split a body into its properties if it is a plain object; XML and the like become a string.
@@ -192,7 +192,9 @@ def body_arguments(
         schemas: The document's schemas.
         content_type: Its media type.
         encoding: OpenAPI's ``encoding``.
-        required: Whether a body is required.
+        required: Whether a body is required, as the document says it. If it says nothing (as
+            Twilio's), the properties are required that the schema requires: hardly any operation
+            does something useful without them.
         description: Description of the whole body.
     """
     schema = writable(schema)
@@ -206,15 +208,19 @@ def body_arguments(
         whole = ({"description": description} if description else {}) | (
             {key: value for key, value in schema.items() if key != "description"}
         )
-        return Body((Argument("body", None, whole, required),), content_type, encoding)
+        return Body((Argument("body", None, whole, required is True),), content_type, encoding)
     needed = schema.get("required", [])
     properties = schema.get("properties", {})
     if not properties and not needed:  # for example in documents that give a GET a body
         return Body(closed=schema.get("additionalProperties") is False, together=together)
     unknown: Schema = {name: {} for name in needed if name not in properties}
+    if required is None:
+        needed = [name for name in needed if name in properties]
+    elif required is not True:
+        needed = []
     return Body(
         arguments=tuple(
-            Argument("body", schemas.keys.name(key), part, required and key in needed)
+            Argument("body", schemas.keys.name(key), part, key in needed)
             for key, part in (properties | unknown).items()
         ),
         content_type=content_type,

@@ -118,7 +118,7 @@ def _body(operation: Operation, content: dict[str, Any], schemas: Schemas) -> Bo
             schemas,
             content_type=preferred(consumed) if consumed else "application/json",
             encoding={},
-            required=raw.get("required") is True,
+            required=raw.get("required"),
             description=str(raw.get("description") or ""),
         )
     if not form:
