@@ -438,9 +438,7 @@ def test_the_properties_of_an_optional_body_are_optional() -> None:
     }
 
 
-def test_what_the_schema_of_a_body_requires_is_required_unless_the_body_is_said_to_be_optional() -> (
-    None
-):
+def test_what_a_body_requires_that_is_not_said_to_be_optional_is_required() -> None:
     schema = {"type": "object", "properties": {"a": {}, "b": {}}, "required": ["a", "undeclared"]}
     operation = _body(schema)
     del operation["requestBody"]["required"]
