@@ -20,6 +20,11 @@ from toolret.catalogs.text import joined, operation_name, plain_text, slug
             "2 * 3 * 4, *.txt and *.md, snake_case_name",
             "2 * 3 * 4, *.txt and *.md, snake_case_name",
         ),
+        (
+            "Takes `*`, `%` and `<b>`; use `*` or **the `_id`**",
+            "Takes *, % and <b>; use * or the _id",
+        ),
+        ("`&lt;id&gt;` <i>`a`</i> [`b`](c) &#0;`d`\0", "<id> a b \ufffdd"),
         ("# Title\ntext\n```json\n{}\n```", "Title text {}"),
     ],
 )

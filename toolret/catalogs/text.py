@@ -30,6 +30,9 @@ _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])(.{1,500}?)(?<=[^\s*])\1(?
 _CODE = re.compile(r"(`{1,3})(.{1,500}?)\1", re.DOTALL)
 """Lengths are bounded, so that no text takes quadratic time."""
 
+_KEPT = re.compile(r"\0(\d+)\0")
+"""The place of a code that is put back when all else is reduced."""
+
 _WORD = re.compile(r"\w+")
 _DROPPED_WORDS = frozenset({"api", "apis", "openapi", "rest", "restful"})
 _VERSION = re.compile(r"\bv?\d+(?:\.\d+)+\b|\bv\d+\b", re.IGNORECASE)
@@ -39,13 +42,20 @@ def plain_text(text: str) -> str:
     """Reduce Markdown and HTML to the visible words, on one line."""
     if not _MARKUP.search(text):
         return " ".join(text.split())
+    codes: list[str] = []
+
+    def kept(code: re.Match[str]) -> str:
+        codes.append(code[2])
+        return f"\0{len(codes) - 1}\0"
+
+    # In code, nothing is markup: of two wildcards written `*`, the asterisks are no emphasis.
+    text = _CODE.sub(kept, _CODE_FENCE.sub("", text.replace("\0", "")))
     text = _HTML_TAG.sub(lambda tag: "" if _INLINE_TAG.match(tag[0]) else " ", text)
-    text = _CODE_FENCE.sub("", html.unescape(text))
     text = _HEADING.sub("", text)
     text = _LINK.sub(r"\1", text)
     text = _EMPHASIS.sub(r"\2", text)
-    text = _CODE.sub(r"\2", text)
-    return " ".join(text.split())
+    text = _KEPT.sub(lambda place: codes[int(place[1])], text)
+    return " ".join(html.unescape(text).split())
 
 
 def joined(summary: str, description: str) -> str:
