@@ -6,6 +6,8 @@ schemas, whose names are not kept either.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from toolret.catalogs.keys import PropertyKeys
@@ -28,26 +30,31 @@ def with_values(schema: dict[str, Any], raw: dict[str, Any], keys: PropertyKeys)
     if not isinstance(said, dict) or not isinstance(name, str):
         return schema
     mapping = said.get("mapping")
+    mapped: dict[str, list[str]] = defaultdict(list)
+    for value, target in mapping.items() if isinstance(mapping, dict) else ():
+        mapped[_name(str(target))].append(value)
     result = dict(schema)
     for choice in _CHOICES:
         options = raw.get(choice)
         if choice in schema and isinstance(options, list):
             result[choice] = [
-                _described(part, keys.key(name), _values(option, mapping))
+                _described(part, keys.key(name), _values(option, mapped))
                 for part, option in zip(schema[choice], options, strict=True)
             ]
     return result
 
 
-def _values(option: Any, mapping: Any) -> list[str]:
+def _name(ref: str) -> str:
+    return ref.rpartition("/")[2]
+
+
+def _values(option: Any, mapped: Mapping[str, list[str]]) -> list[str]:
     """Return the values that stand for a choice: those mapped to it, or else its name."""
     ref = option.get("$ref") if isinstance(option, dict) else None
     if not isinstance(ref, str):
         return []
-    name = ref.rpartition("/")[2]
-    targets = mapping.items() if isinstance(mapping, dict) else ()
-    values = [value for value, target in targets if str(target).rpartition("/")[2] == name]
-    return values or ([name] if "#/" in ref else [])
+    name = _name(ref)
+    return mapped.get(name) or ([name] if "#/" in ref else [])
 
 
 def _described(schema: dict[str, Any], key: str, values: list[str]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class Subtypes:
 
     def __init__(self, refs: References) -> None:
         self._refs = refs
+        self._shown: dict[Place, dict[str, Any]] = {}
         self._found: dict[str, dict[Place, list[str]]] = {}
 
     def is_base(self, schema: Any) -> bool:
@@ -43,6 +44,11 @@ class Subtypes:
         """Return a schema; if others build on it, with them as its choices, and any other."""
         if not self.is_base(schema):
             return schema
+        if place not in self._shown:
+            self._shown[place] = self._with_choices(schema, place)
+        return self._shown[place]
+
+    def _with_choices(self, schema: dict[str, Any], place: Place) -> dict[str, Any]:
         name, said = _property(schema), schema["discriminator"]
         mapping = dict(self._mapped(said.get("mapping") if isinstance(said, dict) else None, place))
         for ref in self._building_on(place):
