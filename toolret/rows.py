@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
@@ -29,6 +29,7 @@ from toolret.types import Call, Demo, JsonObject, Message, Tool
 
 __all__ = [
     "LabelledRequest",
+    "check_spelling",
     "demo_from_row",
     "demo_to_row",
     "load_demos",
@@ -291,16 +292,39 @@ def _validated(
         known = model.model_validate(row)
     except ValidationError as exc:
         raise error(_problem(exc), file=file, place=place) from exc
+    check_spelling(row, model.spelt, error=error, file=file, place=place)
+    return known
+
+
+def check_spelling(
+    row: JsonObject,
+    fields: Collection[str],
+    *,
+    error: type[InputError],
+    file: str | Path | None,
+    place: str,
+) -> None:
+    """Raise an error if a row lacks one of some fields, and has another that is misspelt.
+
+    Args:
+        row: The row.
+        fields: Fields of tool rows.
+        error: The exception type to raise.
+        file: The file it came from, for messages.
+        place: Position in the file.
+
+    Raises:
+        InputError: ``error``.
+    """
     for name in row:
-        meant = "" if name in model.model_fields else misspelt(name)
-        if meant in model.spelt and row.get(meant) is None:
+        meant = misspelt(name)
+        if meant in fields and name != meant and row.get(meant) is None:
             raise error(
                 f"the field `{name}` is not read: write `{meant}`, or if it is something else, "
                 "call it by another name",
                 file=file,
                 place=place,
             )
-    return known
 
 
 @lru_cache(1024)  # rows have the same fields again and again

@@ -78,6 +78,21 @@ def test_the_forms_of_providers(content: dict[str, Any], metadata: dict[str, Any
     ]
 
 
+def test_permissions_are_read_as_in_rows() -> None:
+    function = {"name": "weather", "parameters": SCHEMA}
+    allowed = (frozenset({"weather:read"}),)
+    for content in (
+        {"type": "function", "function": function, "permissions": ["weather:read"]},
+        {"type": "function", **function, "permissions": [["weather:read"]]},
+        {"name": "weather", "input_schema": SCHEMA, "permissions": ["weather:read"]},
+    ):
+        (tool,) = load_tools(content)
+        assert (tool.permissions, tool.metadata) == (allowed, {})
+    for field, told in (("Permissions", "write `permissions`"), ("permissions", "not 'admin'")):
+        with pytest.raises(CatalogError, match=told):
+            load_tools({"type": "function", "function": function, field: "admin"})
+
+
 def test_a_namespace_names_its_functions() -> None:
     catalog = load_tools(
         {

@@ -12,7 +12,7 @@ from toolret.catalogs.claims import without_claims
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
 from toolret.files.jsonlines import shown
-from toolret.rows import tool_from_row
+from toolret.rows import check_spelling, tool_from_row
 from toolret.types import Tool
 
 __all__ = ["FunctionSchemas", "schema_tool"]
@@ -42,8 +42,8 @@ _OWN_SCHEMAS = ("inputSchema", "parameters")
 class FunctionSchemas:
     """Reads function schemas of OpenAI's Chat Completions and Responses, and of Anthropic.
 
-    A Responses ``namespace`` becomes its functions' namespace. Fields besides name, description
-    and schema (``strict``, ``input_examples``, ...) are kept in the tool's metadata.
+    A Responses ``namespace`` becomes its functions' namespace. ``permissions`` are read as in rows.
+    Other fields (``strict``, ``input_examples``, ...) are kept in the tool's metadata.
     """
 
     reads = "function schemas of OpenAI and Anthropic"
@@ -86,7 +86,17 @@ class FunctionSchemas:
         if form.startswith("OpenAI") and fields.get("parameters") is None:
             # OpenAI's way of saying that there are no arguments; elsewhere, nothing is said.
             fields["parameters"] = {"type": "object", "properties": {}}
-        yield schema_tool(fields, document, schema=_FORMS[form], namespace=namespace)
+        check_spelling(
+            fields, ("permissions",), error=CatalogError, file=document.file, place=document.at
+        )
+        permissions = fields.pop("permissions", None)
+        yield schema_tool(
+            fields,
+            document,
+            schema=_FORMS[form],
+            namespace=namespace,
+            permissions=permissions,
+        )
 
     def _nested(self, document: Document, content: dict[str, Any]) -> Iterator[Tool]:
         items, name = content["tools"], content.get("name")
@@ -112,6 +122,7 @@ def schema_tool(
     schema: str,
     namespace: str | None,
     tags: tuple[str, ...] = (),
+    permissions: Any = None,
 ) -> Tool:
     """Make a tool from a named and described schema.
 
@@ -122,6 +133,7 @@ def schema_tool(
         schema: Name of the schema's field.
         namespace: The tool's namespace.
         tags: Its labels.
+        permissions: Its permissions, as a row has them.
 
     Raises:
         CatalogError: If a field is missing or of a wrong type.
@@ -138,6 +150,7 @@ def schema_tool(
         key: value for key, value in fields.items() if key not in ("name", "description", schema)
     }
     row |= {"parameters": parameters, "namespace": namespace or "", "tags": list(tags)}
+    row |= {"permissions": permissions}
     tool = tool_from_row(row | {"metadata": others}, file=document.file, place=document.at)
     return with_properties(without_claims(tool))
 
