@@ -103,6 +103,18 @@ def test_a_discriminator_without_choices_has_the_schemas_that_build_on_it() -> N
     assert cat["properties"].keys() == {"kind", "friend", "l"}
 
 
+def test_subtypes_that_are_too_much_to_show_are_named() -> None:
+    base: dict[str, Any] = {"type": "object", "discriminator": {"propertyName": "@type"}}
+    base |= {"description": "Anything.", "properties": {"@type": {"type": "string"}}}
+    many = {f"p{number}": {"type": "string"} for number in range(99)}
+    names = {f"T{number}": {"allOf": [_ref("Base")], "properties": many} for number in range(21)}
+    inlined = _inlined({"type": "array", "items": _ref("Base")}, Base=base, **names)["items"]
+    (key,) = inlined.pop("properties")
+    named = ", ".join(f"T{number}" for number in range(20))
+    told = f"Anything. {key} may be {named} and others."
+    assert inlined == {"type": "object", "description": told}
+
+
 def test_a_circular_reference_accepts_anything_and_says_so() -> None:
     node = {
         "type": "object",

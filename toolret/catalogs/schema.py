@@ -74,7 +74,7 @@ class Schemas:
     def __init__(self, refs: References) -> None:
         self.refs = refs
         self.keys = PropertyKeys()
-        self.subtypes = Subtypes(refs)
+        self.subtypes = Subtypes(refs, self.keys)
         self._whole: dict[Place, _Whole] = {}
         self._results: dict[Place, Schema] = {}
 
@@ -103,6 +103,11 @@ class Schemas:
         return self._results[target]
 
     def _fitting(self, schema: Any, place: Place) -> Schema:
+        whole = _Inliner(self, _MAX_DEPTH, subtypes=True)
+        result = whole.schema(schema, place)
+        if not whole.overflowed:
+            return result
+        # What all of a kind have comes before what some of it have.
         whole = _Inliner(self, _MAX_DEPTH)
         result = whole.schema(schema, place)
         if not whole.overflowed:
@@ -136,12 +141,17 @@ class _Inliner:
         schemas: The document's schemas.
         depth: The deepest level to show.
         limited: Whether to give up (``overflowed``) after ``_MAX_SCHEMAS`` subschemas.
+        subtypes: Whether to show the schemas that build on one with a discriminator, or to name
+            them only.
     """
 
-    def __init__(self, schemas: Schemas, depth: int, *, limited: bool = True) -> None:
+    def __init__(
+        self, schemas: Schemas, depth: int, *, limited: bool = True, subtypes: bool = False
+    ) -> None:
         self._schemas = schemas
         self._depth = depth
         self._left = _MAX_SCHEMAS if limited else -1
+        self._subtypes = subtypes
         self._cuts = 0
         self._deepest = 0
 
@@ -177,8 +187,11 @@ class _Inliner:
             return self._cut(raw, "nested too deeply to show")
         if isinstance(raw.get("$ref"), str):
             return self._reference(raw, place, depth, active, in_subtype)
-        if not in_subtype:
+        if not in_subtype and self._subtypes:
             raw = self._schemas.subtypes.with_choices(raw, place)
+        elif not in_subtype and (named := self._schemas.subtypes.with_names(raw, place)) is not raw:
+            raw = named
+            self._cuts += 1
         result: Schema = {}
         loosened: set[str] = set()
         for key, value in raw.items():

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
+from toolret.catalogs.keys import PropertyKeys
 from toolret.catalogs.refs import Place, References
 from toolret.errors import CatalogError
 
@@ -15,6 +16,9 @@ __all__ = ["Subtypes"]
 
 _NAMED = ("/components/schemas", "/definitions")
 """Where documents keep schemas by name."""
+
+_MANY = 20
+"""Most values of a discriminator that are named; Microsoft Graph's ``entity`` has hundreds."""
 
 _VALUE = "x-ms-discriminator-value"
 """The value that stands for a schema in documents of Swagger 2.0, which has no ``mapping``."""
@@ -25,10 +29,12 @@ class Subtypes:
 
     Args:
         refs: The document's references.
+        keys: The names of properties.
     """
 
-    def __init__(self, refs: References) -> None:
+    def __init__(self, refs: References, keys: PropertyKeys) -> None:
         self._refs = refs
+        self._keys = keys
         self._shown: dict[Place, dict[str, Any]] = {}
         self._found: dict[str, dict[Place, list[str]]] = {}
 
@@ -48,6 +54,18 @@ class Subtypes:
             self._shown[place] = self._with_choices(schema, place)
         return self._shown[place]
 
+    def with_names(self, schema: dict[str, Any], place: Place) -> dict[str, Any]:
+        """Return a schema; if others build on it, its description names them."""
+        whole = self.with_choices(schema, place)
+        if whole is schema:
+            return schema
+        values = list(whole["discriminator"]["mapping"])
+        named = ", ".join(values[:_MANY]) + (" and others" if len(values) > _MANY else "")
+        text = schema.get("description")
+        said = f"{text}\n\n" if isinstance(text, str) and text else ""
+        key = self._keys.key(_property(schema))
+        return {**schema, "description": f"{said}{key} may be {named}."}
+
     def _with_choices(self, schema: dict[str, Any], place: Place) -> dict[str, Any]:
         name, said = _property(schema), schema["discriminator"]
         mapping = dict(self._mapped(said.get("mapping") if isinstance(said, dict) else None, place))
@@ -57,7 +75,7 @@ class Subtypes:
         if not mapping:
             return schema
         options: list[dict[str, Any]] = [{"$ref": ref} for ref in dict.fromkeys(mapping.values())]
-        options.append({"description": f"Another {name}."})
+        options.append({"description": f"Another {self._keys.key(name)}."})
         return {
             **schema,
             "discriminator": {"propertyName": name, "mapping": mapping},
