@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import indexing, published_apis
+from benchmarks import budget, indexing, published_apis
 from benchmarks.quality import Result, main, sample
 from benchmarks.systems import (
     SYSTEMS,
@@ -315,3 +315,30 @@ def test_the_published_requests_can_be_read() -> None:
     wishes = published_apis.read_wishes(published_apis.WISHES)
     assert len({wish.text for wish in wishes}) == len(wishes) > 80
     assert all(wish.needs and all(wish.needs) for wish in wishes)
+
+
+def test_a_budget_serves_a_request_if_the_arguments_of_its_calls_are_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    optional = {"type": "object", "properties": {"order": {"type": "string"}}}
+    write(
+        tmp_path / "tools.jsonl",
+        [
+            {
+                "name": name,
+                "description": f"{name} of the shop. {'Words. ' * 20}",
+                "parameters": optional,
+            }
+            for name in ("cancel_order", "track_parcel")
+        ],
+    )
+    call = {"tool": "cancel_order", "arguments": {"order": "48812"}}
+    write(tmp_path / "dev.jsonl", [{"text": "cancel the order of the shop", "calls": [call]}])
+    budgets = ["--budgets", "20", "80", "2000"]
+    assert budget.main([str(tmp_path), *budgets], embedder=HashedWordsEmbedder()) == 0
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[3:]]
+    assert [(tools, served) for _, tools, _, served in rows] == [
+        ("0.0", "0.0 %"),
+        ("1.0", "0.0 %"),
+        ("1.0", "100.0 %"),
+    ]
