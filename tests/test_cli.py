@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -494,13 +495,33 @@ def test_what_a_catalog_does_not_read_like_cannot_work_on_a_terminal(
     assert "e<U+001B>[2Jvil.jsonl: tool row, 1 tool" in capsys.readouterr().err
 
 
+SCRIPT = """
+import sys, tests.test_cli as t, toolret.embedders.role_embedder as e
+e.SentenceTransformerEmbedder = t.WordsModel
+from toolret.cli import main; sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["list"], ["list", "--json"], ["search", "refund it"], ["plan", "refund it"], ["index"]],
+)
+def test_a_reader_that_stops_ends_a_command_quietly(
+    files: dict[str, str], indexed: dict[str, str], options: list[str]
+) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    command = [sys.executable, "-c", SCRIPT, *options, "--index", indexed["index"]]
+    command += [files["tools"]] * (options == ["index"])
+    done = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    os.close(writes)
+    assert done.returncode == 141
+    assert "rror" not in done.stderr
+    assert "Broken" not in done.stderr
+
+
 def test_output_that_cannot_be_written_is_one_line(indexed: dict[str, str]) -> None:
-    script = (
-        "import sys, tests.test_cli as t, toolret.embedders.role_embedder as e\n"
-        "e.SentenceTransformerEmbedder = t.WordsModel\n"
-        "from toolret.cli import main; sys.exit(main())"
-    )
-    command = [sys.executable, "-c", script, "search", "cancel the order", "--keep-all"]
+    command = [sys.executable, "-c", SCRIPT, "search", "cancel the order", "--keep-all"]
     command += ["--index", indexed["index"]]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
@@ -513,12 +534,7 @@ def test_output_that_cannot_be_written_is_one_line(indexed: dict[str, str]) -> N
 def test_a_stream_that_is_closed_is_done_without(
     files: dict[str, str], indexed: dict[str, str], options: list[str], closed: str
 ) -> None:
-    script = (
-        "import sys, tests.test_cli as t, toolret.embedders.role_embedder as e\n"
-        "e.SentenceTransformerEmbedder = t.WordsModel\n"
-        "from toolret.cli import main; sys.exit(main())"
-    )
-    command = [sys.executable, "-c", script, *options, "--index", indexed["index"]]
+    command = [sys.executable, "-c", SCRIPT, *options, "--index", indexed["index"]]
     command += [files["tools"]] * (options == ["index"])
     done = subprocess.run(
         ["sh", "-c", f'exec "$@" {closed}', "sh", *command],

@@ -49,8 +49,9 @@ _LONGEST_TEXT = 160
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s")
 
-_OK, _FAILED, _INTERRUPTED = 0, 1, 130
-"""Exit codes; 2 is argparse's, for a command line that cannot be read."""
+_OK, _FAILED, _INTERRUPTED, _UNREAD = 0, 1, 130, 141
+"""Exit codes; 2 is argparse's, for a command line that cannot be read. The last two are what shells
+report of programs that SIGINT and SIGPIPE end."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,11 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"toolret: {_seen(' '.join(str(error).split()), sys.stderr)}", file=sys.stderr)
         return _FAILED
     except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # else nobody is left to tell
+        unread = isinstance(error, BrokenPipeError)  # as by ``head``, once it has its lines
+        if not unread:
             print(f"toolret: {_seen(str(error), sys.stderr)}", file=sys.stderr)
         with suppress(OSError):  # keeps the rest from being written again at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _FAILED
+        return _UNREAD if unread else _FAILED
     except KeyboardInterrupt:
         print("toolret: interrupted; what was stored is kept", file=sys.stderr)
         return _INTERRUPTED

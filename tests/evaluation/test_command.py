@@ -366,7 +366,7 @@ def test_files_are_written_though_nobody_reads_what_is_printed(
     monkeypatch.setattr("builtins.print", closed)
     monkeypatch.setattr("os.dup2", lambda *_: None)
     trec, out = tmp_path / "run.trec", tmp_path / "out.json"
-    assert main([*command, "--run", str(trec), "--json", str(out)]) == 1
+    assert main([*command, "--run", str(trec), "--json", str(out)]) == 141
     assert (trec.read_text()[:5], "metrics" in out.read_text()) == ("q1 Q0", True)
 
 
