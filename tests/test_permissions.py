@@ -280,6 +280,17 @@ def test_permissions_that_are_no_clear_yes_are_refused() -> None:
         allowed_tools(tools, later)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="allow is asynchronous"):
         is_allowed(tools[0], later)  # type: ignore[arg-type]
+    for answer in ("yes", "no", "", [], ["a"], {"allow": False}, object(), 2, np.ones(2)):
+        test: Any = lambda _, answer=answer: answer  # noqa: E731 - one for each answer
+        told = "allow gave .* for the tool 'a': give a function that returns True or False"
+        with pytest.raises(InputError, match=told):
+            allowed_tools(tools, test)
+        with pytest.raises(InputError, match=told):
+            is_allowed(tools[0], test)
+        assert not is_allowed(tools[0], closed(test))
+    clear = [(True, True), (False, False), (None, False), (1, True), (0, False)]
+    for answer, verdict in [*clear, (np.True_, True), (np.False_, False)]:
+        assert is_allowed(tools[0], lambda _, answer=answer: answer) is verdict  # type: ignore[misc]
     assert allowed_tools(tools, None) is None
     np.testing.assert_array_equal(allowed_tools(tools, []), [True, False])
     np.testing.assert_array_equal(allowed_tools(tools, {"a"}), [True, True])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import reprlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -21,20 +22,23 @@ __all__ = ["Allow", "allowed_tools", "closed", "is_allowed", "may_see", "settled
 _log = logging.getLogger(__name__)
 
 Allow: TypeAlias = Collection[str] | Callable[[Tool], bool] | None
-"""The permissions that the caller holds, or a predicate over tools; None allows all tools."""
+"""The permissions that the caller holds, or a predicate over tools; None allows all tools.
+
+A predicate answers True or False (or 1, 0 or None, as of a database). Anything else is no answer.
+"""
 
 
 def allowed_tools(tools: Sequence[Tool], allow: Allow) -> NDArray[np.bool_] | None:
     """Which tools the caller may use: shape ``(tools,)``; None if it may use all.
 
     Raises:
-        InputError: If ``settled`` refuses ``allow``, or it is a predicate that returns an
-            awaitable.
+        InputError: If ``settled`` refuses ``allow``, or it is a predicate that returns something
+            other than a truth value.
     """
     if allow is None:
         return None
     if callable(allow):
-        return np.array([_verdict(allow(tool)) for tool in tools], dtype=np.bool_)
+        return np.array([_verdict(allow(tool), tool) for tool in tools], dtype=np.bool_)
     granted = _granted(allow)
     # Many tools need the same few permissions.
     verdicts: dict[Permissions, bool] = {}
@@ -49,7 +53,7 @@ def is_allowed(tool: Tool, allow: Allow) -> bool:
     if allow is None:
         return True
     if callable(allow):
-        return _verdict(allow(tool))
+        return _verdict(allow(tool), tool)
     return tool.permitted(_held(allow))
 
 
@@ -64,7 +68,7 @@ def settled(allow: Allow) -> frozenset[str] | Callable[[Tool], bool] | None:
 
 
 def closed(allow: Allow) -> Allow:
-    """Make ``allow`` fail closed: a predicate that raises, or is asynchronous, forbids the tool.
+    """Make ``allow`` fail closed: a predicate that raises, or gives no clear answer, forbids.
 
     Raises:
         TypeError: If it is a string, which Python takes for a collection of letters.
@@ -130,10 +134,17 @@ def _granted(allow: Collection[str]) -> frozenset[str]:
     return frozenset(granted)
 
 
-def _verdict(answer: Any) -> bool:
+def _verdict(answer: Any, tool: Tool) -> bool:
+    is_number = isinstance(answer, int) and answer in (0, 1)
+    if is_number or answer is None or isinstance(answer, np.bool_):
+        return bool(answer)
     if inspect.isawaitable(answer):
         if inspect.iscoroutine(answer):
             answer.close()
         # An awaitable is truthy, whatever its result would be.
         raise InputError("allow is asynchronous: give a function that returns True or False")
-    return bool(answer)
+    # Python takes "no" for true, and most objects that say why something is forbidden.
+    raise InputError(
+        f"allow gave {reprlib.repr(answer)} for the tool {tool.id!r}: give a function that returns "
+        "True or False"
+    )
