@@ -350,6 +350,20 @@ def test_progress_is_told(tmp_path: Path) -> None:
     assert seen == [("tools", 512, 600), ("tools", 600, 600)]
 
 
+def test_progress_goes_on_from_one_chunk_of_an_iterator_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolret.index.syncing._CHUNK", 400)
+    seen: list[tuple[str, int, int]] = []
+    index = ToolIndex(
+        tmp_path, embedder=HashedWordsEmbedder(), progress=lambda *step: seen.append(step)
+    )
+    index.sync_tools(many_tools(100))
+    seen.clear()
+    index.sync_tools(iter(many_tools(1000)))
+    assert seen == [("tools", 300, 300), ("tools", 700, 700), ("tools", 900, 900)]
+
+
 def test_refresh_sees_what_another_object_wrote(tmp_path: Path, tools: list[Tool]) -> None:
     reader = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
     assert len(reader) == 0

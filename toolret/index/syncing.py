@@ -158,9 +158,11 @@ class Collections:
                 self.check()  # of the other collection too: what is written must be readable
             old = writer.live
             new: dict[str, str] = {}
-            embedded = sum(
-                self._store_items(form, writer, chunk, new) for chunk in _chunks(items, form.error)
-            )
+            told = embedded = 0
+            for chunk in _chunks(items, form.error):
+                missing = self._missing(form, writer, chunk, new)
+                embedded += self._store_items(form, writer, missing, told)
+                told += len(missing)
             wanted = {id_: key for id_, key in old.items() if keep and keep(id_)} | new
             writer.publish(wanted.values())
         same = sum(wanted.get(id_) == key for id_, key in old.items())
@@ -173,14 +175,17 @@ class Collections:
             embedded=embedded + self._reembedded.pop(form.kind, 0),
         )
 
-    def _store_items(
+    def _missing(
         self,
         form: Form[Item],
         writer: StoreWriter,
         items: Iterable[Item],
         keys: dict[str, str],
-    ) -> int:
-        """Store missing items; return the number of texts embedded.
+    ) -> list[Item]:
+        """Return the items that are not stored yet, those with the longest texts first.
+
+        Texts of similar length share a batch, which needs little padding, and the first progress
+        report is the slowest.
 
         Args:
             form: The kind of items.
@@ -199,12 +204,23 @@ class Collections:
                 )
             if record.key not in writer.stored:
                 missing[record.key] = (len(text), item)
-        # Longest first: texts of similar length share a batch, which needs little padding, and
-        # the first progress report is the slowest.
         queue = sorted(missing.values(), key=lambda pair: pair[0], reverse=True)
+        return [item for _, item in queue]
+
+    def _store_items(
+        self, form: Form[Item], writer: StoreWriter, items: Sequence[Item], told: int
+    ) -> int:
+        """Store items; return the number of texts embedded.
+
+        Args:
+            form: The kind of items.
+            writer: The writer of their collection.
+            items: Tools or demonstrations.
+            told: How many were stored before, of which the progress has been told.
+        """
         embedded = 0
-        for start in range(0, len(queue), _EMBED_BATCH):
-            batch = [form.record(item, writer.space) for _, item in queue[start:][:_EMBED_BATCH]]
+        for start in range(0, len(items), _EMBED_BATCH):
+            batch = [form.record(item, writer.space) for item in items[start:][:_EMBED_BATCH]]
             texts = {r.vector_key: text for r, text in batch if r.vector_key not in writer.known}
             vectors = form.embed(list(texts.values()), self._embedder)
             if texts and writer.live_space == writer.space:
@@ -213,7 +229,7 @@ class Collections:
             writer.add([record for record, _ in batch], found)
             embedded += len(texts)
             if self._progress:
-                self._progress(form.kind, start + len(batch), len(queue))
+                self._progress(form.kind, told + start + len(batch), told + len(items))
         return embedded
 
     def _shelf(
