@@ -17,6 +17,7 @@ PACKAGE = Path(toolret.__file__).parent
 
 LAYERS = [
     ["errors", "forking", "tracing", "types"],
+    ["options"],
     ["files", "permissions", "recent", "schemas", "stores"],
     ["text"],
     ["llm", "tokens", "turns"],

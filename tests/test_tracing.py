@@ -20,7 +20,7 @@ from tests.conftest import tool
 from toolret import tracing
 from toolret.calling import Outcome, Toolbox
 from toolret.catalogs import load_tools
-from toolret.errors import EmbedderError
+from toolret.errors import EmbedderError, ReplayError
 from toolret.index import ToolIndex
 from toolret.retrieval.reranking import Reranking
 from toolret.retrieval.retriever import ToolRetriever
@@ -273,12 +273,12 @@ def test_a_conversation_of_many_that_fails_ends_its_span(
     retriever = ToolRetriever(index)
 
     def write_queries(*_: object) -> None:
-        raise RuntimeError
+        raise ReplayError("it lacks what is asked")
 
     monkeypatch.setattr(retriever.generator, "write_queries", write_queries)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ReplayError):
         retriever.select_many(["refund it"])
-    assert _attributes(_by_name(spans)["toolret.select"])["error.type"] == "RuntimeError"
+    assert _attributes(_by_name(spans)["toolret.select"])["error.type"] == "ReplayError"
 
 
 def test_a_batch_that_cannot_be_embedded_ends_the_span_of_each(

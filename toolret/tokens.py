@@ -12,9 +12,17 @@ from hashlib import sha1
 from math import ceil
 from pathlib import Path
 
+from toolret.options import of_kind
 from toolret.text.surrogates import whole
 
-__all__ = ["DEFAULT_ENCODING", "TokenCounter", "batches", "estimate_tokens", "token_counter"]
+__all__ = [
+    "DEFAULT_ENCODING",
+    "TokenCounter",
+    "batches",
+    "checked_counter",
+    "estimate_tokens",
+    "token_counter",
+]
 
 DEFAULT_ENCODING = "o200k_base"
 """The encoding of OpenAI's models since GPT-4o."""
@@ -41,11 +49,33 @@ class TokenCounter:
         encoding: The name of the encoding whose tokens are counted.
         exact: Whether they are counted exactly; otherwise they are an estimate that errs high.
         count: Returns a text's number of tokens.
+
+    Raises:
+        TypeError: If ``count`` is no function.
     """
 
     encoding: str
     exact: bool
     count: Callable[[str], int] = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        of_kind("count", self.count, Callable, "a function from a text to its number of tokens")
+
+
+def checked_counter(counter: TokenCounter | None) -> TokenCounter:
+    """Return a counter as it is, whatever its class; for None, the default encoding's.
+
+    Raises:
+        TypeError: If it does not count, or does not say how exactly.
+    """
+    if counter is None:
+        return token_counter()
+    if not callable(getattr(counter, "count", None)) or not hasattr(counter, "exact"):
+        raise TypeError(
+            f"counter is {counter!r}: give a TokenCounter, such as "
+            "TokenCounter('my-encoding', exact=True, count=count)"
+        )
+    return counter
 
 
 @cache

@@ -8,7 +8,9 @@ environment variable ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT``.
 
 from __future__ import annotations
 
+import logging
 import os
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -24,6 +26,7 @@ __all__ = [
     "continued",
     "failed",
     "note",
+    "note_raised",
     "span",
     "stages",
 ]
@@ -123,6 +126,21 @@ def failed(current: Span, error_type: str) -> None:
     """Mark a span as failed, with the kind of failure."""
     current.set_status(Status(StatusCode.ERROR))
     current.set_attribute("error.type", error_type)
+
+
+def note_raised(log: logging.Logger, what: str, error: Exception) -> None:
+    """Log an error of foreign code: its type and where, and its message only if content is wanted.
+
+    Args:
+        log: The log.
+        what: What raised it.
+        error: The error.
+    """
+    if captures_content():
+        log.warning("%s raised an error", what, exc_info=error)
+    else:
+        place = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+        log.warning("%s raised %s:\n%s", what, type(error).__qualname__, place)
 
 
 def captures_content() -> bool:

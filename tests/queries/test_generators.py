@@ -16,7 +16,7 @@ from openai import OpenAI
 
 from tests.conftest import demo, tool
 from toolret.embedders import Instructions
-from toolret.errors import InputError, ReplayError
+from toolret.errors import InputError, QueryGenerationError, ReplayError
 from toolret.index import ToolIndex
 from toolret.llm import Completion, Messages, RecordingModel, ReplayModel
 from toolret.queries import (
@@ -282,6 +282,71 @@ def test_a_strategy_of_ones_own() -> None:
 def test_what_cannot_be_is_an_error_at_once(make: Callable[[], Any], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         make()
+
+
+class Gives:
+    """A query generator of somebody's own."""
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+
+    def write_queries(self, *_: object) -> Any:
+        if isinstance(self.given, Exception):
+            raise self.given
+        return self.given
+
+    async def awrite_queries(self, *_: object) -> Any:
+        return self.write_queries()
+
+
+@pytest.mark.parametrize(
+    ("given", "reason", "logged"),
+    [
+        (["refund"], "it gave an object of the type list: give GeneratedQueries", True),
+        (None, "it gave an object of the type NoneType", True),
+        (GeneratedQueries(()), "it gave an object of the type GeneratedQueries", True),
+        (GeneratedQueries(cast("Any", ("refund",))), "with one Query at least", True),
+        (GeneratedQueries((Query(cast("str", 3), "need"),)), "with one Query at least", True),
+        (GeneratedQueries((Query("a", "need"),), note=cast("str", 3)), "a text as note", True),
+        (GeneratedQueries((Query("a", "need"),), usage=cast("Usage", 3)), "and a Usage", True),
+        (KeyError("secret"), "KeyError: 'secret'", True),
+        (ConnectionError("down"), "ConnectionError: down", True),
+        (QueryGenerationError("down"), "failed: down", False),
+    ],
+)
+async def test_a_generator_that_fails_leaves_the_request(
+    index: ToolIndex, caplog: pytest.LogCaptureFixture, given: Any, reason: str, logged: bool
+) -> None:
+    retriever = ToolRetriever(index, llm=Gives(given))
+    wanted = ToolRetriever(index).select(TWO)
+    for selection in (
+        retriever.select(TWO),
+        await retriever.aselect(TWO),
+        *retriever.select_many([TWO]),
+    ):
+        assert selection.queries == wanted.queries
+        assert selection.tools == wanted.tools
+        assert selection.note.startswith("queries of the request alone, since Gives failed: ")
+        assert reason in selection.note
+        assert selection.usage.failure in selection.note
+        assert selection.usage.strategy == "Gives"
+    assert [hit.tool for hit in retriever.search(TWO)] == [hit.tool for hit in wanted.ranked]
+    assert ("the query generator Gives" in caplog.text) is logged
+    assert "secret" not in caplog.text
+
+
+async def test_what_a_replay_lacks_is_an_error_of_the_run(index: ToolIndex) -> None:
+    retriever = ToolRetriever(index, llm=Gives(ReplayError("it lacks the question")))
+    with pytest.raises(ReplayError, match="it lacks the question"):
+        retriever.select(TWO)
+    with pytest.raises(ReplayError, match="it lacks the question"):
+        await retriever.aselect(TWO)
+
+
+def test_a_generator_may_give_a_list_of_queries(index: ToolIndex) -> None:
+    queries: Any = [Query("refund a payment", "request")]
+    retriever = ToolRetriever(index, llm=Gives(GeneratedQueries(queries)))
+    assert retriever.select(TWO).queries == tuple(queries)
 
 
 async def test_every_kind_of_llm_writes_queries(index: ToolIndex) -> None:

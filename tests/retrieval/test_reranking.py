@@ -19,7 +19,7 @@ from sentence_transformers import CrossEncoder
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 from tests.conftest import demo, tool
-from toolret.errors import EmbedderError, InputError, QueryGenerationError
+from toolret.errors import EmbedderError, InputError, QueryGenerationError, ReplayError
 from toolret.index import ToolIndex
 from toolret.queries import as_request
 from toolret.retrieval.reranking import (
@@ -307,6 +307,60 @@ def test_the_whole_conversation_is_shown(index: ToolIndex) -> None:
     prompt = model.asked[0][0]["content"]
     assert '{"role": "user", "text": "order 7 has not come, where is the package"}' in prompt
     assert '"name": "track_parcel"' in prompt
+
+
+class Gives:
+    """A reranker of somebody's own."""
+
+    depth = 4
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+
+    def score(self, request: Request, tools: Sequence[Tool]) -> Any:
+        if isinstance(self.given, Exception):
+            raise self.given
+        return self.given
+
+    async def ascore(self, request: Request, tools: Sequence[Tool]) -> Any:
+        return self.score(request, tools)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason", "logged"),
+    [
+        (None, "it gave an object of the type NoneType: give a Reranking", True),
+        ([1, 2, 3, 4], "it gave an object of the type list", True),
+        (Reranking(None, note=7), "with a text note", True),  # type: ignore[arg-type]
+        (Reranking(("a",) * 4), "could not convert string to float", True),  # type: ignore[arg-type]
+        (KeyError("secret"), "KeyError: 'secret'", True),
+        (QueryGenerationError("down"), "failed: down", False),
+    ],
+)
+async def test_a_reranker_that_fails_leaves_the_order(
+    index: ToolIndex,
+    before: Selection,
+    caplog: pytest.LogCaptureFixture,
+    given: Any,
+    reason: str,
+    logged: bool,
+) -> None:
+    retriever = ToolRetriever(index, reranker=Gives(given))
+    for selection in (
+        retriever.select(REQUEST, depth=4),
+        await retriever.aselect(REQUEST, depth=4),
+    ):
+        assert ids(selection.ranked) == ids(before.ranked)
+        assert selection.note.startswith("not reranked, since Gives failed: ")
+        assert reason in selection.note
+    assert ("the reranker Gives raised" in caplog.text) is logged
+    assert "secret" not in caplog.text
+
+
+def test_what_a_replay_lacks_is_an_error_of_the_run(index: ToolIndex) -> None:
+    retriever = ToolRetriever(index, reranker=Gives(ReplayError("it lacks the question")))
+    with pytest.raises(ReplayError, match="it lacks the question"):
+        retriever.select(REQUEST)
 
 
 def test_what_is_no_llm_is_refused() -> None:

@@ -21,6 +21,7 @@ from toolret.calling.requests import HttpRequest, build_request, server_url
 from toolret.calling.security import Credentials, Placed, placed_credentials
 from toolret.errors import CallError
 from toolret.files.jsonlines import shown
+from toolret.options import of_kind, whole_number
 from toolret.types import JsonObject, Tool
 
 __all__ = ["HttpRunner"]
@@ -67,7 +68,9 @@ class HttpRunner:
 
     Raises:
         ValueError: If there are ``credentials``, but neither ``base_url`` nor ``origins`` to say
-            where they may go; or if an origin is not a URL with scheme and host.
+            where they may go; if an origin or ``base_url`` is not a URL with scheme and host; or if
+            ``max_bytes`` is not 1 or more.
+        TypeError: If ``credentials`` are no function, or a client is of another kind.
     """
 
     def __init__(
@@ -85,12 +88,23 @@ class HttpRunner:
                 "credentials need base_url or origins: a document names its server itself, so say "
                 "where secrets may go"
             )
+        if credentials is not None and not callable(credentials):
+            # The value is not shown: it may be the secret itself.
+            raise TypeError(
+                f"credentials are of the type {type(credentials).__name__}: give a function that "
+                "is told what a secret is for, and returns it"
+            )
+        give = "with a timeout of your choice, or None"
+        of_kind("client", client, httpx.Client | None, f"an httpx.Client {give}")
+        of_kind("async_client", async_client, httpx.AsyncClient | None, f"an AsyncClient {give}")
+        if base_url is not None:
+            _origins([base_url])
         self.credentials = credentials
         self.origins = None if origins is None else _origins(origins)
         self.base_url = base_url
         self.client = client
         self.async_client = async_client
-        self.max_bytes = max_bytes
+        self.max_bytes = whole_number("max_bytes", max_bytes, error=ValueError)
 
     def runs(self, tool: Tool) -> bool:
         """Whether the tool was read from an OpenAPI document."""
@@ -248,7 +262,7 @@ def _origins(urls: Collection[str]) -> frozenset[str]:
             raise ValueError(str(exc)) from exc
         if "" in origin.split("://"):
             raise ValueError(
-                f"the origin {url!r} needs a scheme and a host: https://api.example.com"
+                f"the server {url!r} needs a scheme and a host: https://api.example.com"
             )
         origins.add(origin)
     return frozenset(origins)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-import traceback
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
 from toolret.errors import CallError
 from toolret.text.surrogates import whole
-from toolret.tracing import captures_content
+from toolret.tracing import note_raised
 from toolret.types import JsonObject, Tool
 
 __all__ = ["Outcome", "Runner", "failure", "pauses_a_graph"]
@@ -40,6 +39,7 @@ class Outcome:
     status: int = 0
 
 
+@runtime_checkable
 class Runner(Protocol):
     """Runs tools of one kind."""
 
@@ -68,11 +68,7 @@ def failure(name: str, error: Exception) -> Outcome:
     """
     if isinstance(error, CallError):
         return Outcome(whole(f"Error: {error}"), ok=False)
-    if captures_content():
-        _log.warning("the tool %r raised an error", name, exc_info=error)
-    else:
-        place = "".join(traceback.format_tb(error.__traceback__)).rstrip()
-        _log.warning("the tool %r raised %s:\n%s", name, type(error).__qualname__, place)
+    note_raised(_log, f"the tool {name!r}", error)
     reason = " ".join(_reason(error).split())[:_MAX_REASON]
     return Outcome(whole(f"Error: {type(error).__name__}: {reason}".rstrip(": ")), ok=False)
 

@@ -12,6 +12,7 @@ from toolret.calling.targets import TargetRunner
 from toolret.errors import CallError
 from toolret.files.jsonlines import parse_json, shown
 from toolret.files.plain_rows import typed
+from toolret.options import of_kind
 from toolret.permissions import Allow, closed, is_allowed
 from toolret.text.names import ids_by_name, wire_name
 from toolret.text.results import result_text
@@ -39,10 +40,12 @@ class Toolbox:
         runners: Run the tools; the first that can run a tool is used.
 
     Raises:
-        TypeError: If something is not a ``Tool``.
+        TypeError: If something is not a ``Tool``, or not a ``Runner``.
     """
 
     def __init__(self, tools: Iterable[Tool], *runners: Runner) -> None:
+        for runner in runners:
+            of_kind("a runner", runner, Runner, "an object that runs tools, such as HttpRunner()")
         self._runners: tuple[Runner, ...] = (TargetRunner(), *runners)
         self._tools = {tool.id: tool for tool in typed(tools, Tool, error=TypeError)}
         self._names = ids_by_name(self._tools)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
+
+from toolret.options import of_kind
 
 __all__ = ["LLM_EMBEDDER", "Instructions", "Role", "instructions_from"]
 
@@ -20,6 +22,10 @@ class Instructions:
     demo: str = ""
     tool_request: str = ""
     demo_request: str = ""
+
+    def __post_init__(self) -> None:
+        for role in get_args(Role):
+            of_kind(role, getattr(self, role), str, "a text; empty for no instruction")
 
     def of(self, role: Role) -> str:
         """The instruction of one role."""

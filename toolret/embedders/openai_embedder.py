@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toolret.errors import EmbedderError
+from toolret.llm.kinds import is_of
+from toolret.options import whole_number
 from toolret.tokens import batches
 
 if TYPE_CHECKING:
@@ -24,11 +26,24 @@ class OpenAIEmbedder:
         model: The model's name, such as ``text-embedding-3-small``.
         client: An ``openai.OpenAI``; made from the environment if not given.
         dimensions: Shortens the vectors, if the model supports it.
+
+    Raises:
+        EmbedderError: If the model has no name, ``client`` is of another kind, such as an
+            ``AsyncOpenAI``, or ``dimensions`` is not 1 or more.
     """
 
     def __init__(
         self, model: str, *, client: OpenAI | None = None, dimensions: int | None = None
     ) -> None:
+        if not isinstance(model, str) or not model:
+            raise EmbedderError(f"model is {model!r}: give a name, such as text-embedding-3-small")
+        if client is not None and (
+            not hasattr(client, "embeddings") or is_of(client, "openai", "AsyncOpenAI")
+        ):
+            # The value is not shown: it may be a key.
+            raise EmbedderError(f"client is of the type {type(client).__name__}: give an OpenAI")
+        if dimensions is not None:
+            whole_number("dimensions", dimensions, error=EmbedderError)
         self._model = model
         self._client = client
         self._dimensions = dimensions

@@ -16,6 +16,7 @@ from toolret.embedders.sentence_transformer import SentenceTransformerEmbedder
 from toolret.embedders.tool_adapter import adapter_digest, adapter_of
 from toolret.embedders.unit_vectors import Vectors, checked_rows, unit
 from toolret.errors import EmbedderError
+from toolret.options import of_kind
 from toolret.recent import Recent
 
 __all__ = ["RoleEmbedder", "resolve_embedder"]
@@ -36,6 +37,10 @@ class RoleEmbedder:
         tool_adapter: A matrix that moves tools' vectors to where requests for them lie, shape
             ``(dimensions, dimensions)``; by default that of
             ``toolret.embedders.tool_adapter`` for the default model, otherwise none.
+
+    Raises:
+        EmbedderError: If ``embedder`` does not embed texts or does not say which model it uses, or
+            ``instructions`` are of another kind.
     """
 
     def __init__(
@@ -46,6 +51,10 @@ class RoleEmbedder:
         embedder_id: str | None = None,
         tool_adapter: Vectors | None = None,
     ) -> None:
+        give = "an object with embed_documents and embed_query"
+        of_kind("embedder", embedder, Embedder, give, error=EmbedderError)
+        give = "toolret.Instructions(...)"
+        of_kind("instructions", instructions, Instructions | None, give, error=EmbedderError)
         self.embedder = embedder
         self.id = embedder_id or _identify(embedder)
         self._asked: Recent[tuple[str, str], Vectors] = Recent(_REQUESTS_REMEMBERED)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from toolret.embedders.onnx_models import OnnxModel
 from toolret.embedders.unit_vectors import Vectors
 from toolret.errors import EmbedderError
 from toolret.forking import keep_for_ever, renew_in_children, start_thread
+from toolret.options import of_kind, one_of, whole_number
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -43,8 +44,8 @@ class SentenceTransformerEmbedder:
             ``torch``.
 
     Raises:
-        EmbedderError: If the model cannot be found, or its packaged weights are not the published
-            ones.
+        EmbedderError: If the model cannot be found, its packaged weights are not the published
+            ones, there is no such ``runtime``, or ``batch_size`` is not 1 or more.
     """
 
     def __init__(
@@ -55,12 +56,15 @@ class SentenceTransformerEmbedder:
         batch_size: int = 32,
         runtime: Runtime | None = None,
     ) -> None:
-        name = str(model)
+        give = "a model's name or folder"
+        name = str(of_kind("model", model, str | Path, give, error=EmbedderError))
+        if runtime is not None:
+            one_of("runtime", runtime, get_args(Runtime), error=EmbedderError)
         # It is loaded later, and the process may change its directory.
         self._name = str(Path(name).absolute()) if Path(name).is_dir() else name
         self._folder = find_model(self._name)
         self._device = device
-        self._batch_size = batch_size
+        self._batch_size = whole_number("batch_size", batch_size, error=EmbedderError)
         self.runtime: Runtime = runtime or (
             "onnx" if name == DEFAULT_MODEL and device is None else "torch"
         )

@@ -16,6 +16,7 @@ from toolret.files.plain_rows import typed, unique
 from toolret.forking import apart_from_forks, renew_in_children
 from toolret.index.shelves import DEMOS, TOOLS, Form, Item, Snapshot
 from toolret.index.syncing import Collections, Progress, SyncReport
+from toolret.options import of_kind
 from toolret.stores import absent, store_at
 from toolret.stores.records import Kind, Store, exist
 from toolret.text.nearest import meant
@@ -44,14 +45,15 @@ class ToolIndex:
         create: Whether a new index may be made if there is none.
         lock_timeout: Seconds to wait for another process that is writing; unused if ``place`` is a
             store.
-        progress: Called repeatedly while texts are embedded, some 4,000 at a time: with ``tools``
-            or ``demos``, how many of these are done, and how many they are.
+        progress: Called repeatedly while texts are embedded: with ``tools`` or ``demos``, how many
+            of these are done, and how many they are; of an iterator's, those that were read so far.
 
     Raises:
         EmbedderMismatchError: If the index was built with another embedder.
         StoreError: If there is no index and none may be made, or it cannot be read.
         EmbedderError: If the embedding model cannot be found, or ``instructions`` differ from those
             of a ``RoleEmbedder``.
+        TypeError: If ``place`` or ``progress`` is of another kind.
     """
 
     def __init__(
@@ -65,6 +67,9 @@ class ToolIndex:
         lock_timeout: float = 60.0,
         progress: Progress | None = None,
     ) -> None:
+        of_kind("progress", progress, Callable | None, "a function of a kind and two numbers")
+        if not isinstance(place, str | Path):
+            of_kind("place", place, Store, "a folder, a URL, or a store of toolret.stores")
         self._store = (
             store_at(place, lock_timeout=lock_timeout) if isinstance(place, str | Path) else place
         )

@@ -21,6 +21,7 @@ from toolret.catalogs.mcp_tools import McpTools
 from toolret.errors import CallError, CatalogError, MissingExtraError
 from toolret.integrations.errands import aerrand, current_loop, errand
 from toolret.integrations.mcp_results import outcome_of
+from toolret.options import of_kind, seconds
 from toolret.rows import unique
 from toolret.types import JsonObject, Tool
 
@@ -77,11 +78,13 @@ class McpServers:
 
     Raises:
         CatalogError: On entering, if a server cannot be reached.
+        InputError: If ``timeout`` is not above 0.
     """
 
     def __init__(self, servers: Mapping[str, Server], *, timeout: float = 60.0) -> None:
+        of_kind("servers", servers, Mapping, "a dict of servers by their namespaces")
         self._servers = dict(servers)
-        self._timeout = timeout
+        self._timeout = seconds("timeout", timeout)
         self._clients: dict[str, Client] = {}
         self._lists: dict[str, list[Tool]] = {}
         self._news = asyncio.Event()
@@ -370,8 +373,5 @@ def _reason(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     text = " ".join(str(error).split())[:_MAX_REASON]
-    return (
-        text
-        if isinstance(error, MCPError) and text
-        else f"{type(error).__name__}: {text}".rstrip(": ")
-    )
+    is_told = isinstance(error, MCPError) and text
+    return text if is_told else f"{type(error).__name__}: {text}".rstrip(": ")

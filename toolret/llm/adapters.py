@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from toolret.errors import QueryGenerationError
+from toolret.errors import InputError, QueryGenerationError
 from toolret.llm.caching import CachedModel, ReplyCache
 from toolret.llm.functions import FunctionModel
 from toolret.llm.kinds import is_langchain, is_openai
@@ -14,6 +14,7 @@ from toolret.llm.langchain import LangChainModel
 from toolret.llm.model import ChatModel
 from toolret.llm.openai import Api, OpenAIModel
 from toolret.llm.steady import Patience, SteadyModel
+from toolret.options import of_kind, one_of
 
 __all__ = ["as_chat_model"]
 
@@ -40,9 +41,17 @@ def as_chat_model(
 
     Raises:
         QueryGenerationError: If ``llm`` is none of these, or the name is missing.
+        TypeError: If the name is no text, or ``patience`` or ``cache`` is of another kind.
+        InputError: If there is no such endpoint.
     """
+    one_of("api", api, get_args(Api), error=InputError)
+    of_kind("model", model, str | None, "the model's name")
+    of_kind("cache", cache, ReplyCache | str | Path | None, "a file, or None for no cache")
+    if isinstance(llm, type):
+        raise QueryGenerationError(f"{llm.__name__} is a class: give an object of it")
     if isinstance(llm, ChatModel):
         return llm
+    of_kind("patience", patience, Patience | None, "a Patience, such as Patience(attempts=2)")
     patience = patience or Patience()
     adapter = _adapter(llm, model, api)
     if isinstance(adapter, LangChainModel) and adapter.retries:

@@ -13,7 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
-from toolret.llm.model import ChatModel, Completion, Messages, Schema
+from toolret.llm.model import ChatModel, Completion, Messages, Schema, checked_model
+from toolret.options import whole_number
 from toolret.text.surrogates import whole
 
 __all__ = ["CachedModel", "ReplyCache", "question_key"]
@@ -83,7 +84,7 @@ class ReplyCache:
         ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self.path = Path(path).absolute()  # the process may change its directory
-        self._max_bytes = max_bytes
+        self._max_bytes = whole_number("max_bytes", max_bytes)
         self._make_folder = make_folder
         self._ready = ready
         self._off_until = 0.0
@@ -199,7 +200,7 @@ class CachedModel:
     def __init__(
         self, model: ChatModel, cache: ReplyCache | str | Path, *, identity: str | None = None
     ) -> None:
-        self._model = model
+        self._model = checked_model(model)
         self._cache = cache if isinstance(cache, ReplyCache) else ReplyCache(cache)
         self._identity = identity or model.name
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from toolret.errors import QueryGenerationError
 from toolret.forking import renew_in_children
 from toolret.llm.failures import ModelError
+from toolret.options import seconds, whole_number
 
 __all__ = ["Circuit"]
 
@@ -25,13 +26,16 @@ class Circuit:
         failures: Number of consecutive failures that opens it.
         rest: Seconds for which it stays open.
         clock: Returns monotonic seconds.
+
+    Raises:
+        InputError: If ``failures`` is not 1 or more, or ``rest`` not 0 or more.
     """
 
     def __init__(
         self, *, failures: int, rest: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._limit = failures
-        self._rest = rest
+        self._limit = whole_number("failures", failures)
+        self._rest = seconds("rest", rest, may_be_zero=True)
         self._clock = clock
         self._failures = 0
         self._reason = ""

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from toolret.options import of_kind
 from toolret.text.surrogates import whole
 
-__all__ = ["ChatModel", "Completion", "Forgetful", "Messages", "Schema"]
+__all__ = ["ChatModel", "Completion", "Forgetful", "Messages", "Schema", "checked_model"]
 
 Messages: TypeAlias = Sequence[Mapping[str, str]]
 """Messages of the form ``{"role": ..., "content": ...}``."""
@@ -70,6 +71,15 @@ class ChatModel(Protocol):
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """``complete`` for event loops."""
         ...
+
+
+def checked_model(model: ChatModel) -> ChatModel:
+    """Return a model as it is.
+
+    Raises:
+        TypeError: If it is something else, such as a client.
+    """
+    return of_kind("model", model, ChatModel, "a ChatModel, such as as_chat_model(llm) returns")
 
 
 @runtime_checkable

@@ -22,7 +22,14 @@ from toolret.errors import QueryGenerationError, ReplayError
 from toolret.files.jsonlines import GZIP_MAGIC, read_lines, row_from_line
 from toolret.forking import renew_in_children
 from toolret.llm.caching import question_key
-from toolret.llm.model import ChatModel, Completion, Forgetful, Messages, Schema
+from toolret.llm.model import (
+    ChatModel,
+    Completion,
+    Forgetful,
+    Messages,
+    Schema,
+    checked_model,
+)
 
 __all__ = ["RecordingModel", "ReplayModel"]
 
@@ -72,7 +79,7 @@ class RecordingModel:
     """
 
     def __init__(self, model: ChatModel, file: str | Path) -> None:
-        self._model = model
+        self._model = checked_model(model)
         self._file = Path(file).absolute()  # the process may change its directory
         self.after_fork()
         renew_in_children(self)

@@ -22,7 +22,8 @@ from toolret.errors import QueryGenerationError
 from toolret.llm.asking import total
 from toolret.llm.circuit import Circuit
 from toolret.llm.failures import ModelError
-from toolret.llm.model import ChatModel, Completion, Messages, Schema
+from toolret.llm.model import ChatModel, Completion, Messages, Schema, checked_model
+from toolret.options import of_kind, seconds, whole_number
 
 __all__ = ["Patience", "SteadyModel"]
 
@@ -40,12 +41,22 @@ class Patience:
         attempts: Most attempts in case of 429, 5xx or network errors.
         failures: Consecutive failures, not counting retries, after which it is not called.
         rest: Seconds for which it is then not called.
+
+    Raises:
+        InputError: If a number is not above 0; ``rest`` may be 0.
     """
 
     call_timeout: float | None = None
     attempts: int = 3
     failures: int = 5
     rest: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.call_timeout is not None:
+            seconds("call_timeout", self.call_timeout)
+        whole_number("attempts", self.attempts)
+        whole_number("failures", self.failures)
+        seconds("rest", self.rest, may_be_zero=True)
 
 
 class SteadyModel:
@@ -55,12 +66,16 @@ class SteadyModel:
         model: The model.
         patience: Timeouts and retries.
         circuit: Circuit breaker to share with others that call the same model; by default its own.
+
+    Raises:
+        TypeError: If ``model`` is not a ``ChatModel``, or ``patience`` not a ``Patience``.
     """
 
     def __init__(
         self, model: ChatModel, patience: Patience | None = None, *, circuit: Circuit | None = None
     ) -> None:
-        self._model = model
+        self._model = checked_model(model)
+        of_kind("patience", patience, Patience | None, "a Patience, such as Patience(attempts=2)")
         self._patience = patience or Patience()
         self._circuit = circuit or Circuit(
             failures=self._patience.failures, rest=self._patience.rest

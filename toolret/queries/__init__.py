@@ -10,7 +10,13 @@ from toolret.queries.generating import (
     QueryGenerator,
     Usage,
 )
-from toolret.queries.generators import StrategyQueries, as_generator
+from toolret.queries.generators import (
+    StrategyQueries,
+    as_generator,
+    awritten,
+    is_generator,
+    written,
+)
 from toolret.queries.steps import Question, Scene, Steps, Strategy
 from toolret.queries.strategies import (
     Clauses,
@@ -47,8 +53,11 @@ __all__ = [
     "as_generator",
     "as_request",
     "as_strategy",
+    "awritten",
     "conversation_lines",
     "frame",
+    "is_generator",
     "shortened",
     "sought",
+    "written",
 ]

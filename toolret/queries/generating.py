@@ -91,7 +91,10 @@ NOTHING: CatalogView = _Nothing()
 
 @runtime_checkable
 class QueryGenerator(Protocol):
-    """Writes retrieval queries; never raises because of an LLM or network failure.
+    """Writes retrieval queries; should not raise because of an LLM or network failure.
+
+    If it raises, or gives something else, a retriever searches for the request's own words, and
+    says so in ``Selection.note`` and in the log.
 
     Its method names differ from those of LangChain models, so that the two can be told apart.
     """

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
-from toolret.errors import InputError, QueryGenerationError
+from toolret.errors import InputError, QueryGenerationError, ToolretError
 from toolret.llm import Answer, ChatModel, aask, as_chat_model, ask
 from toolret.llm.asking import total
+from toolret.llm.failures import failure
+from toolret.options import seconds, whole_number
 from toolret.queries.framing import BUDGET, Framed, frame
 from toolret.queries.generating import (
     NOTHING,
@@ -17,15 +22,19 @@ from toolret.queries.generating import (
     QueryGenerator,
     Usage,
 )
-from toolret.queries.options import seconds, whole_number
 from toolret.queries.steps import Lookup, Question, Scene, Strategy
 from toolret.queries.strategies import as_strategy, own_words
+from toolret.tracing import note_raised
 from toolret.types import Query, Request
 
-__all__ = ["StrategyQueries", "as_generator"]
+__all__ = ["StrategyQueries", "as_generator", "awritten", "is_generator", "written"]
+
+_log = logging.getLogger(__name__)
 
 _DEADLINE = 8.0
 """Seconds: more than a small model needs for a few queries, less than a user will wait."""
+
+_ALONE = "queries of the request alone"
 
 
 class StrategyQueries:
@@ -177,17 +186,15 @@ class _Flow:
 
     def generated(self) -> GeneratedQueries:
         """Return the resulting queries, without duplicates of the request."""
-        raw = Query(self._request.text, "request")
         found = self._queries
         if found is None:
             found = own_words(self._request)
-        rest = (query for query in found if query.text.split() != raw.text.split())
-        return GeneratedQueries((raw, *dict.fromkeys(rest)), self._note(), self._usage())
+        return GeneratedQueries(_after(self._request, found), self._note(), self._usage())
 
     def _note(self) -> str:
         if not self._failures:
             return ""
-        what = "queries of the request alone" if self._queries is None else "some queries missing"
+        what = _ALONE if self._queries is None else "some queries missing"
         return f"{what}, since {self.model.name} failed: {self._failures[-1]}"
 
     def _usage(self) -> Usage:
@@ -221,9 +228,88 @@ def as_generator(
             named without an LLM, or either is given together with a generator, which has its own.
         QueryGenerationError: If ``llm`` is not a supported LLM, or its name is missing.
     """
-    if isinstance(llm, QueryGenerator):
+    if is_generator(llm):
         for name, given in (("strategy", strategy), ("model", model)):
             if given is not None:
                 raise InputError(f"a query generator has its own {name}: leave {name}=... out")
-        return llm
-    return StrategyQueries(strategy or ("clauses" if llm is None else "rewrite"), llm, model=model)
+        generator: QueryGenerator = llm
+        return generator
+    if strategy is None:
+        strategy = "clauses" if llm is None else "rewrite"
+    return StrategyQueries(strategy, llm, model=model)
+
+
+def is_generator(llm: Any) -> bool:
+    """Whether it is a query generator, not an LLM; a class is none, which has their methods."""
+    return isinstance(llm, QueryGenerator) and not isinstance(llm, type)
+
+
+def written(generator: QueryGenerator, request: Request, catalog: CatalogView) -> GeneratedQueries:
+    """Return what a generator writes, or the request's own queries if it fails.
+
+    It may be anyone's code, so an error of another kind than an LLM's is logged.
+
+    Raises:
+        ToolretError: What it raises on purpose and is not an LLM's failure: a ``ReplayError``.
+    """
+    started = time.perf_counter()
+    try:
+        return _checked(generator, generator.write_queries(request, catalog))
+    except Exception as error:  # noqa: BLE001 - the caller's agent goes on
+        return _without(generator, request, error, started)
+
+
+async def awritten(
+    generator: QueryGenerator, request: Request, catalog: CatalogView
+) -> GeneratedQueries:
+    """``written`` for event loops."""
+    started = time.perf_counter()
+    try:
+        return _checked(generator, await generator.awrite_queries(request, catalog))
+    except Exception as error:  # noqa: BLE001 - as above
+        return _without(generator, request, error, started)
+
+
+def _checked(generator: QueryGenerator, generated: Any) -> GeneratedQueries:
+    """Return queries that can be searched for.
+
+    Raises:
+        QueryGenerationError: If they are something else; it is logged, as it is no LLM's failure.
+    """
+    if (
+        isinstance(generated, GeneratedQueries)
+        and isinstance(generated.queries, tuple | list)
+        and generated.queries
+        and all(isinstance(q, Query) and isinstance(q.text, str) for q in generated.queries)
+        and isinstance(generated.note, str)
+        and isinstance(generated.usage, Usage)
+    ):
+        return replace(generated, queries=tuple(generated.queries))
+    problem = (
+        f"it gave an object of the type {type(generated).__name__}: give GeneratedQueries with "
+        "one Query at least, the request first, a text as note and a Usage"
+    )
+    _log.warning("the query generator %s failed: %s", type(generator).__name__, problem)
+    raise QueryGenerationError(problem)
+
+
+def _without(
+    generator: QueryGenerator, request: Request, error: Exception, started: float
+) -> GeneratedQueries:
+    """Return the request's own queries in place of those of a generator that failed."""
+    name = type(generator).__name__
+    if not isinstance(error, QueryGenerationError):
+        if isinstance(error, ToolretError):
+            raise error
+        note_raised(_log, f"the query generator {name}", error)
+    reason = str(failure(error))
+    usage = Usage(strategy=name, seconds=time.perf_counter() - started, failure=reason)
+    queries = _after(request, own_words(request))
+    return GeneratedQueries(queries, f"{_ALONE}, since {name} failed: {reason}", usage)
+
+
+def _after(request: Request, queries: Iterable[Query]) -> tuple[Query, ...]:
+    """Return the request as a query, and the others without duplicates."""
+    raw = Query(request.text, "request")
+    rest = (query for query in queries if query.text.split() != raw.text.split())
+    return (raw, *dict.fromkeys(rest))

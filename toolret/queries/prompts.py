@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from toolret.errors import InputError
+from toolret.options import of_kind
 
 __all__ = ["Prompt", "as_prompt", "shipped_prompt"]
 
@@ -48,8 +49,9 @@ def as_prompt(given: str | Path | None, shipped: str, *, needs: Collection[str])
         needs: Required placeholders.
 
     Raises:
-        InputError: If the file cannot be read, or a placeholder is missing.
+        InputError: If the file cannot be read, a placeholder is missing, or it is neither.
     """
+    of_kind("prompt", given, str | Path | None, "a text, or a Path of a file", error=InputError)
     if given is None:
         return shipped_prompt(shipped)
     if isinstance(given, Path):

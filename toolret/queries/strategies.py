@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from toolret.errors import InputError, QueryGenerationError
+from toolret.options import of_kind, whole_number
 from toolret.queries.framing import json_lines, shortened
-from toolret.queries.options import whole_number
 from toolret.queries.prompts import as_prompt
 from toolret.queries.replies import (
     missing_schema,
@@ -227,7 +227,8 @@ class Refine:
         shown: How many tools to show the LLM per round.
 
     Raises:
-        InputError: If the prompt cannot be used, or a number is not a whole one of 1 or more.
+        InputError: If the prompt cannot be used, a number is not a whole one of 1 or more, or
+            ``first`` is no ``Strategy``.
     """
 
     asks = True
@@ -241,7 +242,7 @@ class Refine:
         rounds: int = _ROUNDS,
         shown: int = _SHOWN,
     ) -> None:
-        self._first = first or Rewrite()
+        self._first = Rewrite() if first is None else _strategy(first)
         self._prompt = as_prompt(prompt, "refine_v1", needs=("most", "tools", "conversation"))
         self._most = whole_number("most", most)
         self._rounds = whole_number("rounds", rounds)
@@ -285,13 +286,13 @@ class Together:
         strategies: At least one.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is none, or one is no ``Strategy``.
     """
 
     def __init__(self, *strategies: Strategy) -> None:
         if not strategies:
             raise InputError("Together needs at least one strategy")
-        self._strategies = strategies
+        self._strategies = tuple(map(_strategy, strategies))
 
     @property
     def name(self) -> str:
@@ -334,10 +335,10 @@ def as_strategy(strategy: str | Strategy) -> Strategy:
     """Return a strategy by name, or several joined by ``+``; a ``Strategy`` is returned as it is.
 
     Raises:
-        InputError: If a name is unknown.
+        InputError: If a name is unknown, or it is neither a name nor a ``Strategy``.
     """
     if not isinstance(strategy, str):
-        return strategy
+        return _strategy(strategy)
     names = [name.strip() for name in strategy.split("+")]
     if unknown := [name for name in names if name not in _BY_NAME]:
         raise InputError(
@@ -346,6 +347,11 @@ def as_strategy(strategy: str | Strategy) -> Strategy:
         )
     made = [_BY_NAME[name]() for name in dict.fromkeys(names)]
     return made[0] if len(made) == 1 else Together(*made)
+
+
+def _strategy(strategy: Strategy) -> Strategy:
+    way_out = f"a Strategy, such as Rewrite(), or a name: {', '.join(_BY_NAME)}"
+    return of_kind("strategy", strategy, Strategy, way_out, error=InputError)
 
 
 def own_words(request: Request) -> tuple[Query, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import SupportsIndex, get_args
+from typing import SupportsFloat, SupportsIndex, get_args
 
 from toolret.permissions import Allow
 from toolret.prompt import Format, pack
@@ -38,7 +38,8 @@ class Limits:
 
     Raises:
         TypeError: If a number is expected and something else given.
-        ValueError: If a number of tools or demonstrations is negative, or the form is unknown.
+        ValueError: If a number of tools or demonstrations is negative, a share is outside 0 to 1,
+            or the form is unknown.
     """
 
     most: int
@@ -53,12 +54,20 @@ class Limits:
     def __post_init__(self) -> None:
         counts = {"tools": self.most, "demonstrations": self.demos, "ranked tools": self.depth}
         for name, count in counts.items():
-            if not isinstance(count, SupportsIndex):
+            if isinstance(count, bool) or not isinstance(count, SupportsIndex):
                 raise TypeError(f"a number of {name} is a whole number, not {count!r}")
             if count < 0:
                 raise ValueError(f"a number of {name} is 0 or more, not {count}")
-        if not isinstance(self.budget, Real | None):
+        if isinstance(self.budget, bool) or not isinstance(self.budget, Real | None):
             raise TypeError(f"token_budget is a number or None, not {self.budget!r}")
+        shares = {"min_score": self.score, "min_recall": self.recall}
+        if self.precision is not None:
+            shares["min_precision"] = self.precision
+        for name, share in shares.items():
+            if isinstance(share, bool) or not isinstance(share, SupportsFloat):
+                raise TypeError(f"{name} is a number, not {share!r}")
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} is a share from 0 to 1, not {share}")
         if self.form not in get_args(Format):
             forms = ", ".join(map(repr, get_args(Format)))
             raise ValueError(f"prompt_format is one of {forms}, not {self.form!r}")

@@ -7,6 +7,7 @@ turns the scores into an order. So no reranker can add or lose a tool.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 from collections.abc import Sequence
@@ -14,16 +15,18 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from toolret.embedders.model_files import find_model, no_bars
-from toolret.errors import EmbedderError, QueryGenerationError
+from toolret.errors import EmbedderError, QueryGenerationError, ToolretError
 from toolret.forking import renew_in_children
 from toolret.llm import aask, as_chat_model, ask, json_object
+from toolret.llm.failures import failure
+from toolret.options import of_kind, seconds, whole_number
 from toolret.queries import conversation_lines, shortened
 from toolret.queries.framing import json_lines
-from toolret.queries.options import seconds, whole_number
 from toolret.text.rendering import tool_text
+from toolret.tracing import note_raised
 from toolret.types import Evidence, Hit, JsonObject, Request, Tool
 
 if TYPE_CHECKING:
@@ -34,11 +37,16 @@ __all__ = [
     "LLMReranker",
     "Reranker",
     "Reranking",
+    "ascored",
+    "checked_reranker",
     "order_schema",
     "parse_order",
     "render_candidates",
     "reorder",
+    "scored",
 ]
+
+_log = logging.getLogger(__name__)
 
 _PROMPT = "rerank_v1.txt"
 
@@ -64,8 +72,13 @@ class Reranking:
     note: str = ""
 
 
+@runtime_checkable
 class Reranker(Protocol):
-    """Scores the top of a ranking; never raises because of a model or a network."""
+    """Scores the top of a ranking; should not raise because of a model or a network.
+
+    If it raises, or gives something else, the order stays as it was, and ``Selection.note`` and the
+    log say so.
+    """
 
     @property
     def depth(self) -> int:
@@ -95,7 +108,7 @@ class CrossEncoderReranker:
 
     Raises:
         EmbedderError: If the model cannot be found or loaded, or gives several scores per pair.
-        InputError: If ``depth`` is no whole number of 1 or more.
+        InputError: If ``depth`` or ``batch_size`` is no whole number of 1 or more.
     """
 
     def __init__(
@@ -107,7 +120,7 @@ class CrossEncoderReranker:
         batch_size: int = 32,
     ) -> None:
         self.depth = whole_number("depth", depth)
-        self._batch_size = batch_size
+        self._batch_size = whole_number("batch_size", batch_size)
         self._name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
         self._model = _load(str(model), device) if isinstance(model, (str, Path)) else model
         self.after_fork()
@@ -197,6 +210,64 @@ class LLMReranker:
         scores = tuple(1 / places[tool] if tool in places else 0.0 for tool in range(count))
         note = f"{self._model.name} named tools that it was not shown" if unknown else ""
         return Reranking(scores, note)
+
+
+def checked_reranker(reranker: Reranker | None) -> Reranker | None:
+    """Return a reranker as it is.
+
+    Raises:
+        TypeError: If it is something else.
+        InputError: If it wants to see something other than a number of tools.
+    """
+    give = "an object with depth, score and ascore, such as LLMReranker(llm)"
+    of_kind("reranker", reranker, Reranker | None, give)
+    if reranker is not None:
+        whole_number("reranker.depth", reranker.depth, least=0)
+    return reranker
+
+
+def scored(reranker: Reranker, request: Request, tools: Sequence[Tool]) -> Reranking:
+    """Return a reranker's verdict; one that leaves the order as it was if it fails.
+
+    It may be anyone's code, so an error of another kind than an LLM's is logged.
+
+    Raises:
+        ToolretError: What it raises on purpose and is not an LLM's failure: a ``ReplayError``.
+    """
+    try:
+        return _checked(reranker.score(request, tools))
+    except Exception as error:  # noqa: BLE001 - the caller's agent goes on
+        return _failed(reranker, error)
+
+
+async def ascored(reranker: Reranker, request: Request, tools: Sequence[Tool]) -> Reranking:
+    """``scored`` for event loops."""
+    try:
+        return _checked(await reranker.ascore(request, tools))
+    except Exception as error:  # noqa: BLE001 - as above
+        return _failed(reranker, error)
+
+
+def _checked(reranking: Any) -> Reranking:
+    """Return a verdict with numbers for scores.
+
+    Raises:
+        TypeError, ValueError: If it is something else.
+    """
+    if not isinstance(reranking, Reranking) or not isinstance(reranking.note, str):
+        given = type(reranking).__name__
+        raise TypeError(f"it gave an object of the type {given}: give a Reranking with a text note")
+    scores = reranking.scores
+    return replace(reranking, scores=None if scores is None else tuple(map(float, scores)))
+
+
+def _failed(reranker: Reranker, error: Exception) -> Reranking:
+    name = type(reranker).__name__
+    if not isinstance(error, QueryGenerationError):
+        if isinstance(error, ToolretError):
+            raise error
+        note_raised(_log, f"the reranker {name}", error)
+    return _unchanged(name, str(failure(error)))
 
 
 def reorder(hits: Sequence[Hit], reranking: Reranking) -> tuple[tuple[Hit, ...], str]:

@@ -7,10 +7,11 @@ import time
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import Any
 
 from toolret.index import ToolIndex
 from toolret.llm import ReplyCache, as_chat_model
+from toolret.options import of_kind
 from toolret.permissions import Allow, settled
 from toolret.prompt import Format
 from toolret.queries import (
@@ -20,16 +21,19 @@ from toolret.queries import (
     Strategy,
     as_generator,
     as_request,
+    awritten,
+    is_generator,
     sought,
+    written,
 )
 from toolret.recording import Recorded, Redact, record
 from toolret.retrieval.finding import Found, Limits, choose, find
 from toolret.retrieval.latest import LatestReader
 from toolret.retrieval.many import as_requests, written_in_threads
-from toolret.retrieval.reranking import Reranker
+from toolret.retrieval.reranking import Reranker, ascored, checked_reranker, scored
 from toolret.retrieval.selection import Selection, trace
 from toolret.retrieval.viewing import IndexView
-from toolret.tokens import TokenCounter, token_counter
+from toolret.tokens import TokenCounter, checked_counter
 from toolret.tracing import continued, span
 from toolret.types import Hit, Request
 
@@ -73,9 +77,10 @@ class ToolRetriever:
             machine, otherwise an estimate that errs high.
 
     Raises:
-        TypeError: If ``index`` is not a ``ToolIndex``, or a limit is not a number.
+        TypeError: If a limit is not a number, or anything else is of the wrong kind.
         ValueError: If a share or a probability is outside 0 to 1, a number of tools or
-            demonstrations is negative, or ``prompt_format`` is unknown.
+            demonstrations is negative, ``token_budget`` is not above 0, or ``prompt_format`` is
+            unknown.
         InputError: If the strategy is unknown, it needs an LLM or ``model`` names one and none is
             given, or ``llm`` is a ``QueryGenerator``, which has its own strategy and model, and
             either is given too.
@@ -100,16 +105,8 @@ class ToolRetriever:
         prompt_format: Format = "openai",
         counter: TokenCounter | None = None,
     ) -> None:
-        if not isinstance(index, ToolIndex):
-            raise TypeError(f"index is {index!r}: give a ToolIndex, such as ToolIndex('my.index')")
-        shares = {"min_score": min_score, "min_recall": min_recall, "min_precision": min_precision}
-        for name, share in shares.items():
-            if share is None and name == "min_precision":
-                continue
-            if not isinstance(share, SupportsFloat):
-                raise TypeError(f"{name} is a number, not {share!r}")
-            if not 0 <= share <= 1:
-                raise ValueError(f"{name} is a share from 0 to 1, not {share}")
+        of_kind("index", index, ToolIndex, "a ToolIndex, such as ToolIndex('my.index')")
+        of_kind("cache", cache, str | Path | bool, "a file, True for the index's, False for none")
         index.embedder.prepare()
         self.index = index
         self.max_tools = max_tools
@@ -120,11 +117,13 @@ class ToolRetriever:
         self.min_precision = min_precision
         self.prompt_format = prompt_format
         self._limits(None, None, 0)  # rejects bad limits now, not at the first call
-        self.counter = counter or token_counter()
-        if not (llm is None or isinstance(llm, QueryGenerator)):
+        if token_budget is not None and not token_budget > 0:
+            raise ValueError(f"token_budget is {token_budget}: give more than 0, or None")
+        self.counter = checked_counter(counter)
+        if not (llm is None or is_generator(llm)):
             llm = as_chat_model(llm, model, cache=_replies(index, cache))
-        self.generator = as_generator(llm, model, strategy)
-        self.reranker = reranker
+        self.generator: QueryGenerator = as_generator(llm, model, strategy)
+        self.reranker = checked_reranker(reranker)
         self._latest = LatestReader(index)
 
     def select(
@@ -159,7 +158,7 @@ class ToolRetriever:
         with span(_SPAN, "retrieval") as current:
             started = time.perf_counter()
             request = as_request(conversation)
-            generated = self.generator.write_queries(request, self._view(allow))
+            generated = written(self.generator, request, self._view(allow))
             limits = self._limits(max_tools, token_budget, depth)
             selection = self._select(request, generated, allow, limits, started)
             return trace(current, selection, self.index.embedder.id)
@@ -184,7 +183,7 @@ class ToolRetriever:
         view = self._view(allow)
         selections: list[Selection] = []
         for batch in written_in_threads(
-            requests, lambda one: self.generator.write_queries(one, view), span_name=_SPAN
+            requests, lambda one: written(self.generator, one, view), span_name=_SPAN
         ):
             # The embedder caches these vectors for the selections that follow.
             queries = [query for one in batch for query in sought(one.generated.queries)]
@@ -210,7 +209,7 @@ class ToolRetriever:
         with span(_SPAN, "retrieval") as current:
             started = time.perf_counter()
             request = await asyncio.to_thread(as_request, conversation)
-            generated = await self.generator.awrite_queries(request, self._view(allow))
+            generated = await awritten(self.generator, request, self._view(allow))
             limits = self._limits(max_tools, token_budget, depth)
             selection = await self._aselect(request, generated, allow, limits, started)
             return trace(current, selection, self.index.embedder.id)
@@ -235,7 +234,7 @@ class ToolRetriever:
         allow = settled(allow)
         started = time.perf_counter()
         request = as_request(conversation)
-        generated = self.generator.write_queries(request, self._view(allow))
+        generated = written(self.generator, request, self._view(allow))
         limits = self._limits(k, None, k if keep_all else 0)
         found = self._find(request, generated, allow, limits, started)
         ranking = self._reranked(found).ranking
@@ -366,7 +365,7 @@ class ToolRetriever:
         found = await asyncio.to_thread(self._find, request, generated, allow, limits, started)
         if found.candidates:
             asked_at = time.perf_counter()
-            reranking = await self.reranker.ascore(request, found.candidates)
+            reranking = await ascored(self.reranker, request, found.candidates)
             found = found.reranked(reranking, time.perf_counter() - asked_at)
         return await asyncio.to_thread(choose, found, limits, self.counter)
 
@@ -385,7 +384,7 @@ class ToolRetriever:
         if not (self.reranker and found.candidates):
             return found
         asked_at = time.perf_counter()
-        reranking = self.reranker.score(found.request, found.candidates)
+        reranking = scored(self.reranker, found.request, found.candidates)
         return found.reranked(reranking, time.perf_counter() - asked_at)
 
 

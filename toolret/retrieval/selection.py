@@ -6,9 +6,10 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from toolret.forking import cached_property
+from toolret.options import one_of
 from toolret.prompt import Dropped, Format, Packed, pack
 from toolret.queries import Usage
 from toolret.text.names import ids_by_name
@@ -143,7 +144,9 @@ class Selection:
         Raises:
             BudgetError: If this is not the retriever's format, and the budget holds none of the
                 tools.
+            ValueError: If there is no such format.
         """
+        one_of("form", form, get_args(Format))
         if form == self.packed.form:
             return self.packed
         tools, demos = self._packed_ids

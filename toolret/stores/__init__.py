@@ -85,6 +85,11 @@ def langchain_store(
             small a value lets two writers corrupt each other's sync.
         cache: Local folder for records fetched from this index.
         lock_timeout: Seconds to wait while another process writes.
+
+    Raises:
+        TypeError: If ``vector_store`` is not one.
+        StoreError: If the name is empty or no text.
+        InputError: If ``settle`` is not 0 or more.
     """
     from toolret.stores.langchain import LangChainEngine
     from toolret.stores.remote import RemoteStore

@@ -19,6 +19,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from toolret.errors import StoreError
+from toolret.options import of_kind, seconds
 from toolret.stores.engines import Document, Fields, holds
 from toolret.stores.ledger import is_record, read_record
 
@@ -49,6 +50,9 @@ class KnownVectors(Embeddings):
     """
 
     def __init__(self, embedder: Any) -> None:
+        # Not an ``Embedder``, which lies in a layer above.
+        if not (hasattr(embedder, "embed_documents") and hasattr(embedder, "embed_query")):
+            raise TypeError(f"embedder is {embedder!r}: give LangChain's Embeddings, or the like")
         self._embedder = embedder
         self._known = threading.local()
 
@@ -83,9 +87,20 @@ class LangChainEngine:
         name: Name of the index, unique in the whole database: pgvector, for example, keeps the
             ids of all its collections in one table.
         settle: Upper bound on how long a write takes to be visible to every client, in seconds.
+
+    Raises:
+        TypeError: If ``store`` is not a vector store.
+        StoreError: If the name is empty or no text.
+        InputError: If ``settle`` is not 0 or more.
     """
 
     def __init__(self, store: VectorStore, name: str, *, settle: float = 0.5) -> None:
+        from langchain_core.vectorstores import VectorStore
+
+        of_kind("vector_store", store, VectorStore, "a LangChain vector store")
+        if not isinstance(name, str) or not name:
+            raise StoreError(f"name is {name!r}: give the index a name, as a text")
+        seconds("settle", settle, may_be_zero=True)
         self.place = f"{type(store).__name__}/{name}"
         self._store = store
         self._name = name

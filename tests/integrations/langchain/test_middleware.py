@@ -1016,7 +1016,8 @@ def test_a_given_tool_hides_no_operations_of_the_toolbox(tmp_path: Path, echo: E
     [
         ({"allow": "orders"}, "allow is the text 'orders'"),
         ({"mode": "Grow"}, "no mode 'Grow'"),
-        ({"max_offered": 0}, "no tool would ever be offered"),
+        ({"max_offered": 0}, "max_offered is 0: give a whole number of 1 or more"),
+        ({"max_offered": 1.5}, "max_offered is 1.5"),
     ],
 )
 def test_options_that_cannot_be_meant(few: ToolRetriever, options: Any, message: str) -> None:

@@ -583,9 +583,12 @@ def test_what_is_chosen_is_offered_beyond_the_most(
     completions.create(model="m", messages=ASK, tool_choice=chosen(one))
     completions.create(model="m", messages=ASK, tool_choice=chosen(one, two))
     assert [names(request) for request in server.requests] == [[one], [one, two]]
-    for most in (0, -1):
-        with pytest.raises(ValueError, match=f"most is {most}: give at least 1"):
-            wrap(client, shop, most=most)
+    for most in (0, -1, 1.5, True):
+        with pytest.raises(ValueError, match=f"most is {most}: give a whole number of 1 or more"):
+            wrap(client, shop, most=most)  # type: ignore[arg-type]
+    for no_client in (None, OpenAI):
+        with pytest.raises(TypeError, match=r"client is .*: give an OpenAI or an AsyncOpenAI"):
+            wrap(no_client, shop)  # type: ignore[type-var]
 
 
 def test_a_call_that_is_required_is_asked_for_even_if_nothing_was_chosen(

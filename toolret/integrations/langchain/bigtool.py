@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from toolret.integrations.retrievers import checked_retriever
+from toolret.options import whole_number
 from toolret.permissions import Allow, settled
 from toolret.retrieval.retriever import ToolRetriever
 
@@ -34,10 +35,12 @@ def retrieve_tools_function(
         or if the search fails, which is logged.
 
     Raises:
-        InputError: If ``allow`` is a string, a mapping or an iterator, or not a collection.
+        InputError: If ``limit`` is not 1 or more, or ``allow`` is a string, a mapping or an
+            iterator, or not a collection.
         TypeError: If ``retriever`` is not a ``ToolRetriever``.
     """
     checked_retriever(retriever)
+    whole_number("limit", limit)
     granted = settled(allow)
 
     def retrieve_tools(query: str) -> list[str]:

@@ -39,6 +39,7 @@ from toolret.integrations.langchain.searching import Search
 from toolret.integrations.langchain.tools import langchain_tools
 from toolret.integrations.retrievers import checked_retriever
 from toolret.integrations.tool_choices import chosen, name_of, without
+from toolret.options import of_kind, whole_number
 from toolret.prompt import catalog_tokens
 from toolret.prompt.offers import DISCOVER, refusal
 from toolret.retrieval.retriever import ToolRetriever
@@ -98,8 +99,8 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
 
     Raises:
         InputError: If ``allow`` is a string, not a collection or asynchronous, ``mode`` is unknown,
-            or no tool could ever be offered.
-        TypeError: If ``retriever`` is not a ``ToolRetriever``.
+            or ``max_offered`` is not 1 or more.
+        TypeError: If ``retriever`` is not a ``ToolRetriever``, or ``toolbox`` not a ``Toolbox``.
     """
 
     state_schema = ToolRetrieverState
@@ -119,8 +120,8 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         check_allow(allow)
         if mode not in get_args(Mode):
             raise InputError(f"there is no mode {mode!r}: give 'grow' or 'replace'")
-        if max_offered < 1:
-            raise InputError(f"max_offered is {max_offered}, so no tool would ever be offered")
+        of_kind("toolbox", toolbox, Toolbox | None, "a Toolbox, such as Toolbox(tools), or None")
+        whole_number("max_offered", max_offered)
         # From the tools known at the start, LangChain decides whether a call ends the run. The
         # agent was not given them: `_given` leaves them out.
         self.tools = (DiscoverTool(), *_direct(toolbox))

@@ -14,7 +14,8 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import Field
 
 from toolret.integrations.retrievers import checked_retriever
-from toolret.permissions import Allow
+from toolret.options import whole_number
+from toolret.permissions import Allow, settled
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.text.names import wire_name
 from toolret.text.rendering import tool_text
@@ -36,9 +37,12 @@ def as_retriever(
 
     Raises:
         TypeError: If ``retriever`` is not a ``ToolRetriever``.
+        InputError: If ``k`` is not 0 or more, or ``allow`` is a string, a mapping or an iterator,
+            or not a collection.
     """
     most = checked_retriever(retriever).max_tools
-    return ToolDocumentRetriever(retriever=retriever, k=most if k is None else k, allow=allow)
+    k = most if k is None else whole_number("k", k, least=0)
+    return ToolDocumentRetriever(retriever=retriever, k=k, allow=settled(allow))
 
 
 class ToolDocumentRetriever(BaseRetriever):

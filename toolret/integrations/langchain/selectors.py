@@ -11,7 +11,7 @@ from langchain_core.example_selectors import BaseExampleSelector
 from toolret.errors import DemoError
 from toolret.files.jsonlines import parse_json
 from toolret.integrations.retrievers import checked_retriever
-from toolret.permissions import Allow
+from toolret.permissions import Allow, settled
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import Selection
 from toolret.rows import demo_from_row
@@ -35,6 +35,7 @@ def as_example_selector(
 
     Raises:
         TypeError: If ``retriever`` is not a ``ToolRetriever``.
+        InputError: If ``allow`` is a string, a mapping or an iterator, or not a collection.
     """
     return DemoSelector(retriever, input_key=input_key, allow=allow)
 
@@ -51,7 +52,7 @@ class DemoSelector(BaseExampleSelector):
     ) -> None:
         self._retriever = checked_retriever(retriever)
         self._input_key = input_key
-        self._allow = allow
+        self._allow = settled(allow)
 
     def select_examples(self, input_variables: dict[str, str]) -> list[dict[str, Any]]:
         """Return at most ``max_demos`` examples, best first; none for an empty request."""

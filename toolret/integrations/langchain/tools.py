@@ -12,6 +12,8 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import Field
 
 from toolret.calling import Outcome, Toolbox
+from toolret.files.plain_rows import typed
+from toolret.options import of_kind
 from toolret.schemas.accepted import accepted
 from toolret.text.names import wire_name
 from toolret.text.results import result_text
@@ -38,7 +40,12 @@ def langchain_tools(tools: Iterable[Tool], toolbox: Toolbox) -> list[BaseTool]:
         tools: The tools, such as ``[toolbox.tool(name) for name in selection.names]``, or the whole
             toolbox.
         toolbox: Runs them.
+
+    Raises:
+        TypeError: If ``toolbox`` is not a ``Toolbox``, or something is not a ``Tool``.
     """
+    of_kind("toolbox", toolbox, Toolbox, "a Toolbox, such as Toolbox(tools)")
+    tools = typed(tools, Tool, error=TypeError)
     return [_langchain_tool(tool, toolbox) for tool in tools]
 
 

@@ -16,6 +16,7 @@ from toolret.integrations.openai.searching import (
     query_of,
     search_output,
 )
+from toolret.options import of_kind
 from toolret.permissions import Allow, closed, is_allowed
 from toolret.prompt import Packed
 from toolret.prompt.offers import DISCOVER, refusal
@@ -80,10 +81,11 @@ def run_calls(
         empty if it calls nothing.
 
     Raises:
-        TypeError: If ``reply`` is not a reply, or ``offered`` is not a mapping.
+        TypeError: If ``reply`` is not a reply, ``toolbox`` not a ``Toolbox``, or ``offered`` not a
+            mapping.
     """
     messages = []
-    for call in _calls(reply, offered):
+    for call in _calls(reply, toolbox, offered):
         step = _step(call, toolbox, offered, allow)
         if isinstance(step, _Search):
             found = step.offered.finder.find(step.query)
@@ -104,7 +106,7 @@ async def arun_calls(
 ) -> list[dict[str, Any]]:
     """``run_calls`` for event loops."""
     messages = []
-    for call in _calls(reply, offered):
+    for call in _calls(reply, toolbox, offered):
         step = _step(call, toolbox, offered, allow)
         if isinstance(step, _Search):
             found = await step.offered.finder.afind(step.query)
@@ -117,8 +119,9 @@ async def arun_calls(
     return messages
 
 
-def _calls(reply: Any, offered: Mapping[str, str] | None) -> list[_Call]:
+def _calls(reply: Any, toolbox: Toolbox, offered: Mapping[str, str] | None) -> list[_Call]:
     """Return the calls in a reply, of either form, that the client still has to answer."""
+    of_kind("toolbox", toolbox, Toolbox, "a Toolbox, such as Toolbox(tools)")
     if offered is not None and not isinstance(offered, Mapping):
         raise TypeError(
             f"offered is a {type(offered).__name__}: give ids by names, such as selection.names, "

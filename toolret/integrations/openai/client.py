@@ -16,6 +16,7 @@ from toolret.integrations.openai.offered import Offered
 from toolret.integrations.openai.planner import Planner, listed
 from toolret.integrations.openai.planning import Mode
 from toolret.integrations.retrievers import checked_retriever
+from toolret.options import of_kind, one_of, whole_number
 from toolret.permissions import Allow
 from toolret.prompt.offers import PROVIDER_LIMIT
 from toolret.retrieval.retriever import ToolRetriever
@@ -78,7 +79,7 @@ def wrap(
 
     Raises:
         ValueError: If the mode is unknown, or ``most`` is less than 1.
-        TypeError: If ``allow`` is a string, or ``retriever`` is not a ``ToolRetriever``.
+        TypeError: If ``allow`` is a string, or ``client`` or ``retriever`` is of another kind.
     """
     return wrapped_within(None, client, retriever, mode=mode, allow=allow, most=most)
 
@@ -93,10 +94,9 @@ def wrapped_within(
     most: int = PROVIDER_LIMIT,
 ) -> _Client:
     """``wrap``, with a limit to what requests may use that ``permitting`` does not override."""
-    if mode not in get_args(Mode):
-        raise ValueError(f"mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
-    if most < 1:
-        raise ValueError(f"most is {most}: give at least 1")
+    of_kind("client", client, OpenAI | AsyncOpenAI, "an OpenAI or an AsyncOpenAI")
+    one_of("mode", mode, get_args(Mode))
+    whole_number("most", most, error=ValueError)
     checked_retriever(retriever)
     wrapped = copied(client)
     kind: Any = type(client)

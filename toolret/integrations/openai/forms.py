@@ -16,8 +16,11 @@ __all__ = [
     "Chat",
     "Form",
     "Responses",
+    "as_choice",
+    "as_dict",
     "as_items",
     "callables",
+    "given",
     "plain",
     "tool_name",
 ]
@@ -143,6 +146,28 @@ def as_items(conversation: Any) -> list[Any]:
     if isinstance(conversation, str):
         return [{"role": "user", "content": conversation}]
     return list(conversation) if isinstance(conversation, Iterable) else []
+
+
+def given(value: Any) -> Any:
+    """Return an argument, or None for ``openai``'s markers of omitted ones."""
+    return value if isinstance(value, str | Mapping) or hasattr(value, "model_dump") else None
+
+
+def as_choice(value: Any) -> Any:
+    """Return a ``tool_choice`` as a string or dict; None if there is none."""
+    choice = given(value)
+    return plain(choice) if hasattr(choice, "model_dump") else choice
+
+
+def as_dict(tool: Any) -> _Dict:
+    """Return a tool as a dict; ``openai`` objects in it as that package would send them."""
+    return {key: _dumped(value) for key, value in dict(_dumped(tool)).items()}
+
+
+def _dumped(value: Any) -> Any:
+    if not hasattr(value, "model_dump"):
+        return value
+    return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def plain(item: Any) -> _Dict:

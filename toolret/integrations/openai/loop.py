@@ -15,11 +15,12 @@ from toolret.errors import InputError
 from toolret.files.jsonlines import shown
 from toolret.integrations.openai.calls import arun_calls, run_calls
 from toolret.integrations.openai.client import offered, wrapped_within
-from toolret.integrations.openai.forms import CHAT, RESPONSES, Form
+from toolret.integrations.openai.forms import CHAT, RESPONSES, Form, given
 from toolret.integrations.openai.offered import Offered
-from toolret.integrations.openai.planner import both, earlier_id, given, permitted_here
+from toolret.integrations.openai.planner import both, earlier_id, permitted_here
 from toolret.integrations.openai.planning import Mode
 from toolret.integrations.openai.view import names_of
+from toolret.options import one_of, whole_number
 from toolret.permissions import Allow, closed, is_allowed
 from toolret.prompt.trimming import packed_tool
 from toolret.retrieval.retriever import ToolRetriever
@@ -93,9 +94,9 @@ def run(
         InputError: If the server's answer is not a reply, or a response that failed.
         TypeError: If ``client`` or ``retriever`` is of another kind, loaded tools are given without
             a ``Toolbox``, or ``stream`` is asked for.
-        ValueError: If the API or mode is unknown.
+        ValueError: If the API or mode is unknown, or ``max_turns`` is not 1 or more.
     """
-    _check(client, OpenAI, "arun", options)
+    _check(client, OpenAI, "arun", max_turns, options)
     loop = _Loop.begin(client, retriever, messages, tools, allow, mode, api, options)
     with loop.told():
         while loop.turns < max_turns:
@@ -121,7 +122,7 @@ async def arun(
     **options: Any,
 ) -> Run:
     """``run`` for event loops."""
-    _check(client, AsyncOpenAI, "run", options)
+    _check(client, AsyncOpenAI, "run", max_turns, options)
     loop = _Loop.begin(client, retriever, messages, tools, allow, mode, api, options)
     with loop.told():
         while loop.turns < max_turns:
@@ -177,8 +178,7 @@ class _Loop:
         api: Api,
         options: Mapping[str, Any],
     ) -> _Loop:
-        if api not in get_args(Api):
-            raise ValueError(f"api is one of {', '.join(get_args(Api))}, not {api!r}")
+        one_of("api", api, get_args(Api))
         form: Form = CHAT if api == "chat" else RESPONSES
         own = list(tools) if isinstance(tools, Toolbox) else _loaded(list(tools))
         limit = closed(allow)
@@ -276,12 +276,14 @@ def _toolbox(own: Sequence[Tool], retriever: ToolRetriever) -> Toolbox:
     )
 
 
-def _check(client: Any, kind: type, other: str, options: Mapping[str, Any]) -> None:
-    """Refuse clients of another kind, and streams.
+def _check(client: Any, kind: type, other: str, max_turns: int, options: Mapping[str, Any]) -> None:
+    """Refuse clients of another kind, streams, and runs without a turn.
 
     Raises:
-        TypeError: If it is either.
+        TypeError: If it is one of the first two.
+        ValueError: If it is the last.
     """
+    whole_number("max_turns", max_turns, error=ValueError)
     if not isinstance(client, kind):
         found = type(client).__name__
         raise TypeError(f"the client is of type {found}: give an {kind.__name__}, or use {other}")
