@@ -442,6 +442,35 @@ def test_the_callers_own_forbidden_tools_are_not_offered(
     assert "delete_customer" not in json.dumps(server.requests)
 
 
+@pytest.mark.parametrize("allow", [None, ()])
+async def test_a_request_goes_out_whatever_fails(
+    server: OpenAIServer,
+    client: OpenAI,
+    shop: ToolRetriever,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    allow: Any,
+) -> None:
+    def fails(_: ToolRetriever) -> None:
+        raise RuntimeError("no names")
+
+    mine: Any = [function("shop__delete_customer"), function("own")]
+    choice: Any = chosen("own")
+    wrapped = wrap(client, shop, allow=allow)
+    monkeypatch.setattr("toolret.integrations.openai.planner.names_of", fails)
+    wrapped.chat.completions.create(model="m", messages=ASK, tools=mine, tool_choice=choice)
+    async with AsyncOpenAI(base_url=server.base_url, api_key="k") as other:
+        awrapped = wrap(other, shop, allow=allow)
+        await awrapped.chat.completions.create(
+            model="m", messages=ASK, tools=mine, tool_choice=choice
+        )
+    # What is forbidden cannot be told, so nothing is sent that might be.
+    sent = {"tools": mine, "tool_choice": choice} if allow is None else {}
+    for request in server.requests:
+        assert {k: v for k, v in request.items() if k.startswith("tool")} == sent
+    assert "RuntimeError: no names" in caplog.text
+
+
 def test_a_test_of_tools_that_fails_forbids(
     server: OpenAIServer, client: OpenAI, shop: ToolRetriever, caplog: pytest.LogCaptureFixture
 ) -> None:

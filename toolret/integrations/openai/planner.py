@@ -15,12 +15,21 @@ from weakref import WeakKeyDictionary
 
 from toolret.errors import InputError
 from toolret.files.jsonlines import shown
-from toolret.integrations.openai.forms import CHAT, RESPONSES, Form, as_items, plain
+from toolret.integrations.openai.forms import (
+    CHAT,
+    RESPONSES,
+    Form,
+    as_choice,
+    as_dict,
+    as_items,
+    given,
+    plain,
+)
 from toolret.integrations.openai.memory import Memory, Shown, State, beginnings
 from toolret.integrations.openai.offered import Finder, Offered
 from toolret.integrations.openai.planning import Asked, Mode, Plan, plan
 from toolret.integrations.openai.searching import found_names, search_ids
-from toolret.integrations.openai.view import View, names_of, told_apart
+from toolret.integrations.openai.view import View, as_seen, names_of, told_apart
 from toolret.permissions import Allow, closed, is_allowed
 from toolret.prompt import pack_alone
 from toolret.prompt.offers import DISCOVER, PROVIDER_LIMIT
@@ -29,7 +38,7 @@ from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import Selection
 from toolret.types import JsonObject, Request
 
-__all__ = ["Planner", "both", "earlier_id", "given", "listed", "permitted_here", "permitting"]
+__all__ = ["Planner", "both", "earlier_id", "listed", "permitted_here", "permitting"]
 
 _log = logging.getLogger(__name__)
 
@@ -146,15 +155,23 @@ class Planner:
         return await asyncio.to_thread(self._unplanned, form, options)
 
     def _unplanned(self, form: Form, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments of a call that is not planned, without tools that are forbidden."""
-        view = self._view()
-        tools = as_items(options.get("tools"))
-        seen = (_seen(tool, form, view) for tool in tools)
-        may_send = [tool for tool in seen if tool is not None]
-        if [*map(id, may_send)] == [*map(id, tools)]:
-            return dict(options)
+        """Return the arguments of a call that is not planned, without tools that are forbidden.
+
+        If that cannot be told, all may be forbidden, unless everything is allowed.
+        """
+        may_send = []
+        try:
+            view = self._view()
+            tools = as_items(options.get("tools"))
+            may_send = [seen for each in tools if (seen := as_seen(each, form, view)) is not None]
+            if [*map(id, may_send)] == [*map(id, tools)]:
+                return dict(options)
+        except Exception as error:  # noqa: BLE001 - as above
+            _warn(error)
+            if self._limit() is None:
+                return dict(options)
         # A ``tool_choice`` may name what is left out.
-        left = {key: value for key, value in options.items() if key not in _ONLY_WITH_TOOLS}
+        left = _without_tools(options)
         return left | {"tools": may_send} if may_send else left
 
     def _selected(self, draft: _Draft) -> tuple[Selection | None, bool]:
@@ -221,7 +238,7 @@ class Planner:
             return None
         mode = _mode_of(self._mode, form)
         view = self._view()
-        tools = [form.given(_dict(tool)) for tool in as_items(options.get("tools"))]
+        tools = [form.given(as_dict(tool)) for tool in as_items(options.get("tools"))]
         items = _items(options[form.items])
         owners, said = _owners(mode, view, earlier_id(options)), beginnings(items)
         state = self._memory.recall(owners, said)
@@ -234,7 +251,7 @@ class Planner:
             items,
             request.text if request else "",
             told_apart(tools, view, budget=budget, counter=counter),
-            _choice(options.get("tool_choice")),
+            as_choice(options.get("tool_choice")),
             view,
             state if state and state.begun else None,
             partial(pack_alone, budget=budget, form="openai", counter=counter),
@@ -254,9 +271,11 @@ class Planner:
         return _written(draft, planned)
 
     def _view(self) -> View:
+        return View(names_of(self._retriever), self._limit())
+
+    def _limit(self) -> Allow:
         here = _allowed.get()
-        allow = both(here[0] if here else self._allow, self._within)
-        return View(names_of(self._retriever), allow)
+        return both(here[0] if here else self._allow, self._within)
 
 
 def _memory(retriever: ToolRetriever) -> Memory:
@@ -332,7 +351,7 @@ def _written(draft: _Draft, planned: Plan) -> dict[str, Any]:
     if planned.tools:
         options["tools"] = list(planned.tools)
     else:
-        options = {key: each for key, each in options.items() if key not in _ONLY_WITH_TOOLS}
+        options = _without_tools(options)
     if planned.unsent:
         _log.warning(
             "tool_choice names %s, which the request cannot have: it goes out without",
@@ -344,6 +363,10 @@ def _written(draft: _Draft, planned: Plan) -> dict[str, Any]:
     return options
 
 
+def _without_tools(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: each for key, each in options.items() if key not in _ONLY_WITH_TOOLS}
+
+
 def _with_examples(draft: _Draft, examples: Sequence[Shown]) -> list[Any]:
     places = [place for place, item in enumerate(draft.asked.items) if item.get("role") == "user"]
     items = as_items(draft.options[draft.asked.form.items])
@@ -351,41 +374,6 @@ def _with_examples(draft: _Draft, examples: Sequence[Shown]) -> list[Any]:
         if each.before < len(places):
             items.insert(places[each.before], {"role": "system", "content": each.text})
     return items
-
-
-def given(value: Any) -> Any:
-    """Return an argument, or None for ``openai``'s markers of omitted ones."""
-    return value if isinstance(value, str | Mapping) or hasattr(value, "model_dump") else None
-
-
-def _choice(value: Any) -> Any:
-    """Return a ``tool_choice`` as a string or dict; None if there is none."""
-    choice = given(value)
-    return plain(choice) if hasattr(choice, "model_dump") else choice
-
-
-def _dict(tool: Any) -> dict[str, Any]:
-    """Return a tool as a dict; ``openai`` objects in it as that package would send them."""
-    return {key: _dumped(value) for key, value in dict(_dumped(tool)).items()}
-
-
-def _dumped(value: Any) -> Any:
-    if not hasattr(value, "model_dump"):
-        return value
-    return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
-
-
-def _seen(tool: Any, form: Form, view: View) -> Any:
-    """Return a caller's tool as the user may see it; None if it is forbidden.
-
-    Where permissions count, one that cannot be read is forbidden.
-    """
-    try:
-        read = form.given(_dict(tool))
-        seen = view.seen(read)
-    except Exception:  # noqa: BLE001 - it may be anything
-        return tool if view.allow is None else None
-    return tool if seen is read else seen
 
 
 def _warn(error: Exception) -> bool:

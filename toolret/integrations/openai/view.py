@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from toolret.forking import cached_property
 from toolret.index import Snapshot
-from toolret.integrations.openai.forms import tool_name
+from toolret.integrations.openai.forms import Form, as_dict, tool_name
 from toolret.permissions import Allow, allowed_tools, is_allowed, may_see
 from toolret.prompt.offers import PROVIDER_LIMIT
 from toolret.retrieval.retriever import ToolRetriever
@@ -21,7 +22,7 @@ from toolret.text.names import ids_by_name
 from toolret.tokens import TokenCounter
 from toolret.types import Demo, JsonObject, Tool
 
-__all__ = ["Given", "Names", "View", "by_words", "names_of", "told_apart"]
+__all__ = ["Given", "Names", "View", "as_seen", "by_words", "names_of", "told_apart"]
 
 
 _EARLIER = 4
@@ -169,6 +170,19 @@ class Given:
     open: Mapping[str, JsonObject]
     own: tuple[str, ...]
     ids: Mapping[str, str]
+
+
+def as_seen(tool: Any, form: Form, view: View) -> Any:
+    """Return a caller's tool as the user may see it; None if it is forbidden.
+
+    Where permissions count, one that cannot be read is forbidden.
+    """
+    try:
+        read = form.given(as_dict(tool))
+        seen = view.seen(read)
+    except Exception:  # noqa: BLE001 - it may be anything
+        return tool if view.allow is None else None
+    return tool if seen is read else seen
 
 
 def told_apart(
