@@ -237,14 +237,15 @@ def test_without_an_sdk_it_costs_next_to_nothing(index: ToolIndex) -> None:
     assert seconds(spanned, 300) < 0.05 * seconds(asked, 30)
 
 
-def test_logging_is_silent_until_it_is_set_up() -> None:
+def test_logging_is_left_to_the_program_and_warnings_are_seen_without_it() -> None:
     code = (
-        "import toolret, logging; logging.getLogger('toolret.index').warning('quiet');"
-        "logging.basicConfig(); logging.getLogger('toolret.index').warning('heard')"
+        "import toolret, logging; log = logging.getLogger('toolret.index');"
+        "log.warning('plain'); log.info('never');"
+        "logging.basicConfig(); log.warning('set up')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr == "WARNING:toolret.index:heard\n"
-    assert any(isinstance(h, logging.NullHandler) for h in logging.getLogger("toolret").handlers)
+    assert done.stderr == "plain\nWARNING:toolret.index:set up\n"
+    assert logging.getLogger("toolret").handlers == []
 
 
 def test_spans_of_many_conversations_stand_as_those_of_one(

@@ -5,7 +5,6 @@ Public names are loaded when they are first used, so that ``import toolret`` cos
 
 from __future__ import annotations
 
-import logging
 import os
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -65,9 +64,6 @@ __version__ = "0.1.0"
 # Before onnxruntime is imported, whoever imports it: otherwise it writes what it is used for into
 # the user's cache, reports it, and keeps forked processes from ending.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
-# What is logged is for those who set logging up; to the others a library says nothing.
-logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
     "calling": ("HttpRunner", "Outcome", "SecurityScheme", "Toolbox"),

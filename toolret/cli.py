@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import logging
 import os
 import re
 import sys
@@ -63,8 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a terminal may lack characters
             stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
-    if logging.lastResort:  # shows our warnings, not other libraries'
-        logging.getLogger("toolret").addHandler(logging.lastResort)
     command: Callable[[argparse.Namespace], None] = options.command
     try:
         command(options)

@@ -137,7 +137,7 @@ async def test_a_reranker_changes_the_order_before_tools_and_examples_are_chosen
         assert all(offered & set(hit.demo.tools) for hit in selection.demos)
         assert set(selection.names.values()) == offered
         assert selection.note == ""
-        assert "  reranked (3.000)" in selection.explain()
+        assert "  reranked (score 3)" in selection.explain()
         assert list(selection.seconds) == [
             "queries", "embed", "compare", "rank", "rerank", "pack",
         ]  # fmt: skip

@@ -313,7 +313,7 @@ def test_targets_decide_which_requests_get_tools(index: ToolIndex) -> None:
     strict = ToolRetriever(index, min_recall=0.5, min_precision=1.0).select(request)
     assert strict.tools == ()
     assert 0 < strict.need < 1
-    assert "no tool fits (p=" in strict.explain()
+    assert f"no tool fits: p={strict.need:.3f} that" in strict.explain()
     # A tool that is called by its name is needed, whatever the request looks like.
     named = ToolRetriever(index, min_precision=1.0).select("refund_payment")
     assert ids(named)[0] == "refund_payment"

@@ -8,10 +8,10 @@ more the likelier it is needed. So an unlikely tool is left out before a likely 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Generic, Literal, TypeVar
 
 from toolret.errors import BudgetError
@@ -54,12 +54,11 @@ def pack(
     """Render hits and demonstrations, trimmed to the budget.
 
     Everything stays whole if it fits. Otherwise items are shortened by the steps of ``trimming`` or
-    left out, in the order of what that costs for each token that it saves, as far as needed. What
-    the last cut saved beyond the need is given back, to the items of the greatest worth first.
+    left out, in the order of what that costs for each token that it saves, as far as needed. Then
+    what still fits is taken back, always what is worth the most.
 
     The first of the tools that fit alone always stays, and a demonstration stays only beside a tool
-    that it shows. A larger budget never keeps fewer tools, unless it is the first that holds one of
-    them alone.
+    that it shows.
 
     Args:
         hits: Tools, most relevant first.
@@ -163,17 +162,29 @@ class _Choice(Generic[_Item]):
     def tokens(self, place: int) -> int:
         return 0 if place == len(self.forms) else self.forms[place].tokens
 
+    def lost(self, place: int) -> float:
+        return 1.0 if place == len(self.forms) else self.forms[place].lost
+
+    def may_stand_beside(self, tools: set[str]) -> bool:
+        """Whether it is a tool, or shows one of some tools, or none at all."""
+        whole = self.forms[0].item
+        return isinstance(whole, PackedTool) or not tools.isdisjoint(whole.tools) or not whole.tools
+
     def cuts(self, *, may_leave: bool) -> Iterator[tuple[float, int]]:
         """The cuts on the way to the shortest form: what each costs a token, and where it leads.
 
         The cost never falls on the way: what is cheaper together is one cut.
         """
-        losses = [*(form.lost for form in self.forms), 1.0]
         places = len(self.forms) + may_leave
         at = 0
         while at + 1 < places:
             cost, place = min(
-                (self.worth * (losses[to] - losses[at]) / (self.tokens(at) - self.tokens(to)), -to)
+                (
+                    self.worth
+                    * (self.lost(to) - self.lost(at))
+                    / (self.tokens(at) - self.tokens(to)),
+                    -to,
+                )
                 for to in range(at + 1, places)
             )
             at = -place
@@ -223,13 +234,16 @@ class _Knapsack:
             )
             for rank, demo in enumerate(full.demos, start=1)
         ]
+        self._choices: list[_Choice[PackedTool] | _Choice[PackedDemo]] = [
+            *self._tools,
+            *self._demos,
+        ]
         self._leave_out_too_large()
 
     def packed(self) -> Packed:
         """The prompt within the budget."""
-        packed = self._given_back(self._cut())
-        choices: list[_Choice[PackedTool] | _Choice[PackedDemo]] = [*self._tools, *self._demos]
-        dropped = [cut for choice in reversed(choices) for cut in choice.dropped()]
+        packed = self._filled(self._cut())
+        dropped = [cut for choice in reversed(self._choices) for cut in choice.dropped()]
         return replace(packed, dropped=tuple(dropped))
 
     def _leave_out_too_large(self) -> None:
@@ -252,10 +266,11 @@ class _Knapsack:
     def _cut(self) -> Packed:
         """Make the cheapest cuts until the prompt fits."""
         first = next(tool for tool in self._tools if tool.item)
-        choices: list[_Choice[PackedTool] | _Choice[PackedDemo]] = [*self._tools, *self._demos]
         cuts = [
             (cost, choice, place)
-            for choice in reversed(choices)  # of those that cost the same, the least relevant first
+            for choice in reversed(
+                self._choices
+            )  # of those that cost the same, the least relevant first
             for cost, place in choice.cuts(may_leave=choice is not first)
         ]
         cuts.sort(key=itemgetter(0))
@@ -267,7 +282,7 @@ class _Knapsack:
                 choice.chosen = place
                 self._leave_out_orphans()
             # The whole takes more than its items, so that it need not be counted before they fit.
-            if sum(each.tokens(each.chosen) for each in choices) <= self._budget:
+            if sum(each.tokens(each.chosen) for each in self._choices) <= self._budget:
                 packed = self._built()
         return self._built()
 
@@ -275,25 +290,39 @@ class _Knapsack:
         """Leave out the demonstrations that show none of the tools that are left."""
         there = {tool.item.id for tool in self._tools if tool.item}
         for demo in self._demos:
-            if demo.item and demo.item.tools and there.isdisjoint(demo.item.tools):
+            if not demo.may_stand_beside(there):
                 demo.leave_out()
 
-    def _given_back(self, packed: Packed) -> Packed:
-        """Undo cuts that were not needed, those of the items of the greatest worth first."""
-        choices: list[_Choice[PackedTool] | _Choice[PackedDemo]] = [*self._tools, *self._demos]
-        for choice in sorted(choices, key=attrgetter("worth"), reverse=True):
-            cut = choice.chosen
-            room = self._budget - packed.tokens + choice.tokens(cut)
-            for place in range(cut if choice.item else 0):
-                if choice.tokens(place) > room:
-                    continue
-                choice.chosen = place
-                longer = self._built()
-                if longer.tokens <= self._budget:
-                    packed = longer
-                    break
-                choice.chosen = cut
+    def _filled(self, packed: Packed) -> Packed:
+        """Take back what still fits, always what is worth the most."""
+        tried: set[tuple[int, int]] = set()
+        while step := self._next_longer(self._budget - packed.tokens, tried):
+            tried.add(step)
+            number, place = step
+            choice = self._choices[number]
+            before, choice.chosen = choice.chosen, place
+            longer = self._built()
+            if longer.tokens <= self._budget:
+                packed = longer
+            else:
+                choice.chosen = before
         return packed
+
+    def _next_longer(self, room: int, tried: Container[tuple[int, int]]) -> tuple[int, int] | None:
+        """The item, and its longer form, that gains the most of those that need no more room."""
+        there = {tool.item.id for tool in self._tools if tool.item}
+        best, most = None, 0.0
+        for number, choice in enumerate(self._choices):
+            for place in range(choice.chosen):
+                gain = choice.worth * (choice.lost(choice.chosen) - choice.lost(place))
+                if (
+                    gain > most
+                    and choice.tokens(place) - choice.tokens(choice.chosen) <= room
+                    and (number, place) not in tried
+                    and choice.may_stand_beside(there)
+                ):
+                    best, most = (number, place), gain
+        return best
 
     def _built(self) -> Packed:
         tools = tuple(tool.item for tool in self._tools if tool.item)

@@ -39,6 +39,8 @@ class Usage:
 
     def __str__(self) -> str:
         """Format as one line for people."""
+        if not self.model:
+            return f"{self.strategy or 'no queries'}: no LLM was asked"
         read = "an unknown number of" if self.input_tokens is None else f"{self.input_tokens:,}"
         wrote = "an unknown number" if self.output_tokens is None else f"{self.output_tokens:,}"
         line = (

@@ -199,6 +199,7 @@ def choose(found: Found, limits: Limits, counter: TokenCounter) -> Selection:
         demos=demos,
         ranked=found.ranking.hits,
         need=found.ranking.need,
+        least_need=found.ranking.least_need,
         note="; ".join(filter(None, notes)),
         token_budget=limits.budget,
         counter=counter,

@@ -20,7 +20,7 @@ from toolret.ranking.learning import fit_index
 from toolret.ranking.need import need_inputs
 from toolret.ranking.weighing import explained, probabilities
 from toolret.recent import Recent
-from toolret.retrieval.selection import Selection
+from toolret.retrieval.selection import AGAINST_OTHERS, Selection
 from toolret.text.names import said_names
 from toolret.types import Demo, DemoHit, Evidence, Hit, Query, Request, Tool
 
@@ -53,12 +53,14 @@ class Ranking:
         hits: Best first.
         named: How many of the request's tools are called by name: so many of the first.
         need: The probability that a tool is needed.
-        needed: Whether one is given.
+        least_need: The probability from which on tools are given.
+        needed: Whether tools are given.
     """
 
     hits: tuple[Hit, ...]
     named: int
     need: float
+    least_need: float
     needed: bool
 
 
@@ -138,9 +140,9 @@ class Reader:
         )
         inputs = need_inputs(self.comparer.layout, comparisons, candidates.features)
         need, least = self.fit.need(candidates.features, inputs, recall=recall, precision=precision)
-        chance = float(probabilities(np.array(need, dtype=np.float32)))
+        chance, least_chance = probabilities(np.array([need, least], dtype=np.float32)).tolist()
         by_name = int(named.sum())
-        return Ranking(tuple(hits), by_name, chance, by_name > 0 or need >= least)
+        return Ranking(tuple(hits), by_name, chance, least_chance, by_name > 0 or need >= least)
 
     def choose_demos(
         self,
@@ -222,7 +224,7 @@ def _hit(
         named: Whether the request calls the tool by its name.
     """
     found = list(map(Evidence, SIGNALS, values, parts))
-    found.append(Evidence("against the others", rest, rest))
+    found.append(Evidence(AGAINST_OTHERS, rest, rest))
     if named:
         found.append(Evidence("exact name", 1.0, _EXACT_NAME_LOG_ODDS))
     found.sort(key=lambda item: -abs(item.contribution))

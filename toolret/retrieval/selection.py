@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,9 +16,12 @@ from toolret.queries import Usage
 from toolret.text.names import ids_by_name
 from toolret.tokens import TokenCounter
 from toolret.tracing import Span, note, stages
-from toolret.types import DemoHit, Hit, Query
+from toolret.types import DemoHit, Evidence, Hit, Query
 
-__all__ = ["Selection", "trace"]
+__all__ = ["AGAINST_OTHERS", "Selection", "trace"]
+
+AGAINST_OTHERS = "against the others"
+"""Names what the other candidates add to a tool's log-odds; it is no signal of the tool's own."""
 
 _LEFT_OUT = "  (left out: beyond the token budget)"
 
@@ -34,6 +38,8 @@ class Selection:
         demos: The chosen worked examples, best first; the budget may leave some of them out, too.
         ranked: The top of the whole ranking, including tools that were not chosen.
         need: The estimated probability that the request needs a tool at all, 0 to 1.
+        least_need: The need from which on tools are given, as ``min_recall`` and ``min_precision``
+            set it.
         note: Why something was not done as asked, such as an LLM that failed; empty if all was.
         token_budget: The most tokens that the prompt may take; None for no limit.
         counter: Counts the tokens.
@@ -48,6 +54,7 @@ class Selection:
     demos: tuple[DemoHit, ...]
     ranked: tuple[Hit, ...]
     need: float
+    least_need: float
     note: str
     token_budget: int | None
     counter: TokenCounter
@@ -114,17 +121,15 @@ class Selection:
             lines.append(f"cut from the LLM's prompt: {self.usage.cut}")
         if self.note:
             lines.append(f"note: {self.note}")
-        if self.tools:
-            lines.append(f"p={self.need:.3f} that a tool is needed")
-        else:
-            lines.append(f"no tool fits (p={self.need:.3f} that one is needed)")
+        needed = f"p={self.need:.3f} that a tool is needed, given from p={self.least_need:.3f} on"
+        lines.append(needed if self.tools else f"no tool fits: {needed}")
         tools, demos = self._packed_ids
         for rank, hit in enumerate(self.tools, start=1):
             out = "" if hit.tool.id in tools else _LEFT_OUT
             lines.append(f"{rank}. {hit.tool.id}  p={hit.score:.3f}{out}")
             lines += [
-                f"     {e.contribution:+7.2f}  {e.signal} ({e.value:.3f})"
-                for e in hit.evidence
+                f"     {e.contribution:+7.2f}  {e.signal}{_figure(e)}"
+                for e in sorted(hit.evidence, key=lambda e: e.signal == AGAINST_OTHERS)
                 if round(e.contribution, 2)
             ]
         for shown in self.demos:
@@ -163,6 +168,23 @@ class Selection:
         """Ids of the tools, and of the demonstrations, in the prompt."""
         packed = self.packed
         return {tool.id for tool in packed.tools}, {demo.id for demo in packed.demos}
+
+
+def _figure(evidence: Evidence) -> str:
+    """Return the value of a signal in words, in brackets; empty if it has none worth telling."""
+    value = evidence.value
+    if evidence.signal == "demonstrations" and not value:
+        return " (no demonstration uses it)"
+    said = {
+        "dense": f"cosine {value:.2f}",
+        "lexical": f"{math.sqrt(max(value, 0)):.0%} of the best score",
+        "name": f"{value:.0%} of it said",
+        "namespace": f"{value:.0%} of it said",
+        "neighbours": f"cosine {value:.2f}",
+        "demonstrations": f"nearest: cosine {value:.2f}",
+        "reranked": f"score {value:g}",
+    }
+    return f" ({said[evidence.signal]})" if evidence.signal in said else ""
 
 
 def trace(current: Span, selection: Selection, embedder: str) -> Selection:
