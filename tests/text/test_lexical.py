@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from toolret.text.lexical import Floats, Postings, bm25, name_shares, words
+from toolret.text.lexical import Floats, Postings, bm25, bm25_scores, name_shares, words
 
 
 def scores(texts: Sequence[str], request: str) -> Floats:
@@ -15,6 +15,9 @@ def scores(texts: Sequence[str], request: str) -> Floats:
     found: Floats = index.scores([Counter(words(request))])[0]
     kept = Postings.from_arrays(index.arrays())
     assert kept.scores([Counter(words(request))])[0].tolist() == found.tolist()
+    for _ in range(2):  # the second time, what the texts say is remembered
+        unindexed = bm25_scores(Counter(words(request)), texts)
+        assert unindexed == pytest.approx(found, rel=1e-6, abs=0)
     return found
 
 
@@ -70,8 +73,9 @@ def test_an_invoice_finds_list_invoices() -> None:
 
 
 def test_rare_words_count_for_more() -> None:
-    texts = ["send mail", "send parcel", "send fax"]
+    texts = ["send mail", "send parcel or send a long, long letter", "send fax"]
     assert scores(texts, "send fax").argmax() == 2
+    assert scores(texts, "send and send a letter").argmax() == 1
     assert scores(texts, "send fax")[0] < scores(texts, "fax")[2]
 
 

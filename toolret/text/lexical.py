@@ -10,6 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from toolret.forking import cached_property
 from toolret.text.rendering import MARKS, split_identifier
 
-__all__ = ["Postings", "bm25", "both_words", "name_shares", "rarity", "words"]
+__all__ = ["Postings", "bm25", "bm25_scores", "both_words", "name_shares", "rarity", "words"]
 
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.integer[Any]]
@@ -54,6 +55,9 @@ such as *off*, *up*, *before* and *get*."""
 _COMMON = 8
 """Words that stand in a larger share of the texts than one in so many are common."""
 
+_REMEMBERED = 16_384
+"""How many texts have their words remembered: 2 kB with the text of a tool of usual length."""
+
 _local = threading.local()
 
 
@@ -84,12 +88,20 @@ def _said(text: str) -> list[str]:
     # One spelling of what can be written in several: an accent with its letter, or after it.
     text = unicodedata.normalize("NFKC", text)
     for token in _TOKEN.findall(_CONTRACTED.sub("", text)):
-        for place, run in enumerate(_IDEOGRAPHS.split(token)):
-            if place % 2:
-                found += [run[i : i + 2] for i in range(max(1, len(run) - 1))]
-            else:
-                found += split_identifier(run).lower().split()
+        found += _split(token)
     return found
+
+
+@lru_cache(maxsize=65_536)  # the same words are read again and again
+def _split(token: str) -> tuple[str, ...]:
+    """The words of a token in small letters."""
+    found: list[str] = []
+    for place, run in enumerate(_IDEOGRAPHS.split(token)):
+        if place % 2:
+            found += [run[i : i + 2] for i in range(max(1, len(run) - 1))]
+        else:
+            found += split_identifier(run).lower().split()
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -234,6 +246,36 @@ def bm25(texts: Sequence[Sequence[str]]) -> Postings:
         np.asarray(scores["data"], dtype=np.float32),
         len(texts),
     )
+
+
+def bm25_scores(query: Mapping[str, float], texts: Sequence[str]) -> NDArray[np.float64]:
+    """What ``bm25`` has a query score in each text, for texts that come with each request anew.
+
+    Nothing is indexed. The words of a text are remembered by what it says, so that the same texts
+    cost little the next time, and one that has changed is read anew.
+
+    Args:
+        query: Its ``words``, and what each counts.
+        texts: The texts, whole.
+    """
+    if not texts:
+        return np.zeros(0)
+    read = [_hashed_words(text) for text in texts]
+    lengths = np.array([len(each) for each in read])
+    every, place = np.concatenate(read), np.repeat(np.arange(len(texts)), lengths)
+    damping = _K1 * (1 - _B + _B * lengths / max(1, lengths.mean()))
+    scores = np.zeros(len(texts))
+    for word, weight in query.items():
+        times = np.bincount(place[every == hash(word)], minlength=len(texts))
+        weight *= rarity(int(np.count_nonzero(times)), len(texts))
+        scores += weight * times / (times + damping)
+    return scores
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _hashed_words(text: str) -> NDArray[np.int64]:
+    """The words of a text by their hashes: 64 bits, so that different words have different ones."""
+    return np.array([hash(word) for word in words(text)], dtype=np.int64)
 
 
 def name_shares(names: Sequence[str], texts: Sequence[Sequence[str]]) -> Postings:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -33,6 +34,8 @@ from toolret.calling import Toolbox
 from toolret.integrations.openai import Mode, offered, permitting, run_calls, wrap
 from toolret.integrations.openai import client as client_module
 from toolret.testing import OpenAIServer, Reply
+from toolret.text import lexical
+from toolret.text.lexical import words as lexical_words
 from toolret.types import Demo, JsonObject, Tool
 
 ASK: Any = [{"role": "user", "content": "cancel the order"}]
@@ -596,6 +599,31 @@ def test_more_of_the_callers_tools_than_a_request_may_have(
             each in [*tools] for each in request["tools"] if each["function"]["name"] != "other"
         )
     assert len(server.requests[1]["tools"]) < 20
+
+
+def test_of_many_tools_only_those_that_changed_are_read_anew(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def words(text: str, **options: Any) -> list[str]:
+        read.append(text)
+        return lexical_words(text, **options)
+
+    monkeypatch.setattr(lexical, "words", words)
+    completions = wrap(client, shop, mode="replace").chat.completions
+    ask: Any = [{"role": "user", "content": "play the flugelhorn"}]
+    tools: Any = [function(f"instrument_{n}", "Plays it.") for n in range(300)]
+    completions.create(model="m", messages=ask, tools=tools)
+    assert {json.dumps(each) for each in tools} <= {*read}
+    read.clear()
+    completions.create(model="m", messages=ask, tools=deepcopy(tools))
+    assert not [text for text in read if "instrument" in text]
+    tools[7]["function"]["description"] = "Plays the flugelhorn."
+    completions.create(model="m", messages=ask, tools=tools)
+    assert [text for text in read if "instrument" in text] == [json.dumps(tools[7])]
+    assert tools[7] not in server.requests[1]["tools"]
+    assert tools[7] in server.requests[2]["tools"]
 
 
 def chosen(*named: str) -> Any:

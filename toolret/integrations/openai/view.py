@@ -17,7 +17,7 @@ from toolret.integrations.openai.forms import Form, as_dict, tool_name
 from toolret.permissions import Allow, allowed_tools, is_allowed, may_see
 from toolret.prompt.offers import PROVIDER_LIMIT
 from toolret.retrieval.retriever import ToolRetriever
-from toolret.text.lexical import bm25, words
+from toolret.text.lexical import bm25_scores, words
 from toolret.text.names import ids_by_name
 from toolret.tokens import TokenCounter
 from toolret.types import Demo, JsonObject, Tool
@@ -221,8 +221,8 @@ def told_apart(
 def by_words(tools: Mapping[str, JsonObject], text: str, *, most: int) -> list[str]:
     """Return the names of the tools that share words with a text, best first by BM25."""
     names = list(tools)
-    texts = [words(json.dumps(tools[name], ensure_ascii=False)) for name in names]
-    scores = bm25(texts).scores([Counter(words(text))])[0]
+    texts = [json.dumps(tools[name], ensure_ascii=False) for name in names]
+    scores = bm25_scores(Counter(words(text)), texts)
     best = sorted(range(len(names)), key=lambda position: -scores[position])
     return [names[position] for position in best[:most] if scores[position] > 0]
 
