@@ -794,5 +794,22 @@ def test_after_a_fault_many_tools_are_cut_to_what_a_request_may_have(
     assert server.requests[0]["tools"] == tools[:128]
 
 
+def test_after_a_fault_the_callers_tools_that_were_offered_stay(
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools: Any = many(300)
+    ask: Any = [{"role": "user", "content": "handle area299"}]
+    completions = wrap(client, shop).chat.completions
+    completions.create(model="m", messages=ask, tools=tools)
+    monkeypatch.setattr(shop, "select", None)
+    ask += [{"role": "assistant", "content": "Which?"}, {"role": "user", "content": "all of it"}]
+    completions.create(model="m", messages=ask, tools=tools)
+    before, after = map(names, server.requests)
+    mine = [name for name in before if name in names({"tools": tools})]
+    assert "tool_299" in mine
+    assert [name for name in after if name in mine] == mine
+    assert len(after) == 128
+
+
 def tool(name: str, description: str, **more: Any) -> Tool:
     return Tool(id=name, name=name, description=description, **more)

@@ -220,13 +220,16 @@ class _Naming:
         return given.ids.get(name) or self._asked.view.names.ids.get(name) or name
 
     def selected(self, *, failed: bool) -> list[str]:
-        """Names of the selected tools, best first; if selection failed, of all given ones.
+        """Names of the selected tools, best first.
 
-        If nothing was said, they are those of the request before.
+        If nothing was said, they are those of the request before; if selection failed, they are of
+        given tools, first those that were offered before.
         """
         given = self._asked.given
         if failed:
-            return list(given.open)
+            before = self._asked.state.offered if self._asked.state else ()
+            stay = [name for name in before if name in given.open]
+            return list(dict.fromkeys([*stay, *given.open]))[:PROVIDER_LIMIT]
         if self._asked.state and not self._asked.text:  # only what tools have answered
             return list(self._asked.state.selected)
         names = [self.of(tool_id) for tool_id in self._found]
