@@ -785,6 +785,31 @@ def test_a_tool_that_was_made_shorter_runs_whole(
     assert echo.called == [("make_bread", call)]
 
 
+def test_a_tool_that_was_made_shorter_says_what_its_owner_has_it_say_now(
+    tmp_path: Path, echo: Echo
+) -> None:
+    long = {"type": "string", "description": "What the model can do without. " * 40}
+    parameters = {"type": "object", "properties": {"id": long}, "required": ["id"]}
+    tools = [tool(f"make_{name}", f"Make {name}.", parameters=parameters) for name in ("a", "b")]
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync_tools(tools)
+    retriever = ToolRetriever(index, max_tools=1, token_budget=100, min_recall=1.0)
+    mine = given(tools, echo)
+    with OpenAIServer(Reply("Done.")) as server:
+        agent = agent_of(server, tools=mine, middleware=[ToolRetrieverMiddleware(retriever)])
+        ask(agent, "make b")
+        for each in mine:
+            schema: Any = each.args_schema
+            each.description = "Makes it now."
+            schema["properties"] = {"id": {**long, "enum": ["x"]}}
+        ask(agent, "make b")
+    before, after = (request["tools"][1]["function"] for request in server.requests)
+    assert "enum" not in before["parameters"]["properties"]["id"]
+    assert after["name"] == before["name"]
+    assert after["description"] == "Makes it now."
+    assert after["parameters"]["properties"]["id"]["enum"] == ["x"]
+
+
 def test_a_person_approves_a_call_and_the_thread_goes_on(
     few: ToolRetriever, echo: Echo, saver: InMemorySaver
 ) -> None:

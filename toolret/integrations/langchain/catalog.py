@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from langchain_core.tools import BaseTool
@@ -11,10 +11,14 @@ from toolret.calling import Toolbox
 from toolret.index import Snapshot
 from toolret.integrations.langchain.tools import langchain_tools
 from toolret.permissions import Allow, is_allowed
+from toolret.recent import Recent
 from toolret.text.names import ids_by_name, wire_name
 from toolret.types import Demo, Tool
 
 __all__ = ["Available", "Catalog", "Entry"]
+
+_SHOWN = 1_000
+"""How many tools are cached as they are shown to a model: ten long lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +108,15 @@ class Available:
     Attributes:
         fixed: The given tools that the index does not hold.
         ids: Ids of the tools that can be run; None if that is the whole index.
-        forms: Tools as shown to a model, by name and the steps that shortened them: cached, since a
-            thread shows the same ones in every call.
+        forms: Tools as shown to a model, by name, the steps that shortened them, and what they say:
+            cached, since a thread shows the same ones in every call.
     """
 
     def __init__(self, catalog: Catalog, given: Sequence[BaseTool]) -> None:
         self.catalog = catalog
         self.given = list(given)
         self.fixed: list[BaseTool] = []
-        self.forms: dict[tuple[str, ...], BaseTool] = {}
+        self.forms: Recent[Hashable, BaseTool] = Recent(_SHOWN)
         self._entries: dict[str, Entry] = {}
         self._names: dict[str, str] = {}
         for tool in given:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -242,13 +242,22 @@ def rendered(offers: Offers, available: Available) -> list[BaseTool]:
     """Return the tools that a model sees: those that run, or shortened copies of them."""
     shown = []
     for offer in offers["offered"]:
-        form = (offer["name"], *offer["trimmed"])
-        if form not in available.forms and (entry := available.entry(offer["name"])):
-            tool = available.catalog.runnable(entry)
-            available.forms[form] = _shortened(tool, entry, offer["trimmed"])
-        if form in available.forms:
-            shown.append(available.forms[form])
+        if entry := available.entry(offer["name"]):
+            form = (entry.name, *offer["trimmed"], *_said(entry, offer["trimmed"]))
+            tool = available.forms.get(form)
+            if tool is None:
+                tool = _shortened(available.catalog.runnable(entry), entry, offer["trimmed"])
+                available.forms.put(form, tool)
+            shown.append(tool)
     return shown
+
+
+def _said(entry: Entry, steps: Sequence[str]) -> tuple[Hashable, ...]:
+    """What a tool that is shortened was given as saying: its owner may change that at any time."""
+    if entry.given is None or not steps:
+        return ()
+    schema = entry.given.args_schema
+    return entry.given.description, schema if isinstance(schema, type) else repr(schema)
 
 
 def _shortened(tool: BaseTool, entry: Entry, steps: Sequence[str]) -> BaseTool:
