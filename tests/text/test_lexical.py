@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from toolret.text import lexical, rendering
 from toolret.text.lexical import Floats, Postings, bm25, bm25_scores, name_shares, words
 
 
@@ -56,6 +57,14 @@ def test_a_word_is_the_same_however_it_is_written() -> None:
     composed = "Réservation à l'hôtel, naïve file 12"
     assert words(unicodedata.normalize("NFD", composed)) == words(composed)
     assert words("\uff46\uff49le \uff11\uff12") == words("\ufb01le 12") == ["file", "12"]
+
+
+def test_long_runs_of_letters_and_digits_are_split_but_not_remembered() -> None:
+    digest = "3fB" * 100
+    remembered = lexical._split, rendering._split
+    sizes = [split.cache_info().currsize for split in remembered]
+    assert words(digest) == ["3", "f", "b"] * 100
+    assert [split.cache_info().currsize for split in remembered] == sizes
 
 
 def test_scripts_without_spaces_are_read_in_pairs() -> None:

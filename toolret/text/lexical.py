@@ -18,7 +18,7 @@ import Stemmer
 from numpy.typing import NDArray
 
 from toolret.forking import cached_property
-from toolret.text.rendering import MARKS, split_identifier
+from toolret.text.rendering import LONGEST_REMEMBERED, MARKS, split_identifier
 
 __all__ = ["Postings", "bm25", "bm25_scores", "both_words", "name_shares", "rarity", "words"]
 
@@ -88,7 +88,7 @@ def _said(text: str) -> list[str]:
     # One spelling of what can be written in several: an accent with its letter, or after it.
     text = unicodedata.normalize("NFKC", text)
     for token in _TOKEN.findall(_CONTRACTED.sub("", text)):
-        found += _split(token)
+        found += _split(token) if len(token) <= LONGEST_REMEMBERED else _split.__wrapped__(token)
     return found
 
 

@@ -11,6 +11,7 @@ from toolret.schemas.accepted import accepted
 from toolret.types import BEHAVIOUR_TAGS, Tool
 
 __all__ = [
+    "LONGEST_REMEMBERED",
     "MARKS",
     "RENDERER_VERSION",
     "VIEW_WEIGHTS",
@@ -40,6 +41,10 @@ _MORE_TEXT = 300
 """Characters of values and of nested arguments: published APIs have thousands, most of which say
 nothing of what a tool does. Between 200 and 600 it makes little difference."""
 
+LONGEST_REMEMBERED = 64
+"""Characters of what is split once for all. Requests hold longer ones, such as keys and digests,
+which do not come again, and would fill the memory."""
+
 MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0970-\u0dff"
 """Accents and vowel signs that are characters of their own: any letter's, and those of Hebrew,
 Arabic and the scripts of India, with letters of theirs. To Python they end a word."""
@@ -48,9 +53,13 @@ _RUN = re.compile(rf"(?:[^\W\d_]|[{MARKS}])+|\d+")
 """Letters of any script, or digits."""
 
 
-@lru_cache(maxsize=65_536)  # the same words are read again and again
 def split_identifier(name: str) -> str:
     """The words of an identifier: ``listInvoices_v2`` becomes ``list Invoices v 2``."""
+    return _split(name) if len(name) <= LONGEST_REMEMBERED else _split.__wrapped__(name)
+
+
+@lru_cache(maxsize=65_536)  # the same words are read again and again
+def _split(name: str) -> str:
     return " ".join(word for run in _RUN.findall(name) for word in _split_case(run)) or name
 
 
