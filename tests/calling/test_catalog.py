@@ -137,8 +137,16 @@ def test_reading_a_catalog_and_making_tools_calls_nothing(
     assert request.headers == (("Authorization", f"Bearer {TOKEN}"),)
 
 
-def test_a_tool_without_a_runner_says_so(tools: list[Tool]) -> None:
-    assert Toolbox(tools).call("orders.getOrder", {"orderId": "1"}).text == (
-        "Error: 'orders.getOrder' cannot be run: give the Toolbox a runner for it, such as "
-        "HttpRunner()"
+def test_a_toolbox_does_not_hold_what_none_of_its_runners_can_run(tools: list[Tool]) -> None:
+    rows = load_tools([{"name": "lookup", "description": "Looks a word up."}])
+    idle = Toolbox([*tools, *rows])
+    assert (list(idle), len(idle), "orders.getOrder" in idle) == ([], 0, False)
+    assert idle.call("orders.getOrder", {"orderId": "1"}).text == (
+        "Error: 'orders.getOrder' cannot be run: give the Toolbox a runner for API operations, "
+        "such as HttpRunner()"
     )
+    assert idle.call("lookup", {}).text == (
+        "Error: 'lookup' cannot be run: give the Toolbox the function that it was made from, or a "
+        "Runner of your own"
+    )
+    assert list(Toolbox([*tools, *rows], HttpRunner())) == tools

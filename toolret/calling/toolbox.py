@@ -32,7 +32,8 @@ class Toolbox:
     Tools made from LangChain tools or Python functions run as they are; others need a runner:
     ``HttpRunner`` for API operations, ``McpServers`` for tools of MCP servers.
 
-    It runs whatever it holds. ``allowed`` returns the part of it that a caller may use.
+    It holds the tools that one of its runners can run, and runs whatever it holds. ``allowed``
+    returns the part of it that a caller may use.
 
     Args:
         tools: The tools that may be run: from ``load_tools``, or from an index. An index's tools no
@@ -55,7 +56,7 @@ class Toolbox:
         return filter(self._may_run, self._tools.values())
 
     def __len__(self) -> int:
-        return sum(1 for _ in self) if self._allows else len(self._tools)
+        return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
         tool = self._find(name)
@@ -87,8 +88,9 @@ class Toolbox:
                 another tool's name.
         """
         tool = self._find(name)
-        if tool is None or not self._may_run(tool):
+        if tool is None or not self._is_allowed(tool):
             raise CallError(f"there is no tool {shown(name)}")
+        self._runner(tool)
         other = self._tools.get(name, tool)
         if other is not tool and self._may_run(other):
             raise CallError(
@@ -167,16 +169,26 @@ class Toolbox:
             return None
         return self._tools.get(self._names.get(name, name))
 
-    def _may_run(self, tool: Tool) -> bool:
+    def _is_allowed(self, tool: Tool) -> bool:
         return all(is_allowed(tool, allow) for allow in self._allows)
+
+    def _may_run(self, tool: Tool) -> bool:
+        return self._is_allowed(tool) and any(runner.runs(tool) for runner in self._runners)
 
     def _runner(self, tool: Tool) -> Runner:
         for runner in self._runners:
             if runner.runs(tool):
                 return runner
-        raise CallError(
-            f"{tool.id!r} cannot be run: give the Toolbox a runner for it, such as HttpRunner()"
-        )
+        raise CallError(f"{tool.id!r} cannot be run: {_way_out(tool)}")
+
+
+def _way_out(tool: Tool) -> str:
+    """Return what to give a toolbox that cannot run a tool."""
+    if "mcp_server" in tool.metadata:
+        return "give the Toolbox its McpServers"
+    if "method" in tool.metadata and "path" in tool.metadata:
+        return "give the Toolbox a runner for API operations, such as HttpRunner()"
+    return "give the Toolbox the function that it was made from, or a Runner of your own"
 
 
 def _arguments(arguments: JsonObject | str | None) -> JsonObject:
