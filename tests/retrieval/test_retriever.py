@@ -462,3 +462,24 @@ def test_what_another_process_synced_is_found_without_waiting(
         time.sleep(0.05)
     assert "water_plants" in found
     assert "water_plants" in own
+
+
+async def test_each_selection_is_told_and_what_that_raises_is_logged(
+    index: ToolIndex, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[Selection] = []
+    retriever = ToolRetriever(index, on_select=seen.append)
+    one = retriever.select("stop the order")
+    other = await retriever.aselect("stop the order")
+    many = retriever.select_many(["stop the order", "refund"])
+    assert seen == [one, other, *many]
+    retriever.search("stop the order")  # finds tools, but selects nothing
+    assert len(seen) == 4
+
+    def fail(selection: Selection) -> None:
+        raise LookupError("not yours")
+
+    assert ToolRetriever(index, on_select=fail).select("stop the order").tools == one.tools
+    assert "on_select raised LookupError" in caplog.text
+    with pytest.raises(TypeError, match="on_select is 3: give a function"):
+        ToolRetriever(index, on_select=3)  # type: ignore[arg-type]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from toolret.permissions import Allow, settled
 from toolret.prompt import Format
 from toolret.queries import (
     Conversation,
-    GeneratedQueries,
     QueryGenerator,
     Strategy,
     as_generator,
@@ -27,19 +27,21 @@ from toolret.queries import (
     written,
 )
 from toolret.recording import Recorded, Redact, record
-from toolret.retrieval.finding import Found, Limits, choose, find
+from toolret.retrieval.finding import Found, Limits, Retrieval, choose, find
 from toolret.retrieval.latest import LatestReader
 from toolret.retrieval.many import as_requests, written_in_threads
 from toolret.retrieval.reranking import Reranker, ascored, checked_reranker, scored
 from toolret.retrieval.selection import Selection, trace
 from toolret.retrieval.viewing import IndexView
 from toolret.tokens import TokenCounter, checked_counter
-from toolret.tracing import continued, span
-from toolret.types import Hit, Request
+from toolret.tracing import Span, continued, note_raised, span
+from toolret.types import Hit
 
 __all__ = ["Allow", "ToolRetriever"]
 
 _REPLIES = "replies.sqlite3"
+
+_log = logging.getLogger(__name__)
 
 _SPAN = "toolret.select"
 
@@ -75,6 +77,8 @@ class ToolRetriever:
         prompt_format: The prompt format whose tokens are counted against the budget.
         counter: Counts the tokens; by default tiktoken's ``o200k_base`` if its table is on this
             machine, otherwise an estimate that errs high.
+        on_select: Called with each selection, also those that integrations make: to log them, or to
+            print ``Selection.explain()``. What it raises is logged.
 
     Raises:
         TypeError: If a limit is not a number, or anything else is of the wrong kind.
@@ -104,6 +108,7 @@ class ToolRetriever:
         min_precision: float | None = None,
         prompt_format: Format = "openai",
         counter: TokenCounter | None = None,
+        on_select: Callable[[Selection], object] | None = None,
     ) -> None:
         of_kind("index", index, ToolIndex, "a ToolIndex, such as ToolIndex('my.index')")
         of_kind("cache", cache, str | Path | bool, "a file, True for the index's, False for none")
@@ -120,6 +125,7 @@ class ToolRetriever:
         if token_budget is not None and not token_budget > 0:
             raise ValueError(f"token_budget is {token_budget}: give more than 0, or None")
         self.counter = checked_counter(counter)
+        self.on_select = of_kind("on_select", on_select, Callable | None, "a function")
         if not (llm is None or is_generator(llm)):
             llm = as_chat_model(llm, model, cache=_replies(index, cache))
         self.generator: QueryGenerator = as_generator(llm, model, strategy)
@@ -160,8 +166,8 @@ class ToolRetriever:
             request = as_request(conversation)
             generated = written(self.generator, request, self._view(allow))
             limits = self._limits(max_tools, token_budget, depth)
-            selection = self._select(request, generated, allow, limits, started)
-            return trace(current, selection, self.index.embedder.id)
+            selection = self._select(Retrieval(request, generated, allow, limits, started))
+            return self._told(current, selection)
 
     def select_many(
         self,
@@ -191,8 +197,8 @@ class ToolRetriever:
             for request, generated, seconds, begun in batch:
                 with continued(begun) as current:
                     started = time.perf_counter() - seconds
-                    selection = self._select(request, generated, allow, limits, started)
-                    selections.append(trace(current, selection, self.index.embedder.id))
+                    selection = self._select(Retrieval(request, generated, allow, limits, started))
+                    selections.append(self._told(current, selection))
         return selections
 
     async def aselect(
@@ -211,8 +217,8 @@ class ToolRetriever:
             request = await asyncio.to_thread(as_request, conversation)
             generated = await awritten(self.generator, request, self._view(allow))
             limits = self._limits(max_tools, token_budget, depth)
-            selection = await self._aselect(request, generated, allow, limits, started)
-            return trace(current, selection, self.index.embedder.id)
+            selection = await self._aselect(Retrieval(request, generated, allow, limits, started))
+            return self._told(current, selection)
 
     def search(
         self,
@@ -236,7 +242,7 @@ class ToolRetriever:
         request = as_request(conversation)
         generated = written(self.generator, request, self._view(allow))
         limits = self._limits(k, None, k if keep_all else 0)
-        found = self._find(request, generated, allow, limits, started)
+        found = self._find(Retrieval(request, generated, allow, limits, started))
         ranking = self._reranked(found).ranking
         return ranking.hits[:k] if keep_all or ranking.needed else ()
 
@@ -317,74 +323,64 @@ class ToolRetriever:
 
     def _limits(self, max_tools: int | None, token_budget: int | None, depth: int) -> Limits:
         return Limits(
-            most=self.max_tools if max_tools is None else max_tools,
-            budget=self.token_budget if token_budget is None else token_budget,
+            max_tools=self.max_tools if max_tools is None else max_tools,
+            token_budget=self.token_budget if token_budget is None else token_budget,
             depth=depth,
-            demos=self.max_demos,
-            score=self.min_score,
-            recall=self.min_recall,
-            precision=self.min_precision,
-            form=self.prompt_format,
+            max_demos=self.max_demos,
+            min_score=self.min_score,
+            min_recall=self.min_recall,
+            min_precision=self.min_precision,
+            prompt_format=self.prompt_format,
         )
 
-    def _select(
-        self,
-        request: Request,
-        generated: GeneratedQueries,
-        allow: Allow,
-        limits: Limits,
-        started: float,
-    ) -> Selection:
+    def _select(self, retrieval: Retrieval) -> Selection:
         """Do the rest of ``select`` once queries are written; repeated requests are cached."""
-        reader = self._latest()
+        reader, request, generated = self._latest(), retrieval.request, retrieval.generated
         key: Hashable = None
         # A predicate or a reranker may answer differently next time.
-        if not (callable(allow) or self.reranker):
+        if not (callable(retrieval.allow) or self.reranker):
             counter = id(self.counter)  # users' counters need not be hashable
-            key = (request.text, generated.queries, generated.note, allow, limits, counter)
+            asked = (request.text, generated.queries, generated.note)
+            key = (*asked, retrieval.allow, retrieval.limits, counter)
             if known := reader.answers.get(key):
                 seconds = dict.fromkeys(known.seconds, 0.0)
-                seconds["queries"] = time.perf_counter() - started
+                seconds["queries"] = time.perf_counter() - retrieval.started
                 return replace(known, usage=generated.usage, seconds=seconds)
-        found = self._reranked(self._find(request, generated, allow, limits, started))
-        selection = choose(found, limits, self.counter)
+        found = self._reranked(self._find(retrieval))
+        selection = choose(found, self.counter)
         if key:
             found.reader.answers.put(key, selection)
         return selection
 
-    async def _aselect(
-        self,
-        request: Request,
-        generated: GeneratedQueries,
-        allow: Allow,
-        limits: Limits,
-        started: float,
-    ) -> Selection:
+    async def _aselect(self, retrieval: Retrieval) -> Selection:
         if not self.reranker:
-            return await asyncio.to_thread(self._select, request, generated, allow, limits, started)
-        found = await asyncio.to_thread(self._find, request, generated, allow, limits, started)
+            return await asyncio.to_thread(self._select, retrieval)
+        found = await asyncio.to_thread(self._find, retrieval)
         if found.candidates:
             asked_at = time.perf_counter()
-            reranking = await ascored(self.reranker, request, found.candidates)
+            reranking = await ascored(self.reranker, retrieval.request, found.candidates)
             found = found.reranked(reranking, time.perf_counter() - asked_at)
-        return await asyncio.to_thread(choose, found, limits, self.counter)
+        return await asyncio.to_thread(choose, found, self.counter)
 
-    def _find(
-        self,
-        request: Request,
-        generated: GeneratedQueries,
-        allow: Allow,
-        limits: Limits,
-        started: float,
-    ) -> Found:
+    def _find(self, retrieval: Retrieval) -> Found:
         seen = self.reranker.depth if self.reranker else 0
-        return find(self._latest(), request, generated, allow, limits, seen=seen, started=started)
+        return find(self._latest(), retrieval, seen=seen)
+
+    def _told(self, current: Span, selection: Selection) -> Selection:
+        """Record a selection on its span, and tell ``on_select`` of it."""
+        trace(current, selection, self.index.embedder.id)
+        if self.on_select:
+            try:
+                self.on_select(selection)
+            except Exception as error:  # noqa: BLE001 - the caller's agent goes on
+                note_raised(_log, "on_select", error)
+        return selection
 
     def _reranked(self, found: Found) -> Found:
         if not (self.reranker and found.candidates):
             return found
         asked_at = time.perf_counter()
-        reranking = scored(self.reranker, found.request, found.candidates)
+        reranking = scored(self.reranker, found.retrieval.request, found.candidates)
         return found.reranked(reranking, time.perf_counter() - asked_at)
 
 

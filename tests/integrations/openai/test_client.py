@@ -635,14 +635,16 @@ def chosen(*named: str) -> Any:
 def test_what_is_chosen_is_offered_beyond_the_most(
     server: OpenAIServer, client: OpenAI, shop: ToolRetriever
 ) -> None:
-    completions = wrap(client, shop, most=1).chat.completions
+    completions = wrap(client, shop, max_offered=1).chat.completions
     one, two = "shop__track_parcel", "shop__list_invoices"
     completions.create(model="m", messages=ASK, tool_choice=chosen(one))
     completions.create(model="m", messages=ASK, tool_choice=chosen(one, two))
     assert [names(request) for request in server.requests] == [[one], [one, two]]
     for most in (0, -1, 1.5, True):
-        with pytest.raises(ValueError, match=f"most is {most}: give a whole number of 1 or more"):
-            wrap(client, shop, most=most)  # type: ignore[arg-type]
+        with pytest.raises(
+            ValueError, match=f"max_offered is {most}: give a whole number of 1 or more"
+        ):
+            wrap(client, shop, max_offered=most)  # type: ignore[arg-type]
     for no_client in (None, OpenAI):
         with pytest.raises(TypeError, match=r"client is .*: give an OpenAI or an AsyncOpenAI"):
             wrap(no_client, shop)  # type: ignore[type-var]

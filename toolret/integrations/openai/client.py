@@ -46,7 +46,7 @@ def wrap(
     *,
     mode: Mode = "grow",
     allow: Allow = None,
-    most: int = PROVIDER_LIMIT,
+    max_offered: int = PROVIDER_LIMIT,
 ) -> _Client:
     """Return a client that offers what the retriever chooses, and otherwise works as before.
 
@@ -73,15 +73,15 @@ def wrap(
         mode: See above.
         allow: The user's permissions, or a predicate over tools, for requests without
             ``permitting``. Give ``()`` if every request must use it.
-        most: The most tools of the index to offer at once; a list that would grow larger starts
-            over, with what the conversation calls and what was chosen. What it calls and what
-            ``tool_choice`` names is offered even if that is more.
+        max_offered: The most tools of the index to offer at once; a list that would grow larger
+            starts over, with what the conversation calls and what was chosen. What it calls and
+            what ``tool_choice`` names is offered even if that is more.
 
     Raises:
-        ValueError: If the mode is unknown, or ``most`` is less than 1.
+        ValueError: If the mode is unknown, or ``max_offered`` is less than 1.
         TypeError: If ``allow`` is a string, or ``client`` or ``retriever`` is of another kind.
     """
-    return wrapped_within(None, client, retriever, mode=mode, allow=allow, most=most)
+    return wrapped_within(None, client, retriever, mode=mode, allow=allow, max_offered=max_offered)
 
 
 def wrapped_within(
@@ -91,12 +91,12 @@ def wrapped_within(
     *,
     mode: Mode,
     allow: Allow = None,
-    most: int = PROVIDER_LIMIT,
+    max_offered: int = PROVIDER_LIMIT,
 ) -> _Client:
     """``wrap``, with a limit to what requests may use that ``permitting`` does not override."""
     of_kind("client", client, OpenAI | AsyncOpenAI, "an OpenAI or an AsyncOpenAI")
     one_of("mode", mode, get_args(Mode))
-    whole_number("most", most, error=ValueError)
+    whole_number("max_offered", max_offered, error=ValueError)
     checked_retriever(retriever)
     wrapped = copied(client)
     kind: Any = type(client)
@@ -107,7 +107,7 @@ def wrapped_within(
     if _PLANNER not in client.__dict__:
         wrapped.__class__ = _wrapped_class(kind)
     wrapped.__dict__[_PLANNER] = Planner(
-        retriever, mode=mode, allow=allow, most=most, within=within
+        retriever, mode=mode, allow=allow, max_offered=max_offered, within=within
     )
     return wrapped
 

@@ -113,7 +113,7 @@ class Planner:
         retriever: Selects the tools and examples.
         mode: How later requests of a conversation differ from its first.
         allow: The permissions for requests without ``permitting``.
-        most: The most tools of the index to offer at once.
+        max_offered: The most tools of the index to offer at once.
         within: What any request may use at most, also within ``permitting``.
     """
 
@@ -123,14 +123,14 @@ class Planner:
         *,
         mode: Mode,
         allow: Allow,
-        most: int,
+        max_offered: int,
         within: Allow = None,
     ) -> None:
         self._retriever = retriever
         self._mode = mode
         self._allow = closed(allow)
         self._within = closed(within)
-        self._most = most
+        self._max_offered = max_offered
         self._memory = _memory(retriever)
 
     def prepare(self, form: Form, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,7 +247,7 @@ class Planner:
         asked = Asked(
             form,
             mode,
-            self._most,
+            self._max_offered,
             items,
             request.text if request else "",
             told_apart(tools, view, budget=budget, counter=counter),

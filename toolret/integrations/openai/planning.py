@@ -42,7 +42,7 @@ class Asked:
     Attributes:
         form: The API.
         mode: How to offer tools.
-        most: The most tools of the index to offer at once.
+        max_offered: The most tools of the index to offer at once.
         items: The conversation as JSON.
         text: The user's last words; empty if there are none.
         given: The caller's tools.
@@ -54,7 +54,7 @@ class Asked:
 
     form: Form
     mode: Mode
-    most: int
+    max_offered: int
     items: Sequence[JsonObject]
     text: str
     given: Given
@@ -96,7 +96,7 @@ def plan(asked: Asked, selection: Selection | None, *, failed: bool = False) -> 
     wanted = names.wanted()
     selected = names.selected(failed=failed)
     if not (failed or asked.given.own or asked.mode == "allowed"):
-        room = min(room, max(asked.most, len(names.known(*wanted))))
+        room = min(room, max(asked.max_offered, len(names.known(*wanted))))
     offered = _offered(asked, names, wanted, selected, room, selection)
     tools = [*asked.given.kept, *(names.written(name) for name in offered), *extras]
     choice = _narrowed(asked, names, {*wanted, *selected}) if asked.mode == "allowed" else None
