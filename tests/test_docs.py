@@ -48,7 +48,7 @@ class _Synced:
 def test_the_page_on_catalogs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7
     shutil.copytree(ROOT / "tool_catalogs", tmp_path / "tool_catalogs")
     shutil.copy(ROOT / "tests" / "integrations" / "mcp_server.py", tmp_path / "files_server.py")
     monkeypatch.chdir(tmp_path)
