@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import re
 import sys
@@ -14,7 +13,7 @@ from dataclasses import asdict
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from toolret.console import (
     INDEX_HELP,
@@ -25,6 +24,8 @@ from toolret.console import (
     load_catalogs,
     opened,
     positive,
+    print_json,
+    seen,
 )
 from toolret.errors import InputError, ToolretError
 from toolret.evaluation.command import add_eval
@@ -67,12 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command(options)
         print(end="", flush=True)  # write errors are caught here, not at exit
     except ToolretError as error:
-        print(f"toolret: {_seen(' '.join(str(error).split()), sys.stderr)}", file=sys.stderr)
+        print(f"toolret: {seen(' '.join(str(error).split()), sys.stderr)}", file=sys.stderr)
         return _FAILED
     except OSError as error:
         unread = isinstance(error, BrokenPipeError)  # as by ``head``, once it has its lines
         if not unread:
-            print(f"toolret: {_seen(str(error), sys.stderr)}", file=sys.stderr)
+            print(f"toolret: {seen(str(error), sys.stderr)}", file=sys.stderr)
         with suppress(OSError):  # keeps the rest from being written again at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _UNREAD if unread else _FAILED
@@ -157,9 +158,9 @@ def _index(options: argparse.Namespace) -> None:
         learn(index)
         dead = _dead_demos(index)
     for line in (*(f"found {found}" for found in tools.found), *dead):
-        print(_seen(line, sys.stderr), file=sys.stderr)
+        print(seen(line, sys.stderr), file=sys.stderr)
     if options.json:
-        _print_json({kind: asdict(report) for kind, report in reports.items()})
+        print_json({kind: asdict(report) for kind, report in reports.items()})
         return
     for kind, report in reports.items():
         print(
@@ -198,11 +199,11 @@ def _list(options: argparse.Namespace) -> None:
         rows = [_tool_json(tool) for tool in tools]
         pairs = [(tool.id, _in_brief(tool.description)) for tool in tools]
     if options.json:
-        _print_json(rows)
+        print_json(rows)
         return
     width = min(max((len(id_) for id_, _ in pairs), default=0), _WIDEST)
     for id_, text in pairs:
-        print(_seen(f"{id_:{width}}  {text}".rstrip(), sys.stdout))
+        print(seen(f"{id_:{width}}  {text}".rstrip(), sys.stdout))
     print(counted(len(pairs), "demonstration" if options.demos else "tool"), file=sys.stderr)
 
 
@@ -228,7 +229,7 @@ def _search(options: argparse.Namespace) -> None:
         retriever = ToolRetriever(index)
         hits = retriever.search(options.text, k=options.k, keep_all=options.keep_all)
     if options.json:
-        _print_json([_hit_json(hit) for hit in hits])
+        print_json([_hit_json(hit) for hit in hits])
     elif not hits:
         print("no tool fits; --keep-all lists the nearest")
     else:
@@ -242,13 +243,13 @@ def _plan(options: argparse.Namespace) -> None:
         retriever = ToolRetriever(index, token_budget=options.budget, prompt_format=options.format)
         selection = retriever.select(options.text)
     if options.json:
-        _print_json(_selection_json(selection, options.format))
+        print_json(_selection_json(selection, options.format))
         return
     prompt = _prompt(selection, options.format)
     if isinstance(prompt, str):
-        print(_seen(prompt, sys.stdout))
+        print(seen(prompt, sys.stdout))
     else:
-        _print_json(prompt)
+        print_json(prompt)
     if not selection.tools:
         print(f"no tool fits (p={selection.need:.3f} that one is needed)", file=sys.stderr)
     about = "" if selection.tokens_are_exact else "at most "
@@ -261,15 +262,15 @@ def _plan(options: argparse.Namespace) -> None:
     for (kind, id_), cuts in groupby(selection.dropped, key=attrgetter("kind", "id")):
         steps = {cut.step: cut.tokens_saved for cut in cuts}
         line = f"cut {kind} {id_}: {', '.join(steps)} (-{sum(steps.values())} tokens)"
-        print(_seen(line, sys.stderr), file=sys.stderr)
+        print(seen(line, sys.stderr), file=sys.stderr)
     if selection.note:
-        print(_seen(f"note: {selection.note}", sys.stderr), file=sys.stderr)
+        print(seen(f"note: {selection.note}", sys.stderr), file=sys.stderr)
 
 
 def _print_hits(hits: Sequence[Hit]) -> None:
     for rank, hit in enumerate(hits, start=1):
         evidence = ", ".join(f"{e.signal} {e.contribution:+.1f}" for e in hit.evidence[:4])
-        print(_seen(f"{rank:3}. {hit.score:6.3f}  {hit.tool.id}  ({evidence})", sys.stdout))
+        print(seen(f"{rank:3}. {hit.score:6.3f}  {hit.tool.id}  ({evidence})", sys.stdout))
 
 
 def _hit_json(hit: Hit) -> dict[str, Any]:
@@ -308,23 +309,3 @@ def _selection_json(selection: Selection, form: str) -> dict[str, Any]:
 def _prompt(selection: Selection, form: str) -> dict[str, Any] | str:
     forms = {"openai": selection.to_openai, "anthropic": selection.to_anthropic}
     return forms[form]() if form in forms else selection.to_text()
-
-
-def _print_json(value: object) -> None:
-    """Print readable JSON; escape it if a character can't be written or controls a terminal."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-        is_plain = _seen(text, sys.stdout) == text
-    except UnicodeEncodeError:
-        is_plain = False
-    print(text if is_plain else json.dumps(value, indent=2))
-
-
-def _seen(text: str, stream: TextIO) -> str:
-    """Make a catalog's text safe for a terminal; leave it as it is for a file."""
-    if not stream.isatty():
-        return text
-    from toolret.lint.poisoning import visible
-
-    return "\n".join("\t".join(map(visible, line.split("\t"))) for line in text.split("\n"))

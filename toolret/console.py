@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from toolret.errors import ToolretError
+from toolret.text.visible import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from toolret.index import Progress, ToolIndex
 
 __all__ = [
+    "CATALOG_HELP",
     "INDEX_HELP",
     "add_index_options",
     "add_paths",
@@ -30,12 +34,20 @@ __all__ = [
     "named_catalog",
     "opened",
     "positive",
+    "print_json",
     "progress",
+    "seen",
     "write",
 ]
 
 
 INDEX_HELP = "a folder, or the URL of an index on a Chroma server"
+
+CATALOG_HELP = (
+    "catalogs of tools: files or folders of API documents, MCP tools, function schemas or rows; "
+    "NAME=CATALOG sets the namespace of its tools, in place of an API's title or a file's name "
+    "(rows that name their own keep it)"
+)
 
 _NAMED = re.compile(r"([\w.-]+)=(.+)")
 
@@ -183,3 +195,21 @@ def write(path: Path, text: str) -> None:
         path.write_text(text, "utf-8")
     except OSError as error:
         raise ToolretError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def print_json(value: object) -> None:
+    """Print readable JSON; escape it if a character can't be written or controls a terminal."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+        is_plain = seen(text, sys.stdout) == text
+    except UnicodeEncodeError:
+        is_plain = False
+    print(text if is_plain else json.dumps(value, indent=2))
+
+
+def seen(text: str, stream: TextIO) -> str:
+    """Make a catalog's text safe for a terminal; leave it as it is for a file."""
+    if not stream.isatty():
+        return text
+    return "\n".join("\t".join(map(visible, line.split("\t"))) for line in text.split("\n"))

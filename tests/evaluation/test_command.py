@@ -377,3 +377,66 @@ def test_rows_without_a_word_of_the_user_are_refused(
     (tmp_path / "queries.jsonl").write_text(json.dumps(row) + "\n")
     assert main(command) == 1
     assert "neither a `text` nor `messages`" in capsys.readouterr().err
+
+
+def test_a_run_is_compared_on_the_requests_that_it_has_tools_for(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "half.trec"
+    run.write_text("q1 Q0 track 1 0.5 other\nq2 Q0 cancel 1 0.5 other\nq9 Q0 cancel 1 0.5 other\n")
+    assert main([*command, "--against", str(run), "--json", "-"]) == 0
+    whole = json.loads(capsys.readouterr().out)["against"]
+    assert whole["requests"] == 2
+    run.write_text("q1 Q0 track 1 0.5 other\n")
+    assert main([*command, "--against", str(run), "--json", "-"]) == 0
+    half = json.loads(capsys.readouterr().out)["against"]
+    assert half["requests"] == 1
+    assert half["metrics"].keys() == whole["metrics"].keys()
+    # q2, which only one of them has, counts for neither.
+    assert half["metrics"]["COMP@1"]["difference"] in (0, 1)
+    assert half["metrics"]["COMP@1"].keys() == {"difference", "interval", "p_value"}
+    assert main([*command, "--against", str(run)]) == 0
+    assert "with the other run on 1 of 2 requests that have a right" in capsys.readouterr().out
+
+
+def test_missed_requests_are_shown_with_what_came_first(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"id": "right", "text": "cancel an order", "tools": ["cancel"]},
+        {"id": "second", "text": "return money\nthat was paid", "tools": ["refund", "track"]},
+    ]
+    (tmp_path / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main([*command, "-k", "1"]) == 0
+    assert "missed" not in capsys.readouterr().out
+    assert main([*command, "-k", "1", "--misses"]) == 0
+    shown = capsys.readouterr().out.partition("\n\n")[2].splitlines()
+    assert shown[0].startswith("missed: 1 of 2 requests; ")
+    assert shown[1] == "second: return money that was paid"
+    assert shown[2].startswith("    wanted: refund (rank 1), track (")
+    assert shown[3].startswith("    first: refund (0.")
+    assert len(shown) == 4
+    assert main([*command, "-k", "1", "--misses", "--json", "-"]) == 0
+    (miss,) = json.loads(capsys.readouterr().out)["misses"]
+    assert (miss["request"], miss["text"]) == ("second", rows[1]["text"])
+    assert miss["wanted"][0] == {"tool": "refund", "rank": 1}
+    assert miss["first"][0]["tool"] == "refund"
+    assert miss["no_tool"] is False
+
+
+def test_requests_that_got_no_tool_or_needed_none_are_missed_unless_all_are_ranked(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"id": "silent", "text": "xyzzy plugh", "tools": ["cancel"]},
+        {"id": "idle", "text": "cancel an order", "tools": []},
+    ]
+    (tmp_path / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command.remove("--keep-all")
+    assert main([*command, "--misses"]) == 0
+    shown = capsys.readouterr().out.partition("missed: ")[2]
+    assert "silent: xyzzy plugh\n    wanted: cancel (" in shown
+    assert "    answered with no tool: p = 0." in shown
+    assert "idle: cancel an order\n    wanted: no tool\n    first: cancel (0." in shown
+    assert main([*command, "--misses", "--keep-all"]) == 0
+    assert "idle" not in capsys.readouterr().out

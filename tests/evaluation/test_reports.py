@@ -17,6 +17,7 @@ from toolret.evaluation.reports import Requirement, missed, parse_requirement
         ("N@10=40", Requirement("nDCG@10", 40)),
         ("MRR=50", Requirement("MRR", 50)),
         ("AUROC=95", Requirement("AUROC", 95)),
+        ("R@5=0", Requirement("R@5", 0)),
     ],
 )
 def test_requirements_are_read(text: str, wanted: Requirement) -> None:
@@ -29,6 +30,8 @@ def test_requirements_are_read(text: str, wanted: Requirement) -> None:
         ("X=3", "X is not measured; measured are COMP@1"),
         ("COMP@4=3", "COMP@4 is not measured"),
         ("C@5=101", "'C@5=101' asks for more than 100 %"),
+        ("C@5=0.8", "'C@5=0.8' asks for 0.8 %, for these are percentages: write C@5=80"),
+        ("MRR=1", "asks for 1 %, for these are percentages: write MRR=100"),
     ],
 )
 def test_what_no_run_can_tell_is_said(text: str, problem: str) -> None:

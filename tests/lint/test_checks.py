@@ -11,7 +11,7 @@ from tests.conftest import ROOT, SHARED
 from toolret.catalogs import load_tools
 from toolret.lint.checks import lint
 from toolret.lint.findings import CHECKS
-from toolret.lint.poisoning import suspicious_texts, visible
+from toolret.lint.poisoning import suspicious_texts
 from toolret.types import Tool
 
 _SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}
@@ -483,10 +483,6 @@ def test_tags_are_read_by_models_too() -> None:
 )
 def test_characters_that_writing_needs_are_not(text: str) -> None:
     assert _found(_tool("a", text)) == []
-
-
-def test_what_is_shown_is_safe_for_a_terminal() -> None:
-    assert visible("a\x1b[31m\u202eb\n") == "a<U+001B>[31m<U+202E>b<U+000A>"
 
 
 def test_the_gravest_comes_first() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolret.console import (
+    CATALOG_HELP,
     add_index_options,
     add_paths,
     check_target,
@@ -23,6 +24,7 @@ from toolret.console import (
     opened,
     positive,
     progress,
+    seen,
     write,
 )
 from toolret.errors import DemoError, InputError, ToolretError
@@ -41,12 +43,24 @@ _STDOUT = Path("-")
 
 def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the command line's subcommands."""
-    command = commands.add_parser("eval", help="measure retrieval on labelled requests")
-    add_paths(command, "--tools", "catalogs; without them, the index is measured as it is")
-    about = "labelled requests; docs/queries.md has the rows"
+    command = commands.add_parser(
+        "eval",
+        help="measure retrieval on labelled requests",
+        description="Measure retrieval on labelled requests. docs/evaluation.md explains the rows, "
+        "the report and these options by example.",
+    )
+    about = f"{CATALOG_HELP}; without any, the index is measured as it is"
+    add_paths(command, "--tools", about)
+    about = "files or folders of labelled requests, one JSON object a line"
     add_paths(command, "--queries", about, required=True)
     add_paths(command, "--demos", "files or folders of demonstrations")
-    command.add_argument("-k", type=positive, default=10, metavar="N", help="tools a request")
+    command.add_argument(
+        "-k",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="how many tools to rank for a request (default: 10)",
+    )
     command.add_argument(
         "--keep-all", action="store_true", help="rank tools also where the answer is no tool"
     )
@@ -58,7 +72,16 @@ def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="write metrics and timings; - prints them in place of the report",
     )
     command.add_argument(
-        "--against", type=Path, metavar="RUN", help="another TREC run to compare with"
+        "--against",
+        type=Path,
+        metavar="RUN",
+        help="another TREC run to compare with, on the requests for which both have tools",
+    )
+    command.add_argument(
+        "--misses",
+        action="store_true",
+        help="also show each request whose right tools are not all among the first -k: its text, "
+        "the ranks of its tools, and what came first",
     )
     command.add_argument(
         "--require",
@@ -67,7 +90,7 @@ def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         type=_requirement,
         metavar="METRIC=PERCENT",
         default=[],
-        help="fail below these figures, such as C@5=80",
+        help="fail below these percentages, such as C@5=80",
     )
     add_index_options(
         command,
@@ -110,6 +133,7 @@ def _requirement(text: str) -> Requirement:
 
 
 def _eval(options: argparse.Namespace) -> None:
+    from toolret.evaluation.misses import miss_lines
     from toolret.evaluation.reports import commonest_failure, missed, report_lines
     from toolret.evaluation.runs import check_requests, run
     from toolret.evaluation.trec import trec_lines
@@ -139,10 +163,20 @@ def _eval(options: argparse.Namespace) -> None:
                 requests,
                 k=options.k,
                 keep_all=options.keep_all,
+                misses=options.misses,
                 progress=show,
             )
-    shown = "\n".join(report_lines(report, report.against(gold, other) if other else None))
-    figures = json.dumps(report.to_json(), indent=2)
+    against = report.against(gold, other) if other else None
+    wanted = [each.metric for each in options.require]
+    lines = [*report_lines(report, more=wanted, against=against)]
+    found = report.to_json()
+    if against:
+        found["against"] = against.to_json()
+    if options.misses:
+        lines += miss_lines(report.misses, k=options.k, requests=len(requests))
+        found["misses"] = [miss.to_json() for miss in report.misses]
+    shown = seen("\n".join(lines), sys.stdout)
+    figures = json.dumps(found, indent=2)
     try:  # write before printing: the reader may close the pipe early
         if options.run:
             write(options.run, "".join(f"{line}\n" for line in trec_lines(report.runs)))
@@ -209,22 +243,18 @@ def _check_labels(requirements: Sequence[Requirement], gold: Mapping[str, Sequen
 
 
 def _other_run(path: Path, gold: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Read the run to compare with; a missing request counts as answered with no tool.
+    """Read the run to compare with.
 
     Raises:
-        ToolretError: If it cannot be read, or answers none of the requests.
+        ToolretError: If it cannot be read, or has tools for none of the requests that need some.
     """
     from toolret.evaluation.trec import read_trec
 
     other = read_trec(path)
-    if gold.keys().isdisjoint(other):
-        raise ToolretError(f"{path}: the run has none of the requests of --queries")
-    needing = {id_ for id_, tools in gold.items() if tools}
-    if missing := needing - other.keys():
-        print(
-            f"{path}: the run has no tools for {len(missing)} of the {len(needing)} requests that "
-            "need some",
-            file=sys.stderr,
+    if not any(tools and other.get(id_) for id_, tools in gold.items()):
+        raise ToolretError(
+            f"{path}: the run has tools for none of the requests of --queries that have a right "
+            "tool, so there is nothing to compare"
         )
     return other
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from toolret.console import counted
 from toolret.evaluation.metrics import DEPTHS
-from toolret.evaluation.runs import Report
-from toolret.evaluation.statistics import Comparison
+from toolret.evaluation.runs import Against, Report
 
 __all__ = ["Requirement", "commonest_failure", "missed", "parse_requirement", "report_lines"]
 
@@ -24,6 +23,9 @@ _DIGITS = 9
 
 _SPLIT_METRICS = ("R@5", "COMP@5", "nDCG@10")
 """Metrics shown separately for requests with demonstrated tools; the JSON has all."""
+
+_SHOWN_AT = {"R": 5, "nDCG": 10}
+"""Metrics besides ``COMP`` that are shown, each at this depth or the greatest one below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def parse_requirement(text: str) -> Requirement:
     """Parse ``COMP@5=80`` or short ``C@5=80``; also ``R@k``, ``nDCG@k``, ``MRR``, ``AUROC``.
 
     Raises:
-        ValueError: If it is none of these, or asks for more than 100.
+        ValueError: If it is none of these, asks for more than 100, or seems to be a fraction.
     """
     found = re.fullmatch(r"([A-Za-z]+)(@\d+)?=(\d+(?:\.\d+)?)", text)
     if not found:
@@ -53,6 +55,11 @@ def parse_requirement(text: str) -> Requirement:
     known = [f"{name}@{k}" for name in _AT_DEPTHS for k in DEPTHS] + list(_WHOLE)
     if metric not in known:
         raise ValueError(f"{metric} is not measured; measured are {', '.join(known)}")
+    if 0 < float(least) <= 1:
+        raise ValueError(
+            f"{text!r} asks for {least} %, for these are percentages: write "
+            f"{name}{depth or ''}={100 * float(least):g}"
+        )
     if float(least) > _MOST:
         raise ValueError(f"{text!r} asks for more than 100 %")
     return Requirement(metric, float(least))
@@ -77,26 +84,44 @@ def _lesser(value: float, least: float) -> str:
     return next(text for text in shown if float(text) < least)
 
 
-def report_lines(report: Report, against: Mapping[str, Comparison] | None = None) -> Iterator[str]:
-    """Yield the report's lines; metrics are in percent."""
+def report_lines(
+    report: Report, *, more: Collection[str] = (), against: Against | None = None
+) -> Iterator[str]:
+    """Yield the report's lines; metrics are in percent.
+
+    Args:
+        report: The report, whose JSON has all metrics.
+        more: Metrics to show besides those that are always shown.
+        against: A comparison with another run.
+    """
     counts = report.counts
     yield (
         f"{counted(counts['tools'], 'tool')}, {counted(counts['demos'], 'demonstration')}, "
         f"{counted(counts['requests'], 'request')}"
     )
-    for name, value in report.metrics.items():
-        line = f"{name:8}{100 * value:6.1f}"
+    if against:
+        yield (
+            f"compared with the other run on {against.requests} of "
+            f"{counted(counts['answerable'], 'request')} that have a right tool: those for which "
+            "both runs rank tools"
+        )
+    if report.values:
+        columns = ("difference", "95 % interval", "p") if against else ()
+        yield _columns("", "%", "95 % interval", *columns)
+    for name in _shown(report, more):
+        cells = ["", *[""] * 3 * bool(against)]
         if name in report.intervals:
             low, high = report.intervals[name]
-            line += f"  [{100 * low:.1f}, {100 * high:.1f}]"
-        if against and name in against:
-            other = against[name]
-            low, high = other.interval
-            line += (
-                f"  {100 * other.difference:+.1f} against the other run "
-                f"[{100 * low:+.1f}, {100 * high:+.1f}], p = {other.p_value:.3f}"
-            )
-        yield line
+            cells[0] = f"[{100 * low:.1f}, {100 * high:.1f}]"
+        if against and name in against.metrics:
+            found = against.metrics[name]
+            low, high = found.interval
+            cells[1:] = [
+                f"{100 * found.difference:+.1f}",
+                f"[{100 * low:+.1f}, {100 * high:+.1f}]",
+                f"{found.p_value:.3f}",
+            ]
+        yield _columns(name, f"{100 * report.metrics[name]:.1f}", *cells)
     split = [name for name in _SPLIT_METRICS if name in report.metrics]
     if report.seen and report.unseen and split:
         for kind, means, count in (
@@ -108,21 +133,51 @@ def report_lines(report: Report, against: Mapping[str, Comparison] | None = None
     yield from _threshold_lines(report)
     if counts["unanswerable"]:
         yield (
-            f"no tool: {counts['unanswerable_without_tool']} of {counts['unanswerable']} requests "
-            f"that have none, {counts['answerable_without_tool']} of {counts['answerable']} others"
+            f"no tool for: {counts['unanswerable_without_tool']} of "
+            f"{counted(counts['unanswerable'], 'request')} that need none, "
+            f"{counts['answerable_without_tool']} of {counts['answerable']} that need one"
         )
     if report.llm:
         yield from _llm_lines(report.llm)
-    about = "" if report.tokens["exact"] else "at most "
     mean, most = report.tokens["mean"], report.tokens["most"]
-    yield f"prompt: {about}{mean:.0f} tokens in the mean, the longest {most:.0f}"
+    about = "" if report.tokens["exact"] else " (estimates that err high)"
+    yield f"prompt: {mean:.0f} tokens in the mean, the longest {most:.0f}{about}"
     if counts["over_budget"]:
         yield (
             f"no prompt: {counted(counts['over_budget'], 'request')}, none of whose tools fits "
             "the budget"
         )
-    for stage, times in report.seconds.items():
-        yield f"{stage:8}{1000 * times['p50']:8.1f} ms  (p95 {1000 * times['p95']:.1f} ms)"
+    times = report.seconds.get("all")
+    if times:
+        median, most_take = 1000 * times["p50"], 1000 * times["p95"]
+        yield f"time: {median:.1f} ms a request in the median, 95 % take at most {most_take:.1f} ms"
+
+
+def _columns(name: str, value: str, *cells: str) -> str:
+    """Lay out a row: a metric, its value and interval, and how it differs from another run."""
+    widths = (16, 10, 16, 6)
+    sides = ("<", ">", "<", ">")
+    rest = "".join(
+        f"  {cell:{side}{width}}" for cell, side, width in zip(cells, sides, widths, strict=False)
+    )
+    return f"{name:8}{value:>6}{rest}".rstrip()
+
+
+def _shown(report: Report, more: Collection[str]) -> list[str]:
+    """Choose the metrics to show, in the report's order.
+
+    Where each request has one right tool, recall says what ``COMP`` says.
+    """
+    names = [f"COMP@{k}" for k in DEPTHS]
+    for metric, most in _SHOWN_AT.items():
+        found = [name for k in DEPTHS if k <= most and (name := f"{metric}@{k}") in report.values]
+        names += found[-1:]
+    same = {
+        f"R@{k}" for k in DEPTHS if report.values.get(f"R@{k}") == report.values.get(f"COMP@{k}")
+    }
+    wanted = {*names, "AUROC"} - same | set(more)
+    order = [*(f"{name}@{k}" for name in _AT_DEPTHS for k in DEPTHS), *_WHOLE]
+    return [name for name in order if name in wanted and name in report.metrics]
 
 
 def commonest_failure(llm: Mapping[str, Any]) -> str:

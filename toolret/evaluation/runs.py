@@ -12,6 +12,7 @@ import numpy as np
 
 from toolret.errors import BudgetError, DemoError, InputError
 from toolret.evaluation.metrics import evaluate, mean
+from toolret.evaluation.misses import LOOKED_AT, Miss, miss_of
 from toolret.evaluation.statistics import Comparison, compare, confidence_interval
 from toolret.evaluation.thresholds import (
     NeedRow,
@@ -28,7 +29,27 @@ from toolret.rows import LabelledRequest
 from toolret.text.nearest import meant
 from toolret.types import Hit
 
-__all__ = ["Report", "check_requests", "run"]
+__all__ = ["Against", "Report", "check_requests", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """A comparison with another run, on the requests for which both have tools.
+
+    Attributes:
+        requests: How many requests these are, of those that have a right tool.
+        metrics: The comparison by metric; empty if there are no such requests.
+    """
+
+    requests: int
+    metrics: Mapping[str, Comparison]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the comparison as JSON values."""
+        return {
+            "requests": self.requests,
+            "metrics": {name: asdict(found) for name, found in self.metrics.items()},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +76,7 @@ class Report:
         llm: Use of an LLM for queries: its name, the strategy, calls, tokens, how many requests
             lack some or all of its queries, and for how many of them each reason was given,
             the commonest first. Empty without an LLM.
+        misses: The requests whose answer was not right, if they were asked for.
     """
 
     values: Mapping[str, Mapping[str, float]]
@@ -70,6 +92,7 @@ class Report:
     seconds: Mapping[str, Mapping[str, float]]
     runs: Mapping[str, tuple[Hit, ...]]
     llm: Mapping[str, Any] = field(default_factory=dict)
+    misses: Sequence[Miss] = ()
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -79,18 +102,31 @@ class Report:
 
     def against(
         self, gold: Mapping[str, Sequence[str]], runs: Mapping[str, Sequence[str]]
-    ) -> dict[str, Comparison]:
-        """Compare each metric with that of another run over the same requests.
+    ) -> Against:
+        """Compare each metric with that of another run, on the requests that both ranked tools for.
+
+        A run does not tell a request that was answered with no tool from one that was never asked,
+        so neither counts for or against it.
 
         Args:
             gold: Ids of the right tools by request id.
             runs: Ids of the other run's tools by request id, best first.
         """
-        theirs = evaluate(gold, runs)
-        return {name: compare(values, theirs[name]) for name, values in self.values.items()}
+        shared = {
+            id_: tools
+            for id_, tools in gold.items()
+            if tools and runs.get(id_) and self.runs.get(id_)
+        }
+        theirs = evaluate(shared, runs)
+        compared = {
+            name: compare({id_: values[id_] for id_ in shared}, theirs[name])
+            for name, values in self.values.items()
+            if name in theirs
+        }
+        return Against(len(shared), compared)
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything except the runs as plain JSON values."""
+        """Return everything except the runs and the misses as plain JSON values."""
         return {
             "metrics": {name: round(value, 6) for name, value in self.metrics.items()},
             "intervals": {name: list(bounds) for name, bounds in self.intervals.items()},
@@ -125,6 +161,7 @@ def run(
     *,
     k: int = 10,
     keep_all: bool = False,
+    misses: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Report:
     """Run every request and measure the answers.
@@ -135,6 +172,7 @@ def run(
         k: How many tools to rank per request; metrics look at no more than 10, and those that look
             at more than k are left out.
         keep_all: Evaluate the ranking of every request, even where the answer is no tool.
+        misses: Also report which requests were not answered right, with the ranks of their tools.
         progress: Called after each request.
 
     Raises:
@@ -156,8 +194,10 @@ def run(
     needs: dict[str, float] = {}
     usages: list[Usage] = []
     over_budget = 0
+    missed: list[Miss] = []
+    depth = max(k, LOOKED_AT) if misses else k
     for done, request in enumerate(requests, start=1):
-        selection, fits = _selected(retriever, request, k)
+        selection, fits = _selected(retriever, request, depth)
         usages.append(selection.usage)
         if selection.tools or keep_all:
             runs[request.id] = selection.ranked[:k]
@@ -165,6 +205,8 @@ def run(
         if fits:
             tokens.append(selection.tokens)
         over_budget += not fits
+        if misses and (miss := miss_of(request, selection, k=k, keep_all=keep_all)):
+            missed.append(miss)
         for stage, taken in selection.seconds.items():
             seconds.setdefault(stage, []).append(taken)
         seconds.setdefault("all", []).append(sum(selection.seconds.values()))
@@ -208,16 +250,19 @@ def run(
         },
         runs=runs,
         llm=_llm(usages),
+        misses=missed,
     )
 
 
-def _selected(retriever: ToolRetriever, request: LabelledRequest, k: int) -> tuple[Selection, bool]:
+def _selected(
+    retriever: ToolRetriever, request: LabelledRequest, depth: int
+) -> tuple[Selection, bool]:
     """Select tools for a request; also return whether any of them fits the budget."""
     asked = request.messages or request.text
     try:
-        return retriever.select(asked, depth=k), True
+        return retriever.select(asked, depth=depth), True
     except BudgetError:  # rank the tools anyway
-        return retriever.select(asked, depth=k, token_budget=sys.maxsize), False
+        return retriever.select(asked, depth=depth, token_budget=sys.maxsize), False
 
 
 def _llm(usages: Sequence[Usage]) -> dict[str, Any]:

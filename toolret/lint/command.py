@@ -67,7 +67,7 @@ def _lint(options: argparse.Namespace) -> None:
 
 
 def _print_table(findings: Sequence[Finding], tools: int) -> None:
-    from toolret.lint.poisoning import visible
+    from toolret.text.visible import visible
 
     rows = [("level", "check", "tool", "place", "problem")]
     for finding in findings:

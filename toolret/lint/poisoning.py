@@ -14,16 +14,10 @@ from typing import Any
 
 from toolret.files.jsonlines import below
 from toolret.lint.findings import Finding
+from toolret.text.visible import code_point, is_hidden, visible
 from toolret.types import Tool
 
-__all__ = ["is_hidden", "suspicious_texts", "visible"]
-
-_PLAIN_CONTROLS = frozenset("\t\n\r")
-
-_JOINERS = frozenset("\u200c\u200d")
-"""Invisible joiners that some scripts need between letters, and emoji between their parts."""
-
-_JOINED_SCRIPTS = re.compile(r"[\u0590-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17ff]")
+__all__ = ["suspicious_texts"]
 
 _MAX_SHOWN = 60
 """Characters of a suspicious text that a finding shows."""
@@ -108,7 +102,7 @@ def suspicious_texts(tools: Sequence[Tool]) -> Iterator[Finding]:
     for tool in tools:
         for place, text in _texts(tool):
             if hidden := sorted({c for i, c in enumerate(text) if is_hidden(text, i)}):
-                listed = ", ".join(map(_named, hidden[:5]))
+                listed = ", ".join(map(code_point, hidden[:5]))
                 problem = f"it holds characters that are not seen: {listed}"
                 yield Finding("hidden-character", (tool.id,), problem, place)
             plain = "".join(c for i, c in enumerate(text) if not is_hidden(text, i))
@@ -118,36 +112,6 @@ def suspicious_texts(tools: Sequence[Tool]) -> Iterator[Finding]:
                     shown = visible(plain[found.start() : found.start() + _MAX_SHOWN])
                     problem = f"{what}: {shown!r}"
                     yield Finding("instruction-to-model", (tool.id,), problem, place)
-
-
-def is_hidden(text: str, index: int) -> bool:
-    """Whether the character at this index is invisible to people but not to a model."""
-    character = text[index]
-    if character.isascii():
-        return unicodedata.category(character) == "Cc" and character not in _PLAIN_CONTROLS
-    if character in _JOINERS:
-        return not _joins(text[index - 1 : index], text[index + 1 : index + 2])
-    category = unicodedata.category(character)
-    # Variation selectors of plane 14 can carry hidden text; others only choose a glyph's form.
-    return category in ("Cf", "Co", "Cc") or "\U000e0100" <= character <= "\U000e01ef"
-
-
-def visible(text: str) -> str:
-    """Write hidden characters as their code points, which makes a text safe for a terminal."""
-    return "".join(
-        f"<{_named(c)}>" if is_hidden(text, i) or c in "\n\r\t" else c for i, c in enumerate(text)
-    )
-
-
-def _joins(before: str, after: str) -> bool:
-    if not before or not after:
-        return False
-    emoji = all(unicodedata.category(c) in ("So", "Sk", "Mn", "Me") for c in (before, after))
-    return emoji or bool(_JOINED_SCRIPTS.match(before) and _JOINED_SCRIPTS.match(after))
-
-
-def _named(character: str) -> str:
-    return f"U+{ord(character):04X}"
 
 
 def _texts(tool: Tool) -> Iterator[tuple[str, str]]:
