@@ -3,10 +3,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +20,9 @@ from toolret.embedders import SentenceTransformerEmbedder, Vectors
 from toolret.index import ToolIndex
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder
+from toolret.tokens import TokenCounter
 
-TOOLS = [
+TOOLS: list[dict[str, Any]] = [
     {
         "id": "orders.cancel",
         "name": "cancel",
@@ -97,7 +100,16 @@ def test_index_says_what_it_did_and_the_second_time_nothing(
     before = _contents(files["index"])
     assert main([*command, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["tools"] == {"added": 0, "changed": 0, "removed": 0, "kept": 2, "embedded": 0}
+    assert report["tools"] == {
+        "added": 0,
+        "changed": 0,
+        "removed": 0,
+        "kept": 2,
+        "embedded": 0,
+        "added_ids": [],
+        "changed_ids": [],
+        "removed_ids": [],
+    }
     assert report["demos"]["kept"] == 2
     assert _contents(files["index"]) == before
 
@@ -204,7 +216,9 @@ def test_a_list_shows_what_an_index_holds_without_a_model(
     assert json.loads(capsys.readouterr().out)[1] == {
         "id": "orders.cancel",
         "name": "cancel",
+        "namespace": "",
         "description": "Cancel an order.",
+        "parameters": None,
     }
     assert main([*command, "--demos"]) == 0
     printed = capsys.readouterr()
@@ -212,8 +226,9 @@ def test_a_list_shows_what_an_index_holds_without_a_model(
         printed.out == "d1  stop my purchase  (orders.cancel)\nd2  money back  (billing.refund)\n"
     )
     assert main([*command, "--demos", "--json"]) == 0
-    first = json.loads(capsys.readouterr().out)[0]
+    first, second = json.loads(capsys.readouterr().out)
     assert first == {"id": "d1", "text": "stop my purchase", "tools": ["orders.cancel"]}
+    assert second["calls"] == [{"tool": "billing.refund", "arguments": {}}]
     assert main(["list", "--index", indexed["tools"] + ".none"]) == 1
     _expect_one_line(capsys, "there is no index here; make one with toolret index")
 
@@ -226,11 +241,14 @@ def test_a_list_shows_the_first_sentence_in_one_safe_line(
     Path(files["tools"]).write_text("\n".join([*rows, '{"name": "e\\u001b[2J"}']))
     assert main(["index", files["tools"], "--index", files["index"]]) == 0
     capsys.readouterr()
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["list", "--index", files["index"]]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) == len("e_[2J  ") + 163
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert main(["list", "--index", files["index"]]) == 0
     evil, long, none, two = capsys.readouterr().out.splitlines()
     assert evil == "e<U+001B>[2J"
-    assert (len(long), long[-8:]) == (len("e_[2J  ") + 163, "word ...")
+    assert (len(long), long[-8:]) == (80, "word ...")
     assert none == "none"
     assert two.endswith("two    Cancel an order.")
 
@@ -247,9 +265,12 @@ def test_search_ranks_with_evidence(
     indexed: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["search", "cancel the order", "--index", indexed["index"], "-k", "1"]) == 0
-    out = capsys.readouterr().out
-    assert out.startswith("  1.")
-    assert "orders.cancel" in out
+    printed = capsys.readouterr()
+    assert re.fullmatch(r"  1\. 0\.\d{3}  orders\.cancel  Cancel an order\.\n", printed.out)
+    assert re.fullmatch(r"1 tool; p = [01]\.\d{3} that one is needed\n", printed.err)
+    explained = ["search", "cancel the order", "--index", indexed["index"], "--explain"]
+    assert main(explained) == 0
+    assert re.search(r"\n +[+-]\d+\.\d\d  \w+ \(", capsys.readouterr().out)
     assert main(["search", "cancel the order", "--index", indexed["index"], "--json"]) == 0
     hits = json.loads(capsys.readouterr().out)
     assert hits[0]["id"] == "orders.cancel"
@@ -261,11 +282,18 @@ def test_where_no_tool_fits_it_says_so_and_how_to_see_the_nearest(
 ) -> None:
     command = ["search", "how tall is a giraffe", "--index", indexed["index"]]
     assert main(command) == 0
-    assert capsys.readouterr().out == "no tool fits; --keep-all lists the nearest\n"
+    printed = capsys.readouterr().out
+    assert printed.startswith("no tool fits (p = 0.")
+    assert printed.endswith(" that one is needed); --keep-all lists the nearest\n")
+    assert main([*command, "--json"]) == 0
+    printed_json = capsys.readouterr()
+    assert (json.loads(printed_json.out), printed_json.err) == ([], printed)
     assert main([*command, "--keep-all", "-k", "1"]) == 0
-    assert capsys.readouterr().out.startswith("  1.")
+    nearest = capsys.readouterr()
+    assert nearest.out.startswith("  1.")
+    assert nearest.err.startswith("no tool fits (p = 0.")
     assert main(["plan", *command[1:]]) == 0
-    assert "no tool fits (p=0." in capsys.readouterr().err
+    assert "no tool fits (p = 0." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["openai", "anthropic", "text"])
@@ -276,7 +304,7 @@ def test_plan_prints_a_prompt_within_the_budget(
     assert main([*command, "--budget", "300"]) == 0
     printed = capsys.readouterr()
     assert "orders__cancel" in printed.out
-    assert "of 300 tokens" in printed.err
+    assert "of 300 tokens; all tools would take about" in printed.err
     assert main([*command, "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["tools"][0]["id"] == "orders.cancel"
@@ -290,9 +318,31 @@ def test_plan_says_what_it_cut(indexed: dict[str, str], capsys: pytest.CaptureFi
     assert main(command) == 0
     printed = capsys.readouterr()
     assert "cut tool billing.refund: left out" in printed.err
-    assert f"{len(json.loads(printed.out)['tools'])} tool, 0 examples: " in printed.err
+    assert "1 of 2 tools, 0 examples: " in printed.err
+    assert " of 45 tokens; all tools would take about " in printed.err
     assert main([*command[:-1], "3"]) == 1
     assert "a token budget of 3 holds not even" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("exact", "said"),
+    [
+        (True, r": \d+ of 300 tokens; .* \d+\n"),
+        (False, r": about .* \(estimates that err high\)\n"),
+    ],
+)
+def test_plan_says_where_tokens_are_estimated(
+    indexed: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    exact: bool,
+    said: str,
+) -> None:
+    counter = TokenCounter("words", exact=exact, count=lambda text: len(text.split()))
+    monkeypatch.setattr("toolret.retrieval.retriever.token_counter", lambda: counter)
+    place = ["--index", indexed["index"], "--budget", "300"]
+    assert main(["plan", "cancel the order", *place]) == 0
+    assert re.search(said, capsys.readouterr().err)
 
 
 def test_eval_measures_and_writes(
@@ -429,6 +479,176 @@ def test_another_embedder_is_refused_or_embeds_again(
     assert main(["search", "cancel the order", *other]) == 0
 
 
+def test_what_was_removed_is_named_and_nothing_is_with_add(
+    indexed: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"name": f"tool {number}", "description": "Do it."} for number in range(7)]
+    Path(indexed["tools"]).write_text("\n".join(map(json.dumps, [TOOLS[0], *rows])))
+    command = ["index", indexed["tools"], "--index", indexed["index"]]
+    assert main([*command, "--add"]) == 0
+    assert "tools: 7 added, 0 changed, 0 removed, 2 kept" in capsys.readouterr().out
+    Path(indexed["tools"]).write_text(json.dumps(TOOLS[0] | {"description": "Stop an order."}))
+    assert main([*command, "--add", "--demos", indexed["demos"], "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["tools"]["changed_ids"] == ["orders.cancel"]
+    assert (report["tools"]["removed"], report["demos"]["kept"]) == (0, 2)
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "  removed: billing.refund, tool 0, tool 1, tool 2, tool 3 and 3 more; with --add nothing "
+        "is removed"
+    )
+
+
+def test_a_bad_demonstration_adds_no_tool_either(
+    indexed: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    Path(indexed["tools"]).write_text('{"name": "new"}')
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"text": "x", "tools": ["no.such"]}')
+    for more in ([], ["--dry-run"]):
+        command = ["index", indexed["tools"], "--demos", str(bad), "--index", indexed["index"]]
+        assert main([*command, "--add", *more]) == 1
+        _expect_one_line(capsys, "'no.such'")
+    _expect_unharmed(indexed, capsys)
+    assert main([*command, "--add", "--forget-recorded"]) == 1
+    _expect_one_line(capsys, "--add removes nothing: leave --forget-recorded out")
+
+
+@pytest.mark.parametrize("more", [[], ["--add"]])
+def test_a_dry_run_says_what_would_change_and_changes_nothing(
+    indexed: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    more: list[str],
+) -> None:
+    rows = [TOOLS[0] | {"description": "Stop an order."}, {"name": "new"}]
+    Path(indexed["tools"]).write_text("\n".join(map(json.dumps, rows)))
+    Path(indexed["demos"]).write_text(json.dumps(DEMOS[0]) + "\n")
+    command = ["index", indexed["tools"], "--demos", indexed["demos"], *more]
+    command += ["--index", indexed["index"]]
+    before = _contents(indexed["index"])
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "toolret.index.tool_index.resolve_embedder", lambda *_, **__: pytest.fail("a model")
+        )
+        assert main([*command, "--dry-run"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].startswith("tools: 1 added, 1 changed, ")
+        assert lines[0].endswith(" kept (dry run, nothing is changed)")
+        assert lines[1:3] == ["  added: new", "  changed: orders.cancel"]
+        assert ("  removed: billing.refund; with --add nothing is removed" in lines) != bool(more)
+        assert main([*command, "--dry-run", "--json"]) == 0
+        planned = json.loads(capsys.readouterr().out)
+    assert _contents(indexed["index"]) == before
+    assert main([*command, "--json"]) == 0
+    done = json.loads(capsys.readouterr().out)
+    for report in (*planned.values(), *done.values()):
+        report["embedded"] = 0
+    assert planned == done
+
+
+def test_a_dry_run_makes_no_index(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["index", files["tools"], "--index", files["index"], "--dry-run"]) == 0
+    assert "  added: orders.cancel, billing.refund\n" in capsys.readouterr().out
+    assert not Path(files["index"]).exists()
+
+
+def test_what_a_caller_with_permissions_gets_is_shown(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    guarded = [TOOLS[0], TOOLS[1] | {"permissions": ["pay", "read"], "tags": ["money"]}]
+    Path(files["tools"]).write_text("\n".join(map(json.dumps, guarded)))
+    place = ["--index", files["index"]]
+    assert main(["index", files["tools"], "--demos", files["demos"], *place]) == 0
+    capsys.readouterr()
+
+    def ids(*command: str) -> list[str]:
+        assert main([*command, *place, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        return [each["id"] for each in (found if isinstance(found, list) else found["tools"])]
+
+    request = "return money that was paid"
+    asked = ("search", request, "--keep-all")
+    assert set(ids(*asked)) == {"billing.refund", "orders.cancel"}
+    assert ids(*asked, "--allow", "read") == ids(*asked, "--allow") == ["orders.cancel"]
+    assert ids(*asked, "--allow", "read", "pay")[0] == "billing.refund"
+    assert "billing.refund" in ids("plan", request)
+    assert "billing.refund" not in ids("plan", request, "--allow", "read")
+    assert ids("list", "--allow") == ["orders.cancel"]
+    assert ids("list", "--demos", "--allow", "read") == ["d1"]
+    assert ids("list", "--demos", "--allow", "read", "--allow", "pay") == ["d1", "d2"]
+    assert main(["list", *place, "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)[0]
+    assert (row["permissions"], row["tags"]) == ([["pay", "read"]], ["money"])
+
+
+def test_a_plan_is_explained_beside_the_prompt(
+    indexed: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["plan", "cancel the order", "--index", indexed["index"], "--explain"]
+    assert main(command) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["tools"]
+    assert "request: cancel the order" in printed.err
+    assert "1. orders.cancel  p=0." in printed.err
+
+
+def test_a_hit_is_one_line_as_wide_as_the_terminal(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = TOOLS[0] | {"description": "Cancel an order " + "word " * 50}
+    Path(files["tools"]).write_text(json.dumps(row))
+    assert main(["index", files["tools"], "--index", files["index"]]) == 0
+    capsys.readouterr()
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    command = ["search", "cancel the order", "--index", files["index"], "--keep-all"]
+    assert main(command) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert (len(line), line[-3:]) == (60, "...")
+
+
+def test_a_request_without_quotes_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["search", "skip", "track"], ["plan", "skip", "track", "now"]):
+        with pytest.raises(SystemExit) as stop:
+            main([*command, "--index", "i"])
+        assert stop.value.code == 2
+        assert "(put a request of several words in quotes)" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["list", "--index", "i", "--nothing"])
+    assert "unrecognized arguments: --nothing\n" in capsys.readouterr().err
+
+
+def test_functions_are_not_read_from_files(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "functions.py"
+    file.write_text("def cancel(order: str) -> None: ...\n")
+    assert main(["index", str(file), "--index", files["index"]]) == 1
+    _expect_one_line(capsys, "give the functions to load_tools(...) in Python")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("index", ["NAME=CATALOG sets", "--dry-run"]),
+        ("lint", ["NAME=CATALOG sets"]),
+        ("eval", ["NAME=CATALOG sets", "docs/evaluation.md", "(default: 10)"]),
+        ("search", ["(default: 10)", "in quotes"]),
+        ("plan", ["(default: 2000)", "(default: openai)"]),
+    ],
+)
+def test_help_says_defaults_and_what_a_catalog_is(
+    command: str, said: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert [text for text in said if text not in printed] == []
+
+
 @pytest.mark.parametrize("arguments", [[], ["search", "x"], ["search", "x", "--index", "i", "-k0"]])
 def test_a_command_line_that_cannot_be_read_is_exit_code_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
@@ -442,7 +662,7 @@ def test_an_interrupt_is_exit_code_130(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("toolret.retrieval.retriever.ToolRetriever.search", interrupted)
+    monkeypatch.setattr("toolret.retrieval.retriever.ToolRetriever.select", interrupted)
     assert main(["search", "x", "--index", indexed["index"]]) == 130
     assert "interrupted" in capsys.readouterr().err
 

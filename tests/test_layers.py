@@ -29,7 +29,7 @@ LAYERS = [
     ["recording"],
     ["retrieval"],
     ["console", "testing"],
-    ["evaluation", "integrations", "lint"],
+    ["commands", "evaluation", "integrations", "lint"],
     ["cli"],
     ["__init__", "__main__"],
 ]

@@ -6,13 +6,14 @@ import argparse
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from toolret.errors import ToolretError
+from toolret.errors import CatalogError, ToolretError
 from toolret.text.visible import visible
 
 if TYPE_CHECKING:
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
 __all__ = [
     "CATALOG_HELP",
     "INDEX_HELP",
+    "add_allow",
     "add_index_options",
+    "add_json",
     "add_paths",
     "check_target",
     "counted",
+    "fitted",
+    "in_brief",
     "learn",
     "load_catalogs",
     "named_catalog",
@@ -48,6 +53,11 @@ CATALOG_HELP = (
     "NAME=CATALOG sets the namespace of its tools, in place of an API's title or a file's name "
     "(rows that name their own keep it)"
 )
+
+_LONGEST_TEXT = 160
+"""Characters of a text in a list."""
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s")
 
 _NAMED = re.compile(r"([\w.-]+)=(.+)")
 
@@ -80,6 +90,23 @@ def add_paths(
     )
 
 
+def add_allow(command: argparse.ArgumentParser) -> None:
+    """Add ``--allow``: None if it is not given, which allows all tools."""
+    command.add_argument(
+        "--allow",
+        nargs="*",
+        action="extend",
+        metavar="PERMISSION",
+        help="show what a caller with these permissions gets; with none, one who holds none "
+        "(default: all tools may be used)",
+    )
+
+
+def add_json(command: argparse.ArgumentParser) -> None:
+    """Add ``--json``, a flag."""
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
 def positive(text: str) -> int:
     """Parse an argument that is a whole number of 1 or more."""
     number = int(text)
@@ -93,6 +120,21 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
+def in_brief(text: str) -> str:
+    """Return a text's first sentence, in one line, shortened."""
+    sentence = _SENTENCE_END.split(text.strip(), maxsplit=1)[0]
+    line = " ".join(sentence.split())
+    return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}..."
+
+
+def fitted(line: str, stream: TextIO) -> str:
+    """Make a line safe for a terminal and cut it to its width; leave it as it is for a file."""
+    if not stream.isatty():
+        return line
+    safe, width = seen(line, stream), shutil.get_terminal_size().columns
+    return safe if len(safe) <= width else f"{safe[: max(1, width - 3)]}..."
+
+
 def load_catalogs(given: Sequence[Path]) -> Catalog:
     """Load the tools of ``CATALOG`` and ``NAME=CATALOG`` arguments; NAME is their ``namespace``.
 
@@ -101,7 +143,15 @@ def load_catalogs(given: Sequence[Path]) -> Catalog:
     """
     from toolret.catalogs import load_spaced
 
-    return load_spaced(map(named_catalog, given))
+    named = [named_catalog(each) for each in given]
+    for _, path in named:
+        if path.suffix == ".py" and path.is_file():
+            raise CatalogError(
+                "functions are not read from files, for that would run them: give the functions "
+                "to load_tools(...) in Python, as docs/catalogs.md shows",
+                file=path,
+            )
+    return load_spaced(named)
 
 
 def named_catalog(given: Path) -> tuple[str | None, Path]:

@@ -122,6 +122,23 @@ def test_add_and_remove_touch_only_what_they_name(
     assert [found.id for found in index.demos] == ["d2", "d3", "d4", "d5"]
 
 
+def test_tools_and_demonstrations_are_added_together_or_not_at_all(
+    tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
+) -> None:
+    index = ToolIndex(tmp_path, embedder=embedder)
+    assert index.add(tools[:3], demos[:1])["demos"] == SyncReport(added=1, embedded=1)
+    uses_new = demo("d9", "do the new thing", "new")
+    with pytest.raises(DemoError, match="names the tool 'new'"):
+        index.add(tools, [uses_new])
+    assert len(index) == 3
+    report = index.add([tool("new"), replace(tools[0], description="Stop it.")], [uses_new])
+    assert report["tools"] == SyncReport(added=1, changed=1, kept=2, embedded=2)
+    assert (report["tools"].added_ids, report["tools"].changed_ids) == (("new",), (tools[0].id,))
+    assert [found.id for found in index.demos] == ["d1", "d9"]
+    assert index.add(tools[:1]).keys() == {"tools"}
+    assert index.sync_tools([tool("new")]).removed_ids == tuple(sorted(t.id for t in tools[:3]))
+
+
 def test_what_comes_back_after_it_was_removed_is_whole(
     tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
 ) -> None:

@@ -6,7 +6,7 @@ import gc
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -43,6 +43,9 @@ class SyncReport:
         removed: Ids no longer present.
         kept: Unchanged ids.
         embedded: Texts embedded, including those when the index was opened with ``reembed``.
+        added_ids: The new ids; these three are ignored in comparisons.
+        changed_ids: The known ids with new content.
+        removed_ids: The ids no longer present.
     """
 
     added: int = 0
@@ -50,6 +53,9 @@ class SyncReport:
     removed: int = 0
     kept: int = 0
     embedded: int = 0
+    added_ids: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    changed_ids: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    removed_ids: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 class Collections:
@@ -165,14 +171,18 @@ class Collections:
                 told += len(missing)
             wanted = {id_: key for id_, key in old.items() if keep and keep(id_)} | new
             writer.publish(wanted.values())
-        same = sum(wanted.get(id_) == key for id_, key in old.items())
-        both = len(old.keys() & wanted.keys())
+        added = tuple(id_ for id_ in wanted if id_ not in old)
+        removed = tuple(id_ for id_ in old if id_ not in wanted)
+        changed = tuple(id_ for id_, key in old.items() if wanted.get(id_, key) != key)
         return SyncReport(
-            added=len(wanted) - both,
-            changed=both - same,
-            removed=len(old) - both,
-            kept=same,
+            added=len(added),
+            changed=len(changed),
+            removed=len(removed),
+            kept=len(old) - len(changed) - len(removed),
             embedded=embedded + self._reembedded.pop(form.kind, 0),
+            added_ids=added,
+            changed_ids=changed,
+            removed_ids=removed,
         )
 
     def _missing(

@@ -22,7 +22,7 @@ from toolret.stores.records import Kind, Store, exist
 from toolret.text.nearest import meant
 from toolret.types import RECORDED, Demo, Tool
 
-__all__ = ["ToolIndex"]
+__all__ = ["ToolIndex", "checked_demos"]
 
 _LOOK_EVERY = 0.5
 """Seconds between two checks for what other processes wrote."""
@@ -153,6 +153,28 @@ class ToolIndex:
             if demos is not None:
                 keep = _is_recorded if keep_recorded else None
                 reports["demos"] = self._collections.write(DEMOS, demos, keep=keep, anew=True)
+        self._see_own()
+        return reports
+
+    def add(
+        self, tools: Iterable[Tool], demos: Iterable[Demo] | None = None
+    ) -> dict[Kind, SyncReport]:
+        """``add_tools`` and, unless ``demos`` is None, ``add_demos``, as one visible change.
+
+        Everything is checked before anything is written. Raises what the two raise.
+        """
+        checked = unique(typed(tools, Tool, error=CatalogError), error=CatalogError)
+        given = None if demos is None else _whole(demos)
+        if self._snapshot and exist(self._snapshot.generations):
+            self._check_there()
+        reports: dict[Kind, SyncReport] = {}
+        with self._store.together():
+            if given is not None:
+                ids = {tool.id for tool in checked}.union(self._collections.ids(TOOLS))
+                given = _known(given, ids)
+            reports["tools"] = self._collections.write(TOOLS, checked, keep=lambda _: True)
+            if given is not None:
+                reports["demos"] = self._collections.write(DEMOS, given, keep=lambda _: True)
         self._see_own()
         return reports
 
@@ -346,6 +368,16 @@ def _whole(demos: Iterable[Demo]) -> list[Demo]:
         replace(demo, tools=tuple(dict.fromkeys([*(c.tool for c in demo.calls), *demo.tools])))
         for demo in typed(demos, Demo, error=DemoError)
     ]
+
+
+def checked_demos(demos: Iterable[Demo], tool_ids: Collection[str]) -> list[Demo]:
+    """The demonstrations as an index of these tools holds them.
+
+    Raises:
+        DemoError: If one uses another tool, two different ones share an id, or something is not a
+            ``Demo``.
+    """
+    return _known(_whole(demos), tool_ids)
 
 
 def _known(demos: Sequence[Demo], tool_ids: Collection[str]) -> list[Demo]:

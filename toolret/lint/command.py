@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from toolret.console import counted, load_catalogs
+from toolret.console import CATALOG_HELP, counted, load_catalogs
 from toolret.errors import ToolretError
 from toolret.lint.findings import CHECKS, LEVELS, Finding
 
@@ -17,8 +17,13 @@ __all__ = ["add_lint"]
 
 def add_lint(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the command line's subcommands."""
-    lint = commands.add_parser("lint", help="why retrieval will suffer from a catalog")
-    lint.add_argument("catalogs", nargs="+", metavar="CATALOG", type=Path)
+    lint = commands.add_parser(
+        "lint",
+        help="why retrieval will suffer from a catalog",
+        description="Tell what in a catalog will hurt retrieval or may do harm, and what to do "
+        "about it. docs/lint.md explains each check.",
+    )
+    lint.add_argument("catalogs", nargs="+", metavar="CATALOG", type=Path, help=CATALOG_HELP)
     lint.add_argument("--json", action="store_true", help="print JSON")
     lint.add_argument(
         "--fail-on",

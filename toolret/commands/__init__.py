@@ -1,0 +1,1 @@
+"""The commands that make an index and ask it: ``index``, ``list``, ``search`` and ``plan``."""

@@ -1,0 +1,81 @@
+"""``toolret list``: what an index holds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from toolret.console import (
+    INDEX_HELP,
+    add_allow,
+    add_json,
+    counted,
+    fitted,
+    in_brief,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from toolret.types import Demo, Tool
+
+__all__ = ["add_list"]
+
+_WIDEST = 50
+"""Characters of an id up to which the column of ids is widened."""
+
+
+def add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line's subcommands."""
+    listing = commands.add_parser(
+        "list",
+        help="what an index holds",
+        description="List the tools of an index, or its demonstrations. --json prints whole rows, "
+        "with parameters, permissions and tags, or with calls, results and answers.",
+    )
+    listing.add_argument("--index", metavar="DIR", required=True, help=INDEX_HELP)
+    listing.add_argument(
+        "--demos", action="store_true", help="the demonstrations in place of the tools"
+    )
+    add_allow(listing)
+    add_json(listing)
+    listing.set_defaults(command=_list)
+
+
+def _list(options: argparse.Namespace) -> None:
+    # The store is read without an index, which would ask for the embedder that it was made with.
+    from toolret.files.plain_rows import demo_to_row, tool_to_row
+    from toolret.index.shelves import DEMOS, TOOLS
+    from toolret.permissions import is_allowed, may_see
+    from toolret.stores import absent, store_at
+
+    store = store_at(options.index, lock_timeout=60.0)
+    if not store.exists():
+        raise absent(store)
+    contents = store.load()
+    rows: list[dict[str, Any]]
+    tools: list[Tool] = []
+    if options.allow is not None or not options.demos:
+        tools = [TOOLS.load(record.row) for record in contents["tools"].records.values()]
+        tools = [tool for tool in tools if is_allowed(tool, options.allow)]
+    if options.demos:
+        demos = [DEMOS.load(record.row) for record in contents["demos"].records.values()]
+        if options.allow is not None:
+            usable = {tool.id for tool in tools}
+            demos = [d for d in demos if may_see(d, options.allow) and usable.issuperset(d.tools)]
+        rows = [demo_to_row(demo) for demo in demos]
+        pairs = [(demo.id, _demo_line(demo)) for demo in demos]
+    else:
+        rows = [tool_to_row(tool) for tool in tools]
+        pairs = [(tool.id, in_brief(tool.description)) for tool in tools]
+    if options.json:
+        print_json(rows)
+        return
+    width = min(max((len(id_) for id_, _ in pairs), default=0), _WIDEST)
+    for id_, text in pairs:
+        print(fitted(f"{id_:{width}}  {text}".rstrip(), sys.stdout))
+    print(counted(len(pairs), "demonstration" if options.demos else "tool"), file=sys.stderr)
+
+
+def _demo_line(demo: Demo) -> str:
+    return f"{in_brief(demo.text)}  ({', '.join(demo.tools) or 'no tool'})"
