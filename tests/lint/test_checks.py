@@ -103,7 +103,7 @@ def test_tools_that_are_described_nearly_alike_are_clusters_with_their_differenc
     assert cluster.similarity == 0.945
     assert cluster.problem == (
         "4 tools are described nearly alike (similarity 0.95): a, a2, b, c; "
-        "a and b differ in 'charges' for 'invoices'"
+        "a says 'charges' where b says 'invoices'"
     )
 
 
@@ -201,13 +201,13 @@ def test_names_of_different_namespaces_are_not_alike() -> None:
             {"properties": {"a": {"description": "x", "type": "string", "default": 5}}},
             "schema-defect",
             "/properties/a",
-            "its default 5 is not a value that it accepts",
+            "its default 5 is a number, but its type is 'string'",
         ),
         (
             {"properties": {"a": {"description": "x", "type": "string", "enum": ["b", 1, 2]}}},
             "schema-defect",
             "/properties/a",
-            "its choice 1 is not of type 'string'",
+            "its choice 1 is a number, but its type is 'string'",
         ),
         (
             {
@@ -522,3 +522,112 @@ def test_public_catalogs_are_not_suspected_of_poisoning() -> None:
         found = [f for f in findings if f.check == "instruction-to-model"]
         # "... without notifying the user": an operation that really does so
         assert len(found) <= 1, name
+
+
+@pytest.mark.parametrize(
+    ("part", "problem"),
+    [
+        (
+            {"type": "integer", "default": "20"},
+            "its default '20' is text, but its type is 'integer': write 20 without quotes",
+        ),
+        (
+            {"type": ["boolean", "null"], "default": "true"},
+            "its default 'true' is text, but its type is ['boolean', 'null']: write true without "
+            "quotes",
+        ),
+        (
+            {"type": "integer", "default": "many"},
+            "its default 'many' is text, but its type is 'integer'",
+        ),
+        (
+            {"type": "integer", "default": "2.5"},
+            "its default '2.5' is text, but its type is 'integer'",
+        ),
+        (
+            {"type": "number", "enum": [1, "2.5"]},
+            "its choice '2.5' is text, but its type is 'number': write 2.5 without quotes",
+        ),
+        ({"type": "object", "default": True}, "its default True is a boolean, but its type is"),
+        ({"type": "integer", "maximum": 3, "default": 5}, "its default 5 is not a value that it"),
+    ],
+)
+def test_a_value_of_another_type_says_how_to_write_it(part: dict[str, Any], problem: str) -> None:
+    schema = {"type": "object", "properties": {"a": part | {"description": "x"}}}
+    ((check, place, found),) = _found(_tool("a", parameters=schema))
+    assert (check, place) == ("schema-defect", "/properties/a")
+    assert found.startswith(problem)
+
+
+def test_a_keyword_of_another_type_says_how_to_write_it() -> None:
+    part = {"type": "integer", "maximum": "50", "description": "x"}
+    schema = {"type": "object", "properties": {"a": part}}
+    assert _found(_tool("a", parameters=schema)) == [
+        (
+            "rewritten-schema",
+            "/properties/a/maximum",
+            "it is no JSON Schema: 'maximum' is '50', not of type 'number': write 50 without "
+            "quotes",
+        )
+    ]
+
+
+def test_words_that_one_of_two_descriptions_lacks_are_told() -> None:
+    text = "Lists the {}invoices of one customer in the order in which they were once created here"
+    first, other = _tool("a", text.format("upcoming ")), _tool("b", text.format(""))
+    ((_, _, problem),) = _found(first, other)
+    assert problem.endswith("a, b; a says 'upcoming', which b does not")
+    ((_, _, problem),) = _found(other, first)
+    assert problem.endswith("b, a; a says 'upcoming', which b does not")
+
+
+def _operation(name: str, argument: str, place: str, *, about: str = "x", **metadata: Any) -> Tool:
+    schema = {"type": "object", "properties": {argument: {"description": about}}}
+    places = {argument: {"in": place, "name": argument}}
+    description = f"Do the thing that only {name} does."
+    more = {"arguments": places, "security": [{"oauth": {"type": "oauth2"}}]} | metadata
+    return _tool(name, description, parameters=schema, metadata=more)
+
+
+def test_a_secret_that_a_security_scheme_stands_for_is_one_finding() -> None:
+    tools = [
+        _operation("a", "token", "query"),
+        _operation("b", "token", "header"),
+        _operation("c", "token", "body", about="Authentication token. Requires a scope."),
+        _operation("d", "API-Key", "header"),
+    ]
+    assert [(f.check, f.tools, f.place, f.problem) for f in lint(tools)] == [
+        (
+            "asks-for-secret",
+            ("a", "b", "c"),
+            "/properties/token",
+            "3 tools ask the model for 'token', a secret that the API's security scheme 'oauth' "
+            "stands for",
+        ),
+        (
+            "asks-for-secret",
+            ("d",),
+            "/properties/API-Key",
+            "it asks the model for 'API-Key', a secret that the API's security scheme 'oauth' "
+            "stands for",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        _operation("a", "token", "query", security=None),  # nothing stands for it
+        _operation("a", "token", "query", security=[{}]),
+        _operation("a", "page_token", "query"),
+        _operation("a", "token", "path"),
+        _operation("a", "token", "body", about="A token of the card."),
+        _operation("a", "password", "body"),  # of a new user
+        _operation("a", "token", "query", arguments=7),
+        _operation("a", "token", "query", security="no list"),
+        _operation("a", "token", "query", security=["no object"]),
+        replace(_operation("a", "token", "query"), metadata={"security": [{"oauth": {}}]}),
+    ],
+)
+def test_other_arguments_are_no_such_secrets(tool: Tool) -> None:
+    assert _found(tool) == []

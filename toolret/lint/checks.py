@@ -9,6 +9,7 @@ from toolret.lint.findings import CHECKS, LEVELS, Finding
 from toolret.lint.likeness import alike_descriptions, alike_names
 from toolret.lint.poisoning import suspicious_texts
 from toolret.lint.schemas import schema_defects
+from toolret.lint.secrets import secret_arguments
 from toolret.lint.wording import poor_texts
 from toolret.types import Tool
 
@@ -20,6 +21,7 @@ def lint(tools: Sequence[Tool]) -> list[Finding]:
     findings = [
         *suspicious_texts(tools),
         *schema_defects(tools),
+        *secret_arguments(tools),
         *unread_fields(tools),
         *poor_texts(tools),
         *alike_descriptions(tools),

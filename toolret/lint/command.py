@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import sys
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +14,14 @@ from pathlib import Path
 from toolret.console import CATALOG_HELP, counted, load_catalogs
 from toolret.errors import ToolretError
 from toolret.lint.findings import CHECKS, LEVELS, Finding
+from toolret.text.visible import visible
 
 __all__ = ["add_lint"]
+
+_WIDTH = 100
+"""Columns of what is not printed to a terminal."""
+
+_NARROWEST = 20
 
 
 def add_lint(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -56,12 +65,16 @@ def _lint(options: argparse.Namespace) -> None:
     tools = load_catalogs(options.catalogs)
     findings = [finding for finding in lint(tools) if finding.check not in ignored]
     if options.json:
-        rows = [finding.to_json() for finding in findings]
+        origins = {tool.id: tool.origin for tool in tools}
+        rows = [
+            finding.to_json() | {"origins": [origins[id_] for id_ in finding.tools]}
+            for finding in findings
+        ]
         counts = dict(Counter(finding.check for finding in findings))
         report = {"tools": len(tools), "counts": counts, "findings": rows}
         print(json.dumps(report, ensure_ascii=True, indent=2))
     else:
-        _print_table(findings, len(tools))
+        _print_findings(findings, len(tools))
     if options.fail_on == "never":
         return
     grave = LEVELS[: LEVELS.index(options.fail_on) + 1]
@@ -71,23 +84,33 @@ def _lint(options: argparse.Namespace) -> None:
         )
 
 
-def _print_table(findings: Sequence[Finding], tools: int) -> None:
-    from toolret.text.visible import visible
-
-    rows = [("level", "check", "tool", "place", "problem")]
+def _print_findings(findings: Sequence[Finding], tools: int) -> None:
+    """Print each finding as a line on where, and one or more on what, in the terminal's width."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
     for finding in findings:
         more = f" (+{len(finding.tools) - 1})" if len(finding.tools) > 1 else ""
-        tool = f"{finding.tools[0]}{more}"
-        rows.append((finding.level, finding.check, tool, finding.place, finding.problem))
+        place = f"  {finding.place}" if finding.place else ""
+        head = f"{finding.level:7}  {finding.check}  {finding.tools[0]}{more}{place}"
+        _print_wrapped(head, width, first="", rest="    ")
+        _print_wrapped(finding.problem, width, first="    ", rest="    ")
     if findings:
-        shown = [tuple(map(visible, row)) for row in rows]
-        widths = [max(len(row[column]) for row in shown) for column in range(4)]
-        for row in shown:
-            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-            print("  ".join([*cells, row[-1]]).rstrip())
         print()
     counts = Counter(finding.check for finding in findings)
     for check, known in CHECKS.items():
         if counts[check]:
-            print(f"{counts[check]:6} {check}: {known.advice}")
+            line = f"{counts[check]:6} {check}: {known.advice}"
+            _print_wrapped(line, width, first="", rest=" " * 7)
     print(f"{counted(len(findings), 'finding')} in {counted(tools, 'tool')}")
+
+
+def _print_wrapped(text: str, width: int, *, first: str, rest: str) -> None:
+    wrapped = textwrap.wrap(
+        visible(text),
+        max(width, _NARROWEST),
+        initial_indent=first,
+        subsequent_indent=rest,
+        drop_whitespace=True,
+        replace_whitespace=False,
+        break_on_hyphens=False,
+    )
+    print("\n".join(wrapped))

@@ -28,24 +28,55 @@ class Check:
 
 CHECKS: dict[str, Check] = {
     "instruction-to-model": Check(
-        "error", "remove it, or do not use this source: descriptions describe, they do not command"
+        "error",
+        "remove the sentence, or do not use this source: a description describes, it does not "
+        "command",
     ),
-    "hidden-character": Check("error", "remove them: people do not see what the model reads"),
-    "invalid-schema": Check("error", "correct the schema: a provider refuses the whole request"),
-    "missing-description": Check("warning", "say in a sentence what it does and when to use it"),
-    "short-description": Check("warning", "say in a sentence what it does and when to use it"),
-    "same-description": Check("warning", "say in each what only this one does"),
-    "similar-description": Check("warning", "begin each with what only this one does"),
-    "missing-schema": Check("warning", "give its arguments as JSON Schema; a model has to guess"),
-    "schema-defect": Check("warning", "make the schema say what is meant"),
+    "hidden-character": Check(
+        "error", "remove these characters: people do not see what the model reads"
+    ),
+    "invalid-schema": Check(
+        "error",
+        "rename the property, correct the reference, or put the argument under 'properties': a "
+        "provider refuses the whole request",
+    ),
+    "missing-description": Check(
+        "warning", "describe the tool in a sentence: what it does and when to use it"
+    ),
+    "short-description": Check(
+        "warning", "make the description a sentence: what the tool does and when to use it"
+    ),
+    "same-description": Check("warning", "say in each description what only this tool does"),
+    "similar-description": Check("warning", "begin each description with what only this tool does"),
+    "missing-schema": Check(
+        "warning", "give the arguments as JSON Schema in 'parameters'; a model has to guess them"
+    ),
+    "schema-defect": Check(
+        "warning", "change the default, the choices, 'required' or the type, so that they agree"
+    ),
+    "asks-for-secret": Check(
+        "warning",
+        "remove the argument from the document and let HttpRunner(credentials=...) send the "
+        "secret: a model does not know it, and should not",
+    ),
     "rewritten-schema": Check(
-        "note", "write one object in draft 2020-12, with what belongs together in words"
+        "note",
+        "write 'parameters' as one object in draft 2020-12, with what belongs together in words: "
+        "prompts get it so, but other programs may send it as it is",
     ),
-    "unknown-field": Check("note", "call the field as toolret does, or leave it out"),
-    "similar-name": Check("note", "rename one, or say in both what sets them apart"),
-    "undescribed-parameter": Check("note", "say in a few words what to give there"),
-    "long-description": Check("note", "put what it does first and shorten the rest"),
-    "large-schema": Check("note", "offer fewer parameters, or a simpler operation"),
+    "unknown-field": Check(
+        "note", "rename the field to what toolret reads, or leave it if it is something else"
+    ),
+    "similar-name": Check(
+        "note", "rename one of the tools, or say in both descriptions what sets them apart"
+    ),
+    "undescribed-parameter": Check(
+        "note", "give each of these parameters a 'description' of a few words"
+    ),
+    "long-description": Check("note", "put what the tool does first and shorten the rest"),
+    "large-schema": Check(
+        "note", "remove parameters that no agent needs, or offer a simpler operation"
+    ),
 }
 """All checks by name, in the order of the report."""
 

@@ -49,10 +49,10 @@ def alike_descriptions(tools: Sequence[Tool]) -> Iterator[Finding]:
     for cluster in _clusters(texts):
         ids = tuple(tool.id for text in cluster.members for tool in groups[texts[text]])
         first, other = cluster.pair
+        names = groups[texts[first]][0].id, groups[texts[other]][0].id
         problem = (
             f"{len(ids)} tools are described nearly alike (similarity {cluster.similarity:.2f}): "
-            f"{_listed(ids)}; {groups[texts[first]][0].id} and {groups[texts[other]][0].id} differ "
-            f"in {_difference(texts[first], texts[other])}"
+            f"{_listed(ids)}; {_difference(texts[first], texts[other], names)}"
         )
         yield Finding(
             "similar-description", ids, problem, "description", round(cluster.similarity, 3)
@@ -133,15 +133,22 @@ def _cosine(first: frozenset[str], other: frozenset[str]) -> float:
     return len(first & other) / sqrt(len(first) * len(other))
 
 
-def _difference(first: Words, other: Words) -> str:
-    """Describe the words in which two texts differ."""
+def _difference(first: Words, other: Words, names: tuple[str, str]) -> str:
+    """Say in which words the texts of two tools differ."""
     changes = SequenceMatcher(None, first, other, autojunk=False).get_opcodes()
     parts = [
-        f"{' '.join(first[a:b]) or 'nothing'!r} for {' '.join(other[c:d]) or 'nothing'!r}"
+        _change(" ".join(first[a:b]), " ".join(other[c:d]), names)
         for kind, a, b, c, d in changes
         if kind != "equal"
     ]
     return "; ".join(parts[:_MAX_NAMES]) + ("; ..." if len(parts) > _MAX_NAMES else "")
+
+
+def _change(first: str, other: str, names: tuple[str, str]) -> str:
+    if first and other:
+        return f"{names[0]} says {first!r} where {names[1]} says {other!r}"
+    has, lacks = names if first else names[::-1]
+    return f"{has} says {first or other!r}, which {lacks} does not"
 
 
 def _name_words(name: str) -> list[str]:

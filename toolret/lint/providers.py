@@ -6,6 +6,8 @@ responses (HTTP 400). Strict modes allow far less and are the caller's choice.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,7 +19,7 @@ from toolret.schemas.accepted import is_bare_array
 from toolret.schemas.drafts import is_pattern, is_uri_reference
 from toolret.schemas.subschemas import subschemas
 
-__all__ = ["Problem", "name_problems", "openai_problems", "schema_problems"]
+__all__ = ["Problem", "name_problems", "openai_problems", "schema_problems", "short", "unquoted"]
 
 Problem = tuple[str, str]
 """A JSON pointer into the schema, and what is wrong there."""
@@ -30,6 +32,9 @@ _FORMATS.checks("uri-reference")(
 
 _META = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=_FORMATS)
 
+_UNQUOTED = re.compile(r"true|false|-?(0|[1-9]\d{0,30})(\.\d{1,30})?", re.ASCII)
+"""Booleans and numbers that were written as text."""
+
 _OPENAI_TOP = ("oneOf", "anyOf", "allOf", "enum", "const", "not")
 
 
@@ -41,9 +46,24 @@ def schema_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
     for error in _META.iter_errors(schema):
         pointer = below("", *error.absolute_path)
         if error.absolute_path and error.absolute_path[-1] == "type":
-            yield pointer, f"JSON Schema has no type {_short(repr(error.instance))}"
+            yield pointer, f"JSON Schema has no type {short(repr(error.instance))}"
+        elif error.absolute_path and error.validator == "type":
+            key, wanted = error.absolute_path[-1], error.validator_value
+            yield (
+                pointer,
+                f"it is no JSON Schema: {key!r} is {short(repr(error.instance))}, not of type "
+                f"{wanted!r}{unquoted(error.instance, wanted)}",
+            )
         else:
-            yield pointer, f"it is no JSON Schema: {_short(error.message)}"
+            yield pointer, f"it is no JSON Schema: {short(error.message)}"
+
+
+def unquoted(value: Any, type_: Any) -> str:
+    """Return a hint to write a number or a boolean without quotes; empty if it is not that."""
+    if not isinstance(value, str) or not _UNQUOTED.fullmatch(value):
+        return ""
+    fits = Draft202012Validator({"type": type_}).is_valid(json.loads(value))
+    return f": write {value} without quotes" if fits else ""
 
 
 def openai_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
@@ -72,5 +92,6 @@ def name_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
                 )
 
 
-def _short(message: str, length: int = 160) -> str:
+def short(message: str, length: int = 160) -> str:
+    """Cut what a catalog says to a length that can be read."""
     return message if len(message) <= length else f"{message[:length]}..."

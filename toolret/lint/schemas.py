@@ -15,6 +15,8 @@ from toolret.lint.providers import (
     name_problems,
     openai_problems,
     schema_problems,
+    short,
+    unquoted,
 )
 from toolret.schemas.subschemas import resolved, subschemas, target
 from toolret.types import Tool
@@ -104,10 +106,10 @@ def _at_odds(schema: Any, root: Mapping[str, Any], place: str = "") -> Iterator[
                 yield below(place, "required"), f"{name!r} is required and not declared"
     # A null default only means that there is none.
     if schema.get("default") is not None and not _accepts(schema, schema["default"]):
-        yield place, f"its default {schema['default']!r} is not a value that it accepts"
+        yield place, _misfit("default", schema["default"], schema)
     for value in schema.get("enum", ()):
         if "type" in schema and not _accepts({"type": schema["type"]}, value):
-            yield place, f"its choice {value!r} is not of type {schema['type']!r}"
+            yield place, _misfit("choice", value, schema)
             break
     for name, part in schema.get("properties", {}).items():
         yield from _at_odds(part, root, below(place, "properties", name))
@@ -131,6 +133,20 @@ def _of_one_value(
         if isinstance(reference := part.get("$ref"), str):
             # An unresolved reference may declare anything.
             waiting.append(target(root, reference) or {"patternProperties": {}})
+
+
+def _misfit(what: str, value: Any, schema: Mapping[str, Any]) -> str:
+    """Say why a schema does not accept a default or a choice, and how to write it if that helps."""
+    type_, written = schema.get("type"), short(repr(value))
+    if type_ is None or _accepts({"type": type_}, value):
+        return f"its {what} {written} is not a value that it accepts"
+    hint = unquoted(value, type_)
+    return f"its {what} {written} is {_kind(value)}, but its type is {type_!r}{hint}"
+
+
+def _kind(value: Any) -> str:
+    kinds = {str: "text", bool: "a boolean", list: "a list", dict: "an object"}
+    return kinds.get(type(value), "null" if value is None else "a number")
 
 
 def _accepts(schema: Mapping[str, Any], value: Any) -> bool:
