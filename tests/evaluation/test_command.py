@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 from filelock import FileLock, Timeout
 
+from tests.conftest import ROOT
 from tests.test_cli import WordsModel
 from toolret.cli import main
+from toolret.rows import load_requests
 from toolret.stores.folder import FolderStore
 from toolret.testing import OpenAIServer, Reply
 
@@ -440,3 +443,16 @@ def test_requests_that_got_no_tool_or_needed_none_are_missed_unless_all_are_rank
     assert "idle: cancel an order\n    wanted: no tool\n    first: cancel (0." in shown
     assert main([*command, "--misses", "--keep-all"]) == 0
     assert "idle" not in capsys.readouterr().out
+
+
+def test_the_page_on_evaluation_has_rows_that_are_read_and_options_that_exist(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "evaluation.md").read_text("utf-8")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(page.partition("```json\n")[2].partition("```")[0])
+    assert [len(request.tools) for request in load_requests(rows)] == [2, 1, 0]
+    with pytest.raises(SystemExit):
+        main(["eval", "--help"])
+    options = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    assert set(re.findall(r"--[a-z][a-z-]+", page)) <= options

@@ -19,7 +19,7 @@ from toolret.schemas.accepted import is_bare_array
 from toolret.schemas.drafts import is_pattern, is_uri_reference
 from toolret.schemas.subschemas import subschemas
 
-__all__ = ["Problem", "name_problems", "openai_problems", "schema_problems", "short", "unquoted"]
+__all__ = ["Problem", "name_problems", "openai_problems", "schema_problems", "unquoted"]
 
 Problem = tuple[str, str]
 """A JSON pointer into the schema, and what is wrong there."""
@@ -46,16 +46,16 @@ def schema_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
     for error in _META.iter_errors(schema):
         pointer = below("", *error.absolute_path)
         if error.absolute_path and error.absolute_path[-1] == "type":
-            yield pointer, f"JSON Schema has no type {short(repr(error.instance))}"
+            yield pointer, f"JSON Schema has no type {_short(repr(error.instance))}"
         elif error.absolute_path and error.validator == "type":
             key, wanted = error.absolute_path[-1], error.validator_value
             yield (
                 pointer,
-                f"it is no JSON Schema: {key!r} is {short(repr(error.instance))}, not of type "
+                f"it is no JSON Schema: {key!r} is {_short(repr(error.instance))}, not of type "
                 f"{wanted!r}{unquoted(error.instance, wanted)}",
             )
         else:
-            yield pointer, f"it is no JSON Schema: {short(error.message)}"
+            yield pointer, f"it is no JSON Schema: {_short(error.message)}"
 
 
 def unquoted(value: Any, type_: Any) -> str:
@@ -92,6 +92,5 @@ def name_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
                 )
 
 
-def short(message: str, length: int = 160) -> str:
-    """Cut what a catalog says to a length that can be read."""
+def _short(message: str, length: int = 160) -> str:
     return message if len(message) <= length else f"{message[:length]}..."

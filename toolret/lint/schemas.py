@@ -8,14 +8,13 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from toolret.catalogs.argument_maps import WAS_MAP, unplaced
-from toolret.files.jsonlines import below, is_deep
+from toolret.files.jsonlines import below, is_deep, shown
 from toolret.lint.findings import Finding
 from toolret.lint.providers import (
     Problem,
     name_problems,
     openai_problems,
     schema_problems,
-    short,
     unquoted,
 )
 from toolret.schemas.subschemas import resolved, subschemas, target
@@ -137,7 +136,7 @@ def _of_one_value(
 
 def _misfit(what: str, value: Any, schema: Mapping[str, Any]) -> str:
     """Say why a schema does not accept a default or a choice, and how to write it if that helps."""
-    type_, written = schema.get("type"), short(repr(value))
+    type_, written = schema.get("type"), shown(value)
     if type_ is None or _accepts({"type": type_}, value):
         return f"its {what} {written} is not a value that it accepts"
     hint = unquoted(value, type_)
