@@ -360,7 +360,7 @@ def test_eval_measures_and_writes(
     assert main([*command, "--against", str(trec), "--require", "C@1=100", "N@5=90"]) == 0
     printed = capsys.readouterr().out
     assert "+0.0  [+0.0, +0.0]       1.000" in printed
-    assert "on 1 of 1 request that have a right tool: those for which both runs rank" in printed
+    assert "on 1 of 1 requests that have a right tool: those for which both runs rank" in printed
     assert main([*command, "--demos", files["demos"], "--require", "N@1=100", "AUROC=100"]) == 0
     unlike = tmp_path / "unlike.trec"
     unlike.write_text("\ufeffq1 Q0 billing.refund 1 0.5 x\n\n", "utf-8")
@@ -551,7 +551,7 @@ def test_a_dry_run_makes_no_index(
     files: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["index", files["tools"], "--index", files["index"], "--dry-run"]) == 0
-    assert "  added: orders.cancel, billing.refund\n" in capsys.readouterr().out
+    assert "  added: billing.refund, orders.cancel\n" in capsys.readouterr().out
     assert not Path(files["index"]).exists()
 
 

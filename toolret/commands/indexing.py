@@ -160,18 +160,17 @@ def _changes(held: Mapping[str, Item], given: Iterable[Item], stay: Iterable[str
     from toolret.index import SyncReport
 
     new = {item.id: item for item in given}
-    added = tuple(id_ for id_ in new if id_ not in held)
-    changed = tuple(id_ for id_, item in new.items() if id_ in held and held[id_] != item)
-    left = new.keys() | set(stay)
-    removed = tuple(id_ for id_ in held if id_ not in left)
+    added = sorted(new.keys() - held.keys())
+    changed = sorted(id_ for id_, item in new.items() if id_ in held and held[id_] != item)
+    removed = sorted(held.keys() - new.keys() - set(stay))
     return SyncReport(
         added=len(added),
         changed=len(changed),
         removed=len(removed),
         kept=len(held) - len(changed) - len(removed),
-        added_ids=added,
-        changed_ids=changed,
-        removed_ids=removed,
+        added_ids=tuple(added),
+        changed_ids=tuple(changed),
+        removed_ids=tuple(removed),
     )
 
 

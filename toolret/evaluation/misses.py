@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from toolret.console import counted
 from toolret.retrieval.selection import Selection
 from toolret.rows import LabelledRequest
 
@@ -87,7 +86,7 @@ def miss_lines(misses: Sequence[Miss], *, k: int, requests: int) -> Iterator[str
     """
     yield ""
     yield (
-        f"missed: {len(misses)} of {counted(requests, 'request')}; a request is missed unless all "
+        f"missed: {len(misses)} of {requests} requests; a request is missed unless all "
         f"of its right tools are among the first {k}"
     )
     for miss in misses:

@@ -102,7 +102,7 @@ def report_lines(
     if against:
         yield (
             f"compared with the other run on {against.requests} of "
-            f"{counted(counts['answerable'], 'request')} that have a right tool: those for which "
+            f"{counts['answerable']} requests that have a right tool: those for which "
             "both runs rank tools"
         )
     if report.values:
@@ -134,7 +134,7 @@ def report_lines(
     if counts["unanswerable"]:
         yield (
             f"no tool for: {counts['unanswerable_without_tool']} of "
-            f"{counted(counts['unanswerable'], 'request')} that need none, "
+            f"{counts['unanswerable']} requests that need none, "
             f"{counts['answerable_without_tool']} of {counts['answerable']} that need one"
         )
     if report.llm:
@@ -201,13 +201,14 @@ def _llm_lines(llm: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _threshold_lines(report: Report) -> Iterator[str]:
-    yield f"calibration error {100 * report.calibration_error:.1f}; with tools from a score on:"
-    yield "  score   tools  recall  complete"
-    for row in report.by_score:
-        yield (
-            f"  {row.threshold:5.2f}  {row.tools:6.1f}  {100 * row.recall:6.1f}"
-            f"  {100 * row.complete:8.1f}"
-        )
+    if report.values:
+        yield f"calibration error {100 * report.calibration_error:.1f}; with tools from a score on:"
+        yield "  score   tools  recall  complete"
+        for row in report.by_score:
+            yield (
+                f"  {row.threshold:5.2f}  {row.tools:6.1f}  {100 * row.recall:6.1f}"
+                f"  {100 * row.complete:8.1f}"
+            )
     if report.counts["unanswerable"]:
         yield "tools only for requests from an estimated need for them on:"
         yield "   need  answered  silent where there is no tool"

@@ -43,9 +43,9 @@ class SyncReport:
         removed: Ids no longer present.
         kept: Unchanged ids.
         embedded: Texts embedded, including those when the index was opened with ``reembed``.
-        added_ids: The new ids; these three are ignored in comparisons.
-        changed_ids: The known ids with new content.
-        removed_ids: The ids no longer present.
+        added_ids: The new ids, sorted; these three are ignored in comparisons.
+        changed_ids: The known ids with new content, sorted.
+        removed_ids: The ids no longer present, sorted.
     """
 
     added: int = 0
@@ -171,18 +171,18 @@ class Collections:
                 told += len(missing)
             wanted = {id_: key for id_, key in old.items() if keep and keep(id_)} | new
             writer.publish(wanted.values())
-        added = tuple(id_ for id_ in wanted if id_ not in old)
-        removed = tuple(id_ for id_ in old if id_ not in wanted)
-        changed = tuple(id_ for id_, key in old.items() if wanted.get(id_, key) != key)
+        added = sorted(wanted.keys() - old.keys())
+        removed = sorted(old.keys() - wanted.keys())
+        changed = sorted(id_ for id_, key in old.items() if wanted.get(id_, key) != key)
         return SyncReport(
             added=len(added),
             changed=len(changed),
             removed=len(removed),
             kept=len(old) - len(changed) - len(removed),
             embedded=embedded + self._reembedded.pop(form.kind, 0),
-            added_ids=added,
-            changed_ids=changed,
-            removed_ids=removed,
+            added_ids=tuple(added),
+            changed_ids=tuple(changed),
+            removed_ids=tuple(removed),
         )
 
     def _missing(
