@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import demo, tool, views
 from tests.stores.places import DIMENSIONS, Place, embedder
-from toolret.errors import EmbedderError, EmbedderMismatchError, StoreError
+from toolret.errors import DemoError, EmbedderError, EmbedderMismatchError, StoreError
 from toolret.index import SyncReport, ToolIndex
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder
@@ -76,6 +76,22 @@ def test_another_machine_reads_what_one_wrote(
     assert counting.embedded == 0
     assert reader.sync(tools, demos)["tools"] == SyncReport(kept=4)
     assert reader.snapshot.tools.changes == 4
+
+
+def test_tools_and_demonstrations_are_added_together(
+    place: Place, tools: list[Tool], demos: list[Demo]
+) -> None:
+    writer, _ = opened(place)
+    assert writer.add(tools[:3], demos[:1])["tools"].added == 3
+    with pytest.raises(DemoError):
+        writer.add([tool("new")], [replace(demos[0], id="d9", tools=("no.such",))])
+    assert writer.add(tools, demos) == {
+        "tools": SyncReport(added=1, kept=3, embedded=1),
+        "demos": SyncReport(added=3, kept=1, embedded=3),
+    }
+    reader, _ = opened(place)
+    assert ids(reader) == {t.id for t in tools}
+    assert list(reader.demos) == demos
 
 
 def test_vectors_are_the_embedders_bit_for_bit(place: Place) -> None:
