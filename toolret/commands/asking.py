@@ -137,17 +137,15 @@ def _no_tool(selection: Selection) -> str:
 
 
 def _hit_lines(hits: Sequence[Hit], *, explain: bool) -> list[str]:
+    from toolret.retrieval.selection import evidence_lines
+
     width = min(max((len(hit.tool.id) for hit in hits), default=0), _WIDEST)
     lines = []
     for rank, hit in enumerate(hits, start=1):
         about = in_brief(hit.tool.description)
         lines.append(f"{rank:3}. {hit.score:5.3f}  {hit.tool.id:{width}}  {about}".rstrip())
         if explain:
-            lines += [
-                f"{each.contribution:+16.2f}  {each.signal} ({each.value:.3f})"
-                for each in hit.evidence
-                if round(each.contribution, 2)
-            ]
+            lines += evidence_lines(hit)
     return lines
 
 

@@ -18,7 +18,7 @@ from toolret.tokens import TokenCounter
 from toolret.tracing import Span, note, stages
 from toolret.types import DemoHit, Evidence, Hit, Query
 
-__all__ = ["AGAINST_OTHERS", "Selection", "trace"]
+__all__ = ["AGAINST_OTHERS", "Selection", "evidence_lines", "trace"]
 
 AGAINST_OTHERS = "against the others"
 """Names what the other candidates add to a tool's log-odds; it is no signal of the tool's own."""
@@ -127,11 +127,7 @@ class Selection:
         for rank, hit in enumerate(self.tools, start=1):
             out = "" if hit.tool.id in tools else _LEFT_OUT
             lines.append(f"{rank}. {hit.tool.id}  p={hit.score:.3f}{out}")
-            lines += [
-                f"     {e.contribution:+7.2f}  {e.signal}{_figure(e)}"
-                for e in sorted(hit.evidence, key=lambda e: e.signal == AGAINST_OTHERS)
-                if round(e.contribution, 2)
-            ]
+            lines += evidence_lines(hit)
         for shown in self.demos:
             out = "" if shown.demo.id in demos else _LEFT_OUT
             about = f"cosine={shown.similarity:.3f}: {shown.reason}{out}"
@@ -168,6 +164,15 @@ class Selection:
         """Ids of the tools, and of the demonstrations, in the prompt."""
         packed = self.packed
         return {tool.id for tool in packed.tools}, {demo.id for demo in packed.demos}
+
+
+def evidence_lines(hit: Hit) -> list[str]:
+    """Return what each signal added to a hit's log-odds, one signal a line."""
+    return [
+        f"     {each.contribution:+7.2f}  {each.signal}{_figure(each)}"
+        for each in sorted(hit.evidence, key=lambda each: each.signal == AGAINST_OTHERS)
+        if round(each.contribution, 2)
+    ]
 
 
 def _figure(evidence: Evidence) -> str:
