@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from tests.conftest import tool
 from tests.stores.places import make_place
 from toolret import forking
 from toolret.errors import QueryGenerationError
+from toolret.forking import RenewedLock
 from toolret.index import Snapshot, ToolIndex
 from toolret.llm import RecordingModel
 from toolret.llm.circuit import Circuit
@@ -214,9 +217,54 @@ def test_a_child_computes_what_a_thread_of_its_parent_is_computing(
 
 def test_a_child_multiplies_while_a_thread_of_its_parent_counts() -> None:
     scan = Scan(np.eye(2, dtype=np.float32))
-    with scan._counting:
+    with scan._counting.current:
         said = in_child(lambda: scan.products(np.ones((1, 2), dtype=np.float32)).tolist())
     assert said == [[1.0, 1.0]]
+
+
+def test_a_renewed_lock_is_free_in_a_child_whoever_held_it() -> None:
+    by_other, by_this = RenewedLock(), RenewedLock()
+    holding, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with by_other.current:
+            holding.set()
+            assert go_on.wait(2 * _LONGEST)
+
+    def take_both() -> list[bool]:
+        return [lock.current.acquire(timeout=1) for lock in (by_other, by_this)]
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert holding.wait(_LONGEST)
+        with by_this.current:
+            assert in_child(take_both) == [True, True]
+            assert [by_other.current.locked(), by_this.current.locked()] == [True, True]
+    finally:
+        go_on.set()
+        thread.join()
+    assert take_both() == [True, True]
+
+
+def test_a_child_releases_the_lock_that_its_thread_held_when_it_forked() -> None:
+    lock = RenewedLock()
+    held = lock.current
+
+    def release() -> list[bool]:
+        with lock.current:  # as another thread of the child would
+            held.release()
+            return [lock.current.locked(), held.locked()]
+
+    with held:
+        assert in_child(release) == [True, False]
+    assert not held.locked()
+
+
+def test_a_renewed_lock_is_freed_with_its_owner() -> None:
+    lock = weakref.ref(RenewedLock())
+    gc.collect()
+    assert lock() is None
 
 
 def test_a_child_probes_what_its_parent_is_probing() -> None:
@@ -234,7 +282,7 @@ def test_a_child_probes_what_its_parent_is_probing() -> None:
 
 def test_a_child_records_while_a_thread_of_its_parent_writes(tmp_path: Path) -> None:
     model = RecordingModel(ScriptedChatModel("hello"), tmp_path / "run.jsonl")
-    with model._lock:
+    with model._lock.current:
         assert in_child(lambda: model.complete([], {}, timeout=5).text) == "hello"
 
 

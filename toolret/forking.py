@@ -1,10 +1,10 @@
-"""Keep forked processes usable: in a child there are no other threads, but what they held is held.
+"""Keep forked processes usable: a child has no other threads, but the locks they held stay held.
 
-Servers load a program once and fork it, so a child may come to be while a thread of toolret's own
-loads a model or reads an index. A fork waits for such threads, and for requests that are looking
-whether an index has changed, since nobody can release in the child what they hold in other
-libraries, such as the locks of modules being imported, or of SQLite. Objects replace their own
-locks in the child, whoever held them.
+Servers load a program once and fork it, possibly while a thread of toolret's own loads a model or
+reads an index. A fork waits for such threads, and for requests that check whether an index has
+changed: they may hold locks of other libraries, such as those of modules being imported or of
+SQLite, which nobody could release in the child. Objects replace their own locks in the child,
+whoever held them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from weakref import WeakSet
 
 __all__ = [
     "Renewed",
+    "RenewedLock",
     "apart_from_forks",
     "cached_property",
     "keep_for_ever",
@@ -31,22 +32,43 @@ __all__ = [
 _Value = TypeVar("_Value")
 
 _LONGEST_WAIT = 5.0
-"""Seconds that a fork waits for threads at most: loading a model or an index takes less, and one
-that waits for a server must not keep the process."""
+"""Longest wait of a fork for threads, in seconds: loading a model or an index takes less, and a
+thread that waits for a server must not keep the process from forking."""
 
 
 class Renewed(Protocol):
     """An object with locks, or with anything else that a child must not share."""
 
     def after_fork(self) -> None:
-        """Replace them; called in the child, before anything else runs there."""
+        """Replace them in the child; called before anything else runs there."""
         ...
 
 
-class cached_property(functools.cached_property[_Value]):  # noqa: N801 - as Python's own
-    """``functools.cached_property`` as it is from Python 3.12 on: without a lock.
+class RenewedLock:
+    """A lock that is replaced in a forked process, whoever held it in the parent.
 
-    Python 3.11 has one lock for all objects of a class, which a child would find held for ever.
+    Use ``with lock.current:``. The thread that forks may hold the lock while it does: ``with`` and
+    local variables keep the very lock that was acquired, and release that one in both processes.
+
+    Attributes:
+        current: The lock of this process.
+    """
+
+    __slots__ = ("__weakref__", "current")
+
+    def __init__(self) -> None:
+        self.after_fork()
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Replace the lock: in the child, the thread that holds it may not exist."""
+        self.current = threading.Lock()
+
+
+class cached_property(functools.cached_property[_Value]):  # noqa: N801 - as Python's own
+    """``functools.cached_property`` without a lock, as in Python 3.12 and later.
+
+    Python 3.11 has one lock for all objects of a class, which would stay held in a child for ever.
     """
 
     def __init__(self, func: Callable[[Any], _Value]) -> None:
@@ -57,17 +79,19 @@ class cached_property(functools.cached_property[_Value]):  # noqa: N801 - as Pyt
 _renewed: WeakSet[Renewed] = WeakSet()
 _threads: WeakSet[threading.Thread] = WeakSet()
 _apart = threading.Lock()
+"""Held by a thread in ``apart_from_forks``, and by a thread that forks."""
+
 _forking = threading.local()
-"""Whether a thread that forks holds the lock."""
+"""Its attribute ``holds`` says whether this thread, which forks, has acquired ``_apart``."""
 
 
 def renew_in_children(one: Renewed) -> None:
-    """Call the object's ``after_fork`` in every process forked from this one."""
+    """Have an object's ``after_fork`` called in every process forked from this one."""
     _renewed.add(one)
 
 
 def start_thread(work: Callable[[], None], name: str, *, daemon: bool) -> None:
-    """Start a thread that a fork waits for, some seconds at most.
+    """Start a thread that a fork waits for, at most ``_LONGEST_WAIT`` seconds.
 
     Raises:
         RuntimeError: If no thread can be started.
@@ -79,7 +103,10 @@ def start_thread(work: Callable[[], None], name: str, *, daemon: bool) -> None:
 
 @contextmanager
 def apart_from_forks() -> Iterator[None]:
-    """Do something short that a fork waits for, some seconds at most; one thread at a time."""
+    """Run a short block that a fork waits for, at most ``_LONGEST_WAIT`` seconds.
+
+    Only one thread at a time is inside such a block.
+    """
     with _apart:
         yield
 
@@ -87,30 +114,34 @@ def apart_from_forks() -> Iterator[None]:
 def keep_for_ever(one: object) -> None:
     """Never free an object, not even when the process ends.
 
-    For one whose destructor would wait for threads that a forked process does not have.
+    Needed for objects whose destructor waits for threads, which a forked process does not have.
     """
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
 
 
-def _wait() -> None:
-    until = time.monotonic() + _LONGEST_WAIT
+def _before_fork() -> None:
+    deadline = time.monotonic() + _LONGEST_WAIT
     for thread in list(_threads):
         if thread.is_alive() and thread is not threading.current_thread():
-            thread.join(max(0.0, until - time.monotonic()))
-    _forking.holds = _apart.acquire(timeout=max(0.0, until - time.monotonic()))
+            thread.join(max(0.0, deadline - time.monotonic()))
+    _forking.holds = _apart.acquire(timeout=max(0.0, deadline - time.monotonic()))
 
 
-def _go_on() -> None:
+def _after_fork_in_parent() -> None:
     if _forking.holds:
         _apart.release()
 
 
-def _renew() -> None:
+def _after_fork_in_child() -> None:
     global _apart
-    _apart = threading.Lock()  # who held the other one is not there
+    _apart = threading.Lock()  # the thread that held the other one may not exist here
     for one in list(_renewed):
         one.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(before=_wait, after_in_parent=_go_on, after_in_child=_renew)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar, overload
@@ -15,7 +14,7 @@ from toolret.embedders.unit_vectors import unit
 from toolret.errors import CatalogError, DemoError, InputError
 from toolret.files.jsonlines import is_deep, shown
 from toolret.files.plain_rows import demo_to_row, tool_to_row
-from toolret.forking import cached_property, renew_in_children
+from toolret.forking import RenewedLock, cached_property
 from toolret.permissions import unfit
 from toolret.stores.records import Generation, Kind, Record, record_key
 from toolret.stores.vectors import vector_key
@@ -45,12 +44,7 @@ class Items(Sequence[Item]):
     def __init__(self, cells: Iterable[str | Item], parse: Callable[[str], Item]) -> None:
         self._cells: list[str | Item] = list(cells)
         self._parse: Callable[[str], Item] = parse
-        self.after_fork()
-        renew_in_children(self)
-
-    def after_fork(self) -> None:
-        """Renew in a forked process what a thread of the parent may hold."""
-        self._parsing = threading.Lock()
+        self._parsing = RenewedLock()
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -78,7 +72,7 @@ class Items(Sequence[Item]):
     def _item(self, place: int) -> Item:
         cell = self._cells[place]
         if isinstance(cell, str):
-            with self._parsing:
+            with self._parsing.current:
                 cell = self._cells[place]
                 if isinstance(cell, str):
                     cell = self._cells[place] = self._parse(cell)

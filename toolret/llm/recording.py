@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from toolret.errors import QueryGenerationError, ReplayError
 from toolret.files.jsonlines import GZIP_MAGIC, read_lines, row_from_line
-from toolret.forking import renew_in_children
+from toolret.forking import RenewedLock
 from toolret.llm.caching import question_key
 from toolret.llm.model import (
     ChatModel,
@@ -81,16 +80,11 @@ class RecordingModel:
     def __init__(self, model: ChatModel, file: str | Path) -> None:
         self._model = checked_model(model)
         self._file = Path(file).absolute()  # the process may change its directory
-        self.after_fork()
-        renew_in_children(self)
+        self._lock = RenewedLock()
         head = {"toolret_recording": 1, "model": model.name}
         self._rows, whole = _reopened(self._file, _line(head), model.name)
         if not whole:
             self._append(head)
-
-    def after_fork(self) -> None:
-        """Renew in a forked process what a thread of the parent may hold."""
-        self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -139,7 +133,7 @@ class RecordingModel:
 
     def _keep(self, row: _Row, *, anew: bool = False) -> Completion:
         """Record a row, and return its reply; of two callers at once, the first reply stays."""
-        with self._lock:
+        with self._lock.current:
             if not anew and (known := self._reply(row.question)):
                 return known
             self._append(row.model_dump(exclude_unset=True))

@@ -9,7 +9,6 @@ question, and exact products of these few take next to no time.
 from __future__ import annotations
 
 import logging
-import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolret.forking import renew_in_children, start_thread
+from toolret.forking import RenewedLock, start_thread
 from toolret.ranking.arrays import Floats, products
 
 if TYPE_CHECKING:
@@ -66,12 +65,7 @@ class Scan:
         self._vectors = vectors
         self._asked = 0
         self._bytes: Bytes | None = None
-        self.after_fork()
-        renew_in_children(self)
-
-    def after_fork(self) -> None:
-        """Renew in a forked process what a thread of the parent may hold."""
-        self._counting = threading.Lock()
+        self._counting = RenewedLock()
 
     def products(self, queries: Floats) -> Floats:
         """Return inner products, to within a few thousandths of the lengths multiplied.
@@ -84,7 +78,7 @@ class Scan:
         """
         if self._bytes is not None:
             return self._bytes.products(queries)
-        with self._counting:
+        with self._counting.current:
             self._asked += 1
             second = self._asked == 2
         if second and len(self._vectors) >= _WORTH and self._vectors.size < _MOST_BYTES:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from toolret.errors import ToolretError
-from toolret.forking import renew_in_children, start_thread
+from toolret.forking import RenewedLock, start_thread
 from toolret.index import Snapshot, ToolIndex
 from toolret.retrieval.reader import Reader
 
@@ -36,15 +35,10 @@ class LatestReader:
 
     def __init__(self, index: ToolIndex) -> None:
         self._index = index
-        self._renewing = threading.Lock()
+        self._renewing = RenewedLock()
         self._said = ""
         self._try_at = 0.0
         self._reader = Reader(index, index.snapshot)
-        renew_in_children(self)
-
-    def after_fork(self) -> None:
-        """Renew in the child what a thread of the parent may hold."""
-        self._renewing = threading.Lock()
 
     def __call__(self) -> Reader:
         """Return the latest reader."""
@@ -67,7 +61,7 @@ class LatestReader:
     @contextmanager
     def _alone(self, *, wait: bool) -> Iterator[bool]:
         """Whether no other thread makes a reader meanwhile, which is waited for if asked."""
-        lock = self._renewing  # another one takes its place in a child
+        lock = self._renewing.current
         alone = lock.acquire(blocking=wait)
         try:
             yield alone

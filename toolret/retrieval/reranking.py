@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from toolret.embedders.model_files import find_model, no_bars
 from toolret.errors import EmbedderError, QueryGenerationError, ToolretError
-from toolret.forking import renew_in_children
+from toolret.forking import RenewedLock
 from toolret.llm import aask, as_chat_model, ask, json_object
 from toolret.llm.failures import failure
 from toolret.options import of_kind, seconds, whole_number
@@ -123,23 +122,18 @@ class CrossEncoderReranker:
         self._batch_size = whole_number("batch_size", batch_size)
         self._name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
         self._model = _load(str(model), device) if isinstance(model, (str, Path)) else model
-        self.after_fork()
-        renew_in_children(self)
+        self._turn = RenewedLock()
         if self._model.num_labels != 1:
             raise EmbedderError(
                 f"cross-encoder {self._name!r} gives {self._model.num_labels} scores for a pair: "
                 "take one that was made for ranking, which gives one"
             )
 
-    def after_fork(self) -> None:
-        """Renew the lock, which a thread of the parent may hold."""
-        self._turn = threading.Lock()
-
     def score(self, request: Request, tools: Sequence[Tool]) -> Reranking:
         """Return the model's scores; None for them if it fails."""
         pairs = [(request.text, tool_text(tool)) for tool in tools]
         try:
-            with self._turn:  # Tokenizers refuse to be used by two threads at once.
+            with self._turn.current:  # Tokenizers refuse to be used by two threads at once.
                 found = self._model.predict(
                     pairs, batch_size=self._batch_size, show_progress_bar=False
                 )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ from tenacity import (
 )
 
 from toolret.errors import StoreError
-from toolret.forking import renew_in_children
+from toolret.forking import RenewedLock
 from toolret.stores.engines import Document, Fields, holds
 from toolret.stores.ledger import is_record
 
@@ -118,12 +117,7 @@ class ChromaEngine:
             reraise=True,
         )
         self._paths: dict[str, str] = {}
-        self.after_fork()
-        renew_in_children(self)
-
-    def after_fork(self) -> None:
-        """Renew in the child what a thread of the parent may hold."""
-        self._looking = threading.Lock()
+        self._looking_up = RenewedLock()
 
     def get(self, names: Sequence[str]) -> dict[str, Fields]:
         """Return the documents that exist."""
@@ -181,7 +175,7 @@ class ChromaEngine:
                     yield path, some[start : start + _BATCH]
 
     def _collection(self, name: str, *, create: bool) -> str | None:
-        with self._looking:
+        with self._looking_up.current:
             if name not in self._paths:
                 if create:
                     body = {"name": name, "get_or_create": True, "configuration": _CONFIGURATION}
