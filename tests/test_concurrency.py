@@ -166,7 +166,7 @@ def test_requests_are_answered_where_no_thread_can_be_started(
 ) -> None:
     retriever = ToolRetriever(index)
     ToolIndex(index.store.place, embedder=Counting()).add_tools([tool("ping_host", "Ping it.")])
-    index._look_at = 0  # as if half a second had passed
+    index.snapshots._look_at = 0  # as if half a second had passed
 
     def start(_: object) -> None:
         raise RuntimeError("can't start new thread")
@@ -174,7 +174,7 @@ def test_requests_are_answered_where_no_thread_can_be_started(
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", start)
         assert retriever.search("cancel an order")[0].tool.id == "cancel_order"
-    index._look_at = 0
+    index.snapshots._look_at = 0
     for _ in range(200):
         retriever.search("cancel an order")
         if "ping_host" in index:
@@ -272,7 +272,7 @@ def test_a_copy_that_was_put_back_is_read_once(
 
     monkeypatch.setattr(latest, "Reader", counted)
     for _ in range(3):
-        index._look_at = 0  # as if half a second had passed
+        index.snapshots._look_at = 0  # as if half a second had passed
         if index.stale():
             retriever._latest._follow()
         assert {hit.tool.id for hit in retriever.search("ping a host", keep_all=True)} == {
@@ -371,15 +371,15 @@ def test_what_cannot_be_used_is_not_read_again_and_again(
     ToolIndex(index.store.place, embedder=other, reembed=True)
     readings: list[int] = []
 
-    def read_latest() -> Snapshot:
+    def read() -> Snapshot:
         readings.append(1)
         time.sleep(0.05)
         raise EmbedderMismatchError("another")
 
-    monkeypatch.setattr(index, "read_latest", read_latest)
+    monkeypatch.setattr(index.snapshots, "read", read)
     until = time.monotonic() + 1
     while time.monotonic() < until:
-        index._look_at = 0  # as if half a second had passed
+        index.snapshots._look_at = 0  # as if half a second had passed
         assert retriever.search("cancel an order")[0].tool.id == "cancel_order"
         time.sleep(0.01)
     assert len(readings) == 1

@@ -86,7 +86,7 @@ def written_elsewhere(retriever: ToolRetriever, name: str, description: str) -> 
     """Add a tool as another process would, and have it noticed."""
     place = retriever.index.store.place
     ToolIndex(place, embedder=HashedWordsEmbedder()).add_tools([tool(name, description)])
-    retriever.index._look_at = 0  # as if half a second had passed
+    retriever.index.snapshots._look_at = 0  # as if half a second had passed
     retriever.search("notice it")
 
 
@@ -116,7 +116,7 @@ def test_a_fork_waits_for_a_request_that_looks_for_changes(
         return generations()
 
     def work() -> list[bool]:
-        index._look_at = 0
+        index.snapshots._look_at = 0
         return [go_on.is_set(), index.stale()]
 
     monkeypatch.setattr(index.store, "generations", slow)
@@ -139,7 +139,7 @@ def test_a_child_follows_and_changes_an_index_that_its_parent_was_reading(
     monkeypatch.setattr(forking, "_LONGEST_WAIT", 0.0)  # as if reading took for ever
 
     def work() -> list[str]:
-        retriever.index._look_at = 0
+        retriever.index.snapshots._look_at = 0
         until = time.monotonic() + _LONGEST
         while "ping_host" not in found(retriever, "ping a host") and time.monotonic() < until:
             time.sleep(0.05)

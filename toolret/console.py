@@ -167,8 +167,9 @@ def learn(index: ToolIndex) -> None:
     """Fit the ranking now, so that no request has to wait for it."""
     from toolret.ranking.comparer import Comparer
     from toolret.ranking.learning import fit_index
+    from toolret.stores.derived import derived_path
 
-    fit_index(index, Comparer(index.snapshot, index.embedder, kept=index.derived_path))
+    fit_index(index, Comparer(index.snapshot, index.embedder, kept=derived_path(index.store)))
 
 
 @contextmanager

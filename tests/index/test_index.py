@@ -387,11 +387,11 @@ def test_refresh_sees_what_another_object_wrote(tmp_path: Path, tools: list[Tool
     assert not reader.stale()
     ToolIndex(tmp_path, embedder=HashedWordsEmbedder()).sync_tools(tools)
     assert len(reader) == 0
-    reader._look_at = 0  # as if half a second had passed
+    reader.snapshots._look_at = 0  # as if half a second had passed
     assert reader.stale()
     reader.refresh()
     assert len(reader) == 4
-    reader._look_at = 0
+    reader.snapshots._look_at = 0
     assert not reader.stale()
 
 
@@ -402,7 +402,7 @@ def test_an_index_that_is_built_again_or_put_back_is_seen(
     reader, writer = (ToolIndex(folder, embedder=HashedWordsEmbedder()) for _ in range(2))
 
     def stale() -> bool:
-        reader._look_at = 0  # as if half a second had passed
+        reader.snapshots._look_at = 0  # as if half a second had passed
         return reader.stale()
 
     writer.sync_tools(tools[:1])
@@ -429,11 +429,11 @@ def test_what_was_read_earlier_does_not_replace_what_was_read_later(
 ) -> None:
     index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
     index.sync_tools(tools)
-    earlier = index.read_latest()
+    earlier = index.snapshots.read()
     index.remove_tools([tools[0].id])
-    later = index.read_latest()
-    assert index.show(later) is later
-    assert index.show(earlier) is later
+    later = index.snapshots.read()
+    assert index.snapshots.keep(later) is later
+    assert index.snapshots.keep(earlier) is later
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -580,7 +580,18 @@ def test_a_process_that_only_indexes_holds_no_snapshot(
     index.sync_tools(iter(tools))
     index.sync_demos(iter(demos))
     index.add_demos(demos[:1])
-    assert index._snapshot is None
+    assert index.snapshots.kept is None
+
+
+def test_a_repr_tells_the_place_and_the_numbers_without_reading_anything(
+    tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
+) -> None:
+    index = ToolIndex(tmp_path, embedder=embedder)
+    index.sync(tools, demos)
+    assert repr(index) == f"<ToolIndex {str(tmp_path)!r}: not read yet>"
+    assert index.snapshots.kept is None
+    assert len(index) == 4
+    assert repr(index) == f"<ToolIndex {str(tmp_path)!r}: 4 tools, {len(demos)} demonstrations>"
 
 
 def test_a_text_is_no_collection_of_ids(

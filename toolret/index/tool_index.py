@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextvars import ContextVar
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 from toolret.embedders import Embedder, Instructions, RoleEmbedder, resolve_embedder
-from toolret.errors import CatalogError, DemoError, StoreError
+from toolret.errors import CatalogError, DemoError
 from toolret.files.plain_rows import typed, unique
-from toolret.forking import apart_from_forks, renew_in_children
 from toolret.index.shelves import DEMOS, TOOLS, Form, Item, Snapshot
+from toolret.index.snapshots import Snapshots
 from toolret.index.syncing import Collections, Progress, SyncReport
 from toolret.options import of_kind
 from toolret.stores import absent, store_at
@@ -23,9 +19,6 @@ from toolret.text.nearest import meant
 from toolret.types import RECORDED, Demo, Tool
 
 __all__ = ["ToolIndex", "checked_demos"]
-
-_LOOK_EVERY = 0.5
-"""Seconds between two checks for what other processes wrote."""
 
 
 class ToolIndex:
@@ -54,6 +47,10 @@ class ToolIndex:
         EmbedderError: If the embedding model cannot be found, or ``instructions`` differ from those
             of a ``RoleEmbedder``.
         TypeError: If ``place`` or ``progress`` is of another kind.
+
+    Attributes:
+        embedder: The embedder of the tools, demonstrations and queries.
+        snapshots: What was read of the index; for retrievers, which share it between threads.
     """
 
     def __init__(
@@ -73,23 +70,21 @@ class ToolIndex:
         self._store = (
             store_at(place, lock_timeout=lock_timeout) if isinstance(place, str | Path) else place
         )
-        self._snapshot: Snapshot | None = None
-        self._showing = threading.Lock()
-        self._readings = count(1)
-        self._look_at = 0.0
-        # Of the context, not of the thread: in an event loop, requests run in worker threads.
-        self._own_reading: ContextVar[int] = ContextVar("own_reading", default=0)
         self._check_place(create=create)
         self.embedder = resolve_embedder(embedder, instructions=instructions)
         self._collections = Collections(self._store, self.embedder, progress)
         if reembed:
             self._collections.reembed()
         self._collections.check()
-        renew_in_children(self)
+        self.snapshots = Snapshots(self._store, self._collections)
 
-    def after_fork(self) -> None:
-        """Renew in a forked process what a thread of the parent may hold."""
-        self._showing = threading.Lock()
+    def __repr__(self) -> str:
+        # Must not read the index: debuggers and logs ask for it at any time.
+        snapshot = self.snapshots.kept
+        if snapshot is None:
+            return f"<ToolIndex {self._store.place!r}: not read yet>"
+        tools, demos = len(snapshot.tools.ids), len(snapshot.demos.ids)
+        return f"<ToolIndex {self._store.place!r}: {tools:,} tools, {demos:,} demonstrations>"
 
     @property
     def store(self) -> Store:
@@ -97,17 +92,12 @@ class ToolIndex:
         return self._store
 
     @property
-    def derived_path(self) -> Path:
-        """The file that caches derived data for the next process on this machine."""
-        return self._store.folder / "derived.npz"
-
-    @property
     def snapshot(self) -> Snapshot:
         """The index as this object last saw it; read on first use.
 
         Raises what ``refresh`` raises.
         """
-        return self._snapshot or self.show(self.read_latest())
+        return self.snapshots.current
 
     @property
     def demos(self) -> tuple[Demo, ...]:
@@ -153,7 +143,7 @@ class ToolIndex:
             if demos is not None:
                 keep = _is_recorded if keep_recorded else None
                 reports["demos"] = self._collections.write(DEMOS, demos, keep=keep, anew=True)
-        self._see_own()
+        self.snapshots.see_own()
         return reports
 
     def add(
@@ -165,7 +155,7 @@ class ToolIndex:
         """
         checked = unique(typed(tools, Tool, error=CatalogError), error=CatalogError)
         given = None if demos is None else _whole(demos)
-        if self._snapshot and exist(self._snapshot.generations):
+        if self.snapshots.kept and exist(self.snapshots.kept.generations):
             self._check_there()
         reports: dict[Kind, SyncReport] = {}
         with self._store.together():
@@ -175,7 +165,7 @@ class ToolIndex:
             reports["tools"] = self._collections.write(TOOLS, checked, keep=lambda _: True)
             if given is not None:
                 reports["demos"] = self._collections.write(DEMOS, given, keep=lambda _: True)
-        self._see_own()
+        self.snapshots.see_own()
         return reports
 
     def sync_tools(self, tools: Iterable[Tool]) -> SyncReport:
@@ -198,7 +188,7 @@ class ToolIndex:
         If the index is gone since it was read, that is a ``StoreError`` too.
         """
         checked = typed(tools, Tool, error=CatalogError)
-        if self._snapshot and exist(self._snapshot.generations):
+        if self.snapshots.kept and exist(self.snapshots.kept.generations):
             self._check_there()
         return self._change(TOOLS, checked, keep=lambda _: True)
 
@@ -251,7 +241,7 @@ class ToolIndex:
             EmbedderMismatchError: If it was embedded with another embedder.
             StoreError: If the index cannot be read.
         """
-        self.show(self.read_latest())
+        self.snapshots.keep(self.snapshots.read())
 
     def stale(self) -> bool:
         """Whether the index has changed since it was read; checks twice a second at most.
@@ -259,53 +249,11 @@ class ToolIndex:
         Costs next to nothing, and returns False if it cannot tell. An index that is gone may be
         about to be built again, so what was read of it stays.
         """
-        now = time.monotonic()
-        if self._snapshot is None or now < self._look_at:
-            return False
-        self._look_at = now + _LOOK_EVERY
-        try:
-            with apart_from_forks():
-                latest = self._store.generations(timeout=0)
-        except StoreError:
-            return False  # another process is committing, or the store cannot be read
-        return exist(latest) and latest != self._snapshot.generations
-
-    def read_latest(self) -> Snapshot:
-        """Read the index as it is now; ``show`` makes the result the ``snapshot``.
-
-        Returns the ``snapshot`` if the index is gone. Raises what ``refresh`` raises.
-        """
-        before = self._snapshot
-        latest = self._collections.read(before, next(self._readings))
-        return latest if before is None or exist(latest.generations) else before
-
-    @property
-    def own_reading(self) -> int:
-        """The reading after the latest change of this thread or asyncio task.
-
-        It must not be served older ones.
-        """
-        return self._own_reading.get()
+        return self.snapshots.stale()
 
     def see_latest(self) -> None:
         """Count the ``snapshot`` as this thread's or task's change: it is served nothing older."""
-        self._own_reading.set(self.snapshot.reading)
-
-    def show(self, snapshot: Snapshot) -> Snapshot:
-        """Make this the ``snapshot`` unless a later reading is; return the current one.
-
-        Generations cannot tell which is newer: a restored backup has lower ones.
-        """
-        with self._showing:
-            shown = self._snapshot
-            if shown is None or shown.reading <= snapshot.reading:
-                self._snapshot = shown = snapshot
-            return shown
-
-    def _see_own(self) -> None:
-        """Read the index again after a change, unless no snapshot was ever asked for."""
-        if self._snapshot is not None:
-            self._own_reading.set(self.show(self.read_latest()).reading)
+        self.snapshots.see_current()
 
     def _change(
         self,
@@ -316,7 +264,7 @@ class ToolIndex:
         anew: bool = False,
     ) -> SyncReport:
         report = self._collections.write(form, items, keep=keep, anew=anew)
-        self._see_own()
+        self.snapshots.see_own()
         return report
 
     def _change_demos(
@@ -331,7 +279,7 @@ class ToolIndex:
         with self._store.together():
             known = _known(whole, self._collections.ids(TOOLS))
             report = self._collections.write(DEMOS, known, keep=keep, anew=anew)
-        self._see_own()
+        self.snapshots.see_own()
         return report
 
     def _remove(self, form: Form[Item], ids: Iterable[str]) -> SyncReport:

@@ -43,7 +43,7 @@ class LatestReader:
     def __call__(self) -> Reader:
         """Return the latest reader."""
         if self._reader.snapshot is not self._index.snapshot:
-            older = self._reader.snapshot.reading < self._index.own_reading
+            older = self._reader.snapshot.reading < self._index.snapshots.own_reading
             with self._alone(wait=older) as alone:
                 if alone:
                     self._take(self._index.snapshot)
@@ -72,7 +72,7 @@ class LatestReader:
     def _take(self, snapshot: Snapshot) -> None:
         if self._reader.snapshot is not snapshot:
             reader = Reader(self._index, snapshot)
-            self._index.show(snapshot)
+            self._index.snapshots.keep(snapshot)
             self._reader = reader
 
     def _follow(self) -> None:
@@ -81,7 +81,7 @@ class LatestReader:
                 return
             started = time.monotonic()
             try:
-                self._take(self._index.read_latest())
+                self._take(self._index.snapshots.read())
                 self._said, self._try_at = "", 0.0
             except ToolretError as error:
                 # What cannot be used may take seconds to read, and stays so until somebody acts.

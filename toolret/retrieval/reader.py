@@ -21,6 +21,7 @@ from toolret.ranking.need import need_inputs
 from toolret.ranking.weighing import explained, probabilities
 from toolret.recent import Recent
 from toolret.retrieval.selection import AGAINST_OTHERS, Selection
+from toolret.stores.derived import derived_path
 from toolret.text.names import said_names
 from toolret.types import Demo, DemoHit, Evidence, Hit, Query, Request, Tool
 
@@ -81,7 +82,7 @@ class Reader:
     def __init__(self, index: ToolIndex, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         # A folder that holds anything before the tools would not pass for a new index.
-        kept = index.derived_path if snapshot.tools.items else None
+        kept = derived_path(index.store) if snapshot.tools.items else None
         self.comparer = Comparer(snapshot, index.embedder, kept=kept)
         self.fit: Fit = fit_index(index, self.comparer)
         firsts = self.comparer.columns.permitting.tolist()

@@ -16,15 +16,21 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from toolret.stores.records import Store
 from toolret.stores.replacing import replacing
 
-__all__ = ["Arrays", "nested", "read_arrays", "under", "write_arrays"]
+__all__ = ["Arrays", "derived_path", "nested", "read_arrays", "under", "write_arrays"]
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
 _DIGEST = "digest"
 
 _log = logging.getLogger(__name__)
+
+
+def derived_path(store: Store) -> Path:
+    """Return the file for what is derived from an index, for the next process on this machine."""
+    return store.folder / "derived.npz"
 
 
 def read_arrays(path: Path, digest: str) -> dict[str, NDArray[Any]] | None:

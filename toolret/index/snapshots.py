@@ -1,0 +1,102 @@
+"""``Snapshots``: which snapshot of an index is the current one, for many threads at once."""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from itertools import count
+
+from toolret.errors import StoreError
+from toolret.forking import RenewedLock, apart_from_forks
+from toolret.index.shelves import Snapshot
+from toolret.index.syncing import Collections
+from toolret.stores.records import Store, exist
+
+__all__ = ["Snapshots"]
+
+_LOOK_EVERY = 0.5
+"""Seconds between two checks for what other processes wrote."""
+
+
+class Snapshots:
+    """Reads snapshots of an index, and keeps the one that was read last.
+
+    Args:
+        store: The store that keeps the index.
+        collections: Reads the store.
+
+    Attributes:
+        kept: The snapshot that was read last; None before the first.
+    """
+
+    def __init__(self, store: Store, collections: Collections) -> None:
+        self.kept: Snapshot | None = None
+        self._store = store
+        self._collections = collections
+        self._keeping = RenewedLock()
+        self._readings = count(1)
+        self._look_at = 0.0
+        # Of the context, not of the thread: in an event loop, requests run in worker threads.
+        self._own_reading: ContextVar[int] = ContextVar("own_reading", default=0)
+
+    @property
+    def current(self) -> Snapshot:
+        """The snapshot that was read last; the first access reads one.
+
+        Raises what ``read`` raises.
+        """
+        return self.kept or self.keep(self.read())
+
+    def read(self) -> Snapshot:
+        """Read the index as it is now, without keeping the result.
+
+        Returns the kept snapshot if the index is gone.
+
+        Raises:
+            EmbedderMismatchError: If it was embedded with another embedder.
+            StoreError: If it cannot be read.
+        """
+        before = self.kept
+        latest = self._collections.read(before, next(self._readings))
+        return latest if before is None or exist(latest.generations) else before
+
+    def keep(self, snapshot: Snapshot) -> Snapshot:
+        """Keep a snapshot unless a later reading is kept; return the one that is kept now.
+
+        Generations cannot tell which is newer: a restored backup has lower ones.
+        """
+        with self._keeping.current:
+            kept = self.kept
+            if kept is None or kept.reading <= snapshot.reading:
+                self.kept = kept = snapshot
+            return kept
+
+    def stale(self) -> bool:
+        """Whether the index has changed since the kept snapshot; see ``ToolIndex.stale``."""
+        now = time.monotonic()
+        if self.kept is None or now < self._look_at:
+            return False
+        self._look_at = now + _LOOK_EVERY
+        try:
+            with apart_from_forks():
+                latest = self._store.generations(timeout=0)
+        except StoreError:
+            return False  # another process is committing, or the store cannot be read
+        return exist(latest) and latest != self.kept.generations
+
+    @property
+    def own_reading(self) -> int:
+        """Number of the reading after the latest change of this thread or asyncio task.
+
+        It must not be served older ones.
+        """
+        return self._own_reading.get()
+
+    def see_current(self) -> None:
+        """Count the current snapshot as read after a change of this thread or asyncio task."""
+        self._own_reading.set(self.current.reading)
+
+    def see_own(self) -> None:
+        """Read the index again after a change, unless no snapshot was ever asked for."""
+        if self.kept is not None:
+            self._own_reading.set(self.keep(self.read()).reading)
