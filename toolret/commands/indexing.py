@@ -132,9 +132,10 @@ def _planned(
     from toolret.index.shelves import DEMOS, TOOLS
     from toolret.index.tool_index import checked_demos
     from toolret.stores import store_at
+    from toolret.stores.locks import LOCK_SECONDS
     from toolret.types import RECORDED
 
-    store = store_at(options.index, lock_timeout=60.0)
+    store = store_at(options.index, lock_timeout=LOCK_SECONDS)
     stored = store.load() if store.exists() else None
 
     def held(form: Form[Item]) -> dict[str, Item]:

@@ -48,8 +48,9 @@ def _list(options: argparse.Namespace) -> None:
     from toolret.index.shelves import DEMOS, TOOLS
     from toolret.permissions import is_allowed, may_see
     from toolret.stores import absent, store_at
+    from toolret.stores.locks import LOCK_SECONDS
 
-    store = store_at(options.index, lock_timeout=60.0)
+    store = store_at(options.index, lock_timeout=LOCK_SECONDS)
     if not store.exists():
         raise absent(store)
     contents = store.load()

@@ -296,12 +296,12 @@ def _measured(
 def _copy(index: Path, to: Path) -> Path:
     """Copy an index while no writer changes it; who may not write it cannot hold writers off."""
     from toolret.stores.folder import LOCK
-    from toolret.stores.locks import locked
+    from toolret.stores.locks import LOCK_SECONDS, file_lock
 
     # What readers write beside the records comes and goes, and a measurement needs none of it.
     passing = shutil.ignore_patterns("*.tmp", "replies.*")
     may_lock = os.access(index, os.W_OK)
-    with locked(index, LOCK, seconds=60.0) if may_lock else nullcontext():
+    with file_lock(index, LOCK, seconds=LOCK_SECONDS) if may_lock else nullcontext():
         return shutil.copytree(index, to, ignore=passing)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolret.errors import StoreError
 from toolret.stores.folder import FolderStore
+from toolret.stores.locks import LOCK_SECONDS
 from toolret.stores.records import Store
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def chroma_store(
     timeout: float = 30.0,
     verify: Any = True,
     cache: str | Path | None = None,
-    lock_timeout: float = 60.0,
+    lock_timeout: float = LOCK_SECONDS,
 ) -> Store:
     """Return a store in a Chroma server, which any number of machines may read and write.
 
@@ -72,7 +73,7 @@ def langchain_store(
     *,
     settle: float = 0.5,
     cache: str | Path,
-    lock_timeout: float = 60.0,
+    lock_timeout: float = LOCK_SECONDS,
 ) -> Store:
     """Return a store in a LangChain vector store; its other documents are left alone.
 

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolret.errors import StoreError
-from toolret.stores.ledger import Entry
+from toolret.stores.database import BUSY_SECONDS
+from toolret.stores.ledger import EmbeddedRecord
 from toolret.stores.records import Record, TextVectors
 from toolret.stores.vectors import checksum, pack, unpack
 
@@ -37,9 +38,6 @@ CREATE TABLE IF NOT EXISTS checked_vectors (
 ) WITHOUT ROWID;
 CREATE TEMP TABLE wanted (key TEXT PRIMARY KEY);
 """
-
-_BUSY_SECONDS = 30.0
-"""Seconds to wait for another process's transaction, which normally lasts milliseconds."""
 
 
 def cache_folder(place: str) -> Path:
@@ -69,26 +67,26 @@ class RecordCache:
         self._path = path
 
     def get(self, keys: Collection[str]) -> dict[str, tuple[str, NDArray[np.float32]]]:
-        """Return the cached texts and vectors, by vector key."""
+        """Return the cached texts and vectors with these vector keys."""
         with self._wanting(keys) as connection:
             rows = connection.execute(
                 "SELECT key, text, vector, checksum FROM checked_vectors JOIN wanted USING (key)"
             )
-            return {row[0]: (row[1], unpack(row[2])) for row in rows if _vector_is_whole(*row)}
+            return {row[0]: (row[1], unpack(row[2])) for row in rows if _is_intact_vector_row(*row)}
 
     def known(self) -> set[str]:
         """Return the keys of all cached vectors."""
         with self._connection() as connection:
             rows = connection.execute("SELECT key, text, vector, checksum FROM checked_vectors")
-            return {row[0] for row in rows if _vector_is_whole(*row)}
+            return {row[0] for row in rows if _is_intact_vector_row(*row)}
 
     def put(self, vectors: TextVectors) -> None:
         """Store texts and vectors; once this returns they survive a kill."""
         with self._connection() as connection:
             _put_vectors(connection, vectors)
 
-    def entries(self, keys: Collection[str]) -> dict[str, Entry]:
-        """Return the cached records with their texts and vectors, by key."""
+    def entries(self, keys: Collection[str]) -> dict[str, EmbeddedRecord]:
+        """Return the cached records with these keys, with their texts and vectors."""
         with self._wanting(keys) as connection:
             rows = connection.execute(
                 "SELECT r.key, r.id, r.row, r.vector_key, r.checksum, v.text, v.vector, v.checksum "
@@ -96,10 +94,10 @@ class RecordCache:
                 "JOIN checked_vectors AS v ON v.key = r.vector_key"
             )
             return {
-                record.key: Entry(record, text, unpack(packed))
+                record.key: EmbeddedRecord(record, text, unpack(packed))
                 for *values, check, text, packed, vector_check in rows
-                if _record_is_whole(record := Record(*values), check)
-                and _vector_is_whole(record.vector_key, text, packed, vector_check)
+                if _is_intact_record(record := Record(*values), check)
+                and _is_intact_vector_row(record.vector_key, text, packed, vector_check)
             }
 
     def put_records(self, records: Sequence[Record], vectors: TextVectors) -> None:
@@ -115,18 +113,18 @@ class RecordCache:
         """Delete other records and their vectors; vectors that never had a cached record stay.
 
         Args:
-            keys: Keys of a head's records.
-            number: The head's number. Does nothing if already called for this head or a later one:
-                another process may be reading that head, or writing the next.
+            keys: Keys of the records of a head.
+            number: Number of the head. Nothing is deleted if this was called for the head or a
+                later one before: another process may be reading that head, or writing the next.
         """
         with self._wanting(keys) as connection:
-            (tidied,) = connection.execute("PRAGMA user_version").fetchone()
-            if number <= tidied:
+            (last,) = connection.execute("PRAGMA user_version").fetchone()
+            if number <= last:
                 return
-            gone = "SELECT vector_key FROM checked_records WHERE key NOT IN wanted"
+            obsolete = "SELECT vector_key FROM checked_records WHERE key NOT IN wanted"
             needed = "SELECT vector_key FROM checked_records JOIN wanted USING (key)"
             connection.execute(
-                f"DELETE FROM checked_vectors WHERE key IN ({gone}) "  # noqa: S608
+                f"DELETE FROM checked_vectors WHERE key IN ({obsolete}) "  # noqa: S608
                 f"AND key NOT IN ({needed})"
             )
             connection.execute("DELETE FROM checked_records WHERE key NOT IN wanted")
@@ -134,6 +132,7 @@ class RecordCache:
 
     @contextmanager
     def _wanting(self, keys: Iterable[str]) -> Iterator[sqlite3.Connection]:
+        """Connect, with the keys in the temporary table ``wanted``."""
         with self._connection() as connection:
             rows = ((key,) for key in keys)
             connection.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", rows)
@@ -143,7 +142,7 @@ class RecordCache:
     def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS)
+            connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS)
             try:
                 connection.executescript(_SCHEMA)
                 with connection:
@@ -169,7 +168,7 @@ def _record_checksum(record: Record) -> int:
     return zlib.crc32("\0".join(record).encode("utf-8", "surrogatepass"))
 
 
-def _record_is_whole(record: Record, check: int) -> bool:
+def _is_intact_record(record: Record, check: int) -> bool:
     return all(isinstance(value, str) for value in record) and _record_checksum(record) == check
 
 
@@ -177,6 +176,6 @@ def _vector_checksum(key: str, text: str, packed: bytes) -> int:
     return zlib.crc32(text.encode("utf-8", "surrogatepass"), checksum(key, packed))
 
 
-def _vector_is_whole(key: str, text: str, packed: bytes, check: int) -> bool:
+def _is_intact_vector_row(key: str, text: str, packed: bytes, check: int) -> bool:
     typed = isinstance(key, str) and isinstance(text, str) and isinstance(packed, bytes)
     return typed and _vector_checksum(key, text, packed) == check

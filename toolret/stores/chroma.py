@@ -30,7 +30,7 @@ from tenacity import (
 
 from toolret.errors import StoreError
 from toolret.forking import RenewedLock
-from toolret.stores.engines import Document, Fields, holds
+from toolret.stores.engines import Document, Fields, batches, holds
 from toolret.stores.ledger import is_record
 
 __all__ = ["ChromaEngine"]
@@ -42,17 +42,19 @@ _TRIES = 4
 """Attempts before a server counts as unreachable; all requests are idempotent."""
 
 _DEFAULTS = ("default_tenant", "default_database")
+"""Chroma's own names of the tenant and the database where a URL gives none."""
 
 _UNWELL = frozenset({429, 502, 503, 504})
-"""Retried statuses: the server, or its proxy, is starting, stopping or overloaded."""
+"""HTTP statuses that are retried: the server, or its proxy, is starting, stopping or overloaded."""
 
 _SHOWN = 200
-"""Characters of an error response to show."""
+"""Number of characters of an error response that are shown: enough for Chroma's messages."""
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,498}[a-zA-Z0-9]")
 """Names that Chroma accepts, leaving room for the second collection's suffix."""
 
 _CONFIGURATION = {"hnsw": {"space": "cosine"}}
+"""Configuration of new collections: unit vectors are compared by cosine when others search them."""
 
 _NO_VECTOR = np.ones(1, np.float32)
 """Placeholder vector of bookkeeping documents: Chroma requires one."""
@@ -121,22 +123,22 @@ class ChromaEngine:
 
     def get(self, names: Sequence[str]) -> dict[str, Fields]:
         """Return the documents that exist."""
-        found: dict[str, Fields] = {}
-        for collection, some in self._apart(names):
-            answer = self._ask(f"{collection}/get", {"ids": some, "include": ["metadatas"]})
-            with self._understood():
+        stored: dict[str, Fields] = {}
+        for collection, batch in self._by_collection(names):
+            answer = self._send(f"{collection}/get", {"ids": batch, "include": ["metadatas"]})
+            with self._parsing():
                 pairs = zip(answer["ids"], answer["metadatas"], strict=True)
-                found |= {name: dict(fields or {}) for name, fields in pairs}
-        return found
+                stored |= {name: dict(fields or {}) for name, fields in pairs}
+        return stored
 
     def present(self, names: Sequence[str]) -> set[str]:
-        """Return which documents exist; whether they are damaged is not looked at."""
-        found: set[str] = set()
-        for collection, some in self._apart(names):
-            answer = self._ask(f"{collection}/get", {"ids": some, "include": []})
-            with self._understood():
-                found.update(answer["ids"])
-        return found
+        """Return which documents exist; whether they are damaged is not checked."""
+        present: set[str] = set()
+        for collection, batch in self._by_collection(names):
+            answer = self._send(f"{collection}/get", {"ids": batch, "include": []})
+            with self._parsing():
+                present.update(answer["ids"])
+        return present
 
     def put(self, documents: Sequence[Document]) -> None:
         """Store documents, replacing those of the same name."""
@@ -149,46 +151,47 @@ class ChromaEngine:
 
     def delete(self, names: Sequence[str]) -> None:
         """Remove documents; unknown names are ignored."""
-        for collection, some in self._apart(names):
-            self._ask(f"{collection}/delete", {"ids": some})
+        for collection, batch in self._by_collection(names):
+            self._send(f"{collection}/delete", {"ids": batch})
 
-    def _store(self, how: str, documents: Sequence[Document]) -> None:
+    def _store(self, operation: str, documents: Sequence[Document]) -> None:
         by_name = {document.name: document for document in documents}
-        for collection, some in self._apart(list(by_name), create=True):
-            chosen = [by_name[name] for name in some]
+        for collection, batch in self._by_collection(list(by_name), create=True):
+            chosen = [by_name[name] for name in batch]
             vectors = [_NO_VECTOR if d.vector is None else d.vector for d in chosen]
             body = {
-                "ids": some,
+                "ids": batch,
                 "embeddings": [_as_text(vector) for vector in vectors],
                 "metadatas": [document.fields for document in chosen],
             }
-            self._ask(f"{collection}/{how}", body)
+            self._send(f"{collection}/{operation}", body)
 
-    def _apart(
+    def _by_collection(
         self, names: Sequence[str], *, create: bool = False
-    ) -> Iterator[tuple[str, list[str]]]:
-        """Yield names in batches with their collection's path; skip missing collections."""
-        for suffix, records in (("", True), (".ledger", False)):
-            some = [name for name in names if is_record(name) is records]
-            if some and (path := self._collection(self._name + suffix, create=create)):
-                for start in range(0, len(some), _BATCH):
-                    yield path, some[start : start + _BATCH]
+    ) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield each collection's path with a batch of its names; skip missing collections."""
+        for suffix, of_records in (("", True), (".ledger", False)):
+            own = [name for name in names if is_record(name) is of_records]
+            if own and (path := self._collection(self._name + suffix, create=create)):
+                for batch in batches(own, _BATCH):
+                    yield path, batch
 
     def _collection(self, name: str, *, create: bool) -> str | None:
+        """Return a collection's path on the server; None if it does not exist."""
         with self._looking_up.current:
             if name not in self._paths:
                 if create:
                     body = {"name": name, "get_or_create": True, "configuration": _CONFIGURATION}
-                    found = self._ask("/collections", body)
+                    collection = self._send("/collections", body)
                 else:
-                    found = self._ask(f"/collections/{quote(name, safe='')}", None)
-                    if found is None:
+                    collection = self._send(f"/collections/{quote(name, safe='')}", None)
+                    if collection is None:
                         return None
-                with self._understood():
-                    self._paths[name] = f"/collections/{found['id']}"
+                with self._parsing():
+                    self._paths[name] = f"/collections/{collection['id']}"
             return self._paths[name]
 
-    def _ask(self, path: str, body: Mapping[str, Any] | None) -> Any:
+    def _send(self, path: str, body: Mapping[str, Any] | None) -> Any:
         """Send a request (GET if ``body`` is None); a GET returns None if nothing is found."""
         try:
             response = self._patient(self._request, path, body)
@@ -207,14 +210,14 @@ class ChromaEngine:
                 f"{self.place}: the Chroma server answers {response.status_code}: "
                 f"{response.text[:_SHOWN]}{advice}"
             )
-        with self._understood():
+        with self._parsing():
             answer = response.json()
             if body is None and answer is None:
                 raise ValueError("no collection is described")
             return answer
 
     @contextmanager
-    def _understood(self) -> Iterator[None]:
+    def _parsing(self) -> Iterator[None]:
         """Raise ``StoreError`` if a response does not look like Chroma's."""
         try:
             yield

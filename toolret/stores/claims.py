@@ -19,7 +19,7 @@ from toolret.errors import StoreError, StoreLockedError
 from toolret.stores.engines import Engine
 from toolret.stores.ledger import Claim
 
-__all__ = ["Beating", "claim_next"]
+__all__ = ["Heartbeats", "claim_next"]
 
 _log = logging.getLogger(__name__)
 
@@ -54,10 +54,10 @@ def claim_next(
         if engine.create(claim.document()):
             return claim
         name = Claim.name(claim.number)
-        found = engine.get([name])
-        if name not in found:
+        stored = engine.get([name])
+        if name not in stored:
             continue  # the other writer has just finished
-        other, now = Claim.of(found[name], place=engine.place), time.monotonic()
+        other, now = Claim.of(stored[name], place=engine.place), time.monotonic()
         if other != seen:
             seen, seen_at = other, now
         if other.given_up or now - seen_at > lease:
@@ -73,7 +73,7 @@ def claim_next(
         time.sleep(_POLL)
 
 
-class Beating:
+class Heartbeats:
     """Context manager that sends a claim's heartbeats while its writer works.
 
     Args:
@@ -91,7 +91,7 @@ class Beating:
         self._every = every
         self._changing = threading.Lock()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread = threading.Thread(target=self._send_beats, daemon=True)
 
     def draft(self, stem: str, count: int) -> list[str]:
         """Reserve names for ``count`` documents; the claim records them before they are stored.
@@ -101,7 +101,7 @@ class Beating:
         """
         with self._changing:
             first = self.claim.drafts.get(stem, 0)
-            self._tell(self.claim.drafting(stem, count))
+            self._store(self.claim.with_drafts(stem, count))
         return [f"{stem}/{index}" for index in range(first, first + count)]
 
     def stop(self) -> None:
@@ -110,9 +110,9 @@ class Beating:
         self._thread.join()
 
     def give_up(self) -> None:
-        """Release the claim, and what was stored under it, to the next writer."""
+        """Leave the claim, and what was stored under it, to the next writer."""
         with self._changing, suppress(StoreError):  # on failure the lease expires instead
-            self._tell(replace(self.claim, given_up=True))
+            self._store(replace(self.claim, given_up=True))
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -123,20 +123,21 @@ class Beating:
         if kind is not None:
             self.give_up()
 
-    def _beat(self) -> None:
+    def _send_beats(self) -> None:
         while not self._over.wait(self._every):
             with self._changing, suppress(StoreError):
-                self._tell(self.claim)
+                self._store(self.claim)
 
-    def _tell(self, claim: Claim) -> None:
+    def _store(self, claim: Claim) -> None:
+        """Store the claim with its next heartbeat, unless another writer has taken over."""
         name = Claim.name(claim.number)
-        found = self._engine.get([name]).get(name)
+        stored = self._engine.get([name]).get(name)
         place = self._engine.place
-        if found is None or Claim.of(found, place=place).author != claim.author:
+        if stored is None or Claim.of(stored, place=place).author != claim.author:
             raise StoreLockedError(
                 f"{place}: another process took this one for dead, and nothing was "
                 "changed; sync again, which embeds nothing again"
             )
-        claim = claim.beating()
+        claim = claim.with_next_beat()
         self._engine.put([claim.document()])
         self.claim = claim

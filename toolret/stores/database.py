@@ -21,10 +21,10 @@ __all__ = [
 ]
 
 FORMAT = 2
-"""Version of the schema; files of other versions are rejected."""
+"""Version of the database schema; files of other versions are rejected."""
 
 _APPLICATION = 0x746F6F6C
-"""SQLite's ``application_id``: ``tool`` in ASCII."""
+"""SQLite's ``application_id``, which identifies the file as an index: ``tool`` in ASCII."""
 
 BUSY_SECONDS = 30.0
 """Seconds to wait for another process's transaction, which normally lasts milliseconds."""
@@ -79,9 +79,9 @@ def create(path: Path) -> None:
     """
     fresh = path.with_name(f"{path.name}.new")
     try:
-        with _mapped(path):
-            for left in (fresh, fresh.with_name(f"{fresh.name}-journal")):
-                left.unlink(missing_ok=True)
+        with _mapping_errors(path):
+            for stale in (fresh, fresh.with_name(f"{fresh.name}-journal")):
+                stale.unlink(missing_ok=True)
             connection = sqlite3.connect(fresh)
             try:
                 connection.executescript(_SCHEMA)
@@ -104,7 +104,7 @@ def reading(path: Path, *, timeout: float = BUSY_SECONDS) -> Iterator[sqlite3.Co
     Raises:
         StoreError: If the file is not an index, has another version, is damaged, or is unreadable.
     """
-    with _opened(path, timeout) as connection:
+    with _connected(path, timeout) as connection:
         connection.execute("BEGIN")
         yield connection
 
@@ -116,7 +116,7 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         StoreError: As for ``reading``, and if the disk is full or read-only.
     """
-    with _opened(path, BUSY_SECONDS) as connection:
+    with _connected(path, BUSY_SECONDS) as connection:
         # Without spilling, readers are blocked only during a commit, however large it is.
         connection.execute("PRAGMA cache_spill = OFF")
         yield connection
@@ -143,8 +143,9 @@ def check_structure(connection: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def _opened(path: Path, timeout: float) -> Iterator[sqlite3.Connection]:
-    with _mapped(path):
+def _connected(path: Path, timeout: float) -> Iterator[sqlite3.Connection]:
+    """Open a database that is an index of this version."""
+    with _mapping_errors(path):
         # SQLite itself falls back to read-only if the file is not writable.
         uri = f"{path.absolute().as_uri()}?mode=rw"
         connection = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
@@ -152,13 +153,14 @@ def _opened(path: Path, timeout: float) -> Iterator[sqlite3.Connection]:
             # The file may be damaged or malicious: it must not make SQLite run code.
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA cell_size_check = ON")
-            _check(connection, path)
+            _check_format(connection, path)
             yield connection
         finally:
             connection.close()
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def _check_format(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise ``StoreError`` if the database is no index, or is one of another version."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION:
@@ -171,7 +173,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
-def _mapped(path: Path) -> Iterator[None]:
+def _mapping_errors(path: Path) -> Iterator[None]:
     """Turn SQLite errors into ``StoreError``, naming the file and what to do.
 
     Other errors pass through: they come from the caller's code, such as reading tools from a file.

@@ -22,8 +22,10 @@ from toolret.stores.replacing import replacing
 __all__ = ["Arrays", "derived_path", "nested", "read_arrays", "under", "write_arrays"]
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+"""Arrays of any shape and type, by name."""
 
-_DIGEST = "digest"
+_SIGNATURE = "digest"
+"""Name of the member that holds a file's signature (see ``_signature``)."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,19 +39,19 @@ def read_arrays(path: Path, digest: str) -> dict[str, NDArray[Any]] | None:
     """Return the arrays stored under this digest; None if there are none or they are damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            kept = str(stored[_DIGEST])
-            if not kept.startswith(f"{digest}|"):
+            signature = str(stored[_SIGNATURE])
+            if not signature.startswith(f"{digest}|"):
                 return None
             # Reading a member to its end verifies its checksum, but a member may also be missing.
-            arrays = {name: stored[name] for name in stored.files if name != _DIGEST}
-            if kept != _identity(digest, arrays):
+            arrays = {name: stored[name] for name in stored.files if name != _SIGNATURE}
+            if signature != _signature(digest, arrays):
                 raise KeyError("some arrays are missing")
             return arrays
     except FileNotFoundError:
         return None
     # RuntimeError: damage made a member look encrypted, or compressed in an unknown way.
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile, zlib.error) as error:
-        # Of any other bytes NumPy says how to unpickle them, which is no advice to give.
+        # For other bytes, NumPy's message explains how to unpickle them, which is bad advice.
         reason = getattr(error, "strerror", None) or "it is damaged"
         _log.warning("%s cannot be read and is made again: %s", path, reason)
         return None
@@ -59,13 +61,14 @@ def write_arrays(path: Path, digest: str, arrays: Arrays) -> None:
     """Store arrays if possible; otherwise the next process recomputes them."""
     try:
         with replacing(path) as fresh, fresh.open("wb") as file:
-            identity = np.array(_identity(digest, arrays))
-            np.savez(file, allow_pickle=False, **{_DIGEST: identity, **arrays})
+            signature = np.array(_signature(digest, arrays))
+            np.savez(file, allow_pickle=False, **{_SIGNATURE: signature, **arrays})
     except OSError as error:
         _log.info("%s cannot be kept: %s", path, error)
 
 
-def _identity(digest: str, names: Iterable[str]) -> str:
+def _signature(digest: str, names: Iterable[str]) -> str:
+    """Return the digest of a file's source with the names of its arrays."""
     return f"{digest}|{','.join(sorted(names))}"
 
 
@@ -77,7 +80,7 @@ def nested(**parts: Arrays) -> dict[str, NDArray[Any]]:
 
 
 def under(arrays: Arrays, part: str) -> dict[str, NDArray[Any]]:
-    """Return the arrays of one part: the inverse of ``nested``."""
+    """Return the arrays of one part of a mapping made by ``nested``."""
     return {
         name.removeprefix(f"{part}."): array
         for name, array in arrays.items()

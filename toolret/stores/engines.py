@@ -5,14 +5,19 @@ Any key-value store or vector database can provide it. Nothing is ever listed or
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Document", "Engine", "Fields", "holds"]
+__all__ = ["RECORDS_PER_CALL", "Document", "Engine", "Fields", "batches", "holds"]
+
+_T = TypeVar("_T")
+
+RECORDS_PER_CALL = 500
+"""Records in one call of an engine: with their vectors a few megabytes."""
 
 Fields: TypeAlias = Mapping[str, str]
 """A document's content: flat, so that any engine can store it as metadata."""
@@ -69,6 +74,12 @@ class Engine(Protocol):
         ...
 
 
-def holds(found: Mapping[str, Fields], document: Document) -> bool:
-    """Whether the documents found include this one; engines may add fields of their own."""
-    return document.fields.items() <= found.get(document.name, {}).items()
+def holds(stored: Mapping[str, Fields], document: Document) -> bool:
+    """Whether stored documents include this one; engines may add fields of their own."""
+    return document.fields.items() <= stored.get(document.name, {}).items()
+
+
+def batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    """Yield a sequence in parts of ``size`` items; nothing if it is empty."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

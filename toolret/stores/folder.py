@@ -10,25 +10,23 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from toolret.errors import StoreError
 from toolret.forking import renew_in_children
 from toolret.stores import database
 from toolret.stores.checked import keep_checked, read_checked
-from toolret.stores.locks import checked_seconds, in_turn, locked
-from toolret.stores.records import KINDS, Contents, Generation, Kind, Record
+from toolret.stores.locks import checked_seconds, file_lock, thread_lock
+from toolret.stores.records import KINDS, Contents, Generation, Kind, Record, TextVectors
 from toolret.stores.sealed import read_sealed, write_sealed
 from toolret.stores.tables import (
     Head,
     any_live,
-    first_heads,
+    initial_heads,
+    intact_vectors,
     put_head,
     put_records,
     put_vectors,
@@ -36,21 +34,27 @@ from toolret.stores.tables import (
     read_heads,
     stored_records,
     vector_length,
-    whole_vectors,
 )
 
-__all__ = ["DATABASE", "LOCK", "Change", "FolderStore", "Writer"]
+__all__ = ["DATABASE", "LOCK", "FolderChange", "FolderStore", "FolderWriter"]
 
 DATABASE = "index.sqlite3"
-_FIT = "fit.json"
-_CHECKED = "checked.npz"
-LOCK = "write.lock"
+"""Name of the file that holds the records and vectors."""
 
-_BESIDE = ("replies.sqlite3", "derived.", "checked.")
-"""How the names of files begin that an index can do without."""
+_FIT = "fit.json"
+"""Name of the file that holds what was learnt from the demonstrations."""
+
+_CHECKED = "checked.npz"
+"""Name of the file that spares the next process most checks (see ``toolret.stores.checked``)."""
+
+LOCK = "write.lock"
+"""Name of the file that a writer locks."""
+
+_EXPENDABLE = ("replies.sqlite3", "derived.", "checked.")
+"""Prefixes of the names of files that an index can do without."""
 
 _OLD_FOLDER = "chroma"
-"""Subfolder that an index of format 1 contains."""
+"""Name of a subfolder of indexes of format 1."""
 
 
 class FolderStore:
@@ -59,7 +63,7 @@ class FolderStore:
     Several threads and processes may use it; writers take turns.
 
     Args:
-        folder: Created at the first write.
+        folder: The folder, which is created at the first write.
         lock_timeout: Seconds that a writer waits for another to finish.
     """
 
@@ -73,9 +77,9 @@ class FolderStore:
         renew_in_children(self)
 
     def after_fork(self) -> None:
-        """Begin without a lock or a change: those of the parent are the parent's."""
+        """Begin without a held lock and without a change: those of the parent are the parent's."""
         self._thread_lock = threading.RLock()
-        self._change: Change | None = None
+        self._change: FolderChange | None = None
 
     @property
     def place(self) -> str:
@@ -115,8 +119,8 @@ class FolderStore:
                 "and index the catalogs again"
             )
         # Left by a writer that was killed early on, or by a retriever of an index that is gone.
-        own = (LOCK, f"{DATABASE}.new", *_BESIDE)
-        if any(not path.name.startswith(own) for path in self.folder.iterdir()):
+        expendable = (LOCK, f"{DATABASE}.new", *_EXPENDABLE)
+        if any(not path.name.startswith(expendable) for path in self.folder.iterdir()):
             raise StoreError(
                 f"{self.folder}: holds something that is no index; name an empty or a new folder"
             )
@@ -154,8 +158,8 @@ class FolderStore:
         loaded: dict[Kind, Contents] = {}
         with database.reading(self._path) as connection:
             heads = read_heads(connection)
-            if known := read_checked(connection, heads, self._checked):
-                return known
+            if unchanged := read_checked(connection, heads, self._checked):
+                return unchanged
             for kind, contents in read_contents(connection, heads):
                 if contents is None:
                     raise self._damaged(kind)
@@ -164,7 +168,7 @@ class FolderStore:
         return loaded
 
     @contextmanager
-    def together(self) -> Iterator[Change]:
+    def together(self) -> Iterator[FolderChange]:
         """Make everything published inside the block visible in one step when it ends.
 
         Raises:
@@ -172,16 +176,16 @@ class FolderStore:
                 than the timeout.
             StoreError: If the file cannot be read or written.
         """
-        with in_turn(self._thread_lock, self._lock_timeout, self.place):
+        with thread_lock(self._thread_lock, self._lock_timeout, self.place):
             if self._change is not None:
                 yield self._change
                 return
-            with locked(self.folder, LOCK, seconds=self._lock_timeout):
+            with file_lock(self.folder, LOCK, seconds=self._lock_timeout):
                 if not self.exists():
                     self.check_new()
                     database.create(self._path)
                 with database.writing(self._path) as connection:
-                    self._change = change = Change(connection)
+                    self._change = change = FolderChange(connection)
                     try:
                         yield change
                         change.publish()
@@ -189,7 +193,7 @@ class FolderStore:
                         self._change = None
 
     @contextmanager
-    def write(self, kind: Kind, *, space: str, anew: bool = False) -> Iterator[Writer]:
+    def write(self, kind: Kind, *, space: str, anew: bool = False) -> Iterator[FolderWriter]:
         """Change a collection; readers see what is published once ``together`` ends.
 
         Args:
@@ -200,12 +204,12 @@ class FolderStore:
         Raises the same errors as ``together``.
         """
         with self.together() as change:
-            writer = Writer(change, kind, space=space)
-            if not (writer.whole or anew):
+            writer = FolderWriter(change, kind, space=space)
+            if not (writer.intact or anew):
                 raise self._damaged(kind)
             yield writer
 
-    def keep(self, vectors: Mapping[str, tuple[str, NDArray[np.float32]]]) -> None:
+    def keep(self, vectors: TextVectors) -> None:
         """Store lost vectors again.
 
         Args:
@@ -248,8 +252,8 @@ class FolderStore:
         )
 
 
-class Change:
-    """Changes that the holder of the write lock makes to the file.
+class FolderChange:
+    """All that the holder of the write lock changes in the file.
 
     Attributes:
         connection: Connection with no open transaction.
@@ -259,24 +263,24 @@ class Change:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        if heads := first_heads(connection):
+        if heads := initial_heads(connection):
             with database.transaction(connection):
                 for head in heads:
                     put_head(connection, head)
         self.heads = read_heads(connection)
-        self.known = whole_vectors(connection)
-        self._published: list[tuple[Writer, frozenset[str]]] = []
+        self.known = intact_vectors(connection)
+        self._to_publish: list[tuple[FolderWriter, frozenset[str]]] = []
 
-    def publish_later(self, writer: Writer, keep: Collection[str]) -> None:
-        """Record which keys to publish when the change completes."""
-        self._published.append((writer, frozenset(keep)))
+    def publish_later(self, writer: FolderWriter, keep: Collection[str]) -> None:
+        """Note which records of a writer's collection to publish when the change completes."""
+        self._to_publish.append((writer, frozenset(keep)))
 
     def publish(self) -> None:
-        """Publish everything recorded, in one transaction; do nothing if nothing changes."""
+        """Publish everything noted, in one transaction; do nothing if nothing changes."""
         changes = [
             (writer, keep)
-            for writer, keep in self._published
-            if not writer.whole
+            for writer, keep in self._to_publish
+            if not writer.intact
             or keep != frozenset(writer.live.values())
             or writer.space != self.heads[writer.kind].space
         ]
@@ -295,7 +299,7 @@ class Change:
                     "AND key NOT IN (SELECT vector_key FROM records)"
                 )
 
-    def _publish(self, writer: Writer, keep: frozenset[str]) -> None:
+    def _publish(self, writer: FolderWriter, keep: frozenset[str]) -> None:
         connection, kind, before = self.connection, writer.kind, self.heads[writer.kind]
         connection.execute("DELETE FROM keep")
         connection.executemany("INSERT INTO keep VALUES (?)", ((key,) for key in keep))
@@ -323,7 +327,7 @@ class Change:
         put_head(connection, replace(head, digest=head.digest_of(pairs)))
 
 
-class Writer:
+class FolderWriter:
     """A change to one collection.
 
     Attributes:
@@ -331,11 +335,11 @@ class Writer:
         space: Identity of the vectors to be added.
         live: Keys of the published records, by id.
         stored: Keys of records that need not be added: live, or left by an interrupted sync.
-        whole: Whether all published records are present and undamaged.
+        intact: Whether all published records are present and undamaged.
         known: Keys of vectors that need not be computed.
     """
 
-    def __init__(self, change: Change, kind: Kind, *, space: str) -> None:
+    def __init__(self, change: FolderChange, kind: Kind, *, space: str) -> None:
         self.kind = kind
         self.space = space
         self._change = change
@@ -343,17 +347,17 @@ class Writer:
         self.known = change.known
         self.live: dict[str, str] = {}
         self.stored: set[str] = set()
-        self._whole_live = ""
+        self._intact_live = ""  # key of a published vector that is undamaged
         for record, born in stored_records(change.connection, kind):
             if record and born <= head.generation:
                 self.live[record.id] = record.key
                 if record.vector_key in self.known:
-                    self._whole_live = record.vector_key
+                    self._intact_live = record.vector_key
             if record and record.vector_key in self.known:
                 self.stored.add(record.key)
         digest = head.digest_of(sorted((key, id_) for id_, key in self.live.items()))
-        self.whole = digest == head.digest
-        if not self.whole:
+        self.intact = digest == head.digest
+        if not self.intact:
             database.check_structure(change.connection)
             self.stored.clear()  # rewrite all records; undamaged vectors need no embedding
 
@@ -365,13 +369,9 @@ class Writer:
     @property
     def live_length(self) -> int:
         """Dimensions of the published vectors; 0 if there are none."""
-        return vector_length(self._change.connection, self._whole_live) if self._whole_live else 0
+        return vector_length(self._change.connection, self._intact_live) if self._intact_live else 0
 
-    def add(
-        self,
-        records: Sequence[Record],
-        vectors: Mapping[str, tuple[str, NDArray[np.float32]]],
-    ) -> None:
+    def add(self, records: Sequence[Record], vectors: TextVectors) -> None:
         """Store records without publishing them; once this returns they survive a kill.
 
         Args:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from toolret.errors import StoreError
 from toolret.options import of_kind, seconds
-from toolret.stores.engines import Document, Fields, holds
+from toolret.stores.engines import RECORDS_PER_CALL, Document, Fields, batches, holds
 from toolret.stores.ledger import is_record, read_record
 
 if TYPE_CHECKING:
@@ -28,11 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["KnownVectors", "LangChainEngine"]
 
-_BATCH = 500
-"""Documents per call."""
-
-_SPACE = UUID("6f0e6a4c-6d0f-4f0c-9d38-5c6d6f0b7c11")
-"""Namespace of ids: UUIDs derived from names, since some vector stores accept no other ids."""
+_NAMESPACE = UUID("6f0e6a4c-6d0f-4f0c-9d38-5c6d6f0b7c11")
+"""Namespace of the documents' ids, which are UUIDs derived from names: some vector stores accept no
+other ids."""
 
 _MARK = "toolret"
 """Metadata field that marks the index's documents; its value is the document's name."""
@@ -69,8 +67,9 @@ class KnownVectors(Embeddings):
         """Return known vectors where available, and the embedder's otherwise."""
         known: Mapping[str, Any] = getattr(self._known, "vectors", {})
         other = [text for text in dict.fromkeys(texts) if text not in known]
-        made = dict(zip(other, self._embedder.embed_documents(other), strict=True)) if other else {}
-        return [known[t].tolist() if t in known else list(made[t]) for t in texts]
+        vectors = self._embedder.embed_documents(other) if other else ()
+        embedded = dict(zip(other, vectors, strict=True))
+        return [known[t].tolist() if t in known else list(embedded[t]) for t in texts]
 
     def embed_query(self, text: str) -> list[float]:
         """Return the embedder's vector."""
@@ -108,64 +107,69 @@ class LangChainEngine:
 
     def get(self, names: Sequence[str]) -> dict[str, Fields]:
         """Return the documents that exist."""
-        found: dict[str, Fields] = {}
-        for some in _batches(names):
-            ids = [self._id(name) for name in some]
-            for document in self._calling(self._store.get_by_ids, ids):
+        stored: dict[str, Fields] = {}
+        for batch in batches(names, RECORDS_PER_CALL):
+            ids = [self._id(name) for name in batch]
+            for document in self._call(self._store.get_by_ids, ids):
                 fields = dict(document.metadata)
                 if _MARK in fields:
                     name = fields.pop(_MARK)
                     if "key" in fields:
                         fields["text"] = document.page_content
-                    found[name] = fields
-        return found
+                    stored[name] = fields
+        return stored
 
     def present(self, names: Sequence[str]) -> set[str]:
         """Return which documents exist; damaged records count as absent, since all are read."""
-        found = self.get(names)
-        return {name for name in found if not is_record(name) or read_record(found[name])}
+        stored = self.get(names)
+        return {
+            name for name, fields in stored.items() if not is_record(name) or read_record(fields)
+        }
 
     def put(self, documents: Sequence[Document]) -> None:
         """Store documents, replacing those of the same name."""
-        for some in _batches(list({d.name: d for d in documents}.values())):
-            texts = [document.fields.get("text", _MARK) for document in some]
+        latest = list({document.name: document for document in documents}.values())
+        for batch in batches(latest, RECORDS_PER_CALL):
+            texts = [document.fields.get("text", _MARK) for document in batch]
             metadatas = [
                 {key: value for key, value in document.fields.items() if key != "text"}
                 | {_MARK: document.name}
-                for document in some
+                for document in batch
             ]
-            ids = [self._id(document.name) for document in some]
+            ids = [self._id(document.name) for document in batch]
             known = {
                 text: document.vector
-                for text, document in zip(texts, some, strict=True)
+                for text, document in zip(texts, batch, strict=True)
                 if document.vector is not None
             }
-            with self._knowing(known):
-                self._calling(self._store.add_texts, texts, metadatas, ids=ids)
+            with self._reusing(known):
+                self._call(self._store.add_texts, texts, metadatas, ids=ids)
 
     def create(self, document: Document) -> bool:
         """Store a document if its name is free; check whose it is after ``settle`` seconds."""
         if document.name not in self.get([document.name]):
             self.put([document])
             time.sleep(self._settle)
-        found = self.get([document.name])
-        if document.name not in found:
+        stored = self.get([document.name])
+        if document.name not in stored:
             raise StoreError(
                 f"{self.place}: what was written cannot be read back; if another collection of "
                 f"the same database holds an index named {self._name!r}, give this one another name"
             )
-        return holds(found, document)
+        return holds(stored, document)
 
     def delete(self, names: Sequence[str]) -> None:
         """Remove documents; unknown names are ignored."""
-        for some in _batches(names):  # never empty: some vector stores would delete everything
-            self._calling(self._store.delete, [self._id(name) for name in some])
+        # No batch is empty: some vector stores would delete everything.
+        for batch in batches(names, RECORDS_PER_CALL):
+            self._call(self._store.delete, [self._id(name) for name in batch])
 
     def _id(self, name: str) -> str:
-        return str(uuid5(_SPACE, f"{self._name}/{name}"))
+        return str(uuid5(_NAMESPACE, f"{self._name}/{name}"))
 
     @contextmanager
-    def _knowing(self, vectors: Mapping[str, NDArray[np.float32]]) -> Iterator[None]:
+    def _reusing(self, vectors: Mapping[str, NDArray[np.float32]]) -> Iterator[None]:
+        """Have the vector store use these vectors inside the block, if it can."""
         embeddings = self._store.embeddings
         if isinstance(embeddings, KnownVectors):
             with embeddings.knowing(vectors):
@@ -173,7 +177,7 @@ class LangChainEngine:
         else:
             yield
 
-    def _calling(self, method: Callable[..., _T], *args: Any, **more: Any) -> _T:
+    def _call(self, method: Callable[..., _T], *args: Any, **more: Any) -> _T:
         """Call a method of the vector store; turn any exception into ``StoreError``."""
         try:
             return method(*args, **more)
@@ -186,8 +190,3 @@ class LangChainEngine:
             raise StoreError(
                 f"{self.place}: `{method.__name__}` failed: {type(error).__name__}: {error}"
             ) from error
-
-
-def _batches(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    for start in range(0, len(items), _BATCH):
-        yield items[start : start + _BATCH]

@@ -30,34 +30,34 @@ from toolret.stores.vectors import checksum, pack, unpack, vector_key
 
 __all__ = [
     "Claim",
-    "Entry",
-    "Head",
+    "EmbeddedRecord",
+    "IndexHead",
     "Part",
     "is_record",
     "page_of",
     "page_text",
     "pages",
     "pages_stem",
+    "parsing",
     "prefix_bits",
     "read_page",
     "read_record",
     "record_document",
     "records_stem",
-    "understood",
 ]
 
 _FORMAT = "1"
-"""Version of the documents' format; other versions are rejected."""
+"""Version of the documents' format; documents of other versions are rejected."""
 
 _PAGE = 256
-"""Records per full page: at about 90 bytes each, below the 40 KB of metadata that some engines
-allow."""
+"""Largest number of records in a page: at about 90 bytes each, it stays below the 40 KB of metadata
+that some engines allow."""
 
 _KEY_BITS = 32
-"""Leading bits of a key that may select its page: more than will ever be needed."""
+"""Largest number of leading bits of a key that select its page: more than will ever be needed."""
 
 
-class Entry(NamedTuple):
+class EmbeddedRecord(NamedTuple):
     """A record with its embedded text and its vector, shape ``(dimensions,)``."""
 
     record: Record
@@ -83,12 +83,12 @@ class Part:
 
     @property
     def digest(self) -> str:
-        """Identifies the content: a hash of the page names, which are never reused."""
+        """Identity of the content: a hash of the page names, which are never reused."""
         return sha256("\n".join(self.pages).encode()).hexdigest() if self.generation else ""
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class IndexHead:
     """An index after one complete sync.
 
     Attributes:
@@ -118,7 +118,7 @@ class Head:
 
     def document(self) -> Document:
         """Convert to a document."""
-        return Document(Head.name(self.number), _fields(self))
+        return Document(IndexHead.name(self.number), _fields(self))
 
     @classmethod
     def of(cls, fields: Fields, *, place: str) -> Self:
@@ -132,7 +132,7 @@ class Head:
                 f"{place}: the index was written by another version of toolret (format "
                 f"{fields.get('format')}, this one reads {_FORMAT}): build it again elsewhere"
             )
-        with understood(place, "head"):
+        with parsing(place, "head"):
             data = json.loads(fields["body"])
             parts = {
                 kind: Part(**data["parts"][kind] | {"pages": tuple(data["parts"][kind]["pages"])})
@@ -149,8 +149,8 @@ class Claim:
         number: Number of the head to be written.
         author: Random id of the writer, unique to the sync.
         beat: Heartbeat counter: changes while the writer is alive.
-        drafts: Number of documents stored or about to be, by name stem: the writer's own, and
-            those of dead writers that it took over from.
+        drafts: Number of documents that are stored or about to be, by stem of their names: the
+            writer's own, and those of dead writers that it took over from.
         given_up: Whether the writer has released the claim.
     """
 
@@ -176,14 +176,14 @@ class Claim:
         Raises:
             StoreError: If it is damaged.
         """
-        with understood(place, "claim"):
+        with parsing(place, "claim"):
             return cls(**json.loads(fields["body"]))
 
-    def beating(self) -> Self:
+    def with_next_beat(self) -> Self:
         """Return the claim with its next heartbeat."""
         return replace(self, beat=self.beat + 1)
 
-    def drafting(self, stem: str, count: int) -> Self:
+    def with_drafts(self, stem: str, count: int) -> Self:
         """Return the claim with ``count`` more documents of a stem."""
         return replace(self, drafts={**self.drafts, stem: self.drafts.get(stem, 0) + count})
 
@@ -199,12 +199,12 @@ class Claim:
 
 
 def records_stem(author: str) -> str:
-    """Return the prefix of an author's record names; a number follows."""
+    """Return the stem of the names of an author's records; a number follows."""
     return f"records/{author}"
 
 
 def pages_stem(author: str) -> str:
-    """Return the prefix of an author's page names; a number follows."""
+    """Return the stem of the names of an author's pages; a number follows."""
     return f"pages/{author}"
 
 
@@ -214,7 +214,7 @@ def is_record(name: str) -> bool:
 
 
 def prefix_bits(records: int) -> int:
-    """Return how many leading key bits select the page, so that pages are at least half full."""
+    """Return how many leading bits of a key select its page: pages are at least half full."""
     return min(_KEY_BITS, max(0, (2 * records - 1) // _PAGE).bit_length()) if records else 0
 
 
@@ -226,10 +226,10 @@ def page_of(key: str, bits: int) -> int:
 def pages(names: Mapping[str, str]) -> list[dict[str, str]]:
     """Divide document names by record key into pages, in order of the keys."""
     bits = prefix_bits(len(names))
-    cut: list[dict[str, str]] = [{} for _ in range(1 << bits)] if names else []
+    by_number: list[dict[str, str]] = [{} for _ in range(1 << bits)] if names else []
     for key in sorted(names):
-        cut[page_of(key, bits)][key] = names[key]
-    return [some for some in cut if some]
+        by_number[page_of(key, bits)][key] = names[key]
+    return [page for page in by_number if page]
 
 
 def page_text(page: Mapping[str, str]) -> str:
@@ -262,7 +262,7 @@ def record_document(name: str, record: Record, text: str, vector: NDArray[np.flo
     return Document(name, fields, vector)
 
 
-def read_record(fields: Fields, *, space: str = "") -> Entry | None:
+def read_record(fields: Fields, *, space: str = "") -> EmbeddedRecord | None:
     """Read a record: the inverse of ``record_document``; None if it is damaged.
 
     Args:
@@ -273,12 +273,12 @@ def read_record(fields: Fields, *, space: str = "") -> Entry | None:
         packed = base64.b64decode(fields["vector"], validate=True)
         record = Record(fields["key"], fields["id"], fields["row"], fields["vector_key"])
         text, check = fields["text"], _checksum(record, packed)
-        whole = (
+        intact = (
             record.key == record_key(record.vector_key, record.row)
             and (not space or record.vector_key == vector_key(space, text))
             and fields.get("checksum", check) == check
         )
-        return Entry(record, text, unpack(packed)) if whole else None
+        return EmbeddedRecord(record, text, unpack(packed)) if intact else None
     except (KeyError, ValueError):  # fields are missing, or not valid base64
         return None
 
@@ -288,7 +288,7 @@ def _checksum(record: Record, packed: bytes) -> str:
 
 
 @contextmanager
-def understood(place: str, name: str) -> Iterator[None]:
+def parsing(place: str, name: str) -> Iterator[None]:
     """Raise ``StoreError`` if a bookkeeping document cannot be parsed."""
     try:
         yield
@@ -299,6 +299,6 @@ def understood(place: str, name: str) -> Iterator[None]:
         ) from error
 
 
-def _fields(value: Head | Claim) -> dict[str, str]:
+def _fields(value: IndexHead | Claim) -> dict[str, str]:
     body: dict[str, Any] = asdict(value)
     return {"format": _FORMAT, "body": json.dumps(body, separators=(",", ":"))}

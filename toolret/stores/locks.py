@@ -10,11 +10,15 @@ from pathlib import Path
 
 from toolret.errors import StoreError, StoreLockedError
 
-__all__ = ["checked_seconds", "in_turn", "locked"]
+__all__ = ["LOCK_SECONDS", "checked_seconds", "file_lock", "thread_lock"]
+
+LOCK_SECONDS = 60.0
+"""Seconds that a writer waits for another one by default: few syncs take longer once their texts
+are embedded."""
 
 
 def checked_seconds(seconds: float) -> float:
-    """Return a lock's timeout; negative waits for ever.
+    """Return a lock's timeout in seconds if it is valid; negative values wait for ever.
 
     Raises:
         TypeError: If it is not a number.
@@ -28,13 +32,13 @@ def checked_seconds(seconds: float) -> float:
 
 
 @contextmanager
-def in_turn(lock: threading.RLock, seconds: float, place: str) -> Iterator[None]:
+def thread_lock(lock: threading.RLock, seconds: float, place: str) -> Iterator[None]:
     """Hold a lock shared by the writer threads of this process.
 
     Args:
         lock: The lock to hold.
         seconds: Timeout in seconds; negative waits for ever, as with a file lock.
-        place: Name of the store, for the message.
+        place: Name of the store, for the error message.
 
     Raises:
         StoreLockedError: If another thread holds it beyond the timeout.
@@ -51,7 +55,7 @@ def in_turn(lock: threading.RLock, seconds: float, place: str) -> Iterator[None]
 
 
 @contextmanager
-def locked(folder: Path, name: str, *, seconds: float) -> Iterator[None]:
+def file_lock(folder: Path, name: str, *, seconds: float) -> Iterator[None]:
     """Hold a file lock in a folder, creating the folder and the file if needed.
 
     Raises:

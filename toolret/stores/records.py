@@ -33,15 +33,15 @@ Kind: TypeAlias = Literal["tools", "demos"]
 """The two collections of an index."""
 
 KINDS: Final[tuple[Kind, ...]] = ("tools", "demos")
-
+"""Both collections, in the order in which they are stored and read."""
 
 Generation: TypeAlias = tuple[int, str]
-"""Number of syncs that changed a collection, and a digest of its content. The number alone is not
-enough: it starts again if an index is rebuilt or restored from a copy."""
+"""Number of syncs that changed a collection, and a digest of its content. The number alone does not
+identify the content: it starts again if an index is rebuilt or restored from a copy."""
 
 
 def exist(generations: Sequence[Generation]) -> bool:
-    """Whether generations are those of an index: all numbers are 0 where there is none."""
+    """Whether the generations belong to an index: where there is none, all numbers are 0."""
     return any(number for number, _ in generations)
 
 
@@ -62,7 +62,7 @@ class Record(NamedTuple):
 
 
 def record_key(vector_key: str, row: str) -> str:
-    """Return a record's key: a digest of everything that it depends on."""
+    """Return the key of a record: a digest of everything that it depends on."""
     return sha256(f"{vector_key}\0{row}".encode()).hexdigest()
 
 

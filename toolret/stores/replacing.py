@@ -1,4 +1,4 @@
-"""Replace a file as a whole, or not at all."""
+"""Replace a file atomically."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 
 __all__ = ["replacing"]
 
-_LEFT_SECONDS = 3_600.0
-"""Age at which a temporary file's writer is presumed dead; writing one takes seconds."""
+_STALE_SECONDS = 3_600.0
+"""Age in seconds of a temporary file whose writer is presumed dead; writing one takes seconds."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give the path of a temporary file, which takes a file's place unless an error is raised.
+    """Yield the path of a temporary file, which replaces a file unless the block raises.
 
     Raises:
-        OSError: If the file cannot be replaced; it is as it was.
+        OSError: If the file cannot be replaced; it stays as it was.
     """
     fresh = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
     try:
@@ -30,12 +30,12 @@ def replacing(path: Path) -> Iterator[Path]:
         with suppress(OSError):  # A read-only file system refuses even if the file is missing.
             fresh.unlink(missing_ok=True)
         raise
-    _remove_left(path)
+    _remove_stale(path)
 
 
-def _remove_left(path: Path) -> None:
+def _remove_stale(path: Path) -> None:
     """Delete stale temporary files that killed writers left beside a file."""
     for left in path.parent.glob(f"{path.stem}.*.tmp"):
         with suppress(OSError):
-            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
                 left.unlink()

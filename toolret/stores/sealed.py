@@ -1,4 +1,4 @@
-"""Small files that end with a digest of the rest, which reveals damage."""
+"""Small files that end with a digest of their content, which reveals damage."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["read_sealed", "write_sealed"]
 
 
 def read_sealed(path: Path) -> bytes | None:
-    """Return what ``write_sealed`` last stored in a file, or None if there is no file.
+    """Return the bytes that ``write_sealed`` last stored in a file; None if there is no file.
 
     Raises:
         StoreError: If it cannot be read or is damaged.
     """
     try:
-        kept = path.read_bytes()
+        sealed = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error}") from error
-    content, _, digest = kept.rstrip(b"\n").rpartition(b"\n")
+    content, _, digest = sealed.rstrip(b"\n").rpartition(b"\n")
     if sha256(content).hexdigest().encode() != digest:
         raise StoreError(f"{path}: is damaged: delete it, and it is made again")
     return content

@@ -1,27 +1,27 @@
-"""A remote store's state as one process knows it."""
+"""The state of a remote store as one process knows it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from toolret.stores.ledger import Head
+from toolret.stores.ledger import IndexHead
 from toolret.stores.records import KINDS, Contents, Generation, Kind
 
-__all__ = ["State"]
+__all__ = ["RemoteState"]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """A process's view of an index.
+class RemoteState:
+    """An index in a remote store, as one process knows it.
 
     Attributes:
-        head: The head of the sync that it reflects.
-        pages: Content of each of the head's pages: names of record documents, by record key.
-        contents: The content for the index, by collection.
+        head: Head of the sync that it reflects.
+        pages: Content of the head's pages by page name: names of record documents, by record key.
+        contents: Records, texts and vectors, by collection.
     """
 
-    head: Head = field(default_factory=Head)
+    head: IndexHead = field(default_factory=IndexHead)
     pages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     contents: Mapping[Kind, Contents] = field(
         default_factory=lambda: {kind: Contents() for kind in KINDS}
@@ -32,10 +32,10 @@ class State:
         pages = (self.pages.get(name, {}) for name in self.head.parts[kind].pages)
         return {key: name for page in pages for key, name in page.items()}
 
-    def whole(self, kind: Kind) -> bool:
+    def is_complete(self, kind: Kind) -> bool:
         """Whether every page and record that the head refers to was found."""
-        found = all(name in self.pages for name in self.head.parts[kind].pages)
-        return found and len(self.contents[kind].records) == len(self.names(kind))
+        has_pages = all(name in self.pages for name in self.head.parts[kind].pages)
+        return has_pages and len(self.contents[kind].records) == len(self.names(kind))
 
     @property
     def generations(self) -> tuple[Generation, ...]:

@@ -16,13 +16,14 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from toolret.stores.records import KINDS, Contents, Kind, Record, record_key
+from toolret.stores.records import KINDS, Contents, Kind, Record, TextVectors, record_key
 from toolret.stores.vectors import BYTES, checksum, pack, unpack, vector_key
 
 __all__ = [
     "Head",
     "any_live",
-    "first_heads",
+    "initial_heads",
+    "intact_vectors",
     "put_head",
     "put_records",
     "put_vectors",
@@ -30,14 +31,13 @@ __all__ = [
     "read_heads",
     "stored_records",
     "vector_length",
-    "whole_vectors",
 ]
 
 _AT_A_TIME = 1_024
-"""Vectors per read: enough to make unpacking cheap."""
+"""Number of vectors per read: enough to make unpacking cheap."""
 
 _HEAD_TYPES = (str, int, int, str, str)
-"""Types of a head's columns. SQLite does not enforce them, and damage may change them."""
+"""Types of the columns of a head. SQLite does not enforce them, and damage may change them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +68,33 @@ class Head:
         lines = [f"\n{key}\0{id_}" for key, id_ in records]
         return sha256("".join([head, *lines]).encode()).hexdigest()
 
+    def contents(
+        self,
+        records: Iterable[Record],
+        texts: Sequence[str | None],
+        vectors: NDArray[np.float32],
+    ) -> Contents:
+        """Return the collection with its records, ordered by id, their texts and vectors."""
+        return Contents(
+            generation=self.generation,
+            digest=self.digest,
+            changes=self.changes,
+            space=self.space,
+            records={record.key: record for record in records},
+            texts=texts,
+            vectors=vectors,
+        )
+
 
 def read_heads(connection: sqlite3.Connection) -> dict[Kind, Head]:
     """Return both heads; a lost or malformed one gets an empty digest, which matches no records."""
     rows = connection.execute("SELECT kind, generation, changes, space, digest FROM heads")
-    found = {row[0]: Head(*row) for row in rows if tuple(map(type, row)) == _HEAD_TYPES}
-    first = {head.kind: head for head in first_heads(connection)}
-    return {kind: found.get(kind) or first.get(kind) or Head(kind) for kind in KINDS}
+    stored = {row[0]: Head(*row) for row in rows if tuple(map(type, row)) == _HEAD_TYPES}
+    initial = {head.kind: head for head in initial_heads(connection)}
+    return {kind: stored.get(kind) or initial.get(kind) or Head(kind) for kind in KINDS}
 
 
-def first_heads(connection: sqlite3.Connection) -> Sequence[Head]:
+def initial_heads(connection: sqlite3.Connection) -> Sequence[Head]:
     """Return initial heads for collections that have neither a head nor records.
 
     A writer stores these before any records, so a collection with records but no head has lost it.
@@ -107,8 +124,8 @@ def stored_records(
     )
     for born, key, id_, row, vector in rows:
         texts = isinstance(key, str) and isinstance(id_, str) and isinstance(row, str)
-        whole = texts and isinstance(born, int) and key == record_key(vector, row)
-        yield Record(key, id_, row, vector) if whole else None, born
+        intact = texts and isinstance(born, int) and key == record_key(vector, row)
+        yield Record(key, id_, row, vector) if intact else None, born
 
 
 def any_live(connection: sqlite3.Connection, head: Head) -> bool:
@@ -130,41 +147,51 @@ def read_contents(
 ) -> Iterator[tuple[Kind, Contents | None]]:
     """Yield both collections with their vectors; None for one whose records are damaged."""
     records = {kind: _live_records(connection, head) for kind, head in heads.items()}
-    shelves = {
-        kind: _Shelf(heads[kind].space, live) for kind, live in records.items() if live is not None
+    collectors = {
+        kind: _Collector(heads[kind].space, live)
+        for kind, live in records.items()
+        if live is not None
     }
     rows = connection.execute("SELECT key, text, checksum, vector FROM vectors")
-    while some := rows.fetchmany(_AT_A_TIME):
-        for shelf in shelves.values():
-            shelf.take(some)
+    while batch := rows.fetchmany(_AT_A_TIME):
+        for collector in collectors.values():
+            collector.take(batch)
     for kind, head in heads.items():
-        yield kind, shelves[kind].contents(head) if kind in shelves else None
+        yield kind, collectors[kind].contents(head) if kind in collectors else None
 
 
-class _Shelf:
-    """The live records of a collection, and the texts and vectors found for them.
+class _Collector:
+    """Collects the texts and vectors of a collection's live records.
 
     Vectors of another length than the first come from another embedder and count as lost.
+
+    Args:
+        space: Identity of the collection's vectors.
+        records: The live records, ordered by id.
     """
 
     def __init__(self, space: str, records: Sequence[Record]) -> None:
         self._records = records
-        self.texts: list[str | None] = [None] * len(records)
-        self.vectors = np.empty((0, 0), dtype=np.float32)
-        self._bytes = 0
         self._space = space
-        self.wanted: dict[str, list[int]] = {}
+        self._texts: list[str | None] = [None] * len(records)
+        self._vectors = np.empty((0, 0), dtype=np.float32)
+        self._bytes = 0  # per packed vector
+        self._positions: dict[str, list[int]] = {}
         for position, record in enumerate(records):
-            self.wanted.setdefault(record.vector_key, []).append(position)
+            self._positions.setdefault(record.vector_key, []).append(position)
 
     def take(self, rows: Iterable[tuple[str, str, int, bytes]]) -> None:
-        """Take the vectors that belong to this collection and are undamaged."""
+        """Take the vectors that belong to this collection and are undamaged, with their texts.
+
+        Args:
+            rows: Keys, texts, checksums and packed vectors.
+        """
         places: list[int] = []
         taken: list[bytes] = []
         for key, text, check, packed in rows:
             if (
-                (positions := self.wanted.get(key))
-                and _vector_is_whole(key, check, packed)
+                (positions := self._positions.get(key))
+                and _is_intact_vector(key, check, packed)
                 and vector_key(self._space, text) == key
                 and len(packed) == (self._bytes or len(packed))
             ):
@@ -172,25 +199,17 @@ class _Shelf:
                 places += positions
                 taken += [packed] * len(positions)
                 for position in positions:
-                    self.texts[position] = text
+                    self._texts[position] = text
         if not taken:
             return
         vectors = unpack(b"".join(taken)).reshape(len(taken), -1)
-        if not self.vectors.size:
-            self.vectors = np.zeros((len(self._records), vectors.shape[1]), dtype=np.float32)
-        self.vectors[places] = vectors
+        if not self._vectors.size:
+            self._vectors = np.zeros((len(self._records), vectors.shape[1]), dtype=np.float32)
+        self._vectors[places] = vectors
 
     def contents(self, head: Head) -> Contents:
-        """Return the collection with everything found."""
-        return Contents(
-            generation=head.generation,
-            digest=head.digest,
-            changes=head.changes,
-            space=head.space,
-            records={record.key: record for record in self._records},
-            texts=self.texts,
-            vectors=self.vectors,
-        )
+        """Return the collection with the texts and vectors that were taken."""
+        return head.contents(self._records, self._texts, self._vectors)
 
 
 def _live_records(connection: sqlite3.Connection, head: Head) -> list[Record] | None:
@@ -203,19 +222,17 @@ def _live_records(connection: sqlite3.Connection, head: Head) -> list[Record] | 
     return live
 
 
-def whole_vectors(connection: sqlite3.Connection) -> set[str]:
+def intact_vectors(connection: sqlite3.Connection) -> set[str]:
     """Return the keys of all undamaged vectors."""
     rows = connection.execute("SELECT key, checksum, vector FROM vectors")
-    return {key for key, check, packed in rows if _vector_is_whole(key, check, packed)}
+    return {key for key, check, packed in rows if _is_intact_vector(key, check, packed)}
 
 
-def _vector_is_whole(key: str, check: int, packed: bytes) -> bool:
+def _is_intact_vector(key: str, check: int, packed: bytes) -> bool:
     return isinstance(packed, bytes) and isinstance(key, str) and checksum(key, packed) == check
 
 
-def put_vectors(
-    connection: sqlite3.Connection, vectors: Mapping[str, tuple[str, NDArray[np.float32]]]
-) -> None:
+def put_vectors(connection: sqlite3.Connection, vectors: TextVectors) -> None:
     """Store texts and their vectors, by key."""
     packed = ((key, text, pack(vector)) for key, (text, vector) in vectors.items())
     connection.executemany(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["BYTES", "checksum", "pack", "unpack", "vector_key"]
 
 BYTES = 4
-"""Bytes per packed value."""
+"""Bytes per component of a packed vector: a 32-bit float."""
 
 
 def vector_key(space: str, text: str) -> str:

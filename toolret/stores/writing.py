@@ -1,4 +1,4 @@
-"""Write to a remote store before the sync is published."""
+"""Changes to a remote store: what is written before a sync is published."""
 
 from __future__ import annotations
 
@@ -9,39 +9,51 @@ from toolret.errors import StoreError
 from toolret.forking import cached_property
 from toolret.stores import ledger
 from toolret.stores.cache import RecordCache
-from toolret.stores.claims import Beating
-from toolret.stores.engines import Document, Engine
-from toolret.stores.ledger import Head, Part
+from toolret.stores.claims import Heartbeats
+from toolret.stores.engines import RECORDS_PER_CALL, Document, Engine, batches
+from toolret.stores.ledger import IndexHead, Part
 from toolret.stores.records import Contents, Kind, Record, TextVectors
-from toolret.stores.state import State
+from toolret.stores.state import RemoteState
 
-__all__ = ["Change", "RemoteWriter"]
-
-_BATCH = 500
-"""Records per engine call: with their vectors a few megabytes."""
+__all__ = ["RemoteChange", "RemoteWriter"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Published:
+class _Publication:
+    """The records of a collection that are to be published.
+
+    Attributes:
+        writer: The change to the collection.
+        keep: Keys of the records.
+    """
+
     writer: RemoteWriter
     keep: frozenset[str]
 
 
-class Change:
-    """Changes that the holder of a claim makes to an index.
+class RemoteChange:
+    """All that the holder of a claim changes in an index.
+
+    Args:
+        engine: The engine that holds the index.
+        cache: The local cache of its records.
+        state: The state before the change.
+        heartbeats: Keeps the claim.
 
     Attributes:
         state: The state before the change.
         known: Keys of the vectors in the local cache.
     """
 
-    def __init__(self, engine: Engine, cache: RecordCache, state: State, beating: Beating) -> None:
+    def __init__(
+        self, engine: Engine, cache: RecordCache, state: RemoteState, heartbeats: Heartbeats
+    ) -> None:
         self.state = state
         self.known = cache.known()
         self._engine = engine
         self._cache = cache
-        self._beating = beating
-        self._published: dict[Kind, _Published] = {}
+        self._heartbeats = heartbeats
+        self._publications: dict[Kind, _Publication] = {}
 
     def store(self, records: Sequence[Record], vectors: TextVectors) -> Iterator[tuple[str, str]]:
         """Store records; yield each one's key and document name.
@@ -50,28 +62,27 @@ class Change:
         """
         self._cache.put(vectors)
         self.known |= vectors.keys()
-        author = self._beating.claim.author
-        for start in range(0, len(records), _BATCH):
-            some = records[start : start + _BATCH]
-            wanted = {record.vector_key for record in some}
-            found = self._cache.get(wanted)
-            if wanted - found.keys():
+        author = self._heartbeats.claim.author
+        for batch in batches(records, RECORDS_PER_CALL):
+            wanted = {record.vector_key for record in batch}
+            cached = self._cache.get(wanted)
+            if wanted - cached.keys():
                 raise StoreError(
                     f"{self._engine.place}: this machine's cache was emptied or damaged during the "
                     "sync, and nothing was changed; sync again"
                 )
-            names = self._beating.draft(ledger.records_stem(author), len(some))
+            names = self._heartbeats.draft(ledger.records_stem(author), len(batch))
             self._engine.put(
                 [
-                    ledger.record_document(name, record, *found[record.vector_key])
-                    for name, record in zip(names, some, strict=True)
+                    ledger.record_document(name, record, *cached[record.vector_key])
+                    for name, record in zip(names, batch, strict=True)
                 ]
             )
-            self._cache.put_records(some, {})
-            yield from ((record.key, name) for name, record in zip(names, some, strict=True))
+            self._cache.put_records(batch, {})
+            yield from ((record.key, name) for name, record in zip(names, batch, strict=True))
 
     def lost(self, names: Sequence[str]) -> set[str]:
-        """Return which documents the engine has no more."""
+        """Return the names of documents that the engine no longer has."""
         return set(names).difference(self._engine.present(names))
 
     def store_again(
@@ -89,18 +100,22 @@ class Change:
         return self.store(records, vectors)
 
     def publish_later(self, writer: RemoteWriter, keep: frozenset[str]) -> None:
-        """Record which keys to publish when the change completes."""
-        self._published[writer.kind] = _Published(writer, keep)
+        """Note which records of a writer's collection to publish when the change completes."""
+        self._publications[writer.kind] = _Publication(writer, keep)
 
-    def published(self) -> State | None:
-        """Store the pages, and return the state to publish; None if nothing changes."""
+    def store_pages(self) -> RemoteState | None:
+        """Store the new pages, and return the state to publish; None if nothing changes.
+
+        The contents of the state are left empty.
+        """
         before = self.state.head
         parts, pages = dict(before.parts), dict(self.state.pages)
-        for kind, (writer, keep) in self._changes():
+        for publication in self._changes():
+            writer, keep, kind = publication.writer, publication.keep, publication.writer.kind
             texts = {ledger.page_text(p): p for p in ledger.pages(writer.names_of(keep))}
             named = {ledger.page_text(page): name for name, page in self.state.pages.items()}
             named = {text: name for text, name in named.items() if name not in writer.lost}
-            named |= self._store_pages([text for text in texts if text not in named])
+            named |= self._put_pages([text for text in texts if text not in named])
             pages |= {named[text]: page for text, page in texts.items()}
             part = before.parts[kind]
             parts[kind] = Part(
@@ -111,21 +126,25 @@ class Change:
             )
         if parts == before.parts:
             return None
-        head = Head(before.number + 1, self._beating.claim.author, parts)
-        return State(head, {name: pages[name] for name in head.pages if name in pages})
+        head = IndexHead(before.number + 1, self._heartbeats.claim.author, parts)
+        return RemoteState(head, {name: pages[name] for name in head.pages if name in pages})
 
-    def _changes(self) -> Iterator[tuple[Kind, tuple[RemoteWriter, frozenset[str]]]]:
-        for kind, done in self._published.items():
-            same = done.keep == frozenset(done.writer.live.values()) and not done.writer.lost
-            if not (same and self.state.whole(kind)) or done.writer.space != (
-                self.state.head.parts[kind].space
+    def _changes(self) -> Iterator[_Publication]:
+        """Yield the publications that change, or repair, what is published."""
+        for kind, publication in self._publications.items():
+            writer = publication.writer
+            same = publication.keep == frozenset(writer.live.values()) and not writer.lost
+            if (
+                not (same and self.state.is_complete(kind))
+                or writer.space != self.state.head.parts[kind].space
             ):
-                yield kind, (done.writer, done.keep)
+                yield publication
 
-    def _store_pages(self, texts: Sequence[str]) -> dict[str, str]:
+    def _put_pages(self, texts: Sequence[str]) -> dict[str, str]:
+        """Store pages; return their names, by text."""
         if not texts:
             return {}
-        names = self._beating.draft(ledger.pages_stem(self._beating.claim.author), len(texts))
+        names = self._heartbeats.draft(ledger.pages_stem(self._heartbeats.claim.author), len(texts))
         self._engine.put(
             [Document(name, {"body": text}) for name, text in zip(names, texts, strict=True)]
         )
@@ -134,6 +153,12 @@ class Change:
 
 class RemoteWriter:
     """A change to one collection.
+
+    Args:
+        change: The change to the index that it is part of.
+        kind: The collection.
+        space: Identity of the vectors to be added.
+        repairs: Whether the whole collection is supplied, so that lost documents can be replaced.
 
     Attributes:
         kind: The collection.
@@ -145,7 +170,9 @@ class RemoteWriter:
         known: Keys of vectors that need not be computed.
     """
 
-    def __init__(self, change: Change, kind: Kind, *, space: str, repairs: bool = False) -> None:
+    def __init__(
+        self, change: RemoteChange, kind: Kind, *, space: str, repairs: bool = False
+    ) -> None:
         records = change.state.contents[kind].records
         self.kind = kind
         self.space = space
@@ -157,9 +184,9 @@ class RemoteWriter:
 
     @cached_property
     def lost(self) -> Collection[str]:
-        """Names of pages and records that the engine has no more, although this machine has them.
+        """Names of pages and records that the engine has lost, although this machine has them.
 
-        Looked for only if the whole collection is supplied.
+        Empty unless the whole collection is supplied.
         """
         if not self._repairs:
             return ()
@@ -176,9 +203,9 @@ class RemoteWriter:
             for key, name in self._change.state.names(self.kind).items()
             if key in contents.records and name not in self.lost
         }
-        again = [record for key, record in contents.records.items() if key not in names]
-        if again:
-            names.update(self._change.store_again(again, contents))
+        missing = [record for key, record in contents.records.items() if key not in names]
+        if missing:
+            names.update(self._change.store_again(missing, contents))
         return names
 
     @property
