@@ -25,7 +25,7 @@ from toolret.catalogs import load_tools
 from toolret.errors import InputError
 from toolret.index import ToolIndex
 from toolret.integrations.openai import run_calls
-from toolret.permissions import Allow, allowed_tools, closed, is_allowed
+from toolret.permissions import Allow, allowed_tools, fail_closed, is_allowed
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import Selection
 from toolret.testing import HashedWordsEmbedder
@@ -271,7 +271,7 @@ def test_permissions_that_are_no_clear_yes_are_refused() -> None:
         with pytest.raises(InputError, match="give a set or a list of permissions"):
             allowed_tools(tools, wrong)  # type: ignore[arg-type]
         with pytest.raises(InputError, match="give a set or a list of permissions"):
-            closed(wrong)  # type: ignore[arg-type]
+            fail_closed(wrong)  # type: ignore[arg-type]
     unclear: list[Any] = [[["a"]], [None], ["a", 1]]
     for other in unclear:
         with pytest.raises(InputError, match=r"allow holds .*: a permission is a text"):
@@ -287,7 +287,7 @@ def test_permissions_that_are_no_clear_yes_are_refused() -> None:
             allowed_tools(tools, test)
         with pytest.raises(InputError, match=told):
             is_allowed(tools[0], test)
-        assert not is_allowed(tools[0], closed(test))
+        assert not is_allowed(tools[0], fail_closed(test))
     clear = [(True, True), (False, False), (None, False), (1, True), (0, False)]
     for answer, verdict in [*clear, (np.True_, True), (np.False_, False)]:
         assert is_allowed(tools[0], lambda _, answer=answer: answer) is verdict  # type: ignore[misc]
@@ -323,15 +323,15 @@ def test_a_test_that_fails_forbids(caplog: pytest.LogCaptureFixture) -> None:
     def no_user(tool: Tool) -> bool:
         raise KeyError("user")
 
-    test = closed(no_user)
+    test = fail_closed(no_user)
     assert callable(test) and test(tool("t")) is False
     assert "the test of 't' failed" in caplog.text
-    test = closed(lambda tool: tool.id == "t")
+    test = fail_closed(lambda tool: tool.id == "t")
     assert callable(test) and test(tool("t")) and not test(tool("u"))
-    assert closed(None) is None
-    assert closed({"a"}) == {"a"}
+    assert fail_closed(None) is None
+    assert fail_closed({"a"}) == {"a"}
     with pytest.raises(TypeError, match="allow is the text"):
-        closed("admin")
+        fail_closed("admin")
 
 
 def test_what_a_toolbox_cannot_test_it_does_not_run_and_the_rest_it_does() -> None:

@@ -1,4 +1,4 @@
-"""Which tools a caller may use, as an array: permissions apply before anything is ranked.
+"""Which tools a caller may use; permissions apply before anything is ranked.
 
 Anything other than a clear yes is a no or an error; it never means "all tools".
 """
@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from toolret.errors import InputError
 from toolret.types import Demo, Permissions, Tool
 
-__all__ = ["Allow", "allowed_tools", "closed", "is_allowed", "may_see", "settled", "unfit"]
+__all__ = [
+    "Allow",
+    "allowed_tools",
+    "fail_closed",
+    "freeze_allow",
+    "invalid_permissions",
+    "is_allowed",
+    "may_see",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -29,17 +37,17 @@ A predicate answers True or False (or 1, 0 or None, as of a database). Anything 
 
 
 def allowed_tools(tools: Sequence[Tool], allow: Allow) -> NDArray[np.bool_] | None:
-    """Which tools the caller may use: shape ``(tools,)``; None if it may use all.
+    """Return which tools the caller may use: shape ``(tools,)``; None if it may use all.
 
     Raises:
-        InputError: If ``settled`` refuses ``allow``, or it is a predicate that returns something
-            other than a truth value.
+        InputError: If ``freeze_allow`` refuses ``allow``, or it is a predicate that returns
+            something other than a truth value.
     """
     if allow is None:
         return None
     if callable(allow):
         return np.array([_verdict(allow(tool), tool) for tool in tools], dtype=np.bool_)
-    granted = _granted(allow)
+    granted = _freeze(allow)
     # Many tools need the same few permissions.
     verdicts: dict[Permissions, bool] = {}
     for tool in tools:
@@ -54,30 +62,30 @@ def is_allowed(tool: Tool, allow: Allow) -> bool:
         return True
     if callable(allow):
         return _verdict(allow(tool), tool)
-    return tool.permitted(_held(allow))
+    return tool.permitted(_granted(allow))
 
 
-def settled(allow: Allow) -> frozenset[str] | Callable[[Tool], bool] | None:
+def freeze_allow(allow: Allow) -> frozenset[str] | Callable[[Tool], bool] | None:
     """Validate ``allow`` and freeze it into an immutable set; keep None and predicates.
 
     Raises:
         InputError: If it is a string, a mapping, an iterator (which can be read only once), not a
             collection, or holds anything other than strings.
     """
-    return allow if allow is None or callable(allow) else _granted(allow)
+    return allow if allow is None or callable(allow) else _freeze(allow)
 
 
-def closed(allow: Allow) -> Allow:
+def fail_closed(allow: Allow) -> Allow:
     """Make ``allow`` fail closed: a predicate that raises, or gives no clear answer, forbids.
 
     Raises:
         TypeError: If it is a string, which Python takes for a collection of letters.
-        InputError: If it is anything else that ``settled`` refuses.
+        InputError: If it is another value that ``freeze_allow`` refuses.
     """
     if isinstance(allow, str):
         raise TypeError(f"allow is the text {allow!r}: give a collection of permissions")
     if not callable(allow):
-        return settled(allow)
+        return freeze_allow(allow)
 
     def test(tool: Tool) -> bool:
         try:
@@ -90,35 +98,36 @@ def closed(allow: Allow) -> Allow:
 
 
 def may_see(demo: Demo, allow: Allow) -> bool:
-    """Whether a demonstration's own permissions let the caller see it, whatever its tools.
+    """Whether a demonstration's own permissions, not those of its tools, let the caller see it.
 
-    A predicate over tools says nothing about demonstrations, so its caller is shown none that needs
-    permissions.
+    A predicate over tools says nothing about demonstrations, so a caller with a predicate may see
+    only those that need no permissions.
     """
     if allow is None or not demo.permissions:
         return True
-    return not callable(allow) and demo.permitted(_held(allow))
+    return not callable(allow) and demo.permitted(_granted(allow))
 
 
-def unfit(permissions: Any) -> list[Any]:
-    """Return what stands in an item's permissions in place of sets, or of the names in one."""
+def invalid_permissions(permissions: Any) -> list[Any]:
+    """Return the invalid parts of an item's permissions: values that are no sets, or no names."""
     if not _is_set(permissions):
         return [permissions]
-    wrong = [names for names in permissions if not _is_set(names)]
-    return wrong or [name for names in permissions for name in names if not isinstance(name, str)]
+    other = [names for names in permissions if not _is_set(names)]
+    return other or [name for names in permissions for name in names if not isinstance(name, str)]
 
 
 def _is_set(value: Any) -> bool:
-    """Whether a value is a collection of members; texts and mappings are not taken for one."""
+    """Whether a value is a collection of members; texts and mappings do not count as one."""
     return isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
 
 
-def _held(allow: Collection[str]) -> frozenset[str]:
-    """Return what ``allow`` grants, without checking again what ``settled`` made."""
-    return allow if isinstance(allow, frozenset) else _granted(allow)
-
-
 def _granted(allow: Collection[str]) -> frozenset[str]:
+    """Return the permissions that ``allow`` grants; frozen ones were checked before."""
+    return allow if isinstance(allow, frozenset) else _freeze(allow)
+
+
+def _freeze(allow: Collection[str]) -> frozenset[str]:
+    """Return permissions as an immutable set; raises as ``freeze_allow`` does."""
     if isinstance(allow, str):
         # Python would take it for a collection of letters.
         raise InputError(f"allow is the text {allow!r}: give a collection of permissions instead")
@@ -129,12 +138,13 @@ def _granted(allow: Collection[str]) -> frozenset[str]:
             "test of each tool, or None where all may be used"
         )
     granted = list(allow)
-    if other := [each for each in granted if not isinstance(each, str)]:
+    if other := [permission for permission in granted if not isinstance(permission, str)]:
         raise InputError(f"allow holds {other[0]!r}: a permission is a text")
     return frozenset(granted)
 
 
 def _verdict(answer: Any, tool: Tool) -> bool:
+    """Return a predicate's answer as a bool; what is no answer is an ``InputError``."""
     is_number = isinstance(answer, int) and answer in (0, 1)
     if is_number or answer is None or isinstance(answer, np.bool_):
         return bool(answer)

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from toolret.errors import DemoError
 from toolret.files.jsonlines import is_deep, shown
 from toolret.index import ToolIndex
-from toolret.permissions import Allow, is_allowed, unfit
+from toolret.permissions import Allow, invalid_permissions, is_allowed
 from toolret.prompt.trimming import shortened
 from toolret.text.lexical import words
 from toolret.text.names import wire_name
@@ -112,7 +112,7 @@ def demonstrations(
 
     Takes the arguments of ``ToolRetriever.record``, and raises the same.
     """
-    if wrong := unfit([private_to]):
+    if wrong := invalid_permissions([private_to]):
         raise DemoError(f"private_to holds {shown(wrong[0])}: give a set of permissions")
     permissions: Permissions = (frozenset(private_to),) if private_to else ()
     find = _Finder(index)

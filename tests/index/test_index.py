@@ -644,7 +644,7 @@ def test_permissions_that_are_no_texts_in_an_older_index_are_held_by_no_one(
     index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
     guarded: Any = (frozenset({("tenant", "admin")}), frozenset({None}))
     with monkeypatch.context() as older:
-        older.setattr(shelves, "unfit", lambda _: [])
+        older.setattr(shelves, "invalid_permissions", lambda _: [])
         index.sync_tools([*tools, tool("guarded", "Cancel it.", permissions=guarded)])
     retriever = ToolRetriever(ToolIndex(tmp_path, embedder=HashedWordsEmbedder()))
     found = retriever.search("cancel it", keep_all=True, allow={"tenant", "admin"})

@@ -13,7 +13,7 @@ from toolret.errors import CallError
 from toolret.files.jsonlines import parse_json, shown
 from toolret.files.plain_rows import typed
 from toolret.options import of_kind
-from toolret.permissions import Allow, closed, is_allowed
+from toolret.permissions import Allow, fail_closed, is_allowed
 from toolret.text.names import ids_by_name, wire_name
 from toolret.text.results import result_text
 from toolret.text.surrogates import whole
@@ -77,7 +77,7 @@ class Toolbox:
             InputError: If it is a mapping, an iterator or not a collection.
         """
         view = copy(self)
-        view._allows = (*self._allows, closed(allow))
+        view._allows = (*self._allows, fail_closed(allow))
         return view
 
     def tool(self, name: str) -> Tool:

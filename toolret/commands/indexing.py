@@ -24,7 +24,7 @@ from toolret.errors import InputError
 
 if TYPE_CHECKING:
     from toolret.index import SyncReport, ToolIndex
-    from toolret.index.shelves import Form, Item
+    from toolret.index.shelves import Item, ItemForm
     from toolret.stores.records import Kind
     from toolret.types import Demo, Tool
 
@@ -138,7 +138,7 @@ def _planned(
     store = store_at(options.index, lock_timeout=LOCK_SECONDS)
     stored = store.load() if store.exists() else None
 
-    def held(form: Form[Item]) -> dict[str, Item]:
+    def held(form: ItemForm[Item]) -> dict[str, Item]:
         records = stored[form.kind].records.values() if stored else ()
         return {record.id: form.load(record.row) for record in records}
 

@@ -15,19 +15,19 @@ from toolret.errors import CatalogError, DemoError, InputError
 from toolret.files.jsonlines import is_deep, shown
 from toolret.files.plain_rows import demo_to_row, tool_to_row
 from toolret.forking import RenewedLock, cached_property
-from toolret.permissions import unfit
+from toolret.permissions import invalid_permissions
 from toolret.stores.records import Generation, Kind, Record, record_key
 from toolret.stores.vectors import vector_key
 from toolret.text.rendering import VIEW_WEIGHTS, tool_views
 from toolret.types import Call, Demo, JsonObject, Permissions, Tool
 
-__all__ = ["DEMOS", "TOOLS", "Form", "Item", "Items", "Shelf", "Snapshot"]
+__all__ = ["DEMOS", "TOOLS", "Item", "ItemForm", "Items", "Shelf", "Snapshot"]
 
 Item = TypeVar("Item", Tool, Demo)
 
 _MAX_DEPTH = 200
-"""Deepest nesting of JSON, as for YAML. Trimming and copying a schema recurses twice per level, on
-top of the caller's own stack."""
+"""Deepest nesting of an item's JSON in levels, as for YAML: trimming and copying a schema recurses
+twice per level, on top of the caller's own stack."""
 
 
 class Items(Sequence[Item]):
@@ -123,7 +123,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Form(Generic[Item]):
+class ItemForm(Generic[Item]):
     """How items of one kind are stored.
 
     Attributes:
@@ -155,20 +155,20 @@ class Form(Generic[Item]):
             InputError: If it cannot be written as JSON in UTF-8, is nested too deeply, or has
                 permissions other than sets of names.
         """
-        if wrong := unfit(item.permissions):
+        if invalid := invalid_permissions(item.permissions):
             raise self.error(
-                f"{item.id!r}: its permissions hold {shown(wrong[0])}: give sets of names, any "
+                f"{item.id!r}: its permissions hold {shown(invalid[0])}: give sets of names, any "
                 "one of which is enough, such as ({'admin'},)",
                 place=item.origin,
             )
-        held = self.to_row(item)
+        fields = self.to_row(item)
         try:
-            row = json.dumps(held, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            row = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         except (TypeError, ValueError, RecursionError) as error:
             raise self.error(
                 f"{item.id!r}: a part of it is no JSON: {error}", place=item.origin
             ) from error
-        if row.count("{") + row.count("[") > _MAX_DEPTH and is_deep(held, _MAX_DEPTH):
+        if row.count("{") + row.count("[") > _MAX_DEPTH and is_deep(fields, _MAX_DEPTH):
             raise self.error(
                 f"{item.id!r}: it is nested deeper than {_MAX_DEPTH} levels", place=item.origin
             )
@@ -192,20 +192,23 @@ class Form(Generic[Item]):
         """
         if self.weights is None or not texts:
             return embedder.embed(texts, self.role)
-        lines = [text.split("\n") for text in texts]
+        lines_of = [text.split("\n") for text in texts]
         # If all lines are empty, embed an empty one to learn the number of dimensions.
-        distinct = list(dict.fromkeys(line for some in lines for line in some if line)) or [""]
+        distinct = list(dict.fromkeys(line for lines in lines_of for line in lines if line)) or [""]
         vectors = embedder.embed(distinct, self.role)
         rows = {line: row for row, line in enumerate(distinct)}
-        places = np.array([[rows.get(line, 0) for line in some] for some in lines])
-        said = np.array([[line != "" for line in some] for some in lines])
-        counts = said * np.array(self.weights, dtype=np.float32)
-        sums = np.einsum("tv,tvd->td", counts, vectors[places])
+        places = np.array([[rows.get(line, 0) for line in lines] for lines in lines_of])
+        present = np.array([[line != "" for line in lines] for lines in lines_of])
+        weights = present * np.array(self.weights, dtype=np.float32)
+        sums = np.einsum("tv,tvd->td", weights, vectors[places])
         return unit(sums)
 
 
-def _tool(row: JsonObject) -> Tool:
-    """Inverse of ``tool_to_row``; stored rows are checked by digest and not validated again."""
+def _tool_from_row(row: JsonObject) -> Tool:
+    """Return the tool of a row written by ``tool_to_row``.
+
+    Stored rows are checked by digest and not validated again.
+    """
     return Tool(
         id=row["id"],
         name=row["name"],
@@ -218,8 +221,8 @@ def _tool(row: JsonObject) -> Tool:
     )
 
 
-def _demo(row: JsonObject) -> Demo:
-    """Inverse of ``demo_to_row``."""
+def _demo_from_row(row: JsonObject) -> Demo:
+    """Return the demonstration of a row written by ``demo_to_row``."""
     return Demo(
         id=row["id"],
         text=row["text"],
@@ -231,28 +234,31 @@ def _demo(row: JsonObject) -> Demo:
 
 
 def _permissions(row: JsonObject) -> Permissions:
-    # Older versions stored names that are no texts. No caller holds what they become.
+    # Older versions stored names that are no texts: they become texts that no caller holds.
     return tuple(
         frozenset(name if isinstance(name, str) else repr(name) for name in names)
         for names in row.get("permissions", ())
     )
 
 
-TOOLS: Form[Tool] = Form(
+TOOLS: ItemForm[Tool] = ItemForm(
     kind="tools",
     role="tool",
     error=CatalogError,
     text=tool_views,
     weights=VIEW_WEIGHTS,
     to_row=tool_to_row,
-    from_row=_tool,
+    from_row=_tool_from_row,
 )
-DEMOS: Form[Demo] = Form(
+"""How tools are stored."""
+
+DEMOS: ItemForm[Demo] = ItemForm(
     kind="demos",
     role="demo",
     error=DemoError,
     text=lambda demo: demo.text,
     weights=None,
     to_row=demo_to_row,
-    from_row=_demo,
+    from_row=_demo_from_row,
 )
+"""How demonstrations are stored."""

@@ -15,7 +15,7 @@ import numpy as np
 from toolret.embedders import RoleEmbedder, Vectors
 from toolret.errors import EmbedderMismatchError, InputError, StoreError
 from toolret.files.plain_rows import unique
-from toolret.index.shelves import DEMOS, TOOLS, Form, Item, Items, Shelf, Snapshot
+from toolret.index.shelves import DEMOS, TOOLS, Item, ItemForm, Items, Shelf, Snapshot
 from toolret.stores.records import KINDS, Contents, Kind, Store, StoreWriter
 from toolret.text.rendering import RENDERER_VERSION
 
@@ -24,13 +24,15 @@ __all__ = ["Collections", "Progress", "SyncReport"]
 _log = logging.getLogger(__name__)
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being embedded (``tools`` or ``demos``), how many are done, and the total."""
+"""A function that is called with the name of the collection that is being embedded (``tools`` or
+``demos``), the number of its items that are done, and their total number."""
 
 _EMBED_BATCH = 512
-"""Texts embedded between two writes: enough for cheap writes, few to redo after a kill."""
+"""Number of texts embedded between two writes: enough for cheap writes, and few to embed again if
+the process is killed."""
 
 _CHUNK = 8 * _EMBED_BATCH
-"""Items of an iterator held in memory: enough to batch texts of similar length."""
+"""Number of items of an iterator held in memory: enough to batch texts of similar length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Collections:
         for form in (TOOLS, DEMOS):
             self._check_space(form, spaces[form.kind])
 
-    def ids(self, form: Form[Any]) -> Collection[str]:
+    def ids(self, form: ItemForm[Any]) -> Collection[str]:
         """Return the published ids; inside a write they cannot change in the meantime."""
         with self._store.write(form.kind, space=self._space(form), anew=True) as writer:
             return writer.live.keys()
@@ -114,12 +116,12 @@ class Collections:
             self._reembed(TOOLS, contents["tools"])
             self._reembed(DEMOS, contents["demos"])
 
-    def _is_foreign(self, form: Form[Any], stored: Contents) -> bool:
+    def _is_foreign(self, form: ItemForm[Any], stored: Contents) -> bool:
         if not stored.records or stored.space != self._space(form):
             return bool(stored.records)
         return stored.vectors.shape[1] not in (0, self._embedder.dimensions)
 
-    def _reembed(self, form: Form[Item], stored: Contents) -> None:
+    def _reembed(self, form: ItemForm[Item], stored: Contents) -> None:
         if not self._is_foreign(form, stored):
             return
         items = [form.load(record.row) for record in stored.records.values()]
@@ -135,7 +137,7 @@ class Collections:
 
     def write(
         self,
-        form: Form[Item],
+        form: ItemForm[Item],
         items: Iterable[Item],
         *,
         keep: Callable[[str], bool] | None = None,
@@ -187,7 +189,7 @@ class Collections:
 
     def _missing(
         self,
-        form: Form[Item],
+        form: ItemForm[Item],
         writer: StoreWriter,
         items: Iterable[Item],
         keys: dict[str, str],
@@ -218,7 +220,7 @@ class Collections:
         return [item for _, item in queue]
 
     def _store_items(
-        self, form: Form[Item], writer: StoreWriter, items: Sequence[Item], told: int
+        self, form: ItemForm[Item], writer: StoreWriter, items: Sequence[Item], told: int
     ) -> int:
         """Store items; return the number of texts embedded.
 
@@ -235,15 +237,15 @@ class Collections:
             vectors = form.embed(list(texts.values()), self._embedder)
             if texts and writer.live_space == writer.space:
                 self._check_length(form, writer.live_length, vectors)
-            found = {k: (texts[k], vector) for k, vector in zip(texts, vectors, strict=True)}
-            writer.add([record for record, _ in batch], found)
+            new = {key: (texts[key], vector) for key, vector in zip(texts, vectors, strict=True)}
+            writer.add([record for record, _ in batch], new)
             embedded += len(texts)
             if self._progress:
                 self._progress(form.kind, told + start + len(batch), told + len(items))
         return embedded
 
     def _shelf(
-        self, form: Form[Item], contents: Contents, before: Shelf[Item] | None
+        self, form: ItemForm[Item], contents: Contents, before: Shelf[Item] | None
     ) -> Shelf[Item]:
         self._check_space(form, contents.space if contents.records else "")
         known = before.items.parsed(before.keys) if before else {}
@@ -262,7 +264,7 @@ class Collections:
             keys=tuple(contents.records),
         )
 
-    def _with_lost(self, form: Form[Any], contents: Contents, texts: Sequence[str]) -> Vectors:
+    def _with_lost(self, form: ItemForm[Any], contents: Contents, texts: Sequence[str]) -> Vectors:
         """Return the collection's vectors, embedding lost ones again."""
         lost = {
             record.vector_key: position
@@ -274,10 +276,10 @@ class Collections:
         if not lost:
             return contents.vectors
         _log.warning("%s: embedding %d lost vectors again", self._store.place, len(lost))
-        made = form.embed([texts[position] for position in lost.values()], self._embedder)
-        self._check_length(form, contents.vectors.shape[1], made)
-        again = dict(zip(lost, made, strict=True))
-        vectors = np.zeros((len(texts), made.shape[1]), dtype=np.float32)
+        embedded = form.embed([texts[position] for position in lost.values()], self._embedder)
+        self._check_length(form, contents.vectors.shape[1], embedded)
+        again = dict(zip(lost, embedded, strict=True))
+        vectors = np.zeros((len(texts), embedded.shape[1]), dtype=np.float32)
         if contents.vectors.size:
             vectors[:] = contents.vectors
         for position, record in enumerate(contents.records.values()):
@@ -289,16 +291,17 @@ class Collections:
             _log.warning("%s: they cannot be kept: %s", self._store.place, error)
         return vectors
 
-    def _check_length(self, form: Form[Any], stored: int, made: Vectors) -> None:
+    def _check_length(self, form: ItemForm[Any], stored: int, vectors: Vectors) -> None:
         """Raise if new vectors differ in length from stored ones that have the same embedder id."""
-        if stored not in (0, made.shape[1]):
+        if stored not in (0, vectors.shape[1]):
             raise EmbedderMismatchError(
                 f"{self._store.place}: the vectors of the {form.kind} have {stored} values, but "
-                f"those of {self._embedder.id!r} have {made.shape[1]}: give the embedder an id of "
-                "its own, or pass reembed=True (toolret index --reembed) to embed everything again"
+                f"those of {self._embedder.id!r} have {vectors.shape[1]}: give the embedder an id "
+                "of its own, or pass reembed=True (toolret index --reembed) to embed everything "
+                "again"
             )
 
-    def _check_space(self, form: Form[Any], stored: str) -> None:
+    def _check_space(self, form: ItemForm[Any], stored: str) -> None:
         space = self._space(form)
         if stored in ("", space):
             return
@@ -314,7 +317,7 @@ class Collections:
             "(toolret index --reembed) to embed everything again"
         )
 
-    def _space(self, form: Form[Any]) -> str:
+    def _space(self, form: ItemForm[Any]) -> str:
         return f"{self._embedder.space(form.role)}|{RENDERER_VERSION}"
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from toolret.embedders import Embedder, Instructions, RoleEmbedder, resolve_embedder
 from toolret.errors import CatalogError, DemoError
 from toolret.files.plain_rows import typed, unique
-from toolret.index.shelves import DEMOS, TOOLS, Form, Item, Snapshot
+from toolret.index.shelves import DEMOS, TOOLS, Item, ItemForm, Snapshot
 from toolret.index.snapshots import Snapshots
 from toolret.index.syncing import Collections, Progress, SyncReport
 from toolret.options import of_kind
 from toolret.stores import absent, store_at
+from toolret.stores.locks import LOCK_SECONDS
 from toolret.stores.records import Kind, Store, exist
 from toolret.text.nearest import meant
 from toolret.types import RECORDED, Demo, Tool
@@ -61,7 +62,7 @@ class ToolIndex:
         instructions: Instructions | None = None,
         reembed: bool = False,
         create: bool = True,
-        lock_timeout: float = 60.0,
+        lock_timeout: float = LOCK_SECONDS,
         progress: Progress | None = None,
     ) -> None:
         of_kind("progress", progress, Callable | None, "a function of a kind and two numbers")
@@ -114,12 +115,12 @@ class ToolIndex:
         return tool_id in self.snapshot.tools.positions
 
     def get(self, tool_id: str) -> Tool | None:
-        """The tool with this id, or None."""
+        """Return the tool with this id, or None."""
         position = self.snapshot.tools.positions.get(tool_id)
         return None if position is None else self.snapshot.tools.items[position]
 
     def get_demo(self, demo_id: str) -> Demo | None:
-        """The demonstration with this id, or None."""
+        """Return the demonstration with this id, or None."""
         position = self.snapshot.demos.positions.get(demo_id)
         return None if position is None else self.snapshot.demos.items[position]
 
@@ -130,13 +131,14 @@ class ToolIndex:
         *,
         keep_recorded: bool = True,
     ) -> dict[Kind, SyncReport]:
-        """``sync_tools`` and, unless ``demos`` is None, ``sync_demos``, as one visible change.
+        """Sync tools and, unless ``demos`` is None, demonstrations, as one visible change.
 
-        Everything is checked before anything is written. Raises what the two raise.
+        Does what ``sync_tools`` and ``sync_demos`` do, and raises what they raise, but checks
+        everything before anything is written.
         """
         checked = unique(typed(tools, Tool, error=CatalogError), error=CatalogError)
         if demos is not None:
-            demos = _known(_whole(demos), {tool.id for tool in checked})
+            demos = _checked(_with_called_tools(demos), {tool.id for tool in checked})
         reports: dict[Kind, SyncReport] = {}
         with self._store.together():
             reports["tools"] = self._collections.write(TOOLS, checked)
@@ -154,14 +156,14 @@ class ToolIndex:
         Everything is checked before anything is written. Raises what the two raise.
         """
         checked = unique(typed(tools, Tool, error=CatalogError), error=CatalogError)
-        given = None if demos is None else _whole(demos)
+        given = None if demos is None else _with_called_tools(demos)
         if self.snapshots.kept and exist(self.snapshots.kept.generations):
             self._check_there()
         reports: dict[Kind, SyncReport] = {}
         with self._store.together():
             if given is not None:
                 ids = {tool.id for tool in checked}.union(self._collections.ids(TOOLS))
-                given = _known(given, ids)
+                given = _checked(given, ids)
             reports["tools"] = self._collections.write(TOOLS, checked, keep=lambda _: True)
             if given is not None:
                 reports["demos"] = self._collections.write(DEMOS, given, keep=lambda _: True)
@@ -252,12 +254,12 @@ class ToolIndex:
         return self.snapshots.stale()
 
     def see_latest(self) -> None:
-        """Count the ``snapshot`` as this thread's or task's change: it is served nothing older."""
+        """Count the ``snapshot`` as a change of this thread or task, which is served none older."""
         self.snapshots.see_current()
 
     def _change(
         self,
-        form: Form[Item],
+        form: ItemForm[Item],
         items: Iterable[Item],
         *,
         keep: Callable[[str], bool] | None = None,
@@ -274,26 +276,27 @@ class ToolIndex:
         keep: Callable[[str], bool] | None,
         anew: bool = False,
     ) -> SyncReport:
-        whole = _whole(demos)
+        complete = _with_called_tools(demos)
         self._check_there()
         with self._store.together():
-            known = _known(whole, self._collections.ids(TOOLS))
-            report = self._collections.write(DEMOS, known, keep=keep, anew=anew)
+            checked = _checked(complete, self._collections.ids(TOOLS))
+            report = self._collections.write(DEMOS, checked, keep=keep, anew=anew)
         self.snapshots.see_own()
         return report
 
-    def _remove(self, form: Form[Item], ids: Iterable[str]) -> SyncReport:
+    def _remove(self, form: ItemForm[Item], ids: Iterable[str]) -> SyncReport:
         if isinstance(ids, str):
             raise form.error(f"{ids!r} is a text: give a collection of ids")
-        given = list(ids)
-        if other := [each for each in given if not isinstance(each, str)]:
+        unwanted = list(ids)
+        if other := [id_ for id_ in unwanted if not isinstance(id_, str)]:
             kind = type(other[0]).__name__
             raise form.error(f"what is removed is named by its id, a text, not by a {kind}")
-        unwanted = frozenset(given)
+        removed = frozenset(unwanted)
         self._check_there()
-        return self._change(form, (), keep=lambda id_: id_ not in unwanted)
+        return self._change(form, (), keep=lambda id_: id_ not in removed)
 
     def _check_place(self, *, create: bool) -> None:
+        """Raise ``StoreError`` if there is no index and none may be made."""
         if self._store.exists():
             return
         self._store.check_new()
@@ -310,8 +313,8 @@ def _is_recorded(demo_id: str) -> bool:
     return demo_id.startswith(RECORDED)
 
 
-def _whole(demos: Iterable[Demo]) -> list[Demo]:
-    """The demonstrations, each with its calls' tools added to its own, as when rows are read."""
+def _with_called_tools(demos: Iterable[Demo]) -> list[Demo]:
+    """Return the demonstrations with their calls' tools added to their own, as rows are read."""
     return [
         replace(demo, tools=tuple(dict.fromkeys([*(c.tool for c in demo.calls), *demo.tools])))
         for demo in typed(demos, Demo, error=DemoError)
@@ -319,17 +322,21 @@ def _whole(demos: Iterable[Demo]) -> list[Demo]:
 
 
 def checked_demos(demos: Iterable[Demo], tool_ids: Collection[str]) -> list[Demo]:
-    """The demonstrations as an index of these tools holds them.
+    """Return the demonstrations as an index of these tools holds them.
 
     Raises:
         DemoError: If one uses another tool, two different ones share an id, or something is not a
             ``Demo``.
     """
-    return _known(_whole(demos), tool_ids)
+    return _checked(_with_called_tools(demos), tool_ids)
 
 
-def _known(demos: Sequence[Demo], tool_ids: Collection[str]) -> list[Demo]:
-    """The demonstrations without duplicates; raises if one uses an unknown tool."""
+def _checked(demos: Sequence[Demo], tool_ids: Collection[str]) -> list[Demo]:
+    """Return the demonstrations without duplicates.
+
+    Raises:
+        DemoError: If one uses an unknown tool, or two different ones share an id.
+    """
     for demo in demos:
         unknown = [tool for tool in demo.tools if tool not in tool_ids]
         if unknown:

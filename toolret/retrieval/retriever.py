@@ -13,7 +13,7 @@ from typing import Any
 from toolret.index import ToolIndex
 from toolret.llm import ReplyCache, as_chat_model
 from toolret.options import of_kind
-from toolret.permissions import Allow, settled
+from toolret.permissions import Allow, freeze_allow
 from toolret.prompt import Format
 from toolret.queries import (
     Conversation,
@@ -160,7 +160,7 @@ class ToolRetriever:
             BudgetError: If the budget is too small for any of the chosen tools.
             EmbedderError: If the embedder fails.
         """
-        allow = settled(allow)
+        allow = freeze_allow(allow)
         with span(_SPAN, "retrieval") as current:
             started = time.perf_counter()
             request = as_request(conversation)
@@ -183,7 +183,7 @@ class ToolRetriever:
         Takes and raises what ``select`` does; several threads write the queries. One conversation,
         or a text, instead of several is an ``InputError``.
         """
-        allow = settled(allow)
+        allow = freeze_allow(allow)
         limits = self._limits(max_tools, token_budget, depth)
         requests = as_requests(conversations)
         view = self._view(allow)
@@ -211,7 +211,7 @@ class ToolRetriever:
         depth: int = 0,
     ) -> Selection:
         """``select`` for event loops: LLM calls are awaited, the rest runs in a worker thread."""
-        allow = settled(allow)
+        allow = freeze_allow(allow)
         with span(_SPAN, "retrieval") as current:
             started = time.perf_counter()
             request = await asyncio.to_thread(as_request, conversation)
@@ -237,7 +237,7 @@ class ToolRetriever:
             allow: The caller's permissions, or a predicate over tools.
             keep_all: Return them even if the request seems to need none.
         """
-        allow = settled(allow)
+        allow = freeze_allow(allow)
         started = time.perf_counter()
         request = as_request(conversation)
         generated = written(self.generator, request, self._view(allow))
@@ -285,7 +285,7 @@ class ToolRetriever:
             self.index,
             messages,
             success=success,
-            allow=settled(allow),
+            allow=freeze_allow(allow),
             private_to=private_to,
             redact=redact,
         )

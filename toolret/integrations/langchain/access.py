@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from toolret.errors import InputError
-from toolret.permissions import Allow, allowed_tools, closed, settled
+from toolret.permissions import Allow, allowed_tools, fail_closed, freeze_allow
 from toolret.types import Tool
 
 __all__ = ["AllowFor", "Caller", "allow_for", "check_allow"]
@@ -57,10 +57,10 @@ def allow_for(allow: AllowFor, caller: Caller) -> Allow:
     """
     try:
         if not callable(allow):
-            return settled(allow)
+            return freeze_allow(allow)
         granted = allow(caller)
         if granted is not None and not isinstance(granted, bytes):
-            return closed(granted)
+            return fail_closed(granted)
     except Exception as error:  # noqa: BLE001 - users' code; the agent goes on without tools
         _log.warning("`allow` failed, so no tool of the index is allowed: %r", error)
     else:

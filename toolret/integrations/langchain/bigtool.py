@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from toolret.integrations.retrievers import checked_retriever
 from toolret.options import whole_number
-from toolret.permissions import Allow, settled
+from toolret.permissions import Allow, freeze_allow
 from toolret.retrieval.retriever import ToolRetriever
 
 __all__ = ["retrieve_tools_coroutine", "retrieve_tools_function"]
@@ -41,7 +41,7 @@ def retrieve_tools_function(
     """
     checked_retriever(retriever)
     whole_number("limit", limit)
-    granted = settled(allow)
+    granted = freeze_allow(allow)
 
     def retrieve_tools(query: str) -> list[str]:
         if not query.strip():

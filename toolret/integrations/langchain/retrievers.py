@@ -15,7 +15,7 @@ from pydantic import Field
 
 from toolret.integrations.retrievers import checked_retriever
 from toolret.options import whole_number
-from toolret.permissions import Allow, settled
+from toolret.permissions import Allow, freeze_allow
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.text.names import wire_name
 from toolret.text.rendering import tool_text
@@ -42,7 +42,7 @@ def as_retriever(
     """
     most = checked_retriever(retriever).max_tools
     k = most if k is None else whole_number("k", k, least=0)
-    return ToolDocumentRetriever(retriever=retriever, k=k, allow=settled(allow))
+    return ToolDocumentRetriever(retriever=retriever, k=k, allow=freeze_allow(allow))
 
 
 class ToolDocumentRetriever(BaseRetriever):

@@ -11,7 +11,7 @@ from langchain_core.example_selectors import BaseExampleSelector
 from toolret.errors import DemoError
 from toolret.files.jsonlines import parse_json
 from toolret.integrations.retrievers import checked_retriever
-from toolret.permissions import Allow, settled
+from toolret.permissions import Allow, freeze_allow
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import Selection
 from toolret.rows import demo_from_row
@@ -52,7 +52,7 @@ class DemoSelector(BaseExampleSelector):
     ) -> None:
         self._retriever = checked_retriever(retriever)
         self._input_key = input_key
-        self._allow = settled(allow)
+        self._allow = freeze_allow(allow)
 
     def select_examples(self, input_variables: dict[str, str]) -> list[dict[str, Any]]:
         """Return at most ``max_demos`` examples, best first; none for an empty request."""

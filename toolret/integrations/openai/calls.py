@@ -17,7 +17,7 @@ from toolret.integrations.openai.searching import (
     search_output,
 )
 from toolret.options import of_kind
-from toolret.permissions import Allow, closed, is_allowed
+from toolret.permissions import Allow, fail_closed, is_allowed
 from toolret.prompt import Packed
 from toolret.prompt.offers import DISCOVER, refusal
 
@@ -198,7 +198,7 @@ def _step(
 ) -> _Search | _Run | str:
     """Return what to do for a call, or what to tell the model; empty if it is not ours."""
     name, arguments = call.name, call.arguments
-    limits = [closed(allow)]
+    limits = [fail_closed(allow)]
     if isinstance(offered, Offered):
         limits.append(offered.finder.allow)
         if call.kind == "search" or (offered.proxy and name == DISCOVER):

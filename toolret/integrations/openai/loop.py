@@ -21,7 +21,7 @@ from toolret.integrations.openai.planner import both, earlier_id, permitted_here
 from toolret.integrations.openai.planning import Mode
 from toolret.integrations.openai.view import names_of
 from toolret.options import one_of, whole_number
-from toolret.permissions import Allow, closed, is_allowed
+from toolret.permissions import Allow, fail_closed, is_allowed
 from toolret.prompt.trimming import packed_tool
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.turns import turns
@@ -181,7 +181,7 @@ class _Loop:
         one_of("api", api, get_args(Api))
         form: Form = CHAT if api == "chat" else RESPONSES
         own = list(tools) if isinstance(tools, Toolbox) else _loaded(list(tools))
-        limit = closed(allow)
+        limit = fail_closed(allow)
         permitted = both(permitted_here(), limit)
 
         def runnable(tool: Tool) -> bool:

@@ -30,7 +30,7 @@ from toolret.integrations.openai.offered import Finder, Offered
 from toolret.integrations.openai.planning import Asked, Mode, Plan, plan
 from toolret.integrations.openai.searching import found_names, search_ids
 from toolret.integrations.openai.view import View, as_seen, names_of, told_apart
-from toolret.permissions import Allow, closed, is_allowed
+from toolret.permissions import Allow, fail_closed, is_allowed
 from toolret.prompt import pack_alone
 from toolret.prompt.offers import DISCOVER, PROVIDER_LIMIT
 from toolret.queries import as_request
@@ -69,7 +69,7 @@ def permitting(allow: Allow) -> Iterator[None]:
     Args:
         allow: The permissions that the user holds, or a predicate over tools.
     """
-    token = _allowed.set((closed(allow),))
+    token = _allowed.set((fail_closed(allow),))
     try:
         yield
     finally:
@@ -128,8 +128,8 @@ class Planner:
     ) -> None:
         self._retriever = retriever
         self._mode = mode
-        self._allow = closed(allow)
-        self._within = closed(within)
+        self._allow = fail_closed(allow)
+        self._within = fail_closed(within)
         self._max_offered = max_offered
         self._memory = _memory(retriever)
 
