@@ -15,9 +15,6 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from toolret.errors import StoreError
 from toolret.stores.database import BUSY_SECONDS
 from toolret.stores.ledger import EmbeddedRecord
@@ -66,7 +63,7 @@ class RecordCache:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def get(self, keys: Collection[str]) -> dict[str, tuple[str, NDArray[np.float32]]]:
+    def get(self, keys: Collection[str]) -> TextVectors:
         """Return the cached texts and vectors with these vector keys."""
         with self._wanting(keys) as connection:
             rows = connection.execute(
