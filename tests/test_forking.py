@@ -299,7 +299,8 @@ time.sleep(int(sys.argv[2]))  # then the model's threads are idle, and wait for 
 workers = []
 for _ in range(2):
     if not (worker := os.fork()):
-        print(retriever.search("give the money back", keep_all=True)[0].tool.id, flush=True)
+        found = retriever.search("give the money back", keep_all=True)[0].tool.id
+        os.write(1, f"{found}\\n".encode())  # at once: two workers may write at the same time
         sys.exit(0)
     workers.append(worker)
 for worker in workers:
