@@ -13,7 +13,7 @@ from math import ceil
 from pathlib import Path
 
 from toolret.options import of_kind
-from toolret.text.surrogates import whole
+from toolret.text.surrogates import replace_surrogates
 
 __all__ = [
     "DEFAULT_ENCODING",
@@ -93,7 +93,7 @@ def token_counter(encoding: str = DEFAULT_ENCODING) -> TokenCounter:
 
     def count(text: str) -> int:
         # Half a surrogate pair has no token.
-        parts = _parts(whole(text))
+        parts = _parts(replace_surrogates(text))
         return sum(len(table.encode(part, disallowed_special=())) for part in parts)
 
     return TokenCounter(encoding, exact=True, count=count)

@@ -16,7 +16,7 @@ from tests.conftest import tool
 from toolret.index import ToolIndex
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder
-from toolret.text.names import RESERVED, ids_by_name, said_names, wire_name
+from toolret.text.names import RESERVED, ids_by_name, mentioned_names, wire_name
 
 PROVIDERS = {
     "OpenAI": re.compile(r"[a-zA-Z0-9_-]{1,64}"),
@@ -128,12 +128,12 @@ def test_an_id_made_to_look_like_another_ids_name_has_another() -> None:
     ],
 )
 def test_identifiers_are_names_that_a_text_says(text: str, said: set[str]) -> None:
-    assert said_names(text) == said | {text.strip().casefold()}
+    assert mentioned_names(text) == said | {text.strip().casefold()}
 
 
 @pytest.mark.parametrize("text", ["rollback", '"rollback"', " `Rollback` ", "“rollback”"])
 def test_a_name_that_is_a_word_may_be_quoted(text: str) -> None:
-    assert "rollback" in said_names(text)
+    assert "rollback" in mentioned_names(text)
 
 
 def test_a_selection_maps_hostile_names_back(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import ValidationError
 
 from toolret.errors import CallError
-from toolret.text.surrogates import whole
+from toolret.text.surrogates import replace_surrogates
 from toolret.tracing import note_raised
 from toolret.types import JsonObject, Tool
 
@@ -67,10 +67,12 @@ def failure(name: str, error: Exception) -> Outcome:
     arguments.
     """
     if isinstance(error, CallError):
-        return Outcome(whole(f"Error: {error}"), ok=False)
+        return Outcome(replace_surrogates(f"Error: {error}"), ok=False)
     note_raised(_log, f"the tool {name!r}", error)
     reason = " ".join(_reason(error).split())[:_MAX_REASON]
-    return Outcome(whole(f"Error: {type(error).__name__}: {reason}".rstrip(": ")), ok=False)
+    return Outcome(
+        replace_surrogates(f"Error: {type(error).__name__}: {reason}".rstrip(": ")), ok=False
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -16,7 +16,7 @@ from toolret.options import of_kind
 from toolret.permissions import Allow, fail_closed, is_allowed
 from toolret.text.names import ids_by_name, wire_name
 from toolret.text.results import result_text
-from toolret.text.surrogates import whole
+from toolret.text.surrogates import replace_surrogates
 from toolret.tracing import Span, failed, note, span
 from toolret.types import JsonObject, Tool
 
@@ -219,7 +219,7 @@ def _raised(current: Span, name: str, error: Exception) -> Outcome:
 
 def _noted(current: Span, arguments: JsonObject | str | None, outcome: Outcome) -> Outcome:
     """Note an outcome on a span; return it with a text that can be sent."""
-    outcome = replace(outcome, text=whole(outcome.text))
+    outcome = replace(outcome, text=replace_surrogates(outcome.text))
     if outcome.status:
         note(current, {"http.response.status_code": outcome.status})
     if not outcome.ok and current.is_recording():

@@ -26,7 +26,7 @@ from toolret.queries import Usage, as_request
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import Selection
 from toolret.rows import LabelledRequest
-from toolret.text.nearest import meant
+from toolret.text.nearest import did_you_mean
 from toolret.types import Hit
 
 __all__ = ["Against", "Report", "check_requests", "run"]
@@ -185,7 +185,7 @@ def run(
             raise DemoError(
                 f"request {request.id!r} names the tool {unknown[0]!r}, which the index does not "
                 "hold: correct the id, or index its catalog"
-                + meant(unknown[0], (tool.id for tool in retriever.index)),
+                + did_you_mean(unknown[0], (tool.id for tool in retriever.index)),
                 place=request.origin,
             )
     runs: dict[str, tuple[Hit, ...]] = {}

@@ -16,7 +16,7 @@ from toolret.options import of_kind
 from toolret.stores import absent, store_at
 from toolret.stores.locks import LOCK_SECONDS
 from toolret.stores.records import Kind, Store, exist
-from toolret.text.nearest import meant
+from toolret.text.nearest import did_you_mean
 from toolret.types import RECORDED, Demo, Tool
 
 __all__ = ["ToolIndex", "checked_demos"]
@@ -342,7 +342,7 @@ def _checked(demos: Sequence[Demo], tool_ids: Collection[str]) -> list[Demo]:
         if unknown:
             raise DemoError(
                 f"demonstration {demo.id!r} names the tool {unknown[0]!r}, which the index does "
-                f"not hold: add its catalog, or correct the id{meant(unknown[0], tool_ids)}",
+                f"not hold: add its catalog, or correct the id{did_you_mean(unknown[0], tool_ids)}",
                 place=demo.origin,
             )
     return unique(demos, error=DemoError)

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from toolret.llm.model import ChatModel, Completion, Messages, Schema, checked_model
 from toolret.options import whole_number
-from toolret.text.surrogates import whole
+from toolret.text.surrogates import replace_surrogates
 
 __all__ = ["CachedModel", "ReplyCache", "question_key"]
 
@@ -96,7 +96,7 @@ class ReplyCache:
 
     def put(self, key: str, reply: str) -> None:
         """Store a reply."""
-        self._tried(lambda: self._put(key, whole(reply)))
+        self._tried(lambda: self._put(key, replace_surrogates(reply)))
 
     def remove(self, key: str) -> None:
         """Delete the reply under a key."""

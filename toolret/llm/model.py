@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from toolret.options import of_kind
-from toolret.text.surrogates import whole
+from toolret.text.surrogates import replace_surrogates
 
 __all__ = ["ChatModel", "Completion", "Forgetful", "Messages", "Schema", "checked_model"]
 
@@ -39,7 +39,7 @@ class Completion:
 
     def __post_init__(self) -> None:
         if isinstance(self.text, str):
-            object.__setattr__(self, "text", whole(self.text))
+            object.__setattr__(self, "text", replace_surrogates(self.text))
         for name in ("input_tokens", "output_tokens"):
             # Servers and user functions may return anything.
             if not isinstance(getattr(self, name), int | None):

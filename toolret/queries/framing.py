@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolret.queries.conversation import as_request
-from toolret.text.surrogates import whole
+from toolret.text.surrogates import replace_surrogates
 from toolret.tokens import estimate_tokens
 from toolret.turns import content_text
 from toolret.types import Message, Request
@@ -104,7 +104,7 @@ def shortened(text: str, longest: int) -> str:
 def _line(value: Mapping[str, Any]) -> str:
     line = json.dumps(value, ensure_ascii=False)
     line = _LINE_ENDS.sub(lambda end: f"\\u{ord(end[0]):04x}", line)
-    return whole(line)
+    return replace_surrogates(line)
 
 
 def _stays(messages: Sequence[Message]) -> set[int]:

@@ -22,7 +22,7 @@ from toolret.ranking.weighing import explained, probabilities
 from toolret.recent import Recent
 from toolret.retrieval.selection import AGAINST_OTHERS, Selection
 from toolret.stores.derived import derived_path
-from toolret.text.names import said_names
+from toolret.text.names import mentioned_names
 from toolret.types import Demo, DemoHit, Evidence, Hit, Query, Request, Tool
 
 __all__ = ["Ranking", "Reader"]
@@ -123,7 +123,7 @@ class Reader:
             recall: Of the requests that need a tool, the least share that are to be given any.
             precision: Of the requests given a tool, the least share that are to need one.
         """
-        called = self.comparer.columns.called(said_names(request.text))
+        called = self.comparer.columns.called(mentioned_names(request.text))
         candidates = gather(self.comparer.layout, comparisons, allowed=allowed, called=called)
         parts, rest = explained(candidates.features, self.fit.weights(candidates.features))
         named = np.isin(candidates.tools, called)

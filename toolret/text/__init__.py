@@ -1,1 +1,1 @@
-"""Texts: what tools, requests and names say, before anything is compared."""
+"""Text processing: how tools, requests and names are read before anything is compared."""

@@ -1,4 +1,4 @@
-"""A request into its clauses: the parts that may each need a tool of their own. No LLM."""
+"""Split a request into its clauses, the parts that may each need their own tool, without an LLM."""
 
 from __future__ import annotations
 
@@ -23,51 +23,55 @@ _SEPARATOR = re.compile(
 )
 
 _LEAST_TOKENS = 3
+"""The least number of tokens between spaces in a clause: fewer are a name or an aside ("in Rome,
+please"), which belongs to the clause before it."""
+
 _LEAST_WORDS = 2
-"""Of a clause: tokens between spaces, and words that are no stop words. Less than that is a name
-or an aside ("in Rome, please"), which belongs to the clause before it."""
+"""The least number of words in a clause that are no stop words, for the same reason."""
 
 _MOST_CLAUSES = 10
-"""Of a request: each costs an embedding and a search; no public set has requests of more needs
-than about twelve, and neighbouring parts of a longer list belong together well enough."""
+"""The largest number of clauses of a request. Each costs an embedding and a search; no public set
+has requests of more than about twelve needs, and neighbouring parts of a longer list belong
+together well enough."""
 
 
 def split_clauses(text: str) -> tuple[str, ...]:
-    """The clauses of a request, in order, each once; empty if it is one clause only."""
+    """Return the clauses of a request, in order, each once; none if it is a single clause."""
     clauses: list[str] = []
     pending: list[str] = []
-    tokens = rare = 0
-    for part in _parts(unquoted(text)):
+    token_count = word_count = 0
+    for part in _split(unquoted(text)):
         pending.append(part)
-        tokens += len(part.split())
-        rare += len(words(part))
+        token_count += len(part.split())
+        word_count += len(words(part))
         # Scripts without spaces are measured by their words alone.
-        if rare >= _LEAST_WORDS and (tokens >= _LEAST_TOKENS or not part.isascii()):
+        if word_count >= _LEAST_WORDS and (token_count >= _LEAST_TOKENS or not part.isascii()):
             clauses.append(" ".join(pending))
         elif clauses:
             clauses[-1] = " ".join([clauses[-1], *pending])
         else:
             continue
         pending.clear()
-        tokens = rare = 0
+        token_count = word_count = 0
     clauses = list(dict.fromkeys(clauses))
     if len(clauses) > _MOST_CLAUSES:
-        clauses = _joined(clauses, _MOST_CLAUSES)
+        clauses = _merge(clauses, _MOST_CLAUSES)
     return tuple(clauses) if len(clauses) > 1 else ()
 
 
-def _joined(clauses: list[str], most: int) -> list[str]:
-    """No more than so many, of about as many words each: neighbours are joined."""
+def _merge(clauses: list[str], most: int) -> list[str]:
+    """Join neighbouring clauses into ``most`` groups at most, of about equal word counts."""
     sizes = [len(words(clause)) for clause in clauses]
-    every = sum(sizes)
-    joined: dict[int, list[str]] = {}
+    total = sum(sizes)
+    groups: dict[int, list[str]] = {}
     for clause, size, end in zip(clauses, sizes, accumulate(sizes), strict=True):
-        # Where its middle lies, so that a very long one does not swallow all others.
-        joined.setdefault((2 * end - size) * most // (2 * every), []).append(clause)
-    return [" ".join(some) for some in joined.values()]
+        # A clause goes where its middle lies, so that a very long one does not swallow all others.
+        groups.setdefault((2 * end - size) * most // (2 * total), []).append(clause)
+    return [" ".join(group) for group in groups.values()]
 
 
-def _parts(text: str) -> list[str]:
+def _split(text: str) -> list[str]:
+    """Return the parts of a text between separators, except those within quotations."""
     parts = []
     start = 0
     quotations = [match.span() for match in QUOTED.finditer(text)]

@@ -1,4 +1,4 @@
-"""Names of tools: those that a text mentions, and those that providers accept for functions.
+"""Names of tools: those that a text mentions, and the function names that providers accept.
 
 The name on the wire depends on the tool's id alone, so it is the same in every turn and every
 process, and no table has to be kept. Ids of plain words joined by single dots keep their words
@@ -15,13 +15,13 @@ from hashlib import sha256
 
 from toolret.text.values import unquoted
 
-__all__ = ["CALL", "DISCOVER", "RESERVED", "ids_by_name", "said_names", "wire_name"]
+__all__ = ["CALL", "DISCOVER", "RESERVED", "ids_by_name", "mentioned_names", "wire_name"]
 
 DISCOVER = "discover_tools"
-"""The tool with which a model asks for more."""
+"""The name of the tool with which a model asks for more tools."""
 
 CALL = "call_tool"
-"""The tool with which a model calls what ``DISCOVER`` found."""
+"""The name of the tool with which a model calls what ``DISCOVER`` found."""
 
 RESERVED = frozenset(
     {
@@ -56,32 +56,38 @@ RESERVED = frozenset(
         DISCOVER,
     }
 )
-"""Names of other tools that a request may hold: two of one name are refused, or confused."""
+"""Names of tools that others add to a request: two of one name are refused, or confused."""
 
 _MAX_LENGTH = 64
-"""The strictest provider's limit: OpenAI's ``^[a-zA-Z0-9_-]{1,64}$``."""
+"""Length of a name, in characters, that the strictest provider accepts: OpenAI takes
+``^[a-zA-Z0-9_-]{1,64}$``."""
 
 _DIGEST_LENGTH = 12
-"""Hexadecimal digits: 48 bits, so that two of 50,000 ids collide with odds of one in 200,000."""
+"""Length of the digest that ends a changed name, in hexadecimal digits: with 48 bits, two of 50,000
+ids collide with odds of one in 200,000."""
 
 _PLAIN_PART = re.compile(r"(?!_)[A-Za-z0-9_-]+(?<!_)")
+"""A part of an id that is kept as it is: no underscore at either end."""
+
 _DIGEST = re.compile(rf"[0-9a-f]{{{_DIGEST_LENGTH}}}")
+"""What looks like the digest of an id, and so may not end a name that is kept."""
+
 _BEGINNING = re.compile(r"[A-Za-z]")
-"""Some providers accept no digit or hyphen at the beginning of a name."""
+"""The first character of a name: some providers accept no digit or hyphen there."""
 
 _IDENTIFIERS = (re.compile(r"\w[\w.:/-]*"), re.compile(r"[^\W_][\w.:/-]*", re.ASCII))
-"""Runs of characters that identifiers hold; punctuation at their end is taken off. Those of ASCII
-alone are names in a script that joins them to its words, such as Chinese and Japanese."""
+"""Runs of characters that identifiers consist of, with punctuation that may end them. The second
+pattern, of ASCII alone, finds names in scripts that join them to words, as Chinese and Japanese."""
 
 
-def said_names(text: str) -> set[str]:
-    """Return the names that a text may mention, case-folded: its identifiers, and its whole.
+def mentioned_names(text: str) -> set[str]:
+    """Return the names that a text may mention, case-folded: its identifiers, and all of it.
 
     A name that is also a word counts only if it is the whole text, which may be in quotation marks.
     """
     text = unquoted(text)
-    runs = (found for pattern in _IDENTIFIERS for found in pattern.findall(text))
-    words = (found.rstrip(".:/-") for found in runs)
+    runs = (run for pattern in _IDENTIFIERS for run in pattern.findall(text))
+    words = (run.rstrip(".:/-") for run in runs)
     return {text.strip().casefold()} | {word.casefold() for word in words if _is_identifier(word)}
 
 
@@ -93,7 +99,7 @@ def _is_identifier(word: str) -> bool:
 
 @lru_cache(maxsize=65_536)  # the same tools are offered again and again
 def wire_name(tool_id: str) -> str:
-    """The function name that stands for a tool id, matching ``^[a-zA-Z][a-zA-Z0-9_-]{0,63}$``.
+    """Return the function name for a tool id, which matches ``^[a-zA-Z][a-zA-Z0-9_-]{0,63}$``.
 
     Different ids have different names: a double underscore stands only where the id has a dot,
     or before the digest of an id that had to be changed.

@@ -1,4 +1,4 @@
-"""What a tool returned, as a model reads it."""
+"""The text of what a tool returned, as a model reads it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any, Literal
 
 from pydantic_core import to_jsonable_python
 
-from toolret.text.surrogates import whole
+from toolret.text.surrogates import replace_surrogates
 
 __all__ = ["result_text"]
 
 
 def result_text(value: Any) -> str:
-    """Return a value as a model reads it: text as it is, anything else as JSON if possible.
+    """Return the text of a value: text as it is, anything else as JSON if possible.
 
     Pydantic models, dataclasses, dates, NumPy arrays and the like become JSON as pydantic writes
-    it. The tool has run, so whatever it returned is told: an error would make a model try again.
+    it. This never raises: the tool has run, and an error would make a model call it again.
     """
     if isinstance(value, bytes):
         try:
@@ -27,10 +27,10 @@ def result_text(value: Any) -> str:
         except UnicodeDecodeError:
             return f"({len(value):,} bytes)"
     if isinstance(value, str):
-        return whole(value)
-    for written in (_json, partial(_as_json, "utf8"), partial(_as_json, "base64"), str):
+        return replace_surrogates(value)
+    for write in (_json, partial(_pydantic_json, "utf8"), partial(_pydantic_json, "base64"), str):
         with suppress(Exception):  # cycles, bytes that are no text, a failing ``__str__``
-            return whole(written(value))
+            return replace_surrogates(write(value))
     return f"<{type(value).__name__}>"
 
 
@@ -38,12 +38,12 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _as_json(bytes_mode: Literal["utf8", "base64"], value: Any) -> str:
+def _pydantic_json(bytes_mode: Literal["utf8", "base64"], value: Any) -> str:
     if isinstance(value, Iterator):  # the caller still wants what it yields
         return str(value)
-    return _json(to_jsonable_python(value, bytes_mode=bytes_mode, fallback=_plain))
+    return _json(to_jsonable_python(value, bytes_mode=bytes_mode, fallback=_python_value))
 
 
-def _plain(value: Any) -> Any:
-    """Return NumPy's values, which pydantic does not know, as Python's; others as text."""
+def _python_value(value: Any) -> Any:
+    """Return a NumPy value, which pydantic does not know, as a Python one; any other as text."""
     return value.tolist() if hasattr(value, "tolist") else str(value)

@@ -1,10 +1,10 @@
-"""Lone surrogates, which JSON can carry but neither a file nor a request can hold."""
+"""Lone surrogates, which JSON can carry but which cannot be encoded as UTF-8."""
 
 from __future__ import annotations
 
-__all__ = ["whole"]
+__all__ = ["replace_surrogates"]
 
 
-def whole(text: str) -> str:
-    """Replace lone surrogates in a text with question marks."""
+def replace_surrogates(text: str) -> str:
+    """Return a text with its lone surrogates replaced by question marks."""
     return text.encode("utf-8", "replace").decode()

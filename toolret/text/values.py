@@ -1,4 +1,4 @@
-"""A request without its values: what it wants done, apart from what it is to be done with."""
+"""Remove the values from a request: what is left is what to do, not what to do it with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 __all__ = ["QUOTED", "unquoted", "without_values"]
 
 QUOTED = re.compile(r'"[^"\n]{1,500}"|“[^”\n]{1,500}”|«[^»\n]{1,500}»|`[^`\n]{1,500}`')
-"""A quotation is a value, whatever it says and whatever punctuation it has."""
+"""A quotation, which is a value whatever it says and whatever punctuation it has."""
 
 _VALUE = re.compile(
     rf"""{QUOTED.pattern}
@@ -19,24 +19,25 @@ _VALUE = re.compile(
     """,
     re.VERBOSE,
 )
-
+"""A value: a quotation, an address, a path or a number."""
 
 _MARKS = {'"': '"', "'": "'", "`": "`", "“": "”", "«": "»"}
+"""The closing quotation mark for each opening one."""
 
 
 def unquoted(text: str) -> str:
-    """A text that was quoted as a whole, without the marks, however many; any other as it is."""
-    whole = text.strip()
-    first, last = whole[:1], whole[-1:]
-    inner = whole.lstrip(first).rstrip(last)
+    """Return a text without the quotation marks, however many, that enclose all of it."""
+    stripped = text.strip()
+    first, last = stripped[:1], stripped[-1:]
+    inner = stripped.lstrip(first).rstrip(last)
     quoted = _MARKS.get(first) == last and first not in inner and last not in inner
     return inner if quoted and inner.strip() else text
 
 
 def without_values(text: str) -> str:
-    """A text without quotations, addresses, paths and numbers; as it is if no word is left.
+    """Return a text without quotations, addresses, paths and numbers; all of it if no word is left.
 
     Names of people, places and services stay: the latter often say which tool is meant.
     """
-    bare, values = _VALUE.subn(" ", text)
-    return " ".join(bare.split()) if values and any(map(str.isalnum, bare)) else text
+    bare, count = _VALUE.subn(" ", text)
+    return " ".join(bare.split()) if count and any(map(str.isalnum, bare)) else text

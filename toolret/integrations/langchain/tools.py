@@ -17,7 +17,7 @@ from toolret.options import of_kind
 from toolret.schemas.accepted import accepted
 from toolret.text.names import wire_name
 from toolret.text.results import result_text
-from toolret.text.surrogates import whole
+from toolret.text.surrogates import replace_surrogates
 from toolret.types import Tool
 
 __all__ = ["langchain_tools"]
@@ -156,7 +156,7 @@ def _is_storable(value: Any, levels: int = _DEEPEST) -> bool:
         return _SMALLEST <= value <= _LARGEST
     if isinstance(value, Mapping):
         keys = "".join(key for key in value if isinstance(key, str))
-        if whole(keys) != keys:
+        if replace_surrogates(keys) != keys:
             return False
         value = value.values()
     elif not isinstance(value, list | tuple):
