@@ -207,7 +207,7 @@ def test_an_embedder_that_hides_its_model_needs_an_id() -> None:
     assert named.id == "fake-4"
 
 
-def test_what_is_no_embedder_is_refused() -> None:
+def test_an_object_without_an_embedders_methods_is_refused() -> None:
     with pytest.raises(EmbedderError, match="is no embedder"):
         resolve_embedder(3)  # type: ignore[arg-type]
 

@@ -1,8 +1,8 @@
-"""Text to vectors: one embedder for tools, demonstrations and requests.
+"""Turn texts into vectors: one embedder for tools, demonstrations and requests.
 
 Anything with LangChain's method names serves as an embedder (``embed_documents`` and
 ``embed_query``), so LangChain's own embedders work unadapted. What they lack is an identity, and an
-instruction for each role that a text can have; ``RoleEmbedder`` adds both.
+instruction for each role of a text; ``RoleEmbedder`` adds both.
 """
 
 from toolret.embedders.instructions import LLM_EMBEDDER, Instructions, Role

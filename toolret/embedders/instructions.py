@@ -1,4 +1,4 @@
-"""Instructions that are put before a text, depending on its role."""
+"""Instructions: prefixes of texts to embed, which depend on the role of the text."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from toolret.options import of_kind
 __all__ = ["LLM_EMBEDDER", "Instructions", "Role", "instructions_from"]
 
 Role: TypeAlias = Literal["tool", "demo", "tool_request", "demo_request"]
-"""A text's role: a tool, a demonstration, or a request for tools or for demonstrations."""
+"""The role of a text: a tool, a demonstration, or a request for tools or for demonstrations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instructions:
-    """The instruction put before texts of each role, for models trained with instructions."""
+    """The prefix of texts of each role, for models that were trained with instructions."""
 
     tool: str = ""
     demo: str = ""
@@ -28,7 +28,7 @@ class Instructions:
             of_kind(role, getattr(self, role), str, "a text; empty for no instruction")
 
     def of(self, role: Role) -> str:
-        """The instruction of one role."""
+        """Return the instruction of one role."""
         return str(getattr(self, role))
 
 
@@ -38,14 +38,18 @@ LLM_EMBEDDER = Instructions(
     tool_request="Transform this user request for fetching helpful tool descriptions: ",
     demo_request="Convert this example into vector to look for useful examples: ",
 )
-"""The pairs that LLM-Embedder was trained with (Zhang et al., 2023, arXiv:2310.07554)."""
+"""The instructions that LLM-Embedder was trained with (Zhang et al., 2023, arXiv:2310.07554)."""
 
 
 def instructions_from(prompts: Mapping[str, str]) -> Instructions:
-    """Return a sentence-transformers model's prompts, found by our roles' names or its own.
+    """Return a sentence-transformers model's prompts as instructions.
 
-    A demonstration is an earlier request: models that tell queries from documents read it as a
-    query, so that like is compared with like.
+    A prompt is looked up by the role's own name, then by the names that models commonly use. A
+    demonstration is an earlier request: models that tell queries from documents read it as a query,
+    so that like is compared with like.
+
+    Args:
+        prompts: The model's prompts by name.
     """
 
     def first(*names: str) -> str:

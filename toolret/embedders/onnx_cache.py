@@ -1,4 +1,4 @@
-"""Exported models in the user's cache, each exported once.
+"""Keep exported models in the user's cache, so that each is exported once.
 
 They are not kept beside an index: its folder may be read-only, and many indexes share a model.
 """
@@ -20,10 +20,10 @@ __all__ = ["is_exported", "open_onnx"]
 _log = logging.getLogger(__name__)
 
 _FORMAT = 1
-"""Version of an exported folder: raised when older ones must not be read."""
+"""Version of the format of an exported folder: raise it when older folders must not be read."""
 
 _CONFIGURATION = ("*.json", "*.txt", "*.model")
-"""Files that define a model besides its weights: tokenizer, pooling, lengths."""
+"""Patterns of files that define a model besides its weights: tokenizer, pooling, lengths."""
 
 
 def is_exported(folder: Path) -> bool:
@@ -34,8 +34,9 @@ def is_exported(folder: Path) -> bool:
 def open_onnx(folder: Path) -> OnnxModel | None:
     """Open a sentence-transformers model with onnxruntime, exporting it if necessary.
 
-    Returns None, with a log message, if it cannot be exported with identical vectors; then
-    sentence-transformers has to run it.
+    Returns:
+        The model; None, with a log message, if it cannot be exported with identical vectors: then
+        sentence-transformers has to run it.
     """
     kept = _kept_folder(folder)
     try:
@@ -48,6 +49,7 @@ def open_onnx(folder: Path) -> OnnxModel | None:
 
 
 def _export(folder: Path, kept: Path) -> OnnxModel | None:
+    """Export the model of ``folder`` to ``kept`` and open it; None if that is not possible."""
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(mkdtemp(dir=kept.parent, prefix="fresh-"))
@@ -72,7 +74,7 @@ def _export(folder: Path, kept: Path) -> OnnxModel | None:
 
 
 def _replace(fresh: Path, kept: Path) -> None:
-    """Replace the old folder by the new one; accept one that another process just made."""
+    """Put the new folder in the place of the old one, unless another process just did so."""
     for _ in range(2):
         try:
             fresh.rename(kept)
@@ -86,6 +88,7 @@ def _replace(fresh: Path, kept: Path) -> None:
 
 
 def _kept_folder(folder: Path) -> Path:
+    """Return where the export of a model is kept, which depends on all the model's files."""
     from huggingface_hub import constants
 
     digest = sha256(f"{_FORMAT}|{weights_digest(folder)}".encode())

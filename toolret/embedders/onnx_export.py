@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolret.embedders.model_files import no_bars
-from toolret.embedders.onnx_models import GRAPH, INPUTS, TOKENIZER, OnnxModel, write_sums
+from toolret.embedders.model_files import hide_progress_bar
+from toolret.embedders.onnx_models import GRAPH, INPUTS, TOKENIZER, OnnxModel, write_checksums
 
 if TYPE_CHECKING:
     import torch
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["export"]
 
 _OPSET = 17
-"""From 2022; onnxruntime has supported it since 1.12."""
+"""The version of ONNX's operators, of 2022; onnxruntime has supported it since 1.12."""
 
 _LEAST_COSINE = 0.9999
-"""Least cosine between the two runtimes' vectors; in fp32 they agree to six digits."""
+"""The least cosine of the two runtimes' vectors of a text; in fp32 they agree to six digits."""
 
 _PROBES = (
     "",
@@ -49,7 +49,7 @@ def export(folder: Path, into: Path) -> None:
     import torch
     from sentence_transformers import SentenceTransformer
 
-    with no_bars():
+    with hide_progress_bar():
         # torch's fused attention has no ONNX counterpart; the eager form computes the same.
         model = SentenceTransformer(
             str(folder),
@@ -62,25 +62,26 @@ def export(folder: Path, into: Path) -> None:
         # The tracer's warnings concern what the probes below check, and its own deprecation.
         warnings.simplefilter("ignore")
         _write_graph(model, into / GRAPH)
-    write_sums(into)
+    write_checksums(into)
     exported = OnnxModel(into)
-    wanted = model.encode(list(_PROBES), normalize_embeddings=True, show_progress_bar=False)
+    originals = model.encode(list(_PROBES), normalize_embeddings=True, show_progress_bar=False)
     for batch_size in (1, len(_PROBES)):
-        found = exported.encode(_PROBES, batch_size=batch_size)
-        least = float(np.einsum("ij,ij->i", wanted, found).min())
+        vectors = exported.encode(_PROBES, batch_size=batch_size)
+        least = float(np.einsum("ij,ij->i", originals, vectors).min())
         if not least >= _LEAST_COSINE:
             raise ValueError(f"its exported form gives other vectors (cosine {least:.4f})")
 
 
 def _write_tokenizer(model: SentenceTransformer, path: Path) -> None:
+    """Write a model's tokenizer, with the truncation and padding that the model applies."""
     tokenizer = model.tokenizer
-    most = model.max_seq_length
-    if most is None:
+    max_length = model.max_seq_length
+    if max_length is None:
         raise ValueError("it has no max_seq_length")
     fast = json.loads(tokenizer.backend_tokenizer.to_str())
     fast["truncation"] = {
         "direction": tokenizer.truncation_side.capitalize(),
-        "max_length": most,
+        "max_length": max_length,
         "strategy": "LongestFirst",
         "stride": 0,
     }
@@ -96,6 +97,7 @@ def _write_tokenizer(model: SentenceTransformer, path: Path) -> None:
 
 
 def _write_graph(model: SentenceTransformer, path: Path) -> None:
+    """Write a model as an ONNX graph from tokens to one normalised vector per text."""
     import torch
 
     features = {
@@ -107,7 +109,7 @@ def _write_graph(model: SentenceTransformer, path: Path) -> None:
         raise ValueError(f"it reads {', '.join(sorted(unknown))} besides a text's tokens")
     names = list(features)
 
-    class Whole(torch.nn.Module):
+    class TextEmbedding(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.model = model
@@ -116,7 +118,7 @@ def _write_graph(model: SentenceTransformer, path: Path) -> None:
             return self.model(dict(zip(names, inputs, strict=True)))["sentence_embedding"]
 
     torch.onnx.export(
-        Whole().eval(),
+        TextEmbedding().eval(),
         tuple(features.values()),
         path,
         input_names=names,

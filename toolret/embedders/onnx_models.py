@@ -15,30 +15,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolret.embedders.model_files import file_sha256
+from toolret.embedders.unit_vectors import unit
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-__all__ = ["GRAPH", "INPUTS", "TOKENIZER", "OnnxModel", "write_sums"]
+__all__ = ["GRAPH", "INPUTS", "TOKENIZER", "OnnxModel", "write_checksums"]
 
 GRAPH = "model.onnx"
+"""The file of an exported folder that holds the graph with its weights."""
+
 TOKENIZER = "tokenizer.json"
-_SUMS = "sha256.json"
-"""Files of an exported folder; padding and truncation are part of the tokenizer file."""
+"""The file that holds the tokenizer, including padding and truncation."""
+
+_CHECKSUMS = "sha256.json"
+"""The file that holds the SHA-256 of the other two."""
 
 INPUTS = {
     "input_ids": "ids",
     "attention_mask": "attention_mask",
     "token_type_ids": "type_ids",
 }
-"""Inputs that a graph may have, and the tokenizer's names for them."""
+"""The inputs that a graph may have, with the tokenizer's names for them."""
 
 
 class OnnxModel:
-    """An exported model.
+    """A sentence-transformers model that was exported to ONNX.
 
     Args:
-        folder: Folder written by ``onnx_export.export``.
+        folder: A folder written by ``onnx_export.export``.
 
     Raises:
         OSError: If a file cannot be read.
@@ -49,14 +54,14 @@ class OnnxModel:
         from onnxruntime import InferenceSession
         from tokenizers import Tokenizer
 
-        sums = json.loads((folder / _SUMS).read_text("utf-8"))
+        sums = json.loads((folder / _CHECKSUMS).read_text("utf-8"))
         for name in (GRAPH, TOKENIZER):
             if file_sha256(folder / name) != sums[name]:
                 raise ValueError(f"{folder / name} is damaged")
         self._session: InferenceSession = InferenceSession(
             folder / GRAPH, providers=["CPUExecutionProvider"]
         )
-        self._inputs = [found.name for found in self._session.get_inputs()]
+        self._inputs = [node.name for node in self._session.get_inputs()]
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
 
     def encode(self, texts: Sequence[str], *, batch_size: int) -> NDArray[np.float32]:
@@ -68,22 +73,23 @@ class OnnxModel:
         """
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-        found = np.concatenate([self._run([texts[i] for i in some]) for some in batches])
-        vectors = np.empty_like(found)
-        vectors[order] = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+        ordered = np.concatenate([self._run([texts[i] for i in batch]) for batch in batches])
+        vectors = np.empty_like(ordered)
+        vectors[order] = unit(ordered)
         return vectors
 
     def _run(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return the graph's vectors of one batch of texts, shape ``(texts, dimensions)``."""
         encoded = self._tokenizer.encode_batch(texts)
         feed = {
             name: np.array([getattr(each, INPUTS[name]) for each in encoded], dtype=np.int64)
             for name in self._inputs
         }
-        found: NDArray[np.float32] = self._session.run(None, feed)[0]
-        return found
+        vectors: NDArray[np.float32] = self._session.run(None, feed)[0]
+        return vectors
 
 
-def write_sums(folder: Path) -> None:
-    """Write the files' checksums, so that a damaged model is never run."""
+def write_checksums(folder: Path) -> None:
+    """Write the checksums of an exported folder's files, so that a damaged model is never run."""
     sums = {name: file_sha256(folder / name) for name in (GRAPH, TOKENIZER)}
-    (folder / _SUMS).write_text(json.dumps(sums), "utf-8")
+    (folder / _CHECKSUMS).write_text(json.dumps(sums), "utf-8")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["OpenAIEmbedder"]
 
 _OPENAI_TAKES = {"longest": 8_000, "most": 2_048, "together": 250_000}
-"""Limits on the tokens of a text, and the texts and tokens of a request. OpenAI's API takes 8,192,
+"""Limits of a request: tokens of a text, texts, and tokens of all texts. OpenAI's API takes 8,192,
 2,048 and 300,000; the margin is for estimates that are a little low."""
 
 
@@ -61,7 +61,7 @@ class OpenAIEmbedder:
         """
         from openai import OpenAI, OpenAIError, omit
 
-        found: list[list[float]] = []
+        vectors: list[list[float]] = []
         try:
             if self._client is None:
                 self._client = OpenAI()
@@ -70,13 +70,13 @@ class OpenAIEmbedder:
                     model=self._model, input=batch, dimensions=self._dimensions or omit
                 )
                 data = sorted(reply.data, key=lambda item: item.index)
-                found += [item.embedding for item in data]
+                vectors += [item.embedding for item in data]
         except OpenAIError as error:
             raise EmbedderError(f"OpenAI embeddings {self._model!r} failed: {error}") from error
-        return found
+        return vectors
 
     def embed_queries(self, texts: list[str]) -> list[list[float]]:
-        """``embed_documents``: the API does not tell requests from documents."""
+        """Return one vector per text, as ``embed_documents``: to the API, both are just texts."""
         return self.embed_documents(texts)
 
     def embed_query(self, text: str) -> list[float]:

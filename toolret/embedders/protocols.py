@@ -1,4 +1,4 @@
-"""What an embedder is."""
+"""The interfaces of embedders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["BatchEmbedder", "Embedder"]
 
 @runtime_checkable
 class Embedder(Protocol):
-    """LangChain's ``Embeddings``, as far as toolret needs it."""
+    """An embedder: the methods of LangChain's ``Embeddings`` that toolret needs."""
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return one vector per text, all of the same length."""
@@ -22,7 +22,7 @@ class Embedder(Protocol):
 
 @runtime_checkable
 class BatchEmbedder(Protocol):
-    """An ``Embedder`` may also offer this: many requests in one call."""
+    """An optional interface of an ``Embedder``: many requests are embedded in one call."""
 
     def embed_queries(self, texts: list[str]) -> list[list[float]]:
         """Return one vector per search text, all of the same length."""

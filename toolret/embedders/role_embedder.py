@@ -22,18 +22,18 @@ from toolret.recent import Recent
 __all__ = ["RoleEmbedder", "resolve_embedder"]
 
 _REQUESTS_REMEMBERED = 4_096
-"""How many vectors of the latest requests are cached: 6 MB with 384 dimensions."""
+"""The number of cached vectors, of the latest requests: 6 MB with 384 dimensions."""
 
 
 class RoleEmbedder:
     """An embedder with an identity and an instruction for each role.
 
     Args:
-        embedder: Turns texts into vectors.
-        instructions: What to put before texts of each role; by default the prompts that a
+        embedder: The embedder that turns texts into vectors.
+        instructions: The prefix of texts of each role; by default the prompts that a
             sentence-transformers model defines, otherwise none.
-        embedder_id: Tells this embedder's vectors from those of others; needed for an embedder that
-            does not say which model it uses.
+        embedder_id: An identity that tells this embedder's vectors from those of others; needed for
+            an embedder that does not say which model it uses.
         tool_adapter: A matrix that moves tools' vectors to where requests for them lie, shape
             ``(dimensions, dimensions)``; by default that of
             ``toolret.embedders.tool_adapter`` for the default model, otherwise none.
@@ -57,7 +57,7 @@ class RoleEmbedder:
         of_kind("instructions", instructions, Instructions | None, give, error=EmbedderError)
         self.embedder = embedder
         self.id = embedder_id or _identify(embedder)
-        self._asked: Recent[tuple[str, str], Vectors] = Recent(_REQUESTS_REMEMBERED)
+        self._request_vectors: Recent[tuple[str, str], Vectors] = Recent(_REQUESTS_REMEMBERED)
         self.instructions = instructions or _own_instructions(embedder)
         self._adapter = adapter_of(self.id) if tool_adapter is None else tool_adapter
         self._adapted = "" if self._adapter is None else f"|{adapter_digest(self._adapter)}"
@@ -69,12 +69,12 @@ class RoleEmbedder:
             self.embedder.prepare()
 
     def space(self, role: Role) -> str:
-        """The identity of this role's vectors; an index never mixes different ones of a role."""
+        """Return the identity of a role's vectors; an index holds one identity of each role."""
         return f"{self.id}|{self.instructions.of(role)}" + (self._adapted if role == "tool" else "")
 
     @property
     def dimensions(self) -> int:
-        """The length of a vector; embeds a word if nothing was embedded yet."""
+        """The length of a vector; a word is embedded to find it if nothing was embedded yet."""
         return self._dimensions or self.embed(["a"], "demo").shape[1]
 
     def embed(self, texts: Sequence[str], role: Role) -> Vectors:
@@ -92,15 +92,17 @@ class RoleEmbedder:
             vectors = self._embed(texts, instruction, documents=True)
             return self._adapt(vectors) if role == "tool" else vectors
         prompted = [(instruction, text) for text in texts]
-        found = {key: vector for key in prompted if (vector := self._asked.get(key)) is not None}
-        if missing := [key for key in dict.fromkeys(prompted) if key not in found]:
+        cached = ((key, self._request_vectors.get(key)) for key in prompted)
+        known = {key: vector for key, vector in cached if vector is not None}
+        if missing := [key for key in dict.fromkeys(prompted) if key not in known]:
             vectors = self._embed([text for _, text in missing], instruction, documents=False)
             for key, vector in zip(missing, vectors, strict=True):
-                found[key] = vector
-                self._asked.put(key, vector)
-        return np.stack([found[key] for key in prompted])
+                known[key] = vector
+                self._request_vectors.put(key, vector)
+        return np.stack([known[key] for key in prompted])
 
     def _adapt(self, vectors: Vectors) -> Vectors:
+        """Return tools' vectors moved by the adapter, if there is one."""
         if self._adapter is None:
             return vectors
         if self._adapter.shape != (vectors.shape[1],) * 2:
@@ -111,8 +113,9 @@ class RoleEmbedder:
         return unit(vectors @ self._adapter)
 
     def _embed(self, texts: Sequence[str], instruction: str, *, documents: bool) -> Vectors:
+        """Return unit vectors of texts, whatever the embedder returns or raises."""
         try:
-            rows = self._rows(texts, instruction, documents=documents)
+            rows = self._raw_vectors(texts, instruction, documents=documents)
             vectors = checked_rows(rows, expected=len(texts), embedder=self.id)
         except EmbedderError:
             raise
@@ -129,7 +132,7 @@ class RoleEmbedder:
             )
         return vectors if isinstance(self.embedder, SentenceTransformerEmbedder) else unit(vectors)
 
-    def _rows(self, texts: Sequence[str], instruction: str, *, documents: bool) -> Any:
+    def _raw_vectors(self, texts: Sequence[str], instruction: str, *, documents: bool) -> Any:
         """Return the embedder's raw output, whatever its type."""
         if isinstance(self.embedder, SentenceTransformerEmbedder):
             return self.embedder.encode(texts, prompt=instruction)
@@ -151,7 +154,7 @@ def resolve_embedder(
     Args:
         embedder: ``openai:NAME``, a sentence-transformers name or folder (``onnx:NAME`` to run it
             with onnxruntime), or an object with ``embed_documents`` and ``embed_query``.
-        instructions: What to put before texts of each role; a ``RoleEmbedder`` has its own.
+        instructions: The prefix of texts of each role; a ``RoleEmbedder`` has its own.
 
     Raises:
         EmbedderError: If ``embedder`` is none of these, the model cannot be found, or
@@ -165,14 +168,14 @@ def resolve_embedder(
         return embedder
     if embedder is None or isinstance(embedder, (str, Path)):
         name = str(embedder or DEFAULT_MODEL)
-        made: Embedder
+        model: Embedder
         if name.startswith("openai:"):
-            made = OpenAIEmbedder(name.removeprefix("openai:"))
+            model = OpenAIEmbedder(name.removeprefix("openai:"))
         elif name.startswith("onnx:"):
-            made = SentenceTransformerEmbedder(name.removeprefix("onnx:"), runtime="onnx")
+            model = SentenceTransformerEmbedder(name.removeprefix("onnx:"), runtime="onnx")
         else:
-            made = SentenceTransformerEmbedder(name)
-        return RoleEmbedder(made, instructions=instructions)
+            model = SentenceTransformerEmbedder(name)
+        return RoleEmbedder(model, instructions=instructions)
     if not isinstance(embedder, Embedder):
         raise EmbedderError(
             f"{embedder!r} is no embedder: give a model's name, a folder, or an object with "
@@ -201,6 +204,7 @@ def _identify(embedder: Embedder) -> str:
 
 
 def _own_instructions(embedder: Embedder) -> Instructions:
+    """Return the instructions that an embedder's model defines; empty ones for other embedders."""
     if isinstance(embedder, SentenceTransformerEmbedder):
         return instructions_from(embedder.prompts)
     return Instructions()

@@ -1,4 +1,4 @@
-"""sentence-transformers' models, as embedders."""
+"""Models of sentence-transformers, as embedders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from toolret.embedders.model_files import DEFAULT_MODEL, find_model, model_digest, no_bars
+from toolret.embedders.model_files import DEFAULT_MODEL, find_model, hide_progress_bar, model_digest
 from toolret.embedders.onnx_cache import is_exported, open_onnx
 from toolret.embedders.onnx_models import OnnxModel
 from toolret.embedders.unit_vectors import Vectors
@@ -73,7 +73,7 @@ class SentenceTransformerEmbedder:
         renew_in_children(self)
 
     def after_fork(self) -> None:
-        """Load the model anew in a forked process: an opened one has threads, which are not there.
+        """Have a forked process load the model anew, as the threads of an open one are not there.
 
         A model that torch runs cannot be used there either way, for torch has threads of its own.
         """
@@ -84,7 +84,7 @@ class SentenceTransformerEmbedder:
 
     @property
     def id(self) -> str:
-        """Name and digest of the model's weights and settings, wherever they were found.
+        """The model's name with a digest of its weights and settings, wherever they were found.
 
         The runtime does not matter either: an exported model is only used if its vectors agree with
         the original's to six digits, better than two versions of torch may agree.
@@ -133,11 +133,13 @@ class SentenceTransformerEmbedder:
                 start_thread(self._prepare, "toolret-prepare", daemon=False)
 
     def _prepare(self) -> None:
+        """Load the model if that needs no export."""
         if is_exported(self._folder):
             with suppress(EmbedderError):  # the first text raises it again
                 self._load()
 
     def _load(self) -> OnnxModel | SentenceTransformer:
+        """Return the model, loaded by the first call."""
         with self._loading:
             if self._model is None and self.runtime == "onnx":
                 self._model = open_onnx(self._folder)
@@ -145,7 +147,7 @@ class SentenceTransformerEmbedder:
                 from sentence_transformers import SentenceTransformer
 
                 try:
-                    with no_bars():
+                    with hide_progress_bar():
                         self._model = SentenceTransformer(
                             str(self._folder), device=self._device, local_files_only=True
                         )

@@ -1,4 +1,4 @@
-"""Check an embedder's output and scale it to unit vectors."""
+"""Check the output of embedders and scale it to unit vectors."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ def checked_rows(rows: Any, *, expected: int, embedder: str) -> Vectors:
     """Return an embedder's output as an array, not yet scaled: shape ``(expected, dimensions)``.
 
     Raises:
-        EmbedderError: If their number is wrong, their lengths differ, a value is not finite, or
-            they are awaitables.
-        TypeError, ValueError: If they are not vectors at all.
+        EmbedderError: If the number of vectors is wrong, their lengths differ, a value is not
+            finite, or they are awaitables.
+        TypeError, ValueError: If the output is not vectors at all.
     """
-    given = rows if isinstance(rows, np.ndarray) else _listed(rows)
-    if any(map(inspect.isawaitable, given)):
-        for coroutine in filter(inspect.iscoroutine, given):
+    rows = rows if isinstance(rows, np.ndarray) else _as_list(rows)
+    if any(map(inspect.isawaitable, rows)):
+        for coroutine in filter(inspect.iscoroutine, rows):
             coroutine.close()
         raise EmbedderError(
             f"embedder {embedder!r} is asynchronous: give one whose methods return vectors"
         )
-    lengths = {len(row) for row in given}
-    if len(given) != expected or len(lengths) != 1 or 0 in lengths:
+    lengths = {len(row) for row in rows}
+    if len(rows) != expected or len(lengths) != 1 or 0 in lengths:
         raise EmbedderError(
-            f"embedder {embedder!r} gave {len(given)} vectors of lengths {sorted(lengths)} "
+            f"embedder {embedder!r} gave {len(rows)} vectors of lengths {sorted(lengths)} "
             f"for {expected} texts"
         )
     with np.errstate(over="ignore"):  # values too large for float32 become infinite
-        vectors = np.asarray(given, dtype=np.float32)
+        vectors = np.asarray(rows, dtype=np.float32)
     if vectors.ndim != 2:
         raise EmbedderError(f"embedder {embedder!r} gave no vectors of numbers, one a text")
     if not np.isfinite(vectors).all():
@@ -46,12 +46,13 @@ def checked_rows(rows: Any, *, expected: int, embedder: str) -> Vectors:
     return vectors
 
 
-def _listed(rows: Any) -> list[Any]:
+def _as_list(rows: Any) -> list[Any]:
+    """Return an embedder's output as a list, of which an awaitable is the one element."""
     return [rows] if inspect.isawaitable(rows) else list(rows)
 
 
 def unit(vectors: Vectors) -> Vectors:
-    """Scale vectors to unit length; zeros stay zeros."""
+    """Return vectors scaled to unit length; zeros stay zeros."""
     # By powers of two first, which changes no digit: squares of very large or small numbers are
     # beyond what 32 bits hold.
     _, exponents = np.frexp(np.abs(vectors).max(axis=1, keepdims=True, initial=0))

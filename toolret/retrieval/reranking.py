@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from toolret.embedders.model_files import find_model, no_bars
+from toolret.embedders.model_files import find_model, hide_progress_bar
 from toolret.errors import EmbedderError, QueryGenerationError, ToolretError
 from toolret.forking import RenewedLock
 from toolret.llm import aask, as_chat_model, ask, json_object
@@ -364,7 +364,7 @@ def _load(name: str, device: str | None) -> CrossEncoder:
 
     folder = find_model(name)
     try:
-        with no_bars():
+        with hide_progress_bar():
             model: CrossEncoder = CrossEncoder(str(folder), device=device, local_files_only=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise EmbedderError(
