@@ -42,7 +42,7 @@ from toolret.catalogs import load_tools
 from toolret.embedders import Embedder
 from toolret.errors import InputError, ToolretError
 from toolret.evaluation.metrics import evaluate, mean
-from toolret.ranking.learning import evenly
+from toolret.ranking.learning import evenly_spaced
 from toolret.rows import LabelledRequest, load_demos, load_requests
 
 MEASURES = ("R@1", "COMP@5", "COMP@10", "nDCG@10")
@@ -218,7 +218,7 @@ def answerable(file: Path) -> list[LabelledRequest]:
 
 def sample(requests: list[LabelledRequest], limit: int | None) -> list[LabelledRequest]:
     """That many of the requests, evenly spaced."""
-    return requests if limit is None else evenly(requests, limit)
+    return requests if limit is None else evenly_spaced(requests, limit)
 
 
 def settings(options: argparse.Namespace) -> dict[str, str | int | bool | None]:

@@ -23,7 +23,7 @@ from torch.nn.functional import normalize
 
 from toolret.catalogs import load_tools
 from toolret.embedders import SentenceTransformerEmbedder, tool_adapter
-from toolret.ranking.learning import evenly
+from toolret.ranking.learning import evenly_spaced
 from toolret.rows import LabelledRequest, load_demos, load_requests
 from toolret.text.rendering import VIEW_WEIGHTS, tool_views
 from toolret.types import Demo
@@ -97,7 +97,7 @@ def demonstrations_of(data: Path, embedder: SentenceTransformerEmbedder) -> dict
     return {
         file.parent.name: labelled(
             file.parent,
-            evenly([demo for demo in load_demos(file) if demo.tools], MOST_DEMOS),
+            evenly_spaced([demo for demo in load_demos(file) if demo.tools], MOST_DEMOS),
             embedder,
         )
         for file in sorted(data.glob("*/demos.jsonl"))

@@ -32,8 +32,8 @@ from toolret.ranking.arrays import Floats
 from toolret.ranking.comparer import Comparer
 from toolret.ranking.evidence import FEATURES, gather
 from toolret.ranking.familiarity import Familiarity, fit_familiarity
-from toolret.ranking.fitting import Example, fit_weights, needed
-from toolret.ranking.learning import evenly, pairs, weights_to_json
+from toolret.ranking.fitting import Example, fit_weights, need_inputs_of
+from toolret.ranking.learning import distant_pairs, evenly_spaced, weights_to_json
 from toolret.ranking.need import fit_need, need_inputs
 from toolret.ranking.weighing import Weights
 from toolret.rows import LabelledRequest, load_demos, load_requests
@@ -112,7 +112,7 @@ def main() -> None:
     demonstrated.pop(arguments.without, None)
     adapters = fit_without({folder for folder, _ in names}, demonstrated)
     strangers = {
-        folder: evenly(requests_of(arguments.data / folder, file), STRANGERS_OF_A_SET)
+        folder: evenly_spaced(requests_of(arguments.data / folder, file), STRANGERS_OF_A_SET)
         for folder, file in names
     }
     examples: list[Example] = []
@@ -143,9 +143,10 @@ def main() -> None:
     alone = [averaged(example, LEARNT, start) for example in examples if silent(example)]
     text = fit_weights(alone, start)
     by_demos = fit_weights(examples, start)
-    needs = [[needed(example, text) for example in of_set] for of_set in of_sets]
+    needs = [[need_inputs_of(example, text) for example in of_set] for of_set in of_sets]
     text_need = fit_need(
-        [need for of_set in needs for need in of_set], [needed(e, text) for e in idle if silent(e)]
+        [need for of_set in needs for need in of_set],
+        [need_inputs_of(e, text) for e in idle if silent(e)],
     )
     # A target of recall is to hold in each catalog: those of a few tools are further from requests
     # than large ones, in which something is always near.
@@ -162,8 +163,8 @@ def main() -> None:
         "text_need": asdict(replace(text_need, needing=tuple(lowest.tolist()))),
         "demonstrated_need": asdict(
             fit_need(
-                [needed(e, by_demos) for e in examples if not silent(e)],
-                [needed(e, by_demos) for e in idle if not silent(e)],
+                [need_inputs_of(e, by_demos) for e in examples if not silent(e)],
+                [need_inputs_of(e, by_demos) for e in idle if not silent(e)],
             )
         ),
         "familiarity": familiarity_of(familiar),
@@ -213,7 +214,7 @@ def examples_of(
     with tempfile.TemporaryDirectory() as scratch:
         index = ToolIndex(Path(scratch) / "index", embedder=embedder)
         index.sync_tools(load_tools(folder / "tools.jsonl"))
-        requests = evenly(requests_of(folder, file), REQUESTS_OF_A_SET)
+        requests = evenly_spaced(requests_of(folder, file), REQUESTS_OF_A_SET)
         comparer = Comparer(index.snapshot, embedder)
         found = [asked(comparer, request) for request in requests]
         needs = written_needs(folder / f"{file}.jsonl")
@@ -222,7 +223,7 @@ def examples_of(
         demos = folder / "demos.jsonl"
         spoken_of: list[tuple[Floats, bool]] = []
         for most in (FEW_DEMOS, MOST_DEMOS) if demos.exists() else ():
-            index.sync_demos(evenly([d for d in load_demos(demos) if d.tools], most))
+            index.sync_demos(evenly_spaced([d for d in load_demos(demos) if d.tools], most))
             comparer = Comparer(index.snapshot, embedder)
             used = frozenset[str]().union(*(demo.tools for demo in index.demos))
             asked_here = [asked(comparer, request) for request in requests]
@@ -234,9 +235,9 @@ def examples_of(
             found += asked_here
             strange += [asked(comparer, request) for request in strangers]
         if demos.exists() and ask_demos:
-            positions = evenly(range(len(index.demos)), DEMOS_OF_A_SET)
+            positions = evenly_spaced(range(len(index.demos)), DEMOS_OF_A_SET)
             found += comparer.examples([[position] for position in positions])
-            found += comparer.examples(pairs(positions, PAIRS_OF_A_SET))
+            found += comparer.examples(distant_pairs(positions, PAIRS_OF_A_SET))
         return found, strange, spoken_of
 
 

@@ -207,9 +207,9 @@ def test_the_page_on_speed(kept: Path) -> None:
 def test_onnxruntime_reports_nothing(tmp_path: Path) -> None:
     program = """
 import numpy as np
-from toolret.ranking.scanning import in_bytes
+from toolret.ranking.scanning import quantize
 
-in_bytes(np.eye(4, dtype=np.float32)).products(np.eye(4, dtype=np.float32))
+quantize(np.eye(4, dtype=np.float32)).products(np.eye(4, dtype=np.float32))
 """
     environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
     homes = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}

@@ -70,12 +70,12 @@ def test_tools_are_called_by_any_of_their_names(tmp_path: Path) -> None:
         [tool("Größe", id="a.b c"), tool("listInvoices", id="x.y"), tool("x.y", id="listinvoices")]
     )
     columns = columns_of(index.snapshot)
-    assert columns.called(["GRÖSSE".casefold()]) == [0]
-    assert columns.called(["größe".casefold(), "nothing"]) == [0]
-    assert sorted(columns.called(["listinvoices"])) == [1, 2]
-    assert sorted(columns.called(["x.y"])) == [1, 2]
-    assert columns.called(["x__y"]) == [2]
-    assert columns.called([]) == []
+    assert columns.tools_named(["GRÖSSE".casefold()]) == [0]
+    assert columns.tools_named(["größe".casefold(), "nothing"]) == [0]
+    assert sorted(columns.tools_named(["listinvoices"])) == [1, 2]
+    assert sorted(columns.tools_named(["x.y"])) == [1, 2]
+    assert columns.tools_named(["x__y"]) == [2]
+    assert columns.tools_named([]) == []
 
 
 def test_a_tool_lies_where_its_views_do() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolret.ranking.arrays import Bools, Floats, Ints, shares
+from toolret.ranking.arrays import Bools, Floats, Ints, softmax_shares
 from toolret.ranking.comparisons import Comparisons, Layout
 from toolret.ranking.evidence import DEMO_FEATURES, FEATURES, Candidates
 
@@ -140,7 +140,9 @@ def _demo_features(
     kriged = np.zeros((tools, comparisons.demo_kriged.shape[1]), dtype=np.float32)
     kriged[np.unique(layout.tool_of)] = comparisons.demo_kriged
     set_shares = np.bincount(
-        layout.tool_of_set, weights=shares(comparisons.demo_sets)[layout.set_of], minlength=tools
+        layout.tool_of_set,
+        weights=softmax_shares(comparisons.demo_sets)[layout.set_of],
+        minlength=tools,
     )
     log_set_shares = np.log(set_shares + _FLOOR).astype(np.float32)
     features[:] = np.stack(

@@ -1,4 +1,4 @@
-"""Arrays that are summed, compared and multiplied by pieces give what the plain way gives."""
+"""Fast operations on arrays give the same values as plain ones."""
 
 from __future__ import annotations
 

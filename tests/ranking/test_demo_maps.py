@@ -1,4 +1,4 @@
-"""What demonstrations say by one product is what the models say of which it is made."""
+"""The maps of demonstrations give the same comparison as the models that they are made of."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from toolret.ranking.arrays import Floats, products
 from toolret.ranking.comparisons import Layout
-from toolret.ranking.demo_maps import DemoMaps, DemoModels, Said
+from toolret.ranking.demo_maps import DemoComparison, DemoMaps, DemoModels
 from toolret.ranking.word_vectors import WordRows, WordVectors, tf_idf
 
 
@@ -44,11 +44,11 @@ def asked(words: WordVectors, queries: int) -> tuple[Floats, Floats, Floats, Wor
     return unit(queries, 12, seed=3), unit(queries, 12, seed=4), of_words, words.rows()
 
 
-def say(maps: DemoMaps, layout: Layout, *request: Any) -> Said:
-    return maps.say(layout, partial(products, vectors=layout.demo_vectors), *request)
+def compare(maps: DemoMaps, layout: Layout, *request: Any) -> DemoComparison:
+    return maps.compare(layout, partial(products, vectors=layout.demo_vectors), *request)
 
 
-def same(one: Said, other: Said) -> None:
+def same(one: DemoComparison, other: DemoComparison) -> None:
     for found, expected in zip(astuple(one), astuple(other), strict=True):
         assert found.shape == expected.shape
         np.testing.assert_allclose(found, expected, atol=2e-4)
@@ -56,16 +56,16 @@ def same(one: Said, other: Said) -> None:
 
 @pytest.mark.parametrize("queries", [1, 3])
 @pytest.mark.parametrize("demos", [2, 30, 300])
-def test_the_maps_say_what_the_models_say_when_none_is_left_out(queries: int, demos: int) -> None:
+def test_maps_and_models_agree_when_no_demonstration_is_left_out(queries: int, demos: int) -> None:
     layout, models, words = catalog(demos)
     request = asked(words, queries)
-    said = say(models.maps(), layout, *request)
-    same(said, models.say_without(*request, np.empty(0, dtype=np.intp)))
+    said = compare(models.maps(), layout, *request)
+    same(said, models.compare_without(*request, np.empty(0, dtype=np.intp)))
     np.testing.assert_allclose(said.cosines, layout.demo_vectors @ request[1].T, atol=1e-5)
     assert len(said.kriged) == len(np.unique(layout.tool_of))
 
 
-def test_what_is_left_out_says_nothing() -> None:
+def test_demonstrations_left_out_have_no_influence() -> None:
     layout, models, words = catalog(300)
     as_tools, as_demos, of_words, rows = asked(words, 2)
     kept, gone = np.arange(240), np.arange(240, 300)  # whose sets are all among the others'
@@ -77,14 +77,14 @@ def test_what_is_left_out_says_nothing() -> None:
         tool_of=layout.tool_of[some],
         set_of_demo=layout.set_of_demo[kept],
     )
-    found = models.say_without(as_tools, as_demos, of_words, rows, gone)
-    there = say(DemoModels(less).maps(), less, as_tools, as_demos, of_words[:, kept], rows)
+    found = models.compare_without(as_tools, as_demos, of_words, rows, gone)
+    there = compare(DemoModels(less).maps(), less, as_tools, as_demos, of_words[:, kept], rows)
     np.testing.assert_allclose(found.kriged, there.kriged, atol=2e-4)
     np.testing.assert_allclose(found.aligned, there.aligned, atol=2e-4)
 
 
-def test_the_maps_are_kept_as_arrays() -> None:
+def test_maps_survive_being_stored_as_arrays() -> None:
     layout, models, words = catalog()
     request = asked(words, 2)
     kept = DemoMaps.from_arrays(models.maps().arrays())
-    same(say(kept, layout, *request), say(models.maps(), layout, *request))
+    same(compare(kept, layout, *request), compare(models.maps(), layout, *request))

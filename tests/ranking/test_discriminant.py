@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from toolret.ranking.arrays import Floats, Ints
-from toolret.ranking.discriminant import centroids, discriminants, fit_discriminant, without
+from toolret.ranking.discriminant import (
+    centroids,
+    discriminant_without,
+    discriminants,
+    fit_discriminant,
+)
 
 
 def clouds(seed: int = 0) -> tuple[Floats, Ints]:
@@ -31,7 +36,7 @@ def test_what_varies_within_the_groups_counts_little() -> None:
 def test_leaving_out_takes_members_from_their_groups() -> None:
     points, group = clouds()
     model = fit_discriminant(points, np.arange(600), group, 3)
-    less = without(model, np.array([0, 1, 599]))
+    less = discriminant_without(model, np.array([0, 1, 599]))
     assert less.counts.tolist() == [198, 200, 199]
     kept = (points[2:200] - model.centre) @ model.whitening
     assert less.sums[0] == pytest.approx(kept.sum(axis=0), abs=0.02)
@@ -43,7 +48,7 @@ def test_an_empty_group_fits_like_the_worst() -> None:
     model = fit_discriminant(points, np.arange(600), group * 2, 5)
     fits = discriminants(centroids(model), points[0])
     assert fits[1] == fits[3] == fits.min()
-    nobody = without(model, np.arange(600))
+    nobody = discriminant_without(model, np.arange(600))
     assert discriminants(centroids(nobody), points[0]).tolist() == [0] * 5
 
 

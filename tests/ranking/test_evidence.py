@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from toolret.ranking.comparisons import Comparisons, Layout
 from toolret.ranking.evidence import DEMO_FEATURES, FEATURES, SIGNALS, gather
 from toolret.ranking.familiarity import Familiarity, fit_familiarity
-from toolret.ranking.fitting import Example, Fit, Prior, fit, fit_weights, leave_out
+from toolret.ranking.fitting import Example, Fit, Prior, example_of, fit, fit_weights
 from toolret.ranking.need import INPUTS, Need
 from toolret.ranking.weighing import (
     Weights,
@@ -111,7 +111,7 @@ def test_a_tool_without_demonstrations_has_no_demonstration_features() -> None:
     assert not features[3, -len(DEMO_FEATURES) :].any()
 
 
-def test_what_is_not_heard_is_as_if_it_were_not_there() -> None:
+def test_demonstrations_that_are_not_heard_count_as_not_indexed() -> None:
     heard = np.array([False, True, True])
     features = gather(LAYOUT, REQUEST, heard=heard).features
     assert column(features, "demo_clause_nearest") == [0.6, 0.6, 0.8, 0.0]
@@ -120,7 +120,7 @@ def test_what_is_not_heard_is_as_if_it_were_not_there() -> None:
     assert not silent[:, -len(DEMO_FEATURES) :].any()
 
 
-def test_what_is_not_allowed_is_as_if_it_were_not_there() -> None:
+def test_tools_that_are_not_allowed_count_as_not_indexed() -> None:
     candidates = gather(LAYOUT, REQUEST, allowed=np.array([True, False, True, False]))
     assert candidates.tools.tolist() == [0, 2]
     assert column(candidates.features, "dense_gap") == [-0.2, 0.0]
@@ -166,7 +166,7 @@ def random_examples(count: int, seed: int = 0) -> list[Example]:
     return examples
 
 
-def test_a_fit_finds_the_signal_that_tells() -> None:
+def test_a_fit_finds_the_feature_that_tells_right_tools_from_wrong_ones() -> None:
     weights = fit_weights(random_examples(1000), plain())
     assert int(weights.weight.argmax()) == FEATURES.index("dense")
     fresh = random_examples(100, seed=1)
@@ -213,10 +213,10 @@ def test_probabilities_are_calibrated() -> None:
 
 
 def test_demonstrations_are_asked_without_themselves_and_their_copies() -> None:
-    example = leave_out(LAYOUT, REQUEST, np.array([0]), np.array([0, 1]))
+    example = example_of(LAYOUT, REQUEST, np.array([0]), np.array([0, 1]))
     assert example.right.tolist() == [True, False, False, False]
     assert column(example.features, "demo_clause_nearest") == [0.0, 0.0, 0.8, 0.0]
-    pair = leave_out(LAYOUT, REQUEST, np.array([0, 2]), np.array([0, 2]))
+    pair = example_of(LAYOUT, REQUEST, np.array([0, 2]), np.array([0, 2]))
     assert pair.right.tolist() == [True, False, True, False]
     assert column(pair.features, "demo_clause_nearest") == [0.6, 0.6, 0.0, 0.0]
 
@@ -255,12 +255,12 @@ def test_familiarity_tells_demonstrations_from_descriptions_of_other_tools() -> 
     far = [request(0.1 + i / 1000, 0.1) for i in range(300)]
     learnt = fit_familiarity(near, far, undemonstrated=0.9, prior=UNTAUGHT)
     assert learnt is not None
-    assert learnt.of(request(0.8, 0.3)) > 0.85
-    assert learnt.of(request(0.1, 0.0)) < 0.15
+    assert learnt.probability(request(0.8, 0.3)) > 0.85
+    assert learnt.probability(request(0.1, 0.0)) < 0.15
     # The less there is that demonstrations do not show, the less often a request is about it.
     sure = fit_familiarity(near, far, undemonstrated=0.05, prior=UNTAUGHT)
     assert sure is not None
-    assert sure.of(request(0.4, 0.2)) > learnt.of(request(0.4, 0.2))
+    assert sure.probability(request(0.4, 0.2)) > learnt.probability(request(0.4, 0.2))
 
 
 def test_a_few_demonstrations_hardly_move_what_public_data_taught() -> None:
@@ -268,8 +268,8 @@ def test_a_few_demonstrations_hardly_move_what_public_data_taught() -> None:
     alike = [request(0.2, 0.0)] * 3  # of each other, when each is asked without itself
     learnt = fit_familiarity(alike, [request(0.1, 0.0)] * 50, undemonstrated=0.9, prior=prior)
     assert learnt is not None
-    assert learnt.of(request(0.1, 0.0)) < 0.25
-    assert learnt.of(request(0.8, 0.2)) > 0.5
+    assert learnt.probability(request(0.1, 0.0)) < 0.25
+    assert learnt.probability(request(0.8, 0.2)) > 0.5
 
 
 def test_the_ranking_hears_demonstrations_sooner_than_need_does() -> None:
@@ -279,7 +279,7 @@ def test_the_ranking_hears_demonstrations_sooner_than_need_does() -> None:
     assert learnt.familiarity is not None
     assert learnt.heard is not None
     here = request(0.5, 0.15)
-    assert learnt.familiarity.of(here) < 0.5 < learnt.heard.of(here)
+    assert learnt.familiarity.probability(here) < 0.5 < learnt.heard.probability(here)
 
 
 def test_where_every_tool_is_demonstrated_every_request_is_familiar() -> None:

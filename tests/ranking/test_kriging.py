@@ -35,7 +35,7 @@ def test_copies_share_one_weight() -> None:
     assert counts[9] < nine < 1.5 * counts[9]
 
 
-def test_it_is_kernel_ridge_regression_where_all_are_near() -> None:
+def test_kriging_is_kernel_ridge_regression_where_all_are_near() -> None:
     vectors, asked = unit(40, 16), unit(1, 16, seed=1)
     words, rows = wordless(40)
     near = krige(asked, asked @ vectors.T, words, vectors, rows, apart(40))
@@ -87,7 +87,7 @@ def test_many_of_the_same_tools_leave_room_for_others() -> None:
 
 
 @pytest.mark.parametrize("demos", [0, 3])
-def test_none_near_counts_nothing(demos: int) -> None:
+def test_without_demonstrations_there_are_no_weights(demos: int) -> None:
     vectors, asked = unit(demos, 16), unit(2, 16, seed=1)
     rows = tf_idf([[]] * demos).rows()
     cosines = asked @ vectors.T

@@ -15,7 +15,13 @@ from toolret.ranking import learning
 from toolret.ranking.comparer import Comparer
 from toolret.ranking.cosines import CosineScale, measure_cosines
 from toolret.ranking.fitting import Fit
-from toolret.ranking.learning import fit_index, pairs, prior_for, weights_from_json, weights_to_json
+from toolret.ranking.learning import (
+    distant_pairs,
+    fit_index,
+    prior_for,
+    weights_from_json,
+    weights_to_json,
+)
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.stores.folder import FolderStore
 from toolret.testing import HashedWordsEmbedder
@@ -91,7 +97,9 @@ def test_a_fit_is_deterministic_kept_and_read_again(index: ToolIndex) -> None:
     assert (again.familiarity, again.related) == (fit.familiarity, fit.related)
 
 
-def test_it_is_fitted_again_when_a_tenth_of_the_demonstrations_changed(index: ToolIndex) -> None:
+def test_an_index_is_fitted_again_when_a_tenth_of_the_demonstrations_changed(
+    index: ToolIndex,
+) -> None:
     refit(index)
     first = fit_path(index).read_text()
     index.add_demos([demo("one", "cancel my order", "cancel_order")])
@@ -102,7 +110,7 @@ def test_it_is_fitted_again_when_a_tenth_of_the_demonstrations_changed(index: To
     assert fit_path(index).read_text() != first
 
 
-def test_it_is_fitted_again_when_the_prior_changed(
+def test_an_index_is_fitted_again_when_the_prior_changed(
     index: ToolIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refit(index)
@@ -152,10 +160,10 @@ def test_demonstrations_that_cover_a_catalog_do_not_speak_against_demonstrated_t
     assert hits[0].tool.id == "cancel_order"
 
 
-def test_pairs_join_what_is_far_apart() -> None:
-    assert pairs([3, 5, 8, 9], 2) == [(3, 8), (9, 5)]
-    assert pairs([3, 5, 8, 9], 9) == [(3, 8), (5, 9), (8, 3), (9, 5)]
-    assert pairs([3], 9) == []
+def test_the_two_of_a_pair_are_far_apart() -> None:
+    assert distant_pairs([3, 5, 8, 9], 2) == [(3, 8), (9, 5)]
+    assert distant_pairs([3, 5, 8, 9], 9) == [(3, 8), (5, 9), (8, 3), (9, 5)]
+    assert distant_pairs([3], 9) == []
 
 
 def test_what_was_learnt_of_other_instructions_or_another_adapter_does_not_count(

@@ -29,7 +29,7 @@ def asked_of(**limits: Any) -> Floats:
     return need_inputs(LAYOUT, REQUEST, features, heard=limits.get("heard"))
 
 
-def test_the_inputs_are_what_says_most_of_each_kind() -> None:
+def test_the_inputs_are_the_largest_values_of_each_kind() -> None:
     found = asked_of()
     assert found[0] == REQUEST.dense[:, 0].max()
     assert found[1] == REQUEST.dense.max()
@@ -47,7 +47,7 @@ def test_the_inputs_are_what_says_most_of_each_kind() -> None:
     assert unheard[2:4].tolist() == [0, 0]
 
 
-def test_it_learns_what_requests_without_a_tool_look_like() -> None:
+def test_need_is_learnt_from_requests_of_both_kinds() -> None:
     learnt = fit_need(*both_kinds(50))
     needing, idle = both_kinds(50, seed=1)
     least = learnt.threshold(recall=0.95)
@@ -81,7 +81,7 @@ def test_a_few_requests_hardly_move_the_threshold() -> None:
     assert many.threshold(recall=0.98) == pytest.approx((300 * 0 + 5 * -3.92) / 305, abs=1)
 
 
-def test_the_likeliest_tool_is_heard() -> None:
+def test_the_likeliest_tools_log_odds_are_an_input() -> None:
     inputs = np.zeros(INPUTS - 1, np.float32)
     assert with_likeliest(inputs, np.array([-1.0, 2.0, 0.5], np.float32))[-1] == 2
     assert with_likeliest(inputs, np.empty(0, np.float32))[-1] == -10

@@ -91,7 +91,7 @@ def test_rough_cosines_give_the_evidence_of_exact_ones(queries: int, some_allowe
 
     def evidence(cosines: Floats, asked: Floats | None) -> Candidates:
         dense, aligned = cosines[:, :queries], cosines[:, queries:]
-        some = replace(comparisons, dense=dense, aligned=aligned, asked=asked)
+        some = replace(comparisons, dense=dense, aligned=aligned, query_vectors=asked)
         return gather(layout, some, allowed=allowed)
 
     one, other = evidence(exact, None), evidence(rough, asked)

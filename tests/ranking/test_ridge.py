@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from toolret.ranking.ridge import fit_ridge, ridge_weights, without
+from toolret.ranking.ridge import fit_ridge, ridge_weights, ridge_weights_without
 
 
 def vectors(count: int, seed: int) -> NDArray[np.float32]:
@@ -23,7 +23,7 @@ def test_the_weights_predict_what_is_linear_in_the_vectors() -> None:
 def test_leaving_out_is_the_same_as_never_having_had(left_out: list[int]) -> None:
     demos, queries = vectors(40, seed=0), vectors(5, seed=1)
     ridge = fit_ridge(demos)
-    changed = without(ridge, ridge_weights(ridge, queries), np.array(left_out))
+    changed = ridge_weights_without(ridge, ridge_weights(ridge, queries), np.array(left_out))
     kept = np.setdiff1d(np.arange(40), left_out)
     assert not changed[left_out].any()
     assert changed[kept] == pytest.approx(ridge_weights(fit_ridge(demos[kept]), queries), abs=1e-4)

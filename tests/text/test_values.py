@@ -60,7 +60,7 @@ def test_only_a_text_that_is_quoted_as_a_whole_loses_its_marks(text: str, bare: 
 
 
 @given(st.text(alphabet="ab'\"`@/.:1-$ \n", max_size=60))
-def test_something_is_left(text: str) -> None:
+def test_no_request_loses_all_its_words(text: str) -> None:
     left = without_values(text)
     assert left == text or 0 < len(left) <= len(text)
 

@@ -1,4 +1,4 @@
-"""What the items of an index say that is needed of all of them, as arrays.
+"""The data that a ranking needs of all items of an index, as arrays.
 
 They are derived once and kept, so that a process need not parse 20,000 items before it answers.
 """
@@ -23,14 +23,15 @@ __all__ = ["Columns", "columns_of"]
 
 @dataclass(frozen=True)
 class Columns(DemoUses):
-    """The tools and demonstrations of a snapshot, as far as a ranking reads all of them.
+    """The uses, permissions and names of all tools and demonstrations of a snapshot.
 
     Attributes:
         permissions: The number of each tool's permissions, from 0 on: shape ``(tools,)``. Tools
             that need the same permissions share a number.
-        permitting: The first tool that has each of these numbers.
-        names: Digests of all the names of the tools, ascending. A tool has up to three names.
-        named: The tool that each of these is a name of.
+        permitting: The first tool that has each of these numbers, shape ``(permissions,)``.
+        names: Digests of all names of the tools, ascending, shape ``(names,)``. A tool has up to
+            three names.
+        named: The tool that each of these is a name of, shape ``(names,)``.
     """
 
     permissions: Ints
@@ -39,67 +40,70 @@ class Columns(DemoUses):
     named: Ints
 
     def arrays(self) -> Arrays:
-        """The same as arrays, to be kept in a file."""
+        """Return the columns as arrays, to be stored in a file."""
         return asdict(self)
 
     @property
     def shows_tools(self) -> bool:
-        """Whether any demonstration uses a tool that is there."""
+        """Whether any demonstration uses a tool of the index."""
         return len(self.demo_of) > 0
 
     def layout(self, snapshot: Snapshot) -> Layout:
-        """The same uses of tools, with the snapshot's vectors."""
+        """Return the uses of tools with the vectors of the snapshot."""
         uses = {field.name: getattr(self, field.name) for field in fields(DemoUses)}
         return Layout(
             **uses, tool_vectors=snapshot.tools.vectors, demo_vectors=snapshot.demos.vectors
         )
 
-    def called(self, names: Iterable[str]) -> list[int]:
-        """Positions of the tools that have one of these names, without regard to case."""
+    def tools_named(self, names: Iterable[str]) -> list[int]:
+        """Return the positions of the tools with any of these names, which are case-folded."""
         wanted = _digests(names)
         starts, ends = (self.names.searchsorted(wanted, side) for side in ("left", "right"))
         return [
-            place
+            position
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
-            for place in self.named[start:end].tolist()
+            for position in self.named[start:end].tolist()
         ]
 
 
 def columns_of(snapshot: Snapshot) -> Columns:
-    """The columns of a snapshot; parses all its items."""
+    """Return the columns of a snapshot, which takes parsing all its items."""
     tools, demos = snapshot.tools, snapshot.demos
     firsts: dict[Permissions, int] = {}
-    for place, tool in enumerate(tools.items):
-        firsts.setdefault(tool.permissions, place)
-    permissions = {some: number for number, some in enumerate(firsts)}
+    for position, tool in enumerate(tools.items):
+        firsts.setdefault(tool.permissions, position)
+    numbers = {permissions: number for number, permissions in enumerate(firsts)}
     # A tool that was removed after it was demonstrated is no evidence.
     tools_of_demo = [
         [tools.positions[tool] for tool in item.tools if tool in tools.positions]
         for item in demos.items
     ]
-    set_of_demo = [tuple(sorted(some)) for some in tools_of_demo]
-    sets = {some: i for i, some in enumerate(dict.fromkeys(set_of_demo))}
+    set_of_demo = [tuple(sorted(used)) for used in tools_of_demo]
+    sets = {used: number for number, used in enumerate(dict.fromkeys(set_of_demo))}
     named = [
-        (name, place)
-        for place, tool in enumerate(tools.items)
+        (name, position)
+        for position, tool in enumerate(tools.items)
         for name in {name.casefold() for name in (tool.id, tool.name, wire_name(tool.id))}
     ]
     digests = _digests(name for name, _ in named)
     order = np.argsort(digests, kind="stable")
     return Columns(
-        permissions=np.array([permissions[t.permissions] for t in tools.items], dtype=np.intp),
+        permissions=np.array([numbers[tool.permissions] for tool in tools.items], dtype=np.intp),
         permitting=np.array(list(firsts.values()), dtype=np.intp),
         names=digests[order],
-        named=np.array([place for _, place in named], dtype=np.intp)[order],
-        demo_of=np.repeat(np.arange(len(tools_of_demo)), [len(some) for some in tools_of_demo]),
-        tool_of=np.array([tool for some in tools_of_demo for tool in some], dtype=np.intp),
-        set_of=np.array([i for i, some in enumerate(sets) for _ in some], dtype=np.intp),
-        tool_of_set=np.array([tool for some in sets for tool in some], dtype=np.intp),
-        set_of_demo=np.array([sets[some] for some in set_of_demo], dtype=np.intp),
+        named=np.array([position for _, position in named], dtype=np.intp)[order],
+        demo_of=np.repeat(np.arange(len(tools_of_demo)), [len(used) for used in tools_of_demo]),
+        tool_of=np.array([tool for used in tools_of_demo for tool in used], dtype=np.intp),
+        set_of=np.array([number for used, number in sets.items() for _ in used], dtype=np.intp),
+        tool_of_set=np.array([tool for used in sets for tool in used], dtype=np.intp),
+        set_of_demo=np.array([sets[used] for used in set_of_demo], dtype=np.intp),
     )
 
 
 def _digests(names: Iterable[str]) -> Ints:
-    """64 bits of each: of a million names two collide with odds of one in 40 million."""
-    found = b"".join(sha256(name.encode("utf-8", "surrogatepass")).digest()[:8] for name in names)
-    return np.frombuffer(found, dtype="<u8")
+    """Return a digest of each name, of 64 bits.
+
+    Of a million names two collide with odds of one in 40 million.
+    """
+    digests = b"".join(sha256(name.encode("utf-8", "surrogatepass")).digest()[:8] for name in names)
+    return np.frombuffer(digests, dtype="<u8")

@@ -1,4 +1,4 @@
-"""A request against an index: everything that the ranking needs to know of it."""
+"""Compare requests with everything that is indexed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from toolret.index import Snapshot
 from toolret.ranking.arrays import Floats, Ints, products
 from toolret.ranking.columns import Columns, columns_of
 from toolret.ranking.comparisons import Comparisons
-from toolret.ranking.demo_maps import DemoMaps, DemoModels, Products, Said
+from toolret.ranking.demo_maps import DemoComparison, DemoMaps, DemoModels, Products
 from toolret.ranking.evidence import gather
-from toolret.ranking.fitting import Example, leave_out
+from toolret.ranking.fitting import Example, example_of
 from toolret.ranking.scanning import Scan
 from toolret.ranking.word_vectors import WordRows, WordVectors, tf_idf
 from toolret.stores.derived import Arrays, nested, read_arrays, under, write_arrays
@@ -34,14 +34,14 @@ from toolret.text.values import unquoted, without_values
 __all__ = ["Comparer"]
 
 _FORMAT = 10
-"""Of what is kept in the file: raised when it is computed in another way."""
+"""Version of the derived arrays: raise it when they are computed in another way."""
 
 _NEAR_COPY = 0.985
-"""Cosine from which another demonstration is a copy, and would give the answer away."""
+"""The cosine from which on another demonstration is a copy, which would give the answer away."""
 
 
 class _Scans(NamedTuple):
-    """What multiplies queries with vectors."""
+    """The products of queries with all vectors of the tools, and of the demonstrations."""
 
     tools: Products
     demos: Products
@@ -53,8 +53,13 @@ class Comparer:
     Args:
         snapshot: The index at one moment.
         embedder: The one that the index was built with.
-        kept: The file that keeps what is derived from the snapshot; without one, it is derived
-            anew, which takes seconds for 20,000 tools.
+        kept: The file that stores what is derived from the snapshot; without one, it is derived
+            each time, which takes seconds for 20,000 tools.
+
+    Attributes:
+        snapshot: The snapshot.
+        columns: Uses, permissions and names of all its items.
+        layout: Its vectors and uses.
     """
 
     def __init__(
@@ -62,7 +67,7 @@ class Comparer:
     ) -> None:
         self.snapshot = snapshot
         self._embedder = embedder
-        arrays = _derived(kept, self._digest(), self._derive) if kept else self._derive()
+        arrays = _read_or_derive(kept, self._digest(), self._derive) if kept else self._derive()
         self.columns = Columns(**under(arrays, "columns"))
         self.layout = self.columns.layout(snapshot)
         self._words_of_tools = Postings.from_arrays(under(arrays, "tools"))
@@ -74,22 +79,24 @@ class Comparer:
         self._maps = (
             DemoMaps.from_arrays(under(arrays, "maps")) if self.columns.shows_tools else None
         )
-        multiplied = (snapshot.tools.vectors, snapshot.demos.vectors)
-        self._scans = _Scans(*(Scan(vectors).products for vectors in multiplied))
-        # For the fit, which is to be the same whatever was asked before.
-        self._plain = _Scans(*(partial(products, vectors=vectors) for vectors in multiplied))
+        both = (snapshot.tools.vectors, snapshot.demos.vectors)
+        self._scans = _Scans(*(Scan(vectors).products for vectors in both))
+        # For the fit, which must not depend on how many requests there were before.
+        self._exact_scans = _Scans(*(partial(products, vectors=vectors) for vectors in both))
 
     def _digest(self) -> str:
-        """Of all that is derived from: an item's key is a digest of all that it is.
+        """Return a digest of everything that is derived from.
 
-        But two embedders of one name may make vectors of different lengths.
+        An item's key is a digest of all that it consists of. The lengths of vectors are included
+        because two embedders of one name may differ in them.
         """
         tools, demos = self.snapshot.tools, self.snapshot.demos
         lengths = f"{tools.vectors.shape[1]}|{demos.vectors.shape[1]}"
-        made = f"{_FORMAT}|{self._embedder.id}|{self._embedder.instructions}|{lengths}"
-        return sha256("\n".join([made, *tools.keys, "", *demos.keys]).encode()).hexdigest()
+        vectors = f"{_FORMAT}|{self._embedder.id}|{self._embedder.instructions}|{lengths}"
+        return sha256("\n".join([vectors, *tools.keys, "", *demos.keys]).encode()).hexdigest()
 
     def _derive(self) -> Arrays:
+        """Compute everything that is stored in the file, by parsing all items."""
         tools, demos = self.snapshot.tools, self.snapshot.demos
         texts = [words(searched_text(tool)) for tool in tools.items]
         demo_words = tf_idf([words(text, every=True) for text in demos.texts])
@@ -109,76 +116,88 @@ class Comparer:
 
     @cached_property
     def _models(self) -> DemoModels:
+        """The models of the demonstrations, for requests with some of them left out."""
         return DemoModels(self.layout)
 
     def compare(self, queries: Sequence[str], vectors: tuple[Vectors, Vectors]) -> Comparisons:
         """Compare a request with the index.
 
         Args:
-            queries: Of which the first is the whole request.
-            vectors: What ``embed`` gave for them.
+            queries: Texts of the queries, of which the first is the request itself.
+            vectors: Their vectors, which ``embed`` returned.
         """
         return self._compare(queries, *vectors, self._scans)
 
     def examples(self, groups: Sequence[Sequence[int]]) -> list[Example]:
-        """Demonstrations asked as requests, each group as one, with themselves left out.
+        """Return demonstrations as examples: asked as requests, with themselves left out.
 
         Args:
-            groups: Positions of demonstrations: one, or several for a request of several needs.
+            groups: Positions of the demonstrations that make up each request: one, or several for a
+                request of several needs.
         """
         demos = self.snapshot.demos
         texts = [" ".join(demos.items[position].text for position in group) for group in groups]
         queries = [[text, *split_clauses(text)] for text in texts]
-        as_tools, as_demos = self.embed([query for some in queries for query in some])
-        bounds = pairwise(accumulate((len(some) for some in queries), initial=0))
+        as_tools, as_demos = self.embed([query for of_group in queries for query in of_group])
+        bounds = pairwise(accumulate(map(len, queries), initial=0))
         examples = []
-        for group, some, (start, end) in zip(groups, queries, bounds, strict=True):
+        for group, of_group, (start, end) in zip(groups, queries, bounds, strict=True):
             asked = np.array(group, dtype=np.intp)
             likeness = (demos.vectors @ demos.vectors[asked].T).max(axis=1)
             likeness[asked] = 1
             left_out = np.flatnonzero(likeness >= _NEAR_COPY)
             vectors = (as_tools[start:end], as_demos[start:end])
-            compared = self._compare(some, *vectors, self._plain, left_out)
-            examples.append(leave_out(self.layout, compared, asked, left_out))
+            comparisons = self._compare(of_group, *vectors, self._exact_scans, left_out)
+            examples.append(example_of(self.layout, comparisons, asked, left_out))
         return examples
 
-    def descriptions(self, positions: Sequence[int]) -> list[Floats]:
-        """Features of the requests that these tools' descriptions would be."""
+    def description_features(self, positions: Sequence[int]) -> list[Floats]:
+        """Return the features of each request that would be a tool's description.
+
+        Args:
+            positions: Positions of the tools.
+        """
         tools = [self.snapshot.tools.items[position] for position in positions]
         texts = [tool.description or tool.name for tool in tools]
         as_tools, as_demos = self.embed(texts)
-        found = []
+        features = []
         for row, text in enumerate(texts):
-            one = slice(row, row + 1)
-            compared = self._compare([text], as_tools[one], as_demos[one], self._plain)
-            found.append(gather(self.layout, compared).features)
-        return found
+            vectors = (as_tools[row : row + 1], as_demos[row : row + 1])
+            comparisons = self._compare([text], *vectors, self._exact_scans)
+            features.append(gather(self.layout, comparisons).features)
+        return features
 
     def embed(self, queries: Sequence[str], tools: Collection[int] = ()) -> tuple[Vectors, Vectors]:
-        """The queries' vectors in search of tools, and in search of demonstrations.
+        """Return the queries' vectors to compare with tools, and to compare with demonstrations.
 
-        A tool's text has none of the values that a request has, as a demonstration does: in search
-        of tools it lies between what it says and what it says without them.
+        Demonstrations mention values as requests do, but tools' texts do not. So the vector to
+        compare with tools lies halfway between that of the query and that of the query without its
+        values.
 
         Args:
-            queries: The texts.
-            tools: Positions of those that are the text of a tool, and lie among tools.
+            queries: Texts of the queries.
+            tools: Positions of the queries that are written like a tool's text. They are compared
+                with tools as a tool is.
+
+        Returns:
+            Two arrays of unit vectors, each of shape ``(queries, dimensions)``.
         """
         queries = [unquoted(query) for query in queries]
         bare = [without_values(query) for query in queries]
         both = self._embedder.embed([*queries, *bare], "tool_request")
         self._check_length(both)
-        said = both[: len(queries)]
-        as_tools = unit(said + both[len(queries) :])
+        with_values = both[: len(queries)]
+        as_tools = unit(with_values + both[len(queries) :])
         if tools and self._embedder.space("tool_request") != self._embedder.space("tool"):
             places = sorted(tools)
             as_tools[places] = self._embedder.embed([queries[i] for i in places], "tool")
         instructions = self._embedder.instructions
         if instructions.tool_request == instructions.demo_request:
-            return as_tools, said
+            return as_tools, with_values
         return as_tools, self._embedder.embed(queries, "demo_request")
 
     def _check_length(self, vectors: Vectors) -> None:
+        """Raise an EmbedderError if requests' vectors are not as long as those of the index."""
         for stored in (self.snapshot.tools.vectors, self.snapshot.demos.vectors):
             if stored.size and vectors.shape[1] not in (0, stored.shape[1]):
                 raise EmbedderError(
@@ -195,39 +214,54 @@ class Comparer:
         scans: _Scans,
         left_out: Ints | None = None,
     ) -> Comparisons:
-        tokens, every = zip(*map(both_words, queries), strict=True)
-        counts = [Counter(some) for some in tokens]
-        demo_words = self._cosines_of_demos.cosines(every)
-        asked = (as_tools, as_demos, demo_words, self._rows_of_demos)
-        if self._maps is None:
-            kriged = np.empty((0, len(queries)), dtype=np.float32)
-            said = Said(scans.demos(as_demos).T, kriged, as_tools, np.empty(0, dtype=np.float32))
-        elif left_out is None:
-            said = self._maps.say(self.layout, scans.demos, *asked)
-        else:
-            said = self._models.say_without(*asked, left_out)
-        # Both in one product: what takes time is to read the tools' vectors.
-        both = np.concatenate([as_tools, said.aligned])
-        cosines = scans.tools(as_tools if said.aligned is as_tools else both)
+        """Compare a request with the index, as if the demonstrations left out did not exist."""
+        content_words, all_words = zip(*map(both_words, queries), strict=True)
+        counts = [Counter(of_query) for of_query in content_words]
+        demo_words = self._cosines_of_demos.cosines(all_words)
+        demos = self._compare_demos(as_tools, as_demos, demo_words, scans, left_out)
+        # Both in one product, as reading the tools' vectors is what takes time.
+        query_vectors = np.concatenate([as_tools, demos.aligned])
+        cosines = scans.tools(as_tools if demos.aligned is as_tools else query_vectors)
         once = [dict.fromkeys(counts[0], 1)]
         return Comparisons(
             dense=cosines[: len(queries)].T,
             aligned=cosines[-len(queries) :].T,
             lexical=self._words_of_tools.scores(counts).T,
-            lexical_cosine=self._cosines_of_tools.cosines(tokens).T,
+            lexical_cosine=self._cosines_of_tools.cosines(content_words).T,
             lexical_most=np.array(list(map(self._words_of_tools.most, counts)), dtype=np.float32),
             names=self._names.scores(once)[0],
             namespace_names=self._namespaces.scores(once)[0],
-            demo_dense=said.cosines,
-            demo_kriged=said.kriged,
-            demo_sets=said.sets,
+            demo_dense=demos.cosines,
+            demo_kriged=demos.kriged,
+            demo_sets=demos.sets,
             demo_lexical=demo_words[0],
-            asked=both,
+            query_vectors=query_vectors,
         )
 
+    def _compare_demos(
+        self,
+        as_tools: Vectors,
+        as_demos: Vectors,
+        words: Floats,
+        scans: _Scans,
+        left_out: Ints | None,
+    ) -> DemoComparison:
+        """Compare a request with the demonstrations; queries are aligned only if they use tools."""
+        request = (as_tools, as_demos, words, self._rows_of_demos)
+        if self._maps is None:
+            return DemoComparison(
+                cosines=scans.demos(as_demos).T,
+                kriged=np.empty((0, len(as_demos)), dtype=np.float32),
+                aligned=as_tools,
+                sets=np.empty(0, dtype=np.float32),
+            )
+        if left_out is None:
+            return self._maps.compare(self.layout, scans.demos, *request)
+        return self._models.compare_without(*request, left_out)
 
-def _derived(kept: Path, digest: str, derive: Callable[[], Arrays]) -> Arrays:
-    """What the file keeps if it is of this content, else what is derived now and kept."""
+
+def _read_or_derive(kept: Path, digest: str, derive: Callable[[], Arrays]) -> Arrays:
+    """Return the arrays that a file stores for this digest, else derive and store them."""
     arrays: Arrays | None = read_arrays(kept, digest)
     if arrays is None:
         arrays = derive()

@@ -1,4 +1,4 @@
-"""A request against everything that is indexed, as arrays."""
+"""What is indexed, and what a request was compared with, as arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Comparisons", "DemoUses", "Layout"]
 
 @dataclass(frozen=True)
 class DemoUses:
-    """Which tools the demonstrations use, tools and demonstrations by their positions.
+    """Which tools the demonstrations use; tools and demonstrations are given by their positions.
 
     A use is one tool in one demonstration. Demonstrations that use the same tools share a set.
 
@@ -35,7 +35,7 @@ class DemoUses:
 
 @dataclass(frozen=True)
 class Layout(DemoUses):
-    """What is indexed, as far as it does not change between requests.
+    """The vectors of an index and the uses of its tools, which are the same for every request.
 
     Attributes:
         tool_vectors: Unit vectors of the tools, shape ``(tools, dimensions)``.
@@ -47,53 +47,60 @@ class Layout(DemoUses):
 
     @cached_property
     def uses(self) -> Grouping:
-        """Groups the demonstrations by the tools that they use."""
+        """The demonstrations, grouped by the tools that they use."""
         return Grouping(self.demo_of, self.tool_of, len(self.tool_vectors))
 
     @cached_property
     def column_of(self) -> Ints:
-        """The place of each use's tool among the tools that are used: shape ``(uses,)``."""
+        """The position of each use's tool in ``uses.filled``, shape ``(uses,)``."""
         return np.searchsorted(self.uses.filled, self.tool_of)
 
     @cached_property
     def starts(self) -> Ints:
-        """Where each demonstration's uses begin, and the last one's end: ``(demos + 1,)``."""
+        """The position of each demonstration's first use, and at last the number of uses.
+
+        Shape ``(demos + 1,)``.
+        """
         return np.searchsorted(self.demo_of, np.arange(len(self.demo_vectors) + 1))
 
     @cached_property
     def sets(self) -> Grouping:
-        """Groups the sets by the tools that are in them."""
+        """The sets, grouped by the tools that are in them."""
         return Grouping(self.set_of, self.tool_of_set, len(self.tool_vectors))
 
     @cached_property
     def uses_tools(self) -> Bools:
-        """Which of the demonstrations use a tool."""
+        """Whether each demonstration uses any tool, shape ``(demos,)``."""
         return np.diff(self.starts) > 0
 
 
 @dataclass(frozen=True, slots=True)
 class Comparisons:
-    """A request against everything that is indexed; column 0 is the request itself.
+    """The comparisons of a request's queries with all that is indexed.
+
+    Query 0 is the request itself, the others are its parts.
 
     Attributes:
-        dense: Cosines, shape ``(tools, queries)``.
-        lexical: BM25, shape ``(tools, queries)``.
-        lexical_cosine: Cosines of the words, shape ``(tools, queries)``.
-        lexical_most: What BM25 could give each query at most, shape ``(queries,)``.
-        aligned: Cosines of the queries as the demonstrations' tools would have them: shape
+        dense: Cosines of the queries' vectors with the tools', shape ``(tools, queries)``.
+        lexical: BM25 scores of the tools' texts, shape ``(tools, queries)``.
+        lexical_cosine: Cosines of the queries' words with the tools', shape ``(tools, queries)``.
+        lexical_most: The highest BM25 score that each query could reach, shape ``(queries,)``.
+        aligned: Cosines of the queries' aligned vectors with the tools', shape
             ``(tools, queries)``; without demonstrations the same as ``dense``.
-        names: Share of the tool's name that the request says, shape ``(tools,)``, 0 to 1.
-        namespace_names: The same of the namespace's name.
-        demo_dense: Cosines, shape ``(demos, queries)``.
-        demo_kriged: What regression on the demonstrations says of each tool that they use, in the
-            order of ``Layout.uses``: near 1 if the tool is needed, near 0 if not; shape
-            ``(used, queries)``.
-        demo_sets: How well the request itself fits the demonstrations that use each set of tools:
-            discriminants, shape ``(sets,)``.
-        demo_lexical: Cosines of the words of the request itself, shape ``(demos,)``.
-        asked: The vectors of which ``dense`` and ``aligned`` are the cosines, one after the other:
-            shape ``(2 * queries, dimensions)``. With them, those two need not be exact; None if
-            they are.
+        names: Share of each tool's name that the request mentions, 0 to 1, shape ``(tools,)``.
+        namespace_names: Share of each tool's namespace that it mentions, 0 to 1, same shape.
+        demo_dense: Cosines of the queries' vectors with the demonstrations', shape
+            ``(demos, queries)``.
+        demo_kriged: Prediction by regression on the demonstrations of whether each tool that they
+            use is needed, near 1 if so and near 0 if not: shape ``(used, queries)``, in the order
+            of ``Layout.uses.filled``.
+        demo_sets: Discriminants of the sets, that is, how well the request itself fits the
+            demonstrations that use each: shape ``(sets,)``.
+        demo_lexical: Cosines of the words of the request itself with those of the demonstrations,
+            shape ``(demos,)``.
+        query_vectors: The vectors that were multiplied for ``dense``, followed by those for
+            ``aligned``: shape ``(2 * queries, dimensions)``. They are needed where those two are
+            approximate, and None where they are exact.
     """
 
     dense: Floats
@@ -107,4 +114,4 @@ class Comparisons:
     demo_kriged: Floats
     demo_sets: Floats
     demo_lexical: Floats
-    asked: Floats | None = None
+    query_vectors: Floats | None = None

@@ -1,8 +1,9 @@
-"""What cosines mean depends on the embedder: one gives unlike texts 0.1, another 0.8.
+"""Adapt the prior to the cosines of another embedder.
 
-The prior was fitted with one embedder. A few requests, and tools of which each suits one of them,
-are the yardstick by which another's cosines are read; an embedder that does not tell the tools of
-the yardstick apart is not trusted to tell others.
+What a cosine means depends on the embedder: one gives unlike texts 0.1, another 0.8. The prior was
+fitted with one embedder. A few requests, and tools of which each suits one of them, are the
+yardstick by which another's cosines are read. An embedder that does not tell the tools of the
+yardstick apart is not trusted to tell others apart.
 """
 
 from __future__ import annotations
@@ -21,7 +22,14 @@ from toolret.ranking.weighing import Weights
 
 _Cosine = TypeVar("_Cosine", float, Floats)
 
-__all__ = ["DEFAULT_SCALE", "CosineScale", "measure_cosines", "rescale_need", "rescale_weights"]
+__all__ = [
+    "DEFAULT_SCALE",
+    "CosineScale",
+    "measure_cosines",
+    "rescale_familiarity",
+    "rescale_need",
+    "rescale_weights",
+]
 
 _YARDSTICK = (
     ("will I need an umbrella in Lisbon on Friday", "Get the weather forecast of a city"),
@@ -69,28 +77,36 @@ _COSINES = (
     "demo_clause_nearest",
     "demo_any_nearest",
 )
+"""Features that are cosines."""
+
 _DIFFERENCES = (
     "dense_gap",
     "dense_clause_gap",
     "dense_clause_own_gap",
     "dense_aligned_gap",
 )
-_LEAST_SPREAD = 0.05
-"""Suited pairs that are nearer than others by less are no scale."""
+"""Features that are differences of cosines."""
 
-_CHANCE, _SURE = 0.65, 0.85
-"""Trust rises from 0 to 1 between these shares of pairs told apart: vectors without meaning reach
-the first once in a hundred, and every model made for search passes the second."""
+_LEAST_SPREAD = 0.05
+"""The least difference between the mean cosines of suited and other pairs that is taken as it is: a
+smaller one is no scale."""
+
+_UNTRUSTED = 0.65
+"""The share of pairs told apart up to which an embedder is not trusted: vectors without meaning
+reach it once in a hundred."""
+
+_TRUSTED = 0.85
+"""The share from which on it is fully trusted: every model made for search passes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CosineScale:
-    """How an embedder's cosines are to be read.
+    """The scale by which an embedder's cosines are read.
 
     Attributes:
         typical: Mean cosine of a request and a tool for something else.
         near: Mean cosine of a request and a tool that suits it.
-        trust: How far they tell the two apart, 0 to 1.
+        trust: Degree to which cosines tell the two apart, 0 to 1.
     """
 
     typical: float
@@ -99,32 +115,31 @@ class CosineScale:
 
     @property
     def stretch(self) -> float:
-        """How far apart they are here for each unit with the default embedder."""
+        """The difference of cosines that corresponds to 1 with the default embedder."""
         return _spread(self) / _spread(DEFAULT_SCALE)
 
     def equivalent(self, cosine: _Cosine) -> _Cosine:
-        """What a cosine of the default embedder is here."""
+        """Return the cosine that corresponds to one of the default embedder."""
         return self.typical + (cosine - DEFAULT_SCALE.typical) * self.stretch
 
     def alike(self, cosine: float) -> float:
-        """What a cosine of texts that are nearly the same is here.
+        """Return the cosine that corresponds to one of the default embedder, for near copies.
 
-        Not what ``equivalent`` says: however the cosines of requests and tools are spread, that of
-        a text with itself is 1.
+        This differs from ``equivalent``: whatever the cosines of requests and tools are, that of a
+        text with itself is 1.
         """
         return 1 - (1 - cosine) * (1 - self.typical) / (1 - DEFAULT_SCALE.typical)
 
 
 DEFAULT_SCALE = CosineScale(0.0121, 0.2842)
-"""That of the default embedder, with which the prior was fitted and all constants were chosen."""
-
+"""The scale of the default embedder, with which the prior was fitted and constants were chosen."""
 
 _USUAL_NEAREST = 0.5
 """The default embedder's mean cosine of public requests with the demonstration nearest to each."""
 
 
 def measure_cosines(embedder: RoleEmbedder) -> CosineScale:
-    """Ask the embedder about the yardstick.
+    """Return the scale of an embedder's cosines, measured by the yardstick.
 
     Raises:
         EmbedderError: If the embedder fails.
@@ -132,15 +147,15 @@ def measure_cosines(embedder: RoleEmbedder) -> CosineScale:
     requests, tools = zip(*_YARDSTICK, strict=True)
     cosines = embedder.embed(requests, "tool_request") @ embedder.embed(tools, "tool").T
     suited = np.eye(len(requests), dtype=np.bool_)
-    # The share of pairs of a suited and an unsuited tool of one request that are in order: AUC.
+    # The share of pairs of a suited and another tool of one request that are in order: AUC.
     apart = (np.diag(cosines)[:, None] > cosines)[~suited].mean()
-    trust = np.clip((apart - _CHANCE) / (_SURE - _CHANCE), 0, 1)
+    trust = np.clip((apart - _UNTRUSTED) / (_TRUSTED - _UNTRUSTED), 0, 1)
     typical, near = cosines[~suited].mean(), cosines[suited].mean()
     return CosineScale(*(round(float(value), 4) for value in (typical, near, trust)))
 
 
 def rescale_weights(weights: Weights, here: CosineScale) -> Weights:
-    """The weights for another scale than the default embedder's."""
+    """Return weights of the default embedder for another embedder's scale."""
     mean, scale = weights.mean.copy(), weights.scale.copy()
     for column, name in enumerate(FEATURES):
         if name in _COSINES:
@@ -153,7 +168,7 @@ def rescale_weights(weights: Weights, here: CosineScale) -> Weights:
 
 
 def rescale_need(need: Need, here: CosineScale) -> Need:
-    """The model of need for another scale than the default embedder's."""
+    """Return a model of need of the default embedder for another embedder's scale."""
     shift = DEFAULT_SCALE.typical - here.typical / here.stretch
     cosines, others = need.weights[:COSINES], need.weights[COSINES:]
     return replace(
@@ -164,9 +179,9 @@ def rescale_need(need: Need, here: CosineScale) -> Need:
 
 
 def rescale_familiarity(familiarity: Familiarity, here: CosineScale) -> Familiarity:
-    """The model of familiarity for another scale than the default embedder's.
+    """Return a model of familiarity of the default embedder for another embedder's scale.
 
-    As far as cosines are not trusted, the nearest demonstration is as near as it usually is.
+    To the degree that cosines are not trusted, the nearest demonstration counts as near as usual.
     """
     shift = DEFAULT_SCALE.typical - here.typical / here.stretch
     usual = here.trust * shift + (1 - here.trust) * _USUAL_NEAREST
@@ -178,4 +193,5 @@ def rescale_familiarity(familiarity: Familiarity, here: CosineScale) -> Familiar
 
 
 def _spread(scale: CosineScale) -> float:
+    """Return the difference of the mean cosines of suited and other pairs."""
     return max(scale.near - scale.typical, _LEAST_SPREAD)

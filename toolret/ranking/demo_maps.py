@@ -1,4 +1,4 @@
-"""Demonstrations as a request meets them: all that has to be computed of them only once."""
+"""Compare a request with the demonstrations, by maps that are computed from them once."""
 
 from __future__ import annotations
 
@@ -8,39 +8,41 @@ from typing import TypeAlias
 
 import numpy as np
 
+from toolret.embedders.unit_vectors import unit
 from toolret.forking import cached_property
-from toolret.ranking.arrays import Floats, Ints, products, ranges, sums_of
+from toolret.ranking.arrays import Floats, Grouping, Ints, products, ranges
 from toolret.ranking.comparisons import Layout
 from toolret.ranking.discriminant import (
     Discriminant,
     Gaussians,
     centroids,
+    discriminant_without,
     discriminants,
     fit_discriminant,
     gaussians,
 )
-from toolret.ranking.discriminant import without as members_without
-from toolret.ranking.kriging import krige
-from toolret.ranking.ridge import Ridge, fit_ridge, ridge_weights, without
+from toolret.ranking.kriging import Nearest, krige
+from toolret.ranking.ridge import Ridge, fit_ridge, ridge_weights, ridge_weights_without
 from toolret.ranking.word_vectors import WordRows
 from toolret.stores.derived import Arrays, nested, under
 
-__all__ = ["DemoMaps", "DemoModels", "Products", "Said"]
+__all__ = ["DemoComparison", "DemoMaps", "DemoModels", "Products"]
 
 Products: TypeAlias = Callable[[Floats], Floats]
-"""From queries, shape ``(queries, dimensions)``, to inner products: ``(queries, vectors)``."""
+"""A function from queries, shape ``(queries, dimensions)``, to their inner products with certain
+vectors, shape ``(queries, vectors)``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What the demonstrations say of a request.
+class DemoComparison:
+    """A request compared with the demonstrations.
 
     Attributes:
-        cosines: Of each demonstration, shape ``(demos, queries)``.
-        kriged: Of each tool that is used, in the order of ``Layout.uses``, shape
-            ``(used, queries)``.
-        aligned: The queries as the demonstrations' tools would have them: unit vectors, shape
-            ``(queries, dimensions)``.
+        cosines: Cosines of the demonstrations with the queries, shape ``(demos, queries)``.
+        kriged: Prediction for each tool that is used, near 1 if a query needs it and near 0 if not:
+            shape ``(used, queries)``, in the order of ``Layout.uses.filled``.
+        aligned: Unit vectors of the queries, moved to where the demonstrations suggest that their
+            tools lie: shape ``(queries, dimensions)``.
         sets: Discriminants of the sets of tools, shape ``(sets,)``.
     """
 
@@ -52,24 +54,24 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class DemoMaps:
-    """Maps of a request, so that the demonstrations' vectors are read once for it.
+    """Linear maps with which a request reads the demonstrations' vectors only once.
 
-    What takes time is to read those vectors; whatever else they are summed up to is linear in
-    them, and comes of the sums of their products.
+    Reading those vectors is what takes time. All that the models compute beyond their products
+    with the request is linear in them, so it is either one of these maps or a sum of products.
 
     Attributes:
-        tools: What the ridge regression's answer for each tool that is used is a product with:
-            shape ``(used, dimensions)``, in the order of ``Layout.uses``.
-        shift: From a request to the tools that it needs: shape ``(dimensions, dimensions)``, a row
-            for each dimension of what comes of it.
-        sets: The sets of tools as groups.
+        tools: Trend of each tool that is used, as a vector whose product with a query is the
+            prediction: shape ``(used, dimensions)``, in the order of ``Layout.uses.filled``.
+        shift: Trend of the way from a query to its tools, as a matrix with a row for each
+            dimension of the outcome: shape ``(dimensions, dimensions)``.
+        sets: The sets of tools, as groups of demonstrations.
     """
 
     tools: Floats
     shift: Floats
     sets: Gaussians
 
-    def say(
+    def compare(
         self,
         layout: Layout,
         scan: Products,
@@ -77,94 +79,88 @@ class DemoMaps:
         as_demos: Floats,
         words: Floats,
         rows: WordRows,
-    ) -> Said:
-        """Of a request.
+    ) -> DemoComparison:
+        """Compare a request with all demonstrations.
 
         Args:
-            layout: What is indexed.
-            scan: From queries to their products with the demonstrations' vectors.
-            as_tools: Vectors of the queries in search of tools.
-            as_demos: The same in search of demonstrations.
+            layout: The vectors and uses of the index.
+            scan: The products of queries with the demonstrations' vectors.
+            as_tools: Vectors of the queries to compare with tools, ``(queries, dimensions)``.
+            as_demos: Vectors of the queries to compare with demonstrations, same shape.
             words: Cosines of the queries' words with the demonstrations', shape
                 ``(queries, demos)``.
             rows: The demonstrations' words.
         """
-        to_sets = self.sets.asked(as_demos[0])
-        said = scan(np.concatenate([as_demos, [to_sets]]))
-        cosines = said[:-1]
-        # Every set is one of a demonstration at least.
-        of_sets = np.bincount(layout.set_of_demo, weights=said[-1]).astype(np.float32)
+        probe = self.sets.probe(as_demos[0])
+        multiplied = scan(np.concatenate([as_demos, [probe]]))
+        cosines = multiplied[:-1]
+        # Every set is that of at least one demonstration.
+        of_sets = np.bincount(layout.set_of_demo, weights=multiplied[-1]).astype(np.float32)
         near = krige(as_demos, cosines, words, layout.demo_vectors, rows, layout.set_of_demo)
         np.put_along_axis(cosines, near.demos, near.cosines, axis=1)
         rest = as_demos - near.means
         kriged = products(rest, self.tools)
         moved = as_tools + products(rest, self.shift)
-        for row, (demos, weights) in enumerate(zip(near.demos, near.weights, strict=True)):
-            starts, ends = layout.starts[demos], layout.starts[demos + 1]
-            uses, counts = ranges(starts, ends), ends - starts
-            of_uses = np.repeat(weights, counts)
-            np.add.at(kriged[row], layout.column_of[uses], of_uses)
-            # From each to the mean of its tools; one that uses none moves nothing.
-            of_uses /= np.repeat(counts, counts)
-            moved[row] += of_uses @ layout.tool_vectors[layout.tool_of[uses]] - near.means[row]
-            if not counts.all():
-                idle = counts == 0
-                moved[row] += weights[idle] @ layout.demo_vectors[demos[idle]]
-        return Said(
-            cosines.T,
-            kriged.T,
-            _unit(moved),
-            self.sets.discriminants(to_sets, of_sets),
+        _add_nearest(layout, near, kriged, moved)
+        return DemoComparison(
+            cosines.T, kriged.T, unit(moved), self.sets.discriminants(probe, of_sets)
         )
 
     def arrays(self) -> Arrays:
-        """The same as arrays, to be kept in a file."""
+        """Return the maps as arrays, to be stored in a file."""
         own: Arrays = {"tools": self.tools, "shift": self.shift}
         return nested(own=own, sets=asdict(self.sets))
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> DemoMaps:
-        """The inverse of ``arrays``."""
+        """Return the maps whose ``arrays`` these are."""
         return cls(**under(arrays, "own"), sets=Gaussians(**under(arrays, "sets")))
 
 
 class DemoModels:
-    """The models of which ``DemoMaps`` are made, and which can do without some demonstrations.
+    """Models of the demonstrations, from which some can be left out; ``DemoMaps`` are made of them.
 
     Args:
-        layout: What is indexed, with one demonstration at least.
+        layout: The vectors and uses of the index, with at least one demonstration.
     """
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
     def maps(self) -> DemoMaps:
-        """For requests to which all demonstrations speak."""
-        layout = self._layout
-        of_uses = self._ridge.solved[layout.demo_of]
+        """Return the maps for requests that are compared with all demonstrations."""
         return DemoMaps(
-            tools=sums_of(of_uses, layout.column_of, len(layout.uses.filled)),
+            tools=self._layout.uses.sums(self._ridge.solved, axis=0),
             shift=np.asarray(self._shifts.T @ self._ridge.solved, dtype=np.float32),
             sets=gaussians(self._sets),
         )
 
-    def say_without(
+    def compare_without(
         self, as_tools: Floats, as_demos: Floats, words: Floats, rows: WordRows, left_out: Ints
-    ) -> Said:
-        """As ``DemoMaps.say``, as if some demonstrations had not been there."""
+    ) -> DemoComparison:
+        """Compare a request as ``DemoMaps.compare`` does, as if some demonstrations did not exist.
+
+        Args:
+            as_tools: As in ``DemoMaps.compare``.
+            as_demos: As in ``DemoMaps.compare``.
+            words: As in ``DemoMaps.compare``.
+            rows: As in ``DemoMaps.compare``.
+            left_out: Positions of the demonstrations that are left out.
+        """
         layout = self._layout
         cosines = products(as_demos, layout.demo_vectors)
         near = krige(
             as_demos, cosines, words, layout.demo_vectors, rows, layout.set_of_demo, left_out
         )
         rest = as_demos - near.means
-        weights = without(self._ridge, ridge_weights(self._ridge, rest), left_out)
+        weights = ridge_weights(self._ridge, rest)
+        weights = ridge_weights_without(self._ridge, weights, left_out)
         near.add_to(weights.T)
-        sets = centroids(members_without(self._sets, left_out))
-        return Said(
+        sets = centroids(discriminant_without(self._sets, left_out))
+        return DemoComparison(
             cosines.T,
-            sums_of(weights[layout.demo_of], layout.column_of, len(layout.uses.filled)),
-            _unit(as_tools + weights.T @ self._shifts),
+            layout.uses.sums(weights, axis=0),
+            unit(as_tools + weights.T @ self._shifts),
             discriminants(sets, as_demos[0]),
         )
 
@@ -180,13 +176,35 @@ class DemoModels:
 
     @cached_property
     def _shifts(self) -> Floats:
-        """From each demonstration to the mean of its tools: shape ``(demos, dimensions)``."""
+        """The way from each demonstration to the mean of its tools: shape ``(demos, dimensions)``.
+
+        It is 0 for a demonstration that uses no tool.
+        """
         layout, demos = self._layout, self._layout.demo_vectors
-        sums = sums_of(layout.tool_vectors[layout.tool_of], layout.demo_of, len(demos))
-        uses = np.bincount(layout.demo_of, minlength=len(demos))[:, None]
-        return np.where(uses > 0, sums / np.maximum(uses, 1) - demos, 0).astype(np.float32)
+        tools = Grouping(layout.tool_of, layout.demo_of, len(demos))
+        means = tools.sums(layout.tool_vectors, axis=0) / tools.counts[:, None]
+        shifts = np.zeros(demos.shape, dtype=np.float32)
+        shifts[tools.filled] = means - demos[tools.filled]
+        return shifts
 
 
-def _unit(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-6), dtype=np.float32)
+def _add_nearest(layout: Layout, near: Nearest, kriged: Floats, moved: Floats) -> None:
+    """Add, in place, the predictions of the nearest demonstrations to those of the trend.
+
+    Args:
+        layout: The vectors and uses of the index.
+        near: The demonstrations nearest to each query.
+        kriged: Predictions for the tools that are used, shape ``(queries, used)``.
+        moved: Vectors of the queries on their way to their tools, ``(queries, dimensions)``.
+    """
+    for row, (demos, weights) in enumerate(zip(near.demos, near.weights, strict=True)):
+        starts, ends = layout.starts[demos], layout.starts[demos + 1]
+        uses, counts = ranges(starts, ends), ends - starts
+        of_uses = np.repeat(weights, counts)
+        np.add.at(kriged[row], layout.column_of[uses], of_uses)
+        # From each demonstration to the mean of its tools; one that uses none moves nothing.
+        of_uses /= np.repeat(counts, counts)
+        moved[row] += of_uses @ layout.tool_vectors[layout.tool_of[uses]] - near.means[row]
+        if not counts.all():
+            idle = counts == 0
+            moved[row] += weights[idle] @ layout.demo_vectors[demos[idle]]

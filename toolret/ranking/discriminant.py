@@ -1,9 +1,9 @@
-"""Demonstrations as groups: linear discriminant analysis (Fisher, 1936; Rao, 1948).
+"""Linear discriminant analysis of groups of demonstrations (Fisher, 1936; Rao, 1948).
 
-Demonstrations are grouped by what they are of, and each group is taken for a Gaussian cloud; all
-have one covariance. What varies within the groups, such as the names and dates that requests
-mention, then counts little, and what tells the groups apart counts much. Nothing is trained: the
-means and the covariance are all there is.
+Each group is modelled by a Gaussian distribution, and all groups share one covariance. What varies
+within the groups, such as the names and dates that requests mention, then counts little, and what
+tells the groups apart counts much. The model is in closed form: it consists of the groups' means
+and the covariance.
 """
 
 from __future__ import annotations
@@ -14,39 +14,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolret.ranking.arrays import Bools, Floats, Ints, products, sums_of
+from toolret.ranking.arrays import Bools, Floats, Grouping, Ints, products
 
 __all__ = [
     "Centroids",
     "Discriminant",
     "Gaussians",
     "centroids",
+    "discriminant_without",
     "discriminants",
     "fit_discriminant",
     "gaussians",
-    "without",
 ]
 
 _SHRINKAGE = 0.5
-"""Of the covariance to a sphere: demonstrations' worth of it for each dimension, so that many
-demonstrations outweigh it (the mean of an inverse Wishart posterior)."""
+"""Shrinkage of the covariance to a sphere, in demonstrations that it counts per dimension, so that
+many demonstrations outweigh it (the mean of an inverse Wishart posterior)."""
 
 _PRIOR_COUNT = 0.5
-"""Of each group's mean to the mean of all: how many demonstrations there that is worth."""
+"""Shrinkage of each group's mean to the mean of all, in demonstrations at that place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Discriminant:
-    """Groups of demonstrations in the space in which all groups are spheres.
+    """The fitted model, with all groups' members in the space where the groups are spheres.
 
     Attributes:
         centre: Mean of all demonstrations, shape ``(dimensions,)``.
-        whitening: Into that space, shape ``(dimensions, dimensions)``.
+        whitening: Map into that space, of centred vectors as rows: shape
+            ``(dimensions, dimensions)``.
         members: Whitened vectors of the demonstrations, shape ``(demos, dimensions)``.
-        sums: Of each group's members, shape ``(groups, dimensions)``.
-        counts: How many each group has, shape ``(groups,)``.
-        member: For each membership, the demonstration; shape ``(memberships,)``.
-        group: For the same memberships, the group.
+        sums: Sums of each group's whitened members, shape ``(groups, dimensions)``.
+        counts: The number of members of each group, shape ``(groups,)``.
+        member: The demonstration of each membership, shape ``(memberships,)``.
+        group: The group of each membership, shape ``(memberships,)``.
     """
 
     centre: Floats
@@ -59,19 +60,22 @@ class Discriminant:
 
 
 def fit_discriminant(vectors: Floats, member: Ints, group: Ints, groups: int) -> Discriminant:
-    """The groups of some demonstrations.
+    """Fit the model to groups of demonstrations.
 
     Args:
-        vectors: Of the demonstrations, shape ``(demos, dimensions)``.
-        member: For each membership, the demonstration; one may be in several groups.
-        group: For each membership, the group.
-        groups: How many groups there are; some may be empty.
+        vectors: Vectors of the demonstrations, shape ``(demos, dimensions)``.
+        member: The demonstration of each membership, shape ``(memberships,)``; one may be in
+            several groups.
+        group: The group of each membership, shape ``(memberships,)``.
+        groups: The number of groups, some of which may be empty.
     """
     dimensions = vectors.shape[1]
     centre = vectors.mean(axis=0)
     centred = vectors - centre
     counts = np.bincount(group, minlength=groups).astype(np.float32)
-    sums = sums_of(centred[member], group, groups)
+    grouping = Grouping(member, group, groups)
+    sums = np.zeros((groups, dimensions), dtype=np.float32)
+    sums[grouping.filled] = grouping.sums(centred, axis=0)
     spread = centred[member] - (sums / np.maximum(counts, 1)[:, None])[group]
     freedom = len(member) - int(np.count_nonzero(counts))
     scatter = (spread.T @ spread).astype(np.float64)
@@ -86,14 +90,14 @@ def fit_discriminant(vectors: Floats, member: Ints, group: Ints, groups: int) ->
 
 @dataclass(frozen=True, slots=True)
 class Centroids:
-    """What of the groups a query is compared with.
+    """The groups by their means, to compare queries with.
 
     Attributes:
         centre: As in ``Discriminant``.
         whitening: As in ``Discriminant``.
-        means: Of the groups that are not empty, shape ``(filled, dimensions)``.
+        means: Shrunk means of the groups that are not empty, shape ``(filled, dimensions)``.
         halves: Half the squared length of each mean, shape ``(filled,)``.
-        filled: Which groups are not empty, shape ``(groups,)``.
+        filled: Whether each group has a member, shape ``(groups,)``.
     """
 
     centre: Floats
@@ -104,7 +108,7 @@ class Centroids:
 
 
 def centroids(model: Discriminant) -> Centroids:
-    """The groups as a query is compared with them."""
+    """Return the means of a model's groups."""
     filled = model.counts > 0
     means = model.sums[filled] / (model.counts[filled] + _PRIOR_COUNT)[:, None]
     halves = 0.5 * np.einsum("ij,ij->i", means, means)
@@ -112,36 +116,36 @@ def centroids(model: Discriminant) -> Centroids:
 
 
 def discriminants(groups: Centroids, query: Floats) -> Floats:
-    """How well a query fits each group: shape ``(groups,)``.
+    """Return how well a query fits each group: shape ``(groups,)``.
 
-    Logarithms of likelihoods up to a constant of the query, in units of their deviation among the
-    groups: in hundreds of dimensions their own unit is far too sure of itself. An empty group fits
-    like the worst of the others.
+    Discriminants are logarithms of likelihoods, up to a constant of the query, and standardised
+    over the groups: as they are, they would be far too confident in hundreds of dimensions. An
+    empty group fits like the worst of the others.
 
     Args:
         groups: The groups.
-        query: Shape ``(dimensions,)``.
+        query: Vector of the query, shape ``(dimensions,)``.
     """
     fits = np.zeros(len(groups.filled), dtype=np.float32)
     if groups.filled.any():
         whitened = (query - groups.centre) @ groups.whitening
-        found = _in_deviations(groups.means @ whitened - groups.halves)
-        fits[:] = found.min()
-        fits[groups.filled] = found
+        of_filled = _standardised(groups.means @ whitened - groups.halves)
+        fits[:] = of_filled.min()
+        fits[groups.filled] = of_filled
     return fits
 
 
 @dataclass(frozen=True, slots=True)
 class Gaussians:
-    """The groups without their members, to which a query is put instead.
+    """The groups without their means, to compare queries by products with the groups' members.
 
-    A mean's product with a query is the sum of its members' products, so nothing as large as the
-    means has to be kept, nor read for each request.
+    A mean's product with a query follows from the sum of its members' products. So nothing as large
+    as the means has to be stored, or read for each request.
 
     Attributes:
         centre: As in ``Discriminant``.
         precision: Inverse of the covariance, shape ``(dimensions, dimensions)``.
-        counts: How many members each group has that is not empty, shape ``(filled,)``.
+        counts: The number of members of each group that is not empty, shape ``(filled,)``.
         halves: As in ``Centroids``.
     """
 
@@ -150,35 +154,35 @@ class Gaussians:
     counts: Floats
     halves: Floats
 
-    def asked(self, query: Floats) -> Floats:
-        """What the members' vectors are multiplied with: shape ``(dimensions,)``."""
+    def probe(self, query: Floats) -> Floats:
+        """Return the vector to multiply the members with for a query: ``(dimensions,)``."""
         return np.asarray(products((query - self.centre)[None], self.precision)[0])
 
-    def discriminants(self, asked: Floats, sums: Floats) -> Floats:
-        """As ``discriminants`` of the groups that are not empty: shape ``(filled,)``.
+    def discriminants(self, probe: Floats, sums: Floats) -> Floats:
+        """Return what ``discriminants`` returns for the groups that are not empty: ``(filled,)``.
 
         Args:
-            asked: As ``asked`` gives it.
-            sums: Of each group's members' products with that, shape ``(filled,)``.
+            probe: The vector that ``probe`` returned for the query.
+            sums: Sums of the products of each group's members with it, shape ``(filled,)``.
         """
-        centred = sums - self.counts * (self.centre @ asked)
-        return _in_deviations(centred / (self.counts + np.float32(_PRIOR_COUNT)) - self.halves)
+        centred = sums - self.counts * (self.centre @ probe)
+        return _standardised(centred / (self.counts + np.float32(_PRIOR_COUNT)) - self.halves)
 
 
 def gaussians(model: Discriminant) -> Gaussians:
-    """The groups as a query is put to their members."""
-    some = centroids(model)
+    """Return a model's groups without their means."""
+    groups = centroids(model)
     precision = model.whitening @ model.whitening.T
-    return Gaussians(model.centre, precision, model.counts[some.filled], some.halves)
+    return Gaussians(model.centre, precision, model.counts[groups.filled], groups.halves)
 
 
-def _in_deviations(found: NDArray[Any]) -> Floats:
-    """Less their mean, in units of their deviation."""
-    return np.asarray((found - found.mean()) / (found.std() + 1e-6), dtype=np.float32)
+def _standardised(values: NDArray[Any]) -> Floats:
+    """Return values less their mean, in units of their standard deviation."""
+    return np.asarray((values - values.mean()) / (values.std() + 1e-6), dtype=np.float32)
 
 
-def without(model: Discriminant, left_out: Ints) -> Discriminant:
-    """The groups as if some demonstrations had not been there; the covariance stays."""
+def discriminant_without(model: Discriminant, left_out: Ints) -> Discriminant:
+    """Return a model as if some demonstrations did not exist, but with the same covariance."""
     gone = np.flatnonzero(np.isin(model.member, left_out))
     sums, counts = model.sums.copy(), model.counts.copy()
     np.subtract.at(sums, model.group[gone], model.members[model.member[gone]])

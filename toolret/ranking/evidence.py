@@ -1,8 +1,8 @@
-"""Evidence for tools: what each signal says, as arrays.
+"""Gather the evidence for tools: from comparisons to one row of features per candidate.
 
-Pure functions. A request is read as several queries, the first being the request itself; texts
-and demonstrations have been compared with all of them. ``gather`` turns those comparisons into
-one row of features for each tool that any signal puts forward; ``weighing`` makes them log-odds.
+A request is read as several queries, the first being the request itself; texts and demonstrations
+have been compared with all of them. ``gather`` chooses the candidates, the tools that any signal
+puts forward, and computes their features, of which ``weighing`` makes log-odds.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ __all__ = [
 ]
 
 FEATURES = TEXT_FEATURES + DEMO_FEATURES
+"""Names of all features, in the order of their columns."""
 
 CONTEXT = ("neighbours", "demo_count", "demo_any", "demo_any_nearest", "demo_covered")
-"""Features that say where a tool stands, of which more may be better or worse. All others say how
-well it fits, and of these more is never worse."""
+"""Features that describe a tool's circumstances: a larger value may be better or worse. All others
+say how well the tool fits, and of these a larger value is never worse."""
 
 SIGNALS = {
     "dense": [i for i, name in enumerate(FEATURES) if name.startswith("dense")],
@@ -41,20 +42,20 @@ SIGNALS = {
     "neighbours": [FEATURES.index("neighbours")],
     "demonstrations": [i for i, name in enumerate(FEATURES) if name.startswith("demo")],
 }
-"""Which features make up each signal that is named to people."""
+"""Columns of the features that make up each signal, by the name under which users see it."""
 
 _DEPTH = 40
-"""How many tools each signal puts forward: beyond it, no public set has more than 2 % of its
-right tools."""
+"""The number of tools that each kind of evidence puts forward: no public set has more than 2 % of
+its right tools beyond it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The tools that were put forward, and their features.
+    """The tools that any signal puts forward, and their features.
 
     Attributes:
-        tools: Positions of the tools, shape ``(candidates,)``, ascending.
-        features: One row for each of them, shape ``(candidates, len(FEATURES))``.
+        tools: Positions of the tools, ascending, shape ``(candidates,)``.
+        features: Features of each of them, shape ``(candidates, len(FEATURES))``.
     """
 
     tools: Ints
@@ -69,14 +70,16 @@ def gather(
     heard: Bools | None = None,
     called: Sequence[int] = (),
 ) -> Candidates:
-    """The features of every tool that some signal puts forward.
+    """Return the candidates for a request.
 
     Args:
-        layout: What is indexed.
-        comparisons: The request against it.
-        allowed: Tools that may be found, shape ``(tools,)``; the others are as if not indexed.
-        heard: Demonstrations that count, shape ``(demos,)``; the others are as if not indexed.
-        called: Positions of the tools that the request calls by name, put forward as well.
+        layout: The vectors and uses of the index.
+        comparisons: The comparisons of the request with the index.
+        allowed: Whether each tool may be found, shape ``(tools,)``; others are treated as if they
+            were not indexed. By default all may be found.
+        heard: Whether each demonstration counts, shape ``(demos,)``; others are treated as if they
+            were not indexed. By default all count.
+        called: Positions of the tools that the request calls by name, which are candidates too.
     """
     tools = np.arange(len(layout.tool_vectors)) if allowed is None else np.flatnonzero(allowed)
     if len(tools) == 0:
@@ -87,13 +90,14 @@ def gather(
     put_forward.append(named if allowed is None else named[allowed[named]])
     if heard is None:
         heard = np.ones(len(comparisons.demo_lexical), dtype=np.bool_)
-    some_use = heard[layout.demo_of].any()
-    demos = DemoEvidence(layout, comparisons, heard) if some_use else None
+    any_use = heard[layout.demo_of].any()
+    demos = DemoEvidence(layout, comparisons, heard) if any_use else None
     if demos:
         put_forward += demos.put_forward(_DEPTH, allowed)
-    chosen = union(put_forward, len(layout.tool_vectors))
-    features = np.zeros((len(chosen), len(FEATURES)), dtype=np.float32)
-    features[:, : len(TEXT_FEATURES)] = text.features(np.searchsorted(tools, chosen))
+    candidates = union(put_forward, len(layout.tool_vectors))
+    features = np.zeros((len(candidates), len(FEATURES)), dtype=np.float32)
+    features[:, : len(TEXT_FEATURES)] = text.features(np.searchsorted(tools, candidates))
     if demos:
-        features[:, len(TEXT_FEATURES) :] = demos.features(chosen, tools[text.about()])
-    return Candidates(chosen, features)
+        best_by_text = tools[text.best()]
+        features[:, len(TEXT_FEATURES) :] = demos.features(candidates, best_by_text)
+    return Candidates(candidates, features)

@@ -1,12 +1,13 @@
-"""Whether demonstrations have anything to say of a request.
+"""Familiarity: the probability that demonstrations have anything to say about a request.
 
 Demonstrations seldom show all of a catalog. A request for the rest of it may still find some that
-are worded alike, and evidence that is right for other requests would bury its tools. Two things
-tell: how near the nearest demonstration is, and whether the tools that the request is about by
-their texts are demonstrated at all. How much each counts is learnt by logistic regression, which
-needs requests of both kinds: the demonstrations themselves, each with itself left out; and, for
-the rest of the catalog, the descriptions of the tools that no demonstration uses. It starts from
-what public data taught, so that a few demonstrations are not heard where they say nothing.
+are worded alike, and evidence that is right for other requests would bury its tools. Two inputs
+tell: how near the nearest demonstration is, and which share of the tools that fit the request best
+by their texts is demonstrated at all. How much each counts is learnt by logistic regression, which
+needs requests of both kinds: familiar ones, which are the demonstrations themselves, each with
+itself left out; and strange ones, for which the descriptions of the tools serve that no
+demonstration uses. It starts from what public data taught, so that a few demonstrations are not
+heard where they say nothing.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from toolret.ranking.logistic import fit_logistic
 __all__ = ["Familiarity", "fit_familiarity"]
 
 _STRENGTH = 1.0
-"""Requests' worth of loss that one unit of distance from the prior costs, with inputs between 0
-and 1."""
+"""Loss that one unit of distance from the prior costs, in requests; the inputs are between 0 and
+1."""
 
 _ANY_NEAREST = FEATURES.index("demo_any_nearest")
 _COVERED = FEATURES.index("demo_covered")
@@ -32,21 +33,21 @@ _COVERED = FEATURES.index("demo_covered")
 
 @dataclass(frozen=True, slots=True)
 class Familiarity:
-    """The log-odds that demonstrations speak of a request.
+    """A model of the log-odds that demonstrations speak of a request.
 
     Attributes:
-        nearest: For one unit of the nearest demonstration's cosine.
-        covered: For one unit of the share of the tools that the request is about by their texts
-            which are demonstrated.
-        intercept: Of a request for which both are 0.
+        nearest: Log-odds for one unit of the nearest demonstration's cosine.
+        covered: Log-odds for one unit of the share of the tools that fit the request best by their
+            texts that is demonstrated.
+        intercept: Log-odds of a request for which both inputs are 0.
     """
 
     nearest: float
     covered: float
     intercept: float
 
-    def of(self, features: Floats) -> float:
-        """How far demonstrations speak of a request with these features, 0 to 1."""
+    def probability(self, features: Floats) -> float:
+        """Return the familiarity, 0 to 1, of a request whose candidates have these features."""
         nearest, covered = _inputs(features)
         log_odds = self.nearest * nearest + self.covered * covered + self.intercept
         return float(1 / (1 + np.exp(-log_odds)))
@@ -59,31 +60,30 @@ def fit_familiarity(
     undemonstrated: float,
     prior: Familiarity,
 ) -> Familiarity | None:
-    """Learn to tell the two kinds of requests apart; None if no request is strange.
+    """Learn to tell familiar requests from strange ones; None if no request is strange.
 
     Args:
-        familiar: Features of requests that demonstrations speak of.
-        strange: Features of requests that they do not speak of.
-        undemonstrated: Share of the tools that no demonstration uses, 0 to 1: what the strange
-            requests count, together, if the familiar ones count 1 together.
-        prior: Where the weights start.
+        familiar: Features of the candidates of each request that demonstrations speak of.
+        strange: Features of the candidates of each request that they do not speak of.
+        undemonstrated: Share of the tools that no demonstration uses, 0 to 1. It is the weight of
+            all strange requests together, where that of all familiar ones is 1.
+        prior: Model to start from, and to stay near to.
     """
     if not strange:
         return None
     if not familiar:
         return prior
-    rows = np.array([(*_inputs(each), 1.0) for each in (*familiar, *strange)])
+    rows = np.array([(*_inputs(features), 1.0) for features in (*familiar, *strange)])
     right = np.repeat([1.0, 0.0], [len(familiar), len(strange)])
     counts = np.repeat(
         [1.0, undemonstrated * len(familiar) / len(strange)], [len(familiar), len(strange)]
     )
     start = np.array([prior.nearest, prior.covered, prior.intercept])
-    found = fit_logistic(rows, right, counts, start, _STRENGTH)
-    return Familiarity(*map(float, found))
+    return Familiarity(*map(float, fit_logistic(rows, right, counts, start, _STRENGTH)))
 
 
 def _inputs(features: Floats) -> tuple[float, float]:
-    """The nearest demonstration's cosine and the covered share."""
+    """Return the cosine of the nearest demonstration, and the covered share."""
     if len(features) == 0:
         return 0.0, 0.0
     return float(features[:, _ANY_NEAREST].max()), float(features[:, _COVERED].max())

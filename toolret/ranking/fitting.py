@@ -1,13 +1,12 @@
-"""Weights for the evidence, learnt from demonstrations that are asked again.
+"""Learn how to weigh the evidence, from demonstrations that are asked as requests.
 
 Each demonstration is a request whose tools are known. Asked with itself left out of the index,
 it shows what every signal is worth in this catalog. But it shows the catalog through the
 demonstrations: where they cover one part only, the weights are wrong for the rest. Two things
-keep that view honest. The weights start from a prior fitted on public data, and move away from
-it only as far as the demonstrations make them. And they are used for a request only as far as
-it is familiar: a model says how far, from how near the nearest demonstration is and how many of
-the tools that the request is about by their texts are demonstrated. As far as it is not, it is
-ranked by the tools' texts alone, as if there were no demonstrations.
+correct for that. The weights start from a prior fitted on public data, and move away from it only
+as far as the demonstrations make them. And they are used for a request only in proportion to its
+familiarity; for the rest, it is ranked by the tools' texts alone, as if there were no
+demonstrations.
 """
 
 from __future__ import annotations
@@ -28,28 +27,30 @@ from toolret.ranking.logistic import fit_logistic
 from toolret.ranking.need import Need, fit_need, need_inputs, with_likeliest
 from toolret.ranking.weighing import Weights, blend, listwise_scores, log_odds, log_shares
 
-__all__ = ["Example", "Fit", "Prior", "fit", "fit_weights", "leave_out", "needed"]
+__all__ = ["Example", "Fit", "Prior", "example_of", "fit", "fit_weights", "need_inputs_of"]
 
 _RELATED = 0.05
-"""Quantile of the demonstrations' own nearness to each other, below which one is not shown."""
+"""The quantile of the demonstrations' cosines with the nearest other one, from which on one is near
+enough to a request to be shown."""
 
 _STRENGTH = 20.0
-"""Examples' worth of loss that one unit of distance from the prior costs. With 7 a catalog whose
+"""Loss that one unit of distance from the prior costs, in examples. With 7 a catalog whose
 demonstrations need one tool each learns that all requests do. 7, 14 and 28 were measured on eight
 public sets, each with a prior to which it had given nothing: this lies between the better two."""
 
 _CALIBRATION_STRENGTH = 7.0
-"""The same for the three figures that make scores log-odds, which are learnt of few."""
+"""Loss that one unit of distance costs, in examples, for the slope, share and intercept that turn
+scores into log-odds: less, as there are only these three."""
 
 _BOUNDS = [(None if name in CONTEXT else 0.0, None) for name in FEATURES]
-"""Of the weights. What fits better must not count against a tool: without bounds, features that
-are nearly the same get large weights of opposite signs, which hold for requests like the
-demonstrations and for no others."""
+"""Lower and upper bounds of the weights. What fits better must not count against a tool: without
+bounds, features that are nearly the same get large weights of opposite signs, which hold for
+requests like the demonstrations and for no others."""
 
 _HEARD = 2.0
-"""Log-odds by which the ranking hears demonstrations sooner than it is likely that they speak of a
-request: weights for them lose little where they say little, and those for texts much where they
-say all. Between 1.5 and 3 makes no difference on public sets with 10 to 3,000 demonstrations; with
+"""Log-odds that the ranking adds to familiarity. Using the weights for demonstrations loses little
+where these say little, whereas using those for texts loses much where demonstrations say all.
+Between 1.5 and 3 makes no difference on public sets with 10 to 3,000 demonstrations; with
 3 of them, 3 costs some sets half a point."""
 
 _ANY = FEATURES.index("demo_any")
@@ -61,9 +62,9 @@ class Example:
     """A request with known tools, as the ranking sees it.
 
     Attributes:
-        features: Shape ``(candidates, len(FEATURES))``.
-        right: Which candidates the request needs, shape ``(candidates,)``.
-        need: What ``need_inputs`` says of it.
+        features: Features of its candidates, shape ``(candidates, len(FEATURES))``.
+        right: Whether the request needs each candidate, shape ``(candidates,)``.
+        need: The inputs of ``need_inputs``, shape ``(INPUTS - 1,)``.
     """
 
     features: Floats
@@ -73,15 +74,15 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What public data taught.
+    """The models that were fitted on public data, for one embedder.
 
     Attributes:
         text: Weights for the tools' texts alone: those of demonstrations are 0.
-        demonstrated: Weights where demonstrations say something too.
-        text_need: Whether a request needs a tool, by the tools' texts alone.
-        demonstrated_need: The same where demonstrations say something too.
-        familiarity: Whether demonstrations speak of a request.
-        cosines: The embedder for which all this holds.
+        demonstrated: Weights for requests that demonstrations speak of.
+        text_need: Model of need by the tools' texts alone.
+        demonstrated_need: Model of need for requests that demonstrations speak of.
+        familiarity: Model of whether demonstrations speak of a request.
+        cosines: Scale of the embedder's cosines.
     """
 
     text: Weights
@@ -94,16 +95,17 @@ class Prior:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What the demonstrations taught.
+    """The models that were fitted to the demonstrations of an index.
 
     Attributes:
-        prior: What holds for a request that demonstrations do not speak of: it is ranked as if
-            there were none.
-        own: The weights for one that they speak of; None without demonstrations.
-        own_need: Whether one that they speak of needs a tool; None without demonstrations.
-        familiarity: Which of the two it is; None if demonstrations speak of all tools.
-        heard: How far the ranking hears them; None likewise.
-        related: The cosine from which a demonstration is like a request.
+        prior: Models for a request that demonstrations do not speak of, which is ranked as if there
+            were none.
+        own: Weights for a request that they speak of; None without demonstrations.
+        own_need: Model of need for a request that they speak of; None without demonstrations.
+        familiarity: Model of whether demonstrations speak of a request; None if they speak of all.
+        heard: Model of the share of ``own`` in a request's weights, which is larger than its
+            familiarity; None if demonstrations speak of all requests.
+        related: Least cosine of a request with a demonstration that may be shown for it.
     """
 
     prior: Prior
@@ -114,42 +116,62 @@ class Fit:
     related: float = 0.0
 
     def weights(self, features: Floats) -> Weights:
-        """The weights for a request with these features: a blend, so that there is no cliff."""
+        """Return the weights for a request whose candidates have these features.
+
+        They are a mixture, so that no threshold divides requests.
+        """
         if self.own is None:
             return self.prior.text
         if self.heard is None:
             return self.own
-        return blend(self.own, self.prior.text, self.heard.of(features))
+        return blend(self.own, self.prior.text, self.heard.probability(features))
 
     def need(
         self, features: Floats, inputs: Floats, *, recall: float, precision: float | None
     ) -> tuple[float, float]:
-        """The log-odds that a request needs a tool, and those from which on tools are given."""
-        share = 0.0 if self.own is None else 1.0
-        if self.own is not None and self.familiarity is not None:
-            share = self.familiarity.of(features)
-        likely = threshold = 0.0
-        of_text = (self.prior.text, self.prior.text_need, 1 - share)
-        for weights, model, part in ((self.own, self.own_need, share), of_text):
-            if weights is not None and model is not None and part:
-                likely += part * model.log_odds(with_likeliest(inputs, log_odds(features, weights)))
-                threshold += part * model.threshold(recall, precision)
-        return likely, threshold
+        """Return the log-odds that a request needs a tool, and those from which on it gets tools.
+
+        Both are mixtures by familiarity of what the own models and the prior's say.
+
+        Args:
+            features: Features of the request's candidates.
+            inputs: Inputs of the request, which ``need_inputs`` returned.
+            recall: As in ``Need.threshold``.
+            precision: As in ``Need.threshold``.
+        """
+
+        def judge(weights: Weights, model: Need) -> tuple[float, float]:
+            likeliest = with_likeliest(inputs, log_odds(features, weights))
+            return model.log_odds(likeliest), model.threshold(recall, precision)
+
+        if self.own is None or self.own_need is None:
+            return judge(self.prior.text, self.prior.text_need)
+        share = 1.0 if self.familiarity is None else self.familiarity.probability(features)
+        if share == 1:
+            return judge(self.own, self.own_need)
+        likely, threshold = judge(self.prior.text, self.prior.text_need)
+        if share == 0:  # where 0 times an infinite threshold would be no number
+            return likely, threshold
+        own_likely, own_threshold = judge(self.own, self.own_need)
+        return (
+            share * own_likely + (1 - share) * likely,
+            share * own_threshold + (1 - share) * threshold,
+        )
 
 
-def needed(example: Example, weights: Weights) -> Floats:
-    """What the model of need reads of an example that is ranked by these weights."""
+def need_inputs_of(example: Example, weights: Weights) -> Floats:
+    """Return all inputs of the model of need for an example that is ranked by these weights."""
     return with_likeliest(example.need, log_odds(example.features, weights))
 
 
-def leave_out(layout: Layout, comparisons: Comparisons, asked: Ints, left_out: Ints) -> Example:
-    """Some demonstrations asked together as one request.
+def example_of(layout: Layout, comparisons: Comparisons, asked: Ints, left_out: Ints) -> Example:
+    """Return the example of some demonstrations that are asked together as one request.
 
     Args:
-        layout: What is indexed.
-        comparisons: The request against it, its regressions without those left out.
-        asked: Positions of the demonstrations that make the request.
-        left_out: Those and their copies, which would give the answer away.
+        layout: The vectors and uses of the index.
+        comparisons: The comparisons of the request with the index, without those left out.
+        asked: Positions of the demonstrations that make up the request.
+        left_out: Positions of these and of their copies, which would give the answer away.
     """
     heard = np.ones(len(comparisons.demo_lexical), dtype=np.bool_)
     heard[left_out] = False
@@ -171,15 +193,15 @@ def fit(
     idle: Sequence[Example] = (),
     undemonstrated: float,
 ) -> Fit:
-    """Learn from demonstrations that were asked again; without any, the prior's text.
+    """Fit the models to demonstrations that were asked; without any, the prior holds.
 
     Args:
-        examples: What they showed.
-        prior: Where the weights start.
-        compositions: What two of them showed that were asked as one request. Demonstrations of
-            one need each would otherwise teach that a request has one need.
-        strange: Features of requests for tools that no demonstration uses.
-        idle: What demonstrations showed that are labelled with no tool.
+        examples: Examples of single demonstrations.
+        prior: Models to start from, and to stay near to.
+        compositions: Examples of two demonstrations that were asked as one request. Demonstrations
+            of one need each would otherwise teach that a request has one need.
+        strange: Features of the candidates of each request for a tool that no demonstration uses.
+        idle: Examples of single demonstrations that are labelled with no tool.
         undemonstrated: Share of the tools that no demonstration uses, 0 to 1.
     """
     needing = [example for example in examples if example.right.any()]
@@ -190,43 +212,44 @@ def fit(
         prior.demonstrated,
         orphan_weight=_orphan_weight(needing, undemonstrated),
     )
-    # Of one that has the only demonstration of its tool, the others do not speak.
-    spoken_of = [e.features for e in needing if e.features[e.right, _ANY].all()]
+    # The others do not speak of a demonstration that is the only one of its tool.
+    familiar = [e.features for e in needing if e.features[e.right, _ANY].all()]
 
-    def learnt(start: Familiarity) -> Familiarity | None:
-        return fit_familiarity(spoken_of, strange, undemonstrated=undemonstrated, prior=start)
+    def fitted(start: Familiarity) -> Familiarity | None:
+        return fit_familiarity(familiar, strange, undemonstrated=undemonstrated, prior=start)
 
-    familiarity = learnt(prior.familiarity)
+    familiarity = fitted(prior.familiarity)
     sooner = replace(prior.familiarity, intercept=prior.familiarity.intercept + _HEARD)
     return Fit(
         prior,
         own=own,
         own_need=fit_need(
-            [needed(example, own) for example in needing],
-            [needed(example, own) for example in idle],
+            [need_inputs_of(example, own) for example in needing],
+            [need_inputs_of(example, own) for example in idle],
             prior.demonstrated_need,
-            counts=[familiarity.of(e.features) if familiarity else 1.0 for e in needing],
+            counts=[familiarity.probability(e.features) if familiarity else 1.0 for e in needing],
         ),
         familiarity=familiarity,
-        heard=learnt(sooner),
+        heard=fitted(sooner),
         related=float(np.quantile([e.features[:, _ANY_NEAREST].max() for e in needing], _RELATED)),
     )
 
 
 def _orphan_weight(examples: Sequence[Example], undemonstrated: float) -> float:
-    """What a right tool counts of which only the demonstration that is asked knows.
+    """Return the weight of an orphan: a right tool that only the asked demonstration uses.
 
-    Left out, it leaves the tool undemonstrated. Demonstrations that were written to cover the
-    catalog, one or two a tool, so seem to say that it is the undemonstrated tools that requests
-    need. But no more of them can be than the share of tools that no demonstration uses, if
-    requests prefer the demonstrated ones at all; orphans beyond that share are weighed down.
+    Leaving that demonstration out leaves the tool undemonstrated. So where demonstrations were
+    written to cover the catalog, one or two for each tool, they seem to say that requests need the
+    undemonstrated tools. But if requests prefer demonstrated tools at all, the share of requests
+    that need others can be no more than the share of tools that no demonstration uses; orphans
+    beyond that share are weighed down.
     """
-    orphans = needed = 0.0
+    orphans = requests = 0.0
     for example in examples:
         if example.right.any():
             orphans += float((example.features[example.right, _ANY] == 0).mean())
-            needed += 1
-    others = needed - orphans
+            requests += 1
+    others = requests - orphans
     if orphans == 0 or undemonstrated >= 1:
         return 1.0
     return min(1.0, undemonstrated / (1 - undemonstrated) * others / orphans)
@@ -239,7 +262,7 @@ def fit_weights(
     strength: float = _STRENGTH,
     orphan_weight: float = 1.0,
 ) -> Weights:
-    """The weights that put the right tools first, held near the prior.
+    """Return the weights that put the right tools first, held near the prior.
 
     Minimises the listwise softmax loss (the top-one form of Cao et al., 2007, of each right tool
     against all wrong ones) plus ``strength / 2`` times the squared distance to the prior: the
@@ -247,11 +270,12 @@ def fit_weights(
     well a tool fits. Convex, hence deterministic.
 
     Args:
-        examples: Requests with known tools; those without a right or a wrong candidate say
-            nothing and are passed over.
-        prior: Returned as it is if no example says anything.
-        strength: How many examples' worth of loss one unit of distance costs.
-        orphan_weight: What a right tool that no demonstration uses counts, 0 to 1.
+        examples: Requests with known tools; those without a right or a wrong candidate tell
+            nothing and are skipped.
+        prior: Weights to start from and to stay near to; returned as they are if no example tells
+            anything.
+        strength: Loss that one unit of distance from the prior costs, in examples.
+        orphan_weight: Weight of a right tool that no demonstration uses, 0 to 1.
     """
     from scipy.optimize import minimize  # half a second, which only a fit is worth
 
@@ -266,18 +290,18 @@ def fit_weights(
         return value + strength / 2 * float(distance @ distance), gradient + strength * distance
 
     start = prior.weight.astype(np.float64)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=_BOUNDS)
-    weights = replace(prior, weight=found.x.astype(np.float32))
+    weight = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=_BOUNDS).x
+    weights = replace(prior, weight=weight.astype(np.float32))
     return _calibrate(telling, weights, orphan_weight)
 
 
 def _calibrate(examples: Sequence[Example], weights: Weights, orphan_weight: float) -> Weights:
-    """Turn the listwise scores into log-odds (Platt, 1999), held near what ``weights`` says."""
+    """Return weights whose log-odds are calibrated (Platt, 1999), held near those given."""
     scores = [listwise_scores(example.features, weights) for example in examples]
     inputs = np.stack(
         [
             np.concatenate(scores),
-            np.concatenate([log_shares(some) for some in scores]),
+            np.concatenate([log_shares(of_example) for of_example in scores]),
             np.ones(sum(map(len, scores))),
         ],
         axis=1,
@@ -286,35 +310,43 @@ def _calibrate(examples: Sequence[Example], weights: Weights, orphan_weight: flo
     # An example counts as a whole: its wrong tools with its right ones.
     counts = np.concatenate(
         [
-            np.full(len(e.right), _counts(e.features[e.right], orphan_weight).mean())
+            np.full(len(e.right), _right_counts(e.features[e.right], orphan_weight).mean())
             for e in examples
         ]
     )
     start = np.array([weights.slope, weights.share, weights.intercept])
-
     point = fit_logistic(inputs, right, counts, start, _CALIBRATION_STRENGTH)
     slope, share, intercept = map(float, point)
     return replace(weights, slope=slope, share=share, intercept=intercept)
 
 
-def _counts(right: NDArray[Any], orphan_weight: float) -> NDArray[np.float64]:
-    """What each right tool counts, from its features: shape ``(right,)``."""
+def _right_counts(right: NDArray[Any], orphan_weight: float) -> NDArray[np.float64]:
+    """Return the weight of each right tool, given by its features: shape ``(right,)``."""
     return np.where(right[:, _ANY] == 0, orphan_weight, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """All examples' candidates in one array, example after example."""
+    """All examples' candidates in one array, example after example.
+
+    Attributes:
+        features: Standardised features of the candidates, shape ``(candidates, len(FEATURES))``.
+        right: Whether each candidate is a right tool, shape ``(candidates,)``.
+        starts: Position of each example's first candidate, shape ``(examples,)``.
+        example: The example of each candidate, shape ``(candidates,)``.
+        share: Weight of each right tool, shape ``(right,)``: those of an example add up to 1, or to
+            less if there are orphans among them.
+    """
 
     features: NDArray[np.float64]
     right: NDArray[np.bool_]
     starts: NDArray[np.intp]
     example: NDArray[np.intp]
     share: NDArray[np.float64]
-    """What each right tool counts: those of an example together 1, less where it is an orphan."""
 
     @classmethod
     def of(cls, examples: Sequence[Example], weights: Weights, orphan_weight: float) -> _Batch:
+        """Return the batch of some examples, their features standardised as by ``weights``."""
         stacked = np.concatenate([example.features for example in examples]).astype(np.float64)
         lengths = [len(example.right) for example in examples]
         right = np.concatenate([example.right for example in examples])
@@ -325,11 +357,11 @@ class _Batch:
             right=right,
             starts=np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.intp),
             example=of_example,
-            share=_counts(stacked[right], orphan_weight) / np.bincount(of_right)[of_right],
+            share=_right_counts(stacked[right], orphan_weight) / np.bincount(of_right)[of_right],
         )
 
     def loss(self, weight: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        """Sum over the examples of the mean over their right tools, and its gradient."""
+        """Return the sum over examples of the mean loss of their right tools, and its gradient."""
         scores = self.features @ weight
         scores -= np.maximum.reduceat(scores, self.starts)[self.example]
         exponentials = np.exp(scores)
@@ -337,8 +369,8 @@ class _Batch:
         of_right = self.example[self.right]
         normaliser = wrong_sums[of_right] + exponentials[self.right]
         value = float(self.share @ (np.log(normaliser) - scores[self.right]))
-        # Of each candidate's feature row in the gradient: as a wrong one, in the normaliser of
-        # each right one; as a right one, in its own normaliser, less one.
+        # The factor of each candidate's features in the gradient: a wrong one is in the normaliser
+        # of each right one; a right one is in its own normaliser, less one.
         pull = np.bincount(of_right, weights=self.share / normaliser)[self.example] * exponentials
         pull[self.right] = self.share * (exponentials[self.right] / normaliser - 1)
         return value, pull @ self.features

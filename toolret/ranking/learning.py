@@ -1,4 +1,4 @@
-"""The fit that belongs to an index: made when its demonstrations change, kept beside them."""
+"""Find the fit of an index, which is made when its items change much and stored with them."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from toolret.ranking.weighing import Weights, blend
 from toolret.stores.records import Store
 
 __all__ = [
-    "evenly",
+    "distant_pairs",
+    "evenly_spaced",
     "fit_index",
-    "pairs",
     "prior_for",
     "weights_from_json",
     "weights_to_json",
@@ -45,26 +45,34 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _EXAMPLES = 300
-"""Demonstrations that are asked again. More change the public sets' figures by less than a point,
-and each costs about as much as a request."""
+"""The most demonstrations that are asked. More change the public sets' figures by less than a
+point, and each costs about as much as a request."""
 
 _COMPOSITIONS = 100
-"""Pairs of demonstrations that are asked as one request, besides."""
+"""The most pairs of demonstrations that are asked as one request besides."""
 
 _STRANGE = 200
-"""Tools without demonstrations whose descriptions are asked as requests."""
+"""The most tools without demonstrations whose descriptions are asked as requests."""
 
 _DRIFT = 0.1
-"""Share of the tools, or of the demonstrations, that may change before the weights are fitted anew.
-New ones count as evidence at once; it is only what evidence is worth that changes slowly."""
+"""The share of tools, or of demonstrations, that may change before the weights are fitted again.
+New ones count as evidence at once; only what evidence is worth changes slowly."""
 
 
 @dataclass(frozen=True, slots=True)
 class _StoredFit:
-    """``fit.json``, of which the store keeps a digest.
+    """The content of ``fit.json``: a fit, and what it was made from.
 
     Attributes:
-        spaces: The identities of the vectors that were compared, of all roles, and their length.
+        spaces: Identities of the vectors of all roles, and their length.
+        cosines: Scale of the embedder's cosines.
+        prior: Digest of the prior.
+        changes: Numbers of changes to tools and to demonstrations that the index had seen.
+        own: ``Fit.own``, as ``weights_to_json`` writes it.
+        own_need: Fields of ``Fit.own_need``.
+        familiarity: Fields of ``Fit.familiarity``.
+        heard: Fields of ``Fit.heard``.
+        related: ``Fit.related``.
     """
 
     spaces: list[str]
@@ -79,9 +87,10 @@ class _StoredFit:
 
 
 def prior_for(cosines: CosineScale) -> Prior:
-    """What was fitted on public data, as ``docs/ranking.md`` says, for an embedder's cosines.
+    """Return what was fitted on public data, adapted to the scale of an embedder's cosines.
 
-    As far as these are not trusted, weights count that were fitted without any vectors.
+    To the degree that these are not trusted, weights that were fitted without vectors take over.
+    ``docs/ranking.md`` says how both were fitted.
     """
     stored = _public_prior()
 
@@ -114,18 +123,22 @@ def _public_prior() -> dict[str, Any]:
 
 
 def _prior_digest() -> str:
-    """Of the prior, which names all features: a fit that started from another does not hold."""
+    """Return a digest of the prior: a fit that started from another one does not hold."""
     return sha256(_prior_text()).hexdigest()
 
 
 def fit_index(index: ToolIndex, comparer: Comparer) -> Fit:
-    """What the demonstrations of an index taught: read if it still holds, else fitted and kept.
+    """Return the fit of an index: the stored one if it holds, else a new one, which is stored.
+
+    Args:
+        index: The index whose store and embedder are used.
+        comparer: The comparer of the snapshot whose demonstrations are learnt from.
 
     Raises:
         EmbedderError: If the embedder fails.
     """
     demos = comparer.snapshot.demos
-    stored = _read(index.store)
+    stored = _read_fit(index.store)
     spaces = [index.embedder.space(role) for role in get_args(Role)]
     spaces.append(f"{comparer.snapshot.tools.vectors.shape[1]} dimensions")
     if stored and stored.spaces != spaces:
@@ -139,25 +152,26 @@ def fit_index(index: ToolIndex, comparer: Comparer) -> Fit:
         and abs(changes[0] - stored.changes[0]) <= _DRIFT * len(comparer.snapshot.tools.items)
         and abs(changes[1] - stored.changes[1]) <= _DRIFT * len(demos.items)
     ):
-        return _restored(stored, prior)
-    made = _learn(comparer, prior)
+        return _restore(stored, prior)
+    fresh = _learn(comparer, prior)
     stored = _StoredFit(
         spaces=spaces,
         cosines=cosines,
         prior=_prior_digest(),
         changes=changes,
-        own=weights_to_json(made.own) if made.own else None,
-        own_need=asdict(made.own_need) if made.own_need else None,
-        familiarity=asdict(made.familiarity) if made.familiarity else None,
-        heard=asdict(made.heard) if made.heard else None,
-        related=made.related,
+        own=weights_to_json(fresh.own) if fresh.own else None,
+        own_need=asdict(fresh.own_need) if fresh.own_need else None,
+        familiarity=asdict(fresh.familiarity) if fresh.familiarity else None,
+        heard=asdict(fresh.heard) if fresh.heard else None,
+        related=fresh.related,
     )
-    _write(index.store, stored)
-    # As it will be read: rounded for the file, so that the next process ranks alike.
-    return _restored(stored, prior)
+    _write_fit(index.store, stored)
+    # It is returned as it will be read, rounded for the file, so that the next process ranks alike.
+    return _restore(stored, prior)
 
 
-def _restored(stored: _StoredFit, prior: Prior) -> Fit:
+def _restore(stored: _StoredFit, prior: Prior) -> Fit:
+    """Return the fit that was stored."""
     return Fit(
         prior,
         own=weights_from_json(stored.own) if stored.own else None,
@@ -169,41 +183,42 @@ def _restored(stored: _StoredFit, prior: Prior) -> Fit:
 
 
 def _learn(comparer: Comparer, prior: Prior) -> Fit:
+    """Ask demonstrations and descriptions as requests, and fit the models to them."""
     demos = comparer.snapshot.demos
     tools = len(comparer.snapshot.tools.items)
     if not tools or not demos.items:
         return Fit(prior)
     using = np.unique(comparer.layout.demo_of)
-    positions = evenly(using.tolist(), _EXAMPLES)
-    idle = evenly(np.setdiff1d(np.arange(len(demos.items)), using).tolist(), _EXAMPLES)
+    positions = evenly_spaced(using.tolist(), _EXAMPLES)
+    idle = evenly_spaced(np.setdiff1d(np.arange(len(demos.items)), using).tolist(), _EXAMPLES)
     undemonstrated = np.setdiff1d(np.arange(tools), comparer.layout.tool_of)
     return fit(
         comparer.examples([[position] for position in positions]),
         prior,
-        compositions=comparer.examples(pairs(positions, _COMPOSITIONS)),
-        strange=comparer.descriptions(evenly(undemonstrated.tolist(), _STRANGE)),
+        compositions=comparer.examples(distant_pairs(positions, _COMPOSITIONS)),
+        strange=comparer.description_features(evenly_spaced(undemonstrated.tolist(), _STRANGE)),
         idle=comparer.examples([[position] for position in idle]),
         undemonstrated=len(undemonstrated) / tools,
     )
 
 
-def evenly(items: Sequence[_T], count: int) -> list[_T]:
-    """At most ``count`` of the items, evenly spaced: the same items give the same choice."""
+def evenly_spaced(items: Sequence[_T], count: int) -> list[_T]:
+    """Return at most ``count`` of the items, evenly spaced: the same items give the same choice."""
     chosen = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
     return [items[position] for position in chosen.tolist()]
 
 
-def pairs(positions: Sequence[int], count: int) -> list[tuple[int, int]]:
-    """At most ``count`` pairs of positions, evenly spaced, the two of each far apart."""
+def distant_pairs(positions: Sequence[int], count: int) -> list[tuple[int, int]]:
+    """Return at most ``count`` pairs of positions, evenly spaced, the two of each far apart."""
     if len(positions) < 2:
         return []
     across = len(positions) // 2
-    chosen = evenly(range(len(positions)), count)
+    chosen = evenly_spaced(range(len(positions)), count)
     return [(positions[i], positions[(i + across) % len(positions)]) for i in chosen]
 
 
 def weights_to_json(weights: Weights) -> dict[str, Any]:
-    """Weights as plain JSON, each feature by its name."""
+    """Return weights as plain JSON, with each feature's mean, scale and weight under its name."""
     columns = zip(FEATURES, weights.mean, weights.scale, weights.weight, strict=True)
     return {
         "features": {
@@ -216,7 +231,7 @@ def weights_to_json(weights: Weights) -> dict[str, Any]:
 
 
 def weights_from_json(data: dict[str, Any]) -> Weights:
-    """The inverse of ``weights_to_json``."""
+    """Return the weights that ``weights_to_json`` wrote."""
     mean, scale, weight = np.array([data["features"][name] for name in FEATURES], np.float32).T
     return Weights(
         mean=mean,
@@ -229,7 +244,7 @@ def weights_from_json(data: dict[str, Any]) -> Weights:
 
 
 def need_from_json(data: dict[str, Any]) -> Need:
-    """The inverse of ``dataclasses.asdict``, after JSON has made its tuples lists."""
+    """Return the model of need whose fields these are, after JSON made its tuples lists."""
     return Need(
         weights=tuple(data["weights"]),
         intercept=data["intercept"],
@@ -238,23 +253,28 @@ def need_from_json(data: dict[str, Any]) -> Need:
     )
 
 
-def _read(store: Store) -> _StoredFit | None:
+def _read_fit(store: Store) -> _StoredFit | None:
+    """Return the stored fit; None if there is none or it cannot be read."""
     try:
-        kept = store.load_fit()
-        return None if kept is None else _from_json(json.loads(kept))
+        content = store.load_fit()
+        return None if content is None else _from_json(json.loads(content))
     except (StoreError, ValueError, TypeError, KeyError) as error:
         _log.warning("%s: the fit cannot be read and is made again: %s", store.place, error)
         return None
 
 
 def _from_json(data: dict[str, Any]) -> _StoredFit:
-    """The inverse of ``dataclasses.asdict``, after JSON; of another version it raises."""
+    """Return the stored fit whose fields these are.
+
+    Raises:
+        KeyError, TypeError: If another version wrote them.
+    """
     cosines, changes = CosineScale(**data["cosines"]), tuple(data["changes"])
     return _StoredFit(**{**data, "cosines": cosines, "changes": changes})
 
 
-def _write(store: Store, stored: _StoredFit) -> None:
-    """Keep the fit if that can be done; without it, the next process fits again."""
+def _write_fit(store: Store, stored: _StoredFit) -> None:
+    """Store the fit if that is possible; without it, the next process fits again."""
     try:
         if store.exists():  # a fit alone would not pass for a new index
             store.keep_fit(json.dumps(asdict(stored)).encode())

@@ -1,4 +1,4 @@
-"""Logistic regression held near a prior."""
+"""Logistic regression with weights held near a prior."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def fit_logistic(
     maximum a posteriori under a Gaussian prior. Convex, hence deterministic.
 
     Args:
-        rows: Shape ``(rows, inputs)``; a column of ones gives an intercept.
+        rows: Inputs of each row, shape ``(rows, inputs)``; a column of ones gives an intercept.
         right: 1 for the right rows and 0 for the others, shape ``(rows,)``.
-        counts: What each row counts, shape ``(rows,)``.
-        prior: Where the weights start, shape ``(inputs,)``.
-        strength: How many rows' worth of loss one unit of distance costs.
+        counts: Weight of each row in the loss, shape ``(rows,)``.
+        prior: Weights to start from and to stay near to, shape ``(inputs,)``.
+        strength: Loss that one unit of distance from the prior costs, in rows.
     """
     from scipy.optimize import minimize  # half a second, which only a fit is worth
 
@@ -38,5 +38,5 @@ def fit_logistic(
         likely = 1 / (1 + np.exp(-log_odds))
         return float(value), rows.T @ (counts * (likely - right)) + pull
 
-    found: NDArray[np.float64] = minimize(loss, prior, jac=True, method="L-BFGS-B").x
-    return found
+    weights: NDArray[np.float64] = minimize(loss, prior, jac=True, method="L-BFGS-B").x
+    return weights

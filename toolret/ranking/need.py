@@ -1,17 +1,22 @@
-"""Whether a request needs any of the tools: no tool is an answer too.
+"""Need: whether a request needs any of the tools, since no tool is an answer too.
 
-A logistic model of four cosines: of the nearest tool with the request and with its best clause, of
-the nearest demonstration that uses tools, and of the nearest that is labelled with none; of how
-much of the request's words one tool's text says; of what regression on the demonstrations says of
-the likeliest tool; and of the likeliest tool's log-odds in the ranking. From which log-odds on
-tools are given is a threshold for a target that the user sets: the share of requests needing tools
-that get some (recall), or of requests getting some that need them (precision).
+A logistic model has seven inputs:
+
+- four cosines: of the nearest tool with the request and with its best clause, of the nearest
+  demonstration that uses tools, and of the nearest that is labelled with none;
+- the largest share of the request's words that one tool's text says;
+- the highest prediction for any tool by regression on the demonstrations;
+- the log-odds of the likeliest tool in the ranking.
+
+A request gets tools if its log-odds reach a threshold. That follows from a target which the user
+sets: the share of requests needing tools that get some (recall), or of requests getting some that
+need them (precision).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -25,36 +30,40 @@ from toolret.text.lexical import rarity
 __all__ = ["COSINES", "INPUTS", "Need", "fit_need", "need_inputs", "with_likeliest"]
 
 INPUTS = 7
-"""Of the model, of which the first are cosines, and the last is the likeliest tool's log-odds."""
+"""The number of inputs of the model: cosines first, and the likeliest tool's log-odds last."""
 
 COSINES = 4
-"""How many those are: what they mean depends on the embedder."""
+"""The number of inputs that are cosines, whose meaning depends on the embedder."""
 
 _STRENGTH = 0.02
-"""Requests' worth of loss that one unit of distance from the prior costs: little, for cosines that
+"""Loss that one unit of distance from the prior costs, in requests: little, since cosines that
 differ by tenths need weights of tens."""
 
 _QUANTILES = 101
-"""That many of the known requests' log-odds are kept, evenly spaced."""
+"""The number of quantiles that are kept of the log-odds of known requests."""
 
 _KNOWN = 5.0
-"""Requests' worth that the prior's quantiles count: the lowest of three says little of the rest."""
+"""Weight of the prior's quantiles, in requests: the lowest of three says little about the rest."""
 
 _READ = [FEATURES.index(n) for n in ("dense", "dense_clause", "lexical_log", "demo_kriged")]
+"""Columns of the features of which the largest values are inputs."""
+
+_UNLIKELY = -10.0
+"""Log-odds of the likeliest tool where there is no candidate."""
 
 _TINY = 1e-9
-"""In the place of a length of 0."""
+"""The least divisor, in the place of 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """The log-odds that a request needs a tool.
+    """A model of the log-odds that a request needs a tool.
 
     Attributes:
-        weights: Of the inputs, shape ``(INPUTS,)``.
-        intercept: Of a request for which all are 0.
+        weights: Log-odds for one unit of each input, shape ``(INPUTS,)``.
+        intercept: Log-odds of a request for which all inputs are 0.
         needing: Quantiles of the log-odds of known requests that need a tool, ascending.
-        idle: The same of known requests that need none.
+        idle: Quantiles of the log-odds of known requests that need none, ascending.
     """
 
     weights: tuple[float, ...]
@@ -63,19 +72,21 @@ class Need:
     idle: tuple[float, ...]
 
     def log_odds(self, inputs: Floats) -> float:
-        """The log-odds for a request with these inputs, as ``need_inputs`` gives them."""
+        """Return the log-odds of a request with these inputs, shape ``(INPUTS,)``."""
         return float(np.asarray(self.weights) @ inputs + self.intercept)
 
     def threshold(self, recall: float, precision: float | None = None) -> float:
-        """The log-odds from which on tools are given.
+        """Return the log-odds from which on a request gets tools.
+
+        By recall alone the threshold is 0 at most, so that a request which needs a tool more likely
+        than not gets some: known requests may be more like each other than others are like them.
 
         Args:
-            recall: Share of the known requests needing a tool that reach it, 0 to 1; 1 is for
-                unknown ones too: all reach it. So does one that needs a tool more likely than not:
-                known requests may be more like each other than unknown ones are like them.
-            precision: If given, the least share of requests needing a tool among those that
-                reach it, were both kinds equally frequent; the threshold is raised until it
-                holds, at the cost of recall.
+            recall: Share of the known requests needing a tool that reach the threshold, 0 to 1. At
+                1 all requests reach it, known or not.
+            precision: Least share of requests needing a tool among those that reach the threshold,
+                if both kinds were equally frequent. The threshold is raised until it holds, at the
+                cost of recall.
         """
         return _threshold(self.needing, self.idle, recall, precision)
 
@@ -88,25 +99,27 @@ def _threshold(
     if precision is None:
         return least
     needed, unneeded = np.array(needing), np.array(idle)
-    for candidate in sorted({least, *(log_odds for log_odds in needing if log_odds > least)}):
-        right, wrong = (needed >= candidate).mean(), (unneeded >= candidate).mean()
+    for threshold in sorted({least, *(log_odds for log_odds in needing if log_odds > least)}):
+        right, wrong = (needed >= threshold).mean(), (unneeded >= threshold).mean()
         if right >= precision * (right + wrong):
-            return candidate
+            return threshold
     return float(needed.max())
 
 
 def need_inputs(
     layout: Layout, comparisons: Comparisons, features: Floats, *, heard: Bools | None = None
 ) -> Floats:
-    """What the model reads but for the last, shape ``(INPUTS - 1,)``; 0 for what there is none of.
+    """Return all inputs except the last, which ``with_likeliest`` adds: ``(INPUTS - 1,)``.
+
+    An input is 0 where there is no tool or demonstration of its kind.
 
     Args:
-        layout: What is indexed.
-        comparisons: The request against it.
-        features: Of the tools that were put forward, among which are the nearest of each kind.
-        heard: Demonstrations that count, shape ``(demos,)``.
+        layout: The vectors and uses of the index.
+        comparisons: The comparisons of the request with the index.
+        features: Features of the candidates, among which is the nearest tool of each kind.
+        heard: Whether each demonstration counts, shape ``(demos,)``; by default all do.
     """
-    nearest, of_clause, saying, kriged = features[:, _READ].max(axis=0, initial=0)
+    nearest, nearest_to_clause, lexical_log, kriged = features[:, _READ].max(axis=0, initial=0)
     demos, uses = comparisons.demo_dense[:, 0], layout.uses_tools
     counts = np.ones(len(demos), dtype=np.bool_) if heard is None else heard
     # As if the request had one word more, which is nowhere: one word alone says little.
@@ -114,25 +127,21 @@ def need_inputs(
     return np.array(
         [
             nearest,
-            of_clause,
+            nearest_to_clause,
             demos[counts & uses].max(initial=0),
             demos[counts & ~uses].max(initial=0),
-            np.expm1(saying) / most,
+            np.expm1(lexical_log) / most,
             kriged,
         ],
         dtype=np.float32,
     )
 
 
-_UNLIKELY = -10.0
-"""Log-odds of the likeliest tool where there is none."""
-
-
 def with_likeliest(inputs: Floats, log_odds: Floats) -> Floats:
-    """The inputs with what comes of the ranking, shape ``(INPUTS,)``.
+    """Return all inputs, with that of the ranking at the end: shape ``(INPUTS,)``.
 
     Args:
-        inputs: From ``need_inputs``.
+        inputs: The other inputs, which ``need_inputs`` returned.
         log_odds: Log-odds of the candidates, shape ``(candidates,)``.
     """
     return np.append(inputs, log_odds.max(initial=_UNLIKELY))
@@ -145,47 +154,56 @@ def fit_need(
     *,
     counts: Sequence[float] | None = None,
 ) -> Need:
-    """Learn from requests of both kinds, starting from a prior.
+    """Fit the model to requests of both kinds.
+
+    Without requests of both kinds the prior's weights stay, and its quantiles stay for a kind that
+    has no requests.
 
     Args:
         needing: Inputs of requests that need a tool.
-        idle: Inputs of requests that need none. Where there are none, the prior's weights stay;
-            its quantiles stay for a kind of which there are no requests.
-        prior: Where the weights start; needed unless there are requests of both kinds.
-        counts: What each of those that need a tool counts among the quantiles; 1 by default.
+        idle: Inputs of requests that need none.
+        prior: Model to start from, and to stay near to; needed unless there are requests of both
+            kinds.
+        counts: Weight of each request of ``needing`` in the quantiles; 1 by default.
     """
     if prior is None:
         prior = Need((0.0,) * INPUTS, 0.0, (), ())
     point = np.array([*prior.weights, prior.intercept])
     if needing and idle:
-        rows = np.array([(*each, 1.0) for each in (*needing, *idle)])
+        rows = np.array([(*inputs, 1.0) for inputs in (*needing, *idle)])
         right = np.repeat([1.0, 0.0], [len(needing), len(idle)])
-        # Both kinds count alike, whatever there are more of.
+        # Both kinds count alike, whichever has more requests.
         worth = np.repeat([1.0, len(needing) / len(idle)], [len(needing), len(idle)])
         point = fit_logistic(rows, right, worth, point, _STRENGTH)
     *weights, intercept = (round(float(value), 6) for value in point)
-    made = Need(tuple(weights), intercept, (), ())
-
-    def quantiles(
-        inputs: Sequence[Floats], known: tuple[float, ...], counts: Sequence[float] | None = None
-    ) -> tuple[float, ...]:
-        if not inputs:
-            return known
-        log_odds = np.array([made.log_odds(each) for each in inputs])
-        order = np.argsort(log_odds, kind="stable")
-        count = np.ones(len(log_odds)) if counts is None else np.array(counts)[order]
-        # Each stands in the middle of what it counts, the first and the last at the ends.
-        middle = np.cumsum(count) - count / 2
-        places = (middle - middle[0]) / max(middle[-1] - middle[0], _TINY)
-        told = np.interp(np.linspace(0, 1, _QUANTILES), places, log_odds[order])
-        if known:
-            share = count.sum() / (count.sum() + _KNOWN)
-            told = share * told + (1 - share) * np.array(known)
-        return tuple(round(float(value), 6) for value in told)
-
-    return Need(
-        made.weights,
-        made.intercept,
-        quantiles(needing, prior.needing, counts),
-        quantiles(idle, prior.idle),
+    model = Need(tuple(weights), intercept, (), ())
+    return replace(
+        model,
+        needing=_quantiles([model.log_odds(each) for each in needing], prior.needing, counts),
+        idle=_quantiles([model.log_odds(each) for each in idle], prior.idle),
     )
+
+
+def _quantiles(
+    log_odds: Sequence[float], prior: tuple[float, ...], counts: Sequence[float] | None = None
+) -> tuple[float, ...]:
+    """Return evenly spaced quantiles of log-odds, mixed with those of the prior if it has any.
+
+    Args:
+        log_odds: Log-odds of requests of one kind; without any, the prior's quantiles stay.
+        prior: The prior's quantiles, which count as ``_KNOWN`` requests.
+        counts: Weight of each request; 1 by default.
+    """
+    if not log_odds:
+        return prior
+    values = np.array(log_odds)
+    order = np.argsort(values, kind="stable")
+    count = np.ones(len(values)) if counts is None else np.array(counts)[order]
+    # Each request is in the middle of its weight, and the first and the last are at the ends.
+    middle = np.cumsum(count) - count / 2
+    places = (middle - middle[0]) / max(middle[-1] - middle[0], _TINY)
+    quantiles = np.interp(np.linspace(0, 1, _QUANTILES), places, values[order])
+    if prior:
+        share = count.sum() / (count.sum() + _KNOWN)
+        quantiles = share * quantiles + (1 - share) * np.array(prior)
+    return tuple(round(float(value), 6) for value in quantiles)

@@ -1,9 +1,9 @@
-"""Vectors that many requests are multiplied with, read in a quarter of the time.
+"""Multiply requests with many vectors in a quarter of the time, by scalar quantization.
 
-What takes the time of an exact search is to read the vectors. Here each component is a byte
-(scalar quantization): a quarter of the bytes, in whole numbers that onnxruntime multiplies with the
-processor's own instructions for it. What that finds is near enough to say which vectors come into
-question, and exact products of these few take next to no time.
+Reading the vectors is what takes time in an exact search. Here each component is one byte: a
+quarter of the memory, in whole numbers that onnxruntime multiplies with the processor's own
+instructions for it. The products are near enough to tell which vectors come into question, and
+exact products of these few take next to no time.
 """
 
 from __future__ import annotations
@@ -22,132 +22,135 @@ from toolret.ranking.arrays import Floats, products
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-__all__ = ["Bytes", "Scan", "in_bytes"]
+__all__ = ["QuantizedVectors", "Scan", "quantize"]
 
-_WORTH = 4_000
-"""Vectors from which on bytes are worth their making."""
+_LEAST_VECTORS = 4_000
+"""The number of vectors from which on quantizing them is worth its time."""
 
 _MOST_BYTES = 2**31 - 2**20
-"""Of all vectors, for they are handed to onnxruntime in one message."""
+"""The most bytes of all vectors, as they are handed to onnxruntime in one message."""
 
-_MOST = 127
-"""Of a component of a vector."""
+_LARGEST = 127
+"""The largest component of a quantized vector."""
 
-_MOST_ASKED = 63
-"""Of a component of a query. With one bit less, a sum of two products fits into 16 bits, in which
-processors add them up that have no instructions for this."""
+_LARGEST_OF_QUERY = 63
+"""The largest component of a quantized query: with one bit less, a sum of two products fits into 16
+bits, in which processors without instructions for this add them up."""
 
 _ZERO = 64
-"""Is written for a query's 0: its bytes have no sign."""
+"""The byte that stands for 0 in a query, whose bytes have no sign."""
 
 _ONNX_OPSET = 13
+"""The version of ONNX's operators, of 2021."""
+
 _ONNX_IR = 8
-"""Of 2021."""
+"""The version of ONNX's file format, of 2021."""
 
 _BLOCK = 4_096
-"""Vectors that are written in bytes at once."""
+"""The number of vectors that are quantized at once, which bounds the memory that it takes."""
 
 _log = logging.getLogger(__name__)
 
 
 class Scan:
-    """Vectors that queries are multiplied with.
+    """Vectors that queries are multiplied with, quantized once that is worth it.
 
-    The second request has a thread write them in bytes: the first is not kept from its answer, and
-    a process that has but one question need not do it at all. Until that is done, and where it
-    cannot be, they are multiplied as they are.
+    The second request starts a thread that quantizes them: so the first is not delayed, and a
+    process with a single request never does it. Until that is done, and where it is impossible, the
+    products are exact.
 
     Args:
-        vectors: Shape ``(vectors, dimensions)``.
+        vectors: The vectors, shape ``(vectors, dimensions)``.
     """
 
     def __init__(self, vectors: Floats) -> None:
         self._vectors = vectors
-        self._asked = 0
-        self._bytes: Bytes | None = None
+        self._requests = 0
+        self._quantized: QuantizedVectors | None = None
         self._counting = RenewedLock()
 
     def products(self, queries: Floats) -> Floats:
         """Return inner products, to within a few thousandths of the lengths multiplied.
 
         Args:
-            queries: Shape ``(queries, dimensions)``.
+            queries: Vectors of the queries, shape ``(queries, dimensions)``.
 
         Returns:
             Shape ``(queries, vectors)``.
         """
-        if self._bytes is not None:
-            return self._bytes.products(queries)
+        if self._quantized is not None:
+            return self._quantized.products(queries)
         with self._counting.current:
-            self._asked += 1
-            second = self._asked == 2
-        if second and len(self._vectors) >= _WORTH and self._vectors.size < _MOST_BYTES:
-            with suppress(RuntimeError):  # no more threads: then as they are
-                start_thread(self._write, "toolret-scan", daemon=False)
+            self._requests += 1
+            second = self._requests == 2
+        if second and len(self._vectors) >= _LEAST_VECTORS and self._vectors.size < _MOST_BYTES:
+            with suppress(RuntimeError):  # no thread can be started: products stay exact
+                start_thread(self._quantize, "toolret-scan", daemon=False)
         return products(queries, self._vectors)
 
-    def _write(self) -> None:
+    def _quantize(self) -> None:
         try:
-            self._bytes = in_bytes(self._vectors)
+            self._quantized = quantize(self._vectors)
         except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no class of their own
             _log.info("vectors are multiplied without onnxruntime, in more time: %s", error)
 
 
 @dataclass(frozen=True, slots=True)
-class Bytes:
-    """Vectors in bytes.
+class QuantizedVectors:
+    """Vectors with one byte per component.
 
     Attributes:
-        session: Holds the bytes, and multiplies queries' bytes with them.
-        units: What one is worth in each vector, shape ``(vectors,)``.
+        session: Session of onnxruntime that multiplies the bytes of queries with those of the
+            vectors, which it holds.
+        units: Value of 1 in each vector's bytes, shape ``(vectors,)``.
     """
 
     session: InferenceSession
     units: Floats
 
     def products(self, queries: Floats) -> Floats:
-        """Inner products: shape ``(queries, vectors)``."""
-        units, asked = _written(queries, _MOST_ASKED)
-        (sums,) = self.session.run(None, {"asked": (asked + _ZERO).astype(np.uint8)})
-        found: Floats = sums.astype(np.float32)
-        found *= self.units
-        found *= units[:, None]
-        return found
+        """Return approximate inner products of queries: shape ``(queries, vectors)``."""
+        units, rows = _whole_numbers(queries, _LARGEST_OF_QUERY)
+        (sums,) = self.session.run(None, {"queries": (rows + _ZERO).astype(np.uint8)})
+        inner: Floats = sums.astype(np.float32)
+        inner *= self.units
+        inner *= units[:, None]
+        return inner
 
 
-def in_bytes(vectors: Floats) -> Bytes:
-    """Some vectors in bytes: shape ``(vectors, dimensions)``."""
+def quantize(vectors: Floats) -> QuantizedVectors:
+    """Return quantized vectors, from exact ones of shape ``(vectors, dimensions)``."""
     from onnxruntime import InferenceSession, SessionOptions
 
     columns = np.empty(vectors.shape[::-1], dtype=np.int8)
     units = np.empty(len(vectors), dtype=np.float32)
     for start in range(0, len(vectors), _BLOCK):
-        some = slice(start, start + _BLOCK)
-        units[some], written = _written(vectors[some], _MOST)
-        columns[:, some] = written.T
+        block = slice(start, start + _BLOCK)
+        units[block], rows = _whole_numbers(vectors[block], _LARGEST)
+        columns[:, block] = rows.T
     options: Any = SessionOptions()
-    options.intra_op_num_threads = 1  # in the thread that asks, as ``products``
+    options.intra_op_num_threads = 1  # in the calling thread, as ``products``
     session = InferenceSession(_graph(columns), options, providers=["CPUExecutionProvider"])
-    return Bytes(session, units)
+    return QuantizedVectors(session, units)
 
 
-def _written(values: Floats, most: int) -> tuple[Floats, Floats]:
-    """What one is worth in each row, and the rows as whole numbers up to ``most``."""
+def _whole_numbers(values: Floats, most: int) -> tuple[Floats, Floats]:
+    """Return the value of 1 in each row, and the rows as whole numbers from -most to most."""
     largest = np.abs(values).max(axis=1)
     units: Floats = np.where(largest > 0, largest, 1).astype(np.float32) / np.float32(most)
     return units, np.rint(values / units[:, None])
 
 
 def _graph(columns: NDArray[np.int8]) -> bytes:
-    """An ONNX model of the product."""
+    """Return an ONNX model that multiplies the bytes of queries with those of vectors."""
     from onnx import TensorProto, helper, numpy_helper
 
     dimensions, vectors = columns.shape
     graph = helper.make_graph(
-        [helper.make_node("MatMulInteger", ["asked", "vectors", "zero"], ["sums"])],
+        [helper.make_node("MatMulInteger", ["queries", "vectors", "zero"], ["sums"])],
         "products",
-        [helper.make_tensor_value_info("asked", TensorProto.UINT8, ["queries", dimensions])],
-        [helper.make_tensor_value_info("sums", TensorProto.INT32, ["queries", vectors])],
+        [helper.make_tensor_value_info("queries", TensorProto.UINT8, ["count", dimensions])],
+        [helper.make_tensor_value_info("sums", TensorProto.INT32, ["count", vectors])],
         [
             numpy_helper.from_array(columns, "vectors"),
             numpy_helper.from_array(np.array(_ZERO, dtype=np.uint8), "zero"),

@@ -1,4 +1,4 @@
-"""What the tools' own texts say of a request."""
+"""The features that tools have by their own texts."""
 
 from __future__ import annotations
 
@@ -33,39 +33,40 @@ TEXT_FEATURES = (
     "namespace_name",
     "neighbours",
 )
-"""What the tool's own text says: columns of the features, in this order."""
+"""Names of the features, in the order of their columns."""
 
-_ABOUT = 20
-"""Of the tools that the request is about by their texts, whose share with demonstrations says how
-much demonstrations have to say of the request."""
+_BEST = 20
+"""The number of tools that fit the request best by their texts. The share of these that have
+demonstrations tells how much demonstrations have to say about the request."""
 
-_RANKED = 60
-"""From which rank on it does not matter how far behind a tool is."""
-
-_NEIGHBOURS = 3
-"""Of the tools most like the request, whose mean the ``neighbours`` feature compares with."""
-
-_FUSING = 11
-"""Offset of the ranks that are added up for that: small, so that the first few places differ
+_FUSION_OFFSET = 11
+"""Offset of the ranks that are added up to choose these: small, so that the first few places differ
 (Cormack et al. use 60, which serves to merge long lists)."""
 
-_FIRST = 1
+_RANKED = 60
+"""The number of tools that have a rank: beyond it, how far behind a tool is does not matter."""
+
+_RANK_OFFSET = 1
 """Offset of the ranks that are features: to be the very first for a clause is worth far more than
 to be among the first, which the other features say."""
 
-_TINY = 1e-6
+_NEIGHBOURS = 3
+"""The number of tools nearest to the request whose mean ``neighbours`` compares a tool with."""
 
-_WHOLE = 1 - _TINY
-"""What the shares of all words of a name come to, but for rounding."""
+_TINY = 1e-6
+"""The least divisor, in the place of 0."""
+
+_WHOLE = 1 - 1e-6
+"""The least sum of the shares of all words of a name, which is 1 but for rounding."""
 
 
 class TextEvidence:
-    """The features of the tools' texts, as columns over all tools or for a few of them.
+    """Tools' texts as evidence; a row stands for a tool that may be found.
 
     Args:
-        layout: What is indexed.
-        comparisons: The request against it.
-        tools: Positions of the tools that may be found, ascending; at least one.
+        layout: The vectors and uses of the index.
+        comparisons: The comparisons of the request with the index.
+        tools: Positions of the tools that may be found, one per row, ascending; at least one.
     """
 
     def __init__(self, layout: Layout, comparisons: Comparisons, tools: Ints) -> None:
@@ -75,7 +76,7 @@ class TextEvidence:
         every = len(tools) == len(layout.tool_vectors)
 
         def of_tools(values: Floats) -> Floats:
-            """A copy, for some values are made exact later, and to copy all is the fastest."""
+            """Return a copy, since some values are made exact later; copying all is the fastest."""
             return values.T.copy() if every else np.take(values.T, tools, axis=1)
 
         # Shape (queries, tools) from here on: the values of one query lie together.
@@ -85,21 +86,21 @@ class TextEvidence:
         self._cosine = of_tools(comparisons.lexical_cosine)
         best = self._lexical.max(axis=1, keepdims=True)
         self._relative = self._lexical / np.maximum(best, _TINY)
-        # To be the first says little where even the first has next to none of the words.
+        # Being the first says little where even the first has next to none of the words.
         self._trust = best / np.maximum(comparisons.lexical_most, _TINY)[:, None]
 
     @cached_property
-    def _nearest(self) -> list[Ints]:
-        """For each query the first tools by meaning."""
+    def _first_by_meaning(self) -> list[Ints]:
+        """The first rows by cosine, for each query."""
         return [_first(values) for values in self._dense]
 
     @cached_property
-    def _saying(self) -> list[Ints]:
-        """For each query the first tools by words."""
+    def _first_by_words(self) -> list[Ints]:
+        """The first rows by BM25, for each query."""
         return [_first(values) for values in self._lexical]
 
     def put_forward(self, depth: int) -> Iterator[Ints]:
-        """The first tools of each signal, as rows."""
+        """Yield the first rows by each kind of evidence, ``depth`` at most."""
         yield top(self._dense[0], depth)
         yield top(self._dense.max(axis=0), depth)
         yield top(self._aligned[0], depth)
@@ -109,16 +110,21 @@ class TextEvidence:
         yield top(self._cosine.max(axis=0), depth)
         yield np.flatnonzero(self._comparisons.names[self._tools] >= _WHOLE)
 
-    def about(self) -> Ints:
-        """The tools that the request is about as far as their texts tell, as rows."""
-        both = [self._nearest[0], self._saying[0]]
-        every = np.arange(len(self._tools))
-        return top(_reciprocal_ranks(both, every, offset=_FUSING).sum(axis=0), _ABOUT)
+    def best(self) -> Ints:
+        """Return the rows that fit the request best by meaning and words, best first."""
+        firsts = [self._first_by_meaning[0], self._first_by_words[0]]
+        all_rows = np.arange(len(self._tools))
+        ranks = _reciprocal_ranks(firsts, all_rows, offset=_FUSION_OFFSET)
+        return top(ranks.sum(axis=0), _BEST)
 
     def features(self, rows: Ints) -> Floats:
-        """Shape ``(rows, len(TEXT_FEATURES))``."""
-        if self._comparisons.asked is not None:
-            self._make_exact(self._comparisons.asked, rows)
+        """Return the features of some rows: shape ``(rows, len(TEXT_FEATURES))``.
+
+        Where the cosines are approximate, those of these rows are made exact first, so what
+        ``best`` returns may be more exact afterwards.
+        """
+        if self._comparisons.query_vectors is not None:
+            self._make_exact(self._comparisons.query_vectors, rows)
         dense, aligned = self._dense[:, rows], self._aligned[:, rows]
         relative = self._relative[:, rows]
         tools = self._tools[rows]
@@ -126,8 +132,8 @@ class TextEvidence:
         nearest = self._tools[top(self._dense[0], _NEIGHBOURS)]
         neighbourhood = self._layout.tool_vectors[nearest].mean(axis=0)
         names = self._comparisons.names[tools]
-        by_meaning = _reciprocal_ranks(self._nearest, rows, offset=_FIRST)
-        by_words = _reciprocal_ranks(self._saying, rows, offset=_FIRST)
+        by_meaning = _reciprocal_ranks(self._first_by_meaning, rows, offset=_RANK_OFFSET)
+        by_words = _reciprocal_ranks(self._first_by_words, rows, offset=_RANK_OFFSET)
         return np.stack(
             [
                 dense[0],
@@ -153,35 +159,38 @@ class TextEvidence:
             axis=1,
         ).astype(np.float32)
 
-    def _make_exact(self, asked: Floats, rows: Ints) -> None:
+    def _make_exact(self, query_vectors: Floats, rows: Ints) -> None:
         """Make exact, in place, the cosines of some rows and of all that may rank before them."""
-        some = union([rows, *self._nearest], len(self._tools))
-        exact = products(asked, self._layout.tool_vectors[self._tools[some]])
-        self._dense[:, some] = exact[: len(self._dense)]
-        self._aligned[:, some] = exact[-len(self._aligned) :]
-        for first, values in zip(self._nearest, self._dense, strict=True):
+        changed = union([rows, *self._first_by_meaning], len(self._tools))
+        exact = products(query_vectors, self._layout.tool_vectors[self._tools[changed]])
+        self._dense[:, changed] = exact[: len(self._dense)]
+        self._aligned[:, changed] = exact[-len(self._aligned) :]
+        for first, values in zip(self._first_by_meaning, self._dense, strict=True):
             first.sort()
             first[:] = first[np.argsort(-values[first], kind="stable")]
 
 
 def _first(values: Floats) -> Ints:
-    """The first of one query; those that are as bad as any are none."""
+    """Return the first rows for one query, without those whose value is the least of all."""
     first = top(values, _RANKED)
-    found: Ints = first[values[first] > values.min()]
-    return found
+    above_least: Ints = first[values[first] > values.min()]
+    return above_least
 
 
 def _reciprocal_ranks(firsts: Sequence[Ints], rows: Ints, *, offset: int) -> Floats:
-    """``1 / (offset + rank)`` for each query (Cormack et al., 2009): shape ``(queries, rows)``.
+    """Return ``1 / (offset + rank)`` of rows for each query (Cormack et al., 2009).
 
     Args:
-        firsts: For each query the first rows; all others have 0.
-        rows: Ascending.
-        offset: Added to ranks, which are from 0 on.
+        firsts: The first rows of each query, best first; all others have 0.
+        rows: The rows to rank, ascending.
+        offset: The number that is added to ranks, which count from 0.
+
+    Returns:
+        Shape ``(queries, rows)``.
     """
-    found = np.zeros((len(firsts), len(rows)), dtype=np.float32)
-    for of_query, first in zip(found, firsts, strict=True):
-        places = np.searchsorted(rows, first)
-        there = rows[np.minimum(places, len(rows) - 1)] == first
-        of_query[places[there]] = 1 / (offset + np.flatnonzero(there))
-    return found
+    reciprocals = np.zeros((len(firsts), len(rows)), dtype=np.float32)
+    for of_query, first in zip(reciprocals, firsts, strict=True):
+        columns = np.searchsorted(rows, first)
+        included = rows[np.minimum(columns, len(rows) - 1)] == first
+        of_query[columns[included]] = 1 / (offset + np.flatnonzero(included))
+    return reciprocals

@@ -1,4 +1,4 @@
-"""From features to scores, log-odds and probabilities: a linear model whose parts add up."""
+"""Turn features into scores, log-odds and probabilities, by a linear model whose parts add up."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = [
     "Weights",
     "blend",
     "contributions",
-    "explained",
     "listwise_scores",
     "log_odds",
+    "log_odds_parts",
     "log_shares",
     "probabilities",
 ]
@@ -22,18 +22,19 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How the features are weighed.
+    """The parameters that turn features into log-odds.
 
-    A tool's log-odds are linear in its own score (Platt, 1999) and in its share of all candidates':
-    a middling tool is likely if the rest are worse.
+    A tool's log-odds are linear in its own score (Platt, 1999) and in the logarithm of the score's
+    share, its softmax over all candidates: a middling tool is likely if the rest are worse.
 
     Attributes:
-        mean: Of each feature, over the requests that the weights were fitted on.
-        scale: Its standard deviation there.
-        weight: Of each standardised feature, in units of the listwise score.
+        mean: Mean of each feature over the requests that the weights were fitted on, shape
+            ``(len(FEATURES),)``.
+        scale: Standard deviation of each feature there, same shape.
+        weight: Weight of each standardised feature in the score, same shape.
         slope: Log-odds for one unit of score.
-        share: Log-odds for one unit of the logarithm of the score's share among the candidates.
-        intercept: Log-odds of a tool whose score and share are 0.
+        share: Log-odds for one unit of the logarithm of the score's share.
+        intercept: Log-odds of a tool for which score and logarithm are 0.
     """
 
     mean: Floats
@@ -45,7 +46,13 @@ class Weights:
 
 
 def blend(one: Weights, other: Weights, share: float) -> Weights:
-    """A share of the one and the rest of the other, 0 to 1; both standardise alike."""
+    """Return a mixture of weights that standardise alike.
+
+    Args:
+        one: Weights that the share is for.
+        other: Weights that the rest is for.
+        share: Share of the first, 0 to 1.
+    """
     return replace(
         one,
         **{
@@ -56,24 +63,25 @@ def blend(one: Weights, other: Weights, share: float) -> Weights:
 
 
 def listwise_scores(features: Floats, weights: Weights) -> Floats:
-    """The weighed sums of the standardised features: shape ``(candidates,)``."""
+    """Return the weighted sums of the standardised features: shape ``(candidates,)``."""
     return np.asarray(contributions(features, weights).sum(axis=1), dtype=np.float32)
 
 
 def contributions(features: Floats, weights: Weights) -> Floats:
-    """What each feature adds to the listwise score: shape ``(candidates, len(FEATURES))``."""
+    """Return what each feature adds to the score: shape ``(candidates, len(FEATURES))``."""
     standardised = (features - weights.mean) / weights.scale
     return np.asarray(standardised * weights.weight, dtype=np.float32)
 
 
-def explained(features: Floats, weights: Weights) -> tuple[Floats, Floats]:
-    """Return the parts that the log-odds add up from.
+def log_odds_parts(features: Floats, weights: Weights) -> tuple[Floats, Floats]:
+    """Return the parts that add up to the log-odds of each candidate.
 
-    What all candidates share tells none apart, so parts are beyond the average candidate's.
+    What all candidates have in common tells none apart, so each feature's part is what it adds
+    beyond the average candidate's.
 
     Returns:
-        What each feature adds, shape ``(candidates, len(FEATURES))``, and the rest: what comes of a
-        candidate's share of all scores, and of the average candidate; shape ``(candidates,)``.
+        The part of each feature, shape ``(candidates, len(FEATURES))``, and the rest, shape
+        ``(candidates,)``: what the score's share, the intercept and the average candidate add.
     """
     added = contributions(features, weights)
     parts = added * weights.slope
@@ -83,7 +91,7 @@ def explained(features: Floats, weights: Weights) -> tuple[Floats, Floats]:
 
 
 def log_shares(scores: Floats) -> Floats:
-    """Logarithm of the softmax of the scores: shape ``(candidates,)``."""
+    """Return the logarithms of the scores' shares, their softmax: shape ``(candidates,)``."""
     if len(scores) == 0:
         return scores
     shifted = scores - scores.max()
@@ -91,12 +99,12 @@ def log_shares(scores: Floats) -> Floats:
 
 
 def log_odds(features: Floats, weights: Weights) -> Floats:
-    """The log-odds of each candidate, of which ``contributions`` tell the parts."""
+    """Return the log-odds of each candidate, shape ``(candidates,)``."""
     scores = listwise_scores(features, weights)
-    found = weights.slope * scores + weights.share * log_shares(scores) + weights.intercept
-    return np.asarray(found, dtype=np.float32)
+    of_scores = weights.slope * scores + weights.share * log_shares(scores)
+    return np.asarray(of_scores + weights.intercept, dtype=np.float32)
 
 
 def probabilities(log_odds: Floats) -> Floats:
-    """Logistic function of log-odds."""
+    """Return the probabilities that log-odds stand for."""
     return np.asarray(1 / (1 + np.exp(-log_odds.astype(np.float64))), dtype=np.float32)

@@ -1,7 +1,7 @@
-"""Texts as vectors of their words: tf-idf and cosines (Salton and Buckley, 1988).
+"""Compare texts by their words: cosines of tf-idf vectors (Salton and Buckley, 1988).
 
-BM25 asks how much of a request a text says; the cosine asks besides how much else it says, and is
-the same both ways, so that it can be a kernel.
+BM25 measures how much of a request a text says. The cosine takes into account how much else it says
+too, and is symmetric, so that it can be a kernel.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ __all__ = ["WordRows", "WordVectors", "tf_idf"]
 
 @dataclass(frozen=True, slots=True)
 class WordVectors:
-    """The unit vectors of some texts, one dimension a word.
+    """The unit vectors of some texts, stored by word; each word is a dimension.
 
     Attributes:
-        postings: The vectors' components, word by word.
-        rarity: Of each word by its number: the logarithm of how few texts have it.
+        postings: Components of the vectors, word by word.
+        rarity: Logarithm of how few texts have each word, by the word's number, shape ``(words,)``.
     """
 
     postings: Postings
     rarity: Floats
 
     def cosines(self, queries: Sequence[Iterable[str]]) -> Floats:
-        """Of the texts with others, of which words in none of the texts are left out.
+        """Return the cosines of queries with the texts.
 
         Args:
-            queries: The others' words.
+            queries: Words of each query; those that no text has are ignored.
 
         Returns:
             Shape ``(queries, texts)``, 0 to 1.
@@ -45,7 +45,7 @@ class WordVectors:
         return self.postings.scores([self._components(query) for query in queries])
 
     def _components(self, tokens: Iterable[str]) -> dict[str, float]:
-        """Of another text's unit vector."""
+        """Return the components of the unit vector of a query with these words."""
         numbers = self.postings.numbers
         counts = Counter(token for token in tokens if token in numbers)
         weights = {
@@ -56,7 +56,7 @@ class WordVectors:
         return {word: weight / length for word, weight in weights.items()}
 
     def rows(self) -> WordRows:
-        """The same components, text by text."""
+        """Return the same vectors, stored by text."""
         order = np.argsort(self.postings.positions, kind="stable")
         texts = np.arange(self.postings.count + 1)
         words = np.repeat(np.arange(len(self.rarity)), np.diff(self.postings.starts))
@@ -67,23 +67,24 @@ class WordVectors:
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The same as arrays, to be kept in a file."""
+        """Return the vectors as arrays, to be stored in a file."""
         return {**self.postings.arrays(), "rarity": self.rarity}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> WordVectors:
-        """The inverse of ``arrays``."""
+        """Return the vectors whose ``arrays`` these are."""
         return cls(Postings.from_arrays(arrays), arrays["rarity"])
 
 
 @dataclass(frozen=True, slots=True)
 class WordRows:
-    """The unit vectors of some texts, text by text.
+    """The unit vectors of some texts, stored by text.
 
     Attributes:
-        starts: Where each text's components begin, and the end of the last: ``(texts + 1,)``.
-        words: The word's number, for each component.
-        values: For the same, its size.
+        starts: Position of each text's first component, and the number of components, shape
+            ``(texts + 1,)``.
+        words: The number of each component's word, shape ``(components,)``.
+        values: The value of each component, shape ``(components,)``.
     """
 
     starts: NDArray[np.int64]
@@ -91,31 +92,31 @@ class WordRows:
     values: Floats
 
     def likeness(self, texts: Ints) -> Floats:
-        """The cosines of some texts with each other: shape ``(texts, texts)``."""
+        """Return the cosines of some texts with each other: shape ``(texts, texts)``."""
         starts, ends = self.starts[texts], self.starts[texts + 1]
-        places = ranges(starts, ends)
-        words = self.words[places]
-        times = np.bincount(words)
+        components = ranges(starts, ends)
+        words = self.words[components]
+        texts_with = np.bincount(words)
         # A word of one text alone has no part in a cosine with another.
-        shared = times[words] > 1
-        columns = np.cumsum(times > 1) - 1
+        shared = texts_with[words] > 1
+        columns = np.cumsum(texts_with > 1) - 1
         dense = np.zeros((len(texts), columns[-1] + 1 if len(columns) else 0), dtype=np.float32)
         of_text = np.repeat(np.arange(len(texts)), ends - starts)
-        dense[of_text[shared], columns[words[shared]]] = self.values[places[shared]]
-        found = dense @ dense.T
-        found[np.diag_indices_from(found)] = ends > starts
-        return found
+        dense[of_text[shared], columns[words[shared]]] = self.values[components[shared]]
+        cosines = dense @ dense.T
+        cosines[np.diag_indices_from(cosines)] = ends > starts
+        return cosines
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The same as arrays, to be kept in a file."""
+        """Return the vectors as arrays, to be stored in a file."""
         return asdict(self)
 
 
 def tf_idf(texts: Sequence[Sequence[str]]) -> WordVectors:
-    """The vectors of some texts.
+    """Return the tf-idf vectors of some texts.
 
     Args:
-        texts: The words of each.
+        texts: Words of each text.
     """
     numbers: dict[str, int] = {}
     entries = [
@@ -124,13 +125,9 @@ def tf_idf(texts: Sequence[Sequence[str]]) -> WordVectors:
         for word, count in Counter(text).items()
     ]
     word, position, count = np.array(entries, dtype=np.int64).reshape(-1, 3).T
-    texts_of = np.bincount(word, minlength=len(numbers))
-    rarity = np.log1p(len(texts) / np.maximum(texts_of, 1)).astype(np.float32)
-    values = _weights(count.astype(np.float32), rarity[word])
+    texts_with = np.bincount(word, minlength=len(numbers))
+    rarity = np.log1p(len(texts) / np.maximum(texts_with, 1)).astype(np.float32)
+    values = np.asarray((1 + np.log(count.astype(np.float32))) * rarity[word], dtype=np.float32)
     lengths = np.sqrt(np.bincount(position, weights=values**2, minlength=len(texts)))
     values /= lengths[position].astype(np.float32)
     return WordVectors(Postings.of(numbers, word, position, values, len(texts)), rarity)
-
-
-def _weights(counts: Floats, rarity: Floats) -> Floats:
-    return np.asarray((1 + np.log(counts)) * rarity, dtype=np.float32)

@@ -18,7 +18,7 @@ from toolret.ranking.evidence import FEATURES, SIGNALS, gather
 from toolret.ranking.fitting import Fit
 from toolret.ranking.learning import fit_index
 from toolret.ranking.need import need_inputs
-from toolret.ranking.weighing import explained, probabilities
+from toolret.ranking.weighing import log_odds_parts, probabilities
 from toolret.recent import Recent
 from toolret.retrieval.selection import AGAINST_OTHERS, Selection
 from toolret.stores.derived import derived_path
@@ -123,9 +123,9 @@ class Reader:
             recall: Of the requests that need a tool, the least share that are to be given any.
             precision: Of the requests given a tool, the least share that are to need one.
         """
-        called = self.comparer.columns.called(mentioned_names(request.text))
+        called = self.comparer.columns.tools_named(mentioned_names(request.text))
         candidates = gather(self.comparer.layout, comparisons, allowed=allowed, called=called)
-        parts, rest = explained(candidates.features, self.fit.weights(candidates.features))
+        parts, rest = log_odds_parts(candidates.features, self.fit.weights(candidates.features))
         named = np.isin(candidates.tools, called)
         log_odds = (parts.sum(axis=1) + rest + named * _EXACT_NAME_LOG_ODDS).astype(np.float32)
         first = np.argsort(-log_odds, kind="stable")[:most]
