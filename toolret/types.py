@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 __all__ = [
     "BEHAVIOUR_TAGS",
+    "RECORDED",
     "Call",
     "Demo",
     "DemoHit",

@@ -113,7 +113,7 @@ class RoleEmbedder:
         return unit(vectors @ self._adapter)
 
     def _embed(self, texts: Sequence[str], instruction: str, *, documents: bool) -> Vectors:
-        """Return unit vectors of texts, whatever the embedder returns or raises."""
+        """Return unit vectors of texts; whatever goes wrong is raised as an EmbedderError."""
         try:
             rows = self._raw_vectors(texts, instruction, documents=documents)
             vectors = checked_rows(rows, expected=len(texts), embedder=self.id)

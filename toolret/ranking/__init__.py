@@ -8,7 +8,7 @@ A request passes through four modules:
    ``text_evidence`` and ``demo_evidence``.
 3. ``weighing`` makes log-odds of the features, with the weights that ``fitting.Fit`` chooses by
    ``familiarity``.
-4. ``need`` tells from the best candidates whether the request needs a tool at all.
+4. ``need`` tells, again as ``fitting.Fit`` chooses, whether the request needs a tool at all.
 
 ``learning`` finds the ``Fit`` of an index, which ``fitting`` learns from its demonstrations. The
 other modules hold one method each. ``docs/ranking.md`` gives the reasons and the measurements.
@@ -16,8 +16,9 @@ other modules hold one method each. ``docs/ranking.md`` gives the reasons and th
 Words that have one meaning in this package:
 
 query
-    One reading of a request. Query 0 is the request itself, the others are its clauses. A query has
-    two vectors, one to compare with tools and one to compare with demonstrations.
+    One reading of a request. Query 0 is the request itself, the others are its clauses or what an
+    LLM made of it. A query has two vectors, one to compare with tools and one to compare with
+    demonstrations.
 use
     One tool in one demonstration.
 set
@@ -47,8 +48,8 @@ feature
 candidates
     The tools that some signal puts forward, as being among its first. Only these are ranked.
 familiarity
-    The probability that the demonstrations have something to say about a request. Its tools are
-    weighed by what was learnt from them in this proportion, and by their texts alone for the rest.
+    The probability that the demonstrations have something to say about a request. The more familiar
+    a request is, the more what was learnt from them counts, rather than the tools' texts alone.
 need
     Whether a request needs any tool.
 """

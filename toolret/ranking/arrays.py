@@ -27,7 +27,7 @@ Bools = NDArray[np.bool_]
 _Float = TypeVar("_Float", np.float32, np.float64)
 
 _SHARPNESS = 3
-"""The factor of discriminants in the softmax that makes shares of them."""
+"""The factor of discriminants in their softmax."""
 
 _BLOCK_SIZE = 64
 """The most values in a block of which ``top`` first looks only at the largest: this takes a tenth
@@ -169,6 +169,6 @@ def _bound(values: Floats, count: int) -> np.float32:
 
 
 def softmax_shares(discriminants: Floats) -> Floats:
-    """Return a softmax of the groups' discriminants, as their probabilities: ``(groups,)``."""
+    """Return a softmax of groups' discriminants, as rough probabilities: shape ``(groups,)``."""
     shares = np.exp(_SHARPNESS * (discriminants - discriminants.max(initial=0)))
     return np.asarray(shares / max(float(shares.sum()), _TINY), dtype=np.float32)

@@ -56,7 +56,7 @@ class Columns(DemoUses):
         )
 
     def tools_named(self, names: Iterable[str]) -> list[int]:
-        """Return the positions of the tools with any of these names, which are case-folded."""
+        """Return the positions of the tools with any of these case-folded names."""
         wanted = _digests(names)
         starts, ends = (self.names.searchsorted(wanted, side) for side in ("left", "right"))
         return [

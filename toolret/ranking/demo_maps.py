@@ -98,6 +98,7 @@ class DemoMaps:
         of_sets = np.bincount(layout.set_of_demo, weights=multiplied[-1]).astype(np.float32)
         near = krige(as_demos, cosines, words, layout.demo_vectors, rows, layout.set_of_demo)
         np.put_along_axis(cosines, near.demos, near.cosines, axis=1)
+        # What the nearest leave unexplained goes to the trend.
         rest = as_demos - near.means
         kriged = products(rest, self.tools)
         moved = as_tools + products(rest, self.shift)
@@ -166,10 +167,12 @@ class DemoModels:
 
     @cached_property
     def _ridge(self) -> Ridge:
+        """The trend of the demonstrations."""
         return fit_ridge(self._layout.demo_vectors)
 
     @cached_property
     def _sets(self) -> Discriminant:
+        """The sets of tools, as groups of demonstrations."""
         of_demo = self._layout.set_of_demo
         demos, sets = np.arange(len(of_demo)), int(of_demo.max()) + 1
         return fit_discriminant(self._layout.demo_vectors, demos, of_demo, sets)

@@ -5,9 +5,9 @@ are worded alike, and evidence that is right for other requests would bury its t
 tell: how near the nearest demonstration is, and which share of the tools that fit the request best
 by their texts is demonstrated at all. How much each counts is learnt by logistic regression, which
 needs requests of both kinds: familiar ones, which are the demonstrations themselves, each with
-itself left out; and strange ones, for which the descriptions of the tools serve that no
-demonstration uses. It starts from what public data taught, so that a few demonstrations are not
-heard where they say nothing.
+itself left out; and strange ones, which are the descriptions of the tools that no demonstration
+uses. It starts from what public data taught, so that a few demonstrations are not heard where they
+say nothing.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ demonstrations need one tool each learns that all requests do. 7, 14 and 28 were
 public sets, each with a prior to which it had given nothing: this lies between the better two."""
 
 _CALIBRATION_STRENGTH = 7.0
-"""Loss that one unit of distance costs, in examples, for the slope, share and intercept that turn
-scores into log-odds: less, as there are only these three."""
+"""Loss that one unit of distance costs, in examples, for the three parameters that turn scores into
+log-odds, which are learnt from few examples."""
 
 _BOUNDS = [(None if name in CONTEXT else 0.0, None) for name in FEATURES]
 """Lower and upper bounds of the weights. What fits better must not count against a tool: without
@@ -48,9 +48,9 @@ bounds, features that are nearly the same get large weights of opposite signs, w
 requests like the demonstrations and for no others."""
 
 _HEARD = 2.0
-"""Log-odds that the ranking adds to familiarity. Using the weights for demonstrations loses little
-where these say little, whereas using those for texts loses much where demonstrations say all.
-Between 1.5 and 3 makes no difference on public sets with 10 to 3,000 demonstrations; with
+"""Log-odds that the ranking adds to the prior of familiarity. Using the weights for demonstrations
+loses little where these say little, whereas using those for texts loses much where demonstrations
+say all. Between 1.5 and 3 makes no difference on public sets with 10 to 3,000 demonstrations; with
 3 of them, 3 costs some sets half a point."""
 
 _ANY = FEATURES.index("demo_any")
@@ -64,7 +64,7 @@ class Example:
     Attributes:
         features: Features of its candidates, shape ``(candidates, len(FEATURES))``.
         right: Whether the request needs each candidate, shape ``(candidates,)``.
-        need: The inputs of ``need_inputs``, shape ``(INPUTS - 1,)``.
+        need: Inputs of the model of need that ``need_inputs`` returned, shape ``(INPUTS - 1,)``.
     """
 
     features: Floats
