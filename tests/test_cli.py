@@ -339,7 +339,7 @@ def test_plan_says_where_tokens_are_estimated(
     said: str,
 ) -> None:
     counter = TokenCounter("words", exact=exact, count=lambda text: len(text.split()))
-    monkeypatch.setattr("toolret.retrieval.retriever.token_counter", lambda: counter)
+    monkeypatch.setattr("toolret.tokens.token_counter", lambda: counter)
     place = ["--index", indexed["index"], "--budget", "300"]
     assert main(["plan", "cancel the order", *place]) == 0
     assert re.search(said, capsys.readouterr().err)
