@@ -16,7 +16,7 @@ import toolret
 PACKAGE = Path(toolret.__file__).parent
 
 LAYERS = [
-    ["errors", "forking", "tracing", "types"],
+    ["errors", "forking", "json_values", "tracing", "types"],
     ["options"],
     ["files", "permissions", "recent", "schemas", "stores"],
     ["text"],

@@ -16,8 +16,8 @@ from hashlib import sha256
 from typing import Any, TypeAlias
 
 from toolret.errors import DemoError
-from toolret.files.jsonlines import is_deep, shown
 from toolret.index import ToolIndex
+from toolret.json_values import is_deeper_than, short_repr
 from toolret.permissions import Allow, invalid_permissions, is_allowed
 from toolret.prompt.trimming import shortened
 from toolret.text.lexical import words
@@ -113,7 +113,7 @@ def demonstrations(
     Takes the arguments of ``ToolRetriever.record``, and raises the same.
     """
     if wrong := invalid_permissions([private_to]):
-        raise DemoError(f"private_to holds {shown(wrong[0])}: give a set of permissions")
+        raise DemoError(f"private_to holds {short_repr(wrong[0])}: give a set of permissions")
     permissions: Permissions = (frozenset(private_to),) if private_to else ()
     find = _Finder(index)
     demos: dict[str, Demo] = {}
@@ -175,7 +175,7 @@ def _evidence(turn: Turn, find: _Finder, allow: Allow, left_out: list[str]) -> I
     for asked in turn.calls:
         tool = find(asked.name)
         if tool is None:
-            left_out.append(f"{shown(asked.name)}: the index holds no such tool")
+            left_out.append(f"{short_repr(asked.name)}: the index holds no such tool")
         elif not is_allowed(tool, allow):
             left_out.append(f"{tool.id!r}: the caller may not use it")
         elif asked.result is None:
@@ -189,7 +189,7 @@ def _evidence(turn: Turn, find: _Finder, allow: Allow, left_out: list[str]) -> I
             if arguments is None:
                 left_out.append(f"{tool.id!r}: the arguments are no JSON object")
                 continue
-            if is_deep(arguments, _DEEPEST):
+            if is_deeper_than(arguments, _DEEPEST):
                 left_out.append(f"{tool.id!r}: the arguments are nested too deeply")
                 continue
             result = value_of(asked.result)
@@ -197,7 +197,7 @@ def _evidence(turn: Turn, find: _Finder, allow: Allow, left_out: list[str]) -> I
             if key not in seen:
                 seen.add(key)
                 yield Call(
-                    tool.id, arguments, asked.result if is_deep(result, _DEEPEST) else result
+                    tool.id, arguments, asked.result if is_deeper_than(result, _DEEPEST) else result
                 )
 
 

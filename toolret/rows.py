@@ -22,8 +22,9 @@ from pydantic import (
 
 from toolret.errors import CatalogError, DemoError, InputError
 from toolret.files.folders import files_of
-from toolret.files.jsonlines import read_rows, shown
+from toolret.files.jsonlines import read_rows
 from toolret.files.plain_rows import demo_to_row, tool_to_row, unique
+from toolret.json_values import short_repr
 from toolret.turns import Unread, messages_of, words_of
 from toolret.types import Call, Demo, JsonObject, Message, Tool
 
@@ -229,7 +230,7 @@ def demo_from_row(row: JsonObject, *, file: str | Path | None = None, place: str
     known = _validated(_DemoRow, row, error=DemoError, file=file, place=place)
     if known.calls is None and known.tools is None:
         raise DemoError(
-            f"the demonstration {shown(known.text)} has neither `calls` nor `tools`: "
+            f"the demonstration {short_repr(known.text)} has neither `calls` nor `tools`: "
             "say which tools answer it",
             file=file,
             place=place,
@@ -342,11 +343,11 @@ def _problem(exc: ValidationError) -> str:
     if first["type"] == "string_pattern_mismatch":
         return f"the field `{name}` is blank"
     if first["type"] in ("dict_type", "model_type"):
-        return f"the field `{name}` should be an object, not {shown(first['input'])}"
+        return f"the field `{name}` should be an object, not {short_repr(first['input'])}"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if not name:
         return message
-    return f"the field `{name}` {message}, not {shown(first['input'])}"
+    return f"the field `{name}` {message}, not {short_repr(first['input'])}"
 
 
 def _origin(file: str | Path | None, place: str) -> str:

@@ -22,7 +22,7 @@ from toolret.catalogs.source import Document
 from toolret.catalogs.swagger import Swagger
 from toolret.catalogs.yaml_values import YamlError, parse_yaml
 from toolret.errors import CatalogError
-from toolret.files.jsonlines import parse_json
+from toolret.json_values import parse_json
 from toolret.lint.checks import lint
 from toolret.lint.providers import openai_problems, schema_problems
 from toolret.rows import tool_from_row, tool_to_row

@@ -7,7 +7,7 @@ import pytest
 
 from toolret.errors import CatalogError, DemoError
 from toolret.files import jsonlines
-from toolret.files.jsonlines import parse_json, read_rows, shown
+from toolret.files.jsonlines import read_rows
 
 
 def _file(folder: Path, content: bytes) -> Path:
@@ -81,12 +81,3 @@ def test_a_line_that_is_too_long_is_an_error(
     path = _file(tmp_path, b'{"a": 1}\n{"a": 1234}\n')
     with pytest.raises(DemoError, match="line 2: the line is longer than 10 bytes"):
         list(read_rows(path, error=DemoError))
-
-
-def test_surrogate_pairs_are_read() -> None:
-    assert parse_json('{"a": "\\ud83d\\ude00"}') == {"a": "😀"}
-
-
-def test_long_values_are_shown_shortened() -> None:
-    assert shown("x" * 100) == "'" + "x" * 59 + "..."
-    assert shown([1]) == "[1]"

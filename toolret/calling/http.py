@@ -20,7 +20,7 @@ from toolret.calling.outcome import Outcome
 from toolret.calling.requests import HttpRequest, build_request, server_url
 from toolret.calling.security import Credentials, Placed, placed_credentials
 from toolret.errors import CallError
-from toolret.files.jsonlines import shown
+from toolret.json_values import short_repr
 from toolret.options import of_kind, whole_number
 from toolret.types import JsonObject, Tool
 
@@ -125,8 +125,8 @@ class HttpRunner:
         origin = _origin(server)
         if self.origins is not None and origin not in self.origins:
             raise CallError(
-                f"{tool.id!r} is of the server {shown(origin)}, which may not be called: it is "
-                "none of the HttpRunner's origins"
+                f"{tool.id!r} is of the server {short_repr(origin)}, which may not be called: it "
+                "is none of the HttpRunner's origins"
             )
         placed = placed_credentials(tool, origin, self.credentials)
         return build_request(tool, arguments, server=server, placed=placed), placed
@@ -277,7 +277,7 @@ def _origin(url: str) -> str:
     try:
         read = httpx.URL(url)
     except httpx.InvalidURL as exc:
-        raise CallError(f"the server {shown(url)} is no URL: {exc}") from exc
+        raise CallError(f"the server {short_repr(url)} is no URL: {exc}") from exc
     return f"{read.scheme}://{read.netloc.decode('ascii')}"
 
 

@@ -7,10 +7,11 @@ JSON, and a ``deepObject`` nests brackets.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
+
+from toolret.json_values import compact_json
 
 __all__ = ["form_pairs", "header_text", "json_text", "path_text", "plain_value"]
 
@@ -37,7 +38,7 @@ def json_text(value: Any) -> str:
         TypeError: If it cannot be written as JSON.
         ValueError: If it holds a number that JSON lacks, such as NaN.
     """
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return compact_json(value, allow_nan=False)
 
 
 def form_pairs(

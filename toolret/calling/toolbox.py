@@ -10,8 +10,8 @@ from typing import Any
 from toolret.calling.outcome import Outcome, Runner, failure, pauses_a_graph
 from toolret.calling.targets import TargetRunner
 from toolret.errors import CallError
-from toolret.files.jsonlines import parse_json, shown
 from toolret.files.plain_rows import typed
+from toolret.json_values import parse_json, short_repr
 from toolret.options import of_kind
 from toolret.permissions import Allow, fail_closed, is_allowed
 from toolret.text.names import ids_by_name, wire_name
@@ -89,13 +89,13 @@ class Toolbox:
         """
         tool = self._find(name)
         if tool is None or not self._is_allowed(tool):
-            raise CallError(f"there is no tool {shown(name)}")
+            raise CallError(f"there is no tool {short_repr(name)}")
         self._runner(tool)
         other = self._tools.get(name, tool)
         if other is not tool and self._may_run(other):
             raise CallError(
-                f"{shown(name)} is one tool's id and the name of another, {tool.id!r}: call the "
-                f"first by its name, {wire_name(name)!r}"
+                f"{short_repr(name)} is one tool's id and the name of another, {tool.id!r}: call "
+                f"the first by its name, {wire_name(name)!r}"
             )
         return tool
 
@@ -201,7 +201,7 @@ def _arguments(arguments: JsonObject | str | None) -> JsonObject:
     if parsed is None:  # as models write it that call a tool without arguments
         return {}
     if not isinstance(parsed, Mapping):
-        raise CallError(f"the arguments are no JSON object, but {shown(parsed)}")
+        raise CallError(f"the arguments are no JSON object, but {short_repr(parsed)}")
     return parsed
 
 

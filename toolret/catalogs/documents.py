@@ -12,7 +12,8 @@ from typing import Any
 from toolret.catalogs.source import Document
 from toolret.catalogs.yaml_values import YamlError, parse_yaml
 from toolret.errors import CatalogError
-from toolret.files.jsonlines import MAX_BYTES, parse_json, read_lines, row_from_line
+from toolret.files.jsonlines import MAX_BYTES, read_lines, row_from_line
+from toolret.json_values import parse_json
 
 __all__ = ["MAX_YAML_BYTES", "read_document"]
 

@@ -11,7 +11,7 @@ from toolret.catalogs.argument_maps import with_properties
 from toolret.catalogs.claims import without_claims
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
-from toolret.files.jsonlines import shown
+from toolret.json_values import short_repr
 from toolret.rows import check_spelling, tool_from_row
 from toolret.types import Tool
 
@@ -66,7 +66,7 @@ class FunctionSchemas:
         form = _form(content)
         if form == _HOSTED:
             raise CatalogError(
-                f"a tool of type {shown(content['type'])} is run by its provider and has no "
+                f"a tool of type {short_repr(content['type'])} is run by its provider and has no "
                 "schema to choose it by: leave it out, and bind it beside the chosen tools",
                 file=document.file,
                 place=document.at,
@@ -77,7 +77,7 @@ class FunctionSchemas:
         function = content.get("function", content)
         if not isinstance(function, dict):
             raise CatalogError(
-                f"the field `function` should be an object, not {shown(function)}",
+                f"the field `function` should be an object, not {short_repr(function)}",
                 file=document.file,
                 place=document.at,
             )
@@ -110,7 +110,9 @@ class FunctionSchemas:
             place = f"{document.at}/tools/{index}"
             if not self.recognizes(item):
                 raise CatalogError(
-                    f"expected a function, found {shown(item)}", file=document.file, place=place
+                    f"expected a function, found {short_repr(item)}",
+                    file=document.file,
+                    place=place,
                 )
             yield from self.tools(replace(document, content=item, at=place), namespace=name)
 
@@ -141,7 +143,7 @@ def schema_tool(
     parameters = fields.get(schema)
     if parameters is not None and not isinstance(parameters, dict):
         raise CatalogError(
-            f"the field `{schema}` should be an object, not {shown(parameters)}",
+            f"the field `{schema}` should be an object, not {short_repr(parameters)}",
             file=document.file,
             place=document.at,
         )

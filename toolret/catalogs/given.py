@@ -15,7 +15,7 @@ from toolret.catalogs.python_tools import is_langchain_tool
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
 from toolret.files.folders import files_of
-from toolret.files.jsonlines import parse_json
+from toolret.json_values import parse_json
 
 __all__ = ["catalog_files", "document_of", "parts"]
 

@@ -19,7 +19,7 @@ from toolret.catalogs.source import Document, Source
 from toolret.catalogs.swagger import Swagger
 from toolret.catalogs.tool_rows import ToolRows
 from toolret.errors import CatalogError
-from toolret.files.jsonlines import shown
+from toolret.json_values import short_repr
 from toolret.rows import unique
 from toolret.types import Tool
 
@@ -258,4 +258,4 @@ def _described(content: Any) -> str:
     if isinstance(content, dict):
         keys = ", ".join(repr(key) for key in list(content)[:_MAX_KEYS])
         return f"an object with the keys {keys}" if keys else "an empty object"
-    return shown(content)
+    return short_repr(content)

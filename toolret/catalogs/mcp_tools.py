@@ -9,7 +9,7 @@ from toolret.catalogs.functions import schema_tool
 from toolret.catalogs.source import Document
 from toolret.catalogs.text import slug
 from toolret.errors import CatalogError
-from toolret.files.jsonlines import shown
+from toolret.json_values import short_repr
 from toolret.types import Tool
 
 __all__ = ["McpTools"]
@@ -53,7 +53,7 @@ class McpTools:
         hints = fields.get("annotations") or {}
         if not isinstance(hints, dict):
             raise CatalogError(
-                f"the field `annotations` should be an object, not {shown(hints)}",
+                f"the field `annotations` should be an object, not {short_repr(hints)}",
                 file=document.file,
                 place=document.at,
             )

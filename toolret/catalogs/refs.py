@@ -18,7 +18,7 @@ from toolret.catalogs.documents import read_document
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
 from toolret.files.folders import real_path
-from toolret.files.jsonlines import below, shown
+from toolret.json_values import json_pointer, short_repr
 
 __all__ = ["Place", "References", "referenced_files"]
 
@@ -37,7 +37,7 @@ class Place:
     pointer: str = ""
 
     def __truediv__(self, key: str | int) -> Place:
-        return Place(self.file, below(self.pointer, key))
+        return Place(self.file, json_pointer(self.pointer, key))
 
     def __str__(self) -> str:
         return f"{self.file}: {self.pointer}" if self.pointer else self.file
@@ -53,7 +53,7 @@ class Place:
 
     def wrong(self, expected: str, value: Any) -> CatalogError:
         """Return an error about an unexpected value at this place."""
-        return self.error(f"expected {expected}, found {shown(value)}")
+        return self.error(f"expected {expected}, found {short_repr(value)}")
 
     def object(self, value: Any) -> dict[str, Any]:
         """Return the value at this place if it is an object; None counts as an empty one.

@@ -12,9 +12,9 @@ import numpy as np
 from toolret.embedders import Role, RoleEmbedder, Vectors
 from toolret.embedders.unit_vectors import unit
 from toolret.errors import CatalogError, DemoError, InputError
-from toolret.files.jsonlines import is_deep, shown
 from toolret.files.plain_rows import demo_to_row, tool_to_row
 from toolret.forking import RenewedLock, cached_property
+from toolret.json_values import compact_json, is_deeper_than, short_repr
 from toolret.permissions import invalid_permissions
 from toolret.stores.records import Generation, Kind, Record, record_key
 from toolret.stores.vectors import vector_key
@@ -157,18 +157,18 @@ class ItemForm(Generic[Item]):
         """
         if invalid := invalid_permissions(item.permissions):
             raise self.error(
-                f"{item.id!r}: its permissions hold {shown(invalid[0])}: give sets of names, any "
-                "one of which is enough, such as ({'admin'},)",
+                f"{item.id!r}: its permissions hold {short_repr(invalid[0])}: give sets of names, "
+                "any one of which is enough, such as ({'admin'},)",
                 place=item.origin,
             )
         fields = self.to_row(item)
         try:
-            row = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            row = compact_json(fields, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise self.error(
                 f"{item.id!r}: a part of it is no JSON: {error}", place=item.origin
             ) from error
-        if row.count("{") + row.count("[") > _MAX_DEPTH and is_deep(fields, _MAX_DEPTH):
+        if row.count("{") + row.count("[") > _MAX_DEPTH and is_deeper_than(fields, _MAX_DEPTH):
             raise self.error(
                 f"{item.id!r}: it is nested deeper than {_MAX_DEPTH} levels", place=item.origin
             )

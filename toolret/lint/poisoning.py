@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from toolret.files.jsonlines import below
+from toolret.json_values import json_pointer
 from toolret.lint.findings import Finding
 from toolret.text.visible import code_point, is_hidden, visible
 from toolret.types import Tool
@@ -126,7 +126,7 @@ def _texts(tool: Tool) -> Iterator[tuple[str, str]]:
             yield place, value
         elif isinstance(value, Mapping):
             for key, part in value.items():
-                waiting.append((below(place, key), part))
-                yield below(place, key), str(key)
+                waiting.append((json_pointer(place, key), part))
+                yield json_pointer(place, key), str(key)
         elif isinstance(value, list):
-            waiting += [(below(place, index), part) for index, part in enumerate(value)]
+            waiting += [(json_pointer(place, index), part) for index, part in enumerate(value)]

@@ -14,7 +14,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker
 
 from toolret.catalogs.keys import is_key
-from toolret.files.jsonlines import below
+from toolret.json_values import json_pointer
 from toolret.schemas.accepted import is_bare_array
 from toolret.schemas.drafts import is_pattern, is_uri_reference
 from toolret.schemas.subschemas import subschemas
@@ -44,7 +44,7 @@ def schema_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
     OpenAI asks that patterns and references be well-formed, too, and reads patterns as Python does.
     """
     for error in _META.iter_errors(schema):
-        pointer = below("", *error.absolute_path)
+        pointer = json_pointer("", *error.absolute_path)
         if error.absolute_path and error.absolute_path[-1] == "type":
             yield pointer, f"JSON Schema has no type {_short(repr(error.instance))}"
         elif error.absolute_path and error.validator == "type":
@@ -75,9 +75,9 @@ def openai_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
             yield f"/{key}", f"OpenAI refuses {key!r} at the top"
     for path, part in subschemas(schema):
         if is_bare_array(part):
-            yield below("", *path), "OpenAI refuses an array without 'items'"
+            yield json_pointer("", *path), "OpenAI refuses an array without 'items'"
         if part.get("enum") == []:
-            yield below("", *path, "enum"), "OpenAI refuses an 'enum' without values"
+            yield json_pointer("", *path, "enum"), "OpenAI refuses an 'enum' without values"
 
 
 def name_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
@@ -87,7 +87,7 @@ def name_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
         for name in properties if isinstance(properties, Mapping) else ():
             if not is_key(str(name)):
                 yield (
-                    below("", *path, "properties", name),
+                    json_pointer("", *path, "properties", name),
                     f"Anthropic refuses the property name {name!r}: 1 to 64 of A-Z a-z 0-9 _ . -",
                 )
 

@@ -8,7 +8,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from toolret.catalogs.argument_maps import WAS_MAP, unplaced
-from toolret.files.jsonlines import below, is_deep, shown
+from toolret.json_values import is_deeper_than, json_pointer, short_repr
 from toolret.lint.findings import Finding
 from toolret.lint.providers import (
     Problem,
@@ -55,7 +55,7 @@ def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
             problem = "nothing is known of its arguments"
             yield Finding("missing-schema", here, problem, "parameters")
             continue
-        if is_deep(tool.parameters, _MAX_DEPTH):
+        if is_deeper_than(tool.parameters, _MAX_DEPTH):
             problem = f"it is nested deeper than {_MAX_DEPTH} levels, and not checked further"
             yield Finding("schema-defect", here, problem, "parameters")
             continue
@@ -81,7 +81,7 @@ def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
 def _lost(schema: Mapping[str, Any]) -> Iterator[Problem]:
     """Find arguments outside of ``properties``, and references that lead nowhere in the schema."""
     for name in unplaced(schema)[:1]:
-        yield below("", name), f"{name!r} is no keyword: arguments belong under 'properties'"
+        yield json_pointer("", name), f"{name!r} is no keyword: arguments belong under 'properties'"
     parts = dict(subschemas(schema))
     named = {f"#{part[key]}" for part in parts.values() for key in _ANCHORS if key in part}
     named |= {str(part["$id"]) for part in parts.values() if "$id" in part}
@@ -90,7 +90,7 @@ def _lost(schema: Mapping[str, Any]) -> Iterator[Problem]:
         if not isinstance(reference, str) or reference in named:
             continue
         if resolved(schema, reference) is None:
-            yield below("", *path, "$ref"), f"the reference {reference!r} leads nowhere"
+            yield json_pointer("", *path, "$ref"), f"the reference {reference!r} leads nowhere"
 
 
 def _at_odds(schema: Any, root: Mapping[str, Any], place: str = "") -> Iterator[Problem]:
@@ -102,7 +102,7 @@ def _at_odds(schema: Any, root: Mapping[str, Any], place: str = "") -> Iterator[
         declared = {name for part in parts for name in part.get("properties", ())}
         for name in schema.get("required", ()):
             if name not in declared:
-                yield below(place, "required"), f"{name!r} is required and not declared"
+                yield json_pointer(place, "required"), f"{name!r} is required and not declared"
     # A null default only means that there is none.
     if schema.get("default") is not None and not _accepts(schema, schema["default"]):
         yield place, _misfit("default", schema["default"], schema)
@@ -111,8 +111,8 @@ def _at_odds(schema: Any, root: Mapping[str, Any], place: str = "") -> Iterator[
             yield place, _misfit("choice", value, schema)
             break
     for name, part in schema.get("properties", {}).items():
-        yield from _at_odds(part, root, below(place, "properties", name))
-    yield from _at_odds(schema.get("items"), root, below(place, "items"))
+        yield from _at_odds(part, root, json_pointer(place, "properties", name))
+    yield from _at_odds(schema.get("items"), root, json_pointer(place, "items"))
 
 
 def _of_one_value(
@@ -136,7 +136,7 @@ def _of_one_value(
 
 def _misfit(what: str, value: Any, schema: Mapping[str, Any]) -> str:
     """Say why a schema does not accept a default or a choice, and how to write it if that helps."""
-    type_, written = schema.get("type"), shown(value)
+    type_, written = schema.get("type"), short_repr(value)
     if type_ is None or _accepts({"type": type_}, value):
         return f"its {what} {written} is not a value that it accepts"
     hint = unquoted(value, type_)

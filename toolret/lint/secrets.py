@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from toolret.files.jsonlines import below
+from toolret.json_values import json_pointer
 from toolret.lint.findings import Finding
 from toolret.types import Tool
 
@@ -54,7 +54,7 @@ def secret_arguments(tools: Sequence[Tool]) -> Iterator[Finding]:
             f"{who} the model for {name!r}, a secret that the API's security scheme {listed} "
             "stands for"
         )
-        yield Finding("asks-for-secret", tuple(ids), problem, below("", "properties", name))
+        yield Finding("asks-for-secret", tuple(ids), problem, json_pointer("", "properties", name))
 
 
 def _schemes(tool: Tool) -> tuple[str, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from toolret.json_values import compact_json
 from toolret.lint.findings import Finding
 from toolret.types import Tool
 
@@ -62,7 +62,7 @@ def poor_texts(tools: Sequence[Tool]) -> Iterator[Finding]:
             listed = ", ".join(names[:_MAX_NAMES]) + (", ..." if len(names) > _MAX_NAMES else "")
             problem = f"nothing is said of {len(names)}: {listed}"
             yield Finding("undescribed-parameter", here, problem, "parameters")
-        size = _tokens(json.dumps(tool.parameters, ensure_ascii=False, separators=(",", ":")))
+        size = _tokens(compact_json(tool.parameters))
         if size > _LARGE_SCHEMA:
             problem = f"its parameters take about {size} tokens of a prompt"
             yield Finding("large-schema", here, problem, "parameters")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from toolret.files.jsonlines import shown
+from toolret.json_values import short_repr
 from toolret.text.names import DISCOVER
 
 __all__ = ["DISCOVER", "PROVIDER_LIMIT", "bounded", "called_names", "grown", "refusal"]
@@ -77,7 +77,7 @@ def bounded(
 
 def refusal(name: str, offered: Collection[str] | None) -> str:
     """Message to a model that called a tool it was not offered; None means too many to list."""
-    refused = f"Error: the tool {shown(name)} is not available now"
+    refused = f"Error: the tool {short_repr(name)} is not available now"
     if offered is None:
         return refused
     return f"{refused}. Available: {', '.join(sorted(offered)) or 'none'}"

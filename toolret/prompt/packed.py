@@ -6,15 +6,15 @@ or the text. Providers render tools in their own ways, most of them shorter.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from toolret.json_values import compact_json
 from toolret.prompt.trimming import PackedDemo, PackedTool
 from toolret.text.names import wire_name
 
-__all__ = ["Dropped", "Format", "Packed", "compact", "example"]
+__all__ = ["Dropped", "Format", "Packed", "example"]
 
 Format: TypeAlias = Literal["openai", "anthropic", "text"]
 
@@ -107,7 +107,7 @@ class Packed:
     def to_text(self) -> str:
         """Return tools and examples as text."""
         blocks = [
-            f"{tool.name}: {tool.description}\n  arguments: {compact(tool.parameters)}"
+            f"{tool.name}: {tool.description}\n  arguments: {compact_json(tool.parameters)}"
             for tool in self.tools
         ]
         tools = "Tools:\n\n" + "\n\n".join(blocks) if blocks else ""
@@ -130,16 +130,16 @@ class Packed:
             return ""
         if self.form == "text":
             return self.to_text()
-        return compact(self._openai() if self.form == "openai" else self._anthropic())
+        return compact_json(self._openai() if self.form == "openai" else self._anthropic())
 
 
 def example(demo: PackedDemo, names: Mapping[str, str]) -> str:
     """A demonstration as text, in which its tools may have other names."""
     lines = [f"Request: {demo.text}"]
     for name, arguments, result in demo.calls:
-        lines.append(f"Call: {names.get(name, name)}({compact(arguments)})")
+        lines.append(f"Call: {names.get(name, name)}({compact_json(arguments)})")
         if result is not None:
-            lines.append(f"Result: {compact(result)}")
+            lines.append(f"Result: {compact_json(result)}")
     if not demo.calls:
         called = (wire_name(tool) for tool in demo.tools)
         lines.append(f"Tools: {', '.join(names.get(name, name) for name in called)}")
@@ -155,8 +155,3 @@ def _copy(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _copy(part) for key, part in value.items()}
     return [_copy(part) for part in value] if isinstance(value, list | tuple) else value
-
-
-def compact(value: object) -> str:
-    """JSON without white space."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -15,7 +15,8 @@ from operator import itemgetter
 from typing import Generic, Literal, TypeVar
 
 from toolret.errors import BudgetError
-from toolret.prompt.packed import Dropped, Format, Packed, compact, example
+from toolret.json_values import compact_json
+from toolret.prompt.packed import Dropped, Format, Packed, example
 from toolret.prompt.trimming import (
     DEMO_STEPS,
     TOOL_STEPS,
@@ -337,8 +338,8 @@ def _counted(packed: Packed, counter: TokenCounter) -> Packed:
 def _size(item: PackedTool | PackedDemo, counter: TokenCounter) -> int:
     """Count the tokens of an item by itself, without its surroundings."""
     if isinstance(item, PackedDemo):
-        return counter.count(compact(example(item, {})))
-    return counter.count(compact([item.name, item.description, item.parameters]))
+        return counter.count(compact_json(example(item, {})))
+    return counter.count(compact_json([item.name, item.description, item.parameters]))
 
 
 def _shown(demos: Iterable[PackedDemo], tools: Iterable[PackedTool]) -> tuple[PackedDemo, ...]:

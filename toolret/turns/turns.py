@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolret.files.jsonlines import parse_json, shown
+from toolret.json_values import parse_json, short_repr
 from toolret.text.names import CALL, DISCOVER
 from toolret.turns.contents import clean, words_of
 from toolret.turns.messages import Unread, messages_of
@@ -56,7 +56,7 @@ def turns(conversation: Any) -> tuple[list[Turn], list[str]]:
     for message in messages_of(conversation):
         if isinstance(message, Unread):
             kind = message.kind or type(message.value).__name__
-            unread.append(f"an item of the type {shown(kind)}: it was not read")
+            unread.append(f"an item of the type {short_repr(kind)}: it was not read")
             continue
         role, turn = message["role"], found[-1]
         said = words_of(message.get("content"))
@@ -76,7 +76,7 @@ def turns(conversation: Any) -> tuple[list[Turn], list[str]]:
                 turn.calls += _asked(map(_asked_by, calls))
                 turn.answer = ""
         elif role not in _RULES:
-            unread.append(f"a message of the role {shown(role)}: it was not read")
+            unread.append(f"a message of the role {short_repr(role)}: it was not read")
     return found, unread
 
 
@@ -123,7 +123,7 @@ def arguments_of(arguments: Any) -> dict[str, Any] | None:
     """Read a call's arguments from JSON or an object; None if they are not a JSON object."""
     try:
         text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
-        value = mapped(parse_json(text or "{}", halves=True), _clean_value)
+        value = mapped(parse_json(text or "{}", allow_lone_surrogates=True), _clean_value)
     except (RecursionError, TypeError, ValueError):
         return None
     if value is None:  # as models write it that call a tool without arguments
@@ -134,7 +134,7 @@ def arguments_of(arguments: Any) -> dict[str, Any] | None:
 def value_of(text: str) -> Any:
     """Parse a text as JSON, or return it unchanged if it is not JSON."""
     try:
-        return mapped(parse_json(text, halves=True), _clean_value)
+        return mapped(parse_json(text, allow_lone_surrogates=True), _clean_value)
     except (RecursionError, ValueError):
         return text
 

@@ -24,7 +24,6 @@ from langgraph.types import Command
 
 from toolret.calling import Toolbox
 from toolret.errors import InputError
-from toolret.files.jsonlines import shown
 from toolret.integrations.langchain.access import AllowFor, Caller, allow_for, check_allow
 from toolret.integrations.langchain.catalog import Available, Catalog
 from toolret.integrations.langchain.discovery import DiscoverTool
@@ -39,6 +38,7 @@ from toolret.integrations.langchain.searching import Search
 from toolret.integrations.langchain.tools import langchain_tools
 from toolret.integrations.retrievers import checked_retriever
 from toolret.integrations.tool_choices import chosen, name_of, without
+from toolret.json_values import short_repr
 from toolret.options import of_kind, whole_number
 from toolret.prompt import catalog_tokens
 from toolret.prompt.offers import DISCOVER, refusal
@@ -337,7 +337,7 @@ def _with_choice(
         return request
     _log.warning(
         "tool_choice names %s, which cannot be offered: the model is called without",
-        ", ".join(map(shown, unsent)),
+        ", ".join(map(short_repr, unsent)),
     )
     return request.override(tool_choice=without(request.tool_choice, unsent))
 

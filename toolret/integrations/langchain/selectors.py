@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.example_selectors import BaseExampleSelector
 
 from toolret.errors import DemoError
-from toolret.files.jsonlines import parse_json
 from toolret.integrations.retrievers import checked_retriever
+from toolret.json_values import compact_json, parse_json
 from toolret.permissions import Allow, freeze_allow
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import Selection
@@ -97,12 +96,12 @@ def _examples(selection: Selection) -> list[dict[str, Any]]:
 
 def _example(demo: Demo) -> dict[str, Any]:
     calls = [{"tool": wire_name(c.tool), "arguments": dict(c.arguments)} for c in demo.calls]
-    lines = [f"{wire_name(c.tool)}({_json(c.arguments)})" for c in demo.calls]
+    lines = [f"{wire_name(c.tool)}({compact_json(c.arguments)})" for c in demo.calls]
     names = ", ".join(wire_name(tool) for tool in demo.tools)
     return {
         "input": demo.text,
         "output": "\n".join(filter(None, [*(lines or [names]), demo.answer])),
-        "calls": _json(calls),
+        "calls": compact_json(calls),
         "tools": names,
         "answer": demo.answer,
     }
@@ -131,7 +130,3 @@ def _calls(given: Any) -> Any:
         return parse_json(given)
     except ValueError as exc:
         raise DemoError(f"the field `calls` of an example is no JSON: {exc}") from exc
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

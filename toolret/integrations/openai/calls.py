@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from toolret.calling import Toolbox
 from toolret.errors import CallError
-from toolret.files.jsonlines import parse_json
 from toolret.integrations.openai.offered import Offered
 from toolret.integrations.openai.searching import (
     CALL,
@@ -16,6 +15,7 @@ from toolret.integrations.openai.searching import (
     query_of,
     search_output,
 )
+from toolret.json_values import parse_json
 from toolret.options import of_kind
 from toolret.permissions import Allow, fail_closed, is_allowed
 from toolret.prompt import Packed

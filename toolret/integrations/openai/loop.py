@@ -12,7 +12,6 @@ from openai import AsyncOpenAI, OpenAI
 from toolret.calling import Toolbox
 from toolret.catalogs import Given, load_tools
 from toolret.errors import InputError
-from toolret.files.jsonlines import shown
 from toolret.integrations.openai.calls import arun_calls, run_calls
 from toolret.integrations.openai.client import offered, wrapped_within
 from toolret.integrations.openai.forms import CHAT, RESPONSES, Form, given
@@ -20,6 +19,7 @@ from toolret.integrations.openai.offered import Offered
 from toolret.integrations.openai.planner import both, earlier_id, permitted_here
 from toolret.integrations.openai.planning import Mode
 from toolret.integrations.openai.view import names_of
+from toolret.json_values import short_repr
 from toolret.options import one_of, whole_number
 from toolret.permissions import Allow, fail_closed, is_allowed
 from toolret.prompt.trimming import packed_tool
@@ -232,7 +232,7 @@ class _Loop:
                 called = reply.choices[0].message
                 text, said = called.content, [called]
         except (AttributeError, LookupError, TypeError) as error:
-            raise InputError(f"the server's answer is no reply: {shown(reply)}") from error
+            raise InputError(f"the server's answer is no reply: {short_repr(reply)}") from error
         self.turns += 1
         self.text = text or turns(said)[0][-1].answer  # which may be a refusal
         self.messages += said

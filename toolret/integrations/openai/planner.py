@@ -14,7 +14,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from toolret.errors import InputError
-from toolret.files.jsonlines import shown
 from toolret.integrations.openai.forms import (
     CHAT,
     RESPONSES,
@@ -30,6 +29,7 @@ from toolret.integrations.openai.offered import Finder, Offered
 from toolret.integrations.openai.planning import Asked, Mode, Plan, plan
 from toolret.integrations.openai.searching import found_names, search_ids
 from toolret.integrations.openai.view import View, as_seen, names_of, told_apart
+from toolret.json_values import short_repr
 from toolret.permissions import Allow, fail_closed, is_allowed
 from toolret.prompt import pack_alone
 from toolret.prompt.offers import DISCOVER, PROVIDER_LIMIT
@@ -355,7 +355,7 @@ def _written(draft: _Draft, planned: Plan) -> dict[str, Any]:
     if planned.unsent:
         _log.warning(
             "tool_choice names %s, which the request cannot have: it goes out without",
-            ", ".join(map(shown, planned.unsent)),
+            ", ".join(map(short_repr, planned.unsent)),
         )
         options.pop("tool_choice", None)
     if planned.choice is not None and planned.tools:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from toolret.files.jsonlines import parse_json
 from toolret.integrations.openai.forms import RESPONSES, Form
+from toolret.json_values import compact_json, parse_json
 from toolret.prompt import Packed
 from toolret.prompt.offers import DISCOVER
 from toolret.prompt.trimming import PackedTool
@@ -110,7 +109,7 @@ def found_text(found: Packed | None, known: Collection[str]) -> str:
         answer["found before"] = before
     if examples := found.examples():
         answer["examples"] = examples
-    return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+    return compact_json(answer)
 
 
 def search_ids(items: Iterable[Any]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from toolret.forking import cached_property
 from toolret.index import Snapshot
 from toolret.integrations.openai.forms import Form, as_dict, tool_name
+from toolret.json_values import compact_json
 from toolret.permissions import Allow, allowed_tools, is_allowed, may_see
 from toolret.prompt.offers import PROVIDER_LIMIT
 from toolret.retrieval.retriever import ToolRetriever
@@ -230,7 +231,7 @@ def by_words(tools: Mapping[str, JsonObject], text: str, *, most: int) -> list[s
 def _fits(tools: Sequence[JsonObject], budget: int | None, counter: TokenCounter) -> bool:
     if budget is None or not tools:
         return True
-    text = json.dumps(tools, ensure_ascii=False, separators=(",", ":"))
+    text = compact_json(tools)
     # A token is at least one byte, so if the bytes fit, nothing has to be counted.
     return len(text.encode("utf-8", "replace")) <= budget or _tokens(counter, text) <= budget
 
