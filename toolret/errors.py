@@ -3,17 +3,17 @@
 ::
 
     ToolretError
-    ├── InputError                  a file or row that was given cannot be used
-    │   ├── CatalogError            ... in a tool catalog
-    │   ├── DemoError               ... among demonstrations or evaluation requests
-    │   └── ReplayError             ... as an LLM's recorded replies lack what is asked
+    ├── InputError                  a given file, row or value cannot be used
+    │   ├── CatalogError            it is a tool catalog
+    │   ├── DemoError               it is a demonstration or an evaluation request
+    │   └── ReplayError             it is a recording of an LLM's replies, or lacks one of them
     ├── StoreError                  the index on disk (or its server) cannot be used
     │   ├── EmbedderMismatchError   it was built with another embedder
     │   └── StoreLockedError        another writer holds it, or finished first
     ├── EmbedderError               a model that runs here is missing, damaged or failed
-    ├── QueryGenerationError        an LLM gave nothing usable (``select`` never raises it)
+    ├── QueryGenerationError        an LLM gave no usable reply (``select`` never raises it)
     ├── BudgetError                 the token budget holds none of the chosen tools
-    ├── CallError                   a tool cannot be called so, or the call came to nothing
+    ├── CallError                   a tool cannot be called like this, or no answer came
     └── MissingExtraError           an optional dependency is not installed
 
 A message says what was wrong, shows the value, and names the way out.
@@ -48,8 +48,9 @@ class InputError(ToolretError):
     """The given input cannot be used.
 
     Attributes:
-        file: The file it came from, or None if it came from memory.
-        place: Where in the file, such as ``line 12`` or ``/paths/~1users/get``; may be empty.
+        file: The file that the input came from, or None if it came from memory.
+        place: The position in the file, such as ``line 12`` or ``/paths/~1users/get``; may be
+            empty.
         problem: What is wrong there and what to do about it.
     """
 
@@ -93,12 +94,14 @@ class EmbedderError(ToolretError):
 
 
 class QueryGenerationError(ToolretError):
-    """An LLM gave no usable queries or order; the selection goes on without and says so.
+    """An LLM gave no usable queries or order of tools.
+
+    A selection goes on without them and says so in its ``note``.
 
     Attributes:
-        calls: How many calls failed.
-        input_tokens: Tokens that these calls read; None if the LLM does not say.
-        output_tokens: Tokens that these calls wrote; None if the LLM does not say.
+        calls: Number of failed calls.
+        input_tokens: Number of tokens that these calls read; None if the LLM does not say.
+        output_tokens: Number of tokens that these calls wrote; None if the LLM does not say.
     """
 
     calls: int = 0
@@ -111,7 +114,10 @@ class BudgetError(ToolretError):
 
 
 class CallError(ToolretError):
-    """A tool cannot be called with these arguments, or no answer came; models may read why."""
+    """A tool cannot be called with these arguments, or no answer came.
+
+    The message is shown to models.
+    """
 
 
 class MissingExtraError(ToolretError):

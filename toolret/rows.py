@@ -31,18 +31,19 @@ from toolret.types import Call, Demo, JsonObject, Message, Tool
 __all__ = [
     "LabelledRequest",
     "check_spelling",
+    "corrected_field",
     "demo_from_row",
     "demo_to_row",
     "load_demos",
     "load_requests",
-    "misspelt",
     "tool_from_row",
     "tool_to_row",
     "unique",
 ]
 
 _DEMO_ID_LENGTH = 16
-"""Hexadecimal digits: 64 bits, enough to make collisions among a million unlikely."""
+"""Hexadecimal digits of an id made from content: 64 bits, enough to make collisions among a million
+unlikely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,11 @@ class LabelledRequest:
     """A request of an evaluation set.
 
     Attributes:
-        id: Unique within the set.
+        id: An identifier, unique within the set.
         text: The request; in a conversation, the user's last message.
         tools: Ids of the correct tools; empty if no tool is right.
-        origin: File and position it was read from, for messages; ignored in comparisons.
+        origin: File and position that the request was read from, for messages; ignored in
+            comparisons.
         messages: The conversation up to and including the request; empty for a single request.
     """
 
@@ -64,32 +66,33 @@ class LabelledRequest:
     messages: tuple[Message, ...] = ()
 
 
-_FIELDS = ("description", "namespace", "parameters", "permissions", "tags")
-"""Optional fields of a tool row, which would not be missed if misspelt."""
+_CHECKED_FIELDS = ("description", "namespace", "parameters", "permissions", "tags")
+"""Optional fields of a tool row: if one is misspelt, nothing else tells that it is missing."""
 
-_LIKENESS = 0.85
-"""Least likeness to a field's name, which one wrong letter or a plural has."""
+_MIN_SIMILARITY = 0.85
+"""Least ``difflib`` ratio of a misspelt name to a field's; one wrong letter or a plural has it."""
 
-_Model = TypeVar("_Model", bound="_Row")
+_RowModel = TypeVar("_RowModel", bound="_BaseRow")
 
 _Name = Annotated[str, StringConstraints(pattern=r"\S")]
 """A string that is not blank."""
 
 
-class _Row(BaseModel):
+class _BaseRow(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
-    spelt: ClassVar[tuple[str, ...]] = ()
+    checked_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that no unknown field may be a misspelling of."""
 
     @model_validator(mode="before")
     @classmethod
-    def _null_is_absent(cls, row: object) -> object:
+    def _without_nulls(cls, row: object) -> object:
         if not isinstance(row, Mapping):
             return row
         return {key: value for key, value in row.items() if value is not None}
 
 
 def _alternatives(value: list[Any]) -> list[frozenset[str]]:
+    """Return the alternative sets of permissions that a row's list of names, or of lists, means."""
     alternatives = value if value and all(isinstance(v, list) for v in value) else [value]
     if not all(isinstance(name, str) for names in alternatives for name in names):
         raise ValueError("must be a list of strings, or a list of such lists")
@@ -97,10 +100,11 @@ def _alternatives(value: list[Any]) -> list[frozenset[str]]:
 
 
 _Permissions = Annotated[list[Any], AfterValidator(_alternatives)]
+"""The field ``permissions`` of a row, as alternative sets."""
 
 
-class _ToolRow(_Row):
-    spelt = _FIELDS
+class _ToolRow(_BaseRow):
+    checked_fields = _CHECKED_FIELDS
     id: _Name | None = None
     name: str
     namespace: str = ""
@@ -111,7 +115,7 @@ class _ToolRow(_Row):
     metadata: dict[str, Any] = {}
 
     @model_validator(mode="after")
-    def _named(self) -> Self:
+    def _id_as_name(self) -> Self:
         if not self.name.strip():
             if self.id is None:
                 raise ValueError("the tool has a blank `name` and no `id`")
@@ -119,14 +123,14 @@ class _ToolRow(_Row):
         return self
 
 
-class _CallRow(_Row):
+class _CallRow(_BaseRow):
     tool: _Name
     arguments: dict[str, Any] = {}
     result: Any = None
 
 
-class _DemoRow(_Row):
-    spelt = ("permissions",)
+class _DemoRow(_BaseRow):
+    checked_fields = ("permissions",)
     id: _Name | None = None
     text: _Name
     calls: list[_CallRow] | None = None
@@ -135,7 +139,7 @@ class _DemoRow(_Row):
     permissions: _Permissions = []
 
 
-class _RequestRow(_Row):
+class _RequestRow(_BaseRow):
     id: _Name
     text: _Name | None = None
     messages: list[dict[str, Any]] = []
@@ -196,7 +200,7 @@ def tool_from_row(row: JsonObject, *, file: str | Path | None = None, place: str
     Raises:
         CatalogError: If a field is missing, misspelt or of a wrong type.
     """
-    known = _validated(_ToolRow, row, error=CatalogError, file=file, place=place)
+    known = _validate(_ToolRow, row, error=CatalogError, file=file, place=place)
     unknown = {key: value for key, value in row.items() if key not in _ToolRow.model_fields}
     default_id = f"{known.namespace}.{known.name}" if known.namespace else known.name
     return Tool(
@@ -227,7 +231,7 @@ def demo_from_row(row: JsonObject, *, file: str | Path | None = None, place: str
     Raises:
         DemoError: If a field is missing or of a wrong type.
     """
-    known = _validated(_DemoRow, row, error=DemoError, file=file, place=place)
+    known = _validate(_DemoRow, row, error=DemoError, file=file, place=place)
     if known.calls is None and known.tools is None:
         raise DemoError(
             f"the demonstration {short_repr(known.text)} has neither `calls` nor `tools`: "
@@ -255,12 +259,12 @@ def demo_from_row(row: JsonObject, *, file: str | Path | None = None, place: str
 
 
 def _request_from_row(row: JsonObject, *, file: str | Path, place: str) -> LabelledRequest:
-    known = _validated(_RequestRow, row, error=DemoError, file=file, place=place)
+    known = _validate(_RequestRow, row, error=DemoError, file=file, place=place)
     tools = tuple(dict.fromkeys(known.tools))
     messages = tuple(known.messages)
-    said = _said_last(messages)
-    text = known.text or said
-    if said and text.strip() != said:
+    last_text = _last_user_text(messages)
+    text = known.text or last_text
+    if last_text and text.strip() != last_text:
         raise DemoError(
             "the request has a `text` that its `messages` do not end with: leave the `text` out",
             file=file,
@@ -275,25 +279,26 @@ def _request_from_row(row: JsonObject, *, file: str | Path, place: str) -> Label
     return LabelledRequest(known.id, text, tools, _origin(file, place), messages)
 
 
-def _said_last(messages: Sequence[Message]) -> str:
-    read = [message for message in messages_of(messages) if not isinstance(message, Unread)]
-    said = (words_of(m.get("content")) for m in reversed(read) if m["role"] == "user")
-    return next(filter(None, said), "")
+def _last_user_text(messages: Sequence[Message]) -> str:
+    """Return the last text that the user wrote in a conversation; empty if there is none."""
+    readable = [message for message in messages_of(messages) if not isinstance(message, Unread)]
+    texts = (words_of(m.get("content")) for m in reversed(readable) if m["role"] == "user")
+    return next(filter(None, texts), "")
 
 
-def _validated(
-    model: type[_Model],
+def _validate(
+    model: type[_RowModel],
     row: JsonObject,
     *,
     error: type[InputError],
     file: str | Path | None,
     place: str,
-) -> _Model:
+) -> _RowModel:
     try:
         known = model.model_validate(row)
     except ValidationError as exc:
         raise error(_problem(exc), file=file, place=place) from exc
-    check_spelling(row, model.spelt, error=error, file=file, place=place)
+    check_spelling(row, model.checked_fields, error=error, file=file, place=place)
     return known
 
 
@@ -305,11 +310,11 @@ def check_spelling(
     file: str | Path | None,
     place: str,
 ) -> None:
-    """Raise an error if a row lacks one of some fields, and has another that is misspelt.
+    """Raise an error if a row lacks a field, and has another whose name is a misspelling of it.
 
     Args:
         row: The row.
-        fields: Fields of tool rows.
+        fields: The fields to check, of those that a tool row has.
         error: The exception type to raise.
         file: The file it came from, for messages.
         place: Position in the file.
@@ -318,24 +323,26 @@ def check_spelling(
         InputError: ``error``.
     """
     for name in row:
-        meant = misspelt(name)
-        if meant in fields and name != meant and row.get(meant) is None:
+        field_name = corrected_field(name)
+        if field_name in fields and name != field_name and row.get(field_name) is None:
             raise error(
-                f"the field `{name}` is not read: write `{meant}`, or if it is something else, "
-                "call it by another name",
+                f"the field `{name}` is not read: write `{field_name}`, or if it is something "
+                "else, call it by another name",
                 file=file,
                 place=place,
             )
 
 
 @lru_cache(1024)  # rows have the same fields again and again
-def misspelt(name: str) -> str:
-    """Return the field of a tool row that an unknown one is a misspelling of; empty if none."""
-    return next(iter(get_close_matches(name.lower(), _FIELDS, n=1, cutoff=_LIKENESS)), "")
+def corrected_field(name: str) -> str:
+    """Return the field of a tool row that a name is, or is a misspelling of; empty if none."""
+    return next(
+        iter(get_close_matches(name.lower(), _CHECKED_FIELDS, n=1, cutoff=_MIN_SIMILARITY)), ""
+    )
 
 
 def _problem(exc: ValidationError) -> str:
-    """Describe the first error in one line."""
+    """Describe the first error of a validation in one line."""
     first = exc.errors(include_url=False, include_context=False)[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "missing":

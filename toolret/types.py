@@ -29,10 +29,11 @@ Message: TypeAlias = Mapping[str, Any]
 """One turn of a conversation in OpenAI's form: ``{"role": ..., "content": ...}``."""
 
 Permissions: TypeAlias = tuple[frozenset[str], ...]
-"""A caller must hold all of at least one of these sets. Empty: nothing is needed."""
+"""Alternative sets of permissions, of which a caller must hold one entirely; empty if nothing is
+needed."""
 
 BEHAVIOUR_TAGS = frozenset({"deprecated", "destructive", "idempotent", "open-world", "read-only"})
-"""Tags that catalog readers add: how a tool behaves, not what it is about."""
+"""Tags that catalog readers add, which say how a tool behaves and not what it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +41,19 @@ class Tool:
     """Something an agent can call.
 
     Attributes:
-        id: Unique in an index; any characters. ``namespace.name`` unless the source gives one.
-        name: The source's name for it.
-        namespace: The API, server or module that it belongs to; may be empty.
-        description: What it does, in words.
+        id: An identifier, unique in an index, of any characters; ``namespace.name`` unless the
+            source gives one.
+        name: The source's name for the tool.
+        namespace: The API, server or module that the tool belongs to; may be empty.
+        description: What the tool does, in words.
         parameters: JSON Schema of the arguments object, or None if it is not known.
-        tags: Labels of the source, such as OpenAPI tags.
-        permissions: What a caller must hold to use it.
+        tags: Labels from the source, such as OpenAPI tags.
+        permissions: What a caller must hold to use the tool.
         metadata: Anything else the source knows, such as an operation's method and path.
-        origin: The file and place it was read from, for messages; ignored in comparisons.
-        target: The object that it was made from and that runs it, such as a LangChain tool; ignored
-            in comparisons, and not kept in an index.
+        origin: The file and place that the tool was read from, for messages; ignored in
+            comparisons.
+        target: The object that the tool was made from and that runs it, such as a LangChain tool;
+            ignored in comparisons, and not kept in an index.
     """
 
     id: str
@@ -66,12 +69,18 @@ class Tool:
 
     def permitted(self, granted: Collection[str]) -> bool:
         """Whether a caller holding ``granted`` may use this tool."""
-        return _holds(granted, self.permissions)
+        return _satisfies(granted, self.permissions)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a tool in a demonstration; ``tool`` is a tool id."""
+    """One call of a tool in a demonstration.
+
+    Attributes:
+        tool: The id of the tool.
+        arguments: The arguments, by name.
+        result: What the tool returned; None if that is not known.
+    """
 
     tool: str
     arguments: JsonObject = field(default_factory=dict)
@@ -87,14 +96,16 @@ class Demo:
     """A worked example: a request and the calls that answered it.
 
     Attributes:
-        id: Unique in an index.
+        id: An identifier, unique in an index.
         text: The request.
         calls: The calls, in order; may be empty for a request that is only labelled.
         tools: Ids of the tools that answer the request, in order of first use, each once. Without
             tools and calls, a demonstration says that such requests need no tool.
         answer: The final reply; may be empty.
-        permissions: What a caller must hold to be shown it, besides being allowed its tools.
-        origin: The file and place it was read from, for messages; ignored in comparisons.
+        permissions: What a caller must hold to be shown the demonstration, besides being allowed
+            its tools.
+        origin: The file and place that the demonstration was read from, for messages; ignored in
+            comparisons.
     """
 
     id: str
@@ -106,11 +117,12 @@ class Demo:
     origin: str = field(default="", compare=False)
 
     def permitted(self, granted: Collection[str]) -> bool:
-        """Whether a caller holding ``granted`` may be shown it."""
-        return _holds(granted, self.permissions)
+        """Whether a caller holding ``granted`` may be shown this demonstration."""
+        return _satisfies(granted, self.permissions)
 
 
-def _holds(granted: Collection[str], permissions: Permissions) -> bool:
+def _satisfies(granted: Collection[str], permissions: Permissions) -> bool:
+    """Whether ``granted`` includes all of at least one of the alternatives, if there are any."""
     held = frozenset(granted)
     return not permissions or any(needed <= held for needed in permissions)
 
@@ -121,7 +133,7 @@ class Request:
 
     Attributes:
         text: The last thing the user said: the raw request.
-        messages: The conversation up to and including it, oldest first.
+        messages: The conversation up to and including the request, oldest first.
         notes: A stored summary of the user, for an LLM that writes the queries.
     """
 
@@ -134,9 +146,11 @@ class Request:
 class Query:
     """One retrieval query.
 
-    ``request`` is the user's own text, ``clause`` a part of it, and ``turn`` that text with what
-    the user said before; ``need`` was written by an LLM, and ``tool`` is the text of a tool that an
-    LLM wishes for.
+    Attributes:
+        text: The text to search for.
+        kind: Where the text comes from. ``request`` is the user's own text, ``clause`` a part of
+            it, and ``turn`` that text with what the user said before; ``need`` was written by an
+            LLM, and ``tool`` is the text of a tool that an LLM wishes for.
     """
 
     text: str
@@ -148,9 +162,9 @@ class Evidence:
     """One signal's evidence for or against a tool.
 
     Attributes:
-        signal: Its name, such as ``dense`` or ``lexical``.
+        signal: The signal's name, such as ``dense`` or ``lexical``.
         value: The signal's own figure, such as a cosine.
-        contribution: What it added to the hit's log-odds.
+        contribution: The amount that the signal added to the hit's log-odds.
     """
 
     signal: str
@@ -164,7 +178,7 @@ class Hit:
 
     Attributes:
         tool: The tool.
-        score: The estimated probability that the request needs it, if it needs any tool, 0 to 1.
+        score: The estimated probability, 0 to 1, that the request needs this tool, if it needs any.
         evidence: What each signal contributed, largest first; the contributions add up to the
             log-odds of ``score``.
     """
@@ -180,8 +194,8 @@ class DemoHit:
 
     Attributes:
         demo: The demonstration.
-        similarity: Cosine of its text and the request's nearest query, -1 to 1.
-        reason: Why it was chosen, in words.
+        similarity: Cosine of the demonstration's text and the request's nearest query, -1 to 1.
+        reason: Why the demonstration was chosen, in words.
     """
 
     demo: Demo

@@ -9,8 +9,8 @@ from jsonschema import Draft4Validator, Draft202012Validator
 
 from tests.anthropic_rules import anthropic_problems
 from toolret.lint.providers import openai_problems, schema_problems
-from toolret.schemas.accepted import accepted
-from toolret.schemas.drafts import _FITS
+from toolret.schemas.accepted import accepted_form
+from toolret.schemas.drafts import _IS_VALID
 
 _A = {"properties": {"kind": {"const": "a"}, "x": {}}, "required": ["kind", "x"]}
 _B = {"properties": {"kind": {"const": "b"}, "y": {}}, "required": ["kind", "y"]}
@@ -95,7 +95,7 @@ _NODE = {
 def test_what_providers_refuse_is_written_as_one_object(
     given_: dict[str, Any] | None, made: dict[str, Any]
 ) -> None:
-    assert accepted(given_) == made
+    assert accepted_form(given_) == made
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_what_providers_refuse_is_written_as_one_object(
 def test_other_drafts_and_faults_are_written_as_draft_2020_12(given_: Any, made: Any) -> None:
     for keyword in ("properties", "$defs", "definitions"):
         schema = {"type": "object", "properties": {}, keyword: {"a": given_}}
-        assert accepted(schema) == {"type": "object", "properties": {}, keyword: {"a": made}}
+        assert accepted_form(schema) == {"type": "object", "properties": {}, keyword: {"a": made}}
 
 
 def test_patterns_and_references_are_written_as_openai_reads_them() -> None:
@@ -160,7 +160,7 @@ def test_patterns_and_references_are_written_as_openai_reads_them() -> None:
         },
         "$defs": {"Page of «items»": {"type": "integer"}, "100%of": {"type": "number"}},
     }
-    made = accepted(schema)
+    made = accepted_form(schema)
     assert not [*schema_problems(made)]
     assert made["properties"] == {
         "name": {"type": "string"},
@@ -183,7 +183,7 @@ def test_a_test_of_an_older_draft_is_translated_and_goes_only_where_something_is
         "a": {"not": older, "if": pair, "then": {"maxItems": 1}},
         "b": {"not": {"anyOf": [older, {"type": "decimal"}]}, "if": pair | {"multipleOf": 0}},
     }
-    made = accepted({"type": "object", "properties": properties})
+    made = accepted_form({"type": "object", "properties": properties})
     assert not [*schema_problems(made)]
     assert made["properties"] == {
         "a": {
@@ -208,7 +208,7 @@ def test_choices_of_which_something_is_dropped_no_longer_exclude_each_other() ->
         "b": {"anyOf": [code], "oneOf": [word, code]},
         "c": {"oneOf": [above, {"maximum": 0, "title": 3}]},
     }
-    made = accepted({"type": "object", "properties": properties})
+    made = accepted_form({"type": "object", "properties": properties})
     assert made["properties"] == {
         "a": {"anyOf": [{"type": "string"}, code]},
         "b": {"anyOf": [code]},
@@ -220,9 +220,9 @@ def test_choices_of_which_something_is_dropped_no_longer_exclude_each_other() ->
 def test_a_draft_that_is_named_is_not_named_once_it_is_another() -> None:
     seven = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"}
     plain = {**seven, "properties": {"a": {"type": "string"}}}
-    assert accepted(plain) is plain
+    assert accepted_form(plain) is plain
     pair = {"type": "array", "items": [{"type": "string"}]}
-    assert accepted({**seven, "properties": {"a": pair}}) == {
+    assert accepted_form({**seven, "properties": {"a": pair}}) == {
         "type": "object",
         "properties": {"a": {"type": "array", "prefixItems": pair["items"], "items": {}}},
     }
@@ -234,11 +234,11 @@ def test_what_belongs_together_is_said_by_values_and_texts() -> None:
         {"description": "By name.", "properties": {"by": {"enum": ["name"]}, "name": {}}},
     ]
     asked = [{**case, "required": list(case["properties"])} for case in cases]
-    assert accepted({"oneOf": asked})["description"] == (
+    assert accepted_form({"oneOf": asked})["description"] == (
         'Give exactly one of: by "id" and id (By id); by "name" and name (By name).'
     )
-    assert accepted({"oneOf": cases})["description"] == "Give exactly one of: By id; By name."
-    assert "description" not in accepted({"oneOf": [{"required": ["a"]}, {}]})
+    assert accepted_form({"oneOf": cases})["description"] == "Give exactly one of: By id; By name."
+    assert "description" not in accepted_form({"oneOf": [{"required": ["a"]}, {}]})
 
 
 def test_references_lead_where_they_led() -> None:
@@ -255,7 +255,7 @@ def test_references_lead_where_they_led() -> None:
         ],
         "$defs": {"text": {"type": "string"}},
     }
-    made = accepted(schema)
+    made = accepted_form(schema)
     check = Draft202012Validator(made)
     for name in "abd":
         assert check.is_valid({name: {"street": "x"}})
@@ -266,7 +266,7 @@ def test_references_lead_where_they_led() -> None:
 
 def test_what_is_no_schema_is_no_matter_here() -> None:
     odd = {"anyOf": [{"required": [{"name": "a"}, 1]}, {"required": "b", "properties": 7}, 5]}
-    assert accepted(odd) == {"type": "object", "properties": {}}
+    assert accepted_form(odd) == {"type": "object", "properties": {}}
 
 
 def test_what_providers_accept_is_left_as_it_is() -> None:
@@ -276,13 +276,13 @@ def test_what_providers_accept_is_left_as_it_is() -> None:
         "properties": {"type": {"enum": ["array"], "default": data, "examples": [data]}},
         "required": [],
     }
-    assert accepted(schema) is schema
+    assert accepted_form(schema) is schema
 
 
 def test_references_in_circles_and_by_the_thousand_are_read() -> None:
     many = {str(i): {"anyOf": [{"$ref": f"#/$defs/{i + 1}"}] * 2} for i in range(200)}
     schema = {"$ref": "#/$defs/0", "$defs": {**many, "200": {**_A, "allOf": [{"$ref": "#"}]}}}
-    assert accepted(schema)["required"] == ["kind", "x"]
+    assert accepted_form(schema)["required"] == ["kind", "x"]
 
 
 _NAMES = st.lists(st.sampled_from("abcd"), unique=True)
@@ -313,14 +313,14 @@ _CLOSED = st.builds(
     st.dictionaries(st.sampled_from("abcd"), _VALUES),
 )
 def test_a_call_that_was_right_is_right(schema: dict[str, Any], call: dict[str, Any]) -> None:
-    made = accepted(schema)
+    made = accepted_form(schema)
     assert not [*openai_problems(made), *anthropic_problems(made)]
     Draft202012Validator.check_schema(dict(made))
     if Draft202012Validator(schema).is_valid(call):
         assert Draft202012Validator(made).is_valid(call)
 
 
-_KEYWORDS = sorted({*_FITS, "additionalItems", "const", "default"} - {"not"})
+_KEYWORDS = sorted({*_IS_VALID, "additionalItems", "const", "default"} - {"not"})
 _ANYTHING = st.recursive(
     st.one_of(
         st.none(),
@@ -339,9 +339,9 @@ _ANYTHING = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(_KEYWORDS), _ANYTHING, max_size=5))
 def test_whatever_is_given_is_written_as_providers_accept_it(schema: dict[str, Any]) -> None:
-    made = accepted(schema)
+    made = accepted_form(schema)
     assert not [*schema_problems(made), *openai_problems(made)]
-    assert accepted(made) is made
+    assert accepted_form(made) is made
 
 
 _OLD = st.one_of(
@@ -362,6 +362,6 @@ def test_a_call_that_was_right_in_draft_4_is_right_and_no_other(
     if required:
         schema["required"] = required
     call = data.draw(st.dictionaries(st.sampled_from("ab"), _VALUES))
-    assert Draft202012Validator(accepted(schema)).is_valid(call) == (
+    assert Draft202012Validator(accepted_form(schema)).is_valid(call) == (
         Draft4Validator(schema).is_valid(call)
     )

@@ -10,7 +10,7 @@ from typing import Any
 from toolret.calling.outcome import Outcome, Runner, failure, pauses_a_graph
 from toolret.calling.targets import TargetRunner
 from toolret.errors import CallError
-from toolret.files.plain_rows import typed
+from toolret.files.plain_rows import items_of_type
 from toolret.json_values import parse_json, short_repr
 from toolret.options import of_kind
 from toolret.permissions import Allow, fail_closed, is_allowed
@@ -48,7 +48,7 @@ class Toolbox:
         for runner in runners:
             of_kind("a runner", runner, Runner, "an object that runs tools, such as HttpRunner()")
         self._runners: tuple[Runner, ...] = (TargetRunner(), *runners)
-        self._tools = {tool.id: tool for tool in typed(tools, Tool, error=TypeError)}
+        self._tools = {tool.id: tool for tool in items_of_type(tools, Tool, error=TypeError)}
         self._names = ids_by_name(self._tools)
         self._allows: tuple[Allow, ...] = ()
 

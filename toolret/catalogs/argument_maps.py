@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from toolret.schemas.drafts import JSON_TYPES, current
+from toolret.schemas.drafts import JSON_TYPES, as_draft_2020_12
 from toolret.schemas.subschemas import MAPS, NESTED, NESTED_LISTS
 from toolret.types import Tool
 
@@ -41,7 +41,7 @@ def with_properties(tool: Tool) -> Tool:
         or not all(map(is_schema, given.values()))
     ):
         return tool
-    parameters = current({"type": "object", "properties": given})
+    parameters = as_draft_2020_12({"type": "object", "properties": given})
     return replace(tool, parameters=parameters, metadata={**tool.metadata, WAS_MAP: True})
 
 

@@ -11,7 +11,7 @@ from toolret.catalogs.refs import Place
 from toolret.catalogs.schema import Schema, Schemas, writable
 from toolret.catalogs.schema_merge import ANNOTATIONS
 from toolret.catalogs.text import joined, plain_text
-from toolret.schemas.accepted import choice
+from toolret.schemas.accepted import choice_in_words
 from toolret.text.media_types import essence, is_json
 
 __all__ = [
@@ -327,7 +327,7 @@ def _in_words(together: dict[str, Any], names: dict[str | None, str]) -> str:
             notes.append(f"Give at least {value} of the properties of the body.")
         else:
             called = ([names.get(name, argument_name(name)) for name in each] for each in value)
-            notes.append(choice(key, map(" and ".join, called)))
+            notes.append(choice_in_words(key, map(" and ".join, called)))
     return " ".join(notes)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from toolret.catalogs.argument_maps import with_properties
 from toolret.catalogs.claims import without_claims
 from toolret.catalogs.source import Document
-from toolret.rows import misspelt, tool_from_row
+from toolret.rows import corrected_field, tool_from_row
 from toolret.types import Tool
 
-__all__ = ["ToolRows", "meant_field"]
+__all__ = ["ToolRows", "likely_field"]
 
 _FIELDS = frozenset({"name", "namespace", "description", "parameters"})
 """A row has at least one of these fields."""
@@ -33,9 +33,9 @@ _PARAMETER_PLACES = ("query", "header", "path", "cookie", "body", "formData")
 """Values of ``in`` that reveal a parameter of an API document, which also has a name."""
 
 
-def meant_field(name: str) -> str:
-    """Return the field that an unknown one seems to mean; empty if none."""
-    return _MEANT_BY.get(name.lower()) or misspelt(name)
+def likely_field(name: str) -> str:
+    """Return the field that a row's unknown field seems to be meant for; empty if none."""
+    return _MEANT_BY.get(name.lower()) or corrected_field(name)
 
 
 class ToolRows:
@@ -58,7 +58,7 @@ class ToolRows:
         if isinstance(content.get("parameters"), dict):
             return True
         known = (_FIELDS | _MORE_FIELDS) & content.keys()
-        others = [key for key in content.keys() - known if not meant_field(key)]
+        others = [key for key in content.keys() - known if not likely_field(key)]
         return len(others) <= _OTHERS_EACH * (len(known) - 1)
 
     def kind(self, content: Any) -> str:  # noqa: ARG002 - part of the protocol

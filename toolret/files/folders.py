@@ -13,12 +13,12 @@ __all__ = ["files_of", "real_path"]
 
 
 def files_of(
-    given: str | Path, suffixes: Collection[str], *, error: type[InputError]
+    path: str | Path, suffixes: Collection[str], *, error: type[InputError]
 ) -> Iterator[tuple[Path, str]]:
     """Yield the files that a path stands for, each with the given folder, or "" for a single file.
 
     Args:
-        given: The path.
+        path: The path of a file or a folder.
         suffixes: File suffixes to look for in a folder and its subfolders, in any case; files may
             be gzipped (``.gz``). Names that begin with a dot are skipped.
         error: The exception type to raise.
@@ -27,7 +27,7 @@ def files_of(
         InputError: ``error``, if a folder holds no such files, a subfolder cannot be read, or a
             link is broken or leads out of the folder.
     """
-    path = Path(given)
+    path = Path(path)
     try:
         is_folder = path.is_dir()
     except OSError:  # for example the name is too long; reading it as a file reports that
@@ -35,7 +35,7 @@ def files_of(
     if not is_folder:
         yield path, ""
         return
-    files = sorted(_found(path, suffixes, error))
+    files = sorted(_files_in(path, suffixes, error))
     if not files:
         raise error(f"the folder holds no {', '.join(sorted(suffixes))} files", file=path)
     for file in files:
@@ -47,41 +47,42 @@ def real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _found(folder: Path, suffixes: Collection[str], error: type[InputError]) -> Iterator[Path]:
+def _files_in(folder: Path, suffixes: Collection[str], error: type[InputError]) -> Iterator[Path]:
     """Yield the files in a folder and its subfolders; each folder once, linked ones last."""
     root = real_path(folder)
     seen: set[Path] = set()
     waiting, linked = [folder], deque[Path]()
     while waiting or linked:
-        here = waiting.pop() if waiting else linked.popleft()
-        if (real := real_path(here)) in seen:
+        current = waiting.pop() if waiting else linked.popleft()
+        if (real := real_path(current)) in seen:
             continue
         seen.add(real)
         try:
-            for entry in sorted(here.iterdir()):
+            for entry in sorted(current.iterdir()):
                 if entry.name.startswith("."):
                     continue
-                wanted = not _suffixes_of(entry).isdisjoint(suffixes)
+                has_suffix = not _suffixes_of(entry).isdisjoint(suffixes)
                 is_link = entry.is_symlink()
-                if is_link and (entry.is_dir() or (wanted and entry.is_file())):
+                if is_link and (entry.is_dir() or (has_suffix and entry.is_file())):
                     _check_link(entry, root, folder, error)
                 if entry.is_dir():
                     (linked if is_link else waiting).append(entry)
-                elif wanted and entry.is_file():
+                elif has_suffix and entry.is_file():
                     yield entry
-                elif is_link and (wanted or not entry.suffix) and not entry.exists():
+                elif is_link and (has_suffix or not entry.suffix) and not entry.exists():
                     raise error("the link leads nowhere: correct or remove it", file=entry)
         except OSError as exc:
-            raise error(f"cannot be read: {exc.strerror or exc}", file=here) from exc
+            raise error(f"cannot be read: {exc.strerror or exc}", file=current) from exc
 
 
 def _suffixes_of(file: Path) -> set[str]:
-    """Return the suffixes that tell a file's kind, in lower case; before ``.gz`` too."""
+    """Return a file's last suffix in lower case; of a gzipped file also the one before ``.gz``."""
     suffixes = [suffix.lower() for suffix in file.suffixes]
     return set(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])
 
 
 def _check_link(file: Path, root: Path, folder: Path, error: type[InputError]) -> None:
+    """Raise ``error`` if a link leads out of a folder, whose real path is ``root``."""
     if not real_path(file).is_relative_to(root):
         raise error(
             f"the link leads out of the folder {str(folder)!r}: give what it leads to itself",

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from toolret.errors import InputError
 from toolret.types import Call, Demo, Permissions, Tool
 
-__all__ = ["demo_to_row", "tool_to_row", "typed", "unique"]
+__all__ = ["demo_to_row", "items_of_type", "tool_to_row", "unique"]
 
 
 class _Identified(Protocol):
@@ -27,12 +27,13 @@ class _Identified(Protocol):
 
 _Item = TypeVar("_Item", bound=_Identified)
 
-_Typed = TypeVar("_Typed", Tool, Demo)
+_ToolOrDemo = TypeVar("_ToolOrDemo", Tool, Demo)
 
-_MAKERS = {
+_WAYS_TO_LOAD = {
     Tool: "tools, which load_tools(...) makes of files, functions and rows",
     Demo: "demonstrations, which load_demos(...) makes of files",
 }
+"""What to give instead of an object of another type, for error messages."""
 
 
 def tool_to_row(tool: Tool) -> dict[str, Any]:
@@ -69,9 +70,9 @@ def demo_to_row(demo: Demo) -> dict[str, Any]:
     return row
 
 
-def typed(
-    items: Iterable[_Typed], kind: type[_Typed], *, error: type[Exception]
-) -> Iterable[_Typed]:
+def items_of_type(
+    items: Iterable[_ToolOrDemo], kind: type[_ToolOrDemo], *, error: type[Exception]
+) -> Iterable[_ToolOrDemo]:
     """Return the items after checking their type; an iterator's are checked as they are consumed.
 
     Args:
@@ -83,18 +84,19 @@ def typed(
         Exception: ``error``, if an item has another type, or ``items`` is not a collection.
     """
     if isinstance(items, str | Path) or not isinstance(items, Iterable):
-        raise error(f"found {_named(items)}: give {_MAKERS[kind]}")
-    checked = (_of(kind, item, error) for item in items)
+        raise error(f"found {_in_words(items)}: give {_WAYS_TO_LOAD[kind]}")
+    checked = (_check_type(item, kind, error) for item in items)
     return checked if isinstance(items, Iterator) else list(checked)
 
 
-def _of(kind: type[_Typed], item: _Typed, error: type[Exception]) -> _Typed:
+def _check_type(item: _ToolOrDemo, kind: type[_ToolOrDemo], error: type[Exception]) -> _ToolOrDemo:
     if not isinstance(item, kind):
-        raise error(f"found {_named(item)} among them: give {_MAKERS[kind]}")
+        raise error(f"found {_in_words(item)} among them: give {_WAYS_TO_LOAD[kind]}")
     return item
 
 
-def _named(value: object) -> str:
+def _in_words(value: object) -> str:
+    """Describe an object of the wrong type, for error messages."""
     if isinstance(value, str | Path):
         return f"the text {str(value)!r}"
     return f"an object of the type {type(value).__name__}"
@@ -123,6 +125,7 @@ def unique(items: Iterable[_Item], *, error: type[InputError]) -> list[_Item]:
 
 
 def _way_out(item: _Identified) -> str:
+    """Say what to do about an id that stands for two different items, for error messages."""
     way = "give one of them another id"
     if isinstance(item, Tool):
         way += (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from toolret.embedders import Embedder, Instructions, RoleEmbedder, resolve_embedder
 from toolret.errors import CatalogError, DemoError
-from toolret.files.plain_rows import typed, unique
+from toolret.files.plain_rows import items_of_type, unique
 from toolret.index.shelves import DEMOS, TOOLS, Item, ItemForm, Snapshot
 from toolret.index.snapshots import Snapshots
 from toolret.index.syncing import Collections, Progress, SyncReport
@@ -136,7 +136,7 @@ class ToolIndex:
         Does what ``sync_tools`` and ``sync_demos`` do, and raises what they raise, but checks
         everything before anything is written.
         """
-        checked = unique(typed(tools, Tool, error=CatalogError), error=CatalogError)
+        checked = unique(items_of_type(tools, Tool, error=CatalogError), error=CatalogError)
         if demos is not None:
             demos = _checked(_with_called_tools(demos), {tool.id for tool in checked})
         reports: dict[Kind, SyncReport] = {}
@@ -155,7 +155,7 @@ class ToolIndex:
 
         Everything is checked before anything is written. Raises what the two raise.
         """
-        checked = unique(typed(tools, Tool, error=CatalogError), error=CatalogError)
+        checked = unique(items_of_type(tools, Tool, error=CatalogError), error=CatalogError)
         given = None if demos is None else _with_called_tools(demos)
         if self.snapshots.kept and exist(self.snapshots.kept.generations):
             self._check_there()
@@ -182,14 +182,14 @@ class ToolIndex:
             EmbedderError: If the embedder fails.
             StoreError: If the index cannot be written.
         """
-        return self._change(TOOLS, typed(tools, Tool, error=CatalogError))
+        return self._change(TOOLS, items_of_type(tools, Tool, error=CatalogError))
 
     def add_tools(self, tools: Iterable[Tool]) -> SyncReport:
         """Add tools, or replace those with the same ids; raises as ``sync_tools`` does.
 
         If the index is gone since it was read, that is a ``StoreError`` too.
         """
-        checked = typed(tools, Tool, error=CatalogError)
+        checked = items_of_type(tools, Tool, error=CatalogError)
         if self.snapshots.kept and exist(self.snapshots.kept.generations):
             self._check_there()
         return self._change(TOOLS, checked, keep=lambda _: True)
@@ -317,7 +317,7 @@ def _with_called_tools(demos: Iterable[Demo]) -> list[Demo]:
     """Return the demonstrations with their calls' tools added to their own, as rows are read."""
     return [
         replace(demo, tools=tuple(dict.fromkeys([*(c.tool for c in demo.calls), *demo.tools])))
-        for demo in typed(demos, Demo, error=DemoError)
+        for demo in items_of_type(demos, Demo, error=DemoError)
     ]
 
 

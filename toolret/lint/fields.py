@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from toolret.catalogs.tool_rows import meant_field
+from toolret.catalogs.tool_rows import likely_field
 from toolret.lint.findings import Finding
 from toolret.types import Tool
 
@@ -18,7 +18,7 @@ def unread_fields(tools: Sequence[Tool]) -> Iterator[Finding]:
     """
     for tool in tools:
         for name in tool.metadata:
-            meant = meant_field(name)
+            meant = likely_field(name)
             if meant and not getattr(tool, meant):
                 problem = f"the field {name!r} is not read; is {meant!r} meant?"
                 yield Finding("unknown-field", (tool.id,), problem, name)

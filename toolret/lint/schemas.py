@@ -17,7 +17,7 @@ from toolret.lint.providers import (
     schema_problems,
     unquoted,
 )
-from toolret.schemas.subschemas import resolved, subschemas, target
+from toolret.schemas.subschemas import resolve, subschemas, target
 from toolret.types import Tool
 
 __all__ = ["schema_defects"]
@@ -89,7 +89,7 @@ def _lost(schema: Mapping[str, Any]) -> Iterator[Problem]:
         reference = part.get("$ref")
         if not isinstance(reference, str) or reference in named:
             continue
-        if resolved(schema, reference) is None:
+        if resolve(schema, reference) is None:
             yield json_pointer("", *path, "$ref"), f"the reference {reference!r} leads nowhere"
 
 

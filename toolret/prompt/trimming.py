@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from toolret.forking import cached_property
 from toolret.recent import Recent
-from toolret.schemas.accepted import accepted
+from toolret.schemas.accepted import accepted_form
 from toolret.schemas.needed import needed_names
 from toolret.schemas.subschemas import (
     map_schemas,
@@ -80,7 +80,7 @@ class PackedTool:
     @cached_property
     def parameters(self) -> JsonObject:
         """The schema in the form that providers accept."""
-        return accepted(self.schema)
+        return accepted_form(self.schema)
 
 
 _tools: Recent[tuple[str, str, int], PackedTool] = Recent(_REMEMBERED)

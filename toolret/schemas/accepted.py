@@ -1,9 +1,9 @@
 """Argument schemas in a form that providers accept.
 
-OpenAI and Anthropic refuse a whole request because of one tool's schema: for choices at its top,
-for what is not JSON Schema (draft 2020-12), and OpenAI for an array that does not say what it
-holds. The form made here keeps all arguments of the original. It says in words which of them
-belong together, and the tool's server checks that.
+OpenAI and Anthropic refuse a whole request because of one tool's schema: for choices at its top
+level, for anything that is not JSON Schema (draft 2020-12), and OpenAI for an array that does not
+say what it holds. The form made here keeps all arguments of the original. Which of them belong
+together is said in words, and left to the tool's server to check.
 """
 
 from __future__ import annotations
@@ -13,26 +13,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from toolret.schemas.drafts import current
+from toolret.schemas.drafts import as_draft_2020_12
 from toolret.schemas.subschemas import map_schemas, mapping, subschemas, target, without_unused
 from toolret.types import JsonObject
 
-__all__ = ["accepted", "choice", "is_bare_array", "with_items"]
+__all__ = ["accepted_form", "choice_in_words", "is_bare_array", "with_items"]
 
 _CHOICES = {"anyOf": "Give at least one of", "oneOf": "Give exactly one of"}
+"""Keywords for choices, with the words that stand for them in a description."""
 
 _REFUSED = ("$ref", "allOf", "anyOf", "const", "enum", "not", "oneOf")
-"""Keywords removed from the top of a schema; a reference may lead to any of the others."""
+"""Keywords that providers refuse at the top level of a schema; a reference may lead to any of the
+others."""
 
 
-def accepted(parameters: JsonObject | None) -> JsonObject:
-    """Return an argument schema as one plain, valid object, whose arrays say what they hold.
+def accepted_form(parameters: JsonObject | None) -> JsonObject:
+    """Return an argument schema as one plain, valid object schema, whose arrays have ``items``.
 
     A schema in this form is returned as it is.
     """
-    schema = current(parameters or {})
+    schema = as_draft_2020_12(parameters or {})
     if not schema.keys().isdisjoint(_REFUSED):
-        schema = _flat(schema)
+        schema = _flattened(schema)
     if schema.get("type") != "object":
         schema = {"type": "object"} | {k: v for k, v in schema.items() if k != "type"}
     if "properties" not in schema:
@@ -43,8 +45,8 @@ def accepted(parameters: JsonObject | None) -> JsonObject:
     return schema
 
 
-def choice(keyword: str, options: Iterable[str]) -> str:
-    """Put a choice between arguments into words.
+def choice_in_words(keyword: str, options: Iterable[str]) -> str:
+    """Return a sentence that asks for a choice between arguments.
 
     Args:
         keyword: ``anyOf`` or ``oneOf``.
@@ -54,7 +56,7 @@ def choice(keyword: str, options: Iterable[str]) -> str:
 
 
 def with_items(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema; an array that says nothing about its items now allows any."""
+    """Return a schema in which an array that said nothing about its items allows any."""
     return {**schema, "items": {}} if is_bare_array(schema) else schema
 
 
@@ -66,11 +68,11 @@ def is_bare_array(schema: Mapping[str, Any]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Object:
-    """A schema's statements about objects.
+class _ObjectRules:
+    """The rules that a schema has for objects.
 
     Attributes:
-        properties: Their schemas, by name.
+        properties: The properties' schemas, by name.
         required: Names of the required properties.
         closed: Whether other properties are forbidden.
         text: The schema's description, and its choices in words.
@@ -82,22 +84,22 @@ class _Object:
     text: str = ""
 
 
-def _flat(schema: JsonObject) -> JsonObject:
-    """Merge references, choices and parts into one object schema."""
-    said = _Reader(schema).read(schema) or _Object({})
+def _flattened(schema: JsonObject) -> JsonObject:
+    """Return a schema with the references, choices and parts at its top level merged into one."""
+    rules = _ObjectReader(schema).read(schema) or _ObjectRules({})
     rest = {key: value for key, value in schema.items() if key not in _REFUSED}
-    flat = {"type": "object", "properties": said.properties}
-    if said.text:
-        rest["description"] = said.text
-    if said.required:
-        rest["required"] = list(said.required)
-    if said.closed:
+    flat = {"type": "object", "properties": rules.properties}
+    if rules.text:
+        rest["description"] = rules.text
+    if rules.required:
+        rest["required"] = list(rules.required)
+    if rules.closed:
         rest["additionalProperties"] = False
-    return without_unused(_resolved(rest | flat, schema))
+    return without_unused(_with_moved_definitions(rest | flat, schema))
 
 
-def _resolved(flat: JsonObject, source: JsonObject) -> JsonObject:
-    """Add definitions for references that no longer lead to what they do in the source."""
+def _with_moved_definitions(flat: JsonObject, source: JsonObject) -> JsonObject:
+    """Return a schema with definitions for references that lead elsewhere than in the source."""
     moved: dict[str, str] = {}
 
     def redirect(part: dict[str, Any], _: bool) -> dict[str, Any]:
@@ -109,16 +111,17 @@ def _resolved(flat: JsonObject, source: JsonObject) -> JsonObject:
         moved.setdefault(reference, f"toolret_{len(moved) + 1}")
         return {**part, "$ref": f"#/$defs/{moved[reference]}"}
 
-    made: dict[str, Any] = map_schemas(flat, redirect)
-    definitions = dict(mapping(made.get("$defs")))
-    for reference in (waiting := list(moved)):
+    redirected: dict[str, Any] = map_schemas(flat, redirect)
+    definitions = dict(mapping(redirected.get("$defs")))
+    waiting = list(moved)
+    for reference in waiting:  # redirecting a target may add references to ``moved``
         definitions[moved[reference]] = map_schemas(target(source, reference), redirect)
-        waiting += [each for each in moved if each not in waiting]
-    return {**made, "$defs": definitions} if moved else flat
+        waiting += [new for new in moved if new not in waiting]
+    return {**redirected, "$defs": definitions} if moved else flat
 
 
-class _Reader:
-    """Reads what the parts of a schema say about objects, each reference once.
+class _ObjectReader:
+    """Reads the rules that the parts of a schema have for objects, following each reference once.
 
     Args:
         root: The schema that references point into.
@@ -126,93 +129,97 @@ class _Reader:
 
     def __init__(self, root: JsonObject) -> None:
         self._root = root
-        self._known: dict[str, _Object | None] = {}
+        self._known: dict[str, _ObjectRules | None] = {}
 
-    def read(self, schema: Any) -> _Object | None:
-        """Return what a schema says; None if it refuses all objects."""
+    def read(self, schema: Any) -> _ObjectRules | None:
+        """Return a schema's rules for objects; None if it refuses all objects."""
         if not isinstance(schema, Mapping):
-            return None if schema is False else _Object({})
+            return None if schema is False else _ObjectRules({})
         named = schema.get("type", "object")
         if "object" not in (named if isinstance(named, list) else [named]):
             return None
         text = schema.get("description")
-        found = _Object(
+        rules = _ObjectRules(
             mapping(schema.get("properties")),
-            tuple(name for name in _list(schema.get("required")) if isinstance(name, str)),
+            tuple(name for name in _as_list(schema.get("required")) if isinstance(name, str)),
             schema.get("additionalProperties") is False and not schema.get("patternProperties"),
             text if isinstance(text, str) else "",
         )
         if isinstance(reference := schema.get("$ref"), str):
-            found = _both(found, self._referred(reference))
-        for part in _list(schema.get("allOf")):
-            found = _both(found, self.read(part))
+            rules = _conjunction(rules, self._referenced(reference))
+        for part in _as_list(schema.get("allOf")):
+            rules = _conjunction(rules, self.read(part))
         for keyword in _CHOICES:
-            cases = map(self.read, _list(schema.get(keyword)))
-            found = _both(found, _either(keyword, [case for case in cases if case]))
-        return found
+            cases = map(self.read, _as_list(schema.get(keyword)))
+            rules = _conjunction(rules, _disjunction(keyword, [case for case in cases if case]))
+        return rules
 
-    def _referred(self, reference: str) -> _Object | None:
+    def _referenced(self, reference: str) -> _ObjectRules | None:
         if reference not in self._known:
-            self._known[reference] = _Object({})  # for references back to itself
+            self._known[reference] = _ObjectRules({})  # for references back to itself
             self._known[reference] = self.read(target(self._root, reference))
         return self._known[reference]
 
 
-def _both(first: _Object, second: _Object | None) -> _Object:
-    """Combine two schemas for objects that both accept; None says nothing."""
+def _conjunction(first: _ObjectRules, second: _ObjectRules | None) -> _ObjectRules:
+    """Return the rules for objects that satisfy both rules; None stands for no rules."""
     if second is None:
         return first
-    return _Object(
-        _joined("allOf", [first.properties, second.properties]),
+    return _ObjectRules(
+        _merged_properties("allOf", [first.properties, second.properties]),
         tuple(dict.fromkeys(first.required + second.required)),
         first.closed or second.closed,
         " ".join(dict.fromkeys(filter(None, [first.text, second.text]))),
     )
 
 
-def _either(keyword: str, cases: Sequence[_Object]) -> _Object | None:
-    """Combine schemas for objects that at least one of them accepts."""
+def _disjunction(keyword: str, cases: Sequence[_ObjectRules]) -> _ObjectRules | None:
+    """Return the rules for objects that satisfy at least one case; None if there are no cases."""
     if not cases:
         return None
-    options = [_option(case, cases) for case in cases]
-    return _Object(
-        _joined("anyOf", [case.properties for case in cases]),
+    options = [_describe_case(case, cases) for case in cases]
+    return _ObjectRules(
+        _merged_properties("anyOf", [case.properties for case in cases]),
         tuple(name for name in cases[0].required if all(name in c.required for c in cases)),
         all(case.closed for case in cases),
-        choice(keyword, options) if len(cases) > 1 and all(options) else "",
+        choice_in_words(keyword, options) if len(cases) > 1 and all(options) else "",
     )
 
 
-def _option(case: _Object, cases: Sequence[_Object]) -> str:
-    """Say what sets a case apart: the arguments that it alone demands or fixes, and its text."""
-    told = []
+def _describe_case(case: _ObjectRules, cases: Sequence[_ObjectRules]) -> str:
+    """Describe what sets a case apart: the arguments that it demands or fixes, and its text."""
+    demands = []
     for name in case.required:
-        schemas = [each.properties.get(name) for each in cases]
-        values = _fixed(case.properties.get(name))
+        schemas = [other.properties.get(name) for other in cases]
+        values = _single_value(case.properties.get(name))
         if values and any(schema != schemas[0] for schema in schemas):
-            told.append(f"{name} {json.dumps(values[0], ensure_ascii=False)}")
-        elif any(name not in each.required for each in cases):
-            told.append(name)
+            demands.append(f"{name} {json.dumps(values[0], ensure_ascii=False)}")
+        elif any(name not in other.required for other in cases):
+            demands.append(name)
     text = case.text.rstrip(".")
-    return f"{' and '.join(told)} ({text})" if told and text else " and ".join(told) or text
+    demanded = " and ".join(demands)
+    return f"{demanded} ({text})" if demanded and text else demanded or text
 
 
-def _fixed(schema: Any) -> Sequence[Any]:
-    """Return the only value that a schema accepts, if there is one."""
-    said = mapping(schema)
-    values = [said["const"]] if "const" in said else _list(said.get("enum"))
+def _single_value(schema: Any) -> Sequence[Any]:
+    """Return the only value that a schema accepts, as a sequence; empty if there are others."""
+    rules = mapping(schema)
+    values = [rules["const"]] if "const" in rules else _as_list(rules.get("enum"))
     return values if len(values) == 1 else ()
 
 
-def _joined(keyword: str, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Merge the parts' properties; several schemas of one are combined under ``keyword``."""
-    said: dict[str, list[Any]] = {}
+def _merged_properties(keyword: str, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the properties of all parts; several schemas of one are put under ``keyword``."""
+    schemas_of: dict[str, list[Any]] = {}
     for part in parts:
         for name, schema in part.items():
-            if schema not in (schemas := said.setdefault(name, [])):
+            if schema not in (schemas := schemas_of.setdefault(name, [])):
                 schemas.append(schema)
-    return {name: some[0] if len(some) == 1 else {keyword: some} for name, some in said.items()}
+    return {
+        name: schemas[0] if len(schemas) == 1 else {keyword: schemas}
+        for name, schemas in schemas_of.items()
+    }
 
 
-def _list(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []

@@ -1,9 +1,10 @@
-"""Schemas of earlier drafts of JSON Schema, and faulty ones, as draft 2020-12 has them.
+"""Rewrite schemas of earlier drafts of JSON Schema, and faulty ones, as draft 2020-12.
 
 Providers refuse a whole request because of one keyword that this draft does not have. What a
 keyword meant in an earlier draft is kept; what means nothing is dropped, so that the schema accepts
-more. For that, a test (``if`` or ``not``) in which something is dropped goes as a whole, and the
-choices of a ``oneOf`` become those of ``anyOf``.
+more. Where dropping a part would make the whole accept less, more is given up: a condition (``if``
+or ``not``) in which something is dropped is dropped as a whole, and the choices of a ``oneOf``
+become those of an ``anyOf``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ __all__ = [
     "BOUNDS",
     "COUNTS",
     "JSON_TYPES",
-    "current",
+    "as_draft_2020_12",
     "is_count",
     "is_number",
     "is_pattern",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 JSON_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
+"""The values that the keyword ``type`` may have."""
 
 BOUNDS = ("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum")
 """Keywords whose value is a number."""
@@ -44,7 +46,7 @@ COUNTS = (
 )
 """Keywords whose value is a whole number of 0 or more."""
 
-_NAMED_OTHERWISE = {
+_PYTHON_TYPES = {
     "bool": "boolean",
     "dict": "object",
     "float": "number",
@@ -53,10 +55,10 @@ _NAMED_OTHERWISE = {
     "none": "null",
     "str": "string",
 }
-"""Types as Python calls them."""
+"""Names that Python has for JSON types, which real schemas use, with the names in JSON Schema."""
 
-_TESTS = ("if", "not")
-"""Keywords whose schemas may not accept more: the whole would then accept less."""
+_CONDITIONS = ("if", "not")
+"""Keywords whose schemas must not be loosened: the whole schema would then accept less."""
 
 _ANNOTATIONS = frozenset(
     {
@@ -77,42 +79,48 @@ _ANNOTATIONS = frozenset(
 )
 """Keywords without which a schema accepts the same."""
 
-_IN_URIS = "!$&'()*+,/:;=?@%"
+_URI_CHARACTERS = "!$&'()*+,/:;=?@%"
 """Characters besides letters, digits and ``-._~`` that may stand in a URI, or in its fragment."""
 
-_STRAY = re.compile("%(?![0-9A-Fa-f]{2})")
-"""A percent sign that begins no code."""
+_STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+"""A percent sign that does not begin a percent code."""
 
-_URI = r"(?:[\w.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*"
-_URI_REFERENCE = re.compile(rf"{_URI}(?:#{_URI})?", re.ASCII)
-_ID = re.compile(rf"{_URI}#?", re.ASCII)
+_URI_PART = r"(?:[\w.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*"
+"""What may stand in a URI, or in its fragment: the characters above, and percent codes."""
+
+_URI_REFERENCE = re.compile(rf"{_URI_PART}(?:#{_URI_PART})?", re.ASCII)
+_ID = re.compile(rf"{_URI_PART}#?", re.ASCII)
 _ANCHOR = re.compile(r"[A-Za-z_][-A-Za-z0-9._]*")
 
 
-def current(schema: JsonObject) -> JsonObject:
-    """Rewrite a schema as draft 2020-12; a valid one is returned as it is."""
-    return schema if _is_schema(schema) else _rewritten(schema)[0]
+def as_draft_2020_12(schema: JsonObject) -> JsonObject:
+    """Return a schema as draft 2020-12; a valid one is returned as it is."""
+    return schema if _is_schema(schema) else _rewrite(schema)[0]
 
 
-def _rewritten(schema: JsonObject) -> tuple[dict[str, Any], bool]:
-    """Return a schema as draft 2020-12, and whether it accepts no more than before."""
+def _rewrite(schema: JsonObject) -> tuple[dict[str, Any], bool]:
+    """Rewrite a schema as draft 2020-12.
+
+    Returns:
+        The schema, and whether it accepts no more than before.
+    """
     result: dict[str, Any] = {}
-    translated, is_exact = _translated(schema)
+    translated, is_exact = _translate_own_keywords(schema)
     for key, value in translated.items():
         is_same = True
         if key in NESTED and isinstance(value, Mapping):
-            part, is_same = _rewritten(value)
-            if is_same or key not in _TESTS:
+            part, is_same = _rewrite(value)
+            if is_same or key not in _CONDITIONS:
                 result[key] = part
         elif key in NESTED_LISTS and isinstance(value, list) and value:
-            parts, kept = zip(*map(_part, value), strict=True)
-            is_same = all(kept)
+            parts, are_same = zip(*map(_rewrite_part, value), strict=True)
+            is_same = all(are_same)
             result.setdefault("anyOf" if key == "oneOf" and not is_same else key, list(parts))
         elif key in MAPS and isinstance(value, Mapping):
-            made = {name: _part(each) for name, each in value.items()}
-            is_same = all(same for _, same in made.values())
-            result[key] = {name: part for name, (part, _) in made.items()}
-        elif key not in _FITS or _FITS[key](value):
+            rewritten = {name: _rewrite_part(part) for name, part in value.items()}
+            is_same = all(same for _, same in rewritten.values())
+            result[key] = {name: part for name, (part, _) in rewritten.items()}
+        elif key not in _IS_VALID or _IS_VALID[key](value):
             result[key] = value
         else:
             is_same = key in _ANNOTATIONS
@@ -120,30 +128,39 @@ def _rewritten(schema: JsonObject) -> tuple[dict[str, Any], bool]:
     return result, is_exact
 
 
-def _part(value: Any) -> tuple[Any, bool]:
-    """Rewrite one schema of a list or mapping; what is none becomes ``{}``, which allows all."""
+def _rewrite_part(value: Any) -> tuple[Any, bool]:
+    """Rewrite one schema of a list or mapping; a value of another kind becomes ``{}``.
+
+    Returns:
+        The schema, and whether it accepts no more than before.
+    """
     if isinstance(value, Mapping):
-        return _rewritten(value)
+        return _rewrite(value)
     return (value, True) if isinstance(value, bool) else ({}, False)
 
 
-def _translated(schema: JsonObject) -> tuple[dict[str, Any], bool]:
-    """Return a schema with its own keywords as they are written now, and whether all are kept."""
+def _translate_own_keywords(schema: JsonObject) -> tuple[dict[str, Any], bool]:
+    """Write the keywords of a schema, but not of those in it, as in draft 2020-12.
+
+    Returns:
+        The schema, and whether it accepts no more than before.
+    """
     result, is_exact = dict(schema), True
-    result.pop("$schema", None)  # it would have the keywords of this draft read as another's
+    # It would make readers take the keywords for those of another draft.
+    result.pop("$schema", None)
     if "type" in result:
-        result["type"] = _types(result["type"])
-    if isinstance(tuple_ := result.get("items"), list):
+        result["type"] = _type_or_types(result["type"])
+    if isinstance(prefix := result.get("items"), list):
         result["items"] = result.pop("additionalItems", {})
-        result.setdefault("prefixItems", tuple_)
+        result.setdefault("prefixItems", prefix)
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if isinstance(flag := result.get(exclusive), bool):
             del result[exclusive]
             if flag and bound in result:
                 result[exclusive] = result.pop(bound)
-    if isinstance(result.get("required"), bool):  # which the object says that has the property
+    if isinstance(result.get("required"), bool):  # draft 3: the object with the property reads it
         del result["required"]
-    needed = [*_names(result.get("required")), *_marked(result.get("properties"))]
+    needed = [*_strings(result.get("required")), *_self_required(result.get("properties"))]
     if needed:
         result["required"] = list(dict.fromkeys(needed))
     for name, part in mapping(result.pop("dependencies", None)).items():
@@ -153,23 +170,23 @@ def _translated(schema: JsonObject) -> tuple[dict[str, Any], bool]:
     patterns = mapping(result.get("patternProperties"))
     if not all(map(is_pattern, patterns)):
         is_exact = False
-        result["patternProperties"] = {k: each for k, each in patterns.items() if is_pattern(k)}
-        # What the others matched would be refused as something else.
+        result["patternProperties"] = {k: part for k, part in patterns.items() if is_pattern(k)}
+        # Otherwise these would refuse the properties that the dropped patterns matched.
         result.pop("additionalProperties", None)
         result.pop("unevaluatedProperties", None)
     if isinstance(reference := result.get("$ref"), str):
         start, mark, fragment = reference.partition("#")
-        result["$ref"] = f"{_quoted(start)}{mark}{_quoted(fragment)}"
+        result["$ref"] = f"{_percent_encoded(start)}{mark}{_percent_encoded(fragment)}"
     return result, is_exact
 
 
-def _quoted(part: str) -> str:
-    """Encode what may not stand in a URI, such as a space in the name of a definition."""
-    return quote(_STRAY.sub("%25", part), safe=_IN_URIS, errors="replace")
+def _percent_encoded(part: str) -> str:
+    """Return a part of a URI in which invalid characters, such as spaces in names, are encoded."""
+    return quote(_STRAY_PERCENT.sub("%25", part), safe=_URI_CHARACTERS, errors="replace")
 
 
-def _types(value: Any) -> Any:
-    """Return one type or several; None if one of them is unknown."""
+def _type_or_types(value: Any) -> Any:
+    """Return a value of ``type`` with the names of JSON Schema; None if one of them is unknown."""
     if not isinstance(value, list):
         return _type(value)
     names = list(dict.fromkeys(map(_type, value)))
@@ -177,46 +194,47 @@ def _types(value: Any) -> Any:
 
 
 def _type(value: Any) -> str | None:
+    """Return the name that JSON Schema has for a type; None if it is unknown."""
     name = value.lower() if isinstance(value, str) else ""
-    name = _NAMED_OTHERWISE.get(name, name)
+    name = _PYTHON_TYPES.get(name, name)
     return name if name in JSON_TYPES else None
 
 
-def _names(value: Any) -> list[str]:
+def _strings(value: Any) -> list[str]:
     return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
 
 
-def _marked(properties: Any) -> list[str]:
-    """The properties that say themselves that they are required, as in draft 3."""
-    return [name for name, part in mapping(properties).items() if _is_marked(part)]
+def _self_required(properties: Any) -> list[str]:
+    """Return the properties whose own schema says that they are required, as in draft 3."""
+    return [name for name, part in mapping(properties).items() if _requires_itself(part)]
 
 
-def _is_marked(schema: Any) -> bool:
+def _requires_itself(schema: Any) -> bool:
     return mapping(schema).get("required") is True
 
 
 def _is_schema(value: Any) -> bool:
     if not isinstance(value, Mapping):
         return isinstance(value, bool)
-    return all(key not in _FITS or _FITS[key](part) for key, part in value.items())
+    return all(key not in _IS_VALID or _IS_VALID[key](part) for key, part in value.items())
 
 
-def _is_schemas(value: Any) -> bool:
+def _is_schema_list(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(map(_is_schema, value))
 
 
-def _is_map(value: Any) -> bool:
+def _is_schema_map(value: Any) -> bool:
     return isinstance(value, Mapping) and all(map(_is_schema, value.values()))
 
 
 def _is_type(value: Any) -> bool:
     if isinstance(value, str):
         return value in JSON_TYPES
-    return _is_names(value) and bool(value) and JSON_TYPES.issuperset(value)
+    return _is_string_set(value) and bool(value) and JSON_TYPES.issuperset(value)
 
 
-def _is_names(value: Any) -> bool:
-    return isinstance(value, list) and _names(value) == value and len(set(value)) == len(value)
+def _is_string_set(value: Any) -> bool:
+    return isinstance(value, list) and _strings(value) == value and len(set(value)) == len(value)
 
 
 def is_number(value: Any) -> bool:
@@ -242,11 +260,11 @@ def is_uri_reference(value: Any) -> bool:
     return isinstance(value, str) and bool(_URI_REFERENCE.fullmatch(value))
 
 
-def _is_patterns(value: Any) -> bool:
-    return _is_map(value) and all(map(is_pattern, value))
+def _is_pattern_map(value: Any) -> bool:
+    return _is_schema_map(value) and all(map(is_pattern, value))
 
 
-def _is_text(value: Any) -> bool:
+def _is_string(value: Any) -> bool:
     return isinstance(value, str)
 
 
@@ -254,25 +272,25 @@ def _is_flag(value: Any) -> bool:
     return isinstance(value, bool)
 
 
-_FITS: dict[str, Callable[[Any], bool]] = {
+_IS_VALID: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(NESTED, _is_schema),
-    **dict.fromkeys(NESTED_LISTS, _is_schemas),
-    **dict.fromkeys(MAPS, _is_map),
-    "patternProperties": _is_patterns,
+    **dict.fromkeys(NESTED_LISTS, _is_schema_list),
+    **dict.fromkeys(MAPS, _is_schema_map),
+    "patternProperties": _is_pattern_map,
     "type": _is_type,
-    "required": _is_names,
+    "required": _is_string_set,
     "enum": lambda value: isinstance(value, list) and bool(value),  # OpenAI refuses an empty one
     "examples": lambda value: isinstance(value, list),
     "multipleOf": lambda value: is_number(value) and value > 0,
     "dependentRequired": lambda value: (
-        isinstance(value, Mapping) and all(map(_is_names, value.values()))
+        isinstance(value, Mapping) and all(map(_is_string_set, value.values()))
     ),
     "dependencies": lambda _: False,
-    "$id": lambda value: _is_text(value) and bool(_ID.fullmatch(value)),
+    "$id": lambda value: _is_string(value) and bool(_ID.fullmatch(value)),
     "$vocabulary": lambda value: isinstance(value, Mapping) and all(map(_is_flag, value.values())),
     **dict.fromkeys(
         ("$anchor", "$dynamicAnchor", "$recursiveAnchor"),
-        lambda value: _is_text(value) and bool(_ANCHOR.fullmatch(value)),
+        lambda value: _is_string(value) and bool(_ANCHOR.fullmatch(value)),
     ),
     **dict.fromkeys(
         (
@@ -283,7 +301,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
             "format",
             "title",
         ),
-        _is_text,
+        _is_string,
     ),
     **dict.fromkeys(("$dynamicRef", "$recursiveRef", "$ref"), is_uri_reference),
     "$schema": lambda value: is_uri_reference(value) and ":" in value,
@@ -292,4 +310,4 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(BOUNDS, is_number),
     **dict.fromkeys(COUNTS, is_count),
 }
-"""What the value of each keyword must be."""
+"""Whether a value is valid for a keyword of draft 2020-12, as a function for each keyword."""

@@ -1,4 +1,4 @@
-"""Which arguments a schema needs: those without which it could refuse every call."""
+"""Find the arguments that a schema needs: those without which it could refuse every call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from toolret.schemas.subschemas import (
     NESTED_LISTS,
     is_pointer,
     mapping,
-    pointer,
+    pointer_steps,
     references,
     target,
 )
@@ -36,30 +36,30 @@ def needed_names(root: JsonObject) -> tuple[dict[int, JsonObject], set[str]]:
     parts: dict[int, JsonObject] = {}
     needed: set[str] = set()
     optional: dict[str, list[Any]] = {}
-    named = [each for keyword in DEFINITIONS for each in mapping(root.get(keyword)).values()]
-    anywhere = {"allOf": named}
+    definitions = [part for keyword in DEFINITIONS for part in mapping(root.get(keyword)).values()]
+    any_definition = {"allOf": definitions}  # an anchor or URI may lead to any of them
     waiting: list[Any] = [root]
     while waiting:
         part = waiting.pop()
         if not isinstance(part, Mapping) or id(part) in parts:
             continue
         parts[id(part)] = part
-        for name in _demanded(part) - needed:
+        for name in _demanded_names(part) - needed:
             needed.add(name)
             waiting += optional.pop(name, ())
-        for name, schema in _by_name(part):
+        for name, schema in _conditional_schemas(part):
             if name in needed:
                 waiting.append(schema)
             else:
                 optional.setdefault(name, []).append(schema)
-        waiting += _in_any_case(part)
-        for reference in _followed(part):
-            waiting.append(target(root, reference) if is_pointer(reference) else anywhere)
+        waiting += _unconditional_schemas(part)
+        for reference in _own_references(part):
+            waiting.append(target(root, reference) if is_pointer(reference) else any_definition)
     return parts, needed
 
 
-def _demanded(schema: JsonObject) -> set[str]:
-    """The names that a schema itself requires, fixes or refers to.
+def _demanded_names(schema: JsonObject) -> set[str]:
+    """Return the names that a schema itself requires, fixes or refers to.
 
     A constant tells cases apart: servers demand it even where the schema gives it a default.
     """
@@ -67,8 +67,8 @@ def _demanded(schema: JsonObject) -> set[str]:
     required = schema.get("required")
     names = set(required if isinstance(required, list) else ())
     names |= {name for name, part in properties.items() if "const" in mapping(part)}
-    for reference in _followed(schema):
-        names |= {name for key, name in pairwise(pointer(reference)) if key == "properties"}
+    for reference in _own_references(schema):
+        names |= {name for key, name in pairwise(pointer_steps(reference)) if key == "properties"}
     least = schema.get("minProperties")
     if isinstance(least, int):
         others = [name for name in properties if name not in names]
@@ -76,14 +76,14 @@ def _demanded(schema: JsonObject) -> set[str]:
     return names
 
 
-def _by_name(schema: JsonObject) -> Iterator[tuple[str, Any]]:
+def _conditional_schemas(schema: JsonObject) -> Iterator[tuple[str, Any]]:
     """Yield names of arguments, each with the schema that applies if it is given."""
     for keyword in ("properties", "dependentSchemas", "dependencies", "dependentRequired"):
         for name, part in mapping(schema.get(keyword)).items():
             yield name, {"required": part} if isinstance(part, list) else part
 
 
-def _in_any_case(schema: JsonObject) -> Iterator[Any]:
+def _unconditional_schemas(schema: JsonObject) -> Iterator[Any]:
     """Yield the subschemas that may apply whichever arguments are given."""
     for keyword in _ALWAYS & schema.keys():
         inner = schema[keyword]
@@ -91,6 +91,9 @@ def _in_any_case(schema: JsonObject) -> Iterator[Any]:
     yield from mapping(schema.get("patternProperties")).values()
 
 
-def _followed(schema: JsonObject) -> Iterator[str]:
-    """A schema's own references, with those in ``not``: it is not searched, but stays valid."""
+def _own_references(schema: JsonObject) -> Iterator[str]:
+    """Yield a schema's own references, and those in its ``not``.
+
+    The ``not`` is not searched for needed names, but its references have to stay valid.
+    """
     return references({key: schema.get(key) for key in ("$ref", "$dynamicRef", "not")})

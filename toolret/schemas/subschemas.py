@@ -1,4 +1,4 @@
-"""The schemas in a JSON Schema (draft 2020-12)."""
+"""Walk, copy and resolve the schemas within a JSON Schema (draft 2020-12)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = [
     "is_pointer",
     "map_schemas",
     "mapping",
-    "pointer",
+    "pointer_steps",
     "references",
-    "resolved",
+    "resolve",
     "subschemas",
     "target",
     "without_unused",
@@ -41,14 +41,17 @@ NESTED = frozenset(
 """Keywords whose value is a schema."""
 
 NESTED_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+"""Keywords whose value is a list of schemas."""
+
 NESTED_MAPS = frozenset({"dependentSchemas", "patternProperties", "properties"})
-"""Keywords whose value holds schemas."""
+"""Keywords whose value is a mapping of names to schemas that apply."""
 
 DEFINITIONS = ("$defs", "definitions")
-"""Keywords for schemas that others refer to: the current one, and that of earlier drafts."""
+"""Keywords whose value is a mapping of names to schemas to refer to: that of draft 2020-12, and
+that of earlier drafts."""
 
 MAPS = NESTED_MAPS | set(DEFINITIONS)
-"""Keywords whose value is a mapping of names to schemas."""
+"""All keywords whose value is a mapping of names to schemas."""
 
 
 def subschemas(schema: Any) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
@@ -71,9 +74,13 @@ def subschemas(schema: Any) -> Iterator[tuple[tuple[str | int, ...], Mapping[str
 def map_schemas(
     schema: Any, change: Callable[[dict[str, Any], bool], dict[str, Any]], *, optional: bool = False
 ) -> Any:
-    """Copy a schema, applying ``change`` to it and to all schemas in it.
+    """Return a copy of a schema, with ``change`` applied to it and to all schemas in it.
 
-    ``change`` is also told whether a schema belongs to an optional argument.
+    Args:
+        schema: The schema.
+        change: Returns what replaces a schema, inner ones first; its second argument is whether
+            the schema belongs to an optional argument.
+        optional: Whether the schema as a whole belongs to an optional argument.
     """
     if not isinstance(schema, Mapping):
         return schema
@@ -110,34 +117,34 @@ def references(value: Any) -> Iterator[str]:
             waiting += part
         elif isinstance(part, Mapping):
             waiting += part.values()
-            found = (part.get("$ref"), part.get("$dynamicRef"))
-            yield from (reference for reference in found if isinstance(reference, str))
+            values = (part.get("$ref"), part.get("$dynamicRef"))
+            yield from (reference for reference in values if isinstance(reference, str))
 
 
 def target(root: Any, reference: str) -> Any:
     """Return what a JSON pointer leads to; if nothing, a schema that allows anything."""
-    found = resolved(root, reference)
-    return {} if found is None else found
+    value = resolve(root, reference)
+    return {} if value is None else value
 
 
-def resolved(root: Any, reference: str) -> Any:
+def resolve(root: Any, reference: str) -> Any:
     """Return what a JSON pointer leads to, or None if nothing."""
-    start, *names = pointer(reference)
-    found: Any = root if start == "#" else None
+    start, *names = pointer_steps(reference)
+    value: Any = root if start == "#" else None
     for name in names:
-        if isinstance(found, list):
-            found = {str(index): each for index, each in enumerate(found)}
-        found = mapping(found).get(name)
-    return found
+        if isinstance(value, list):
+            value = {str(index): item for index, item in enumerate(value)}
+        value = mapping(value).get(name)
+    return value
 
 
 def is_pointer(reference: str) -> bool:
-    """Whether a reference is a JSON pointer; others are anchors and URIs."""
+    """Whether a reference is a JSON pointer; other references are anchors and URIs."""
     return reference == "#" or reference.startswith("#/")
 
 
 def without_unused(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Remove definitions that nothing refers to, except perhaps each other."""
+    """Return a schema without the definitions that nothing refers to, except perhaps each other."""
     held = {keyword: mapping(schema.get(keyword)) for keyword in DEFINITIONS}
     used: set[tuple[str, str]] = set()
     waiting: list[Any] = [{key: part for key, part in schema.items() if key not in held}]
@@ -145,7 +152,7 @@ def without_unused(schema: Mapping[str, Any]) -> dict[str, Any]:
         for reference in references(waiting.pop()):
             if not is_pointer(reference):
                 return dict(schema)  # it may lead to any of them
-            _, keyword, name, *_ = [*pointer(reference), "", ""]
+            _, keyword, name, *_ = [*pointer_steps(reference), "", ""]
             if name in held.get(keyword, {}) and (keyword, name) not in used:
                 used.add((keyword, name))
                 waiting.append(held[keyword][name])
@@ -157,12 +164,12 @@ def without_unused(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {key: part for key, part in whole.items() if part or key not in held}
 
 
-def pointer(reference: str) -> list[str]:
-    """The steps of a JSON pointer."""
+def pointer_steps(reference: str) -> list[str]:
+    """Return the steps of a JSON pointer in a reference, decoded; the first is ``#``."""
     steps = unquote(reference).split("/")
     return [step.replace("~1", "/").replace("~0", "~") for step in steps]
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """Return a value if it is a mapping, else an empty one."""
+    """Return a value if it is a mapping, else an empty mapping."""
     return value if isinstance(value, Mapping) else {}

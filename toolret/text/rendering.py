@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from toolret.schemas.accepted import accepted
+from toolret.schemas.accepted import accepted_form
 from toolret.types import BEHAVIOUR_TAGS, Tool
 
 __all__ = [
@@ -121,7 +121,7 @@ def _tag_texts(tool: Tool) -> list[str]:
 def _parameter_texts(tool: Tool) -> Iterator[tuple[str, str]]:
     """Yield the name of each parameter and its description, cut so that all are short enough."""
     schema = tool.parameters or {}
-    properties: Any = schema.get("properties") or accepted(schema)["properties"]
+    properties: Any = schema.get("properties") or accepted_form(schema)["properties"]
     if not isinstance(properties, Mapping):
         return
     texts = {str(name): _description(schema) for name, schema in properties.items()}

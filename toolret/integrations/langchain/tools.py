@@ -12,9 +12,9 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import Field
 
 from toolret.calling import Outcome, Toolbox
-from toolret.files.plain_rows import typed
+from toolret.files.plain_rows import items_of_type
 from toolret.options import of_kind
-from toolret.schemas.accepted import accepted
+from toolret.schemas.accepted import accepted_form
 from toolret.text.names import wire_name
 from toolret.text.results import result_text
 from toolret.text.surrogates import replace_surrogates
@@ -45,7 +45,7 @@ def langchain_tools(tools: Iterable[Tool], toolbox: Toolbox) -> list[BaseTool]:
         TypeError: If ``toolbox`` is not a ``Toolbox``, or something is not a ``Tool``.
     """
     of_kind("toolbox", toolbox, Toolbox, "a Toolbox, such as Toolbox(tools)")
-    tools = typed(tools, Tool, error=TypeError)
+    tools = items_of_type(tools, Tool, error=TypeError)
     return [_langchain_tool(tool, toolbox) for tool in tools]
 
 
@@ -70,7 +70,7 @@ def _langchain_tool(tool: Tool, toolbox: Toolbox) -> BaseTool:
     return _ToolboxTool(
         name=wire_name(tool.id),
         description=tool.description,
-        args_schema=dict(accepted(tool.parameters)),
+        args_schema=dict(accepted_form(tool.parameters)),
         tool_id=tool_id,
         toolbox=toolbox,
         response_format="content_and_artifact",
