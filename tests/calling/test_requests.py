@@ -10,7 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from toolret.calling.requests import build_request, server_url
-from toolret.calling.security import Credentials, Placed, SecurityScheme, placed_credentials
+from toolret.calling.security import (
+    Credentials,
+    PlacedCredentials,
+    SecurityScheme,
+    place_credentials,
+)
 from toolret.catalogs import load_tools
 from toolret.errors import CallError
 from toolret.types import Tool
@@ -93,7 +98,7 @@ def test_each_argument_goes_to_its_place() -> None:
 
 def test_cookies_may_have_many_values_and_no_argument_is_a_credential() -> None:
     tool = operation(parameter("ids", "cookie"), parameter("session", "cookie"))
-    placed = Placed(cookies=(("session", "mine"),))
+    placed = PlacedCredentials(cookies=(("session", "mine"),))
     arguments = {"ids": [1, 2], "session": "other"}
     request = build_request(tool, arguments, server=SERVER, placed=placed)
     assert dict(request.headers)["Cookie"] == "ids=1; ids=2; session=mine"
@@ -330,7 +335,7 @@ def test_swagger_operations_are_called_alike() -> None:
     )
     server = server_url(tool, None)
     assert server == "https://api.example.com/v1"
-    placed = placed_credentials(tool, server, _has("basic"))
+    placed = place_credentials(tool, server, _has("basic"))
     arguments = {name: ["a", "b"] for name in names(tool)} | {"x": "é"}
     request = build_request(tool, arguments, server=server, placed=placed)
     assert request.url == f"{server}/a/a,b?pipes=a%7Cb&multi=a&multi=b&comma=a,b"
@@ -466,42 +471,42 @@ def _has(*names: str) -> Credentials:
 @pytest.mark.parametrize(
     ("name", "placed"),
     [
-        ("key", Placed(headers=(("X-Key", "k"),))),
-        ("query_key", Placed(query=(("api%20key", "a%26b"),))),
-        ("cookie_key", Placed(cookies=(("session", "c%3Bd+/=%20%C3%A9"),))),
-        ("basic", Placed(headers=(("Authorization", "Basic dXNlcjpwYXNz"),))),
-        ("bearer", Placed(headers=(("Authorization", "Bearer b"),))),
-        ("digest", Placed(headers=(("Authorization", "Digest d"),))),
-        ("login", Placed(headers=(("Authorization", "Bearer l"),))),
-        ("connect", Placed(headers=(("Authorization", "Bearer c"),))),
-        ("tls", Placed()),
+        ("key", PlacedCredentials(headers=(("X-Key", "k"),))),
+        ("query_key", PlacedCredentials(query=(("api%20key", "a%26b"),))),
+        ("cookie_key", PlacedCredentials(cookies=(("session", "c%3Bd+/=%20%C3%A9"),))),
+        ("basic", PlacedCredentials(headers=(("Authorization", "Basic dXNlcjpwYXNz"),))),
+        ("bearer", PlacedCredentials(headers=(("Authorization", "Bearer b"),))),
+        ("digest", PlacedCredentials(headers=(("Authorization", "Digest d"),))),
+        ("login", PlacedCredentials(headers=(("Authorization", "Bearer l"),))),
+        ("connect", PlacedCredentials(headers=(("Authorization", "Bearer c"),))),
+        ("tls", PlacedCredentials()),
     ],
 )
-def test_each_scheme_has_its_place(name: str, placed: Placed) -> None:
+def test_each_scheme_has_its_place(name: str, placed: PlacedCredentials) -> None:
     tool = operation(security=[{name: []}])
-    assert placed_credentials(tool, SERVER, _has(*SECRETS)) == placed
+    assert place_credentials(tool, SERVER, _has(*SECRETS)) == placed
 
 
 def test_a_scheme_that_nobody_knows_how_to_send_is_none_that_one_has() -> None:
     with pytest.raises(CallError, match="needs credentials"):
-        placed_credentials(operation(security=[{"nameless": []}]), SERVER, _has(*SECRETS))
+        place_credentials(operation(security=[{"nameless": []}]), SERVER, _has(*SECRETS))
 
 
 def test_the_first_alternative_that_the_caller_has_counts() -> None:
     tool = operation(security=[{}, {"key": [], "bearer": []}, {"basic": []}])
-    both = placed_credentials(tool, SERVER, _has("key", "bearer", "basic"))
+    both = place_credentials(tool, SERVER, _has("key", "bearer", "basic"))
     assert [name for name, _ in both.headers] == ["X-Key", "Authorization"]
-    assert placed_credentials(tool, SERVER, _has("key", "basic")).headers == (
+    assert place_credentials(tool, SERVER, _has("key", "basic")).headers == (
         ("Authorization", "Basic dXNlcjpwYXNz"),
     )
-    assert placed_credentials(tool, SERVER, _has("key")) == Placed()
-    assert placed_credentials(operation(), SERVER, _has("key")) == Placed()
+    assert place_credentials(tool, SERVER, _has("key")) == PlacedCredentials()
+    assert place_credentials(operation(), SERVER, _has("key")) == PlacedCredentials()
 
 
 def test_without_any_alternative_nothing_is_sent() -> None:
     tool = operation(security=[{"key": [], "bearer": []}, {"missing": ["a"]}])
     with pytest.raises(CallError) as caught:
-        placed_credentials(tool, SERVER, _has("key"))
+        place_credentials(tool, SERVER, _has("key"))
     assert str(caught.value) == (
         "'t.op' needs credentials (key and bearer or missing), and the hook gave none"
     )
@@ -512,7 +517,7 @@ def test_what_is_no_secret_is_told_without_it() -> None:
         return b"s3cret"
 
     with pytest.raises(CallError) as caught:
-        placed_credentials(operation(security=[{"bearer": []}]), SERVER, hook)
+        place_credentials(operation(security=[{"bearer": []}]), SERVER, hook)
     assert str(caught.value) == (
         "the credentials hook gave an object of type bytes for 'bearer': it has to return a text, "
         "a user name and password, or None"
@@ -526,7 +531,7 @@ def test_the_hook_sees_the_scheme() -> None:
         asked.append(scheme)
         return "x"
 
-    placed_credentials(operation(security=[{"basic": []}]), "https://a.example", hook)
+    place_credentials(operation(security=[{"basic": []}]), "https://a.example", hook)
     assert asked == [SecurityScheme("basic", "http", (), "basic", "https://a.example", "t.op")]
 
 
@@ -537,7 +542,7 @@ def test_credentials_count_over_arguments_of_their_names() -> None:
         parameter("session", "cookie"),
         security=[{"key": [], "query_key": [], "cookie_key": []}],
     )
-    placed = placed_credentials(tool, SERVER, _has(*SECRETS))
+    placed = place_credentials(tool, SERVER, _has(*SECRETS))
     arguments = dict.fromkeys(names(tool), "forged")
     request = build_request(tool, arguments, server=SERVER, placed=placed)
     assert request.url == f"{SERVER}/items?api%20key=a%26b"

@@ -17,8 +17,9 @@ from urllib.parse import unquote_plus
 import httpx
 
 from toolret.calling.outcome import Outcome
+from toolret.calling.redirects import secret_pattern, without_secrets
 from toolret.calling.requests import HttpRequest, build_request, server_url
-from toolret.calling.security import Credentials, Placed, placed_credentials
+from toolret.calling.security import Credentials, PlacedCredentials, place_credentials
 from toolret.errors import CallError
 from toolret.json_values import short_repr
 from toolret.options import of_kind, whole_number
@@ -27,25 +28,20 @@ from toolret.types import JsonObject, Tool
 __all__ = ["HttpRunner"]
 
 _TIMEOUT = 30.0
-"""Timeout in seconds, for a server's silence, of clients that are made here."""
+"""Timeout in seconds of clients that are made here: how long a server may be silent."""
 
 _MAX_SECONDS = 120.0
-"""How long a response is read once it has begun: a stream of events may never end."""
-
-_LEAST_SECRET = 8
-"""Length from which a client's own value is a secret even within a word; others, such as the
-version of an API, may be part of one by chance."""
-
-_NOTHING = r"(?!)"
-_SERVER = re.compile(r"^((?:[a-zA-Z][\w+.-]*:)?(?://[^/#]*)?)")
-"""The server at the beginning of an address, if it names one."""
+"""Most seconds to read a response once it has begun: a stream of events may never end."""
 
 _ACCEPT = "application/json, text/*;q=0.9, */*;q=0.5"
 
-_USUAL = frozenset({"accept", "accept-encoding", "connection", "content-type", "user-agent"})
-"""Headers that every client sends, and that a request may change."""
+_REPLACEABLE_HEADERS = frozenset(
+    {"accept", "accept-encoding", "connection", "content-type", "user-agent"}
+)
+"""Headers that every client sends, and which a request may therefore replace."""
 
-_TEXTUAL = ("json", "text/", "xml", "yaml", "csv", "javascript", "x-www-form-urlencoded")
+_TEXTUAL_MARKS = ("json", "text/", "xml", "yaml", "csv", "javascript", "x-www-form-urlencoded")
+"""Parts of the media types whose content is text; any other content is returned as bytes."""
 
 
 class HttpRunner:
@@ -98,9 +94,9 @@ class HttpRunner:
         of_kind("client", client, httpx.Client | None, f"an httpx.Client {give}")
         of_kind("async_client", async_client, httpx.AsyncClient | None, f"an AsyncClient {give}")
         if base_url is not None:
-            _origins([base_url])
+            _checked_origins([base_url])
         self.credentials = credentials
-        self.origins = None if origins is None else _origins(origins)
+        self.origins = None if origins is None else _checked_origins(origins)
         self.base_url = base_url
         self.client = client
         self.async_client = async_client
@@ -119,16 +115,16 @@ class HttpRunner:
         """
         return self._request(tool, arguments)[0]
 
-    def _request(self, tool: Tool, arguments: JsonObject) -> tuple[HttpRequest, Placed]:
-        """Return a request, and the credentials in it."""
+    def _request(self, tool: Tool, arguments: JsonObject) -> tuple[HttpRequest, PlacedCredentials]:
+        """Return a request and the credentials in it."""
         server = server_url(tool, self.base_url)
-        origin = _origin(server)
+        origin = _origin_of(server)
         if self.origins is not None and origin not in self.origins:
             raise CallError(
                 f"{tool.id!r} is of the server {short_repr(origin)}, which may not be called: it "
                 "is none of the HttpRunner's origins"
             )
-        placed = placed_credentials(tool, origin, self.credentials)
+        placed = place_credentials(tool, origin, self.credentials)
         return build_request(tool, arguments, server=server, placed=placed), placed
 
     def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
@@ -138,31 +134,33 @@ class HttpRunner:
             CallError: As ``request`` raises it, or if no response came.
         """
         request, placed = self._request(tool, arguments)
-        with _faults_of(tool), self._client() as client:
-            built = _built(client, request, placed)
-            response = client.send(built, stream=True, follow_redirects=False)
+        with _mapped_errors(tool), self._client() as client:
+            sent = _httpx_request(client, request, placed)
+            response = client.send(sent, stream=True, follow_redirects=False)
             try:
-                kept = _Kept(self.max_bytes)
+                body = _LimitedBody(self.max_bytes)
                 for chunk in response.iter_bytes():
-                    if kept.is_cut_by(chunk):
+                    body.add(chunk)
+                    if body.cut:
                         break
-                return _outcome(response, kept, _secrets(client, placed))
+                return _outcome(response, body, secret_pattern(client, placed))
             finally:
                 response.close()
 
     async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
         """``call`` for event loops; credentials are asked for in a worker thread."""
         request, placed = await asyncio.to_thread(self._request, tool, arguments)
-        with _faults_of(tool):
+        with _mapped_errors(tool):
             async with self._async_client() as client:
-                built = _built(client, request, placed)
-                response = await client.send(built, stream=True, follow_redirects=False)
+                sent = _httpx_request(client, request, placed)
+                response = await client.send(sent, stream=True, follow_redirects=False)
                 try:
-                    kept = _Kept(self.max_bytes)
+                    body = _LimitedBody(self.max_bytes)
                     async for chunk in response.aiter_bytes():
-                        if kept.is_cut_by(chunk):
+                        body.add(chunk)
+                        if body.cut:
                             break
-                    return _outcome(response, kept, _secrets(client, placed))
+                    return _outcome(response, body, secret_pattern(client, placed))
                 finally:
                     await response.aclose()
 
@@ -183,81 +181,61 @@ class HttpRunner:
             yield client
 
 
-class _Kept:
-    """What is kept of a response.
+class _LimitedBody:
+    """The body of a response, as far as it is kept.
+
+    Args:
+        max_bytes: The most bytes to keep.
 
     Attributes:
-        data: The bytes.
-        cut: Why there are no more; empty if the response ended.
+        data: The bytes read so far.
+        cut: Why no more are kept; empty as long as the body is complete.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self.data = bytearray()
         self.cut = ""
-        self._most = most
-        self._until = time.monotonic() + _MAX_SECONDS
+        self._max_bytes = max_bytes
+        self._deadline = time.monotonic() + _MAX_SECONDS
 
-    def is_cut_by(self, chunk: bytes) -> bool:
-        """Add bytes; whether no more are kept."""
+    def add(self, chunk: bytes) -> None:
+        """Add bytes; if they are too many, or came too late, ``cut`` says so."""
         self.data += chunk
-        if len(self.data) > self._most:
-            del self.data[self._most :]
-            self.cut = f"the response is longer than {self._most:,} bytes"
-        elif time.monotonic() > self._until:
+        if len(self.data) > self._max_bytes:
+            del self.data[self._max_bytes :]
+            self.cut = f"the response is longer than {self._max_bytes:,} bytes"
+        elif time.monotonic() > self._deadline:
             self.cut = f"the response did not end within {_MAX_SECONDS:g} seconds"
-        return bool(self.cut)
 
 
-def _outcome(response: httpx.Response, kept: _Kept, secrets: re.Pattern[str]) -> Outcome:
+def _outcome(response: httpx.Response, body: _LimitedBody, secrets: re.Pattern[str]) -> Outcome:
     status = response.status_code
     ok = status < HTTPStatus.BAD_REQUEST
-    value, text = _read(response, kept)
-    if kept.cut:
-        text += f"\n(cut: {kept.cut})"
-    if not ok or not kept.data or response.has_redirect_location:
-        about = f"HTTP {status} {response.reason_phrase}".strip()
+    value, text = _value_and_text(response, body)
+    if body.cut:
+        text += f"\n(cut: {body.cut})"
+    if not ok or not body.data or response.has_redirect_location:
+        status_line = f"HTTP {status} {response.reason_phrase}".strip()
         if response.has_redirect_location:
-            about += f", which leads to {_without(secrets, response.headers['location'])}"
-        text = f"{about}: {text}" if kept.data else about
+            status_line += (
+                f", which leads to {without_secrets(secrets, response.headers['location'])}"
+            )
+        text = f"{status_line}: {text}" if body.data else status_line
     return Outcome(text=text, value=value, ok=ok, status=status)
 
 
-def _secrets(client: httpx.Client | httpx.AsyncClient, placed: Placed) -> re.Pattern[str]:
-    """Return what finds secrets that were sent in the query: keys, and the client's own values."""
-    found = {re.escape(unquote_plus(value)) for _, value in placed.query if value}
-    for _, value in client.params.multi_items():
-        if len(value) >= _LEAST_SECRET:
-            found.add(re.escape(value))
-        elif value:
-            found.add(rf"(?<!\w){re.escape(value)}(?!\w)")
-    return re.compile("|".join(sorted(found)) or _NOTHING)
+def _checked_origins(urls: Collection[str]) -> frozenset[str]:
+    """Return the origins of servers.
 
-
-def _without(secrets: re.Pattern[str], location: str) -> str:
-    """Return where a redirect leads, which often quotes the whole URL that was asked for."""
-
-    def is_told(part: str) -> bool:
-        # In a link to a page for signing in, the URL stands encoded.
-        return not secrets.search(unquote_plus(unquote_plus(part)))
-
-    address, mark, query = location.partition("?")
-    _, server, path = _SERVER.split(address, maxsplit=1)
-    path = "/".join(part if is_told(part) else "..." for part in path.split("/"))
-    parts = query.split("&")
-    for place, part in enumerate(parts):
-        if not is_told(part):
-            name = part.partition("=")[0]
-            parts[place] = f"{name if is_told(name) else ''}=..."
-    return server + (path if is_told(path) else "/...") + mark + "&".join(parts)
-
-
-def _origins(urls: Collection[str]) -> frozenset[str]:
+    Raises:
+        ValueError: If one is not a URL with scheme and host.
+    """
     if isinstance(urls, str):
         raise ValueError(f"origins is the text {urls!r}: give a collection of servers")
     origins = set()
     for url in urls:
         try:
-            origin = _origin(url)
+            origin = _origin_of(url)
         except CallError as exc:
             raise ValueError(str(exc)) from exc
         if "" in origin.split("://"):
@@ -268,111 +246,119 @@ def _origins(urls: Collection[str]) -> frozenset[str]:
     return frozenset(origins)
 
 
-def _origin(url: str) -> str:
-    """Return scheme, host and port, normalised as the client that sends the request reads them.
+def _origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL, normalised as the client that sends requests does.
 
     Raises:
         CallError: If that client cannot read the URL.
     """
     try:
-        read = httpx.URL(url)
+        parsed = httpx.URL(url)
     except httpx.InvalidURL as exc:
         raise CallError(f"the server {short_repr(url)} is no URL: {exc}") from exc
-    return f"{read.scheme}://{read.netloc.decode('ascii')}"
+    return f"{parsed.scheme}://{parsed.netloc.decode('ascii')}"
 
 
-def _built(
-    client: httpx.Client | httpx.AsyncClient, request: HttpRequest, placed: Placed
+def _httpx_request(
+    client: httpx.Client | httpx.AsyncClient, request: HttpRequest, placed: PlacedCredentials
 ) -> httpx.Request:
     """Return a request as httpx sends it.
 
-    What a client adds to all of its requests may be credentials, so no argument replaces it; those
-    of the caller's hook do.
+    Headers, cookies and parameters that a client adds to all of its requests may be credentials, so
+    no argument replaces them; credentials of the caller's hook do.
     """
-    own = client.headers.keys() - _USUAL - {name.lower() for name, _ in placed.headers}
+    own = (
+        client.headers.keys() - _REPLACEABLE_HEADERS - {name.lower() for name, _ in placed.headers}
+    )
     cookies = dict(request.headers).get("Cookie")
     headers = [(k, v) for k, v in request.headers if k != "Cookie" and k.lower() not in own]
-    built = client.build_request(**_sent(replace(request, headers=tuple(headers))))
+    sent = client.build_request(**_request_arguments(replace(request, headers=tuple(headers))))
     if cookies:  # httpx would send them instead of the client's
-        of_client = "; ".join(built.headers.get_list("Cookie"))
-        built.headers["Cookie"] = _joined("; ", of_client, cookies, placed.cookies)
+        of_client = "; ".join(sent.headers.get_list("Cookie"))
+        sent.headers["Cookie"] = _join_pairs("; ", of_client, cookies, placed.cookies)
     if client.params:  # httpx would send them instead of the URL's query
         path, _, query = request.url.partition("?")
-        built.url = httpx.URL(f"{path}?{_joined('&', str(client.params), query, placed.query)}")
-    return built
+        sent.url = httpx.URL(f"{path}?{_join_pairs('&', str(client.params), query, placed.query)}")
+    return sent
 
 
-def _joined(between: str, own: str, given: str, secrets: Collection[tuple[str, str]]) -> str:
-    """Join a client's own pairs with those of a request; of one name, the client's are sent.
+def _join_pairs(
+    separator: str, own: str, requested: str, secrets: Collection[tuple[str, str]]
+) -> str:
+    """Join a client's own pairs with those of a request; for a name in both, the client's win.
 
     Args:
-        between: What stands between two pairs.
+        separator: The text between two pairs.
         own: The client's pairs.
-        given: The request's pairs.
-        secrets: Credentials among those of the request, which go before the client's.
+        requested: The request's pairs.
+        secrets: Credentials among the request's pairs, which win over the client's.
     """
     secret = {unquote_plus(name) for name, _ in secrets}
-    kept = [pair for pair in filter(None, own.split(between)) if _name(pair) not in secret]
-    names = set(map(_name, kept))
-    kept += [pair for pair in filter(None, given.split(between)) if _name(pair) not in names]
-    return between.join(kept)
+    own_pairs, requested_pairs = (
+        list(filter(None, pairs.split(separator))) for pairs in (own, requested)
+    )
+    joined = [pair for pair in own_pairs if _pair_name(pair) not in secret]
+    names = set(map(_pair_name, joined))
+    joined += [pair for pair in requested_pairs if _pair_name(pair) not in names]
+    return separator.join(joined)
 
 
-def _name(pair: str) -> str:
+def _pair_name(pair: str) -> str:
     return unquote_plus(pair.partition("=")[0])
 
 
-def _sent(request: HttpRequest) -> dict[str, Any]:
+def _request_arguments(request: HttpRequest) -> dict[str, Any]:
     """Return the arguments for httpx's ``build_request``."""
-    headers = [("Accept", _ACCEPT)] if not _has(request, "accept") else []
+    headers = [("Accept", _ACCEPT)] if not _has_header(request, "accept") else []
     headers += request.headers
-    if request.parts:  # said here, since httpx leaves a client's own Content-Type as it is
+    if request.parts:  # httpx would keep a client's own Content-Type
         headers.append(("Content-Type", f"multipart/form-data; boundary={token_hex(16)}"))
-    sent: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "method": request.method,
         "url": request.url,
         # As bytes, since httpx encodes strings as ASCII.
         "headers": [(name.encode(), value.encode()) for name, value in headers],
     }
     if request.content is not None:
-        sent["content"] = request.content
+        arguments["content"] = request.content
     if request.parts:
-        sent["files"] = list(request.parts)
-    return sent
+        arguments["files"] = list(request.parts)
+    return arguments
 
 
-def _has(request: HttpRequest, header: str) -> bool:
+def _has_header(request: HttpRequest, header: str) -> bool:
     return any(name.lower() == header for name, _ in request.headers)
 
 
-def _read(response: httpx.Response, kept: _Kept) -> tuple[Any, str]:
-    """Return JSON values, text or bytes, as the response's content type says, and their text."""
+def _value_and_text(response: httpx.Response, body: _LimitedBody) -> tuple[Any, str]:
+    """Return a body as JSON values, text or bytes, as its content type says, and as text."""
     media_type = response.headers.get("content-type", "").lower()
-    data = bytes(kept.data)
+    data = bytes(body.data)
     if not data:
         return None, ""
-    if media_type and not any(mark in media_type for mark in _TEXTUAL):
+    if media_type and not any(mark in media_type for mark in _TEXTUAL_MARKS):
         return data, f"({media_type}, {len(data):,} bytes)"
-    text = _decoded(response, data, is_json="json" in media_type)
-    if "json" in media_type and not kept.cut:
+    text = _decode(response, data, is_json="json" in media_type)
+    if "json" in media_type and not body.cut:
         with suppress(RecursionError, ValueError):
             value = json.loads(text)
             return value, value if isinstance(value, str) else text
     return text, text
 
 
-def _decoded(response: httpx.Response, data: bytes, *, is_json: bool) -> str:
-    if is_json:  # which is Unicode whatever its charset says, except from old servers
+def _decode(response: httpx.Response, data: bytes, *, is_json: bool) -> str:
+    """Return a body as text; bytes that are invalid in its encoding are replaced."""
+    if is_json:  # JSON is Unicode whatever its charset says, except from old servers
         with suppress(UnicodeDecodeError):
             return data.decode(json.detect_encoding(data))
     try:
         return data.decode(response.encoding or "utf-8", "replace")
-    except LookupError:  # a codec of Python's that is not for text
+    except LookupError:  # the charset names a codec of Python that is not for text
         return data.decode("utf-8", "replace")
 
 
 @contextmanager
-def _faults_of(tool: Tool) -> Iterator[None]:
+def _mapped_errors(tool: Tool) -> Iterator[None]:
     """Raise the client's errors as ``CallError``, without URL or headers: they may hold secrets."""
     method, path = tool.metadata["method"], tool.metadata["path"]
     try:
@@ -380,7 +366,7 @@ def _faults_of(tool: Tool) -> Iterator[None]:
     except httpx.TimeoutException as exc:
         raise CallError(f"{method} {path}: the server did not answer in time") from exc
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError) as exc:
-        # This error quotes what the client refuses to send.
-        told = "" if isinstance(exc, httpx.LocalProtocolError) else str(exc)
-        reason = f"{type(exc).__name__}: {told}".rstrip(": ")
+        # The message of a ``LocalProtocolError`` quotes what the client refuses to send.
+        message = "" if isinstance(exc, httpx.LocalProtocolError) else str(exc)
+        reason = f"{type(exc).__name__}: {message}".rstrip(": ")
         raise CallError(f"{method} {path}: no answer came ({reason})") from exc

@@ -14,12 +14,12 @@ from toolret.text.surrogates import replace_surrogates
 from toolret.tracing import note_raised
 from toolret.types import JsonObject, Tool
 
-__all__ = ["Outcome", "Runner", "failure", "pauses_a_graph"]
+__all__ = ["Outcome", "Runner", "failed_outcome", "pauses_a_graph"]
 
 _log = logging.getLogger(__name__)
 
 _MAX_REASON = 500
-"""How many characters of a foreign error's message a model is told."""
+"""Most characters of a foreign error's message that a model is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,10 @@ class Outcome:
     """The result of a call.
 
     Attributes:
-        text: What the model is told.
+        text: The text that the model is shown.
         value: The result for a program: JSON values, text or bytes.
         ok: Whether the call did what was asked; if not, ``text`` says why.
-        status: The status of an HTTP response; 0 where there is none.
+        status: The status code of the HTTP response; 0 if there was none.
     """
 
     text: str
@@ -60,8 +60,8 @@ class Runner(Protocol):
         ...
 
 
-def failure(name: str, error: Exception) -> Outcome:
-    """Return what a model is told of a tool's error; log it unless it is a ``CallError``.
+def failed_outcome(name: str, error: Exception) -> Outcome:
+    """Log a tool's error, unless it is a ``CallError``, and return it as an outcome for the model.
 
     The log says where it was raised, and its message only if content is captured: it may quote
     arguments.
@@ -76,15 +76,15 @@ def failure(name: str, error: Exception) -> Outcome:
 
 
 def _reason(error: Exception) -> str:
-    """The error without argument values: a graph may have injected them, not the model."""
+    """Return an error's message without argument values, which a graph may have injected."""
     if not isinstance(error, ValidationError):
         return str(error)
     faults = error.errors(include_url=False, include_context=False, include_input=False)
-    told = ((".".join(map(str, fault["loc"])), fault["msg"]) for fault in faults)
-    return "; ".join(": ".join(filter(None, parts)) for parts in told)
+    messages = ((".".join(map(str, fault["loc"])), fault["msg"]) for fault in faults)
+    return "; ".join(": ".join(filter(None, parts)) for parts in messages)
 
 
 def pauses_a_graph(error: Exception) -> bool:
-    """Whether the error is not a tool's failure, but how LangGraph waits for a human."""
+    """Whether an error is not a tool's failure, but LangGraph's way to wait for a human."""
     errors = sys.modules.get("langgraph.errors")
     return errors is not None and isinstance(error, errors.GraphBubbleUp)

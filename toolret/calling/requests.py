@@ -1,4 +1,4 @@
-"""Builds the HTTP request for an OpenAPI tool and arguments; pure, nothing is sent."""
+"""Build the HTTP request that calls an OpenAPI tool; pure functions that send nothing."""
 
 from __future__ import annotations
 
@@ -8,24 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from toolret.calling.security import Placed
+from toolret.calling.security import PlacedCredentials
 from toolret.calling.styles import form_pairs, header_text, json_text, path_text, plain_value
 from toolret.errors import CallError
-from toolret.text.media_types import essence, is_json
+from toolret.text.media_types import ANY, FORM, MULTIPART, essence, is_json
 from toolret.types import JsonObject, Tool
 
 __all__ = ["HttpRequest", "build_request", "server_url"]
 
-_FORM = "application/x-www-form-urlencoded"
-_MULTIPART = "multipart/form-data"
-_UNBOUNDED = ("*/*", "application/*", "")
-"""Media types that leave the choice to the caller."""
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 _STYLING = ("style", "explode", "allowReserved")
+"""OpenAPI's fields that say how a parameter is serialised."""
 
 Part = tuple[str, tuple[str | None, bytes, str]]
-"""A part of a multipart body: name, file name or None, content, media type."""
+"""A part of a multipart body: its name, its file name or None, its content and its media type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +29,9 @@ class HttpRequest:
     """A request, ready to send.
 
     Attributes:
-        method: Such as ``POST``.
-        url: Absolute and percent-encoded, with the query.
-        headers: Names and values.
+        method: The HTTP method, such as ``POST``.
+        url: The absolute, percent-encoded URL with its query.
+        headers: The headers' names and values.
         content: The body; None if there is none, or if it has ``parts``.
         parts: The parts of a multipart body.
     """
@@ -48,8 +44,19 @@ class HttpRequest:
 
 
 @dataclass(slots=True)
-class _Places:
-    """Arguments sorted by where they go."""
+class _PlacedArguments:
+    """Arguments sorted by where they go.
+
+    Attributes:
+        path: Percent-encoded texts for the path, by parameter name.
+        query: Percent-encoded names and values for the query.
+        headers: Names and values of headers.
+        cookies: Percent-encoded names and values of cookies.
+        body: Properties of the body, by name.
+        files: Names of the body's properties that are files.
+        whole_body: The body in a tuple, if a single argument is the body and was given.
+        is_object: Whether the body is an object whose properties are arguments.
+    """
 
     path: dict[str, str] = field(default_factory=dict)
     query: list[tuple[str, str]] = field(default_factory=list)
@@ -57,10 +64,8 @@ class _Places:
     cookies: list[tuple[str, str]] = field(default_factory=list)
     body: dict[str, Any] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
-    whole: tuple[Any, ...] = ()
-    """The body in a tuple, if a single argument is the body and was given."""
+    whole_body: tuple[Any, ...] = ()
     is_object: bool = False
-    """Whether the body is an object whose properties are arguments."""
 
 
 def server_url(tool: Tool, base_url: str | None) -> str:
@@ -90,7 +95,7 @@ def server_url(tool: Tool, base_url: str | None) -> str:
 
 
 def build_request(
-    tool: Tool, arguments: JsonObject, *, server: str, placed: Placed | None = None
+    tool: Tool, arguments: JsonObject, *, server: str, placed: PlacedCredentials | None = None
 ) -> HttpRequest:
     """Build the request that calls a tool.
 
@@ -108,23 +113,25 @@ def build_request(
         CallError: If arguments are missing or unknown, or cannot be encoded where they go.
     """
     try:
-        return _built(tool, arguments, server, placed or Placed())
+        return _request(tool, arguments, server, placed or PlacedCredentials())
     except (RecursionError, TypeError, ValueError) as exc:
         raise CallError(f"{tool.id!r}: the arguments cannot be written: {exc}") from exc
 
 
-def _built(tool: Tool, arguments: JsonObject, server: str, placed: Placed) -> HttpRequest:
-    places = _sorted(tool, arguments)
+def _request(
+    tool: Tool, arguments: JsonObject, server: str, placed: PlacedCredentials
+) -> HttpRequest:
+    places = _place_arguments(tool, arguments)
     path, _, literal = str(tool.metadata["path"]).partition("?")
-    url = server + "/" + _filled(tool, path, places.path).lstrip("/")
+    url = server + "/" + _fill_path(tool, path, places.path).lstrip("/")
     secret = {name for name, _ in placed.query}
     query = [f"{name}={value}" for name, value in places.query if name not in secret]
     query += [f"{name}={value}" for name, value in placed.query]
     query = [part for part in (literal.partition("#")[0], *query) if part]
     url += "?" + "&".join(query) if query else ""
-    if _CONTROL.search(url):
+    if _CONTROL_CHARACTER.search(url):
         raise CallError(f"{tool.id!r}: its URL cannot hold control characters")
-    content_type, content, parts = _body(tool, places)
+    content_type, content, parts = _encode_body(tool, places)
     headers = _headers(tool, places, placed)
     if content_type:
         headers["Content-Type"] = content_type
@@ -137,7 +144,12 @@ def _built(tool: Tool, arguments: JsonObject, server: str, placed: Placed) -> Ht
     )
 
 
-def _sorted(tool: Tool, arguments: JsonObject) -> _Places:
+def _place_arguments(tool: Tool, arguments: JsonObject) -> _PlacedArguments:
+    """Sort a call's arguments by where they go.
+
+    Raises:
+        CallError: If arguments are missing or unknown.
+    """
     schema = tool.parameters or {}
     known: Mapping[str, Mapping[str, Any]] = tool.metadata.get("arguments") or {}
     missing = [name for name in schema.get("required", ()) if name not in arguments]
@@ -145,10 +157,11 @@ def _sorted(tool: Tool, arguments: JsonObject) -> _Places:
         raise CallError(f"{tool.id!r} needs the arguments {', '.join(map(repr, missing))}")
     is_object = any(place["in"] == "body" and place["name"] is not None for place in known.values())
     is_open = is_object and schema.get("additionalProperties") is not False
-    places = _Places(is_object=is_object)
+    places = _PlacedArguments(is_object=is_object)
     keys: Mapping[str, str] = tool.metadata.get("keys") or {}
-    for argument, given in arguments.items():
-        value = _renamed(given, keys) if keys else given
+    for argument, value in arguments.items():
+        if keys:
+            value = _with_original_names(value, keys)
         place = known.get(argument)
         if place is None and not is_open:
             raise CallError(
@@ -157,40 +170,44 @@ def _sorted(tool: Tool, arguments: JsonObject) -> _Places:
             )
         if place is None:
             places.body[argument] = value
-        elif place["in"] == "body":
-            if place["name"] is None:
-                if value is not None or argument in schema.get("required", ()):
-                    places.whole = (value,)
-                continue
+        elif place["in"] != "body":
+            if value is not None:
+                _place_outside_body(places, place, value)
+        elif place["name"] is not None:
             places.body[place["name"]] = value
-            described = schema.get("properties", {}).get(argument)
-            if isinstance(described, Mapping) and _is_file(described):
+            argument_schema = schema.get("properties", {}).get(argument)
+            if isinstance(argument_schema, Mapping) and _is_file_schema(argument_schema):
                 places.files.add(place["name"])
-        elif value is not None:
-            _place(places, place, value)
+        elif value is not None or argument in schema.get("required", ()):
+            places.whole_body = (value,)
     return places
 
 
-def _renamed(value: Any, names: Mapping[str, str]) -> Any:
-    """Return a value with the document's names for its properties.
+def _with_original_names(value: Any, names: Mapping[str, str]) -> Any:
+    """Return a value with the document's names for its properties, at any depth.
 
-    The model knows some by other names, since providers do not accept all.
+    The model knows some by other names, because providers do not accept all names.
     """
     if isinstance(value, Mapping):
-        return {names.get(key, key): _renamed(part, names) for key, part in value.items()}
-    return [_renamed(part, names) for part in value] if isinstance(value, list) else value
+        return {
+            names.get(key, key): _with_original_names(part, names) for key, part in value.items()
+        }
+    return (
+        [_with_original_names(part, names) for part in value] if isinstance(value, list) else value
+    )
 
 
-def _place(places: _Places, place: Mapping[str, Any], value: Any) -> None:
+def _place_outside_body(places: _PlacedArguments, place: Mapping[str, Any], value: Any) -> None:
+    """Write one argument into ``places``: into its path, query, headers or cookies."""
     name, where = str(place["name"]), place["in"]
     styling = _styling(place)
     if "content_type" in place:
         write = json_text if is_json(str(place["content_type"])) else plain_value
         value, styling = write(value), {}
     if where == "query":
-        places.query += form_pairs(name, value, **_exploding(styling))
+        places.query += form_pairs(name, value, **_with_default_explode(styling))
     elif where == "cookie":
-        places.cookies += form_pairs(name, value, **_exploding(styling))
+        places.cookies += form_pairs(name, value, **_with_default_explode(styling))
     elif where == "header":
         styling.pop("reserved", None)
         places.headers.append((name, header_text(value, **styling)))
@@ -200,22 +217,27 @@ def _place(places: _Places, place: Mapping[str, Any], value: Any) -> None:
 
 
 def _styling(details: Mapping[str, Any]) -> dict[str, Any]:
-    found = {key: details[key] for key in _STYLING if key in details}
-    if "allowReserved" in found:
-        found["reserved"] = found.pop("allowReserved") is True
-    return found
+    """Return the keyword arguments for the functions of ``styles`` that a parameter asks for."""
+    styling = {key: details[key] for key in _STYLING if key in details}
+    if "allowReserved" in styling:
+        styling["reserved"] = styling.pop("allowReserved") is True
+    return styling
 
 
-def _exploding(styling: dict[str, Any]) -> dict[str, Any]:
-    """Add OpenAPI's default: only the style ``form`` explodes."""
+def _with_default_explode(styling: dict[str, Any]) -> dict[str, Any]:
+    """Return a styling with OpenAPI's default: only the style ``form`` explodes."""
     return {"explode": styling.get("style", "form") == "form"} | styling
 
 
-def _filled(tool: Tool, template: str, values: Mapping[str, str]) -> str:
-    """Fill in the path. No value can lead elsewhere: none is empty, ``.`` or ``..``."""
+def _fill_path(tool: Tool, template: str, values: Mapping[str, str]) -> str:
+    """Return a path with its values, none of which leads elsewhere: not empty, ``.`` or ``..``.
 
-    def fill(found: re.Match[str]) -> str:
-        name = found[1]
+    Raises:
+        CallError: If a value would.
+    """
+
+    def fill(placeholder: re.Match[str]) -> str:
+        name = placeholder[1]
         if not values.get(name):
             raise CallError(f"{tool.id!r} needs a value for {name!r}, which is part of its path")
         return values[name]
@@ -227,8 +249,12 @@ def _filled(tool: Tool, template: str, values: Mapping[str, str]) -> str:
     return path
 
 
-def _headers(tool: Tool, places: _Places, placed: Placed) -> dict[str, str]:
-    """Return headers by name, the last one winning; credentials win whatever the name's case."""
+def _headers(tool: Tool, places: _PlacedArguments, placed: PlacedCredentials) -> dict[str, str]:
+    """Return the headers by name; of one name the last is sent, but before all, credentials are.
+
+    Raises:
+        CallError: If a header cannot be sent.
+    """
     secret_cookies = dict(placed.cookies)
     cookies = [pair for pair in places.cookies if pair[0] not in secret_cookies]
     cookies += secret_cookies.items()
@@ -239,56 +265,66 @@ def _headers(tool: Tool, places: _Places, placed: Placed) -> dict[str, str]:
         headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies)
     for name, value in headers.items():
         value.encode()  # raises if it cannot be sent
-        if _CONTROL.search(value) or _CONTROL.search(name):
+        if _CONTROL_CHARACTER.search(value) or _CONTROL_CHARACTER.search(name):
             raise CallError(f"{tool.id!r}: the header {name!r} cannot hold line breaks")
         if value != value.strip():
             raise CallError(f"{tool.id!r}: the header {name!r} cannot begin or end with a space")
     return headers
 
 
-def _body(tool: Tool, places: _Places) -> tuple[str, bytes | None, tuple[Part, ...]]:
-    """Return media type, content and parts of the body."""
-    given = str(tool.metadata.get("content_type") or "")
-    kind = essence(given)
-    as_json = is_json(given) or kind in _UNBOUNDED
-    value = places.whole[0] if places.whole else places.body
-    is_empty = not (places.whole or places.body)
+def _encode_body(
+    tool: Tool, places: _PlacedArguments
+) -> tuple[str, bytes | None, tuple[Part, ...]]:
+    """Return the media type, the content and the parts of the body.
+
+    Raises:
+        CallError: If the body has to be given as text, and is not.
+    """
+    declared = str(tool.metadata.get("content_type") or "")
+    kind = essence(declared)
+    as_json = is_json(declared) or kind in ANY
+    value = places.whole_body[0] if places.whole_body else places.body
+    is_empty = not (places.whole_body or places.body)
     # An empty object is still a body, for methods that write.
-    if not given or (is_empty and not (as_json and places.is_object and _writes(tool))):
+    if not declared or (
+        is_empty and not (as_json and places.is_object and _has_writing_method(tool))
+    ):
         return "", None, ()
     if as_json:
         content = json_text(value).encode()
-        return ("application/json" if _is_range(kind) else given), content, ()
+        return ("application/json" if _is_range(kind) else declared), content, ()
     encodings: Mapping[str, Any] = tool.metadata.get("encoding") or {}
-    if kind == _FORM and isinstance(value, Mapping):
+    if kind == FORM and isinstance(value, Mapping):
         pairs = [
-            pair for item in value.items() for pair in _form_pairs(item[0], item[1], encodings)
+            pair for item in value.items() for pair in _field_pairs(item[0], item[1], encodings)
         ]
-        return given, "&".join(f"{name}={text}" for name, text in pairs).encode(), ()
-    if kind == _MULTIPART and isinstance(value, Mapping):
-        return "", None, tuple(_parts(value, encodings, places.files))
+        return declared, "&".join(f"{name}={text}" for name, text in pairs).encode(), ()
+    if kind == MULTIPART and isinstance(value, Mapping):
+        return "", None, tuple(_multipart_parts(value, encodings, places.files))
     if isinstance(value, str | bytes):
         content = value.encode() if isinstance(value, str) else value
-        return ("" if _is_range(kind) else given), content, ()
-    raise CallError(f"{tool.id!r}: a body of {given!r} must be given as text")
+        return ("" if _is_range(kind) else declared), content, ()
+    raise CallError(f"{tool.id!r}: a body of {declared!r} must be given as text")
 
 
-def _form_pairs(name: str, value: Any, encodings: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _field_pairs(name: str, value: Any, encodings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return a form field's names and values, percent-encoded; a plain object becomes JSON."""
     encoding = encodings.get(name)
     styling = _styling(encoding) if isinstance(encoding, Mapping) else {}
     if not styling and isinstance(value, Mapping):
         return [(quote(name, safe=""), quote(plain_value(value), safe=""))]
-    return form_pairs(name, value, **_exploding(styling))
+    return form_pairs(name, value, **_with_default_explode(styling))
 
 
-def _parts(
+def _multipart_parts(
     body: Mapping[str, Any], encodings: Mapping[str, Any], files: set[str]
 ) -> Iterator[Part]:
+    """Yield the parts of a multipart body; properties in ``files`` and bytes are sent as files."""
     for name, value in body.items():
         encoding = encodings.get(name)
         fields: Mapping[str, Any] = encoding if isinstance(encoding, Mapping) else {}
         stated = fields.get("contentType")
-        for item in _items(value, _styling(fields)):
+        for item in _part_values(value, _styling(fields)):
             is_file = name in files or isinstance(item, bytes)
             if is_file and item is None:  # instead of an empty file
                 continue
@@ -302,32 +338,37 @@ def _parts(
             yield name, (name if is_file else None, content, media_type)
 
 
-def _items(value: Any, styling: dict[str, Any]) -> list[Any]:
-    """Return what gets a part of its own: an array's items, unless its style joins them."""
+def _part_values(value: Any, styling: dict[str, Any]) -> list[Any]:
+    """Return the values with parts of their own: an array's items, unless a style joins them."""
     if not isinstance(value, list):
         return [value]
-    if not styling or _exploding(styling)["explode"] or any(isinstance(v, bytes) for v in value):
+    if (
+        not styling
+        or _with_default_explode(styling)["explode"]
+        or any(isinstance(v, bytes) for v in value)
+    ):
         return value
     return [header_text(value, style=styling.get("style", "form"))]
 
 
-def _writes(tool: Tool) -> bool:
+def _has_writing_method(tool: Tool) -> bool:
+    """Whether a tool's HTTP method is one that usually sends a body."""
     return tool.metadata["method"] in ("PATCH", "POST", "PUT")
 
 
 def _is_range(media_type: str) -> bool:
-    """Whether it stands for several media types, or any, and so is none to send."""
+    """Whether a media type stands for several, or for any, and so cannot be sent."""
     return not media_type or "*" in media_type or "," in media_type
 
 
-def _is_file(schema: Mapping[str, Any]) -> bool:
-    """Whether the values are files, or lists of them, if they are not null."""
+def _is_file_schema(schema: Mapping[str, Any]) -> bool:
+    """Whether a schema's values are files, or lists of files, if they are not null."""
     items = schema.get("items")
     if isinstance(items, Mapping):
-        return _is_file(items)
+        return _is_file_schema(items)
     for key in ("anyOf", "oneOf"):
         if choices := [part for part in schema.get(key, ()) if part != {"type": "null"}]:
-            return all(map(_is_file, choices))
+            return all(map(_is_file_schema, choices))
     return schema.get("format") == "binary" or (
         "contentMediaType" in schema and "contentEncoding" not in schema
     )

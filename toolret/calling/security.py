@@ -11,13 +11,14 @@ from urllib.parse import quote
 from toolret.errors import CallError
 from toolret.types import Tool
 
-__all__ = ["Credentials", "Placed", "Secret", "SecurityScheme", "placed_credentials"]
+__all__ = ["Credentials", "PlacedCredentials", "Secret", "SecurityScheme", "place_credentials"]
 
-_BEARING = frozenset({"oauth2", "openIdConnect"})
-"""Types whose tokens are sent as bearer tokens."""
+_BEARER_TYPES = frozenset({"oauth2", "openIdConnect"})
+"""Types of security schemes whose tokens are sent as bearer tokens."""
 
-_COOKIE = "!#$%&'()*+-./:<=>?@[]^_`{|}~"
-"""What a cookie's value may hold besides letters and digits (RFC 6265); servers don't decode it."""
+_COOKIE_CHARACTERS = "!#$%&'()*+-./:<=>?@[]^_`{|}~"
+"""Characters that a cookie's value may hold besides letters and digits (RFC 6265). These are not
+percent-encoded, because servers do not decode them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,12 @@ class SecurityScheme:
     """A security scheme: what an API requires of a caller.
 
     Attributes:
-        name: Its name in the API's document.
+        name: The scheme's name in the API's document.
         type: ``apiKey``, ``http``, ``oauth2`` or ``openIdConnect``.
         scopes: The scopes that the token must have.
-        scheme: For ``http``: ``basic``, ``bearer``, ...
-        origin: Where the secret would be sent: scheme, host and port of the server. A document
+        scheme: The HTTP authentication scheme, such as ``basic`` or ``bearer``, if the type is
+            ``http``; otherwise empty.
+        origin: Scheme, host and port of the server to which the secret would be sent. A document
             names its server itself, so give a secret only to an origin that you know.
         tool: The id of the tool that is called.
     """
@@ -43,33 +45,35 @@ class SecurityScheme:
 
 
 Secret: TypeAlias = str | tuple[str, str] | None
-"""A key or token, or a user name and password; None if the caller has none."""
+"""A key or token, or a user name and a password; None if the caller has none."""
 
 Credentials: TypeAlias = Callable[[SecurityScheme], Secret]
-"""The caller's hook: called for every call, so that tokens may change."""
+"""A hook of the caller that returns a secret; called for every call, so that tokens may change."""
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """Credentials in their places, ready to send: names and values."""
+class PlacedCredentials:
+    """Credentials by where they go in a request, as names and values that are ready to send."""
 
     headers: tuple[tuple[str, str], ...] = ()
     query: tuple[tuple[str, str], ...] = ()
     cookies: tuple[tuple[str, str], ...] = ()
 
-    def __add__(self, other: Placed) -> Placed:
-        return Placed(
+    def __add__(self, other: PlacedCredentials) -> PlacedCredentials:
+        return PlacedCredentials(
             self.headers + other.headers, self.query + other.query, self.cookies + other.cookies
         )
 
 
-def placed_credentials(tool: Tool, origin: str, credentials: Credentials | None) -> Placed:
-    """Return credentials for the first alternative of a tool's security that the caller has.
+def place_credentials(
+    tool: Tool, origin: str, credentials: Credentials | None
+) -> PlacedCredentials:
+    """Return credentials for the first alternative of a tool's security that the caller can meet.
 
     Args:
         tool: The tool, with ``security`` in its metadata if it needs any.
-        origin: Where they would be sent.
-        credentials: The caller's hook; without one nothing is placed.
+        origin: Scheme, host and port of the server to which they would be sent.
+        credentials: The caller's hook; without one there are no credentials.
 
     Raises:
         CallError: If the caller lacks credentials for every alternative, or the hook gives
@@ -77,32 +81,33 @@ def placed_credentials(tool: Tool, origin: str, credentials: Credentials | None)
     """
     alternatives: list[Mapping[str, Any]] = tool.metadata.get("security") or []
     if credentials is None or not alternatives:
-        return Placed()
+        return PlacedCredentials()
     # Prefer to authenticate where an API also allows anonymous calls.
     for alternative in sorted(alternatives, key=lambda schemes: not schemes):
-        placed = Placed()
+        placed = PlacedCredentials()
         for name, definition in alternative.items():
-            one = _placed(name, definition, tool, origin, credentials)
-            if one is None:
+            credential = _place_credential(name, definition, tool, origin, credentials)
+            if credential is None:
                 break
-            placed += one
+            placed += credential
         else:
             return placed
     wanted = " or ".join(" and ".join(schemes) for schemes in alternatives)
     raise CallError(f"{tool.id!r} needs credentials ({wanted}), and the hook gave none")
 
 
-def _placed(
+def _place_credential(
     name: str,
     definition: Mapping[str, Any],
     tool: Tool,
     origin: str,
     credentials: Credentials,
-) -> Placed | None:
+) -> PlacedCredentials | None:
+    """Return the credential for one scheme of an alternative; None if the caller has none."""
     type_ = definition.get("type")
     if type_ == "mutualTLS":  # the HTTP client's certificate
-        return Placed()
-    if type_ not in ("apiKey", "http", *_BEARING):
+        return PlacedCredentials()
+    if type_ not in ("apiKey", "http", *_BEARER_TYPES):
         return None
     if type_ == "http" and not definition.get("scheme"):  # unknown how to send it
         return None
@@ -126,12 +131,16 @@ def _placed(
     if type_ == "apiKey":
         key = str(definition.get("name"))
         if definition.get("in") == "query":
-            return Placed(query=((quote(key, safe=""), quote(user_and_password, safe="")),))
+            return PlacedCredentials(
+                query=((quote(key, safe=""), quote(user_and_password, safe="")),)
+            )
         if definition.get("in") == "cookie":
-            return Placed(cookies=((key, quote(user_and_password, safe=_COOKIE)),))
-        return Placed(headers=((key, user_and_password),))
+            return PlacedCredentials(
+                cookies=((key, quote(user_and_password, safe=_COOKIE_CHARACTERS)),)
+            )
+        return PlacedCredentials(headers=((key, user_and_password),))
     if scheme.scheme == "basic":
         encoded = b64encode(user_and_password.encode()).decode()
-        return Placed(headers=(("Authorization", f"Basic {encoded}"),))
-    word = "Bearer" if type_ in _BEARING else scheme.scheme.capitalize()
-    return Placed(headers=(("Authorization", f"{word} {user_and_password}"),))
+        return PlacedCredentials(headers=(("Authorization", f"Basic {encoded}"),))
+    word = "Bearer" if type_ in _BEARER_TYPES else scheme.scheme.capitalize()
+    return PlacedCredentials(headers=(("Authorization", f"{word} {user_and_password}"),))

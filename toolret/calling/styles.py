@@ -1,4 +1,4 @@
-"""OpenAPI's ``style``s, which write values into URLs, headers and forms: pure functions.
+"""Write values into URLs, headers and forms in OpenAPI's ``style``s, by pure functions.
 
 https://spec.openapis.org/oas/v3.1.1.html#style-values, which follow RFC 6570. Where they leave
 something open, this does what most servers expect: values nested where a style has no room are
@@ -55,20 +55,20 @@ def form_pairs(
     """
 
     def encoded(part: Any) -> str:
-        return _encoded(part, _RESERVED if reserved else "")
+        return _encode(part, _RESERVED if reserved else "")
 
     if style == "deepObject" and isinstance(value, Mapping | list):
-        return [(_encoded(key), encoded(part)) for key, part in _deep(name, value)]
+        return [(_encode(key), encoded(part)) for key, part in _deep_object_pairs(name, value)]
     if isinstance(value, Mapping):
         if explode:
-            return [(_encoded(key), encoded(part)) for key, part in value.items()]
+            return [(_encode(key), encoded(part)) for key, part in value.items()]
         value = [part for item in value.items() for part in item]
         explode = False
     if isinstance(value, list):
         if explode:
-            return [(_encoded(name), encoded(part)) for part in value]
-        return [(_encoded(name), _separator(style).join(map(encoded, value)))]
-    return [(_encoded(name), encoded(value))]
+            return [(_encode(name), encoded(part)) for part in value]
+        return [(_encode(name), _separator(style).join(map(encoded, value)))]
+    return [(_encode(name), encoded(value))]
 
 
 def path_text(name: str, value: Any, *, style: str = "simple", explode: bool = False) -> str:
@@ -81,24 +81,24 @@ def path_text(name: str, value: Any, *, style: str = "simple", explode: bool = F
         explode: Whether an object's properties are written as ``name=value``, and items of
             ``label`` and ``matrix`` separately.
     """
-    start = {"label": ".", "matrix": ";"}.get(style, "")
-    between = (start or ",") if explode else _separator(style)
-    named = f"{_encoded(name)}=" if style == "matrix" else ""
+    prefix = {"label": ".", "matrix": ";"}.get(style, "")
+    between = (prefix or ",") if explode else _separator(style)
+    named = f"{_encode(name)}=" if style == "matrix" else ""
     if isinstance(value, Mapping):
         equals = "=" if explode else ","
-        items = [f"{_encoded(key)}{equals}{_encoded(part)}" for key, part in value.items()]
-        return start + ("" if explode else named) + between.join(items)
+        items = [f"{_encode(key)}{equals}{_encode(part)}" for key, part in value.items()]
+        return prefix + ("" if explode else named) + between.join(items)
     if isinstance(value, list):
-        items = [_encoded(part) for part in value]
+        items = [_encode(part) for part in value]
         if explode and named:
-            return start + between.join(f"{named}{item}" for item in items)
-        return start + named + between.join(items)
-    text = _encoded(value)
-    return start + (named + text if text else named.rstrip("="))
+            return prefix + between.join(f"{named}{item}" for item in items)
+        return prefix + named + between.join(items)
+    text = _encode(value)
+    return prefix + (named + text if text else named.rstrip("="))
 
 
 def header_text(value: Any, *, style: str = "simple", explode: bool = False) -> str:
-    """Return a value for a header: as in a path, without percent-encoding."""
+    """Return a value for a header, written as in a path but without percent-encoding."""
     if isinstance(value, Mapping):
         equals = "=" if explode else ","
         return ",".join(f"{key}{equals}{plain_value(part)}" for key, part in value.items())
@@ -108,17 +108,19 @@ def header_text(value: Any, *, style: str = "simple", explode: bool = False) -> 
 
 
 def _separator(style: str) -> str:
+    """Return what stands between the items of an array in a URL, percent-encoded."""
     return quote(_SEPARATORS[style]) if style in _SEPARATORS else ","
 
 
-def _encoded(value: Any, safe: str = "") -> str:
+def _encode(value: Any, safe: str = "") -> str:
     return quote(plain_value(value), safe=safe)
 
 
-def _deep(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _deep_object_pairs(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the innermost parts of a value with their names in brackets, such as ``a[b][0]``."""
     if isinstance(value, Mapping | list):
         items = value.items() if isinstance(value, Mapping) else enumerate(value)
         for key, part in items:
-            yield from _deep(f"{name}[{key}]", part)
+            yield from _deep_object_pairs(f"{name}[{key}]", part)
     else:
         yield name, value

@@ -1,4 +1,4 @@
-"""Runs what tools were made from: LangChain tools, and functions turned into them."""
+"""Run tools by the objects that they were made from: LangChain tools and Python functions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class TargetRunner:
     """Runs the ``target`` of tools that were read from LangChain tools or functions."""
 
     def runs(self, tool: Tool) -> bool:
-        """Whether the tool knows what it was made from."""
+        """Whether the tool has the object that it was made from."""
         return tool.target is not None
 
     def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
-        """Invoke the target; raises what it raises.
+        """Invoke the target, whose own exceptions are not caught.
 
         Raises:
             CallError: If it was made from an asynchronous function.

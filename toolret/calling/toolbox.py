@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import replace
 from typing import Any
 
-from toolret.calling.outcome import Outcome, Runner, failure, pauses_a_graph
+from toolret.calling.outcome import Outcome, Runner, failed_outcome, pauses_a_graph
 from toolret.calling.targets import TargetRunner
 from toolret.errors import CallError
 from toolret.files.plain_rows import items_of_type
@@ -23,7 +23,7 @@ from toolret.types import JsonObject, Tool
 __all__ = ["Toolbox"]
 
 _SPAN = "execute_tool"
-"""OpenTelemetry's name for the operation, and for its span before the tool is known."""
+"""OpenTelemetry's name for the call of a tool, and its span's name until the tool is known."""
 
 
 class Toolbox:
@@ -101,8 +101,8 @@ class Toolbox:
 
     def name_of(self, tool_id: str) -> str:
         """Return what ``call`` takes for a tool: its id, or its name if the id names another."""
-        found = self._find(tool_id)
-        return tool_id if found is None or found.id == tool_id else wire_name(tool_id)
+        tool = self._find(tool_id)
+        return tool_id if tool is None or tool.id == tool_id else wire_name(tool_id)
 
     def call(self, name: str, arguments: JsonObject | str | None) -> Outcome:
         """Run a tool; if something goes wrong, the outcome says so.
@@ -114,14 +114,16 @@ class Toolbox:
             arguments: The arguments, or their JSON as a model wrote it; None if there are none.
         """
         return self.through(
-            lambda tool: self._runner(tool).call(tool, _arguments(arguments)), name, arguments
+            lambda tool: self._runner(tool).call(tool, _parsed_arguments(arguments)),
+            name,
+            arguments,
         )
 
     async def acall(self, name: str, arguments: JsonObject | str | None) -> Outcome:
         """``call`` for event loops."""
 
         async def run(tool: Tool) -> Outcome:
-            return await self._runner(tool).acall(tool, _arguments(arguments))
+            return await self._runner(tool).acall(tool, _parsed_arguments(arguments))
 
         return await self.athrough(run, name, arguments)
 
@@ -137,10 +139,10 @@ class Toolbox:
         """
         with span(_SPAN, _SPAN) as current:
             try:
-                outcome = run(self._traced(current, name))
+                outcome = run(self._note_tool(current, name))
             except Exception as error:  # noqa: BLE001 - tools are foreign code; the agent goes on
-                return _raised(current, name, error)
-            return _noted(current, arguments, outcome)
+                return _note_error(current, name, error)
+            return _note_outcome(current, arguments, outcome)
 
     async def athrough(
         self,
@@ -151,13 +153,13 @@ class Toolbox:
         """``through`` for event loops."""
         with span(_SPAN, _SPAN) as current:
             try:
-                outcome = await run(self._traced(current, name))
+                outcome = await run(self._note_tool(current, name))
             except Exception as error:  # noqa: BLE001 - as above
-                return _raised(current, name, error)
-            return _noted(current, arguments, outcome)
+                return _note_error(current, name, error)
+            return _note_outcome(current, arguments, outcome)
 
-    def _traced(self, current: Span, name: str) -> Tool:
-        """Return a tool, noted on the span; a name that a model made up is not noted."""
+    def _note_tool(self, current: Span, name: str) -> Tool:
+        """Return a tool and note it on the span; a name that a model made up is not noted."""
         tool = self.tool(name)
         if current.is_recording():
             current.update_name(f"{_SPAN} {tool.id}")
@@ -165,6 +167,7 @@ class Toolbox:
         return tool
 
     def _find(self, name: object) -> Tool | None:
+        """Return the tool with a name or id, whether or not the caller may use it."""
         if not isinstance(name, str):
             return None
         return self._tools.get(self._names.get(name, name))
@@ -191,22 +194,27 @@ def _way_out(tool: Tool) -> str:
     return "give the Toolbox the function that it was made from, or a Runner of your own"
 
 
-def _arguments(arguments: JsonObject | str | None) -> JsonObject:
+def _parsed_arguments(arguments: JsonObject | str | None) -> JsonObject:
+    """Return the arguments of a call, parsed if they are JSON; an empty object for none.
+
+    Raises:
+        CallError: If they are no JSON object.
+    """
     parsed: Any = arguments
     if isinstance(arguments, str):
         try:
             parsed = parse_json(arguments) if arguments.strip() else None
         except ValueError as exc:
             raise CallError(f"the arguments are no JSON: {exc}") from exc
-    if parsed is None:  # as models write it that call a tool without arguments
+    if parsed is None:  # some models write this for a call without arguments
         return {}
     if not isinstance(parsed, Mapping):
         raise CallError(f"the arguments are no JSON object, but {short_repr(parsed)}")
     return parsed
 
 
-def _raised(current: Span, name: str, error: Exception) -> Outcome:
-    """Return what a model is told of an error, and note the error on a span.
+def _note_error(current: Span, name: str, error: Exception) -> Outcome:
+    """Note a tool's error on a span, and return it as an outcome for the model.
 
     Raises:
         Exception: The error itself, if it pauses LangGraph's run.
@@ -214,11 +222,11 @@ def _raised(current: Span, name: str, error: Exception) -> Outcome:
     if pauses_a_graph(error):
         raise error
     failed(current, type(error).__qualname__)
-    return failure(name, error)
+    return failed_outcome(name, error)
 
 
-def _noted(current: Span, arguments: JsonObject | str | None, outcome: Outcome) -> Outcome:
-    """Note an outcome on a span; return it with a text that can be sent."""
+def _note_outcome(current: Span, arguments: JsonObject | str | None, outcome: Outcome) -> Outcome:
+    """Note an outcome on a span, and return it with a text that can be encoded and sent."""
     outcome = replace(outcome, text=replace_surrogates(outcome.text))
     if outcome.status:
         note(current, {"http.response.status_code": outcome.status})

@@ -12,7 +12,7 @@ from toolret.catalogs.schema import Schema, Schemas, writable
 from toolret.catalogs.schema_merge import ANNOTATIONS
 from toolret.catalogs.text import joined, plain_text
 from toolret.schemas.accepted import choice_in_words
-from toolret.text.media_types import essence, is_json
+from toolret.text.media_types import ANY, FORM, MULTIPART, essence, is_json
 
 __all__ = [
     "LOCATIONS",
@@ -38,9 +38,8 @@ _STYLING = ("style", "explode", "allowReserved")
 _FLAT_BODY = frozenset({"additionalProperties", "properties", "required", "type"}) | ANNOTATIONS
 """Keywords of a plain object; a body with only these is split into its properties."""
 
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-_UNBOUNDED = ("*/*", "application/*", "")
-"""Media types whose bodies are built from JSON values: forms, and wildcards, which get JSON."""
+_FORMS = (FORM, MULTIPART)
+"""Media types of forms, whose fields are built from JSON values; the first is preferred."""
 
 _WHOLE_BODY = "body"
 """Argument name for a body that is not a plain object."""
@@ -350,7 +349,7 @@ def _preference(content_type: str) -> int:
 
 def _takes_values(content_type: str) -> bool:
     """Whether a body can be built from JSON values; XML, for example, must be given as text."""
-    return is_json(content_type) or essence(content_type) in (*_FORMS, *_UNBOUNDED)
+    return is_json(content_type) or essence(content_type) in (*_FORMS, *ANY)
 
 
 def _path_names(path: str) -> Iterator[str]:

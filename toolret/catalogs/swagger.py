@@ -18,14 +18,12 @@ from toolret.catalogs.operations import Dialect, Operation, api_tools
 from toolret.catalogs.refs import Place
 from toolret.catalogs.schema import Schema, Schemas
 from toolret.catalogs.source import Document
+from toolret.text.media_types import FORM, MULTIPART
 from toolret.types import Tool
 
 __all__ = ["Swagger"]
 
 _PLACES = ("path", "query", "header", "body", "formData")
-
-_FORM = "application/x-www-form-urlencoded"
-_FORM_WITH_FILES = "multipart/form-data"
 
 _STYLES: dict[str, dict[str, Any]] = {
     "csv": {"explode": False},
@@ -123,8 +121,8 @@ def _body(operation: Operation, content: dict[str, Any], schemas: Schemas) -> Bo
         )
     if not form:
         return Body()
-    files = any(raw.get("type") == "file" for raw, _ in form.values())
-    fitting = [name for name in (_FORM, _FORM_WITH_FILES)[files:] if name in consumed]
+    has_files = any(raw.get("type") == "file" for raw, _ in form.values())
+    usable = (MULTIPART,) if has_files else (FORM, MULTIPART)
     styles = {name: _style(raw, "query") for name, (raw, _) in form.items()}
     return Body(
         arguments=tuple(
@@ -136,7 +134,7 @@ def _body(operation: Operation, content: dict[str, Any], schemas: Schemas) -> Bo
             )
             for name, (raw, place) in form.items()
         ),
-        content_type=fitting[0] if fitting else _FORM_WITH_FILES if files else _FORM,
+        content_type=next((name for name in usable if name in consumed), usable[0]),
         encoding={name: style for name, style in styles.items() if style},
     )
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["essence", "is_json"]
+__all__ = ["ANY", "FORM", "MULTIPART", "essence", "is_json"]
+
+FORM = "application/x-www-form-urlencoded"
+"""The media type of a form without files."""
+
+MULTIPART = "multipart/form-data"
+"""The media type of a form that may hold files."""
+
+ANY = ("*/*", "application/*", "")
+"""Media types of bodies that may be of any type, and so may be sent as JSON."""
 
 
 def essence(content_type: str) -> str:
