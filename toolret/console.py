@@ -141,7 +141,7 @@ def load_catalogs(given: Sequence[Path]) -> Catalog:
     Raises:
         CatalogError: If something cannot be used, or two different tools share an id.
     """
-    from toolret.catalogs import load_spaced
+    from toolret.catalogs import load_with_namespaces
 
     named = [named_catalog(each) for each in given]
     for _, path in named:
@@ -151,7 +151,7 @@ def load_catalogs(given: Sequence[Path]) -> Catalog:
                 "to load_tools(...) in Python, as docs/catalogs.md shows",
                 file=path,
             )
-    return load_spaced(named)
+    return load_with_namespaces(named)
 
 
 def named_catalog(given: Path) -> tuple[str | None, Path]:

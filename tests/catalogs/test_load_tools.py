@@ -117,14 +117,23 @@ def test_parts_of_other_documents_are_excused_in_a_folder(tmp_path: Path) -> Non
     part = _write(tmp_path / "a_part.yaml", "Pet: {type: object}\n")
     _write(tmp_path / "b.json", '{"name": "b", "uses": "a_part.yaml"}')
 
-    def reader(document: Document) -> list[Tool] | None:
-        if not isinstance(document.content, dict) or "uses" not in document.content:
-            return None
-        assert document.folder == str(tmp_path)
-        document.used.add((tmp_path / document.content["uses"]).resolve())
-        return [Tool("b", "b")]
+    class Referring:
+        reads = "documents that use others"
 
-    assert _ids(load_tools(tmp_path, sources=[reader])) == ["b"]
+        def recognizes(self, content: Any) -> bool:
+            return isinstance(content, dict) and "uses" in content
+
+        def kind(self, content: Any) -> str:
+            return "document"
+
+        def tools(self, document: Document, *, namespace: str | None) -> Iterator[Tool]:
+            yield Tool("b", "b")
+
+        def used_files(self, document: Document) -> set[Path]:
+            assert document.folder == str(tmp_path)
+            return {(tmp_path / document.content["uses"]).resolve()}
+
+    assert _ids(load_tools(tmp_path, sources=[Referring()])) == ["b"]
     with pytest.raises(CatalogError, match=rf"^{part}: found an object with the keys 'Pet'"):
         load_tools(tmp_path)
 

@@ -129,7 +129,7 @@ def test_a_documents_files_are_told_to_who_reads_its_folder(tmp_path: Path) -> N
     content = {"openapi": "3.1.0", "paths": {"/a": {"$ref": "p.yaml"}}}
     document = Document(content, str(tmp_path / "api.json"), folder=str(tmp_path))
     assert [tool.name for tool in OpenApi().tools(document, namespace="x")] == ["get_a"]
-    assert document.used == {tmp_path.resolve() / "p.yaml"}
+    assert OpenApi().used_files(document) == {tmp_path.resolve() / "p.yaml"}
 
 
 def test_a_folder_may_hold_documents_and_what_they_are_made_of(tmp_path: Path) -> None:

@@ -250,7 +250,7 @@ def _fill_path(tool: Tool, template: str, values: Mapping[str, str]) -> str:
 
 
 def _headers(tool: Tool, places: _PlacedArguments, placed: PlacedCredentials) -> dict[str, str]:
-    """Return the headers by name; of one name the last is sent, but before all, credentials are.
+    """Return the headers by name: the last of each name, and credentials instead of any other.
 
     Raises:
         CallError: If a header cannot be sent.
@@ -339,7 +339,7 @@ def _multipart_parts(
 
 
 def _part_values(value: Any, styling: dict[str, Any]) -> list[Any]:
-    """Return the values with parts of their own: an array's items, unless a style joins them."""
+    """Return the values that get a part each: an array's items, unless its style joins them."""
     if not isinstance(value, list):
         return [value]
     if (

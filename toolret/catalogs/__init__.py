@@ -1,17 +1,25 @@
 """Catalogs of tools in many formats, one module per kind of source."""
 
-from toolret.catalogs.loading import SOURCES, Catalog, Found, Given, load_spaced, load_tools
+from toolret.catalogs.loading import (
+    SOURCES,
+    Catalog,
+    CatalogInput,
+    FoundContent,
+    load_tools,
+    load_with_namespaces,
+)
 from toolret.catalogs.plugins import Reader
-from toolret.catalogs.source import Document, Source
+from toolret.catalogs.source import Document, ReferringSource, Source
 
 __all__ = [
     "SOURCES",
     "Catalog",
+    "CatalogInput",
     "Document",
-    "Found",
-    "Given",
+    "FoundContent",
     "Reader",
+    "ReferringSource",
     "Source",
-    "load_spaced",
     "load_tools",
+    "load_with_namespaces",
 ]

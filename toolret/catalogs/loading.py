@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from toolret.catalogs.functions import FunctionSchemas
-from toolret.catalogs.given import catalog_files, document_of, parts
+from toolret.catalogs.inputs import catalog_files, document_of, parts
 from toolret.catalogs.mcp_tools import McpTools
 from toolret.catalogs.openapi import OpenApi
-from toolret.catalogs.plugins import Reader, installed_sources, read_by
+from toolret.catalogs.plugins import Reader, installed_sources, read_with
 from toolret.catalogs.python_tools import PythonTools
 from toolret.catalogs.source import Document, Source
 from toolret.catalogs.swagger import Swagger
@@ -27,7 +28,14 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
     from pydantic import BaseModel
 
-__all__ = ["SOURCES", "Catalog", "Found", "Given", "load_spaced", "load_tools"]
+__all__ = [
+    "SOURCES",
+    "Catalog",
+    "CatalogInput",
+    "FoundContent",
+    "load_tools",
+    "load_with_namespaces",
+]
 
 SOURCES: tuple[Source, ...] = (
     OpenApi(),
@@ -40,16 +48,17 @@ SOURCES: tuple[Source, ...] = (
 """Built-in sources; the first that recognizes a document reads it."""
 
 _API_SOURCES = SOURCES[:2]
-"""Documents of these sources that have operations are catalogs, even if others refer to them."""
+"""Sources of API documents: with operations, these are catalogs even if other documents refer to
+them."""
 
-Given: TypeAlias = Union[
+CatalogInput: TypeAlias = Union[
     str, Path, "BaseModel", "BaseTool", Callable[..., Any], Mapping[str, Any], Sequence[Any]
 ]
 """A path, or a value: function schemas and other JSON, Python functions, LangChain tools, or an MCP
 client's results; alone or in lists."""
 
 _URL = re.compile(r"(https?):/+")
-"""A URL; with a single slash if it was made into a ``Path`` before."""
+"""The beginning of a URL; with a single slash if the URL was made into a ``Path`` before."""
 
 _MAX_DEPTH = 5
 """Levels of lists and containers to open; pages of an MCP server's replies have four."""
@@ -59,11 +68,11 @@ _MAX_KEYS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundContent:
     """A kind of content found in a file or in a value in memory.
 
     Attributes:
-        file: The file as given, or ``<argument 1>``.
+        file: The file's path as given, or ``<argument 1>``.
         kind: The kind of content, such as ``OpenAPI 3.1.0 document`` or ``tool row``.
         items: Number of documents or list items of this kind.
         tools: Number of tools read from them.
@@ -86,13 +95,13 @@ class Catalog(list[Tool]):
         found: The sources that they were read from, in order.
     """
 
-    def __init__(self, tools: Iterable[Tool] = (), *, found: Iterable[Found] = ()) -> None:
+    def __init__(self, tools: Iterable[Tool] = (), *, found: Iterable[FoundContent] = ()) -> None:
         super().__init__(tools)
         self.found = tuple(found)
 
 
 def load_tools(
-    *given: Given, namespace: str | None = None, sources: Sequence[Source | Reader] = ()
+    *given: CatalogInput, namespace: str | None = None, sources: Sequence[Source | Reader] = ()
 ) -> Catalog:
     """Read tools from catalogs of any kind, recognized by their content.
 
@@ -119,113 +128,139 @@ def load_tools(
         CatalogError: If something cannot be read, two different tools share an id, or there is
             nothing but empty lists.
     """
-    return load_spaced([(namespace, one) for one in given], sources=sources)
+    return load_with_namespaces([(namespace, value) for value in given], sources=sources)
 
 
-def load_spaced(
-    given: Iterable[tuple[str | None, Given]], *, sources: Sequence[Source | Reader] = ()
+def load_with_namespaces(
+    inputs: Iterable[tuple[str | None, CatalogInput]], *, sources: Sequence[Source | Reader] = ()
 ) -> Catalog:
-    """Read tools as ``load_tools`` does, each item with a namespace of its own, or None."""
+    """Read tools as ``load_tools`` does, from pairs of a namespace, or None, and an input."""
     reading = _Reading(tuple(sources))
-    tools = unique(reading.tools(given), error=CatalogError)
+    tools = unique(reading.tools(inputs), error=CatalogError)
     if not tools and reading.empty:
         raise CatalogError("holds no tools", file=reading.empty.file, place=reading.empty.at)
     return Catalog(tools, found=reading.found())
 
 
+@dataclass(frozen=True, slots=True)
+class _ReadFile:
+    """A file of a folder, after reading.
+
+    Attributes:
+        path: The file's path.
+        name: The file's path as its tools and errors have it.
+        is_api: Whether the content is an API document.
+        tools: The file's tools, or the error that came instead.
+    """
+
+    path: Path
+    name: str
+    is_api: bool
+    tools: list[Tool] | CatalogError
+
+    def is_part(self, used_files: AbstractSet[Path]) -> bool:
+        """Whether another document uses the file, which is no catalog of operations itself."""
+        return (not self.is_api or self.tools == []) and self.path.resolve() in used_files
+
+
 class _Reading:
-    """One run over all that was given.
+    """One run over all inputs.
 
     Attributes:
         empty: The first list without items, if there is one.
     """
 
-    def __init__(self, first: tuple[Source | Reader, ...]) -> None:
+    def __init__(self, first_readers: tuple[Source | Reader, ...]) -> None:
         self.empty: Document | None = None
-        self._first = first
-        self._namespace: str | None = None
+        self._first_readers = first_readers
         self._items: Counter[tuple[str, str]] = Counter()
         self._tools: Counter[tuple[str, str]] = Counter()
+        self._used_files: set[Path] = set()  # by the documents of the current input
         self._made_of: dict[str, Any] = {}
 
-    def found(self) -> Iterator[Found]:
+    def found(self) -> Iterator[FoundContent]:
+        """Yield the kinds of content that were found, in order."""
         for (file, kind), items in self._items.items():
-            yield Found(file, kind, items, self._tools[file, kind])
+            yield FoundContent(file, kind, items, self._tools[file, kind])
 
-    def tools(self, given: Iterable[tuple[str | None, Given]]) -> Iterator[Tool]:
-        for number, (self._namespace, one) in enumerate(given, start=1):
-            if not isinstance(one, str | Path):
-                yield from self._document(document_of(one, number))
+    def tools(self, inputs: Iterable[tuple[str | None, CatalogInput]]) -> Iterator[Tool]:
+        """Yield the tools of inputs, each with its namespace.
+
+        Raises:
+            CatalogError: If one cannot be read.
+        """
+        for number, (namespace, value) in enumerate(inputs, start=1):
+            self._used_files.clear()
+            if not isinstance(value, str | Path):
+                yield from self._document(document_of(value, number), namespace)
                 continue
-            if _URL.match(str(one)):
+            if _URL.match(str(value)):
                 raise CatalogError(
                     "is a URL, and toolret reads files and fetches none: save it as a file",
-                    file=_URL.sub(r"\1://", str(one)),
+                    file=_URL.sub(r"\1://", str(value)),
                 )
-            yield from self._files(catalog_files(one), number)
+            files = [
+                self._read_file(file, number, folder, namespace)
+                for file, folder in catalog_files(value)
+            ]
+            yield from self._without_parts(files)
 
-    def _files(self, files: Iterable[tuple[Path, str]], number: int) -> Iterator[Tool]:
+    def _read_file(self, path: Path, number: int, folder: str, namespace: str | None) -> _ReadFile:
+        document = document_of(path, number, folder)
+        is_api = any(source.recognizes(document.content) for source in _API_SOURCES)
+        try:
+            tools: list[Tool] | CatalogError = list(self._document(document, namespace))
+        except CatalogError as exc:
+            tools = exc
+        return _ReadFile(path, document.file, is_api, tools)
+
+    def _without_parts(self, files: Sequence[_ReadFile]) -> Iterator[Tool]:
         """Yield the tools of files, except files that other documents refer to.
 
         Such parts are not catalogs, but may look like one (a parameter like a tool row), so their
         tools or errors are discarded.
 
         Raises:
-            CatalogError: If something cannot be read, or a folder with API documents gives no tools
+            CatalogError: If a file could not be read, or a folder with API documents gives no tools
                 at all.
         """
-        read: list[tuple[str, Path | None, list[Tool] | CatalogError]] = []
-        used: set[Path] = set()
-        idle = ""
-        for file, folder in files:
-            document = document_of(file, number, folder)
-            is_api = any(source.recognizes(document.content) for source in _API_SOURCES)
-            try:
-                tools: list[Tool] | CatalogError = list(self._document(document))
-            except CatalogError as exc:
-                tools = exc
-            is_part = not is_api or tools == []
-            read.append((document.file, file.resolve() if is_part else None, tools))
-            used |= document.used
-            idle = idle or (document.file if is_api and is_part else "")
-        given = False
-        for name, part, tools in read:
-            if part in used:
+        has_tools = False
+        for file in files:
+            if file.is_part(self._used_files):
                 for counts in (self._items, self._tools):
-                    for key in [key for key in counts if key[0] == name]:
+                    for key in [key for key in counts if key[0] == file.name]:
                         del counts[key]
-            elif isinstance(tools, CatalogError):
-                raise tools
+            elif isinstance(file.tools, CatalogError):
+                raise file.tools
             else:
-                given = given or bool(tools)
-                yield from tools
-        if idle and not given:
+                has_tools = has_tools or bool(file.tools)
+                yield from file.tools
+        idle = next((file.name for file in files if file.is_api and file.tools == []), "")
+        if idle and not has_tools:
             raise CatalogError("no document of the folder has `paths` with operations", file=idle)
 
-    def _document(self, document: Document, depth: int = 0) -> Iterator[Tool]:
-        read = self._read(document)
-        if read is not None:
-            yield from read
-            return
+    def _document(
+        self, document: Document, namespace: str | None, depth: int = 0
+    ) -> Iterator[Tool]:
+        """Yield the tools of a document, or else of its parts."""
+        for readers in (self._first_readers, SOURCES, installed_sources()):
+            read = read_with(readers, document, namespace)
+            if read is not None:
+                self._used_files |= read.used_files
+                yield from self._counted(document.file, read.kind, read.tools)
+                return
         if document.content == []:  # a server or a list that has none may stand among others
             self.empty = self.empty or document
             yield from self._counted(document.file, "empty list", iter(()))
             return
-        held = parts(document) if depth < _MAX_DEPTH else iter(())
         part = None
-        for part in held:
-            yield from self._document(part, depth + 1)
+        for part in parts(document) if depth < _MAX_DEPTH else ():
+            yield from self._document(part, namespace, depth + 1)
         if part is None:
-            raise self._strange(document)
-
-    def _read(self, document: Document) -> Iterator[Tool] | None:
-        for readers in (self._first, SOURCES, installed_sources()):
-            read = read_by(readers, document, self._namespace)
-            if read is not None:
-                return self._counted(document.file, *read)
-        return None
+            raise _unrecognized(document)
 
     def _counted(self, file: str, kind: str, tools: Iterator[Tool]) -> Iterator[Tool]:
+        """Yield tools of a kind of content in a file, and count them for ``found``."""
         self._items[file, kind] += 1
         for tool in tools:
             self._tools[file, kind] += 1
@@ -234,7 +269,11 @@ class _Reading:
             yield tool
 
     def _check_target(self, tool: Tool) -> None:
-        """Raise if equal tools come from different functions."""
+        """Remember what a tool was made from.
+
+        Raises:
+            CatalogError: If an equal tool was made from another function.
+        """
         made_of = getattr(tool.target, "func", None) or getattr(tool.target, "coroutine", None)
         made_of = made_of or tool.target
         if self._made_of.setdefault(tool.id, made_of) != made_of:
@@ -244,17 +283,19 @@ class _Reading:
                 place=tool.origin,
             )
 
-    def _strange(self, document: Document) -> CatalogError:
-        reads = [source.reads for source in (*SOURCES, *installed_sources())]
-        return CatalogError(
-            f"found {_described(document.content)}; toolret reads {', '.join(reads[:-1])} and "
-            f"{reads[-1]}",
-            file=document.file,
-            place=document.at,
-        )
+
+def _unrecognized(document: Document) -> CatalogError:
+    reads = [source.reads for source in (*SOURCES, *installed_sources())]
+    return CatalogError(
+        f"found {_content_in_words(document.content)}; toolret reads {', '.join(reads[:-1])} and "
+        f"{reads[-1]}",
+        file=document.file,
+        place=document.at,
+    )
 
 
-def _described(content: Any) -> str:
+def _content_in_words(content: Any) -> str:
+    """Describe content that no source recognizes, for an error message."""
     if isinstance(content, dict):
         keys = ", ".join(repr(key) for key in list(content)[:_MAX_KEYS])
         return f"an object with the keys {keys}" if keys else "an empty object"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from toolret.catalogs.arguments import (
@@ -15,7 +16,7 @@ from toolret.catalogs.arguments import (
     read_parameters,
 )
 from toolret.catalogs.operations import Dialect, Operation, api_tools
-from toolret.catalogs.refs import Place
+from toolret.catalogs.refs import Place, referenced_files
 from toolret.catalogs.schema import Schemas
 from toolret.catalogs.source import Document
 from toolret.types import Tool
@@ -52,6 +53,10 @@ class OpenApi:
                 f"OpenAPI {version!s} is not read: convert it to OpenAPI 3.0 or 3.1"
             )
         yield from api_tools(document, namespace, _OPENAPI)
+
+    def used_files(self, document: Document) -> set[Path]:
+        """Return the files that a document in a folder refers to, directly or indirectly."""
+        return referenced_files(document) if document.folder else set()
 
 
 def _inputs(

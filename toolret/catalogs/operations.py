@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolret.catalogs.arguments import Argument, Body, arguments_schema
-from toolret.catalogs.refs import Place, References, referenced_files
+from toolret.catalogs.refs import Place, References
 from toolret.catalogs.responses import SchemaOf, returned
 from toolret.catalogs.schema import Schemas
 from toolret.catalogs.security import Security, read_security
@@ -85,8 +85,6 @@ def api_tools(document: Document, namespace: str | None, dialect: Dialect) -> It
     """
     content: dict[str, Any] = document.content
     schemas = Schemas(References(document))
-    if document.folder:
-        document.used.update(referenced_files(document))
     root = Place(document.file)
     operations = list(_operations(content, root, schemas.refs))
     if not operations and not document.folder:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from functools import cache
-from importlib.metadata import entry_points
-from typing import Any, TypeAlias
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
-from toolret.catalogs.source import Document, Source
+from toolret.catalogs.source import Document, ReferringSource, Source
 from toolret.errors import CatalogError
 from toolret.types import Tool
 
-__all__ = ["GROUP", "Reader", "installed_sources", "read_by"]
+__all__ = ["GROUP", "ReadDocument", "Reader", "installed_sources", "read_with"]
 
 GROUP = "toolret.sources"
-"""Entry point group: each entry names a ``Source``, or a class or function without parameters that
-returns one."""
+"""The entry point group of sources. Each entry names a ``Source``, or a class or function without
+parameters that returns one."""
 
 Reader: TypeAlias = Callable[[Document], Iterable[Tool] | None]
-"""Returns a document's tools, or None if it does not recognize the document."""
+"""A function that returns a document's tools, or None if it does not recognize the document."""
 
 
 @cache
@@ -28,10 +30,15 @@ def installed_sources() -> tuple[Source, ...]:
     Raises:
         CatalogError: If one cannot be imported or is not a source.
     """
-    return tuple(_loaded(point) for point in sorted(entry_points(group=GROUP), key=str))
+    return tuple(_load(point) for point in sorted(entry_points(group=GROUP), key=str))
 
 
-def _loaded(point: Any) -> Source:
+def _load(point: EntryPoint) -> Source:
+    """Load the source that an entry point names.
+
+    Raises:
+        CatalogError: If it cannot be imported or is not a source.
+    """
     about = f"the catalog source {point.name!r} ({point.value})"
     try:
         source = point.load()
@@ -46,20 +53,37 @@ def _loaded(point: Any) -> Source:
     ]
     if missing:
         raise CatalogError(f"{about} is no Source: it has no {', '.join(missing)}")
-    found: Source = source
-    return found
+    loaded: Source = source
+    return loaded
 
 
-def read_by(
+class ReadDocument(NamedTuple):
+    """What a reader made of a document.
+
+    Attributes:
+        kind: The kind of the document's content, for messages.
+        tools: The document's tools, which are read as they are consumed.
+        used_files: The resolved paths of the files that the document refers to, in its folder.
+    """
+
+    kind: str
+    tools: Iterator[Tool]
+    used_files: AbstractSet[Path] = frozenset()
+
+
+def read_with(
     readers: Iterable[Source | Reader], document: Document, namespace: str | None
-) -> tuple[str, Iterator[Tool]] | None:
-    """Return kind and tools from the first reader that recognizes a document; None if none does."""
+) -> ReadDocument | None:
+    """Read a document with the first reader that recognizes it; return None if none does."""
     for reader in readers:
         if isinstance(reader, Source):
             if reader.recognizes(document.content):
+                used_files: AbstractSet[Path] = frozenset()
+                if isinstance(reader, ReferringSource):
+                    used_files = reader.used_files(document)
                 tools = reader.tools(document, namespace=namespace)
-                return reader.kind(document.content), tools
-        elif (read := reader(document)) is not None:
+                return ReadDocument(reader.kind(document.content), tools, used_files)
+        elif (tools_read := reader(document)) is not None:
             name = getattr(reader, "__name__", type(reader).__name__)
-            return f"item of {name}", iter(read)
+            return ReadDocument(f"item of {name}", iter(tools_read))
     return None

@@ -10,9 +10,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from toolret.types import Tool
 
-__all__ = ["Document", "Source"]
+__all__ = ["Document", "ReferringSource", "Source"]
 
 _SUFFIX = re.compile(r"(\.(jsonl?|ya?ml))?(\.gz)?$", re.IGNORECASE)
+"""The suffixes at the end of a file's name that tell its format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,8 @@ class Document:
         content: JSON values, a Python function or a LangChain tool.
         file: The file's path as given, for messages; ``<argument 1>`` for a value in memory.
         lines: For JSON Lines, the line number of each object, from 1.
-        at: Position in the file, such as ``line 12`` or ``/tools/3``; empty for the whole.
+        at: Position in the file, such as ``line 12`` or ``/tools/3``; empty for the whole file.
         folder: The folder that references must not leave; the file's own if empty.
-        used: Files that its references lead to, which are not catalogs themselves. A source adds
-            their resolved paths.
     """
 
     content: Any
@@ -34,7 +33,6 @@ class Document:
     lines: tuple[int, ...] = ()
     at: str = field(default="", compare=False)
     folder: str = field(default="", compare=False)
-    used: set[Path] = field(default_factory=set, compare=False)
 
     def place(self, index: int) -> str:
         """Return the position of a list's item: its line, or its JSON pointer."""
@@ -42,7 +40,7 @@ class Document:
 
     @property
     def in_memory(self) -> bool:
-        """Whether it was given as a value, so there is no file."""
+        """Whether the content was given as a value, so that there is no file."""
         return self.file.startswith("<")
 
     @property
@@ -61,7 +59,7 @@ class Source(Protocol):
 
     @property
     def reads(self) -> str:
-        """What it reads, to complete the sentence "toolret reads ..."."""
+        """The kinds of content that it reads, to complete the sentence "toolret reads ..."."""
         ...
 
     def recognizes(self, content: Any) -> bool:
@@ -78,4 +76,16 @@ class Source(Protocol):
         Raises:
             CatalogError: If it is invalid.
         """
+        ...
+
+
+@runtime_checkable
+class ReferringSource(Source, Protocol):
+    """A source whose documents may refer to other files of a folder.
+
+    Such files are parts of a document. They are not taken for catalogs themselves.
+    """
+
+    def used_files(self, document: Document) -> set[Path]:
+        """Return the resolved paths of the files that a document's references lead to."""
         ...

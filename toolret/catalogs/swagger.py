@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from toolret.catalogs.arguments import (
@@ -15,7 +16,7 @@ from toolret.catalogs.arguments import (
     read_parameters,
 )
 from toolret.catalogs.operations import Dialect, Operation, api_tools
-from toolret.catalogs.refs import Place
+from toolret.catalogs.refs import Place, referenced_files
 from toolret.catalogs.schema import Schema, Schemas
 from toolret.catalogs.source import Document
 from toolret.text.media_types import FORM, MULTIPART
@@ -67,6 +68,10 @@ class Swagger:
                 f"Swagger {version!s} is not read: convert it to OpenAPI 3.0 or 3.1"
             )
         yield from api_tools(document, namespace, _SWAGGER)
+
+    def used_files(self, document: Document) -> set[Path]:
+        """Return the files that a document in a folder refers to, directly or indirectly."""
+        return referenced_files(document) if document.folder else set()
 
 
 def _inputs(

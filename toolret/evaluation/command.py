@@ -211,7 +211,7 @@ def _check_targets(options: argparse.Namespace) -> None:
 
 
 def _read_files(options: argparse.Namespace) -> Iterator[Path]:
-    from toolret.catalogs.given import catalog_files
+    from toolret.catalogs.inputs import catalog_files
     from toolret.files.folders import files_of
     from toolret.stores.folder import DATABASE
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from openai import AsyncOpenAI, OpenAI
 
 from toolret.calling import Toolbox
-from toolret.catalogs import Given, load_tools
+from toolret.catalogs import CatalogInput, load_tools
 from toolret.errors import InputError
 from toolret.integrations.openai.calls import arun_calls, run_calls
 from toolret.integrations.openai.client import offered, wrapped_within
@@ -59,7 +59,7 @@ def run(
     messages: str | Iterable[Any],
     *,
     model: str,
-    tools: Toolbox | Sequence[Given] = (),
+    tools: Toolbox | Sequence[CatalogInput] = (),
     allow: Allow = None,
     mode: Mode = "grow",
     api: Api = "chat",
@@ -114,7 +114,7 @@ async def arun(
     messages: str | Iterable[Any],
     *,
     model: str,
-    tools: Toolbox | Sequence[Given] = (),
+    tools: Toolbox | Sequence[CatalogInput] = (),
     allow: Allow = None,
     mode: Mode = "grow",
     api: Api = "chat",
@@ -172,7 +172,7 @@ class _Loop:
         client: OpenAI | AsyncOpenAI,
         retriever: ToolRetriever,
         messages: str | Iterable[Any],
-        tools: Toolbox | Sequence[Given],
+        tools: Toolbox | Sequence[CatalogInput],
         allow: Allow,
         mode: Mode,
         api: Api,
@@ -262,7 +262,7 @@ class _Loop:
             raise
 
 
-def _loaded(tools: Sequence[Given]) -> list[Tool]:
+def _loaded(tools: Sequence[CatalogInput]) -> list[Tool]:
     if any(isinstance(tool, Tool) for tool in tools):
         raise TypeError("tools that were loaded are run by a Toolbox: give tools=Toolbox(tools)")
     return list(load_tools(*tools))
