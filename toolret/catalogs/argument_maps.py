@@ -10,12 +10,13 @@ from toolret.schemas.drafts import JSON_TYPES, as_draft_2020_12
 from toolret.schemas.subschemas import MAPS, NESTED, NESTED_LISTS
 from toolret.types import Tool
 
-__all__ = ["WAS_MAP", "is_schema", "unplaced", "with_properties"]
+__all__ = ["WAS_MAP", "is_schema", "misplaced_arguments", "with_properties"]
 
 WAS_MAP = "parameters_were_a_map"
-"""Metadata of a tool whose parameters were a map of arguments, for ``toolret lint``."""
+"""Key in the metadata of a tool whose parameters were a map of arguments, for ``toolret lint``."""
 
 _REFERRING = frozenset({"$ref", "allOf", "anyOf", "const", "enum", "oneOf", "properties"})
+"""Keywords by which a schema without ``type`` can be told from other objects."""
 
 _KEYWORDS = frozenset(
     {
@@ -25,28 +26,28 @@ _KEYWORDS = frozenset(
         "title", "type", "writeOnly", *NESTED, *NESTED_LISTS, *MAPS,
     }
 )  # fmt: skip
-"""Keywords at the top of an object's schema."""
+"""Keywords that the schema of an arguments object may have at its top level."""
 
 
 def with_properties(tool: Tool) -> Tool:
     """Return a tool whose bare map of arguments is the ``properties`` of an object.
 
     Only a map that cannot be a schema is taken for one: no key is a keyword, and every value is a
-    schema. ``"required": true`` in an argument is read as it is meant.
+    schema. ``"required": true`` in an argument makes that argument required.
     """
-    given = tool.parameters
+    arguments = tool.parameters
     if (
-        not given
-        or not given.keys().isdisjoint(_KEYWORDS)
-        or not all(map(is_schema, given.values()))
+        not arguments
+        or not arguments.keys().isdisjoint(_KEYWORDS)
+        or not all(map(is_schema, arguments.values()))
     ):
         return tool
-    parameters = as_draft_2020_12({"type": "object", "properties": given})
+    parameters = as_draft_2020_12({"type": "object", "properties": arguments})
     return replace(tool, parameters=parameters, metadata={**tool.metadata, WAS_MAP: True})
 
 
-def unplaced(parameters: Mapping[str, Any]) -> list[str]:
-    """Return the keys at the top that can only be arguments, and so are seen by nobody."""
+def misplaced_arguments(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the keys at a schema's top level that can only be arguments in the wrong place."""
     if "properties" in parameters or not _REFERRING.isdisjoint(parameters):
         return []
     others = [key for key in parameters if key not in _KEYWORDS and not key.startswith("x-")]

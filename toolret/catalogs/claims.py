@@ -1,4 +1,4 @@
-"""Remove what untrusted tools claim: metadata that would control how they are run, and ids.
+"""Remove the false claims of untrusted tools: metadata that controls how they are run, and ids.
 
 Runners rely on a tool's metadata: its API operation, or the MCP server that listed it. Only
 toolret's own sources may write these; a row that sets them could be run as something other than it
@@ -18,10 +18,11 @@ _OPERATION = frozenset({"method", "path", "server", "arguments"})
 """Keys that together define an operation; individually they are harmless."""
 
 _MCP_SERVER = "mcp_server"
+"""Key of the server that listed an MCP tool."""
 
 
 def without_claims(tool: Tool) -> Tool:
-    """Remove metadata that would make a tool run as an API operation or an MCP tool."""
+    """Return a tool without metadata that would make it run as an API operation or an MCP tool."""
     claimed = {_MCP_SERVER} & tool.metadata.keys()
     if tool.metadata.keys() >= _OPERATION:
         claimed |= _OPERATION
@@ -32,6 +33,6 @@ def without_claims(tool: Tool) -> Tool:
 
 
 def namespace_of(tool_id: str, namespaces: Iterable[str]) -> str | None:
-    """The namespace that an id belongs to, of several: the longest; None if it is in none."""
-    there = (each for each in namespaces if not each or tool_id.startswith(f"{each}."))
-    return max(there, key=len, default=None)
+    """Return the longest of the namespaces that a tool's id is in; None if it is in none."""
+    fitting = (space for space in namespaces if not space or tool_id.startswith(f"{space}."))
+    return max(fitting, key=len, default=None)

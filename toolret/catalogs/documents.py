@@ -18,9 +18,11 @@ from toolret.json_values import parse_json
 __all__ = ["MAX_YAML_BYTES", "read_document"]
 
 MAX_YAML_BYTES = 128 * 1024 * 1024
-"""Largest YAML document accepted: it takes half a minute to read; as JSON, two seconds."""
+"""Size in bytes of the largest YAML document accepted: reading it takes half a minute; as JSON,
+two seconds."""
 
 _YAML_NAME = re.compile(r"\.ya?ml(\.gz)?$", re.IGNORECASE)
+"""The end of a YAML file's name."""
 
 
 def read_document(path: str | Path) -> Document:
@@ -35,46 +37,46 @@ def read_document(path: str | Path) -> Document:
             ``MAX_BYTES`` (``MAX_YAML_BYTES`` for YAML).
     """
     lines = read_lines(path, error=CatalogError)
-    read: list[tuple[int, bytes]] = []
-    filled: list[tuple[int, bytes]] = []
-    for entry in lines:
-        read.append(entry)
-        if entry[1].strip():
-            filled.append(entry)
-        if len(filled) > 1:
+    first_lines: list[tuple[int, bytes]] = []
+    non_blank: list[tuple[int, bytes]] = []
+    for numbered_line in lines:
+        first_lines.append(numbered_line)
+        if numbered_line[1].strip():
+            non_blank.append(numbered_line)
+        if len(non_blank) > 1:
             break
-    if not filled:
+    if not non_blank:
         raise CatalogError("the file is empty", file=path)
-    if len(filled) > 1 and _is_json_object(filled[0][1]):
-        return _json_lines(chain(filled, lines), path)
+    if len(non_blank) > 1 and _is_json_object(non_blank[0][1]):
+        return _json_lines_document(chain(non_blank, lines), path)
     data = bytearray()
-    for _, line in chain(read, lines):
+    for _, line in chain(first_lines, lines):
         data += line
         if len(data) > MAX_BYTES:
             raise CatalogError(
                 f"the document is larger than {MAX_BYTES:,} bytes: split it", file=path
             )
-    text, size = _decoded(data, path), len(data)
-    del data, read, filled  # free memory: a large document and its values need much
+    text, size = _decode(data, path), len(data)
+    del data, first_lines, non_blank  # free memory: a large document and its values need much
     if text.lstrip().startswith(("{", "[")):
         try:
-            return Document(_json(text, path), str(path))
+            return Document(_parse_json(text, path), str(path))
         except CatalogError as exc:
             is_yaml = _YAML_NAME.search(str(path)) is not None
             if not (is_yaml and isinstance(exc.__cause__, json.JSONDecodeError)):
                 raise
-    return Document(_yaml(text, size, path), str(path))
+    return Document(_parse_yaml(text, size, path), str(path))
 
 
 def _is_json_object(line: bytes) -> bool:
-    """Whether a line is a whole object; what strict JSON forbids in it is told with its line."""
+    """Whether a line is a JSON object; the reader of lines reports what strict JSON forbids."""
     try:
         return isinstance(json.loads(line.decode("utf-8")), dict)
     except (RecursionError, ValueError):
         return False
 
 
-def _json_lines(lines: Iterable[tuple[int, bytes]], path: str | Path) -> Document:
+def _json_lines_document(lines: Iterable[tuple[int, bytes]], path: str | Path) -> Document:
     rows = {
         number: row_from_line(line, number, path, error=CatalogError)
         for number, line in lines
@@ -83,7 +85,7 @@ def _json_lines(lines: Iterable[tuple[int, bytes]], path: str | Path) -> Documen
     return Document(list(rows.values()), str(path), tuple(rows))
 
 
-def _decoded(data: bytearray, path: str | Path) -> str:
+def _decode(data: bytearray, path: str | Path) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as exc:
@@ -93,7 +95,7 @@ def _decoded(data: bytearray, path: str | Path) -> str:
         ) from exc
 
 
-def _json(text: str, path: str | Path) -> Any:
+def _parse_json(text: str, path: str | Path) -> Any:
     try:
         return parse_json(text)
     except json.JSONDecodeError as exc:
@@ -103,7 +105,7 @@ def _json(text: str, path: str | Path) -> Any:
         raise CatalogError(str(exc), file=path) from exc
 
 
-def _yaml(text: str, size: int, path: str | Path) -> Any:
+def _parse_yaml(text: str, size: int, path: str | Path) -> Any:
     if size > MAX_YAML_BYTES:
         raise CatalogError(
             f"the YAML document is larger than {MAX_YAML_BYTES:,} bytes, which takes too long to "

@@ -17,15 +17,18 @@ from toolret.types import Tool
 
 __all__ = ["FunctionSchemas", "schema_tool"]
 
-_FORMS = {
+_SCHEMA_FIELDS = {
     "OpenAI Chat function": "parameters",
     "OpenAI Responses function": "parameters",
     "Anthropic tool": "input_schema",
 }
-"""Field of the JSON Schema in each format."""
+"""The field that holds the JSON Schema, by format."""
 
 _NAMESPACE = "OpenAI namespace"
+"""The format of a named list of functions."""
+
 _HOSTED = "tool that its provider runs"
+"""The format of a tool that has no schema, because the provider of the model runs it."""
 
 _HOSTED_TYPES = re.compile(
     r"(apply_patch|code_execution|code_interpreter|computer|computer_use|custom|file_search"
@@ -33,7 +36,7 @@ _HOSTED_TYPES = re.compile(
     r"|web_fetch|web_search)(_preview)?(_\d{8}|_\d{4}_\d\d_\d\d)?"
     r"|(bash|memory|text_editor)_\d{8}"
 )
-"""Types of provider-hosted tools; Anthropic's end in a date."""
+"""The ``type`` of provider-hosted tools; Anthropic's end in a date."""
 
 _OWN_SCHEMAS = ("inputSchema", "parameters")
 """Fields that provider-hosted tools do not have."""
@@ -50,11 +53,11 @@ class FunctionSchemas:
 
     def recognizes(self, content: Any) -> bool:
         """Whether the content has one of the formats."""
-        return isinstance(content, dict) and bool(_form(content))
+        return isinstance(content, dict) and bool(_format_name(content))
 
     def kind(self, content: Any) -> str:
         """Return the format."""
-        return _form(content)
+        return _format_name(content)
 
     def tools(self, document: Document, *, namespace: str | None) -> Iterator[Tool]:
         """Yield the tool of a schema, or those of a namespace.
@@ -63,16 +66,16 @@ class FunctionSchemas:
             CatalogError: If it is invalid, or a provider-hosted tool.
         """
         content: dict[str, Any] = document.content
-        form = _form(content)
-        if form == _HOSTED:
+        format_name = _format_name(content)
+        if format_name == _HOSTED:
             raise CatalogError(
                 f"a tool of type {short_repr(content['type'])} is run by its provider and has no "
                 "schema to choose it by: leave it out, and bind it beside the chosen tools",
                 file=document.file,
                 place=document.at,
             )
-        if form == _NAMESPACE:
-            yield from self._nested(document, content)
+        if format_name == _NAMESPACE:
+            yield from self._namespace_tools(document, content)
             return
         function = content.get("function", content)
         if not isinstance(function, dict):
@@ -83,8 +86,8 @@ class FunctionSchemas:
             )
         fields = content | function
         fields = {k: v for k, v in fields.items() if k not in ("function", "type")}
-        if form.startswith("OpenAI") and fields.get("parameters") is None:
-            # OpenAI's way of saying that there are no arguments; elsewhere, nothing is said.
+        if format_name.startswith("OpenAI") and fields.get("parameters") is None:
+            # OpenAI's formats say so that there are no arguments; others, that they are unknown.
             fields["parameters"] = {"type": "object", "properties": {}}
         check_spelling(
             fields, ("permissions",), error=CatalogError, file=document.file, place=document.at
@@ -93,12 +96,12 @@ class FunctionSchemas:
         yield schema_tool(
             fields,
             document,
-            schema=_FORMS[form],
+            schema=_SCHEMA_FIELDS[format_name],
             namespace=namespace,
             permissions=permissions,
         )
 
-    def _nested(self, document: Document, content: dict[str, Any]) -> Iterator[Tool]:
+    def _namespace_tools(self, document: Document, content: dict[str, Any]) -> Iterator[Tool]:
         items, name = content["tools"], content.get("name")
         if not isinstance(items, list) or not isinstance(name, str) or not name.strip():
             raise CatalogError(
@@ -129,13 +132,13 @@ def schema_tool(
     """Make a tool from a named and described schema.
 
     Args:
-        fields: Its ``name``, ``description`` and schema; other fields become metadata, except those
-            that would control how the tool is run.
+        fields: The tool's ``name``, ``description`` and schema; other fields become metadata,
+            except those that would control how the tool is run.
         document: The document, for messages.
-        schema: Name of the schema's field.
+        schema: Name of the field that holds the JSON Schema.
         namespace: The tool's namespace.
-        tags: Its labels.
-        permissions: Its permissions, as a row has them.
+        tags: The tool's labels.
+        permissions: The tool's permissions, as in a row.
 
     Raises:
         CatalogError: If a field is missing or of a wrong type.
@@ -157,8 +160,8 @@ def schema_tool(
     return with_properties(without_claims(tool))
 
 
-def _form(content: dict[str, Any]) -> str:
-    """Return the format of a schema; empty if there is none."""
+def _format_name(content: dict[str, Any]) -> str:
+    """Return the name of a function schema's format; empty if it has none of them."""
     type_ = content.get("type")
     if isinstance(content.get("function"), dict) or (type_ == "function" and "function" in content):
         return "OpenAI Chat function"

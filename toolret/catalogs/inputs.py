@@ -23,23 +23,23 @@ _SUFFIXES = frozenset({".json", ".jsonl", ".yaml", ".yml"})
 """Suffixes of catalog files in a folder."""
 
 _HOLDERS = ("tools", "result")
-"""Fields that hold the tools in requests to models and in replies of MCP servers."""
+"""Fields that hold the tools, in requests to models and in replies of MCP servers."""
 
 
-def catalog_files(given: str | Path) -> Iterator[tuple[Path, str]]:
+def catalog_files(path: str | Path) -> Iterator[tuple[Path, str]]:
     """Yield the catalog files that a path stands for, each with the given folder, if any.
 
     Raises:
         CatalogError: If a folder holds no catalogs, or a link is broken or leads out of it.
     """
-    return files_of(given, _SUFFIXES, error=CatalogError)
+    return files_of(path, _SUFFIXES, error=CatalogError)
 
 
-def document_of(given: Any, number: int, folder: str = "") -> Document:
+def document_of(value: Any, number: int, folder: str = "") -> Document:
     """Read a file, or convert a value in memory, to a document.
 
     Args:
-        given: A path; JSON values, Python functions and LangChain tools, alone or in lists; or
+        value: A path; JSON values, Python functions and LangChain tools, alone or in lists; or
             Pydantic models, such as an MCP client's results.
         number: The argument's position, from 1, for messages.
         folder: The folder in which a file was found.
@@ -47,13 +47,13 @@ def document_of(given: Any, number: int, folder: str = "") -> Document:
     Raises:
         CatalogError: If a file cannot be read, or a value is not JSON.
     """
-    if isinstance(given, str | Path):
-        return replace(read_document(given), folder=folder)
+    if isinstance(value, str | Path):
+        return replace(read_document(value), folder=folder)
     file = f"<argument {number}>"
-    if isinstance(given, list | tuple):
-        items = [_plain(item, file, f"/{index}") for index, item in enumerate(given)]
+    if isinstance(value, list | tuple):
+        items = [_checked_copy(item, file, f"/{index}") for index, item in enumerate(value)]
         return Document(items, file)
-    return Document(_plain(given, file, ""), file)
+    return Document(_checked_copy(value, file, ""), file)
 
 
 def parts(document: Document) -> Iterator[Document]:
@@ -69,7 +69,7 @@ def parts(document: Document) -> Iterator[Document]:
                 return
 
 
-def _plain(value: Any, file: str, place: str) -> Any:
+def _checked_copy(value: Any, file: str, place: str) -> Any:
     """Return a checked copy of JSON values; a function or tool is returned as it is."""
     if callable(value) or is_langchain_tool(value):
         return value
@@ -89,7 +89,11 @@ def _plain(value: Any, file: str, place: str) -> Any:
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
-    """Convert another kind of mapping to a dict."""
+    """Convert a mapping of another type to a dict, for ``json.dumps``.
+
+    Raises:
+        TypeError: If the value is not a mapping.
+    """
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")

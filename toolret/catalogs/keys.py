@@ -15,14 +15,17 @@ from typing import Any
 __all__ = ["MAX_KEY", "PropertyKeys", "argument_name", "is_key", "with_name"]
 
 MAX_KEY = 64
+"""Most characters of a name that every provider accepts."""
 
 _DIGEST_LENGTH = 6
-"""Hexadecimal digits: enough to make collisions among a document's few renamed names unlikely."""
+"""Hexadecimal digits of a digest: enough to make collisions among a document's few renamed names
+unlikely."""
 
 _KEY = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_KEY}}}")
-_OTHER = re.compile(r"[^A-Za-z0-9_.-]+")
-_WORDS = {"<": "_lt_", ">": "_gt_", "<=": "_lte_", ">=": "_gte_", "!": "_not_", "!=": "_not_"}
-"""Symbols that distinguish parameters, such as ``DateCreated<`` and ``DateCreated>``."""
+_INVALID_RUN = re.compile(r"[^A-Za-z0-9_.-]+")
+_SYMBOLS = {"<": "_lt_", ">": "_gt_", "<=": "_lte_", ">=": "_gte_", "!": "_not_", "!=": "_not_"}
+"""Replacements of the symbols by which parameters such as ``DateCreated<`` and ``DateCreated>``
+differ."""
 
 
 def is_key(name: str) -> bool:
@@ -31,15 +34,15 @@ def is_key(name: str) -> bool:
 
 
 def argument_name(name: str) -> str:
-    """Convert a name to a key: ``filter[status]`` to ``filter_status``; keys may collide."""
+    """Return a key for a name: ``filter_status`` for ``filter[status]``; keys may collide."""
     if is_key(name):
         return name
-    plain = _OTHER.sub(lambda run: _WORDS.get(run[0].strip(), "_"), _without_accents(name))
+    plain = _INVALID_RUN.sub(lambda run: _SYMBOLS.get(run[0].strip(), "_"), _without_accents(name))
     return plain.strip("_")[:MAX_KEY] or "argument"
 
 
 def with_name(schema: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return a property's schema; its description begins with a name that no key can spell.
+    """Return a property's schema, whose description begins with the name if no key can spell it.
 
     Keys have the letters of English only: without the name, nothing would say what ``город`` or
     ``城市`` is.
@@ -83,19 +86,19 @@ class PropertyKeys:
         """Return a schema's changed keys, with their original names."""
         if not self._names:
             return {}
-        return {key: self._names[key] for key in _named(schema) if key in self._names}
+        return {key: self._names[key] for key in _property_names(schema) if key in self._names}
 
 
-def _named(schema: Any) -> Iterator[str]:
+def _property_names(schema: Any) -> Iterator[str]:
     """Yield the property names in a schema, declared or only required."""
     waiting = [schema]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
-            demands = value.get("dependentRequired")
-            lists = [value.get("properties"), value.get("required"), demands]
-            lists += demands.values() if isinstance(demands, dict) else ()
-            for names in lists:
+            dependent = value.get("dependentRequired")
+            holders = [value.get("properties"), value.get("required"), dependent]
+            holders += dependent.values() if isinstance(dependent, dict) else ()
+            for names in holders:
                 if isinstance(names, dict | list):
                     yield from (name for name in names if isinstance(name, str))
             waiting += value.values()

@@ -1,4 +1,4 @@
-"""JSON Schema keywords to keep, and validation of their values."""
+"""Validate and normalise the JSON Schema keywords that are kept of an API document's schema."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ NESTING = frozenset({"$ref"}) | NESTED | NESTED_LISTS | NESTED_MAPS
 
 
 def plain_keyword(key: str, value: Any, keys: PropertyKeys) -> dict[str, Any]:
-    """Normalise a keyword without subschemas; empty if it is not kept.
+    """Return a keyword without subschemas, normalised; empty if it is not kept.
 
     Args:
         key: The keyword.
-        value: Its value.
-        keys: The names of properties.
+        value: The keyword's value.
+        keys: The keys for the names of properties.
     """
     if key == "description" and isinstance(value, str):
         value = plain_text(value)
     elif key == "type":
         value = types(value)
     elif key == "required" and isinstance(value, list):
-        value = [keys.key(name) for name in _names(value)]
+        value = [keys.key(name) for name in _distinct_strings(value)]
     elif key == "example":
         key, value = "examples", [value]
-    is_kept = _KEPT.get(key)
-    if not is_kept or not is_kept(value):
+    is_valid = _IS_VALID.get(key)
+    if not is_valid or not is_valid(value):
         return {}
     if key == "dependentRequired":
         value = {keys.key(k): [keys.key(name) for name in names] for k, names in value.items()}
@@ -41,21 +41,21 @@ def plain_keyword(key: str, value: Any, keys: PropertyKeys) -> dict[str, Any]:
 
 
 def types(value: Any) -> Any:
-    """Normalise to one type or a list of several; an empty list if a type is missing or unknown."""
-    names = _names(value if isinstance(value, list) else [value])
+    """Return a value of ``type`` as one type or several; an empty list if it is invalid."""
+    names = _distinct_strings(value if isinstance(value, list) else [value])
     known = names if JSON_TYPES.issuperset(names) else []
     return known[0] if len(known) == 1 else known
 
 
-def _names(values: list[Any]) -> list[str]:
+def _distinct_strings(values: list[Any]) -> list[str]:
     return list(dict.fromkeys(value for value in values if isinstance(value, str)))
 
 
-def _is_text(value: Any) -> bool:
+def _is_nonempty_string(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
 
 
-def _is_list(value: Any) -> bool:
+def _is_nonempty_list(value: Any) -> bool:
     return isinstance(value, list) and bool(value)
 
 
@@ -65,23 +65,25 @@ def _is_positive(value: Any) -> bool:
 
 def _is_dependency(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(names, list) and names == _names(names) for names in value.values()
+        isinstance(names, list) and names == _distinct_strings(names) for names in value.values()
     )
 
 
-_KEPT: dict[str, Callable[[Any], bool]] = {
+_IS_VALID: dict[str, Callable[[Any], bool]] = {
     "type": bool,
-    "enum": _is_list,
-    "examples": _is_list,
-    "required": _is_list,
+    "enum": _is_nonempty_list,
+    "examples": _is_nonempty_list,
+    "required": _is_nonempty_list,
     "pattern": is_pattern,
     "multipleOf": _is_positive,
     "dependentRequired": _is_dependency,
     **dict.fromkeys(("const", "default"), lambda _: True),
     **dict.fromkeys(("deprecated", "readOnly", "uniqueItems"), lambda value: value is True),
     **dict.fromkeys(
-        ("contentEncoding", "contentMediaType", "description", "format", "title"), _is_text
+        ("contentEncoding", "contentMediaType", "description", "format", "title"),
+        _is_nonempty_string,
     ),
     **dict.fromkeys(BOUNDS, is_number),
     **dict.fromkeys(COUNTS, is_count),
 }
+"""Whether a value is valid for a keyword, as a function for each keyword that is kept."""

@@ -20,10 +20,10 @@ _HINTS = {
     "idempotentHint": "idempotent",
     "openWorldHint": "open-world",
 }
-"""Tags for a server's statements about its tool, which MCP treats as hints, not guarantees."""
+"""Tags for a server's statements about its tool, which in MCP are hints and no guarantees."""
 
 _FOR_PEOPLE = frozenset({"icons"})
-"""Images, often as long data URLs, which neither retrieval nor a model can use."""
+"""Fields with images, often as long data URLs, which neither retrieval nor a model can use."""
 
 
 class McpTools:

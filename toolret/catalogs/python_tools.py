@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["PythonTools", "is_langchain_tool"]
 
-_NO_MATTER = ("Field name .* shadows an attribute", "Default value .* is not JSON serializable")
-"""Harmless pydantic warnings when LangChain builds models of functions: the schema is right."""
+_HARMLESS_WARNINGS = (
+    "Field name .* shadows an attribute",
+    "Default value .* is not JSON serializable",
+)
+"""Warnings of pydantic when LangChain builds models of functions, although the schema is right."""
 
 
 class PythonTools:
@@ -40,7 +43,7 @@ class PythonTools:
         return inspect.isroutine(content) or is_langchain_tool(content)
 
     def kind(self, content: Any) -> str:
-        """Return which of the two it is."""
+        """Return whether it is a function or a LangChain tool, in words."""
         return "Python function" if inspect.isroutine(content) else "LangChain tool"
 
     def tools(self, document: Document, *, namespace: str | None) -> Iterator[Tool]:
@@ -54,10 +57,10 @@ class PythonTools:
         content = document.content
         try:
             with warnings.catch_warnings():
-                for message in _NO_MATTER:
+                for message in _HARMLESS_WARNINGS:
                     warnings.filterwarnings("ignore", message, UserWarning)
                 target = _from_function(content) if inspect.isroutine(content) else content
-                function = _finite(convert_to_openai_function(target))
+                function = _without_infinities(convert_to_openai_function(target))
         except (NameError, PydanticUserError, TypeError, ValueError) as exc:
             name = getattr(content, "__qualname__", None) or getattr(content, "name", "")
             raise CatalogError(
@@ -89,11 +92,13 @@ def _from_function(function: Any) -> BaseTool:
     return function_tool(function)
 
 
-def _finite(value: Any) -> Any:
+def _without_infinities(value: Any) -> Any:
     """Return a schema without infinite defaults and bounds, which JSON cannot write."""
     if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items() if not _is_infinite(part)}
-    return list(map(_finite, value)) if isinstance(value, list) else value
+        return {
+            key: _without_infinities(part) for key, part in value.items() if not _is_infinite(part)
+        }
+    return list(map(_without_infinities, value)) if isinstance(value, list) else value
 
 
 def _is_infinite(value: Any) -> bool:

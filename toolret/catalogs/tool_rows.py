@@ -14,20 +14,23 @@ from toolret.types import Tool
 __all__ = ["ToolRows", "likely_field"]
 
 _FIELDS = frozenset({"name", "namespace", "description", "parameters"})
-"""A row has at least one of these fields."""
+"""Fields of which every row has at least one."""
 
 _MORE_FIELDS = frozenset({"id", "metadata", "permissions", "tags"})
+"""The other fields of a row."""
 
-_MEANT = {
+_SYNONYMS = {
     "description": ("desc", "details", "doc", "docstring", "summary"),
     "parameters": ("args", "arguments", "input", "inputs", "params", "schema"),
     "permissions": ("roles", "scope", "scopes"),
     "tags": ("categories", "category", "keywords", "labels"),
 }
-_MEANT_BY = {name: field for field, names in _MEANT.items() for name in names}
+"""Names that people give to the fields of a row."""
 
-_OTHERS_EACH = 5
-"""Unknown fields that a row without parameters may have for each known one after its name."""
+_FIELD_OF_SYNONYM = {name: field for field, names in _SYNONYMS.items() for name in names}
+
+_UNKNOWN_PER_KNOWN = 5
+"""Unknown fields that a row without parameters may have for each known field besides its name."""
 
 _PARAMETER_PLACES = ("query", "header", "path", "cookie", "body", "formData")
 """Values of ``in`` that reveal a parameter of an API document, which also has a name."""
@@ -35,7 +38,7 @@ _PARAMETER_PLACES = ("query", "header", "path", "cookie", "body", "formData")
 
 def likely_field(name: str) -> str:
     """Return the field that a row's unknown field seems to be meant for; empty if none."""
-    return _MEANT_BY.get(name.lower()) or corrected_field(name)
+    return _FIELD_OF_SYNONYM.get(name.lower()) or corrected_field(name)
 
 
 class ToolRows:
@@ -59,7 +62,7 @@ class ToolRows:
             return True
         known = (_FIELDS | _MORE_FIELDS) & content.keys()
         others = [key for key in content.keys() - known if not likely_field(key)]
-        return len(others) <= _OTHERS_EACH * (len(known) - 1)
+        return len(others) <= _UNKNOWN_PER_KNOWN * (len(known) - 1)
 
     def kind(self, content: Any) -> str:  # noqa: ARG002 - part of the protocol
         """Return the kind, for messages."""

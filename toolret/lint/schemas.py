@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from toolret.catalogs.argument_maps import WAS_MAP, unplaced
+from toolret.catalogs.argument_maps import WAS_MAP, misplaced_arguments
 from toolret.json_values import is_deeper_than, json_pointer, short_repr
 from toolret.lint.findings import Finding
 from toolret.lint.providers import (
@@ -80,7 +80,7 @@ def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
 
 def _lost(schema: Mapping[str, Any]) -> Iterator[Problem]:
     """Find arguments outside of ``properties``, and references that lead nowhere in the schema."""
-    for name in unplaced(schema)[:1]:
+    for name in misplaced_arguments(schema)[:1]:
         yield json_pointer("", name), f"{name!r} is no keyword: arguments belong under 'properties'"
     parts = dict(subschemas(schema))
     named = {f"#{part[key]}" for part in parts.values() for key in _ANCHORS if key in part}
