@@ -9,14 +9,14 @@ from jsonschema import Draft202012Validator
 
 from toolret.catalogs.refs import Place, References
 from toolret.catalogs.schema import Schemas, writable
-from toolret.catalogs.schema_merge import merged
+from toolret.catalogs.schema_merge import merge_schemas
 from toolret.catalogs.source import Document
 from toolret.errors import CatalogError
 
 
 def _inlined(schema: Any, **schemas: Any) -> Any:
     refs = References(Document({"components": {"schemas": schemas}}, "api.yaml"))
-    result = Schemas(refs).inlined(schema, Place("api.yaml", "/schema"))
+    result = Schemas(refs).inline(schema, Place("api.yaml", "/schema"))
     Draft202012Validator.check_schema(result)
     return result
 
@@ -290,7 +290,7 @@ def test_all_of_that_stays_keeps_what_stands_beside_it() -> None:
         "maximum": 5,
         "allOf": [{"maximum": 6, "allOf": both}],
     }
-    assert merged([{"allOf": both}, {"allOf": both[:1]}]) == {
+    assert merge_schemas([{"allOf": both}, {"allOf": both[:1]}]) == {
         "allOf": [{"allOf": both}, {"allOf": both[:1]}]
     }
 
@@ -329,7 +329,10 @@ _instances = (
 
 @given(st.lists(_small, min_size=1, max_size=3), st.lists(_instances, max_size=8))
 def test_merging_never_changes_what_is_accepted(parts: Any, instances: Any) -> None:
-    before, after = Draft202012Validator({"allOf": parts}), Draft202012Validator(merged(parts))
+    before, after = (
+        Draft202012Validator({"allOf": parts}),
+        Draft202012Validator(merge_schemas(parts)),
+    )
     for instance in instances:
         assert after.is_valid(instance) == before.is_valid(instance)
 
@@ -476,8 +479,8 @@ def test_arrays_say_what_they_hold() -> None:
 def test_equal_parts_are_the_same_objects() -> None:
     content = {"S": {"type": "object", "properties": {"a": {"$ref": "#/T"}}}, "T": {"maximum": 1}}
     schemas = Schemas(References(Document(content, "api.yaml")))
-    first = schemas.inlined({"$ref": "#/S"}, Place("api.yaml", "/x"))
-    again = schemas.inlined({"properties": {"b": {"$ref": "#/S"}}}, Place("api.yaml", "/y"))
+    first = schemas.inline({"$ref": "#/S"}, Place("api.yaml", "/x"))
+    again = schemas.inline({"properties": {"b": {"$ref": "#/S"}}}, Place("api.yaml", "/y"))
     assert again == {"properties": {"b": first}}
     assert again["properties"]["b"] is first
-    assert schemas.inlined({"$ref": "#/T"}, Place("api.yaml", "/z")) is first["properties"]["a"]
+    assert schemas.inline({"$ref": "#/T"}, Place("api.yaml", "/z")) is first["properties"]["a"]

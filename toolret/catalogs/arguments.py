@@ -131,10 +131,10 @@ def read_parameter(raw: dict[str, Any], place: Place, schemas: Schemas) -> Argum
         content_type = preferred(contents)
         there = place / "content" / content_type
         media, there = schemas.refs.follow(contents[content_type], there)
-        schema = schemas.inlined(media.get("schema"), there / "schema")
+        schema = schemas.inline(media.get("schema"), there / "schema")
         details["content_type"] = content_type
     else:
-        schema = schemas.inlined(raw.get("schema"), place / "schema")
+        schema = schemas.inline(raw.get("schema"), place / "schema")
     required = location == "path" or raw.get("required") is True
     return Argument(location, name, annotated(schema, raw), required, details)
 
@@ -166,7 +166,7 @@ def read_body(raw: Any, place: Place, schemas: Schemas) -> Body:
     content_type = preferred(contents)
     media, place = schemas.refs.follow(contents[content_type], place / "content" / content_type)
     return body_arguments(
-        schemas.inlined(media.get("schema"), place / "schema"),
+        schemas.inline(media.get("schema"), place / "schema"),
         schemas,
         content_type=content_type,
         encoding=(place / "encoding").object(media.get("encoding")),
@@ -187,7 +187,7 @@ def body_arguments(
     """Split a body into its properties if it is a plain object; XML and the like become a string.
 
     Args:
-        schema: The body's schema, from ``inlined``.
+        schema: The body's schema, from ``Schemas.inline``.
         schemas: The document's schemas.
         content_type: Its media type.
         encoding: OpenAPI's ``encoding``.

@@ -18,7 +18,7 @@ from toolret.catalogs.discriminators import with_values
 from toolret.catalogs.keys import PropertyKeys, with_name
 from toolret.catalogs.keywords import NESTING, plain_keyword, types
 from toolret.catalogs.refs import Place, References
-from toolret.catalogs.schema_merge import ANNOTATIONS, merged
+from toolret.catalogs.schema_merge import ANNOTATIONS, merge_schemas
 from toolret.catalogs.subtypes import Subtypes
 from toolret.catalogs.text import plain_text
 from toolret.schemas.accepted import with_items
@@ -28,30 +28,33 @@ from toolret.schemas.subschemas import NESTED, NESTED_LISTS, NESTED_MAPS
 __all__ = ["Schema", "Schemas", "writable"]
 
 Schema: TypeAlias = dict[str, Any]
+"""A JSON Schema that is an object."""
 
 _MAX_DEPTH = 32
-"""Levels of nesting; a reference counts as one. Stripe's API, the deepest seen, has 6."""
+"""Most levels of nesting; a reference counts as one. Stripe's API, the deepest seen, has 6."""
 
 _MAX_SCHEMAS = 1_000
-"""Subschemas per schema: about 20,000 tokens, more than a planner should read for one tool.
+"""Most subschemas of a schema: about 20,000 tokens, more than a planner should read for one tool.
 Stripe's largest has 266."""
 
 _REFUSING = frozenset({"allOf", "anyOf", "const", "if", "not", "oneOf"})
 """Keywords that may reject null although ``type`` allows it."""
 
 _CHOICES = ("anyOf", "oneOf")
+"""Keywords for alternatives, of which an empty one would accept anything."""
+
 _IN_PLACE = ("allOf", *_CHOICES)
-"""Keywords whose subschemas apply to the same value."""
+"""In-place applicators: keywords whose subschemas apply to the same value as the schema itself."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Whole:
+class _CompleteSchema:
     """The inlined target of a reference, with nothing cut.
 
     Attributes:
         schema: The schema.
-        size: Number of its subschemas, including itself.
-        height: Its levels of nesting.
+        size: Number of subschemas, including the schema itself.
+        height: Levels of nesting.
     """
 
     schema: Schema
@@ -68,17 +71,17 @@ class Schemas:
     Attributes:
         refs: The document's references.
         keys: Property names that had to be changed.
-        subtypes: Which schemas build on others.
+        subtypes: The schemas that build on others.
     """
 
     def __init__(self, refs: References) -> None:
         self.refs = refs
         self.keys = PropertyKeys()
         self.subtypes = Subtypes(refs, self.keys)
-        self._whole: dict[Place, _Whole] = {}
-        self._results: dict[Place, Schema] = {}
+        self._complete: dict[Place, _CompleteSchema] = {}
+        self._inlined: dict[Place, Schema] = {}
 
-    def inlined(self, schema: Any, place: Place) -> Schema:
+    def inline(self, schema: Any, place: Place) -> Schema:
         """Return a schema with its references inlined.
 
         A circular reference is cut at the first recursion: it becomes a schema that says so and
@@ -93,45 +96,43 @@ class Schemas:
             CatalogError: If a reference leads nowhere.
         """
         if not (isinstance(schema, dict) and schema.keys() == {"$ref"}):
-            return self._fitting(schema, place)
+            return self._inline_within_limits(schema, place)
         ref = schema["$ref"]
         if not isinstance(ref, str):
             return {}
         _, target = self.refs.lookup(ref, place)
-        if target not in self._results:
-            self._results[target] = self._fitting(schema, place)
-        return self._results[target]
+        if target not in self._inlined:
+            self._inlined[target] = self._inline_within_limits(schema, place)
+        return self._inlined[target]
 
-    def _fitting(self, schema: Any, place: Place) -> Schema:
-        whole = _Inliner(self, _MAX_DEPTH, subtypes=True)
-        result = whole.schema(schema, place)
-        if not whole.overflowed:
-            return result
-        # What all of a kind have comes before what some of it have.
-        whole = _Inliner(self, _MAX_DEPTH)
-        result = whole.schema(schema, place)
-        if not whole.overflowed:
-            return result
-        # Fallback: a single level, whose size is bounded by the document itself.
+    def _inline_within_limits(self, schema: Any, place: Place) -> Schema:
+        """Inline a schema as completely as the limits allow."""
+        # Without the subtypes' own properties, those of their base may fit.
+        for show_subtypes in (True, False):
+            attempt = _Inliner(self, _MAX_DEPTH, show_subtypes=show_subtypes)
+            result = attempt.inline(schema, place)
+            if not attempt.overflowed:
+                return result
+        # A single level is the fallback: its size is bounded by the document itself.
         fits, fails = 1, _MAX_DEPTH
-        result = _Inliner(self, fits, limited=False).schema(schema, place)
+        result = _Inliner(self, fits, limited=False).inline(schema, place)
         while fails - fits > 1:
             depth = (fits + fails) // 2
             attempt = _Inliner(self, depth)
-            tried = attempt.schema(schema, place)
+            candidate = attempt.inline(schema, place)
             if attempt.overflowed:
                 fails = depth
             else:
-                fits, result = depth, tried
+                fits, result = depth, candidate
         return result
 
-    def whole(self, place: Place) -> _Whole | None:
+    def complete(self, place: Place) -> _CompleteSchema | None:
         """Return the schema at a place if it was already inlined with nothing cut."""
-        return self._whole.get(place)
+        return self._complete.get(place)
 
-    def remember(self, place: Place, whole: _Whole) -> None:
+    def remember(self, place: Place, complete: _CompleteSchema) -> None:
         """Remember a schema that was inlined with nothing cut."""
-        self._whole[place] = whole
+        self._complete[place] = complete
 
 
 class _Inliner:
@@ -141,25 +142,26 @@ class _Inliner:
         schemas: The document's schemas.
         depth: The deepest level to show.
         limited: Whether to give up (``overflowed``) after ``_MAX_SCHEMAS`` subschemas.
-        subtypes: Whether to show the schemas that build on one with a discriminator, or to name
-            them only.
+        show_subtypes: Whether to show the schemas that build on one with a discriminator, or only
+            to name them.
     """
 
     def __init__(
-        self, schemas: Schemas, depth: int, *, limited: bool = True, subtypes: bool = False
+        self, schemas: Schemas, depth: int, *, limited: bool = True, show_subtypes: bool = False
     ) -> None:
         self._schemas = schemas
         self._depth = depth
         self._left = _MAX_SCHEMAS if limited else -1
-        self._subtypes = subtypes
+        self._show_subtypes = show_subtypes
         self._cuts = 0
         self._deepest = 0
 
     @property
     def overflowed(self) -> bool:
+        """Whether the limit of subschemas was reached, so that results are incomplete."""
         return self._left == 0
 
-    def schema(
+    def inline(
         self,
         raw: Any,
         place: Place,
@@ -172,10 +174,11 @@ class _Inliner:
 
         Args:
             raw: The schema in its document.
-            place: Its place.
-            depth: Its level.
-            active: The targets of references that it stands in.
-            in_subtype: Whether it is what a subtype builds on: the other subtypes are no choices.
+            place: The schema's place.
+            depth: The schema's level.
+            active: The targets of the references that lead here.
+            in_subtype: Whether a subtype builds on the schema, so that the other subtypes are no
+                choices.
         """
         if raw is False:
             return {"not": {}}
@@ -187,7 +190,7 @@ class _Inliner:
             return self._cut(raw, "nested too deeply to show")
         if isinstance(raw.get("$ref"), str):
             return self._reference(raw, place, depth, active, in_subtype)
-        if not in_subtype and self._subtypes:
+        if not in_subtype and self._show_subtypes:
             raw = self._schemas.subtypes.with_choices(raw, place)
         elif not in_subtype and (named := self._schemas.subtypes.with_names(raw, place)) is not raw:
             raw = named
@@ -197,20 +200,20 @@ class _Inliner:
         for key, value in raw.items():
             before = self._cuts
             kept = self._keyword(key, value, place, depth, active)
-            self._cuts += _lost(key, value, kept)
+            self._cuts += _is_partly_lost(key, value, kept)
             if self._cuts > before:
                 loosened |= kept.keys()
             result |= kept
         result = with_values(result, raw, self._schemas.keys)
-        return _finished(_accepting_more(result, loosened), raw)
+        return _with_interactions(_loosened(result, loosened), raw)
 
     def _keyword(
         self, key: str, value: Any, place: Place, depth: int, active: frozenset[Place]
     ) -> Schema:
-        """Convert a keyword; empty if it is not kept."""
+        """Return a keyword, converted; empty if it is not kept."""
 
         def nested(part: Any, place: Place, *, in_subtype: bool = False) -> Schema:
-            return self.schema(part, place, depth + 1, active, in_subtype=in_subtype)
+            return self.inline(part, place, depth + 1, active, in_subtype=in_subtype)
 
         there = place / key
         if key == "items" and isinstance(value, list):
@@ -220,9 +223,9 @@ class _Inliner:
         if key in NESTED and isinstance(value, dict):
             return {key: nested(value, there)}
         if key in NESTED_LISTS and isinstance(value, list) and value:
-            builds = key == "allOf" and self._schemas.subtypes.builds(place)
+            derives = key == "allOf" and self._schemas.subtypes.may_be_subtype(place)
             return {
-                key: [nested(v, there / index, in_subtype=builds) for index, v in enumerate(value)]
+                key: [nested(v, there / index, in_subtype=derives) for index, v in enumerate(value)]
             }
         if key == "patternProperties" and isinstance(value, dict):
             patterns = {name: part for name, part in value.items() if is_pattern(name)}
@@ -242,10 +245,11 @@ class _Inliner:
         active: frozenset[Place],
         in_subtype: bool,
     ) -> Schema:
+        """Inline the target of a reference, merged with the keywords beside the reference."""
         target, there = self._schemas.refs.lookup(raw["$ref"], place)
         beside = {key: value for key, value in raw.items() if key != "$ref"}
         in_subtype = in_subtype and self._schemas.subtypes.is_base(target)
-        if in_subtype and there in active:  # a choice of it: what it says stands around
+        if in_subtype and there in active:  # a choice of its base, whose rules stand around it
             self._cuts += 1
             return {}
         if there in active:
@@ -253,31 +257,32 @@ class _Inliner:
             return self._cut(described, f"circular reference to {there.name}")
         within = active | {there}
         if in_subtype:
-            found = self.schema(target, there, depth + 1, within, in_subtype=True)
+            inlined = self.inline(target, there, depth + 1, within, in_subtype=True)
         else:
-            found = self._target(target, there, depth + 1, within)
+            inlined = self._target(target, there, depth + 1, within)
         if not beside:
-            return found
-        both = with_items(merged([self.schema(beside, place, depth, active), found]))
+            return inlined
+        both = with_items(merge_schemas([self.inline(beside, place, depth, active), inlined]))
         return _nullable(both) if raw.get("nullable") is True else both
 
     def _target(self, target: Any, place: Place, depth: int, active: frozenset[Place]) -> Schema:
         """Inline a reference's target, reusing an earlier result if it fits."""
-        whole = self._schemas.whole(place)
-        if whole and depth + whole.height <= self._depth and whole.size < self._left:
-            self._left -= whole.size
-            self._deepest = max(self._deepest, depth + whole.height)
-            return whole.schema
+        complete = self._schemas.complete(place)
+        if complete and depth + complete.height <= self._depth and complete.size < self._left:
+            self._left -= complete.size
+            self._deepest = max(self._deepest, depth + complete.height)
+            return complete.schema
         cuts, left, deepest = self._cuts, self._left, self._deepest
         self._deepest = depth
-        found = self.schema(target, place, depth, active)
+        inlined = self.inline(target, place, depth, active)
         if self._cuts == cuts and not self.overflowed:
-            self._schemas.remember(place, _Whole(found, left - self._left, self._deepest - depth))
+            size, height = left - self._left, self._deepest - depth
+            self._schemas.remember(place, _CompleteSchema(inlined, size, height))
         self._deepest = max(self._deepest, deepest)
-        return found
+        return inlined
 
     def _cut(self, raw: Schema, reason: str) -> Schema:
-        """Return a schema that accepts anything of its type, and says why."""
+        """Return a schema that accepts any value of its type, and whose description says why."""
         self._cuts += 1
         named = types(raw.get("type"))
         accepted = named if isinstance(named, str) else " or ".join(named)
@@ -293,7 +298,7 @@ class _Inliner:
 
 
 def writable(schema: Schema, hidden: frozenset[str] = frozenset()) -> Schema:
-    """Remove properties that only the server sets (``readOnly``) from a schema from ``inlined``.
+    """Return an inlined schema without properties that only the server sets (``readOnly``).
 
     A schema without any is returned as it is.
 
@@ -334,15 +339,15 @@ def _read_only(schema: Schema) -> frozenset[str]:
     return frozenset(own).union(*map(_read_only, schema.get("allOf", ())))
 
 
-def _lost(key: str, value: Any, kept: Schema) -> bool:
-    """Whether part of a keyword's meaning was dropped because it is not valid JSON Schema."""
+def _is_partly_lost(key: str, value: Any, kept: Schema) -> bool:
+    """Whether a part of a keyword was dropped because it is not valid JSON Schema."""
     if key == "patternProperties" and key in kept:
         return len(kept[key]) < len(value)
     return key in ("pattern", "type") and bool(value) and not kept
 
 
-def _accepting_more(schema: Schema, loosened: set[str]) -> Schema:
-    """Drop keywords that would reject more because a part of the schema now accepts more."""
+def _loosened(schema: Schema, loosened: set[str]) -> Schema:
+    """Return a schema without keywords that reject more since other keywords accept more."""
     if not loosened:
         return schema
     dropped = {"unevaluatedItems", "unevaluatedProperties"}
@@ -361,19 +366,20 @@ def _accepting_more(schema: Schema, loosened: set[str]) -> Schema:
     return schema
 
 
-def _finished(schema: Schema, raw: Schema) -> Schema:
-    """Apply keywords that affect others: OpenAPI 3.0's bounds and ``nullable``, and ``allOf``."""
+def _with_interactions(schema: Schema, raw: Schema) -> Schema:
+    """Apply keywords that change others: OpenAPI 3.0's bounds and ``nullable``, and ``allOf``."""
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if raw.get(exclusive) is True and bound in schema:
             schema[exclusive] = schema.pop(bound)
     if "allOf" in schema:
         parts = schema.pop("allOf")
-        schema = merged([schema, *parts])
+        schema = merge_schemas([schema, *parts])
     schema = with_items(schema)
     return _nullable(schema) if raw.get("nullable") is True else schema
 
 
 def _nullable(schema: Schema) -> Schema:
+    """Return a schema that also accepts null."""
     annotations = {key: value for key, value in schema.items() if key in ANNOTATIONS}
     asserted = {key: value for key, value in schema.items() if key not in ANNOTATIONS}
     if not asserted:

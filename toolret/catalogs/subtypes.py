@@ -1,4 +1,8 @@
-"""The choices of a ``discriminator`` that lists none: the schemas that build on it by ``allOf``."""
+"""Find the choices of a ``discriminator`` that lists none.
+
+A schema with a discriminator is a base; the schemas that build on it by ``allOf`` are its subtypes,
+and the choices.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +18,14 @@ from toolret.errors import CatalogError
 
 __all__ = ["Subtypes"]
 
-_NAMED = ("/components/schemas", "/definitions")
-"""Where documents keep schemas by name."""
+_SCHEMA_HOLDERS = ("/components/schemas", "/definitions")
+"""JSON pointers to the objects in which documents keep schemas by name."""
 
-_MANY = 20
-"""Most values of a discriminator that are named; Microsoft Graph's ``entity`` has hundreds."""
+_MAX_VALUES = 20
+"""Most discriminator values named in a description; Microsoft Graph's ``entity`` has hundreds."""
 
-_VALUE = "x-ms-discriminator-value"
-"""The value that stands for a schema in documents of Swagger 2.0, which has no ``mapping``."""
+_VALUE_KEYWORD = "x-ms-discriminator-value"
+"""Keyword with a subtype's discriminator value in Swagger 2.0, which has no ``mapping``."""
 
 
 class Subtypes:
@@ -29,49 +33,54 @@ class Subtypes:
 
     Args:
         refs: The document's references.
-        keys: The names of properties.
+        keys: The keys for the names of properties.
     """
 
     def __init__(self, refs: References, keys: PropertyKeys) -> None:
         self._refs = refs
         self._keys = keys
-        self._shown: dict[Place, dict[str, Any]] = {}
-        self._found: dict[str, dict[Place, list[str]]] = {}
+        self._expanded: dict[Place, dict[str, Any]] = {}
+        self._derived: dict[str, dict[Place, list[str]]] = {}
 
     def is_base(self, schema: Any) -> bool:
-        """Whether a schema has a discriminator, but no choices of its own."""
-        return bool(_property(schema)) and schema.keys().isdisjoint(("anyOf", "oneOf"))
+        """Whether a schema has a discriminator, but no choices beside it."""
+        return bool(_discriminator_property(schema)) and schema.keys().isdisjoint(
+            ("anyOf", "oneOf")
+        )
 
-    def builds(self, place: Place) -> bool:
+    def may_be_subtype(self, place: Place) -> bool:
         """Whether the schema at a place has a name, so that its ``allOf`` makes it a subtype."""
-        return not place.pointer or place.pointer.rpartition("/")[0] in _NAMED
+        return not place.pointer or place.pointer.rpartition("/")[0] in _SCHEMA_HOLDERS
 
     def with_choices(self, schema: dict[str, Any], place: Place) -> dict[str, Any]:
-        """Return a schema; if others build on it, with them as its choices, and any other."""
+        """Return a schema; if it has subtypes, with these and "another one" as its choices."""
         if not self.is_base(schema):
             return schema
-        if place not in self._shown:
-            self._shown[place] = self._with_choices(schema, place)
-        return self._shown[place]
+        if place not in self._expanded:
+            self._expanded[place] = self._with_choices(schema, place)
+        return self._expanded[place]
 
     def with_names(self, schema: dict[str, Any], place: Place) -> dict[str, Any]:
-        """Return a schema; if others build on it, its description names them."""
-        whole = self.with_choices(schema, place)
-        if whole is schema:
+        """Return a schema; if it has subtypes, with their values named in its description."""
+        expanded = self.with_choices(schema, place)
+        if expanded is schema:
             return schema
-        values = list(whole["discriminator"]["mapping"])
-        named = ", ".join(values[:_MANY]) + (" and others" if len(values) > _MANY else "")
+        values = list(expanded["discriminator"]["mapping"])
+        listed = ", ".join(values[:_MAX_VALUES]) + (
+            " and others" if len(values) > _MAX_VALUES else ""
+        )
         text = schema.get("description")
-        said = f"{text}\n\n" if isinstance(text, str) and text else ""
-        key = self._keys.key(_property(schema))
-        return {**schema, "description": f"{said}{key} may be {named}."}
+        start = f"{text}\n\n" if isinstance(text, str) and text else ""
+        key = self._keys.key(_discriminator_property(schema))
+        return {**schema, "description": f"{start}{key} may be {listed}."}
 
     def _with_choices(self, schema: dict[str, Any], place: Place) -> dict[str, Any]:
-        name, said = _property(schema), schema["discriminator"]
-        mapping = dict(self._mapped(said.get("mapping") if isinstance(said, dict) else None, place))
-        for ref in self._building_on(place):
+        name, discriminator = _discriminator_property(schema), schema["discriminator"]
+        declared = discriminator.get("mapping") if isinstance(discriminator, dict) else None
+        mapping = dict(self._mapped_references(declared, place))
+        for ref in self._references_to_derived(place):
             if ref not in mapping.values():
-                mapping.setdefault(self._value(ref, place), ref)
+                mapping.setdefault(self._discriminator_value(ref, place), ref)
         if not mapping:
             return schema
         options: list[dict[str, Any]] = [{"$ref": ref} for ref in dict.fromkeys(mapping.values())]
@@ -82,56 +91,79 @@ class Subtypes:
             "anyOf": options,
         }
 
-    def _mapped(self, mapping: Any, place: Place) -> Iterator[tuple[str, str]]:
-        """Yield the values of a mapping with the other schemas that they stand for."""
+    def _mapped_references(self, mapping: Any, place: Place) -> Iterator[tuple[str, str]]:
+        """Yield the values of a declared mapping, each with a reference to the schema it selects.
+
+        A mapping may name schemas instead of referring to them. Values for the schema that declares
+        it are left out.
+        """
         for value, target in mapping.items() if isinstance(mapping, dict) else ():
-            for ref in (target, f"#{_NAMED[0]}/{target}") if isinstance(target, str) else ():
-                with suppress(CatalogError):
-                    if self._refs.lookup(ref, place)[1] != place:
+            refs = (target, f"#{_SCHEMA_HOLDERS[0]}/{target}") if isinstance(target, str) else ()
+            for ref in refs:
+                if selected := self._place_of(ref, place):
+                    if selected != place:
                         yield value, ref
                     break
 
-    def _building_on(self, place: Place) -> list[str]:
+    def _place_of(self, ref: str, place: Place) -> Place | None:
+        """Return the place that a reference leads to; None if it leads nowhere."""
+        with suppress(CatalogError):
+            return self._refs.lookup(ref, place)[1]
+        return None
+
+    def _references_to_derived(self, place: Place) -> list[str]:
         """Return references to the schemas that build on one, directly or through others."""
-        below = self._below(place)
-        found: list[str] = []
-        waiting = list(below.get(place, ()))
+        derived = self._derived_by_base(place)
+        refs: list[str] = []
+        waiting = list(derived.get(place, ()))
         for ref in waiting:
             schema, there = self._refs.lookup(ref, place)
-            if there != place and ref not in found:
-                found.append(ref)
-                if not self.is_base(schema):  # it shows its own choices
-                    waiting += below.get(there, ())
-        return found
+            if there != place and ref not in refs:
+                refs.append(ref)
+                if not self.is_base(schema):  # a base shows its own choices
+                    waiting += derived.get(there, ())
+        return refs
 
-    def _below(self, place: Place) -> dict[Place, list[str]]:
-        """Return the named schemas of a place's file, as references, by what they build on."""
-        if place.file not in self._found:
-            below: dict[Place, list[str]] = defaultdict(list)
-            self._found[place.file] = below
-            for pointer in _NAMED:
-                with suppress(CatalogError):
-                    schemas, there = self._refs.lookup(f"#{pointer}", Place(place.file))
-                    for name, schema in there.object(schemas).items():
-                        for base in self._bases(schema, there / name):
-                            below[base].append(f"#{quote((there / name).pointer)}")
-        return self._found[place.file]
+    def _derived_by_base(self, place: Place) -> dict[Place, list[str]]:
+        """Return references to the named schemas of a place's file, by the schema they build on."""
+        if place.file not in self._derived:
+            derived: dict[Place, list[str]] = defaultdict(list)
+            for ref, base in self._derivations(place.file):
+                derived[base].append(ref)
+            self._derived[place.file] = derived
+        return self._derived[place.file]
+
+    def _derivations(self, file: str) -> Iterator[tuple[str, Place]]:
+        """Yield references to the named schemas of a file, with each schema they build on."""
+        for pointer in _SCHEMA_HOLDERS:
+            try:
+                holder, there = self._refs.lookup(f"#{pointer}", Place(file))
+                schemas = there.object(holder)
+            except CatalogError:
+                continue
+            for name, schema in schemas.items():
+                for base in self._bases(schema, there / name):
+                    yield f"#{quote((there / name).pointer)}", base
 
     def _bases(self, schema: Any, place: Place) -> Iterator[Place]:
+        """Yield the places of the schemas that a schema builds on."""
         parts = schema.get("allOf") if isinstance(schema, dict) else None
         for part in parts if isinstance(parts, list) else ():
-            if isinstance(part, dict) and isinstance(ref := part.get("$ref"), str):
-                with suppress(CatalogError):
-                    yield self._refs.lookup(ref, place)[1]
+            ref = part.get("$ref") if isinstance(part, dict) else None
+            if isinstance(ref, str) and (base := self._place_of(ref, place)):
+                yield base
 
-    def _value(self, ref: str, place: Place) -> str:
+    def _discriminator_value(self, ref: str, place: Place) -> str:
+        """Return the value that selects a subtype: the one it declares, or else its name."""
         schema, there = self._refs.lookup(ref, place)
-        value = schema.get(_VALUE) if isinstance(schema, dict) else None
+        value = schema.get(_VALUE_KEYWORD) if isinstance(schema, dict) else None
         return value if isinstance(value, str) else there.name
 
 
-def _property(schema: Any) -> str:
+def _discriminator_property(schema: Any) -> str:
     """Return the property that a schema's discriminator names; empty if there is none."""
-    said = schema.get("discriminator") if isinstance(schema, dict) else None
-    name = said.get("propertyName") if isinstance(said, dict) else said
+    discriminator = schema.get("discriminator") if isinstance(schema, dict) else None
+    name = discriminator
+    if isinstance(discriminator, dict):
+        name = discriminator.get("propertyName")
     return name if isinstance(name, str) else ""

@@ -117,7 +117,7 @@ def _body(operation: Operation, content: dict[str, Any], schemas: Schemas) -> Bo
     if whole:
         ((raw, there),) = whole.values()
         return body_arguments(
-            schemas.inlined(raw.get("schema"), there / "schema"),
+            schemas.inline(raw.get("schema"), there / "schema"),
             schemas,
             content_type=preferred(consumed) if consumed else "application/json",
             encoding={},
@@ -153,7 +153,7 @@ def _schema(raw: dict[str, Any], place: Place, schemas: Schemas) -> Schema:
     schema = {key: value for key, value in raw.items() if key not in _OF_THE_PARAMETER}
     if schema.get("type") == "file":
         schema |= {"type": "string", "format": "binary"}
-    return schemas.inlined(schema, place)
+    return schemas.inline(schema, place)
 
 
 def _style(raw: dict[str, Any], location: str) -> dict[str, Any]:
