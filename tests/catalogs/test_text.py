@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from toolret.catalogs.text import joined, operation_name, plain_text, slug
+from toolret.catalogs.text import join_texts, operation_name, plain_text, slug
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_no_markup_takes_time_by_the_square_of_its_length(part: str) -> None:
 def test_summary_and_description_say_nothing_twice(
     summary: str, description: str, whole: str
 ) -> None:
-    assert joined(summary, description) == whole
+    assert join_texts(summary, description) == whole
 
 
 @pytest.mark.parametrize(

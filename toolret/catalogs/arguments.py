@@ -1,4 +1,4 @@
-"""Convert parameters and request bodies of API operations to one object of arguments."""
+"""Convert the parameters and the request body of an API operation to one object of arguments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from toolret.catalogs.keys import MAX_KEY, argument_name, with_name
 from toolret.catalogs.refs import Place
 from toolret.catalogs.schema import Schema, Schemas, writable
 from toolret.catalogs.schema_merge import ANNOTATIONS
-from toolret.catalogs.text import joined, plain_text
+from toolret.catalogs.text import join_texts, plain_text
 from toolret.schemas.accepted import choice_in_words
 from toolret.text.media_types import ANY, FORM, MULTIPART, essence, is_json
 
@@ -18,22 +18,24 @@ __all__ = [
     "LOCATIONS",
     "Argument",
     "Body",
-    "annotated",
     "arguments_schema",
     "body_arguments",
     "parameter_name",
-    "preferred",
+    "preferred_type",
     "read_body",
     "read_parameter",
     "read_parameters",
+    "with_annotations",
 ]
 
 LOCATIONS = ("path", "query", "header", "cookie")
+"""Values of a parameter's ``in`` in OpenAPI 3, in the order in which arguments are listed."""
 
 _IGNORED_HEADERS = frozenset({"accept", "authorization", "content-type"})
 """Header parameters that OpenAPI says to ignore: the HTTP client sets them."""
 
 _STYLING = ("style", "explode", "allowReserved")
+"""Fields of a parameter that say how it is serialised."""
 
 _FLAT_BODY = frozenset({"additionalProperties", "properties", "required", "type"}) | ANNOTATIONS
 """Keywords of a plain object; a body with only these is split into its properties."""
@@ -42,7 +44,7 @@ _FORMS = (FORM, MULTIPART)
 """Media types of forms, whose fields are built from JSON values; the first is preferred."""
 
 _WHOLE_BODY = "body"
-"""Argument name for a body that is not a plain object."""
+"""The argument's name for a body that is not a plain object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,10 @@ class Argument:
 
     Attributes:
         location: ``path``, ``query``, ``header``, ``cookie`` or ``body``.
-        name: Its name there; None for a whole body.
-        schema: Its JSON Schema.
-        required: Whether it is required.
-        details: How it is serialised, such as OpenAPI's ``style``.
+        name: The argument's name there; None for a whole body.
+        schema: The argument's JSON Schema.
+        required: Whether the argument is required.
+        details: How the argument is serialised, such as OpenAPI's ``style``.
     """
 
     location: str
@@ -73,7 +75,7 @@ class Body:
         content_type: The chosen media type.
         encoding: OpenAPI's ``encoding`` of the properties.
         closed: Whether other properties are rejected.
-        together: Constraints across properties, by keyword, with original property names.
+        constraints: Constraints across properties, by keyword, with original property names.
         description: Description of an object whose properties are arguments.
     """
 
@@ -81,7 +83,7 @@ class Body:
     content_type: str = ""
     encoding: dict[str, Any] = field(default_factory=dict)
     closed: bool = False
-    together: dict[str, Any] = field(default_factory=dict)
+    constraints: dict[str, Any] = field(default_factory=dict)
     description: str = ""
 
 
@@ -102,17 +104,18 @@ def read_parameters(
     Raises:
         CatalogError: If a parameter is invalid.
     """
-    found: dict[tuple[str, str], Argument] = {}
+    arguments: dict[tuple[str, str], Argument] = {}
     for raws, place in lists:
         for index, raw in enumerate(place.array(raws)):
             argument = read(*schemas.refs.follow(raw, place / index), schemas)
             if argument:
-                found[argument.location, str(argument.name)] = argument
+                arguments[argument.location, str(argument.name)] = argument
     for name in _path_names(path):
-        found.setdefault(("path", name), Argument("path", name, {"type": "string"}, required=True))
+        undeclared = Argument("path", name, {"type": "string"}, required=True)
+        arguments.setdefault(("path", name), undeclared)
     kept = [
         argument
-        for (location, name), argument in found.items()
+        for (location, name), argument in arguments.items()
         if location != "header" or name.lower() not in _IGNORED_HEADERS
     ]
     return sorted(kept, key=lambda argument: LOCATIONS.index(argument.location))
@@ -128,7 +131,7 @@ def read_parameter(raw: dict[str, Any], place: Place, schemas: Schemas) -> Argum
     details = {key: raw[key] for key in _STYLING if key in raw}
     contents = (place / "content").object(raw.get("content"))
     if contents:
-        content_type = preferred(contents)
+        content_type = preferred_type(contents)
         there = place / "content" / content_type
         media, there = schemas.refs.follow(contents[content_type], there)
         schema = schemas.inline(media.get("schema"), there / "schema")
@@ -136,7 +139,7 @@ def read_parameter(raw: dict[str, Any], place: Place, schemas: Schemas) -> Argum
     else:
         schema = schemas.inline(raw.get("schema"), place / "schema")
     required = location == "path" or raw.get("required") is True
-    return Argument(location, name, annotated(schema, raw), required, details)
+    return Argument(location, name, with_annotations(schema, raw), required, details)
 
 
 def parameter_name(raw: dict[str, Any], place: Place, locations: Sequence[str]) -> tuple[str, str]:
@@ -154,7 +157,7 @@ def parameter_name(raw: dict[str, Any], place: Place, locations: Sequence[str]) 
 def read_body(raw: Any, place: Place, schemas: Schemas) -> Body:
     """Read a request body of OpenAPI 3.
 
-    Of several media types, JSON is preferred, then a form.
+    Of several media types, JSON is preferred_type, then a form.
 
     Raises:
         CatalogError: If it is invalid.
@@ -163,7 +166,7 @@ def read_body(raw: Any, place: Place, schemas: Schemas) -> Body:
     contents = (place / "content").object(body.get("content"))
     if not contents:
         return Body()
-    content_type = preferred(contents)
+    content_type = preferred_type(contents)
     media, place = schemas.refs.follow(contents[content_type], place / "content" / content_type)
     return body_arguments(
         schemas.inline(media.get("schema"), place / "schema"),
@@ -184,13 +187,13 @@ def body_arguments(
     required: Any,
     description: str,
 ) -> Body:
-    """Split a body into its properties if it is a plain object; XML and the like become a string.
+    """Return a body: a plain object as its properties, XML and the like as one string.
 
     Args:
         schema: The body's schema, from ``Schemas.inline``.
         schemas: The document's schemas.
-        content_type: Its media type.
-        encoding: OpenAPI's ``encoding``.
+        content_type: The body's media type.
+        encoding: OpenAPI's ``encoding`` of the properties.
         required: Whether a body is required, as the document says it. If it says nothing (as
             Twilio's), the properties are required that the schema requires: hardly any operation
             does something useful without them.
@@ -201,17 +204,16 @@ def body_arguments(
     if is_text and schema.get("type") != "string":
         schema = {"type": "string"}
         description = f"{description}\n\nWritten as {content_type}.".strip()
-    together = None if is_text else _together(schema, schemas)
-    description = joined(description, schema.get("description", ""))
-    if together is None:
-        whole = ({"description": description} if description else {}) | (
-            {key: value for key, value in schema.items() if key != "description"}
-        )
-        return Body((Argument("body", None, whole, required is True),), content_type, encoding)
+    constraints = None if is_text else _joint_constraints(schema, schemas)
+    description = join_texts(description, schema.get("description", ""))
+    if constraints is None:
+        described: Schema = {"description": description} if description else {}
+        described |= {key: value for key, value in schema.items() if key != "description"}
+        return Body((Argument("body", None, described, required is True),), content_type, encoding)
     needed = schema.get("required", [])
     properties = schema.get("properties", {})
     if not properties and not needed:  # for example in documents that give a GET a body
-        return Body(closed=schema.get("additionalProperties") is False, together=together)
+        return Body(closed=schema.get("additionalProperties") is False, constraints=constraints)
     unknown: Schema = {name: {} for name in needed if name not in properties}
     if required is None:
         needed = [name for name in needed if name in properties]
@@ -225,7 +227,7 @@ def body_arguments(
         content_type=content_type,
         encoding=encoding,
         closed=schema.get("additionalProperties") is False,
-        together=together,
+        constraints=constraints,
         description=description,
     )
 
@@ -246,14 +248,15 @@ def arguments_schema(
         The JSON Schema, and for each of its properties ``in``, the original ``name`` and details.
     """
     arguments = [*parameters, *body.arguments]
-    taken = {_plain_name(argument) for argument in arguments}
+    reserved = {_preferred_name(argument) for argument in arguments}
     named: dict[str, Argument] = {}
     for argument in arguments:
-        named[_free_name(argument, named, taken)] = argument
+        named[_free_name(argument, named, reserved)] = argument
     schema: Schema = {"type": "object"}
     names = {a.name: name for name, a in named.items() if a.location == "body"}
-    if said := " ".join(filter(None, [body.description, _in_words(body.together, names)])):
-        schema["description"] = said
+    constraints = _constraints_in_words(body.constraints, names)
+    if description := " ".join(filter(None, [body.description, constraints])):
+        schema["description"] = description
     schema["properties"] = {
         name: with_name(argument.schema, argument.name or "") for name, argument in named.items()
     }
@@ -268,24 +271,26 @@ def arguments_schema(
     return schema, places
 
 
-def _plain_name(argument: Argument) -> str:
+def _preferred_name(argument: Argument) -> str:
+    """Return the name that an argument gets if no other argument has it."""
     return _WHOLE_BODY if argument.name is None else argument_name(argument.name)
 
 
-def _free_name(argument: Argument, named: dict[str, Argument], taken: set[str]) -> str:
-    plain = _plain_name(argument)
+def _free_name(argument: Argument, named: dict[str, Argument], reserved: set[str]) -> str:
+    """Return an argument's preferred name, or one with its location if another has that name."""
+    plain = _preferred_name(argument)
     if plain not in named:
         return plain
     name = base = f"{argument.location}_{plain}"[:MAX_KEY]
     number = 2
-    while name in named or name in taken:
+    while name in named or name in reserved:
         name = f"{base[: MAX_KEY - len(str(number)) - 1]}_{number}"
         number += 1
     return name
 
 
-def annotated(schema: Schema, raw: dict[str, Any]) -> Schema:
-    """Add a parameter's own description, deprecation and examples to its schema."""
+def with_annotations(schema: Schema, raw: dict[str, Any]) -> Schema:
+    """Return a schema with its parameter's own description, deprecation and examples."""
     added: Schema = {}
     if isinstance(text := raw.get("description"), str) and plain_text(text):
         added["description"] = plain_text(text)
@@ -300,47 +305,48 @@ def annotated(schema: Schema, raw: dict[str, Any]) -> Schema:
     return schema | added
 
 
-def _together(schema: Schema, schemas: Schemas) -> dict[str, Any] | None:
-    """Return a body's constraints across properties; None if it must stay whole."""
+def _joint_constraints(schema: Schema, schemas: Schemas) -> dict[str, Any] | None:
+    """Return a body's constraints across properties; None if it cannot be split into these."""
     if schema.get("type", "object") not in ("object", ["object", "null"], ["null", "object"]):
         return None
     extra = schema.get("additionalProperties")
     if extra is not False and not (schema.get("properties") and extra in (None, True, {})):
         return None
-    together: dict[str, Any] = {}
+    constraints: dict[str, Any] = {}
     for key, value in schema.items():
         if key in ("anyOf", "oneOf") and all(_is_requirement(part) for part in value):
-            together[key] = [[schemas.keys.name(k) for k in part["required"]] for part in value]
+            constraints[key] = [[schemas.keys.name(k) for k in part["required"]] for part in value]
         elif key == "minProperties":
-            together[key] = value
+            constraints[key] = value
         elif key not in _FLAT_BODY:
             return None
-    return together
+    return constraints
 
 
-def _in_words(together: dict[str, Any], names: dict[str | None, str]) -> str:
+def _constraints_in_words(constraints: dict[str, Any], names: dict[str | None, str]) -> str:
     """Describe constraints across properties in words, using argument names."""
     notes = []
-    for key, value in together.items():
+    for key, value in constraints.items():
         if key == "minProperties":
             notes.append(f"Give at least {value} of the properties of the body.")
         else:
-            called = ([names.get(name, argument_name(name)) for name in each] for each in value)
-            notes.append(choice_in_words(key, map(" and ".join, called)))
+            options = ([names.get(name, argument_name(name)) for name in part] for part in value)
+            notes.append(choice_in_words(key, map(" and ".join, options)))
     return " ".join(notes)
 
 
 def _is_requirement(schema: Schema) -> bool:
+    """Whether a schema does nothing but require properties."""
     return bool(schema.get("required")) and not schema.keys() - ANNOTATIONS - {"required"}
 
 
-def preferred(content_types: Iterable[str]) -> str:
-    """Return the media type to send: JSON, or else a form, or else the first."""
-    return min(content_types, key=_preference)
+def preferred_type(content_types: Iterable[str]) -> str:
+    """Return the preferred media type to send: JSON, or else a form, or else the first."""
+    return min(content_types, key=_type_rank)
 
 
-def _preference(content_type: str) -> int:
-    """Rank a media type; smaller is better."""
+def _type_rank(content_type: str) -> int:
+    """Return the rank of a media type; smaller is better."""
     if is_json(content_type):
         return 0
     kind = essence(content_type)
@@ -353,6 +359,7 @@ def _takes_values(content_type: str) -> bool:
 
 
 def _path_names(path: str) -> Iterator[str]:
+    """Yield the names in braces in a path."""
     for part in path.split("{")[1:]:
         name, closed, _ = part.partition("}")
         if closed and name:

@@ -10,7 +10,7 @@ from typing import Any
 from toolret.catalogs.arguments import (
     Argument,
     Body,
-    preferred,
+    preferred_type,
     read_body,
     read_parameter,
     read_parameters,
@@ -70,7 +70,7 @@ def _inputs(
 
 
 def _server(operation: Operation, content: dict[str, Any]) -> str:
-    """Return the first server URL of the operation, path item or document; variables filled in."""
+    """Return the first server URL of the operation, path item or document, with its variables."""
     for holder in (operation.raw, operation.item, content):
         servers = holder.get("servers")
         if isinstance(servers, list) and servers and isinstance(servers[0], dict):
@@ -84,10 +84,11 @@ def _server(operation: Operation, content: dict[str, Any]) -> str:
 
 
 def _schema_of(response: dict[str, Any], place: Place) -> tuple[Any, Place]:
+    """Return the schema of a response, in its preferred media type, and the schema's place."""
     contents = (place / "content").object(response.get("content"))
     if not contents:
         return None, place
-    content_type = preferred(contents)
+    content_type = preferred_type(contents)
     media = (place / "content" / content_type).object(contents[content_type])
     return media.get("schema"), place / "content" / content_type / "schema"
 

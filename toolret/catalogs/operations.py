@@ -8,21 +8,24 @@ from typing import Any
 
 from toolret.catalogs.arguments import Argument, Body, arguments_schema
 from toolret.catalogs.refs import Place, References
-from toolret.catalogs.responses import SchemaOf, returned
+from toolret.catalogs.responses import SchemaOf, describe_response
 from toolret.catalogs.schema import Schemas
 from toolret.catalogs.security import Security, read_security
 from toolret.catalogs.source import Document
-from toolret.catalogs.text import joined, operation_name, slug
+from toolret.catalogs.text import join_texts, operation_name, slug
 from toolret.types import Tool
 
 __all__ = ["Dialect", "Operation", "api_tools"]
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+"""The keys of a path item that hold operations."""
+
 _PROBES = ("options", "head", "trace")
-"""Methods that gateways add to each path, for browsers and caches; tools only if they are named or
-described."""
+"""HTTP methods that gateways add to each path, for browsers and caches; these become tools only if
+they are named or described."""
 
 _NAMING = ("operationId", "summary", "description")
+"""Fields that name or describe an operation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,10 @@ class Operation:
 
     Attributes:
         method: The HTTP method, in lower case.
-        path: Its path template.
+        path: The path template.
         raw: The operation object.
-        place: Its place.
-        item: The path item that contains it.
+        place: The operation object's place.
+        item: The path item that contains the operation.
         item_place: The path item's place.
     """
 
@@ -47,7 +50,7 @@ class Operation:
 
     @property
     def parameters(self) -> list[tuple[Any, Place]]:
-        """The lists of parameters: the path item's, and its own."""
+        """The path item's list of parameters and the operation's own, each with its place."""
         return [
             (holder.get("parameters"), place / "parameters")
             for holder, place in ((self.item, self.item_place), (self.raw, self.place))
@@ -56,14 +59,14 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The parts in which versions of the format differ.
+    """What differs between versions of the format.
 
     Attributes:
         name: The format's name.
         inputs: Returns an operation's parameters and body.
         server: Returns an operation's base URL.
         schemes: Keys that lead to the document's security schemes.
-        schema_of: Finds the schema of a response.
+        schema_of: Returns a response's schema and its place.
     """
 
     name: str
@@ -90,12 +93,13 @@ def api_tools(document: Document, namespace: str | None, dialect: Dialect) -> It
     if not operations and not document.folder:
         raise root.error(f"the {dialect.name} document has no `paths` with operations")
     title = (root / "info").object(content.get("info")).get("title")
-    space = namespace or slug(str(title or "")) or slug(document.stem)
-    for name, operation in zip(_names(operations), operations, strict=True):
-        yield _tool(name, space, operation, content, schemas, dialect)
+    namespace = namespace or slug(str(title or "")) or slug(document.stem)
+    for name, operation in zip(_operation_names(operations), operations, strict=True):
+        yield _operation_tool(name, namespace, operation, content, schemas, dialect)
 
 
 def _operations(content: dict[str, Any], root: Place, refs: References) -> Iterator[Operation]:
+    """Yield the operations of a document."""
     paths = root / "paths"
     for path, raw_item in paths.object(content.get("paths")).items():
         if path.startswith("x-"):
@@ -111,7 +115,7 @@ def _operations(content: dict[str, Any], root: Place, refs: References) -> Itera
             yield Operation(method, path, operation, place, item, item_place)
 
 
-def _names(operations: list[Operation]) -> list[str]:
+def _operation_names(operations: list[Operation]) -> list[str]:
     """Return the ``operationId``s, or names from method and path if missing or already used."""
     ids = [str(operation.raw.get("operationId") or "").strip() for operation in operations]
     taken = set(ids)
@@ -130,7 +134,7 @@ def _names(operations: list[Operation]) -> list[str]:
     return names
 
 
-def _tool(
+def _operation_tool(
     name: str,
     namespace: str,
     operation: Operation,
@@ -138,10 +142,11 @@ def _tool(
     schemas: Schemas,
     dialect: Dialect,
 ) -> Tool:
+    """Return the tool that an operation becomes."""
     raw, place = operation.raw, operation.place
     parameters, body = dialect.inputs(operation, content, schemas)
     schema, places = arguments_schema(parameters, body)
-    returns = returned(raw, place, schemas.refs, dialect.schema_of)
+    returns = describe_response(raw, place, schemas.refs, dialect.schema_of)
     security = _security(operation, content, schemas.refs, dialect)
     metadata: dict[str, Any] = {
         "method": operation.method.upper(),
@@ -160,7 +165,7 @@ def _tool(
     if raw.get("deprecated") is True and "deprecated" not in tags:
         tags.append("deprecated")
     description = _description(raw) or _description(operation.item)
-    if returns and not description:  # better for retrieval than the name alone
+    if returns and not description:  # retrieval has more to go by than with the name alone
         description = f"Returns: {returns}."
     return Tool(
         id=f"{namespace}.{name}" if namespace else name,
@@ -176,15 +181,17 @@ def _tool(
 
 
 def _description(raw: dict[str, Any]) -> str:
+    """Return the summary and description of an operation or a path item as one text."""
     summary, description = (
         text if isinstance(text := raw.get(key), str) else "" for key in ("summary", "description")
     )
-    return joined(summary, description)
+    return join_texts(summary, description)
 
 
 def _security(
     operation: Operation, content: dict[str, Any], refs: References, dialect: Dialect
 ) -> Security:
+    """Return the security requirements of an operation: its own, or else the document's."""
     place, raw = operation.place, operation.raw
     if "security" not in raw:
         place, raw = refs.root, content

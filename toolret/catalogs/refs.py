@@ -22,7 +22,7 @@ from toolret.json_values import json_pointer, short_repr
 
 __all__ = ["Place", "References", "referenced_files"]
 
-_MAX_THROUGH = 32
+_MAX_NESTED_LOOKUPS = 32
 """Most nested lookups, where a reference points into the target of another reference."""
 
 
@@ -44,7 +44,7 @@ class Place:
 
     @property
     def name(self) -> str:
-        """A readable name of the value: its key, or else its file's name without the ending."""
+        """A readable name of the value: its key, or else its file's name without the suffix."""
         return self.pointer.rpartition("/")[2] or Path(self.file).stem
 
     def error(self, problem: str) -> CatalogError:
@@ -91,12 +91,12 @@ class References:
 
     def __init__(self, document: Document) -> None:
         self.root = Place(document.file)
-        self._folder = _folder(document)
+        self._folder = _folder_of(document)
         self._files = {real_path(Path(document.file)): document.file}
         self._contents = {document.file: document.content}
-        self._named: dict[str, dict[str, tuple[Any, Place]]] = {}
-        self._found: dict[tuple[str, str], tuple[Any, Place]] = {}
-        self._sought: set[tuple[str, str]] = set()
+        self._self_named_in: dict[str, dict[str, tuple[Any, Place]]] = {}
+        self._targets: dict[tuple[str, str], tuple[Any, Place]] = {}
+        self._resolving: set[tuple[str, str]] = set()
 
     def lookup(self, ref: str, place: Place) -> tuple[Any, Place]:
         """Resolve a reference.
@@ -112,19 +112,19 @@ class References:
             CatalogError: If it leads nowhere, to itself, to a URL or out of the folder.
         """
         key = (place.file, ref)
-        if key not in self._found:
-            if key in self._sought or len(self._sought) == _MAX_THROUGH:
+        if key not in self._targets:
+            if key in self._resolving or len(self._resolving) == _MAX_NESTED_LOOKUPS:
                 raise (place / "$ref").error(f"$ref {ref!r} leads to itself, or through too many")
-            self._sought.add(key)
+            self._resolving.add(key)
             try:
-                self._found[key] = self._resolved(ref, place / "$ref")
+                self._targets[key] = self._resolve(ref, place / "$ref")
             except CatalogError:
-                if ref not in (named := self._named_in(place.file)):
+                if ref not in (named := self._self_named(place.file)):
                     raise
-                self._found[key] = named[ref]
+                self._targets[key] = named[ref]
             finally:
-                self._sought.remove(key)
-        return self._found[key]
+                self._resolving.remove(key)
+        return self._targets[key]
 
     def follow(self, value: Any, place: Place) -> tuple[dict[str, Any], Place]:
         """Return a value that is an object, following its references.
@@ -142,16 +142,17 @@ class References:
         seen: set[Place] = set()
         while isinstance(value, Mapping) and isinstance(ref := value.get("$ref"), str):
             beside = {key: part for key, part in value.items() if key != "$ref"} | beside
-            found, there = self.lookup(ref, place)
+            target, there = self.lookup(ref, place)
             if there in seen:
                 raise (place / "$ref").error(f"$ref {ref!r} leads to itself")
             seen.add(there)
-            value, place = found, there
+            value, place = target, there
         return place.object(value) | beside, place
 
-    def _resolved(self, ref: str, place: Place) -> tuple[Any, Place]:
+    def _resolve(self, ref: str, place: Place) -> tuple[Any, Place]:
+        """Resolve a reference that is a path, a JSON pointer or both."""
         path, _, pointer = ref.partition("#")
-        file = self._file(path, ref, place) if path else place.file
+        file = self._read_file(path, ref, place) if path else place.file
         if pointer == "/":  # often written for the whole file
             pointer = ""
         if pointer and not pointer.startswith("/"):
@@ -170,18 +171,18 @@ class References:
             there /= key
         return value, there
 
-    def _named_in(self, file: str) -> dict[str, tuple[Any, Place]]:
-        """Return the schemas of a file that name themselves, by references to them."""
-        if file not in self._named:
-            self._named[file] = {
+    def _self_named(self, file: str) -> dict[str, tuple[Any, Place]]:
+        """Return the objects of a file with an ``$id`` or ``$anchor``, by what refers to them."""
+        if file not in self._self_named_in:
+            self._self_named_in[file] = {
                 f"{mark}{name}": (value, place)
-                for value, place in _objects(self._contents[file], Place(file))
+                for value, place in _all_objects(self._contents[file], Place(file))
                 for keyword, mark in (("$id", ""), ("$anchor", "#"))
                 if isinstance(name := value.get(keyword), str)
             }
-        return self._named[file]
+        return self._self_named_in[file]
 
-    def _file(self, path: str, ref: str, place: Place) -> str:
+    def _read_file(self, path: str, ref: str, place: Place) -> str:
         """Read the file that a reference's path leads to, and return its name."""
         real = _path_of(path, place.file)
         if real is None:
@@ -203,7 +204,7 @@ class References:
         if real not in self._files:
             # Built from the real path, this name contains no links.
             file = str(self._folder / real.relative_to(folder))
-            if not _is_file(real):
+            if not _is_regular_file(real):
                 raise place.error(f"$ref {ref!r} leads nowhere: there is no file {file!r}")
             self._contents[file] = read_document(file).content
             self._files[real] = file
@@ -211,35 +212,36 @@ class References:
 
 
 def referenced_files(document: Document) -> set[Path]:
-    """Find all files that a document's references lead to, directly or indirectly.
+    """Return all files that a document's references lead to, directly or indirectly.
 
     Unreadable files and those outside its folder are skipped: resolving a reference to one raises
     an error.
 
     Returns:
-        Their real paths.
+        The files' real paths.
     """
-    if (folder := _folder(document)) is None:
+    if (folder := _folder_of(document)) is None:
         return set()
-    found: set[Path] = set()
+    files: set[Path] = set()
     waiting = [document]
     while waiting:
         source = waiting.pop()
-        for path in {ref.partition("#")[0] for ref in _refs(source.content)}:
+        for path in {ref.partition("#")[0] for ref in _all_refs(source.content)}:
             file = _path_of(path, source.file) if path else None
             if (
                 file
-                and file not in found
+                and file not in files
                 and file.is_relative_to(real_path(folder))
-                and _is_file(file)
+                and _is_regular_file(file)
             ):
-                found.add(file)
+                files.add(file)
                 with suppress(CatalogError):
                     waiting.append(read_document(file))
-    return found
+    return files
 
 
-def _objects(content: Any, place: Place) -> Iterator[tuple[dict[str, Any], Place]]:
+def _all_objects(content: Any, place: Place) -> Iterator[tuple[dict[str, Any], Place]]:
+    """Yield all objects in a value, at any depth, with their places."""
     waiting = [(content, place)]
     while waiting:
         value, place = waiting.pop()
@@ -250,12 +252,13 @@ def _objects(content: Any, place: Place) -> Iterator[tuple[dict[str, Any], Place
             waiting += [(part, place / index) for index, part in enumerate(value)]
 
 
-def _is_file(path: Path) -> bool:
-    """Whether there is such a file; a pipe or device would never end."""
+def _is_regular_file(path: Path) -> bool:
+    """Whether a path is a regular file: reading a pipe or device might never end."""
     return os.path.isfile(path)  # noqa: PTH113 - ``Path`` fails for names that are too long
 
 
-def _refs(content: Any) -> Iterator[str]:
+def _all_refs(content: Any) -> Iterator[str]:
+    """Yield all references in a value, at any depth."""
     waiting = [content]
     while waiting:
         value = waiting.pop()
@@ -267,7 +270,7 @@ def _refs(content: Any) -> Iterator[str]:
             waiting += value
 
 
-def _folder(document: Document) -> Path | None:
+def _folder_of(document: Document) -> Path | None:
     """Return a document's folder; None if it was given in memory."""
     if document.in_memory:
         return None
@@ -282,5 +285,5 @@ def _path_of(path: str, file: str) -> Path | None:
             return None
     except ValueError:  # an IPv6 address without its bracket
         return None
-    # Paths cannot hold null bytes; the replacement makes it one that does not exist.
+    # A path cannot hold null bytes; with the replacement it leads to no file.
     return real_path(Path(file).parent / unquote(path).replace("\0", "\ufffd"))

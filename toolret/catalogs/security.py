@@ -1,4 +1,4 @@
-"""Read security requirements of API documents: the required scopes, and where keys go."""
+"""Read the security requirements of API documents: scopes, and how to authenticate."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_security(raw: Any, place: Place, schemes: Any, there: Place, refs: Refe
 
     Args:
         raw: The list of requirements, any one of which is enough.
-        place: Its place.
+        place: The list's place.
         schemes: The document's schemes by name.
         there: The schemes' place.
         refs: The document's references.
@@ -40,29 +40,29 @@ def read_security(raw: Any, place: Place, schemes: Any, there: Place, refs: Refe
     """
     if not isinstance(raw, list):
         raise place.wrong("an array", raw)
-    needed: list[frozenset[str]] = []
+    scope_sets: list[frozenset[str]] = []
     alternatives: list[dict[str, dict[str, Any]]] = []
     for index, requirement in enumerate(raw):
         here = place / index
         if not isinstance(requirement, dict):
             raise here.wrong("an object", requirement)
-        scopes_needed: set[str] = set()
+        required: set[str] = set()
         alternative: dict[str, dict[str, Any]] = {}
         for name, scopes in requirement.items():
             if not isinstance(scopes, list) or not all(isinstance(s, str) for s in scopes):
                 raise (here / name).wrong("a list of scopes", scopes)
-            scopes_needed.update(scopes)
-            known = there.object(schemes).get(name)
-            scheme = _scheme(refs.follow(known, there / name)[0])
+            required.update(scopes)
+            declared = there.object(schemes).get(name)
+            scheme = _scheme(refs.follow(declared, there / name)[0])
             alternative[name] = scheme | ({"scopes": scopes} if scopes else {})
-        needed.append(frozenset(scopes_needed))
+        scope_sets.append(frozenset(required))
         alternatives.append(alternative)
-    permissions = () if frozenset() in needed else tuple(dict.fromkeys(needed))
+    permissions = () if frozenset() in scope_sets else tuple(dict.fromkeys(scope_sets))
     return Security(permissions, alternatives)
 
 
 def _scheme(raw: dict[str, Any]) -> dict[str, Any]:
-    """Convert a scheme to OpenAPI 3 terms; its type is "" if it is not declared."""
+    """Return a scheme in OpenAPI 3's terms; its type is "" if it is not declared."""
     kind = raw.get("type")
     if kind == "basic":  # Swagger
         return {"type": "http", "scheme": "basic"}

@@ -9,11 +9,11 @@ from typing import Any
 from toolret.catalogs.arguments import (
     Argument,
     Body,
-    annotated,
     body_arguments,
     parameter_name,
-    preferred,
+    preferred_type,
     read_parameters,
+    with_annotations,
 )
 from toolret.catalogs.operations import Dialect, Operation, api_tools
 from toolret.catalogs.refs import Place, referenced_files
@@ -24,7 +24,8 @@ from toolret.types import Tool
 
 __all__ = ["Swagger"]
 
-_PLACES = ("path", "query", "header", "body", "formData")
+_LOCATIONS = ("path", "query", "header", "body", "formData")
+"""Values of a parameter's ``in``."""
 
 _STYLES: dict[str, dict[str, Any]] = {
     "csv": {"explode": False},
@@ -33,12 +34,12 @@ _STYLES: dict[str, dict[str, Any]] = {
     "pipes": {"style": "pipeDelimited", "explode": False},
     "multi": {"style": "form", "explode": True},
 }
-"""Array formats in terms of OpenAPI 3, which has no style for tabs."""
+"""Values of ``collectionFormat`` as styles of OpenAPI 3, which lacks the one for tabs."""
 
-_OF_THE_PARAMETER = frozenset(
+_PARAMETER_FIELDS = frozenset(
     {"allowEmptyValue", "collectionFormat", "description", "in", "name", "required"}
 )
-"""Fields of the parameter itself; the other fields are its schema."""
+"""Fields of the parameter itself; a parameter's other fields are its schema."""
 
 
 class Swagger:
@@ -83,11 +84,11 @@ def _inputs(
 
 def _parameter(raw: dict[str, Any], place: Place, schemas: Schemas) -> Argument | None:
     """Read a parameter; None if it belongs to the body."""
-    name, location = parameter_name(raw, place, _PLACES)
+    name, location = parameter_name(raw, place, _LOCATIONS)
     if location in ("body", "formData"):
         return None
     required = location == "path" or raw.get("required") is True
-    schema = annotated(_schema(raw, place, schemas), raw)
+    schema = with_annotations(_schema(raw, place, schemas), raw)
     return Argument(location, name, schema, required, _style(raw, location))
 
 
@@ -102,7 +103,7 @@ def _body(operation: Operation, content: dict[str, Any], schemas: Schemas) -> Bo
     for raws, place in operation.parameters:
         for index, raw in enumerate(place.array(raws)):
             parameter, there = schemas.refs.follow(raw, place / index)
-            name, location = parameter_name(parameter, there, _PLACES)
+            name, location = parameter_name(parameter, there, _LOCATIONS)
             if location == "body":
                 whole[name] = parameter, there
             elif location == "formData":
@@ -119,7 +120,7 @@ def _body(operation: Operation, content: dict[str, Any], schemas: Schemas) -> Bo
         return body_arguments(
             schemas.inline(raw.get("schema"), there / "schema"),
             schemas,
-            content_type=preferred(consumed) if consumed else "application/json",
+            content_type=preferred_type(consumed) if consumed else "application/json",
             encoding={},
             required=raw.get("required"),
             description=str(raw.get("description") or ""),
@@ -134,7 +135,7 @@ def _body(operation: Operation, content: dict[str, Any], schemas: Schemas) -> Bo
             Argument(
                 "body",
                 name,
-                annotated(_schema(raw, place, schemas), raw),
+                with_annotations(_schema(raw, place, schemas), raw),
                 raw.get("required") is True,
             )
             for name, (raw, place) in form.items()
@@ -145,19 +146,21 @@ def _body(operation: Operation, content: dict[str, Any], schemas: Schemas) -> Bo
 
 
 def _consumed(operation: Operation, content: dict[str, Any]) -> list[str]:
+    """Return the media types that an operation's body may have."""
     raw = operation.raw.get("consumes", content.get("consumes"))
     return [name for name in raw if isinstance(name, str)] if isinstance(raw, list) else []
 
 
 def _schema(raw: dict[str, Any], place: Place, schemas: Schemas) -> Schema:
-    schema = {key: value for key, value in raw.items() if key not in _OF_THE_PARAMETER}
+    """Return the schema of a parameter that is not a body."""
+    schema = {key: value for key, value in raw.items() if key not in _PARAMETER_FIELDS}
     if schema.get("type") == "file":
         schema |= {"type": "string", "format": "binary"}
     return schemas.inline(schema, place)
 
 
 def _style(raw: dict[str, Any], location: str) -> dict[str, Any]:
-    """Return how an array is serialised: separated by commas by default."""
+    """Return the style in which an array is serialised: separated by commas by default."""
     if raw.get("type") != "array":
         return {}
     style = _STYLES.get(str(raw.get("collectionFormat")), _STYLES["csv"])
@@ -180,6 +183,7 @@ def _server(operation: Operation, content: dict[str, Any]) -> str:
 
 
 def _schema_of(response: dict[str, Any], place: Place) -> tuple[Any, Place]:
+    """Return the schema of a response, and the schema's place."""
     return response.get("schema"), place / "schema"
 
 

@@ -18,10 +18,10 @@ import yaml
 __all__ = ["YamlError", "parse_yaml"]
 
 _MAX_DEPTH = 200
-"""Deepest nesting of collections; real documents stay below 40, and later code is recursive."""
+"""Most levels of nesting, because later code is recursive; real documents stay below 40."""
 
 _MAX_ALIASED = 1_000_000
-"""Values that aliases may expand to; a "billion laughs" document has far more."""
+"""Most values that aliases may expand to; a "billion laughs" document has far more."""
 
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
@@ -70,15 +70,15 @@ class YamlError(Exception):
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenCollection:
     """A collection being read.
 
     Attributes:
-        value: Its content so far.
-        anchor: Its anchor, or None.
-        start: Number of values read before it.
+        value: The content so far.
+        anchor: The collection's anchor, or None.
+        start: Number of values read before the collection.
         key: The key whose value comes next, or None.
-        merges: Whether that is an (unquoted) merge key.
+        merges: Whether that key is an (unquoted) merge key.
         merged: Mappings to merge in, in order.
     """
 
@@ -110,35 +110,36 @@ class _Builder:
 
     def __init__(self) -> None:
         self._documents: list[Any] = []
-        self._open: list[_Open] = []
+        self._open: list[_OpenCollection] = []
         self._anchored: dict[str, tuple[Any, int]] = {}
         self._values = 0
         self._aliased = 0
 
     def build(self, text: str) -> Any:
+        """Return the value of a YAML text; None if it is empty."""
         for event in yaml.parse(text, Loader=_LOADER):
             if isinstance(event, yaml.ScalarEvent):
-                self._scalar(event)
+                self._add_scalar(event)
             elif isinstance(event, yaml.AliasEvent):
-                self._alias(event)
+                self._add_alias(event)
             elif isinstance(event, yaml.CollectionStartEvent):
-                self._start(event)
+                self._start_collection(event)
             elif isinstance(event, yaml.CollectionEndEvent):
-                self._end(event)
+                self._end_collection(event)
             elif isinstance(event, yaml.DocumentStartEvent) and self._documents:
                 raise YamlError("a second YAML document begins; give one a file", event.start_mark)
         return self._documents[0] if self._documents else None
 
-    def _scalar(self, event: yaml.ScalarEvent) -> None:
-        if self._at_key():
-            self._key(event.value, event)
+    def _add_scalar(self, event: yaml.ScalarEvent) -> None:
+        if self._expects_key():
+            self._set_key(event.value, event)
             self._open[-1].merges = event.value == _MERGE_KEY and event.implicit[0]
             if event.anchor:
                 self._anchored[event.anchor] = (event.value, 1)
             return
         value: Any = event.value
         if event.tag in _PLAIN_TAGS or (event.tag is None and event.implicit[0]):
-            value = _plain(event.value)
+            value = _plain_scalar(event.value)
         elif event.tag is not None and event.tag not in _STRING_TAGS:
             raise YamlError(f"the tag {event.tag!r} is not read", event.start_mark)
         self._values += 1
@@ -146,7 +147,7 @@ class _Builder:
             self._anchored[event.anchor] = (value, 1)
         self._add(value, event)
 
-    def _alias(self, event: yaml.AliasEvent) -> None:
+    def _add_alias(self, event: yaml.AliasEvent) -> None:
         if event.anchor not in self._anchored:
             raise YamlError(
                 f"the alias *{event.anchor} stands for nothing, or for itself", event.start_mark
@@ -158,37 +159,38 @@ class _Builder:
             raise YamlError(
                 f"its aliases stand for more than {_MAX_ALIASED:,} values", event.start_mark
             )
-        if self._at_key():
-            self._key(value, event)
+        if self._expects_key():
+            self._set_key(value, event)
         else:
             self._add(value, event)
 
-    def _start(self, event: yaml.CollectionStartEvent) -> None:
+    def _start_collection(self, event: yaml.CollectionStartEvent) -> None:
         if event.tag not in _COLLECTION_TAGS:
             raise YamlError(f"the tag {event.tag!r} is not read", event.start_mark)
-        if self._at_key():
+        if self._expects_key():
             raise YamlError("a key must be a single word or text", event.start_mark)
         if len(self._open) == _MAX_DEPTH:
             raise YamlError(f"nested deeper than {_MAX_DEPTH} levels", event.start_mark)
         value: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
-        self._open.append(_Open(value, event.anchor, self._values))
+        self._open.append(_OpenCollection(value, event.anchor, self._values))
         self._values += 1
 
-    def _end(self, event: yaml.CollectionEndEvent) -> None:
-        done = self._open.pop()
-        if isinstance(done.value, dict):
-            for source in done.merged:
-                done.value.update({k: v for k, v in source.items() if k not in done.value})
-        if done.anchor:
-            self._anchored[done.anchor] = (done.value, self._values - done.start)
-        self._add(done.value, event)
+    def _end_collection(self, event: yaml.CollectionEndEvent) -> None:
+        closed = self._open.pop()
+        if isinstance(closed.value, dict):
+            for source in closed.merged:
+                closed.value.update({k: v for k, v in source.items() if k not in closed.value})
+        if closed.anchor:
+            self._anchored[closed.anchor] = (closed.value, self._values - closed.start)
+        self._add(closed.value, event)
 
-    def _at_key(self) -> bool:
+    def _expects_key(self) -> bool:
+        """Whether the next value is a mapping's key."""
         return bool(
             self._open and isinstance(self._open[-1].value, dict) and self._open[-1].key is None
         )
 
-    def _key(self, key: Any, event: yaml.NodeEvent) -> None:
+    def _set_key(self, key: Any, event: yaml.NodeEvent) -> None:
         if not isinstance(key, str):
             raise YamlError("a key must be a single word or text", event.start_mark)
         if key in self._open[-1].value:
@@ -196,6 +198,7 @@ class _Builder:
         self._open[-1].key = key
 
     def _add(self, value: Any, event: yaml.Event) -> None:
+        """Put a value into the innermost open collection, or make it the document."""
         if not self._open:
             self._documents.append(value)
             return
@@ -213,8 +216,8 @@ class _Builder:
             top.key = None
 
 
-def _plain(text: str) -> Any:
-    """Convert a plain scalar."""
+def _plain_scalar(text: str) -> Any:
+    """Return the JSON value of a plain (unquoted) scalar."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _INTEGER.fullmatch(text):
