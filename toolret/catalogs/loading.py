@@ -227,9 +227,7 @@ class _Reading:
         has_tools = False
         for file in files:
             if file.is_part(self._used_files):
-                for counts in (self._items, self._tools):
-                    for key in [key for key in counts if key[0] == file.name]:
-                        del counts[key]
+                self._uncount(file.name)
             elif isinstance(file.tools, CatalogError):
                 raise file.tools
             else:
@@ -238,6 +236,12 @@ class _Reading:
         idle = next((file.name for file in files if file.is_api and file.tools == []), "")
         if idle and not has_tools:
             raise CatalogError("no document of the folder has `paths` with operations", file=idle)
+
+    def _uncount(self, file: str) -> None:
+        """Remove a file's counts, so that ``found`` does not list it."""
+        for counts in (self._items, self._tools):
+            for key in [key for key in counts if key[0] == file]:
+                del counts[key]
 
     def _document(
         self, document: Document, namespace: str | None, depth: int = 0

@@ -70,17 +70,22 @@ def _inputs(
 
 
 def _server(operation: Operation, content: dict[str, Any]) -> str:
-    """Return the first server URL of the operation, path item or document, with its variables."""
+    """Return the first server URL of the operation, path item or document."""
     for holder in (operation.raw, operation.item, content):
         servers = holder.get("servers")
         if isinstance(servers, list) and servers and isinstance(servers[0], dict):
-            url = str(servers[0].get("url", ""))
-            variables = servers[0].get("variables")
-            for name, variable in (variables if isinstance(variables, dict) else {}).items():
-                if isinstance(variable, dict):
-                    url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
-            return url
+            return _server_url(servers[0])
     return "/"
+
+
+def _server_url(server: dict[str, Any]) -> str:
+    """Return a server's URL with the defaults of its variables filled in."""
+    url = str(server.get("url", ""))
+    variables = server.get("variables")
+    for name, variable in (variables if isinstance(variables, dict) else {}).items():
+        if isinstance(variable, dict):
+            url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+    return url
 
 
 def _schema_of(response: dict[str, Any], place: Place) -> tuple[Any, Place]:

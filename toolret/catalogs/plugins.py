@@ -76,14 +76,14 @@ def read_with(
 ) -> ReadDocument | None:
     """Read a document with the first reader that recognizes it; return None if none does."""
     for reader in readers:
-        if isinstance(reader, Source):
-            if reader.recognizes(document.content):
-                used_files: AbstractSet[Path] = frozenset()
-                if isinstance(reader, ReferringSource):
-                    used_files = reader.used_files(document)
-                tools = reader.tools(document, namespace=namespace)
-                return ReadDocument(reader.kind(document.content), tools, used_files)
-        elif (tools_read := reader(document)) is not None:
-            name = getattr(reader, "__name__", type(reader).__name__)
-            return ReadDocument(f"item of {name}", iter(tools_read))
+        if not isinstance(reader, Source):
+            if (tools := reader(document)) is not None:
+                name = getattr(reader, "__name__", type(reader).__name__)
+                return ReadDocument(f"item of {name}", iter(tools))
+        elif reader.recognizes(document.content):
+            return ReadDocument(
+                reader.kind(document.content),
+                reader.tools(document, namespace=namespace),
+                reader.used_files(document) if isinstance(reader, ReferringSource) else frozenset(),
+            )
     return None

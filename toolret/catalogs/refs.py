@@ -228,12 +228,9 @@ def referenced_files(document: Document) -> set[Path]:
         source = waiting.pop()
         for path in {ref.partition("#")[0] for ref in _all_refs(source.content)}:
             file = _path_of(path, source.file) if path else None
-            if (
-                file
-                and file not in files
-                and file.is_relative_to(real_path(folder))
-                and _is_regular_file(file)
-            ):
+            if not file or file in files or not file.is_relative_to(real_path(folder)):
+                continue
+            if _is_regular_file(file):
                 files.add(file)
                 with suppress(CatalogError):
                     waiting.append(read_document(file))

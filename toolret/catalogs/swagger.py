@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from toolret.catalogs.arguments import (
     Argument,
@@ -40,6 +40,9 @@ _PARAMETER_FIELDS = frozenset(
     {"allowEmptyValue", "collectionFormat", "description", "in", "name", "required"}
 )
 """Fields of the parameter itself; a parameter's other fields are its schema."""
+
+_Parameters: TypeAlias = dict[str, tuple[dict[str, Any], Place]]
+"""Parameters with their places, by name."""
 
 
 class Swagger:
@@ -98,38 +101,49 @@ def _body(operation: Operation, content: dict[str, Any], schemas: Schemas) -> Bo
     Raises:
         CatalogError: If there are several bodies, or a body and a form: a request has one.
     """
-    whole: dict[str, tuple[dict[str, Any], Place]] = {}
-    form: dict[str, tuple[dict[str, Any], Place]] = {}
+    bodies: _Parameters = {}
+    fields: _Parameters = {}
     for raws, place in operation.parameters:
         for index, raw in enumerate(place.array(raws)):
             parameter, there = schemas.refs.follow(raw, place / index)
             name, location = parameter_name(parameter, there, _LOCATIONS)
             if location == "body":
-                whole[name] = parameter, there
+                bodies[name] = parameter, there
             elif location == "formData":
-                form[name] = parameter, there
-    if len(whole) + bool(form) > 1:
-        *_, (_, there) = whole.values()
+                fields[name] = parameter, there
+    if len(bodies) + bool(fields) > 1:
+        *_, (_, there) = bodies.values()
         raise there.error(
             "a request has one body, and its parameters give several: keep one in `body`, or those "
             "in `formData`"
         )
     consumed = _consumed(operation, content)
-    if whole:
-        ((raw, there),) = whole.values()
-        return body_arguments(
-            schemas.inline(raw.get("schema"), there / "schema"),
-            schemas,
-            content_type=preferred_type(consumed) if consumed else "application/json",
-            encoding={},
-            required=raw.get("required"),
-            description=str(raw.get("description") or ""),
-        )
-    if not form:
+    if fields:
+        return _form(fields, consumed, schemas)
+    if not bodies:
         return Body()
-    has_files = any(raw.get("type") == "file" for raw, _ in form.values())
+    ((raw, there),) = bodies.values()
+    return body_arguments(
+        schemas.inline(raw.get("schema"), there / "schema"),
+        schemas,
+        content_type=preferred_type(consumed) if consumed else "application/json",
+        encoding={},
+        required=raw.get("required"),
+        description=str(raw.get("description") or ""),
+    )
+
+
+def _form(fields: _Parameters, consumed: Collection[str], schemas: Schemas) -> Body:
+    """Return a form as a body; a form with files can only be sent as multipart.
+
+    Args:
+        fields: The parameters in ``formData``.
+        consumed: The media types that the operation accepts.
+        schemas: The document's schemas.
+    """
+    has_files = any(raw.get("type") == "file" for raw, _ in fields.values())
     usable = (MULTIPART,) if has_files else (FORM, MULTIPART)
-    styles = {name: _style(raw, "query") for name, (raw, _) in form.items()}
+    styles = {name: _style(raw, "query") for name, (raw, _) in fields.items()}
     return Body(
         arguments=tuple(
             Argument(
@@ -138,7 +152,7 @@ def _body(operation: Operation, content: dict[str, Any], schemas: Schemas) -> Bo
                 with_annotations(_schema(raw, place, schemas), raw),
                 raw.get("required") is True,
             )
-            for name, (raw, place) in form.items()
+            for name, (raw, place) in fields.items()
         ),
         content_type=next((name for name in usable if name in consumed), usable[0]),
         encoding={name: style for name, style in styles.items() if style},

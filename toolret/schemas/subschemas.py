@@ -66,9 +66,9 @@ def subschemas(schema: Any) -> Iterator[tuple[tuple[str | int, ...], Mapping[str
             if key in NESTED:
                 waiting.append(((*path, key), part))
             elif key in NESTED_LISTS and isinstance(part, list):
-                waiting += [((*path, key, index), each) for index, each in enumerate(part)]
+                waiting += [((*path, key, index), item) for index, item in enumerate(part)]
             elif key in MAPS and isinstance(part, Mapping):
-                waiting += [((*path, key, name), each) for name, each in part.items()]
+                waiting += [((*path, key, name), item) for name, item in part.items()]
 
 
 def map_schemas(
@@ -94,13 +94,13 @@ def map_schemas(
     for key, part in schema.items():
         if key == "properties" and isinstance(part, Mapping):
             copy[key] = {
-                name: map_schemas(each, change, optional=optional or name not in needed)
-                for name, each in part.items()
+                name: map_schemas(item, change, optional=optional or name not in needed)
+                for name, item in part.items()
             }
         elif key in MAPS and isinstance(part, Mapping):
-            copy[key] = {name: inner(each) for name, each in part.items()}
+            copy[key] = {name: inner(item) for name, item in part.items()}
         elif key in NESTED_LISTS and isinstance(part, list):
-            copy[key] = [inner(each) for each in part]
+            copy[key] = [inner(item) for item in part]
         elif key in NESTED:
             copy[key] = inner(part)
         else:
