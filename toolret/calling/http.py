@@ -34,6 +34,7 @@ _MAX_SECONDS = 120.0
 """Most seconds to read a response once it has begun: a stream of events may never end."""
 
 _ACCEPT = "application/json, text/*;q=0.9, */*;q=0.5"
+"""The header ``Accept`` of requests without one: JSON first, then text, then anything."""
 
 _REPLACEABLE_HEADERS = frozenset(
     {"accept", "accept-encoding", "connection", "content-type", "user-agent"}
@@ -209,6 +210,7 @@ class _LimitedBody:
 
 
 def _outcome(response: httpx.Response, body: _LimitedBody, secrets: re.Pattern[str]) -> Outcome:
+    """Return a response as an outcome; the text names the status unless all went well."""
     status = response.status_code
     ok = status < HTTPStatus.BAD_REQUEST
     value, text = _value_and_text(response, body)

@@ -17,6 +17,7 @@ from toolret.types import JsonObject, Tool
 __all__ = ["HttpRequest", "build_request", "server_url"]
 
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
+"""A character that must not stand in a URL or header: with a line break, one could add a header."""
 _STYLING = ("style", "explode", "allowReserved")
 """OpenAPI's fields that say how a parameter is serialised."""
 
@@ -121,6 +122,7 @@ def build_request(
 def _request(
     tool: Tool, arguments: JsonObject, server: str, placed: PlacedCredentials
 ) -> HttpRequest:
+    """Return the request that calls a tool; errors of encoding are not mapped yet."""
     places = _place_arguments(tool, arguments)
     path, _, literal = str(tool.metadata["path"]).partition("?")
     url = server + "/" + _fill_path(tool, path, places.path).lstrip("/")

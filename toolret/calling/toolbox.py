@@ -179,6 +179,11 @@ class Toolbox:
         return self._is_allowed(tool) and any(runner.runs(tool) for runner in self._runners)
 
     def _runner(self, tool: Tool) -> Runner:
+        """Return the first runner that can run a tool.
+
+        Raises:
+            CallError: If there is none.
+        """
         for runner in self._runners:
             if runner.runs(tool):
                 return runner

@@ -77,6 +77,7 @@ def _is_json_object(line: bytes) -> bool:
 
 
 def _json_lines_document(lines: Iterable[tuple[int, bytes]], path: str | Path) -> Document:
+    """Return a document of JSON Lines, whose content is the list of their objects."""
     rows = {
         number: row_from_line(line, number, path, error=CatalogError)
         for number, line in lines
@@ -86,6 +87,11 @@ def _json_lines_document(lines: Iterable[tuple[int, bytes]], path: str | Path) -
 
 
 def _decode(data: bytearray, path: str | Path) -> str:
+    """Return a file's bytes as text.
+
+    Raises:
+        CatalogError: If they are not UTF-8.
+    """
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as exc:
@@ -96,6 +102,11 @@ def _decode(data: bytearray, path: str | Path) -> str:
 
 
 def _parse_json(text: str, path: str | Path) -> Any:
+    """Parse a file's text as strict JSON.
+
+    Raises:
+        CatalogError: If it is not; caused by a ``json.JSONDecodeError`` if it is not JSON at all.
+    """
     try:
         return parse_json(text)
     except json.JSONDecodeError as exc:
@@ -106,6 +117,11 @@ def _parse_json(text: str, path: str | Path) -> Any:
 
 
 def _parse_yaml(text: str, size: int, path: str | Path) -> Any:
+    """Parse a file's text of ``size`` bytes as YAML.
+
+    Raises:
+        CatalogError: If it is too large or not accepted.
+    """
     if size > MAX_YAML_BYTES:
         raise CatalogError(
             f"the YAML document is larger than {MAX_YAML_BYTES:,} bytes, which takes too long to "

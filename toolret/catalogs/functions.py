@@ -102,6 +102,7 @@ class FunctionSchemas:
         )
 
     def _namespace_tools(self, document: Document, content: dict[str, Any]) -> Iterator[Tool]:
+        """Yield the functions of an OpenAI namespace as tools."""
         items, name = content["tools"], content.get("name")
         if not isinstance(items, list) or not isinstance(name, str) or not name.strip():
             raise CatalogError(

@@ -22,7 +22,11 @@ _DIGEST_LENGTH = 6
 unlikely."""
 
 _KEY = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_KEY}}}")
+"""A name that every provider accepts."""
+
 _INVALID_RUN = re.compile(r"[^A-Za-z0-9_.-]+")
+"""Characters that no provider has to accept."""
+
 _SYMBOLS = {"<": "_lt_", ">": "_gt_", "<=": "_lte_", ">=": "_gte_", "!": "_not_", "!=": "_not_"}
 """Replacements of the symbols by which parameters such as ``DateCreated<`` and ``DateCreated>``
 differ."""

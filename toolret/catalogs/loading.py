@@ -206,6 +206,7 @@ class _Reading:
             yield from self._without_parts(files)
 
     def _read_file(self, path: Path, number: int, folder: str, namespace: str | None) -> _ReadFile:
+        """Read a file; an error is kept, because the file may turn out to be a part of another."""
         document = document_of(path, number, folder)
         is_api = any(source.recognizes(document.content) for source in _API_SOURCES)
         try:
@@ -289,6 +290,7 @@ class _Reading:
 
 
 def _unrecognized(document: Document) -> CatalogError:
+    """Return the error about a document that no source recognizes."""
     reads = [source.reads for source in (*SOURCES, *installed_sources())]
     return CatalogError(
         f"found {_content_in_words(document.content)}; toolret reads {', '.join(reads[:-1])} and "

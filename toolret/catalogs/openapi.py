@@ -24,6 +24,7 @@ from toolret.types import Tool
 __all__ = ["OpenApi"]
 
 _VERSION = re.compile(r"3\.[01](\.[\w.+-]*)?")
+"""The versions of OpenAPI that are read."""
 
 
 class OpenApi:
@@ -62,6 +63,7 @@ class OpenApi:
 def _inputs(
     operation: Operation, _: dict[str, Any], schemas: Schemas
 ) -> tuple[list[Argument], Body]:
+    """Return an operation's parameters and body."""
     raw, place = operation.raw, operation.place
     return (
         read_parameters(operation.parameters, operation.path, schemas, read_parameter),

@@ -24,6 +24,8 @@ _MAX_TEXT = 120
 """Characters of the longest response description used; longer ones explain how, not what."""
 
 _SUCCESS = re.compile(r"2(\d\d|XX)", re.IGNORECASE)
+"""The statuses of successful responses, as documents write them."""
+
 _UNINFORMATIVE = re.compile(
     r"(an? )?(typical |default )?"
     r"(ok|okay|done|success|successful|response|successful response|success response"

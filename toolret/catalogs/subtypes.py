@@ -75,6 +75,7 @@ class Subtypes:
         return {**schema, "description": f"{start}{key} may be {listed}."}
 
     def _with_choices(self, schema: dict[str, Any], place: Place) -> dict[str, Any]:
+        """Return a schema with its subtypes as choices, or as it is if it has none."""
         name, discriminator = _discriminator_property(schema), schema["discriminator"]
         declared = discriminator.get("mapping") if isinstance(discriminator, dict) else None
         mapping = dict(self._mapped_references(declared, place))

@@ -81,6 +81,7 @@ class Swagger:
 def _inputs(
     operation: Operation, content: dict[str, Any], schemas: Schemas
 ) -> tuple[list[Argument], Body]:
+    """Return an operation's parameters and body."""
     parameters = read_parameters(operation.parameters, operation.path, schemas, _parameter)
     return parameters, _body(operation, content, schemas)
 

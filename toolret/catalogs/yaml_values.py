@@ -24,6 +24,7 @@ _MAX_ALIASED = 1_000_000
 """Most values that aliases may expand to; a "billion laughs" document has far more."""
 
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+"""PyYAML's parser in C where it is there, or else the one in Python."""
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,300})")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -41,6 +42,7 @@ _CONSTANTS = {
     "FALSE": False,
 }
 _MERGE_KEY = "<<"
+"""The key whose value's content is merged into the mapping that holds it."""
 
 _CORE = "tag:yaml.org,2002:"
 _PLAIN_TAGS = frozenset(_CORE + name for name in ("bool", "float", "int", "null"))
@@ -131,6 +133,7 @@ class _Builder:
         return self._documents[0] if self._documents else None
 
     def _add_scalar(self, event: yaml.ScalarEvent) -> None:
+        """Add a scalar, which may be a key."""
         if self._expects_key():
             self._set_key(event.value, event)
             self._open[-1].merges = event.value == _MERGE_KEY and event.implicit[0]
@@ -148,6 +151,7 @@ class _Builder:
         self._add(value, event)
 
     def _add_alias(self, event: yaml.AliasEvent) -> None:
+        """Add the value that an alias stands for, which may be a key."""
         if event.anchor not in self._anchored:
             raise YamlError(
                 f"the alias *{event.anchor} stands for nothing, or for itself", event.start_mark
@@ -165,6 +169,7 @@ class _Builder:
             self._add(value, event)
 
     def _start_collection(self, event: yaml.CollectionStartEvent) -> None:
+        """Open a mapping or sequence."""
         if event.tag not in _COLLECTION_TAGS:
             raise YamlError(f"the tag {event.tag!r} is not read", event.start_mark)
         if self._expects_key():
@@ -176,6 +181,7 @@ class _Builder:
         self._values += 1
 
     def _end_collection(self, event: yaml.CollectionEndEvent) -> None:
+        """Close the innermost collection and add it; its own keys win over merged ones."""
         closed = self._open.pop()
         if isinstance(closed.value, dict):
             for source in closed.merged:

@@ -89,8 +89,13 @@ _URI_PART = r"(?:[\w.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*"
 """What may stand in a URI, or in its fragment: the characters above, and percent codes."""
 
 _URI_REFERENCE = re.compile(rf"{_URI_PART}(?:#{_URI_PART})?", re.ASCII)
+"""A URI or a relative reference, with or without a fragment."""
+
 _ID = re.compile(rf"{_URI_PART}#?", re.ASCII)
+"""A value of ``$id``: a URI without a fragment, except an empty one."""
+
 _ANCHOR = re.compile(r"[A-Za-z_][-A-Za-z0-9._]*")
+"""A value of ``$anchor``."""
 
 
 def as_draft_2020_12(schema: JsonObject) -> JsonObject:
