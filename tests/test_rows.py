@@ -119,7 +119,7 @@ def test_a_field_much_like_another_that_is_there_is_kept() -> None:
     assert tool.metadata == {"Permissions": ["admin"]}
 
 
-def test_misspelt_permissions_of_a_demonstration_are_told() -> None:
+def test_misspelt_permissions_of_a_demonstration_are_an_error() -> None:
     row = {"text": "pay", "tools": ["pay"], "answers": ["Paid."], "permission": ["admin"]}
     with pytest.raises(DemoError, match="`permission` is not read: write `permissions`"):
         demo_from_row(row)

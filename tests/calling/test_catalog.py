@@ -59,7 +59,9 @@ def test_every_demonstrated_call_reaches_its_operation_with_its_arguments(
             assert _is_understood(call, outcome.text), (call, outcome.text)
 
 
-async def test_the_same_in_an_event_loop(tools: list[Tool], server: str) -> None:
+async def test_demonstrated_calls_reach_their_operations_in_an_event_loop(
+    tools: list[Tool], server: str
+) -> None:
     async with httpx.AsyncClient() as client:
         runner = HttpRunner(credentials=_token, base_url=server, async_client=client)
         toolbox = Toolbox(tools, runner)
@@ -68,7 +70,7 @@ async def test_the_same_in_an_event_loop(tools: list[Tool], server: str) -> None
             assert _is_understood(call, outcome.text)
 
 
-async def test_langchain_runs_them_sync_and_async(tools: list[Tool], server: str) -> None:
+async def test_langchain_runs_operations_sync_and_async(tools: list[Tool], server: str) -> None:
     toolbox = Toolbox(tools, HttpRunner(credentials=_token, base_url=server))
     by_name = {tool.name: tool for tool in langchain_tools(tools, toolbox)}
     assert len(by_name) == len(tools)
@@ -106,7 +108,7 @@ def test_without_credentials_nothing_secret_is_sent(tools: list[Tool], server: s
     assert outcome.text == 'HTTP 401 Unauthorized: {"error": "who are you?"}'
 
 
-def test_the_hook_is_told_what_for_and_where_to(tools: list[Tool], server: str) -> None:
+def test_the_hook_is_given_the_scheme_and_the_origin(tools: list[Tool], server: str) -> None:
     asked: list[SecurityScheme] = []
 
     def hook(scheme: SecurityScheme) -> None:

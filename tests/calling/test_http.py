@@ -299,7 +299,7 @@ async def test_a_server_that_is_not_there_is_a_clear_error_without_secrets() -> 
     ("scheme", "secret"),
     [("key", " s3cret"), ("key", "s3cret "), ("bearer", "s3cret "), ("bearer", "s3cret\n")],
 )
-async def test_a_secret_that_cannot_be_sent_is_not_told(
+async def test_a_secret_that_cannot_be_sent_is_not_quoted(
     server: str, scheme: str, secret: str
 ) -> None:
     tool = operation(method="get", path="/echo", security=[{scheme: []}])
@@ -320,7 +320,7 @@ def test_what_the_http_client_refuses_is_not_quoted() -> None:
             runner.call(tool, {})
 
 
-async def test_a_text_that_no_request_can_hold_is_told_so_that_it_can(server: str) -> None:
+async def test_a_text_that_cannot_be_encoded_is_an_error_that_can(server: str) -> None:
     tool = operation(method="get", path="/half")
     toolbox = Toolbox([tool], HttpRunner(base_url=server))
     assert toolbox.call(tool.id, {}).text == "? half"
@@ -348,7 +348,7 @@ def test_a_documents_server_that_is_no_url_is_an_error_of_the_call(base_url: str
         HttpRunner(base_url=base_url).request(tool, {})
 
 
-async def test_a_server_that_hangs_is_given_up() -> None:
+async def test_a_server_that_does_not_answer_times_out() -> None:
     tool = operation(method="get", path="/x")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

@@ -135,7 +135,7 @@ def test_styles_are_those_of_the_document() -> None:
     assert request.headers == (("H", "1,2"),)
 
 
-def test_null_is_not_given_but_in_a_body() -> None:
+def test_null_is_left_out_except_in_a_body() -> None:
     tool = operation(parameter("q"), body={"application/json": properties("note")})
     request = build(tool, q=None, note=None)
     assert request.url == f"{SERVER}/items"
@@ -151,13 +151,13 @@ def test_null_is_not_given_but_in_a_body() -> None:
         ("post", {"application/json": {"schema": {"type": "array"}}}, None),
     ],
 )
-def test_a_body_of_which_nothing_is_given(
+def test_a_body_without_any_argument(
     method: str, body: dict[str, Any], content: bytes | None
 ) -> None:
     assert build(operation(body=body, method=method)).content == content
 
 
-def test_names_that_providers_do_not_take_are_the_documents_again() -> None:
+def test_changed_names_are_sent_as_the_document_has_them() -> None:
     line = {"type": "object", "properties": {"unit price": {}, "sku": {}}}
     lines = {"type": "array", "items": line}
     schema = {"type": "object", "properties": {"line items": lines, "größe": {}}}
@@ -171,7 +171,7 @@ def test_names_that_providers_do_not_take_are_the_documents_again() -> None:
     }
 
 
-def test_a_body_that_need_not_be_is_left_out_if_it_is_null() -> None:
+def test_an_optional_body_that_is_null_is_left_out() -> None:
     tool = operation(body={"application/json": {"schema": {"type": "array"}}})
     assert build(tool, body=None).content is None
 
@@ -186,7 +186,7 @@ def test_parameters_are_written_by_their_media_type() -> None:
     )
 
 
-def test_what_an_open_body_does_not_name_goes_into_it() -> None:
+def test_undeclared_arguments_go_into_an_open_body() -> None:
     tool = operation(parameter("q"), body={"application/json": properties("a")})
     assert build(tool, a=1, other=2).content == b'{"a":1,"other":2}'
 
@@ -248,7 +248,7 @@ def test_multipart_bodies_hold_files_and_fields() -> None:
     )
 
 
-def test_files_that_need_not_be_given() -> None:
+def test_optional_files() -> None:
     file = {"type": "string", "contentMediaType": "application/octet-stream"}
     maybe = {"anyOf": [file, {"type": "null"}]}
     several = {"anyOf": [{"type": "array", "items": file}, {"type": "null"}]}
@@ -301,7 +301,7 @@ def test_swagger_joins_arrays_wherever_they_stand(style: str, joined: str) -> No
     assert dict(request.headers)["H"] == joined.replace(";", ",")
 
 
-def test_swagger_operations_are_called_alike() -> None:
+def test_swagger_operations_are_called_like_those_of_openapi() -> None:
     def parameter(name: str, where: str, **fields: Any) -> dict[str, Any]:
         return {"name": name, "in": where, "type": "array", "items": {"type": "string"}, **fields}
 
@@ -364,7 +364,7 @@ def test_paths_may_have_a_query_and_a_fragment_of_their_own() -> None:
         ({"id": 1, "H": "a "}, "'t.op': the header 'H' cannot begin or end with a space"),
     ],
 )
-def test_arguments_that_do_not_do(arguments: dict[str, Any], problem: str) -> None:
+def test_invalid_arguments_are_errors(arguments: dict[str, Any], problem: str) -> None:
     tool = operation(
         parameter("id", "path"), parameter("H", "header"), path="/a/{id}", method="get"
     )
@@ -382,7 +382,7 @@ def test_arguments_that_do_not_do(arguments: dict[str, Any], problem: str) -> No
     ],
 )
 @pytest.mark.parametrize("name", ["id", "q", "a", "H"])
-def test_values_that_have_no_text(name: str, value: Any, problem: str) -> None:
+def test_values_that_cannot_be_written_are_errors(name: str, value: Any, problem: str) -> None:
     tool = operation(
         parameter("id", "path"),
         parameter("q"),
@@ -402,7 +402,7 @@ def test_a_path_with_control_characters_is_an_error() -> None:
             build_request(tool, arguments, server=SERVER)
 
 
-def test_a_body_that_cannot_be_written() -> None:
+def test_a_body_that_cannot_be_built_is_an_error() -> None:
     tool = operation(body={"application/xml": properties("a", description="Of an item.")})
     described = {"type": "string", "description": "Written as application/xml."}
     assert (tool.parameters or {})["properties"] == {"body": described}
@@ -487,7 +487,7 @@ def test_each_scheme_has_its_place(name: str, placed: PlacedCredentials) -> None
     assert place_credentials(tool, SERVER, _has(*SECRETS)) == placed
 
 
-def test_a_scheme_that_nobody_knows_how_to_send_is_none_that_one_has() -> None:
+def test_credentials_of_an_unknown_scheme_count_as_missing() -> None:
     with pytest.raises(CallError, match="needs credentials"):
         place_credentials(operation(security=[{"nameless": []}]), SERVER, _has(*SECRETS))
 
@@ -512,7 +512,7 @@ def test_without_any_alternative_nothing_is_sent() -> None:
     )
 
 
-def test_what_is_no_secret_is_told_without_it() -> None:
+def test_an_invalid_secret_is_an_error_that_does_not_quote_it() -> None:
     def hook(_scheme: Any) -> Any:
         return b"s3cret"
 
@@ -535,7 +535,7 @@ def test_the_hook_sees_the_scheme() -> None:
     assert asked == [SecurityScheme("basic", "http", (), "basic", "https://a.example", "t.op")]
 
 
-def test_credentials_count_over_arguments_of_their_names() -> None:
+def test_credentials_win_over_arguments_of_the_same_name() -> None:
     tool = operation(
         parameter("x-key", "header"),
         parameter("api key"),

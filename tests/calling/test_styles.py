@@ -85,7 +85,7 @@ def test_values_in_a_header() -> None:
     assert header_text("a b") == "a b"
 
 
-def test_what_stands_deeper_than_a_style_reaches() -> None:
+def test_values_nested_deeper_than_a_style_allows() -> None:
     assert form_pairs("a", {"b": {"c": [1]}}, style="deepObject") == [
         ("a%5Bb%5D%5Bc%5D%5B0%5D", "1")
     ]

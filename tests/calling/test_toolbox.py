@@ -67,7 +67,7 @@ def test_functions_run_by_name_or_id() -> None:
     assert "add" not in TOOLBOX
 
 
-async def test_and_in_an_event_loop() -> None:
+async def test_functions_run_in_an_event_loop() -> None:
     assert await TOOLBOX.acall("calc.later", {"text": "é"}) == Outcome(
         '{"said": "é"}', {"said": "é"}
     )
@@ -89,7 +89,7 @@ async def test_and_in_an_event_loop() -> None:
         ("calc.fail", {"reason": "why"}, "Error: RuntimeError: it failed: why"),
     ],
 )
-async def test_what_goes_wrong_is_an_outcome(name: str, arguments: Any, text: str) -> None:
+async def test_errors_become_outcomes(name: str, arguments: Any, text: str) -> None:
     for outcome in (TOOLBOX.call(name, arguments), await TOOLBOX.acall(name, arguments)):
         assert outcome.text.startswith(text)
         assert not outcome.ok
@@ -125,7 +125,7 @@ def test_what_a_tool_raised_is_logged_with_its_trace_and_without_what_was_said(
     assert "4711" in caplog.text
 
 
-def test_a_runner_of_ones_own_comes_after_what_tools_bring() -> None:
+def test_targets_are_preferred_to_runners() -> None:
     class Everything:
         def runs(self, tool: Tool) -> bool:
             return True
@@ -159,7 +159,7 @@ def test_a_runner_of_ones_own_comes_after_what_tools_bring() -> None:
         (Unsaid(), "<Unsaid>"),
     ],
 )
-def test_what_a_tool_gave_is_told_whatever_it_is(value: object, text: str) -> None:
+def test_any_result_of_a_tool_becomes_text(value: object, text: str) -> None:
     """It has run: were that an error, a model would have it run again."""
 
     def give() -> object:
@@ -175,7 +175,7 @@ def test_what_a_tool_gave_is_told_whatever_it_is(value: object, text: str) -> No
     assert tool.invoke(call).content == text
 
 
-def test_an_iterator_is_told_without_using_it_up() -> None:
+def test_an_iterator_becomes_text_without_being_consumed() -> None:
     given = iter([1, 2])
     assert result_text(given) == str(given)
     assert list(given) == [1, 2]

@@ -162,7 +162,7 @@ def test_a_bad_item_of_a_namespace_is_an_error_with_its_place() -> None:
         {"name": "a", "id": "x", "function": "billing"},
     ],
 )
-def test_a_row_may_say_what_it_likes_of_its_type_and_function(row: dict[str, Any]) -> None:
+def test_a_row_may_have_fields_called_type_and_function(row: dict[str, Any]) -> None:
     ((tool,), (found,)) = (catalog := load_tools([row])), catalog.found
     said = {key: value for key, value in row.items() if key in ("type", "function")}
     assert (tool.metadata, tool.parameters) == (said, row.get("parameters"))
@@ -230,7 +230,9 @@ def test_a_bare_map_of_arguments_is_read_as_properties(key: str) -> None:
         {"type": "object", "city": {"type": "string"}},
     ],
 )
-def test_what_may_be_no_map_of_arguments_is_kept_and_told(parameters: dict[str, Any]) -> None:
+def test_parameters_that_may_be_no_map_of_arguments_are_kept_and_reported(
+    parameters: dict[str, Any],
+) -> None:
     (tool,) = load_tools([{"name": "weather", "parameters": parameters}])
     assert tool.parameters == parameters
     assert "invalid-schema" in [finding.check for finding in lint([tool])]

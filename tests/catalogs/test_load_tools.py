@@ -112,7 +112,7 @@ def test_a_list_has_no_files_read(tmp_path: Path) -> None:
         load_tools([rows])
 
 
-def test_parts_of_other_documents_are_excused_in_a_folder(tmp_path: Path) -> None:
+def test_files_that_other_documents_use_need_not_be_catalogs(tmp_path: Path) -> None:
     """A source tells which files the references of its document lead into."""
     part = _write(tmp_path / "a_part.yaml", "Pet: {type: object}\n")
     _write(tmp_path / "b.json", '{"name": "b", "uses": "a_part.yaml"}')
@@ -164,7 +164,7 @@ def test_a_folder_gives_its_catalogs_in_order_without_hidden_ones(tmp_path: Path
     assert _ids(load_tools(tmp_path)) == ["z", "orders.listOrders", "c"]
 
 
-def test_nothing_of_a_folder_is_passed_over_in_silence(
+def test_no_file_of_a_folder_is_silently_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, outside = tmp_path / "folder", tmp_path / "outside"
@@ -314,7 +314,7 @@ def test_a_list_without_tools_is_an_error_unless_others_have_some(
     ],
 )
 @pytest.mark.parametrize("number", [1, 2])
-def test_what_json_forbids_is_told_with_its_line(
+def test_invalid_json_is_reported_with_its_line(
     tmp_path: Path, row: str, problem: str, number: int
 ) -> None:
     lines = ['{"name": "x"}', '{"name": "y"}']

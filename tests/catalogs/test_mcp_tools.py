@@ -92,7 +92,7 @@ def test_bad_tools_are_errors(change: dict[str, object], problem: str) -> None:
     assert str(caught.value) == f"<argument 1>: /tools/1: {problem}"
 
 
-def test_hints_are_no_words_that_a_tool_is_found_by(tmp_path: Path) -> None:
+def test_hints_are_not_searched(tmp_path: Path) -> None:
     hints = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
     path = tmp_path / "files.json"
     path.write_text(json.dumps({"tools": [READ | {"annotations": dict.fromkeys(hints, True)}]}))

@@ -113,7 +113,7 @@ def test_the_namespace_is_given_or_from_the_title_or_from_the_file() -> None:
 _SCHEMA = "/responses/200/content/a~1json/schema"
 
 
-def test_what_is_returned_stands_for_a_description_that_is_missing() -> None:
+def test_a_missing_description_is_replaced_by_what_is_returned() -> None:
     order = {"type": "object", "properties": {"id": {}, "total": {}}}
     content = {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/x/Order"}}}}
     responses = {"404": {}, "200": {"description": "A *page*.", "content": content}}
@@ -184,7 +184,7 @@ def test_operations_without_an_id_of_their_own_are_named_from_method_and_path() 
     ]
 
 
-def test_a_path_item_gives_its_operations_what_they_do_not_say() -> None:
+def test_operations_inherit_from_their_path_item() -> None:
     tools = _tools(
         {
             "/a/{id}": {
@@ -268,7 +268,7 @@ def test_arguments_have_names_that_every_provider_takes() -> None:
     ]
 
 
-def test_names_inside_of_a_body_are_changed_and_told() -> None:
+def test_invalid_names_within_a_body_are_changed_and_recorded() -> None:
     line = {"properties": {"unit price": {}, "sku": {}}, "required": ["unit price"]}
     schema = {
         "properties": {"line items": {"type": "array", "items": line}},
@@ -306,7 +306,7 @@ def test_what_gateways_add_to_each_path_is_no_tool_unless_it_is_named(method: st
         assert len(_tools(named)) == 2
 
 
-def test_names_that_no_key_can_spell_are_told_in_the_descriptions() -> None:
+def test_names_that_no_key_can_spell_are_in_the_descriptions() -> None:
     parts = {"улица": {"type": "string", "description": "Без *номера*."}, "größe": {}}
     operation = _body({"properties": {"адрес": {"properties": parts}, "prénom": {}}})
     operation["parameters"] = [
@@ -340,7 +340,7 @@ def test_an_empty_body_is_none() -> None:
     assert "content_type" not in tool.metadata
 
 
-def test_parameters_keep_how_they_are_written_and_what_they_say() -> None:
+def test_parameters_keep_their_style_and_description() -> None:
     operation = {
         "parameters": [
             {
@@ -417,7 +417,7 @@ def test_a_whole_body_says_what_it_is() -> None:
 
 
 @pytest.mark.parametrize("kind", ["object", "array"])
-def test_what_is_said_of_a_body_and_of_its_schema_is_told(kind: str) -> None:
+def test_the_descriptions_of_a_body_and_of_its_schema_are_joined(kind: str) -> None:
     schema = {"type": kind, "description": "A role on a system.", "properties": {"a": {}}}
     operation = _body(schema)
     operation["requestBody"]["description"] = "What to *grant*"
@@ -438,7 +438,7 @@ def test_the_properties_of_an_optional_body_are_optional() -> None:
     }
 
 
-def test_what_a_body_requires_that_is_not_said_to_be_optional_is_required() -> None:
+def test_required_properties_of_a_body_not_declared_optional_are_required() -> None:
     schema = {"type": "object", "properties": {"a": {}, "b": {}}, "required": ["a", "undeclared"]}
     operation = _body(schema)
     del operation["requestBody"]["required"]
@@ -473,13 +473,13 @@ def test_a_closed_body_closes_the_arguments() -> None:
 @pytest.mark.parametrize(
     "demand", [{"required": ["unit price"]}, {"dependentRequired": {"a": ["unit price"]}}]
 )
-def test_what_is_demanded_and_not_declared_keeps_its_name(demand: dict[str, Any]) -> None:
+def test_required_properties_without_a_schema_keep_their_names(demand: dict[str, Any]) -> None:
     line = {"type": "object", "properties": {"a": {}}, **demand}
     tool = _tool(_body({"properties": {"line": line}}))
     assert tool.metadata["keys"] == {"unit_price_ddf02b": "unit price"}
 
 
-def test_what_is_told_in_words_names_the_arguments() -> None:
+def test_constraints_in_words_use_the_names_of_the_arguments() -> None:
     options = [{"required": ["id"]}, {"required": ["size[x]"]}]
     operation = _body({"properties": {"id": {}, "size[x]": {}}, "anyOf": options})
     parameters = _tool(operation, path="/o/{id}").parameters or {}
@@ -487,7 +487,7 @@ def test_what_is_told_in_words_names_the_arguments() -> None:
     assert parameters["description"] == "Give at least one of: body_id; size_x."
 
 
-def test_what_a_body_says_of_its_properties_together_is_told_in_words() -> None:
+def test_constraints_across_properties_are_put_into_words() -> None:
     schema = {
         "type": "object",
         "minProperties": 1,
@@ -545,7 +545,7 @@ def test_scopes_are_permissions(of_document: Any, of_operation: Any, permissions
     assert _tool(operation, **more).permissions == permissions
 
 
-def test_schemes_say_how_permissions_are_proved() -> None:
+def test_security_says_how_to_authenticate() -> None:
     schemes = {
         "key": {"type": "apiKey", "in": "query", "name": "k", "description": "x"},
         "http": {"type": "http", "scheme": "Bearer"},

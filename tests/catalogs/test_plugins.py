@@ -111,7 +111,7 @@ def test_an_installed_source_is_found_by_its_entry_point(
     assert _with_plugin(tmp_path, target).stdout.strip() == printed
 
 
-def test_what_a_passed_source_raises_is_not_hidden() -> None:
+def test_errors_of_a_passed_source_are_not_hidden() -> None:
     def broken(document: Document) -> list[Tool]:
         raise CatalogError("the collection is too old", file=document.file)
 

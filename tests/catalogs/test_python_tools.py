@@ -103,7 +103,7 @@ def test_an_infinite_default_is_none_in_the_schema() -> None:
     assert Toolbox(catalog).call("find", {}).value == math.inf
 
 
-async def test_what_they_were_made_of_runs_them() -> None:
+async def test_tools_are_run_by_the_functions_they_were_made_from() -> None:
     book, cancel = load_tools(book_room, cancel_room)
     assert book.target.invoke({"room": "12", "hours": 2}) == {
         "room": "12",
@@ -154,7 +154,7 @@ def _twin(answer: str) -> Any:
     return ask
 
 
-def test_functions_that_only_read_alike_are_not_one() -> None:
+def test_different_functions_with_equal_descriptions_are_an_error() -> None:
     one, other = _twin("yes"), _twin("no")
     assert len(load_tools([one], one)) == 1
     with pytest.raises(CatalogError) as caught:
@@ -289,7 +289,7 @@ def test_an_argument_is_called_as_in_python_whatever_its_alias() -> None:
     assert Toolbox(catalog).call("find", given).value == list(given.values())
 
 
-async def test_an_argument_that_a_function_does_not_have_is_told() -> None:
+async def test_a_documented_argument_that_a_function_lacks_is_an_error() -> None:
     def find(city: str, most: int = 5) -> str:
         """Find offers."""
         return city * most
@@ -320,7 +320,7 @@ def test_arguments_without_names_are_left_out() -> None:
     assert Toolbox([tool]).call("search", {"text": "a"}).text == "a () 0 {}"
 
 
-def test_langchain_supplies_what_is_its_own() -> None:
+def test_langchain_supplies_its_own_arguments() -> None:
     def deploy(args: list[str], settings: RunnableConfig, callbacks: Any = None) -> str:
         """Deploy."""
         return f"{args} {settings['tags']} {callbacks is not None}"
@@ -444,7 +444,7 @@ def test_a_docstring_that_only_says_what_is_returned_says_so() -> None:
     assert (tool.parameters or {})["properties"]["city"]["description"] == "Where."
 
 
-def test_a_docstrings_text_goes_before_that_of_a_hint() -> None:
+def test_a_docstrings_text_wins_over_that_of_a_hint() -> None:
     def look(a: Annotated[int, "hint"], b: Annotated[int, Field(description="hint", ge=1)]) -> None:
         """Look.
 
@@ -495,7 +495,7 @@ def test_a_decorator_may_make_an_asynchronous_function_a_plain_one() -> None:
     assert toolbox.call("cancel_room", {"room": "12"}).text == "cancelled 12"
 
 
-async def test_what_a_generator_gives_is_a_list() -> None:
+async def test_the_items_of_a_generator_become_a_list() -> None:
     def rooms(floor: int) -> Iterator[str]:
         """List the meeting rooms of a floor."""
         yield from (f"{floor}{number}" for number in range(2))
@@ -524,7 +524,7 @@ async def test_what_a_generator_gives_is_a_list() -> None:
         (misdescribed, "'misdescribed': its docstring describes 'rom', which is no argument"),
     ],
 )
-def test_what_no_schema_can_be_made_for_is_an_error(function: Any, problem: str) -> None:
+def test_functions_that_no_schema_can_describe_are_errors(function: Any, problem: str) -> None:
     with pytest.raises(CatalogError) as caught:
         load_tools([function])
     assert f"<argument 1>: /0: no schema can be made for {problem}" in str(caught.value)[:120]

@@ -56,7 +56,7 @@ FILES = {
 }
 
 
-def test_schemas_may_be_referred_to_by_the_names_that_they_give_themselves() -> None:
+def test_references_by_id_and_anchor_are_resolved() -> None:
     schemas: dict[str, Any] = {
         "Pet": {"$id": "https://shop.example/pet", "properties": {"$id": {"type": "string"}}},
         "Tag": [{"$id": "Tag", "$anchor": "tag", "type": "string"}],
@@ -124,7 +124,7 @@ def test_the_files_of_a_document_are_known(tmp_path: Path) -> None:
     assert referenced_files(Document(content, "<argument 1>")) == set()
 
 
-def test_a_documents_files_are_told_to_who_reads_its_folder(tmp_path: Path) -> None:
+def test_a_source_returns_the_files_that_a_document_uses(tmp_path: Path) -> None:
     _written(tmp_path, {"p.yaml": "get: {}", "q.yaml": "a: 1"})
     content = {"openapi": "3.1.0", "paths": {"/a": {"$ref": "p.yaml"}}}
     document = Document(content, str(tmp_path / "api.json"), folder=str(tmp_path))
@@ -252,7 +252,7 @@ def test_links_inside_the_folder_are_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["none", "folder", "pipe", "loop", "null", "long"])
-def test_what_is_no_file_is_not_read(tmp_path: Path, kind: str) -> None:
+def test_only_regular_files_are_read(tmp_path: Path, kind: str) -> None:
     there = tmp_path / "p.yaml"
     if kind == "folder":
         there.mkdir()
@@ -293,7 +293,7 @@ def test_a_document_in_memory_refers_to_no_file(tmp_path: Path) -> None:
         refs.lookup("p.yaml", Place("<argument 1>", "/b"))
 
 
-def test_a_place_names_what_stands_there() -> None:
+def test_a_place_has_a_readable_name() -> None:
     place = Place("a/api.yaml") / "paths" / "/a~b" / 0
     assert str(place) == "a/api.yaml: /paths/~1a~0b/0"
     assert str(Place("a/api.yaml")) == "a/api.yaml"

@@ -25,7 +25,7 @@ def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def test_references_are_put_in_place() -> None:
+def test_references_are_inlined() -> None:
     pet = {"type": "object", "properties": {"tag": _ref("Tag"), "ref": {"type": "string"}}}
     assert _inlined({"type": "array", "items": _ref("Pet")}, Pet=pet, Tag={"type": "string"}) == {
         "type": "array",
@@ -36,7 +36,7 @@ def test_references_are_put_in_place() -> None:
     }
 
 
-def test_what_stands_beside_a_reference_counts_over_it() -> None:
+def test_keywords_beside_a_reference_win() -> None:
     tag = {"type": "string", "description": "A tag.", "maxLength": 5}
     assert _inlined(_ref("Tag") | {"description": "Its <b>tag</b>."}, Tag=tag) == {
         "type": "string",
@@ -231,7 +231,7 @@ def test_openapi_dialects_become_plain_json_schema(before: Any, after: Any) -> N
         {"uniqueItems": "yes"},
     ],
 )
-def test_what_is_no_valid_keyword_is_left_out(sloppy: Any) -> None:
+def test_invalid_keywords_are_left_out(sloppy: Any) -> None:
     expected: dict[str, Any] = {"patternProperties": {}} if "patternProperties" in sloppy else {}
     assert _inlined(sloppy) == expected
 
@@ -392,7 +392,7 @@ def test_writable_drops_properties_that_only_the_server_sets() -> None:
         ),
     ],
 )
-def test_what_only_the_server_sets_is_required_nowhere(
+def test_read_only_properties_are_required_nowhere(
     schema: dict[str, Any], kept: dict[str, Any]
 ) -> None:
     assert writable(schema) == kept
@@ -420,12 +420,12 @@ def test_long_chains_of_references_end() -> None:
     }
 
 
-def test_a_flat_schema_is_whole_however_large() -> None:
+def test_a_flat_schema_is_never_cut() -> None:
     schema = {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(1500)}}
     assert _inlined(schema) == schema
 
 
-def test_where_a_circle_is_cut_nothing_valid_is_refused() -> None:
+def test_cutting_a_circular_reference_never_refuses_a_valid_value() -> None:
     node = {
         "type": "object",
         "nullable": True,
@@ -459,7 +459,7 @@ def test_patterns_that_python_does_not_know_are_no_reason_to_refuse() -> None:
     }
 
 
-def test_arrays_say_what_they_hold() -> None:
+def test_arrays_have_items() -> None:
     assert _inlined({"type": ["array", "null"]}) == {"type": ["array", "null"], "items": {}}
     strings = {"items": {"type": "string"}}
     assert _parts({"type": "array"}, strings) == {"type": "array", **strings}

@@ -120,7 +120,7 @@ def test_an_operation_becomes_a_tool() -> None:
         ("multi", {"style": "form", "explode": True}),
     ],
 )
-def test_how_arrays_are_written_is_kept(form: str | None, style: dict[str, Any]) -> None:
+def test_array_formats_become_styles(form: str | None, style: dict[str, Any]) -> None:
     array = {"type": "array", "items": {"type": "string"}, "collectionFormat": form}
     array = {key: value for key, value in array.items() if value}
     tool = _tool(
@@ -223,7 +223,7 @@ def test_the_server(more: dict[str, Any], server: str) -> None:
     assert _tool({}, **more).metadata["server"] == server
 
 
-def test_an_operations_own_schemes_count() -> None:
+def test_an_operations_own_schemes_are_those_of_its_server() -> None:
     tool = _tool({"schemes": ["http"]}, host="a.example", schemes=["https"])
     assert tool.metadata["server"] == "http://a.example"
 
@@ -267,13 +267,13 @@ def test_a_document_that_cannot_be_used_is_an_error(content: Any, problem: str) 
     assert str(caught.value) == f"api.json: {problem}"
 
 
-def test_what_it_is_in_words() -> None:
+def test_the_kind_names_the_version() -> None:
     assert Swagger().kind({"swagger": "2.0"}) == "Swagger 2.0 document"
     assert not Swagger().recognizes({"openapi": "3.0.0"})
     assert not Swagger().recognizes(["swagger"])
 
 
-def test_what_is_said_of_a_body_and_of_its_schema_is_told() -> None:
+def test_the_descriptions_of_a_body_and_of_its_schema_are_joined() -> None:
     schema = {"type": "object", "description": "A role.", "properties": {"a": {}}}
     body = {"name": "role", "in": "body", "description": "What to grant.", "schema": schema}
     parameters = _tool({"parameters": [body]}).parameters or {}

@@ -21,7 +21,7 @@ def test_rows_come_with_their_lines_and_blank_lines_are_passed_over(tmp_path: Pa
     assert list(read_rows(path, error=DemoError)) == [("line 1", {"a": 1}), ("line 4", {"b": "é"})]
 
 
-def test_gzip_is_told_by_content_not_by_name(tmp_path: Path) -> None:
+def test_gzip_is_recognized_by_content_not_by_name(tmp_path: Path) -> None:
     path = _file(tmp_path, gzip.compress(b'{"a": 1}\n'))
     assert list(read_rows(path, error=DemoError)) == [("line 1", {"a": 1})]
 

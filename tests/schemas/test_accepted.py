@@ -228,7 +228,7 @@ def test_a_draft_that_is_named_is_not_named_once_it_is_another() -> None:
     }
 
 
-def test_what_belongs_together_is_said_by_values_and_texts() -> None:
+def test_choices_are_described_by_values_and_texts() -> None:
     cases = [
         {"description": "By id.", "properties": {"by": {"enum": ["id"]}, "id": {}}},
         {"description": "By name.", "properties": {"by": {"enum": ["name"]}, "name": {}}},
@@ -241,7 +241,7 @@ def test_what_belongs_together_is_said_by_values_and_texts() -> None:
     assert "description" not in accepted_form({"oneOf": [{"required": ["a"]}, {}]})
 
 
-def test_references_lead_where_they_led() -> None:
+def test_references_keep_their_targets() -> None:
     schema = {
         "anyOf": [
             {"properties": {"a": {"properties": {"street": {"$ref": "#/$defs/text"}}}}},
@@ -264,7 +264,7 @@ def test_references_lead_where_they_led() -> None:
     assert made["properties"]["c"] == {"$ref": "#"}
 
 
-def test_what_is_no_schema_is_no_matter_here() -> None:
+def test_values_that_are_no_schemas_are_dropped() -> None:
     odd = {"anyOf": [{"required": [{"name": "a"}, 1]}, {"required": "b", "properties": 7}, 5]}
     assert accepted_form(odd) == {"type": "object", "properties": {}}
 
@@ -312,7 +312,7 @@ _CLOSED = st.builds(
     ),
     st.dictionaries(st.sampled_from("abcd"), _VALUES),
 )
-def test_a_call_that_was_right_is_right(schema: dict[str, Any], call: dict[str, Any]) -> None:
+def test_valid_calls_stay_valid(schema: dict[str, Any], call: dict[str, Any]) -> None:
     made = accepted_form(schema)
     assert not [*openai_problems(made), *anthropic_problems(made)]
     Draft202012Validator.check_schema(dict(made))
@@ -338,7 +338,7 @@ _ANYTHING = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(_KEYWORDS), _ANYTHING, max_size=5))
-def test_whatever_is_given_is_written_as_providers_accept_it(schema: dict[str, Any]) -> None:
+def test_any_parameters_get_a_form_that_providers_accept(schema: dict[str, Any]) -> None:
     made = accepted_form(schema)
     assert not [*schema_problems(made), *openai_problems(made)]
     assert accepted_form(made) is made
@@ -355,7 +355,7 @@ _OLD = st.one_of(
 
 
 @given(st.dictionaries(st.sampled_from("ab"), _OLD), _NAMES, st.data())
-def test_a_call_that_was_right_in_draft_4_is_right_and_no_other(
+def test_exactly_the_calls_that_were_valid_in_draft_4_are_valid(
     properties: dict[str, Any], required: list[str], data: st.DataObject
 ) -> None:
     schema = {"type": "object", "properties": properties, "dependencies": {"a": ["b"]}}
