@@ -72,7 +72,7 @@ def test_parameters_of_which_nothing_is_said() -> None:
     names = {name: {"type": "string", "description": " "} for name in "cdefghi"}
     parameters = {"type": "object", "properties": told | names | {"j": True}}
     assert _found(_tool("a", parameters=parameters)) == [
-        ("undescribed-parameter", "parameters", "nothing is said of 8: c, d, e, f, g, h, ...")
+        ("undescribed-parameter", "parameters", "8 without a description: c, d, e, f, g, h, ...")
     ]
 
 

@@ -60,7 +60,7 @@ def poor_texts(tools: Sequence[Tool]) -> Iterator[Finding]:
             yield Finding("long-description", here, problem, "description")
         if names := _undescribed(tool.parameters):
             listed = ", ".join(names[:_MAX_NAMES]) + (", ..." if len(names) > _MAX_NAMES else "")
-            problem = f"nothing is said of {len(names)}: {listed}"
+            problem = f"{len(names)} without a description: {listed}"
             yield Finding("undescribed-parameter", here, problem, "parameters")
         size = _tokens(compact_json(tool.parameters))
         if size > _LARGE_SCHEMA:
