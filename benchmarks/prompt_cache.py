@@ -28,7 +28,7 @@ from toolret.embedders import Embedder
 from toolret.integrations.openai import Api, Mode, run, run_calls
 from toolret.integrations.openai.forms import CHAT
 from toolret.permissions import Allow
-from toolret.prompt.trimming import packed_tool
+from toolret.prompt.packed import packed_tool
 from toolret.testing import OpenAIServer, Reply
 from toolret.text.names import wire_name
 from toolret.tokens import TokenCounter, token_counter

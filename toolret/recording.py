@@ -19,7 +19,7 @@ from toolret.errors import DemoError
 from toolret.index import ToolIndex
 from toolret.json_values import is_deeper_than, short_repr
 from toolret.permissions import Allow, invalid_permissions, is_allowed
-from toolret.prompt.trimming import shortened
+from toolret.prompt.trimming import first_sentences
 from toolret.text.lexical import words
 from toolret.text.names import wire_name
 from toolret.turns import Turn, arguments_of, clean, mapped, turns, value_of
@@ -263,8 +263,8 @@ def _stored(demo: Demo) -> Demo:
     )
     short = replace(
         demo,
-        text=shortened(clean(demo.text).strip(), _LONGEST_TEXT),
-        answer=shortened(clean(demo.answer).strip(), _LONGEST_ANSWER),
+        text=first_sentences(clean(demo.text).strip(), _LONGEST_TEXT),
+        answer=first_sentences(clean(demo.answer).strip(), _LONGEST_ANSWER),
         calls=calls,
     )
     digest = sha256(json.dumps(_said(short)).encode()).hexdigest()
@@ -287,9 +287,9 @@ def _curated(demo: Demo, index: ToolIndex) -> Demo | None:
 
 
 def _short_value(value: Any) -> Any:
-    return shortened(value, _LONGEST_VALUE) if isinstance(value, str) else value
+    return first_sentences(value, _LONGEST_VALUE) if isinstance(value, str) else value
 
 
 def _short_result(result: Any) -> Any:
     text = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
-    return result if len(text) <= _LONGEST_VALUE else shortened(text, _LONGEST_VALUE)
+    return result if len(text) <= _LONGEST_VALUE else first_sentences(text, _LONGEST_VALUE)

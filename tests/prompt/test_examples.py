@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from tests.conftest import demo
-from toolret.prompt.examples import choose_demos
+from toolret.prompt.examples import DemoPool, OfferedTools, choose_demos
 from toolret.types import Demo
 
 
@@ -17,15 +17,12 @@ def choose(
     related: float = 0.0,
     forbidden: tuple[str, ...] = (),
 ) -> list[tuple[str, str]]:
-    """Demonstrations whose vectors are orthogonal but for the request's direction."""
-    likeness = np.full((len(offered), len(offered)), alike, np.float32)
-    np.fill_diagonal(likeness, 1)
+    """Choose from demonstrations whose vectors are orthogonal to each other."""
+    tool_cosines = np.full((len(offered), len(offered)), alike, np.float32)
+    np.fill_diagonal(tool_cosines, 1)
     hits = choose_demos(
-        demos,
-        np.eye(len(demos), dtype=np.float32),
-        np.array(cosines, np.float32),
-        offered,
-        likeness,
+        DemoPool(demos, np.eye(len(demos), dtype=np.float32), np.array(cosines, np.float32)),
+        OfferedTools(offered, tool_cosines),
         most=most,
         related=related,
         may_show=lambda demo: not set(forbidden) & set(demo.tools),
@@ -83,7 +80,9 @@ def test_near_copies_are_shown_once() -> None:
     demos = [demo("first", "", "t"), demo("copy", "", "t"), demo("other", "", "t")]
     cosines = np.array([0.9, 0.9, 0.5], np.float32)
     one = np.ones((1, 1), np.float32)
-    hits = choose_demos(demos, vectors, cosines, {"t": 0.5}, one, most=3, related=0)
+    hits = choose_demos(
+        DemoPool(demos, vectors, cosines), OfferedTools({"t": 0.5}, one), most=3, related=0
+    )
     assert [hit.demo.id for hit in hits] == ["first", "other"]
     assert [hit.reason for hit in hits] == ["shows t", "is like the request"]
     assert hits[1].similarity == 0.5

@@ -2,7 +2,7 @@
 
 from langchain_core.messages import AIMessage, HumanMessage
 
-from toolret.prompt.offers import bounded, called_names, grown, refusal
+from toolret.prompt.offers import called_names, limited_names_to_offer, names_to_offer, refusal
 
 
 def test_called_names_are_read_from_every_form() -> None:
@@ -19,11 +19,16 @@ def test_called_names_are_read_from_every_form() -> None:
 
 
 def test_what_was_offered_stays_where_it_stood() -> None:
-    assert grown(["b", "a"], ["c"], ["d", "a"], {"a", "b", "c", "d"}) == ("b", "a", "c", "d")
+    assert names_to_offer(["b", "a"], ["c"], ["d", "a"], {"a", "b", "c", "d"}) == (
+        "b",
+        "a",
+        "c",
+        "d",
+    )
 
 
 def test_what_is_not_known_is_never_offered() -> None:
-    assert grown(["gone", "a"], ["forbidden"], ["b"], {"a", "b"}) == ("a", "b")
+    assert names_to_offer(["gone", "a"], ["forbidden"], ["b"], {"a", "b"}) == ("a", "b")
 
 
 def test_a_refusal_names_what_can_be_called() -> None:
@@ -34,7 +39,15 @@ def test_a_refusal_names_what_can_be_called() -> None:
 
 def test_a_list_that_is_full_keeps_what_is_called_or_chosen() -> None:
     known = set("abcdef")
-    assert bounded(["a", "b"], ["c"], ["d"], known, most=4) == ("a", "b", "c", "d")
-    assert bounded(["a", "b", "c"], ["c"], ["d", "a"], known, most=3) == ("a", "c", "d")
+    assert limited_names_to_offer(["a", "b"], ["c"], ["d"], known, most=4) == ("a", "b", "c", "d")
+    assert limited_names_to_offer(["a", "b", "c"], ["c"], ["d", "a"], known, most=3) == (
+        "a",
+        "c",
+        "d",
+    )
     # What is called is not given up for what is merely chosen.
-    assert bounded(["a"], ["b", "c"], ["d", "e", "a"], known, most=3) == ("b", "c", "d")
+    assert limited_names_to_offer(["a"], ["b", "c"], ["d", "e", "a"], known, most=3) == (
+        "b",
+        "c",
+        "d",
+    )

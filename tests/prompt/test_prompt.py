@@ -14,7 +14,8 @@ from jsonschema import Draft202012Validator
 from tests.conftest import tool
 from toolret.errors import BudgetError
 from toolret.prompt import Dropped, Format, Packed, catalog_tokens, pack, pack_alone
-from toolret.prompt.trimming import DEMO_STEPS, TOOL_STEPS, PackedTool, shortened
+from toolret.prompt.packed import PackedTool
+from toolret.prompt.trimming import DEMO_STEPS, TOOL_STEPS, first_sentences
 from toolret.schemas.subschemas import subschemas, target
 from toolret.tokens import TokenCounter, token_counter
 from toolret.types import Call, Demo, DemoHit, Hit, JsonObject
@@ -602,7 +603,7 @@ def test_an_enumeration_that_outgrows_the_budget_is_removed_at_the_last() -> Non
     ],
 )
 def test_texts_are_cut_at_sentences_or_visibly(text: str, length: int, short: str) -> None:
-    assert shortened(text, length) == short
+    assert first_sentences(text, length) == short
 
 
 LONG = "x" * 500

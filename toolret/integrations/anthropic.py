@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from toolret.prompt import Packed
-from toolret.prompt.trimming import packed_tool
+from toolret.prompt.packed import packed_tool
 from toolret.retrieval.selection import Selection
 from toolret.text.names import DISCOVER, wire_name
 from toolret.types import Tool

@@ -1,4 +1,4 @@
-"""What the planner is shown: tools and worked examples, chosen, shortened and packed."""
+"""Chooses, shortens and packs what the planner is shown: tools and worked examples."""
 
 from toolret.prompt.packed import Dropped, Format, Packed
 from toolret.prompt.packing import catalog_tokens, pack, pack_alone

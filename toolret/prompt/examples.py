@@ -1,8 +1,9 @@
-"""Which demonstrations to show the planner, as pure functions over similarities."""
+"""Chooses the demonstrations that the planner is shown: pure functions of similarities."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -11,119 +12,190 @@ from numpy.typing import NDArray
 from toolret.ranking.arrays import products
 from toolret.types import Demo, DemoHit
 
-__all__ = ["CONFUSABLE", "NEAR_COPY", "choose_demos"]
+__all__ = ["CONFUSABLE", "NEAR_COPY", "DemoPool", "Likeness", "OfferedTools", "choose_demos"]
 
 NEAR_COPY = 0.95
 """Cosine from which two demonstrations teach the same; MiniLM gives paraphrases 0.8 to 0.9."""
 
 CONFUSABLE = 0.85
-"""Cosine from which two tools are nearly the same, for MiniLM as well."""
+"""Cosine from which two tools are nearly the same; a cosine of MiniLM, like ``NEAR_COPY``."""
 
 _REDUNDANCY_WEIGHT = 0.3
 """What likeness to a chosen demonstration costs, as a share of it: enough to prefer another one
 of nearly the same relevance, too little to prefer an irrelevant one (maximal marginal relevance,
 Carbonell and Goldstein, 1998)."""
 
-_FIRST = 300
-"""Only that many of the most relevant demonstrations are looked at one by one."""
+_MAX_CANDIDATES = 300
+"""How many of the most relevant demonstrations are compared with each other, to bound the time."""
 
 
-def choose_demos(
-    demos: Sequence[Demo],
-    vectors: NDArray[np.float32],
-    similarities: NDArray[np.float32],
-    offered: Mapping[str, float],
-    likeness: NDArray[np.float32],
-    *,
-    most: int,
-    related: float,
-    near_copy: float = NEAR_COPY,
-    confusable: float = CONFUSABLE,
-    may_show: Callable[[Demo], bool] | None = None,
-    among: NDArray[np.intp] | None = None,
-) -> tuple[DemoHit, ...]:
-    """The demonstrations that are like the request, show the likely tools, and differ.
+@dataclass(frozen=True, slots=True)
+class DemoPool:
+    """The demonstrations to choose from, and how similar each is to the request.
 
-    One by one, by similarity to the request, plus the probabilities of the offered tools that it
-    is the first to show, as a share of the tools it uses, less its likeness to those chosen. Of
-    tools that are nearly the same each counts as likely as the likeliest of them: examples of both
-    are what tells the planner which is which (the aim of TPTU-v2's demo selector, Kong et al.,
-    2023).
-
-    Args:
+    Attributes:
         demos: All demonstrations.
         vectors: Their unit vectors, shape ``(demos, dimensions)``.
         similarities: Cosine of each to the nearest query of the request, shape ``(demos,)``.
-        offered: Probabilities of the tools that the planner will see, by their ids. A
-            demonstration that uses none of them is left out.
-        likeness: Cosines of these tools, in their order: shape ``(offered, offered)``.
-        most: How many to choose at most.
-        related: What a demonstration must be worth, but for its likeness to others: a cosine.
-        near_copy: Cosine from which two demonstrations are the same.
-        confusable: Cosine from which two tools are nearly the same.
+        using_offered: Positions, ascending, of all demonstrations that use an offered tool; None if
+            they are not known.
+    """
+
+    demos: Sequence[Demo]
+    vectors: NDArray[np.float32]
+    similarities: NDArray[np.float32]
+    using_offered: NDArray[np.intp] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedTools:
+    """The tools that the planner will see.
+
+    Attributes:
+        chances: Their probabilities, by their ids.
+        cosines: Cosines between them, in the same order, shape ``(tools, tools)``.
+    """
+
+    chances: Mapping[str, float]
+    cosines: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """The cosines from which two items are taken for the same.
+
+    Attributes:
+        near_copy: The cosine from which two demonstrations are the same.
+        confusable: The cosine from which two tools are nearly the same.
+    """
+
+    near_copy: float = NEAR_COPY
+    confusable: float = CONFUSABLE
+
+
+def choose_demos(
+    pool: DemoPool,
+    offered: OfferedTools,
+    *,
+    most: int,
+    related: float,
+    likeness: Likeness = Likeness(),
+    may_show: Callable[[Demo], bool] | None = None,
+) -> tuple[DemoHit, ...]:
+    """Choose demonstrations that are like the request, show the likely tools, and differ.
+
+    They are chosen one by one, by similarity to the request, plus the probabilities of the offered
+    tools that the demonstration is the first to show, as a share of the tools it uses, less its
+    likeness to those chosen. Of tools that are nearly the same each counts as likely as the
+    likeliest of them: examples of both are what tells the planner which is which (the aim of
+    TPTU-v2's demo selector, Kong et al., 2023).
+
+    Args:
+        pool: The demonstrations. One that uses none of the offered tools is left out.
+        offered: The tools that the planner will see.
+        most: How many demonstrations to choose at most.
+        related: The least that a demonstration must be worth, apart from its likeness to others: a
+            cosine.
+        likeness: The cosines from which items are taken for the same.
         may_show: Whether the caller may be shown a demonstration; None if it may be shown all.
-        among: Positions, ascending, of all that use an offered tool, where they are known.
 
     Returns:
-        Those chosen, best first.
+        The chosen demonstrations, best first.
     """
-    rivals = _rivals(list(offered), likeness, confusable)
-    likely = {
-        tool: max([chance, *(offered[rival] for rival in rivals[tool])])
-        for tool, chance in offered.items()
+    rivals = _rivals(list(offered.chances), offered.cosines, likeness.confusable)
+    chances = {
+        tool: max([chance, *(offered.chances[rival] for rival in rivals[tool])])
+        for tool, chance in offered.chances.items()
     }
-    looked_at = np.arange(len(demos)) if among is None else among
-    by_similarity = looked_at[np.argsort(-similarities[looked_at], kind="stable")]
-    each = ((i, demos[i]) for i in by_similarity.tolist())
-    using = ((i, demo) for i, demo in each if not likely.keys().isdisjoint(demo.tools))
-    showable: Iterable[int] = (i for i, demo in using if may_show is None or may_show(demo))
-    candidates = list(islice(showable, _FIRST))
-    near = vectors[candidates]
-    shows = _shows([demos[i].tools for i in candidates], list(likely))
-    chances = np.array(list(likely.values()), dtype=np.float64)
-    redundancy = np.zeros(len(candidates), dtype=np.float32)
-    shown: set[str] = set()
+    candidates = _candidates(pool, chances, may_show)
     hits: list[DemoHit] = []
-    while candidates and len(hits) < most:
-        worth = similarities[candidates] + (shows @ chances).astype(np.float32)
+    shown: set[str] = set()
+    for i in _choose_greedily(
+        pool, candidates, chances, most=most, related=related, near_copy=likeness.near_copy
+    ):
+        demo = pool.demos[i]
+        new = [tool for tool in demo.tools if tool in chances and tool not in shown]
+        hits.append(DemoHit(demo, float(pool.similarities[i]), _reason(new, rivals)))
+        shown.update(demo.tools)
+    return tuple(hits)
+
+
+def _candidates(
+    pool: DemoPool, offered: Mapping[str, float], may_show: Callable[[Demo], bool] | None
+) -> list[int]:
+    """Return the positions of the most similar demonstrations that may be shown, best first."""
+    positions = np.arange(len(pool.demos)) if pool.using_offered is None else pool.using_offered
+    by_similarity = positions[np.argsort(-pool.similarities[positions], kind="stable")].tolist()
+
+    def is_candidate(demo: Demo) -> bool:
+        return not offered.keys().isdisjoint(demo.tools) and (may_show is None or may_show(demo))
+
+    return list(islice((i for i in by_similarity if is_candidate(pool.demos[i])), _MAX_CANDIDATES))
+
+
+def _choose_greedily(
+    pool: DemoPool,
+    candidates: list[int],
+    chances: Mapping[str, float],
+    *,
+    most: int,
+    related: float,
+    near_copy: float,
+) -> list[int]:
+    """Return the positions of the chosen demonstrations, in the order in which they are chosen.
+
+    Args:
+        pool: The demonstrations.
+        candidates: Positions of those in question.
+        chances: How likely each offered tool is needed, by its id.
+        most: See ``choose_demos``.
+        related: See ``choose_demos``.
+        near_copy: See ``Likeness``.
+    """
+    vectors = pool.vectors[candidates]
+    shares = _shares([pool.demos[i].tools for i in candidates], list(chances))
+    unshown = np.array(list(chances.values()), dtype=np.float64)
+    redundancy = np.zeros(len(candidates), dtype=np.float32)
+    chosen: list[int] = []
+    while candidates and len(chosen) < most:
+        worth = pool.similarities[candidates] + (shares @ unshown).astype(np.float32)
         row = int(np.argmax(worth - _REDUNDANCY_WEIGHT * redundancy))
         if worth[row] < related:
             break
         best = candidates[row]
-        new = [tool for tool in demos[best].tools if tool in likely and tool not in shown]
-        hits.append(DemoHit(demos[best], float(similarities[best]), _reason(new, rivals)))
-        shown.update(demos[best].tools)
-        chances[shows[row] > 0] = 0
-        redundancy = np.maximum(redundancy, products(near[row : row + 1], near)[0])
+        chosen.append(best)
+        unshown[shares[row] > 0] = 0
+        redundancy = np.maximum(redundancy, products(vectors[row : row + 1], vectors)[0])
         kept = [r for r, i in enumerate(candidates) if i != best and redundancy[r] < near_copy]
         candidates = [candidates[r] for r in kept]
-        near, shows, redundancy = near[kept], shows[kept], redundancy[kept]
-    return tuple(hits)
+        vectors, shares, redundancy = vectors[kept], shares[kept], redundancy[kept]
+    return chosen
 
 
-def _shows(tools_of_demo: Sequence[Sequence[str]], offered: Sequence[str]) -> NDArray[np.float64]:
-    """Of each demonstration's tools, which share each offered one is: ``(demos, offered)``."""
+def _shares(tools_of_demos: Sequence[Sequence[str]], offered: Sequence[str]) -> NDArray[np.float64]:
+    """Return what share of each demonstration's tools each offered one is: ``(demos, offered)``."""
     columns = {tool: column for column, tool in enumerate(offered)}
-    found = np.zeros((len(tools_of_demo), len(offered)))
-    for row, tools in enumerate(tools_of_demo):
+    shares = np.zeros((len(tools_of_demos), len(offered)))
+    for row, tools in enumerate(tools_of_demos):
         for tool in tools:
             if tool in columns:
-                found[row, columns[tool]] = 1 / len(tools)
-    return found
+                shares[row, columns[tool]] = 1 / len(tools)
+    return shares
 
 
 def _rivals(
-    tools: Sequence[str], likeness: NDArray[np.float32], confusable: float
+    tools: Sequence[str], cosines: NDArray[np.float32], confusable: float
 ) -> dict[str, list[str]]:
-    """For each tool, the others that are nearly the same."""
-    alike = (likeness >= confusable) & ~np.eye(len(tools), dtype=np.bool_)
+    """Return, for each tool, the others that are nearly the same."""
+    are_alike = (cosines >= confusable) & ~np.eye(len(tools), dtype=np.bool_)
     return {
-        tool: [tools[other] for other in np.flatnonzero(alike[row]).tolist()]
+        tool: [tools[other] for other in np.flatnonzero(are_alike[row]).tolist()]
         for row, tool in enumerate(tools)
     }
 
 
 def _reason(new: Sequence[str], rivals: Mapping[str, Sequence[str]]) -> str:
+    """Say why a demonstration was chosen, by the tools that it is the first to show."""
     if not new:
         return "is like the request"
     parts = [f"tells {tool} from {', '.join(rivals[tool])}" for tool in new if rivals[tool]]

@@ -1,7 +1,9 @@
-"""Rules, shared by all integrations, for what a model is offered over a conversation.
+"""What a model is offered over a conversation: rules that several integrations need.
 
 Providers cache a prompt by its beginning, which holds the tools. So tools once offered stay, in the
-same order, and new ones go to the end.
+same order, and new ones go to the end. What has to leave a list that is full, each integration
+decides: ``limited_names_to_offer`` is the rule for OpenAI's APIs; LangChain's is in
+``integrations.langchain.offering``.
 """
 
 from __future__ import annotations
@@ -12,18 +14,25 @@ from typing import Any
 from toolret.json_values import short_repr
 from toolret.text.names import DISCOVER
 
-__all__ = ["DISCOVER", "PROVIDER_LIMIT", "bounded", "called_names", "grown", "refusal"]
+__all__ = [
+    "DISCOVER",
+    "PROVIDER_LIMIT",
+    "called_names",
+    "limited_names_to_offer",
+    "names_to_offer",
+    "refusal",
+]
 
 PROVIDER_LIMIT = 128
 """How many tools OpenAI accepts in a request."""
 
 
 def called_names(messages: Iterable[Any]) -> tuple[str, ...]:
-    """Names of the tools that a conversation calls, in order of first use.
+    """Return the names of the tools that a conversation calls, in order of first use.
 
     Args:
         messages: Messages of Chat Completions, items of Responses, or LangChain messages; dicts or
-            objects. Those of other forms count as calling nothing.
+            objects. A message of another form counts as calling nothing.
     """
     names: list[Any] = []
     for message in messages:
@@ -35,22 +44,23 @@ def called_names(messages: Iterable[Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
 
 
-def grown(
+def names_to_offer(
     offered: Sequence[str], called: Iterable[str], selected: Iterable[str], known: Collection[str]
 ) -> tuple[str, ...]:
     """Return the names to offer now: those offered before, then new ones.
 
     Args:
-        offered: What the previous turn offered, in its order.
-        called: What the conversation calls: a provider may refuse a conversation with calls of
-            tools that are not offered.
-        selected: What was selected for this turn, best first.
-        known: Tools that exist and that the caller may use; others are left out.
+        offered: Names that the previous turn offered, in its order.
+        called: Names that the conversation calls: a provider may refuse a conversation with calls
+            of tools that are not offered.
+        selected: Names that were selected for this turn, best first.
+        known: Names of tools that exist and that the caller may use; others are left out.
     """
-    return tuple(n for n in dict.fromkeys([*offered, *called, *selected]) if n in known)
+    names = dict.fromkeys([*offered, *called, *selected])
+    return tuple(name for name in names if name in known)
 
 
-def bounded(
+def limited_names_to_offer(
     offered: Sequence[str],
     called: Sequence[str],
     selected: Sequence[str],
@@ -58,25 +68,30 @@ def bounded(
     *,
     most: int,
 ) -> tuple[str, ...]:
-    """``grown``, but starting over when it would hold more than ``most``.
+    """Return at most ``most`` names to offer now; otherwise as ``names_to_offer``.
 
-    Then what was offered before stays only if it is called or selected now, so the prompt's
-    beginning changes once instead of in every turn that follows.
+    A list that would grow longer starts over: what was offered before stays only if it is called or
+    selected now, so the prompt's beginning changes once instead of in every turn that follows.
     """
-    names = grown(offered, called, selected, known)
+    names = names_to_offer(offered, called, selected, known)
     if len(names) <= most:
         return names
     wanted = {*called, *selected}
-    names = grown([name for name in offered if name in wanted], called, selected, known)
+    names = names_to_offer([name for name in offered if name in wanted], called, selected, known)
     if len(names) <= most:
         return names
     # What the conversation calls takes precedence over what is merely selected.
-    kept = {*grown((), called, selected, known)[:most]}
+    kept = {*names_to_offer((), called, selected, known)[:most]}
     return tuple(name for name in names if name in kept)
 
 
 def refusal(name: str, offered: Collection[str] | None) -> str:
-    """Message to a model that called a tool it was not offered; None means too many to list."""
+    """Return the message to a model that called a tool that it was not offered.
+
+    Args:
+        name: The name that it called.
+        offered: Names that it may call, to be listed in the message; None to list none.
+    """
     refused = f"Error: the tool {short_repr(name)} is not available now"
     if offered is None:
         return refused

@@ -1,4 +1,4 @@
-"""A prompt in one form: tools and demonstrations as they are handed over.
+"""A prompt in one form: the tools and demonstrations in it, as they are handed over.
 
 Tokens are counted on exactly that: the compact JSON of the whole object for OpenAI and Anthropic,
 or the text. Providers render tools in their own ways, most of them shorter.
@@ -8,15 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
+from toolret.forking import cached_property
 from toolret.json_values import compact_json
-from toolret.prompt.trimming import PackedDemo, PackedTool
+from toolret.recent import Recent
+from toolret.schemas.accepted import accepted_form
 from toolret.text.names import wire_name
+from toolret.types import Demo, JsonObject, Tool
 
-__all__ = ["Dropped", "Format", "Packed", "example"]
+__all__ = [
+    "Dropped",
+    "Format",
+    "Item",
+    "Packed",
+    "PackedDemo",
+    "PackedTool",
+    "example",
+    "packed_demo",
+    "packed_tool",
+]
 
 Format: TypeAlias = Literal["openai", "anthropic", "text"]
+"""The form of a prompt: OpenAI's JSON, Anthropic's JSON, or plain text."""
 
 _EXAMPLES_HEAD = (
     "Worked examples: earlier requests and the tool calls that answered them. Use them for how the "
@@ -24,14 +38,86 @@ _EXAMPLES_HEAD = (
 )
 
 
+_CACHED_TOOLS = 4_096
+"""How many packed tools are cached."""
+
+
+@dataclass(frozen=True)
+class PackedTool:
+    """A tool as the planner will see it.
+
+    Attributes:
+        id: The tool's id.
+        name: The name by which a model calls it.
+        description: Its description.
+        schema: The schema of its arguments. It can say which of them belong together, which
+            ``parameters`` says only in words.
+    """
+
+    id: str
+    name: str
+    description: str
+    schema: JsonObject
+
+    @cached_property
+    def parameters(self) -> JsonObject:
+        """The schema in the form that providers accept."""
+        return accepted_form(self.schema)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedDemo:
+    """A demonstration as the planner will see it.
+
+    Attributes:
+        id: The demonstration's id.
+        tools: Ids of the tools that it uses.
+        text: The request.
+        calls: The calls that answered it: each tool's name, arguments and result; the result is
+            None if it is left out.
+        answer: The answer; empty if there is none.
+        partial: Whether calls of tools that are not in the prompt were left out.
+    """
+
+    id: str
+    tools: tuple[str, ...]
+    text: str
+    calls: tuple[tuple[str, JsonObject, Any], ...]
+    answer: str
+    partial: bool = False
+
+
+Item = TypeVar("Item", PackedTool, PackedDemo)
+
+_packed_tools: Recent[tuple[str, str, int], PackedTool] = Recent(_CACHED_TOOLS)
+
+
+def packed_tool(tool: Tool) -> PackedTool:
+    """Return a tool untrimmed; cached, because the same tools are packed again and again."""
+    # A cached tool holds the parameters, so that nothing else can come to have their id.
+    key = (tool.id, tool.description, id(tool.parameters))
+    packed = _packed_tools.get(key)
+    if packed is None:
+        schema = {} if tool.parameters is None else tool.parameters
+        packed = PackedTool(tool.id, wire_name(tool.id), tool.description, schema)
+        _packed_tools.put(key, packed)
+    return packed
+
+
+def packed_demo(demo: Demo) -> PackedDemo:
+    """Return a demonstration untrimmed."""
+    calls = tuple((wire_name(call.tool), call.arguments, call.result) for call in demo.calls)
+    return PackedDemo(demo.id, demo.tools, demo.text, calls, demo.answer)
+
+
 @dataclass(frozen=True, slots=True)
 class Dropped:
     """Something that was cut to fit the budget.
 
     Attributes:
-        kind: What it was cut from.
+        kind: Whether it was cut from a tool or from a demonstration.
         id: The id of that tool or demonstration.
-        step: What was done to it.
+        step: The name of the step that cut it.
         tokens_saved: How many tokens shorter the item became, counted by itself.
     """
 
@@ -46,11 +132,12 @@ class Packed:
     """A prompt in one form.
 
     Attributes:
-        form: The form.
-        tools: Most relevant first.
-        demos: Most relevant first.
-        tokens: Tokens of the prompt in this form.
-        dropped: What was cut, the least relevant item first, each in the order of its steps.
+        form: The form of the prompt.
+        tools: Its tools, the most relevant first.
+        demos: Its demonstrations, the most relevant first.
+        tokens: The number of tokens of the prompt in this form.
+        dropped: The cuts that were made: those of the least relevant item first, and those of each
+            item in the order of its steps.
     """
 
     form: Format
@@ -60,7 +147,7 @@ class Packed:
     dropped: tuple[Dropped, ...] = ()
 
     def to_openai(self) -> dict[str, Any]:
-        """``{"tools": [...], "messages": [...]}``; the examples are a system message.
+        """Return ``{"tools": [...], "messages": [...]}``; the examples are a system message.
 
         OpenAI refuses an empty list of tools: leave an empty one out of the request.
         The caller may change the result: it shares nothing with other objects.
@@ -68,7 +155,7 @@ class Packed:
         return {key: _copy(part) for key, part in self._openai().items()}
 
     def to_anthropic(self) -> dict[str, Any]:
-        """``{"tools": [...], "system": "..."}``; the examples are the system text.
+        """Return ``{"tools": [...], "system": "..."}``; the examples are the system text.
 
         The caller may change the result: it shares nothing with other objects.
         """
@@ -134,7 +221,12 @@ class Packed:
 
 
 def example(demo: PackedDemo, names: Mapping[str, str]) -> str:
-    """A demonstration as text, in which its tools may have other names."""
+    """Return a demonstration as text.
+
+    Args:
+        demo: The demonstration.
+        names: Other names to use for its tools, by their names in it.
+    """
     lines = [f"Request: {demo.text}"]
     for name, arguments, result in demo.calls:
         lines.append(f"Call: {names.get(name, name)}({compact_json(arguments)})")

@@ -1,9 +1,10 @@
-"""Tools and demonstrations packed into a token budget.
+"""Packs tools and demonstrations into a token budget.
 
-This is a multiple-choice knapsack: of each item one form is chosen, from the whole to the shortest,
-or none. It is solved greedily (Sinha and Zoltners, 1979): cuts are made in the order of what they
-cost for each token that they save. A cut costs a share of the item's worth, and a tool is worth the
-more the likelier it is needed. So an unlikely tool is left out before a likely one loses arguments.
+This is a multiple-choice knapsack: of each item one variant is chosen, from the whole to the
+shortest, or none. It is solved greedily (Sinha and Zoltners, 1979): cuts are made in the order of
+what they cost for each token that they save. A cut costs a share of the item's worth, and a tool is
+worth the more the likelier it is needed. So an unlikely tool is left out before a likely one loses
+arguments.
 """
 
 from __future__ import annotations
@@ -12,32 +13,32 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from operator import itemgetter
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal
 
 from toolret.errors import BudgetError
 from toolret.json_values import compact_json
-from toolret.prompt.packed import Dropped, Format, Packed, example
-from toolret.prompt.trimming import (
-    DEMO_STEPS,
-    TOOL_STEPS,
+from toolret.prompt.packed import (
+    Dropped,
+    Format,
+    Item,
+    Packed,
     PackedDemo,
     PackedTool,
-    Step,
+    example,
+    packed_demo,
     packed_tool,
 )
-from toolret.text.names import wire_name
+from toolret.prompt.trimming import DEMO_STEPS, TOOL_STEPS, Step
 from toolret.tokens import TokenCounter
-from toolret.types import Demo, DemoHit, Hit, Tool
+from toolret.types import DemoHit, Hit, Tool
 
 __all__ = ["catalog_tokens", "pack", "pack_alone"]
 
-_Item = TypeVar("_Item", PackedTool, PackedDemo)
-
 _LEFT_OUT = "left out"
-"""The last step: the item is left out of the prompt."""
+"""The name of the last step, which leaves the item out of the prompt."""
 
 _LEAST_WORTH = 1e-3
-"""Of a tool, however unlikely: of two such tools the larger one leaves first."""
+"""The worth of a tool, however unlikely: of two such tools the larger one is left out first."""
 
 _DEMO_WORTH = 0.1
 """What the first demonstration is worth, as a share of the tool that it shows; the second is worth
@@ -69,31 +70,31 @@ def pack(
         counter: Counts the tokens.
 
     Raises:
-        BudgetError: If none of the tools fits in its shortest form.
+        BudgetError: If none of the tools fits in its shortest variant.
     """
     tools = tuple(packed_tool(hit.tool) for hit in hits)
-    examples = _shown([_packed_demo(hit.demo) for hit in demos], tools)
-    full = _counted(Packed(form, tools, examples), counter)
+    examples = _demos_beside(tools, [packed_demo(hit.demo) for hit in demos])
+    full = _with_tokens(Packed(form, tools, examples), counter)
     if budget is None or full.tokens <= budget:
         return full
     worths = {hit.tool.id: max(hit.score, _LEAST_WORTH) for hit in hits}
-    return _Knapsack(full, worths, budget, counter).packed()
+    return _Knapsack(full, worths, budget, counter).pack()
 
 
 def pack_alone(
     tool: Tool, *, budget: int | None, form: Format, counter: TokenCounter
 ) -> PackedTool:
-    """Render a tool by itself, trimmed as by ``pack``; in its shortest form if none fits."""
+    """Render a tool by itself, trimmed as by ``pack``; in its shortest variant if none fits."""
     whole = packed_tool(tool)
 
-    def alone(item: PackedTool) -> str:
+    def serialized(item: PackedTool) -> str:
         return Packed(form, (item,), ()).serialized()
 
     # A token is at least one byte, so if the bytes fit, nothing has to be counted.
-    if budget is None or len(alone(whole).encode("utf-8", "replace")) <= budget:
+    if budget is None or len(serialized(whole).encode("utf-8", "replace")) <= budget:
         return whole
-    forms = [each.item for each in _forms(whole, TOOL_STEPS, counter)]
-    return next((each for each in forms if counter.count(alone(each)) <= budget), forms[-1])
+    items = [variant.item for variant in _variants(whole, TOOL_STEPS, counter)]
+    return next((item for item in items if counter.count(serialized(item)) <= budget), items[-1])
 
 
 def catalog_tokens(tools: Sequence[Tool], *, counter: TokenCounter) -> int:
@@ -103,116 +104,121 @@ def catalog_tokens(tools: Sequence[Tool], *, counter: TokenCounter) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Form(Generic[_Item]):
-    """An item after some steps.
+class _Variant(Generic[Item]):
+    """An item as it is after some of the steps.
 
     Attributes:
-        item: What is left of it.
-        tokens: The tokens of that, without its surroundings.
+        item: What is left of the item.
+        tokens: The number of tokens of that, without its surroundings.
         lost: The share of the item's worth that is gone, 0 to 1.
-        step: The last step; empty for the whole item.
+        step: The name of the last step; empty for the whole item.
     """
 
-    item: _Item
+    item: Item
     tokens: int
     lost: float
     step: str = ""
 
 
-def _forms(
-    item: _Item, steps: Mapping[str, Step[_Item]], counter: TokenCounter
-) -> list[_Form[_Item]]:
-    """The item whole, and after each of the steps that save tokens."""
-    forms: list[_Form[_Item]] = [_Form(item, _size(item, counter), 0.0)]
+def _variants(
+    item: Item, steps: Mapping[str, Step[Item]], counter: TokenCounter
+) -> list[_Variant[Item]]:
+    """Return the whole item, and the item after each of the steps that save tokens."""
+    variants: list[_Variant[Item]] = [_Variant(item, _size(item, counter), 0.0)]
     for name, step in steps.items():
-        last = forms[-1]
+        last = variants[-1]
         shorter = step(last.item)
         if shorter != last.item and (tokens := _size(shorter, counter)) < last.tokens:
-            forms.append(_Form(shorter, tokens, last.lost + step.loss, name))
-    return forms
+            variants.append(_Variant(shorter, tokens, last.lost + step.loss, name))
+    return variants
 
 
-class _Choice(Generic[_Item]):
-    """An item, and which of its forms is chosen.
+class _Choice(Generic[Item]):
+    """An item, and which of its variants is chosen.
+
+    A level is the position of a variant: 0 for the whole item, one more after each step, and
+    ``len(variants)`` if the item is left out.
 
     Args:
-        kind: What kind of item it is.
-        forms: From the whole to the shortest.
+        kind: The kind of the item.
+        variants: Its variants, from the whole to the shortest.
         worth: What is lost if it is left out.
 
     Attributes:
-        chosen: The place of the chosen form among them; the place after the last if it is left out.
+        level: The level that is chosen.
     """
 
     def __init__(
-        self, kind: Literal["tool", "demo"], forms: Sequence[_Form[_Item]], worth: float
+        self, kind: Literal["tool", "demo"], variants: Sequence[_Variant[Item]], worth: float
     ) -> None:
         self.kind = kind
-        self.forms: Sequence[_Form[_Item]] = forms
+        self.variants: Sequence[_Variant[Item]] = variants
         self.worth = worth
-        self.chosen = 0
+        self.level = 0
 
     @property
-    def item(self) -> _Item | None:
-        """The chosen form; None if the item is left out."""
-        return None if self.chosen == len(self.forms) else self.forms[self.chosen].item
+    def item(self) -> Item | None:
+        """The chosen variant of the item; None if it is left out."""
+        return None if self.level == len(self.variants) else self.variants[self.level].item
 
     def leave_out(self) -> None:
-        self.chosen = len(self.forms)
+        self.level = len(self.variants)
 
-    def tokens(self, place: int) -> int:
-        return 0 if place == len(self.forms) else self.forms[place].tokens
+    def tokens(self, level: int) -> int:
+        return 0 if level == len(self.variants) else self.variants[level].tokens
 
-    def lost(self, place: int) -> float:
-        return 1.0 if place == len(self.forms) else self.forms[place].lost
+    def lost(self, level: int) -> float:
+        return 1.0 if level == len(self.variants) else self.variants[level].lost
+
+    def cost_per_token(self, start: int, end: int) -> float:
+        """Return what a cut between two levels costs for each token that it saves."""
+        cost = self.worth * (self.lost(end) - self.lost(start))
+        return cost / (self.tokens(start) - self.tokens(end))
 
     def may_stand_beside(self, tools: set[str]) -> bool:
-        """Whether it is a tool, or shows one of some tools, or none at all."""
-        whole = self.forms[0].item
+        """Whether it is a tool, a demonstration of one of these tools, or one without tools."""
+        whole = self.variants[0].item
         return isinstance(whole, PackedTool) or not tools.isdisjoint(whole.tools) or not whole.tools
 
     def cuts(self, *, may_leave: bool) -> Iterator[tuple[float, int]]:
-        """The cuts on the way to the shortest form: what each costs a token, and where it leads.
+        """Yield the cuts on the way to the last level: the cost per token, and the new level.
 
-        The cost never falls on the way: what is cheaper together is one cut.
+        The cost never falls on the way: steps that are cheaper together are one cut.
+
+        Args:
+            may_leave: Whether the item may be left out.
         """
-        places = len(self.forms) + may_leave
-        at = 0
-        while at + 1 < places:
-            cost, place = min(
-                (
-                    self.worth
-                    * (self.lost(to) - self.lost(at))
-                    / (self.tokens(at) - self.tokens(to)),
-                    -to,
-                )
-                for to in range(at + 1, places)
+        level, last = 0, len(self.variants) if may_leave else len(self.variants) - 1
+        while level < last:
+            # Of cuts that cost the same, the longest.
+            cost, negative = min(
+                (self.cost_per_token(level, end), -end) for end in range(level + 1, last + 1)
             )
-            at = -place
-            yield cost, at
+            level = -negative
+            yield cost, level
 
     def dropped(self) -> list[Dropped]:
-        """What was cut."""
-        whole = self.forms[0]
-        if self.chosen == len(self.forms):
+        """Return what was cut from the item."""
+        whole = self.variants[0]
+        if self.level == len(self.variants):
             return [Dropped(self.kind, whole.item.id, _LEFT_OUT, whole.tokens)]
         return [
             Dropped(self.kind, whole.item.id, after.step, before.tokens - after.tokens)
-            for before, after in pairwise(self.forms[: self.chosen + 1])
+            for before, after in pairwise(self.variants[: self.level + 1])
         ]
 
 
 class _Knapsack:
-    """The choices of a prompt that is too long.
+    """The choices that make a prompt that is too long fit its budget.
 
     Args:
         full: The whole prompt, counted.
-        worths: Of its tools, by their ids.
+        worths: What each of its tools is worth, by their ids.
         budget: The most tokens.
         counter: Counts the tokens.
 
     Raises:
-        BudgetError: If none of the tools fits in its shortest form.
+        BudgetError: If none of the tools fits in its shortest variant.
     """
 
     def __init__(
@@ -222,17 +228,11 @@ class _Knapsack:
         self._budget = budget
         self._counter = counter
         self._tools = [
-            _Choice("tool", _forms(tool, TOOL_STEPS, counter), worths[tool.id])
+            _Choice("tool", _variants(tool, TOOL_STEPS, counter), worths[tool.id])
             for tool in full.tools
         ]
         self._demos = [
-            _Choice(
-                "demo",
-                _forms(demo, DEMO_STEPS, counter),
-                _DEMO_WORTH
-                * max((worths.get(tool, 0.0) for tool in demo.tools), default=0.0)
-                / rank,
-            )
+            _Choice("demo", _variants(demo, DEMO_STEPS, counter), _demo_worth(demo, rank, worths))
             for rank, demo in enumerate(full.demos, start=1)
         ]
         self._choices: list[_Choice[PackedTool] | _Choice[PackedDemo]] = [
@@ -241,97 +241,123 @@ class _Knapsack:
         ]
         self._leave_out_too_large()
 
-    def packed(self) -> Packed:
-        """The prompt within the budget."""
-        packed = self._filled(self._cut())
+    def pack(self) -> Packed:
+        """Make the choices, and return the prompt that they give."""
+        packed = self._take_back(self._cut())
         dropped = [cut for choice in reversed(self._choices) for cut in choice.dropped()]
         return replace(packed, dropped=tuple(dropped))
 
     def _leave_out_too_large(self) -> None:
-        """Leave out the tools that do not fit even alone in their shortest form."""
-        alone = [
-            self._counter.count(Packed(self._full.form, (tool.forms[-1].item,), ()).serialized())
+        """Leave out the tools that do not fit even alone in their shortest variant."""
+        sizes = [
+            self._counter.count(Packed(self._full.form, (tool.variants[-1].item,), ()).serialized())
             for tool in self._tools
         ]
-        if min(alone) > self._budget:
+        if min(sizes) > self._budget:
             first = self._full.tools[0].id
             raise BudgetError(
                 f"a token budget of {self._budget} holds not even the tool {first!r}, which takes "
-                f"{alone[0]} tokens in its shortest form"
+                f"{sizes[0]} tokens in its shortest form"
             )
-        for tool, tokens in zip(self._tools, alone, strict=True):
+        for tool, tokens in zip(self._tools, sizes, strict=True):
             if tokens > self._budget:
                 tool.leave_out()
         self._leave_out_orphans()
 
     def _cut(self) -> Packed:
-        """Make the cheapest cuts until the prompt fits."""
-        first = next(tool for tool in self._tools if tool.item)
-        cuts = [
-            (cost, choice, place)
-            for choice in reversed(
-                self._choices
-            )  # of those that cost the same, the least relevant first
-            for cost, place in choice.cuts(may_leave=choice is not first)
-        ]
-        cuts.sort(key=itemgetter(0))
-        packed = self._built()
-        for _, choice, place in cuts:
+        """Make the cheapest cuts until the prompt fits, and return it."""
+        packed = self._build()
+        for choice, level in self._cuts():
             if packed.tokens <= self._budget:
                 return packed
-            if choice.chosen < place:
-                choice.chosen = place
+            if choice.level < level:
+                choice.level = level
                 self._leave_out_orphans()
             # The whole takes more than its items, so that it need not be counted before they fit.
-            if sum(each.tokens(each.chosen) for each in self._choices) <= self._budget:
-                packed = self._built()
-        return self._built()
+            if sum(each.tokens(each.level) for each in self._choices) <= self._budget:
+                packed = self._build()
+        return self._build()
+
+    def _cuts(self) -> list[tuple[_Choice[PackedTool] | _Choice[PackedDemo], int]]:
+        """Return all cuts, the cheapest first: the item, and the level to which it is cut."""
+        first = next(tool for tool in self._tools if tool.item)
+        # Of cuts that cost the same, those of the least relevant item come first.
+        cuts = [
+            (cost, choice, level)
+            for choice in reversed(self._choices)
+            for cost, level in choice.cuts(may_leave=choice is not first)
+        ]
+        cuts.sort(key=itemgetter(0))
+        return [(choice, level) for _, choice, level in cuts]
 
     def _leave_out_orphans(self) -> None:
         """Leave out the demonstrations that show none of the tools that are left."""
-        there = {tool.item.id for tool in self._tools if tool.item}
+        remaining = self._remaining_tools()
         for demo in self._demos:
-            if not demo.may_stand_beside(there):
+            if not demo.may_stand_beside(remaining):
                 demo.leave_out()
 
-    def _filled(self, packed: Packed) -> Packed:
-        """Take back what still fits, always what is worth the most."""
+    def _remaining_tools(self) -> set[str]:
+        """Return the ids of the tools that are not left out."""
+        return {tool.item.id for tool in self._tools if tool.item}
+
+    def _take_back(self, packed: Packed) -> Packed:
+        """Undo the cuts that the budget has room for, and return the prompt.
+
+        Args:
+            packed: The prompt as it is chosen now, which fits.
+        """
         tried: set[tuple[int, int]] = set()
-        while step := self._next_longer(self._budget - packed.tokens, tried):
-            tried.add(step)
-            number, place = step
-            choice = self._choices[number]
-            before, choice.chosen = choice.chosen, place
-            longer = self._built()
+        while candidate := self._next_longer(self._budget - packed.tokens, tried):
+            tried.add(candidate)
+            position, level = candidate
+            choice = self._choices[position]
+            shorter = choice.level
+            choice.level = level
+            longer = self._build()
             if longer.tokens <= self._budget:
                 packed = longer
             else:
-                choice.chosen = before
+                choice.level = shorter
         return packed
 
     def _next_longer(self, room: int, tried: Container[tuple[int, int]]) -> tuple[int, int] | None:
-        """The item, and its longer form, that gains the most of those that need no more room."""
-        there = {tool.item.id for tool in self._tools if tool.item}
+        """Find the longer variant that regains the most worth.
+
+        Args:
+            room: How many tokens it may take more than the chosen one.
+            tried: Results that are not to be returned again.
+
+        Returns:
+            The item's position among the choices, and the level; None if nothing has room.
+        """
+        remaining = self._remaining_tools()
         best, most = None, 0.0
-        for number, choice in enumerate(self._choices):
-            for place in range(choice.chosen):
-                gain = choice.worth * (choice.lost(choice.chosen) - choice.lost(place))
+        for position, choice in enumerate(self._choices):
+            for level in range(choice.level):
+                gain = choice.worth * (choice.lost(choice.level) - choice.lost(level))
                 if (
                     gain > most
-                    and choice.tokens(place) - choice.tokens(choice.chosen) <= room
-                    and (number, place) not in tried
-                    and choice.may_stand_beside(there)
+                    and choice.tokens(level) - choice.tokens(choice.level) <= room
+                    and (position, level) not in tried
+                    and choice.may_stand_beside(remaining)
                 ):
-                    best, most = (number, place), gain
+                    best, most = (position, level), gain
         return best
 
-    def _built(self) -> Packed:
+    def _build(self) -> Packed:
+        """Return the prompt of the chosen variants, counted."""
         tools = tuple(tool.item for tool in self._tools if tool.item)
-        demos = _shown([demo.item for demo in self._demos if demo.item], tools)
-        return _counted(replace(self._full, tools=tools, demos=demos), self._counter)
+        demos = _demos_beside(tools, [demo.item for demo in self._demos if demo.item])
+        return _with_tokens(replace(self._full, tools=tools, demos=demos), self._counter)
 
 
-def _counted(packed: Packed, counter: TokenCounter) -> Packed:
+def _demo_worth(demo: PackedDemo, rank: int, worths: Mapping[str, float]) -> float:
+    """Return what a demonstration is worth, by its rank from 1 on and the worths of tools."""
+    return _DEMO_WORTH * max((worths.get(tool, 0.0) for tool in demo.tools), default=0.0) / rank
+
+
+def _with_tokens(packed: Packed, counter: TokenCounter) -> Packed:
     return replace(packed, tokens=counter.count(packed.serialized()))
 
 
@@ -342,23 +368,20 @@ def _size(item: PackedTool | PackedDemo, counter: TokenCounter) -> int:
     return counter.count(compact_json([item.name, item.description, item.parameters]))
 
 
-def _shown(demos: Iterable[PackedDemo], tools: Iterable[PackedTool]) -> tuple[PackedDemo, ...]:
-    """The demonstrations without calls of other tools: they would teach refused calls.
+def _demos_beside(
+    tools: Iterable[PackedTool], demos: Iterable[PackedDemo]
+) -> tuple[PackedDemo, ...]:
+    """Return the demonstrations without calls of other tools: they would teach refused calls.
 
     A demonstration that holds only such calls is removed.
     """
-    there = {tool.id: tool.name for tool in tools}
-    shown = []
+    names = {tool.id: tool.name for tool in tools}
+    usable = []
     for demo in demos:
-        known = tuple(tool for tool in demo.tools if tool in there)
+        known = tuple(tool for tool in demo.tools if tool in names)
         if len(known) == len(demo.tools):
-            shown.append(demo)
+            usable.append(demo)
         elif known:
-            calls = tuple(call for call in demo.calls if call[0] in there.values())
-            shown.append(replace(demo, tools=known, calls=calls, answer="", partial=True))
-    return tuple(shown)
-
-
-def _packed_demo(demo: Demo) -> PackedDemo:
-    calls = tuple((wire_name(call.tool), call.arguments, call.result) for call in demo.calls)
-    return PackedDemo(demo.id, demo.tools, demo.text, calls, demo.answer)
+            calls = tuple(call for call in demo.calls if call[0] in names.values())
+            usable.append(replace(demo, tools=known, calls=calls, answer="", partial=True))
+    return tuple(usable)

@@ -13,45 +13,34 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
-from toolret.forking import cached_property
-from toolret.recent import Recent
-from toolret.schemas.accepted import accepted_form
+from toolret.prompt.packed import Item, PackedDemo, PackedTool
 from toolret.schemas.needed import needed_names
-from toolret.schemas.subschemas import (
-    map_schemas,
-    mapping,
-    target,
-    without_unused,
-)
-from toolret.text.names import wire_name
-from toolret.types import JsonObject, Tool
+from toolret.schemas.subschemas import map_schemas, mapping, target, without_unused
+from toolret.types import JsonObject
 
-__all__ = [
-    "DEMO_STEPS",
-    "TOOL_STEPS",
-    "PackedDemo",
-    "PackedTool",
-    "Step",
-    "packed_tool",
-    "shortened",
-]
+__all__ = ["DEMO_STEPS", "TOOL_STEPS", "Step", "first_sentences"]
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s")
 
-_PARAMETER_TEXT = 80
-_TOOL_TEXT = 240
-_LITTLE_TEXT = 60
-_LONG_VALUE = 120
-"""Characters kept of a parameter's description, a tool's description, the same in its last step,
-and a long argument or answer in a demonstration: from a clause to a sentence or two."""
+_PARAMETER_LENGTH = 80
+"""Characters kept of a parameter's description: about a clause."""
 
-_LONG_REQUEST = 1_000
+_DESCRIPTION_LENGTH = 240
+"""Characters kept of a tool's description: a sentence or two."""
+
+_LINE_LENGTH = 60
+"""Characters kept of a tool's description in its last step: about a clause."""
+
+_VALUE_LENGTH = 120
+"""Characters kept of a long argument or answer in a demonstration: about a sentence."""
+
+_REQUEST_LENGTH = 1_000
 """Characters kept of a demonstration's request: what is asked, but not a whole log."""
 
-_MANY_VALUES = 20
-"""Enumerations of more values are long: events, currencies, time zones. One can fill a budget."""
+_MAX_VALUES = 20
+"""Enumerations of more values (events, currencies, time zones) are long: one can fill a budget."""
 
 _ANNOTATIONS = frozenset(
     {"$comment", "deprecated", "example", "examples", "readOnly", "title", "writeOnly"}
@@ -62,62 +51,14 @@ _SIMPLE = frozenset({"const", "default", "description", "enum", "format", "type"
 """Keywords kept of an optional argument whose inner structure is removed."""
 
 _CASES = ("allOf", "anyOf", "oneOf")
-
-_REMEMBERED = 4_096
-"""How many packed tools are remembered."""
+"""Keywords whose subschemas are followed when inner structure is removed."""
 
 
-@dataclass(frozen=True)
-class PackedTool:
-    """A tool as the planner will see it."""
+def first_sentences(text: str, length: int) -> str:
+    """Return a text's first sentences, at most ``length`` characters.
 
-    id: str
-    name: str
-    description: str
-    schema: JsonObject
-    """The arguments' schema. It can say which belong together; ``parameters`` only in words."""
-
-    @cached_property
-    def parameters(self) -> JsonObject:
-        """The schema in the form that providers accept."""
-        return accepted_form(self.schema)
-
-
-_tools: Recent[tuple[str, str, int], PackedTool] = Recent(_REMEMBERED)
-
-
-def packed_tool(tool: Tool) -> PackedTool:
-    """Return a tool untrimmed; the same tools are packed again and again, and are remembered."""
-    # What is remembered holds the parameters, so that nothing else can come to have their id.
-    key = (tool.id, tool.description, id(tool.parameters))
-    packed = _tools.get(key)
-    if packed is None:
-        schema = {} if tool.parameters is None else tool.parameters
-        packed = PackedTool(tool.id, wire_name(tool.id), tool.description, schema)
-        _tools.put(key, packed)
-    return packed
-
-
-@dataclass(frozen=True, slots=True)
-class PackedDemo:
-    """A demonstration as the planner will see it; calls are ``(name, arguments, result)``.
-
-    ``partial`` is set if calls of tools that are not in the prompt were left out.
+    If not even the first one fits, its beginning is returned, with an ellipsis.
     """
-
-    id: str
-    tools: tuple[str, ...]
-    text: str
-    calls: tuple[tuple[str, JsonObject, Any], ...]
-    answer: str
-    partial: bool = False
-
-
-_Item = TypeVar("_Item", PackedTool, PackedDemo)
-
-
-def shortened(text: str, length: int) -> str:
-    """Cut a text to ``length`` characters: whole sentences if one fits, else an ellipsis."""
     if len(text) <= length:
         return text
     kept = ""
@@ -149,7 +90,7 @@ def _short_parameter_texts(tool: PackedTool) -> PackedTool:
     def shorten(schema: dict[str, Any], _: bool) -> dict[str, Any]:
         text = schema.get("description")
         if isinstance(text, str):
-            schema["description"] = shortened(text, _PARAMETER_TEXT)
+            schema["description"] = first_sentences(text, _PARAMETER_LENGTH)
         return schema
 
     return _with_schemas(tool, shorten)
@@ -167,20 +108,26 @@ def _no_optional_texts(tool: PackedTool) -> PackedTool:
 def _flat_optional_parameters(tool: PackedTool) -> PackedTool:
     """Keep the types of optional arguments, and remove what is inside their objects and arrays."""
 
-    def flat(properties: JsonObject, needed: set[str]) -> JsonObject:
+    def flatten(properties: JsonObject, needed: set[str]) -> JsonObject:
         return {
-            name: schema if name in needed else _flat(schema, tool.schema)
+            name: schema if name in needed else _flatten(schema, tool.schema)
             for name, schema in properties.items()
         }
 
-    made = _with_properties(tool, flat)
+    flattened = _with_properties(tool, flatten)
     # A definition copied into many arguments that refer to it can make the schema longer.
-    is_shorter = len(json.dumps(made.schema)) < len(json.dumps(tool.schema))
-    return made if is_shorter else tool
+    is_shorter = len(json.dumps(flattened.schema)) < len(json.dumps(tool.schema))
+    return flattened if is_shorter else tool
 
 
-def _flat(schema: Any, root: JsonObject, levels: int = 2) -> Any:
-    """Remove inner structure, following ``levels`` levels of references and choices."""
+def _flatten(schema: Any, root: JsonObject, levels: int = 2) -> Any:
+    """Return a schema without inner structure.
+
+    Args:
+        schema: The schema.
+        root: The schema that its references point into.
+        levels: How many levels of references and choices to follow.
+    """
     if not isinstance(schema, Mapping):
         return schema
     flat = {keyword: value for keyword, value in schema.items() if keyword in _SIMPLE}
@@ -191,22 +138,22 @@ def _flat(schema: Any, root: JsonObject, levels: int = 2) -> Any:
     for keyword in _CASES:
         if isinstance(cases := schema.get(keyword), list):
             looser = keyword.replace("oneOf", "anyOf")  # without inner structure several may match
-            flat[looser] = [_flat(case, root, levels - 1) for case in cases]
+            flat[looser] = [_flatten(case, root, levels - 1) for case in cases]
     if isinstance(reference := schema.get("$ref"), str):
-        referred = _flat(target(root, reference), root, levels - 1)
+        referred = _flatten(target(root, reference), root, levels - 1)
         flat = {**mapping(referred), **flat}
     return flat
 
 
 def _short_description(tool: PackedTool) -> PackedTool:
-    return replace(tool, description=shortened(tool.description, _TOOL_TEXT))
+    return replace(tool, description=first_sentences(tool.description, _DESCRIPTION_LENGTH))
 
 
 def _no_optional_parameters(tool: PackedTool) -> PackedTool:
-    def required(properties: JsonObject, needed: set[str]) -> JsonObject:
+    def keep_needed(properties: JsonObject, needed: set[str]) -> JsonObject:
         return {name: schema for name, schema in properties.items() if name in needed}
 
-    return _with_properties(tool, required)
+    return _with_properties(tool, keep_needed)
 
 
 def _with_properties(
@@ -214,21 +161,26 @@ def _with_properties(
 ) -> PackedTool:
     """Change the properties in all parts of the schema that say what must be given.
 
-    ``change`` also gets the names that are needed. Definitions no longer referred to are removed.
+    Definitions that are no longer referred to are removed.
+
+    Args:
+        tool: The tool.
+        change: Takes properties, and the names of the arguments that are needed; returns the
+            properties to put in their place.
     """
     parts, needed = needed_names(tool.schema)
 
-    def changed(value: Any) -> Any:
+    def rewrite(value: Any) -> Any:
         if isinstance(value, list):
-            return [changed(each) for each in value]
+            return [rewrite(part) for part in value]
         if not isinstance(value, Mapping):
             return value
         copy = dict(value)
         if id(value) in parts and isinstance(properties := value.get("properties"), Mapping):
             copy["properties"] = change(properties, needed)
-        return {key: changed(part) for key, part in copy.items()}
+        return {key: rewrite(part) for key, part in copy.items()}
 
-    return replace(tool, schema=without_unused(changed(tool.schema)))
+    return replace(tool, schema=without_unused(rewrite(tool.schema)))
 
 
 def _no_parameter_texts(tool: PackedTool) -> PackedTool:
@@ -240,18 +192,21 @@ def _no_parameter_texts(tool: PackedTool) -> PackedTool:
 
 
 def _little_description(tool: PackedTool) -> PackedTool:
-    return replace(tool, description=shortened(tool.description, _LITTLE_TEXT))
+    return replace(tool, description=first_sentences(tool.description, _LINE_LENGTH))
 
 
 def _no_long_enumerations(tool: PackedTool) -> PackedTool:
-    """Keep their first values, as a description; the tool's server checks what it is given."""
+    """Replace long enumerations by descriptions that give their first values.
+
+    The tool's server still checks the values that it is given.
+    """
 
     def drop(schema: dict[str, Any], _: bool) -> dict[str, Any]:
         values = schema.get("enum")
-        if isinstance(values, list) and len(values) > _MANY_VALUES:
+        if isinstance(values, list) and len(values) > _MAX_VALUES:
             del schema["enum"]
-            shown = ", ".join(json.dumps(value, ensure_ascii=False) for value in values)
-            schema["description"] = shortened(f"such as {shown}", _PARAMETER_TEXT)
+            listed = ", ".join(json.dumps(value, ensure_ascii=False) for value in values)
+            schema["description"] = first_sentences(f"such as {listed}", _PARAMETER_LENGTH)
         return schema
 
     return _with_schemas(tool, drop)
@@ -260,6 +215,7 @@ def _no_long_enumerations(tool: PackedTool) -> PackedTool:
 def _with_schemas(
     tool: PackedTool, change: Callable[[dict[str, Any], bool], dict[str, Any]]
 ) -> PackedTool:
+    """Change all subschemas; ``change`` takes one, and whether its argument is optional."""
     return replace(tool, schema=map_schemas(tool.schema, change))
 
 
@@ -272,29 +228,29 @@ def _short_values(demo: PackedDemo) -> PackedDemo:
         (name, {key: _short_value(value) for key, value in values.items()}, result)
         for name, values, result in demo.calls
     )
-    return replace(demo, calls=calls, answer=shortened(demo.answer, _LONG_VALUE))
+    return replace(demo, calls=calls, answer=first_sentences(demo.answer, _VALUE_LENGTH))
 
 
 def _short_value(value: Any) -> Any:
-    """Shorten a value but keep its type: all keys, shorter texts, a list's first values."""
+    """Return a shorter value of the same type: all keys, shorter texts, a list's first values."""
     if isinstance(value, str):
-        return shortened(value, _LONG_VALUE)
+        return first_sentences(value, _VALUE_LENGTH)
     if isinstance(value, Mapping):
         return {key: _short_value(part) for key, part in value.items()}
     if not isinstance(value, list | tuple):
         return value
     kept: list[Any] = []
-    left = _LONG_VALUE
+    room = _VALUE_LENGTH
     for part in map(_short_value, value):
-        left -= len(json.dumps(part, ensure_ascii=False))
-        if kept and left < 0:
+        room -= len(json.dumps(part, ensure_ascii=False))
+        if kept and room < 0:
             break
         kept.append(part)
     return kept
 
 
 def _short_request(demo: PackedDemo) -> PackedDemo:
-    return replace(demo, text=_cut(demo.text, _LONG_REQUEST))
+    return replace(demo, text=_cut(demo.text, _REQUEST_LENGTH))
 
 
 def _without_answer(demo: PackedDemo) -> PackedDemo:
@@ -302,18 +258,18 @@ def _without_answer(demo: PackedDemo) -> PackedDemo:
 
 
 @dataclass(frozen=True, slots=True)
-class Step(Generic[_Item]):
-    """A step that shortens an item.
+class Step(Generic[Item]):
+    """A step that shortens an item, called with the item.
 
     Attributes:
-        shorten: What it does.
-        loss: The share of the item's worth that it is taken to cost, 0 to 1.
+        shorten: The function that shortens an item.
+        loss: The share of the item's worth that the step is taken to cost, 0 to 1.
     """
 
-    shorten: Callable[[_Item], _Item]
+    shorten: Callable[[Item], Item]
     loss: float
 
-    def __call__(self, item: _Item) -> _Item:
+    def __call__(self, item: Item) -> Item:
         """Return the item shortened."""
         return self.shorten(item)
 
@@ -329,8 +285,9 @@ TOOL_STEPS: Mapping[str, Step[PackedTool]] = {
     "description shortened to a line": Step(_little_description, 0.05),
     "long enumerations removed": Step(_no_long_enumerations, 0.1),
 }
-"""Steps for tools, in this order. Without its optional parameters a tool can still be called, but
-often not as the request needs it: on two public sets, that is half of the calls."""
+"""Steps for tools, by name, in the order in which they are taken. Without its optional parameters a
+tool can still be called, but often not as the request needs it: on two public sets, that is half of
+the calls."""
 
 DEMO_STEPS: Mapping[str, Step[PackedDemo]] = {
     "results removed": Step(_without_results, 0.05),
@@ -338,4 +295,4 @@ DEMO_STEPS: Mapping[str, Step[PackedDemo]] = {
     "long request shortened": Step(_short_request, 0.05),
     "answer removed": Step(_without_answer, 0.05),
 }
-"""Steps for demonstrations, in this order."""
+"""Steps for demonstrations, by name, in the order in which they are taken."""

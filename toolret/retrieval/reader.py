@@ -10,7 +10,14 @@ import numpy as np
 from toolret.embedders import Vectors
 from toolret.index import Snapshot, ToolIndex
 from toolret.permissions import Allow, allowed_tools, may_see
-from toolret.prompt.examples import CONFUSABLE, NEAR_COPY, choose_demos
+from toolret.prompt.examples import (
+    CONFUSABLE,
+    NEAR_COPY,
+    DemoPool,
+    Likeness,
+    OfferedTools,
+    choose_demos,
+)
 from toolret.ranking.arrays import Bools
 from toolret.ranking.comparer import Comparer
 from toolret.ranking.comparisons import Comparisons
@@ -168,17 +175,17 @@ class Reader:
         vectors = tools.vectors[positions]
         cosines = self.fit.prior.cosines
         return choose_demos(
-            demos.items,
-            demos.vectors,
-            comparisons.demo_dense.max(axis=1),
-            {hit.tool.id: hit.score for hit in chosen},
-            vectors @ vectors.T,
+            DemoPool(
+                demos.items,
+                demos.vectors,
+                comparisons.demo_dense.max(axis=1),
+                self.comparer.layout.uses.members(np.array(positions)),
+            ),
+            OfferedTools({hit.tool.id: hit.score for hit in chosen}, vectors @ vectors.T),
             most=most,
             related=self.fit.related,
-            near_copy=cosines.alike(NEAR_COPY),
-            confusable=cosines.alike(CONFUSABLE),
+            likeness=Likeness(cosines.alike(NEAR_COPY), cosines.alike(CONFUSABLE)),
             may_show=may_show,
-            among=self.comparer.layout.uses.members(np.array(positions)),
         )
 
     def may_show(self, allow: Allow, allowed: Bools | None) -> Callable[[Demo], bool] | None:

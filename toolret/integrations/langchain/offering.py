@@ -19,8 +19,9 @@ from toolret.files.plain_rows import demo_to_row
 from toolret.integrations.langchain.catalog import Available, Entry
 from toolret.permissions import Allow, is_allowed, may_see
 from toolret.prompt import Packed
-from toolret.prompt.offers import DISCOVER, called_names, grown
-from toolret.prompt.trimming import TOOL_STEPS, PackedDemo, PackedTool
+from toolret.prompt.offers import DISCOVER, called_names, names_to_offer
+from toolret.prompt.packed import PackedDemo, PackedTool
+from toolret.prompt.trimming import TOOL_STEPS
 from toolret.retrieval.selection import Selection
 from toolret.text.names import wire_name
 from toolret.types import Demo
@@ -133,7 +134,7 @@ class Offering:
         used = dict.fromkeys(reversed([*asked, *_called(self.messages, by_last=True)]))
         spare = [name for name in used if name in known and name not in stay]
         stay.update(spare[: most - len(stay)])
-        names = grown(kept, [*called, *asked], needed, stay)
+        names = names_to_offer(kept, [*called, *asked], needed, stay)
         return Offers(
             offered=[Offer(name=name, trimmed=forms.get(name, [])) for name in names],
             examples=self._examples(selection) if examples else [],

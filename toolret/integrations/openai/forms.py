@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
-from toolret.prompt.trimming import PackedTool
+from toolret.prompt.packed import PackedTool
 from toolret.types import JsonObject
 
 __all__ = [

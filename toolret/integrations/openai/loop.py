@@ -22,7 +22,7 @@ from toolret.integrations.openai.view import names_of
 from toolret.json_values import short_repr
 from toolret.options import one_of, whole_number
 from toolret.permissions import Allow, fail_closed, is_allowed
-from toolret.prompt.trimming import packed_tool
+from toolret.prompt.packed import packed_tool
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.turns import turns
 from toolret.types import Tool

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
-from toolret.prompt.trimming import PackedTool
+from toolret.prompt.packed import PackedTool
 from toolret.recent import Recent
 from toolret.types import Demo, JsonObject
 

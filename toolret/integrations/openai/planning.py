@@ -15,8 +15,8 @@ from toolret.integrations.openai.memory import Sent, Shown, State
 from toolret.integrations.openai.searching import found_names, proxy_tools, search_tool
 from toolret.integrations.openai.view import Given, View, by_words
 from toolret.integrations.tool_choices import chosen, without
-from toolret.prompt.offers import PROVIDER_LIMIT, bounded, called_names
-from toolret.prompt.trimming import PackedTool, packed_tool
+from toolret.prompt.offers import PROVIDER_LIMIT, called_names, limited_names_to_offer
+from toolret.prompt.packed import PackedTool, packed_tool
 from toolret.retrieval.selection import Selection
 from toolret.text.names import wire_name
 from toolret.types import JsonObject, Tool
@@ -135,7 +135,7 @@ def _offered(
     elif asked.mode == "allowed" and not asked.state:
         before = names.base(selection, room)
     known = names.known(*before, *wanted, *selected)
-    return bounded(before, wanted, selected, known, most=room)
+    return limited_names_to_offer(before, wanted, selected, known, most=room)
 
 
 def _found(asked: Asked) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from toolret.integrations.openai.forms import RESPONSES, Form
 from toolret.json_values import compact_json, parse_json
 from toolret.prompt import Packed
 from toolret.prompt.offers import DISCOVER
-from toolret.prompt.trimming import PackedTool
+from toolret.prompt.packed import PackedTool
 from toolret.text.names import CALL
 from toolret.turns import Unread, content_text, messages_of
 from toolret.types import JsonObject
