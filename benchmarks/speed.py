@@ -28,7 +28,7 @@ from benchmarks.systems import DEPTH, Data, LangGraphStore, LlamaIndexObjects, S
 from toolret.catalogs import load_tools
 from toolret.embedders import RoleEmbedder, SentenceTransformerEmbedder
 from toolret.index import ToolIndex
-from toolret.queries import sought
+from toolret.queries import expand_queries
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.rows import load_demos
 from toolret.stores.derived import read_arrays, write_arrays
@@ -187,7 +187,7 @@ def measure(
     # vectors are known from here on.
     queries = {}
     for text in asked:
-        said = [query.text for query in sought(retriever.select(text).queries)]
+        said = [query.text for query in expand_queries(retriever.select(text).queries)]
         queries[text] = list(dict.fromkeys([*said, *map(without_values, said)]))
     ask: dict[str, Callable[[str], object]] = {
         "toolret": lambda text: retriever.select(text, allow=_HELD),

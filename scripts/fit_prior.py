@@ -27,7 +27,7 @@ from scripts.fit_adapter import demonstrations_of, fit_without
 from toolret.catalogs import load_tools
 from toolret.embedders import RoleEmbedder, SentenceTransformerEmbedder
 from toolret.index import ToolIndex
-from toolret.queries import sought
+from toolret.queries import expand_queries
 from toolret.ranking.arrays import Floats
 from toolret.ranking.comparer import Comparer
 from toolret.ranking.evidence import FEATURES, gather
@@ -255,7 +255,7 @@ def asked(comparer: Comparer, request: LabelledRequest, needs: Sequence[str] = (
     """A request as the ranking sees it; one of another set needs none of the tools."""
     parts = [Query(need, "need") for need in needs]
     parts = parts or [Query(clause, "clause") for clause in split_clauses(request.text)]
-    queries = [query.text for query in sought([Query(request.text, "request"), *parts])]
+    queries = [query.text for query in expand_queries([Query(request.text, "request"), *parts])]
     comparisons = comparer.compare(queries, comparer.embed(queries))
     candidates = gather(comparer.layout, comparisons)
     positions = comparer.snapshot.tools.positions

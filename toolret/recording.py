@@ -22,7 +22,7 @@ from toolret.permissions import Allow, invalid_permissions, is_allowed
 from toolret.prompt.trimming import first_sentences
 from toolret.text.lexical import words
 from toolret.text.names import wire_name
-from toolret.turns import Turn, arguments_of, clean, mapped, turns, value_of
+from toolret.turns import Turn, arguments_of, clean, map_values, turns, value_of
 from toolret.types import RECORDED, Call, Demo, Permissions, Tool
 
 __all__ = ["Recorded", "Redact", "demonstrations", "record", "redacting"]
@@ -161,7 +161,7 @@ def redacting(scrub: Callable[[str], str]) -> Redact:
 
     def redact(demo: Demo) -> Demo:
         calls = tuple(
-            Call(c.tool, mapped(c.arguments, scrub_all), mapped(c.result, scrub_all))
+            Call(c.tool, map_values(c.arguments, scrub_all), map_values(c.result, scrub_all))
             for c in demo.calls
         )
         return replace(demo, text=scrub(demo.text), answer=scrub(demo.answer), calls=calls)
@@ -256,7 +256,7 @@ def _stored(demo: Demo) -> Demo:
     calls = tuple(
         Call(
             call.tool,
-            mapped(call.arguments, _short_value),
+            map_values(call.arguments, _short_value),
             _short_result(call.result),
         )
         for call in demo.calls

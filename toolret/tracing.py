@@ -21,14 +21,14 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 __all__ = [
     "CAPTURE_CONTENT",
     "Span",
-    "begun",
+    "add_stages",
+    "annotate",
+    "begin_span",
     "captures_content",
-    "continued",
-    "failed",
-    "note",
-    "note_raised",
+    "log_error",
+    "mark_failed",
     "span",
-    "stages",
+    "use_span",
 ]
 
 CAPTURE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
@@ -52,12 +52,12 @@ def span(name: str, operation: str = "") -> Iterator[Span]:
         name: What happens.
         operation: Its ``gen_ai.operation.name``, where the conventions have one.
     """
-    with continued(begun(name, operation)) as current:
+    with use_span(begin_span(name, operation)) as current:
         yield current
 
 
-def begun(name: str, operation: str = "") -> Span:
-    """Begin a span, which ``continued`` makes the current one, here or in another thread."""
+def begin_span(name: str, operation: str = "") -> Span:
+    """Begin a span, which ``use_span`` makes the current one, here or in another thread."""
     current = _tracer.start_span(name, kind=SpanKind.INTERNAL)
     if operation:
         current.set_attribute("gen_ai.operation.name", operation)
@@ -65,7 +65,7 @@ def begun(name: str, operation: str = "") -> Span:
 
 
 @contextmanager
-def continued(current: Span, *, ends: bool = True) -> Iterator[Span]:
+def use_span(current: Span, *, ends: bool = True) -> Iterator[Span]:
     """Make a span the current one in a block, and end it with the block.
 
     Args:
@@ -77,14 +77,16 @@ def continued(current: Span, *, ends: bool = True) -> Iterator[Span]:
             yield current
         except BaseException as error:
             # The message may quote what was said.
-            failed(current, type(error).__qualname__)
+            mark_failed(current, type(error).__qualname__)
             current.end()
             raise
     if ends:
         current.end()
 
 
-def stages(seconds: Mapping[str, float], notes: Mapping[str, Attributes], *, ended: int) -> None:
+def add_stages(
+    seconds: Mapping[str, float], notes: Mapping[str, Attributes], *, ended: int
+) -> None:
     """Add a child span ``toolret.NAME`` for each of some consecutive stages.
 
     Args:
@@ -99,12 +101,12 @@ def stages(seconds: Mapping[str, float], notes: Mapping[str, Attributes], *, end
         end = start + int(duration * _NANOSECONDS)
         if duration:
             current = _tracer.start_span(f"toolret.{name}", start_time=start)
-            note(current, notes.get(name, {}))
+            annotate(current, notes.get(name, {}))
             current.end(end)
         start = end
 
 
-def note(
+def annotate(
     current: Span, attributes: Attributes, *, content: Callable[[], Attributes] | None = None
 ) -> None:
     """Set attributes on a span if it is recording; those that are None are left out.
@@ -122,13 +124,13 @@ def note(
     current.set_attributes({key: value for key, value in wanted.items() if value is not None})
 
 
-def failed(current: Span, error_type: str) -> None:
+def mark_failed(current: Span, error_type: str) -> None:
     """Mark a span as failed, with the kind of failure."""
     current.set_status(Status(StatusCode.ERROR))
     current.set_attribute("error.type", error_type)
 
 
-def note_raised(log: logging.Logger, what: str, error: Exception) -> None:
+def log_error(log: logging.Logger, what: str, error: Exception) -> None:
     """Log an error of foreign code: its type and where, and its message only if content is wanted.
 
     Args:

@@ -10,7 +10,7 @@ import pytest
 from tests.llm.ways import Way, question
 from toolret.errors import QueryGenerationError
 from toolret.llm import Circuit, Completion, ModelError, Patience, SteadyModel, as_chat_model
-from toolret.llm.failures import failure
+from toolret.llm.failures import call_failure
 from toolret.testing import ScriptedChatModel
 
 
@@ -54,7 +54,7 @@ class ReadError(TransportError):
 def test_what_is_worth_another_try(
     error: BaseException, transient: bool, blames_request: bool
 ) -> None:
-    failed = failure(error)
+    failed = call_failure(error)
     assert isinstance(failed, ModelError)
     assert (failed.transient, failed.blames_request) == (transient, blames_request)
     assert failed.__cause__ is error
@@ -74,14 +74,14 @@ def test_what_is_worth_another_try(
     ],
 )
 def test_how_long_a_server_asks_to_be_left_alone(value: str, seconds: float | None) -> None:
-    failed = failure(StatusError(429, **{"retry-after": value}))
+    failed = call_failure(StatusError(429, **{"retry-after": value}))
     assert isinstance(failed, ModelError)
     assert failed.retry_after == seconds
 
 
 def test_it_may_ask_by_a_date() -> None:
     for date, low, high in ((time.time() + 60, 55, 61), (time.time() - 60, 0, 0)):
-        failed = failure(StatusError(429, **{"retry-after": email.utils.formatdate(date)}))
+        failed = call_failure(StatusError(429, **{"retry-after": email.utils.formatdate(date)}))
         assert isinstance(failed, ModelError)
         assert failed.retry_after is not None
         assert low <= failed.retry_after <= high
@@ -89,7 +89,7 @@ def test_it_may_ask_by_a_date() -> None:
 
 def test_our_own_errors_are_left_as_they_are() -> None:
     error = QueryGenerationError("mine")
-    assert failure(error) is error
+    assert call_failure(error) is error
 
 
 class Scripted:
@@ -105,7 +105,7 @@ class Scripted:
         self.timeouts.append(timeout)
         outcome = self._outcomes.pop(0)
         if outcome:
-            raise failure(outcome)
+            raise call_failure(outcome)
         return Completion("fine")
 
     async def acomplete(self, messages: Any, schema: Any, *, timeout: float) -> Completion:

@@ -13,7 +13,7 @@ from openai.types.responses import Response, ResponseFunctionToolCall, ResponseR
 
 from toolret.errors import InputError
 from toolret.queries import as_request, conversation_lines
-from toolret.queries.strategies import own_words
+from toolret.queries.strategies import queries_without_llm
 from toolret.testing.scripted import response
 from toolret.turns import content_text
 from toolret.types import Request
@@ -132,7 +132,7 @@ def test_what_a_tool_gave_is_never_the_request(content: Any, alone: bool) -> Non
     last = {"role": "user", "content": result if alone else [result]}
     request = as_request([{"role": "user", "content": "where is my parcel?"}, last])
     assert request.text == "where is my parcel?"
-    assert [query.text for query in own_words(request)] == []
+    assert [query.text for query in queries_without_llm(request)] == []
     assert as_request(replace(request, messages=(*request.messages[:1], last))) == request
     shown = [json.loads(line)["role"] for line in conversation_lines(request).splitlines()]
     assert shown == ["user", "tool"]
@@ -247,7 +247,7 @@ def test_a_picture_is_no_request_where_there_are_words_before_it() -> None:
     ]
     request = as_request(asked)
     assert request.text == "refund my order"
-    assert own_words(request) == ()
+    assert queries_without_llm(request) == ()
     assert as_request([*asked[1:]]).text == "[image: image/png]"
 
 

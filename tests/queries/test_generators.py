@@ -34,7 +34,7 @@ from toolret.queries import (
     Usage,
     as_generator,
     as_request,
-    sought,
+    expand_queries,
 )
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply, ScriptedChatModel
@@ -417,8 +417,8 @@ def test_a_recording_replays_and_fails_loudly_when_the_prompt_has_changed(
 def test_what_is_needed_widens_the_whole_and_the_request_stays() -> None:
     request, clause = Query("fix it", "request"), Query("it is old", "clause")
     needs = [Query("update an address", "need"), Query("tell. Tell a customer", "tool")]
-    assert sought([request, clause]) == [request, clause]
-    assert sought([request, *needs]) == [
+    assert expand_queries([request, clause]) == [request, clause]
+    assert expand_queries([request, *needs]) == [
         Query("fix it update an address tell. Tell a customer", "request"),
         request,
         *needs,

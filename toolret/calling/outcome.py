@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from toolret.errors import CallError
 from toolret.text.surrogates import replace_surrogates
-from toolret.tracing import note_raised
+from toolret.tracing import log_error
 from toolret.types import JsonObject, Tool
 
 __all__ = ["Outcome", "Runner", "failed_outcome", "pauses_a_graph"]
@@ -68,7 +68,7 @@ def failed_outcome(name: str, error: Exception) -> Outcome:
     """
     if isinstance(error, CallError):
         return Outcome(replace_surrogates(f"Error: {error}"), ok=False)
-    note_raised(_log, f"the tool {name!r}", error)
+    log_error(_log, f"the tool {name!r}", error)
     reason = " ".join(_reason(error).split())[:_MAX_REASON]
     return Outcome(
         replace_surrogates(f"Error: {type(error).__name__}: {reason}".rstrip(": ")), ok=False

@@ -17,7 +17,7 @@ from toolret.permissions import Allow, fail_closed, is_allowed
 from toolret.text.names import ids_by_name, wire_name
 from toolret.text.results import result_text
 from toolret.text.surrogates import replace_surrogates
-from toolret.tracing import Span, failed, note, span
+from toolret.tracing import Span, annotate, mark_failed, span
 from toolret.types import JsonObject, Tool
 
 __all__ = ["Toolbox"]
@@ -163,7 +163,7 @@ class Toolbox:
         tool = self.tool(name)
         if current.is_recording():
             current.update_name(f"{_SPAN} {tool.id}")
-            note(current, {"gen_ai.tool.name": tool.id, "gen_ai.tool.type": "function"})
+            annotate(current, {"gen_ai.tool.name": tool.id, "gen_ai.tool.type": "function"})
         return tool
 
     def _find(self, name: object) -> Tool | None:
@@ -226,7 +226,7 @@ def _note_error(current: Span, name: str, error: Exception) -> Outcome:
     """
     if pauses_a_graph(error):
         raise error
-    failed(current, type(error).__qualname__)
+    mark_failed(current, type(error).__qualname__)
     return failed_outcome(name, error)
 
 
@@ -234,10 +234,10 @@ def _note_outcome(current: Span, arguments: JsonObject | str | None, outcome: Ou
     """Note an outcome on a span, and return it with a text that can be encoded and sent."""
     outcome = replace(outcome, text=replace_surrogates(outcome.text))
     if outcome.status:
-        note(current, {"http.response.status_code": outcome.status})
+        annotate(current, {"http.response.status_code": outcome.status})
     if not outcome.ok and current.is_recording():
-        failed(current, str(outcome.status or "tool_error"))
-    note(
+        mark_failed(current, str(outcome.status or "tool_error"))
+    annotate(
         current,
         {},
         content=lambda: {

@@ -10,7 +10,7 @@ from typing import Any
 
 from toolret.errors import QueryGenerationError
 
-__all__ = ["ModelError", "failure", "no_text", "told_failure"]
+__all__ = ["ModelError", "call_failure", "empty_reply", "response_failure"]
 
 _LONGEST_REASON = 200
 """Characters of another library's error message to pass on."""
@@ -77,7 +77,7 @@ class ModelError(QueryGenerationError):
         self.output_tokens = output_tokens
 
 
-def failure(error: BaseException) -> QueryGenerationError:
+def call_failure(error: BaseException) -> QueryGenerationError:
     """Convert an exception to a one-line error; only 429, 5xx and network errors are transient.
 
     Errors are classified by an HTTP status, as on the exceptions of ``openai``, ``anthropic`` and
@@ -88,7 +88,7 @@ def failure(error: BaseException) -> QueryGenerationError:
     if type(error).__name__ == _CUT_OFF:
         usage = getattr(getattr(error, "completion", None), "usage", None)
         read, wrote = (getattr(usage, f"{kind}_tokens", None) for kind in ("prompt", "completion"))
-        return no_text("length", input_tokens=read, output_tokens=wrote)
+        return empty_reply("length", input_tokens=read, output_tokens=wrote)
     message = _in_one_line(_without_keys(_said(error), error))
     response = getattr(error, "response", None)
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
@@ -107,7 +107,7 @@ def failure(error: BaseException) -> QueryGenerationError:
     return failed
 
 
-def told_failure(error: Any) -> ModelError:
+def response_failure(error: Any) -> ModelError:
     """Convert an error reported in a response of status 200 by a gateway: a text or an object."""
     told = error if isinstance(error, Mapping) else vars(error) if hasattr(error, "code") else {}
     code = told.get("code")
@@ -121,7 +121,7 @@ def told_failure(error: Any) -> ModelError:
     )
 
 
-def no_text(
+def empty_reply(
     reason: Any, *, input_tokens: int | None = None, output_tokens: int | None = None
 ) -> ModelError:
     """Return the error for an empty reply.

@@ -9,7 +9,7 @@ from typing import Any
 
 from toolret.llm.failures import ModelError
 from toolret.llm.model import Completion, Messages, Schema
-from toolret.llm.waiting import awaited, in_worker, in_worker_async
+from toolret.llm.waiting import arun_in_worker, await_call, run_in_worker
 
 __all__ = ["FunctionModel"]
 
@@ -39,7 +39,7 @@ class FunctionModel:
         timeout: float,
     ) -> Completion:
         """See ``ChatModel``."""
-        return in_worker(lambda: self._call(messages), timeout=timeout)
+        return run_in_worker(lambda: self._call(messages), timeout=timeout)
 
     async def acomplete(
         self,
@@ -50,8 +50,8 @@ class FunctionModel:
     ) -> Completion:
         """See ``ChatModel``."""
         if self._is_async:
-            return _read(await awaited(lambda: self._function(list(messages)), timeout=timeout))
-        return await in_worker_async(lambda: self._call(messages), timeout=timeout)
+            return _read(await await_call(lambda: self._function(list(messages)), timeout=timeout))
+        return await arun_in_worker(lambda: self._call(messages), timeout=timeout)
 
     def _call(self, messages: Messages) -> Completion:
         reply = self._function(list(messages))

@@ -11,11 +11,11 @@ from hashlib import sha256
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from toolret.llm.failures import ModelError, no_text
+from toolret.llm.failures import ModelError, empty_reply
 from toolret.llm.kinds import is_of
 from toolret.llm.model import Completion, Messages, Schema
 from toolret.llm.structured import StructuredOutput, response_format
-from toolret.llm.waiting import awaited, in_worker
+from toolret.llm.waiting import await_call, run_in_worker
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
@@ -67,7 +67,9 @@ class LangChainModel:
             options = self._options(taken, timeout)
             return _read(self._model.invoke(_turns(messages), _CONFIG, **options))
 
-        return in_worker(lambda: self._structured.ask(self._taken(schema), call), timeout=timeout)
+        return run_in_worker(
+            lambda: self._structured.ask(self._taken(schema), call), timeout=timeout
+        )
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """See ``ChatModel``."""
@@ -76,7 +78,7 @@ class LangChainModel:
             options = self._options(taken, timeout)
             return _read(await self._model.ainvoke(_turns(messages), _CONFIG, **options))
 
-        return await awaited(
+        return await await_call(
             lambda: self._structured.ask_async(self._taken(schema), call), timeout=timeout
         )
 
@@ -159,5 +161,5 @@ def _read(reply: Any) -> Completion:
     if not text.strip():
         told = getattr(reply, "response_metadata", None) or {}
         ended = told.get("finish_reason") or told.get("stop_reason")
-        raise no_text(ended, input_tokens=read, output_tokens=wrote)
+        raise empty_reply(ended, input_tokens=read, output_tokens=wrote)
     return Completion(text, read, wrote)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from toolret.llm.failures import ModelError, no_text, told_failure
+from toolret.llm.failures import ModelError, empty_reply, response_failure
 from toolret.llm.model import Completion, Messages, Schema
 from toolret.llm.structured import StructuredOutput, response_format
-from toolret.llm.waiting import awaited, in_worker, in_worker_async
+from toolret.llm.waiting import arun_in_worker, await_call, run_in_worker
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -51,18 +51,18 @@ class OpenAIModel:
         """See ``ChatModel``."""
         if self._is_async:
             self._check_copyable()
-            return in_worker(
+            return run_in_worker(
                 lambda: asyncio.run(self._ask_alone(messages, schema, timeout)), timeout=timeout
             )
-        return in_worker(lambda: self._ask(messages, schema, timeout), timeout=timeout)
+        return run_in_worker(lambda: self._ask(messages, schema, timeout), timeout=timeout)
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """See ``ChatModel``."""
         if self._is_async:
-            return await awaited(
+            return await await_call(
                 lambda: self._ask_async(self._client, messages, schema, timeout), timeout=timeout
             )
-        return await in_worker_async(lambda: self._ask(messages, schema, timeout), timeout=timeout)
+        return await arun_in_worker(lambda: self._ask(messages, schema, timeout), timeout=timeout)
 
     def _ask(self, messages: Messages, schema: Schema, timeout: float) -> Completion:
         create = self._api.create(self._client.with_options(timeout=timeout, max_retries=0))
@@ -92,7 +92,7 @@ class OpenAIModel:
 
     def _read(self, answer: Any) -> Completion:
         if error := getattr(answer, "error", None):
-            raise told_failure(error)
+            raise response_failure(error)
         return self._api.read(answer)
 
     async def _ask_alone(self, messages: Messages, schema: Schema, timeout: float) -> Completion:
@@ -170,7 +170,7 @@ def _completion(
             output_tokens=wrote,
         )
     if not isinstance(text, str) or not text.strip():
-        raise no_text(ended, input_tokens=read, output_tokens=wrote)
+        raise empty_reply(ended, input_tokens=read, output_tokens=wrote)
     return Completion(text, read, wrote)
 
 

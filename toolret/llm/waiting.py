@@ -11,14 +11,14 @@ from contextlib import suppress
 from typing import TypeVar
 
 from toolret.errors import QueryGenerationError
-from toolret.llm.failures import ModelError, failure
+from toolret.llm.failures import ModelError, call_failure
 
-__all__ = ["awaited", "in_worker", "in_worker_async"]
+__all__ = ["arun_in_worker", "await_call", "run_in_worker"]
 
 _T = TypeVar("_T")
 
 
-def in_worker(ask: Callable[[], _T], *, timeout: float) -> _T:
+def run_in_worker(ask: Callable[[], _T], *, timeout: float) -> _T:
     """Run a function in its own thread, which is abandoned after ``timeout`` seconds.
 
     Raises:
@@ -31,15 +31,15 @@ def in_worker(ask: Callable[[], _T], *, timeout: float) -> _T:
         raise _late(timeout) from error
 
 
-async def in_worker_async(ask: Callable[[], _T], *, timeout: float) -> _T:
-    """``in_worker`` for event loops.
+async def arun_in_worker(ask: Callable[[], _T], *, timeout: float) -> _T:
+    """``run_in_worker`` for event loops.
 
     It does not use the loop's small thread pool, where a hanging model would block other work.
     """
-    return await awaited(lambda: asyncio.wrap_future(_started(ask)), timeout=timeout)
+    return await await_call(lambda: asyncio.wrap_future(_started(ask)), timeout=timeout)
 
 
-async def awaited(ask: Callable[[], Awaitable[_T]], *, timeout: float) -> _T:
+async def await_call(ask: Callable[[], Awaitable[_T]], *, timeout: float) -> _T:
     """Call, and await the result for at most ``timeout`` seconds.
 
     On timeout, or if the caller is cancelled, the call is cancelled too, and left to clean up by
@@ -62,9 +62,9 @@ async def awaited(ask: Callable[[], Awaitable[_T]], *, timeout: float) -> _T:
     except QueryGenerationError:
         raise
     except Exception as error:
-        raise failure(error) from error
+        raise call_failure(error) from error
     # If the call was cancelled, then by the model itself: a cancelled caller does not get here.
-    raise failure(asyncio.CancelledError()) if done else _late(timeout)
+    raise call_failure(asyncio.CancelledError()) if done else _late(timeout)
 
 
 def _noticed(call: asyncio.Future[_T]) -> None:
@@ -83,8 +83,8 @@ def _started(ask: Callable[[], _T]) -> Future[_T]:
                 outcome.set_result(ask())
             except InvalidStateError:
                 raise
-            except BaseException as error:  # noqa: BLE001 - as in ``awaited``
-                outcome.set_exception(failure(error))
+            except BaseException as error:  # noqa: BLE001 - as in ``await_call``
+                outcome.set_exception(call_failure(error))
 
     run = contextvars.copy_context().run  # so that trace spans find their parent
     threading.Thread(target=run, args=(work,), name="toolret-llm", daemon=True).start()

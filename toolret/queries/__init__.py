@@ -1,8 +1,8 @@
 """Turn a conversation into retrieval queries, with or without an LLM."""
 
-from toolret.queries.combining import sought
+from toolret.queries.combining import expand_queries
 from toolret.queries.conversation import Conversation, as_request
-from toolret.queries.framing import conversation_lines, frame, shortened
+from toolret.queries.framing import conversation_lines, frame, truncate
 from toolret.queries.generating import (
     NOTHING,
     CatalogView,
@@ -12,10 +12,10 @@ from toolret.queries.generating import (
 )
 from toolret.queries.generators import (
     StrategyQueries,
+    agenerate_queries,
     as_generator,
-    awritten,
+    generate_queries,
     is_generator,
-    written,
 )
 from toolret.queries.steps import Question, Scene, Steps, Strategy
 from toolret.queries.strategies import (
@@ -50,14 +50,14 @@ __all__ = [
     "Together",
     "Usage",
     "Verbatim",
+    "agenerate_queries",
     "as_generator",
     "as_request",
     "as_strategy",
-    "awritten",
     "conversation_lines",
+    "expand_queries",
     "frame",
+    "generate_queries",
     "is_generator",
-    "shortened",
-    "sought",
-    "written",
+    "truncate",
 ]

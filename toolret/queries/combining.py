@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from toolret.types import Query
 
-__all__ = ["sought"]
+__all__ = ["expand_queries"]
 
 _WIDENING = ("need", "tool")
 """Kinds of queries that add to the request's own words."""
 
 
-def sought(queries: Sequence[Query]) -> list[Query]:
+def expand_queries(queries: Sequence[Query]) -> list[Query]:
     """Return the queries to search the index with, the whole request first.
 
     Needs written by an LLM say more than the request's own words, but may miss the point. If there

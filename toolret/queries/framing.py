@@ -17,7 +17,7 @@ from toolret.tokens import estimate_tokens
 from toolret.turns import content_text
 from toolret.types import Message, Request
 
-__all__ = ["BUDGET", "Framed", "conversation_lines", "frame", "json_lines", "shortened"]
+__all__ = ["BUDGET", "Framed", "conversation_lines", "frame", "json_lines", "truncate"]
 
 BUDGET = 3_000
 """Default token budget of a conversation: about twenty turns, which a small model reads in well
@@ -64,7 +64,7 @@ def frame(request: Request, *, budget: int = BUDGET) -> Framed:
     stays = _stays(messages)
     longest = _LONGEST_MESSAGE
     while True:
-        notes = [{"about_the_user": shortened(request.notes, longest)}] if request.notes else []
+        notes = [{"about_the_user": truncate(request.notes, longest)}] if request.notes else []
         lines = {place: _line(_turn(messages[place], longest)) for place in stays}
         opening = json_lines(notes)
         left = budget - estimate_tokens(opening) - sum(map(estimate_tokens, lines.values()))
@@ -95,7 +95,7 @@ def json_lines(values: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(map(_line, values))
 
 
-def shortened(text: str, longest: int) -> str:
+def truncate(text: str, longest: int) -> str:
     """Cut a text to its beginning, with a note of how many characters were left out."""
     rest = len(text) - longest
     return text if rest <= 0 else f"{text[:longest]} [{rest} more characters]"
@@ -118,7 +118,7 @@ def _stays(messages: Sequence[Message]) -> set[int]:
 def _turn(message: Message, longest: int) -> dict[str, Any]:
     role = str(message.get("role"))
     most = min(longest, _LONGEST_RESULT) if role == "tool" else longest
-    text = shortened(content_text(message.get("content")), most)
+    text = truncate(content_text(message.get("content")), most)
     turn: dict[str, Any] = {"role": role, "text": text}
     if calls := message.get("tool_calls"):
         turn["called"] = [_call(**call["function"]) for call in calls]
@@ -131,4 +131,4 @@ def _call(name: str, arguments: Any) -> str:
         arguments = ""
     if not isinstance(arguments, str):
         arguments = json.dumps(arguments, ensure_ascii=False, default=str, skipkeys=True)
-    return f"{name}({shortened(arguments, _LONGEST_RESULT)})"
+    return f"{name}({truncate(arguments, _LONGEST_RESULT)})"

@@ -12,7 +12,7 @@ from typing import Any
 from toolret.errors import InputError, QueryGenerationError, ToolretError
 from toolret.llm import Answer, ChatModel, aask, as_chat_model, ask
 from toolret.llm.asking import total
-from toolret.llm.failures import failure
+from toolret.llm.failures import call_failure
 from toolret.options import seconds, whole_number
 from toolret.queries.framing import BUDGET, Framed, frame
 from toolret.queries.generating import (
@@ -23,11 +23,17 @@ from toolret.queries.generating import (
     Usage,
 )
 from toolret.queries.steps import Lookup, Question, Scene, Strategy
-from toolret.queries.strategies import as_strategy, own_words
-from toolret.tracing import note_raised
+from toolret.queries.strategies import as_strategy, queries_without_llm
+from toolret.tracing import log_error
 from toolret.types import Query, Request
 
-__all__ = ["StrategyQueries", "as_generator", "awritten", "is_generator", "written"]
+__all__ = [
+    "StrategyQueries",
+    "agenerate_queries",
+    "as_generator",
+    "generate_queries",
+    "is_generator",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -188,7 +194,7 @@ class _Flow:
         """Return the resulting queries, without duplicates of the request."""
         found = self._queries
         if found is None:
-            found = own_words(self._request)
+            found = queries_without_llm(self._request)
         return GeneratedQueries(_after(self._request, found), self._note(), self._usage())
 
     def _note(self) -> str:
@@ -244,7 +250,9 @@ def is_generator(llm: Any) -> bool:
     return isinstance(llm, QueryGenerator) and not isinstance(llm, type)
 
 
-def written(generator: QueryGenerator, request: Request, catalog: CatalogView) -> GeneratedQueries:
+def generate_queries(
+    generator: QueryGenerator, request: Request, catalog: CatalogView
+) -> GeneratedQueries:
     """Return what a generator writes, or the request's own queries if it fails.
 
     It may be anyone's code, so an error of another kind than an LLM's is logged.
@@ -259,10 +267,10 @@ def written(generator: QueryGenerator, request: Request, catalog: CatalogView) -
         return _without(generator, request, error, started)
 
 
-async def awritten(
+async def agenerate_queries(
     generator: QueryGenerator, request: Request, catalog: CatalogView
 ) -> GeneratedQueries:
-    """``written`` for event loops."""
+    """``generate_queries`` for event loops."""
     started = time.perf_counter()
     try:
         return _checked(generator, await generator.awrite_queries(request, catalog))
@@ -301,10 +309,10 @@ def _without(
     if not isinstance(error, QueryGenerationError):
         if isinstance(error, ToolretError):
             raise error
-        note_raised(_log, f"the query generator {name}", error)
-    reason = str(failure(error))
+        log_error(_log, f"the query generator {name}", error)
+    reason = str(call_failure(error))
     usage = Usage(strategy=name, seconds=time.perf_counter() - started, failure=reason)
-    queries = _after(request, own_words(request))
+    queries = _after(request, queries_without_llm(request))
     return GeneratedQueries(queries, f"{_ALONE}, since {name} failed: {reason}", usage)
 
 

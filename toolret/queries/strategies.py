@@ -9,7 +9,7 @@ from typing import Any
 
 from toolret.errors import InputError, QueryGenerationError
 from toolret.options import of_kind, whole_number
-from toolret.queries.framing import json_lines, shortened
+from toolret.queries.framing import json_lines, truncate
 from toolret.queries.prompts import as_prompt
 from toolret.queries.replies import (
     missing_schema,
@@ -35,7 +35,7 @@ __all__ = [
     "Together",
     "Verbatim",
     "as_strategy",
-    "own_words",
+    "queries_without_llm",
 ]
 
 _MOST_QUERIES = 8
@@ -86,7 +86,7 @@ class Clauses:
     def steps(self, scene: Scene) -> Steps:
         """Take no steps; return the queries."""
         yield from ()
-        return own_words(scene.request)
+        return queries_without_llm(scene.request)
 
 
 class Rewrite:
@@ -354,7 +354,7 @@ def _strategy(strategy: Strategy) -> Strategy:
     return of_kind("strategy", strategy, Strategy, way_out, error=InputError)
 
 
-def own_words(request: Request) -> tuple[Query, ...]:
+def queries_without_llm(request: Request) -> tuple[Query, ...]:
     """Return the queries, besides the request itself, that need no LLM."""
     clauses = [Query(clause, "clause") for clause in split_clauses(request.text)]
     said = [
@@ -371,8 +371,8 @@ def _as_needs(texts: Sequence[str]) -> tuple[Query, ...]:
 
 
 def _shown(tool: Tool) -> dict[str, str]:
-    return {"name": tool.id, "description": shortened(tool.description, _LONGEST_DESCRIPTION)}
+    return {"name": tool.id, "description": truncate(tool.description, _LONGEST_DESCRIPTION)}
 
 
 def _example(demo: Demo, tools: Sequence[Tool]) -> dict[str, Any]:
-    return {"request": shortened(demo.text, _LONGEST_EXAMPLE), "tools": list(map(_shown, tools))}
+    return {"request": truncate(demo.text, _LONGEST_EXAMPLE), "tools": list(map(_shown, tools))}

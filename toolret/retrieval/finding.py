@@ -9,7 +9,7 @@ from typing import SupportsFloat, SupportsIndex, get_args
 
 from toolret.permissions import Allow
 from toolret.prompt import Format, pack
-from toolret.queries import GeneratedQueries, sought
+from toolret.queries import GeneratedQueries, expand_queries
 from toolret.ranking.arrays import Bools
 from toolret.ranking.comparisons import Comparisons
 from toolret.retrieval.reader import Ranking, Reader
@@ -149,7 +149,7 @@ def find(reader: Reader, retrieval: Retrieval, *, seen: int) -> Found:
     """
     limits = retrieval.limits
     generated_at = time.perf_counter()
-    queries, vectors = reader.embed(sought(retrieval.generated.queries))
+    queries, vectors = reader.embed(expand_queries(retrieval.generated.queries))
     embedded_at = time.perf_counter()
     comparisons = reader.comparer.compare(queries, vectors)
     compared_at = time.perf_counter()

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from toolret.errors import InputError
 from toolret.queries import Conversation, GeneratedQueries, as_request
-from toolret.tracing import Span, begun, continued
+from toolret.tracing import Span, begin_span, use_span
 from toolret.types import Request
 
-__all__ = ["Written", "as_requests", "written_in_threads"]
+__all__ = ["QueriedRequest", "as_requests", "generate_in_threads"]
 
 _TOGETHER = 256
 """Conversations embedded in one batch: larger batches gain nothing, and the embedder's cache holds
@@ -26,7 +26,7 @@ _OTHERS = frozenset({"assistant", "ai", "tool", "function", "system", "developer
 """Roles of messages that are not the user's."""
 
 
-class Written(NamedTuple):
+class QueriedRequest(NamedTuple):
     """A request with its queries, the seconds that these took, and its span, not yet ended."""
 
     request: Request
@@ -55,12 +55,12 @@ def as_requests(conversations: Iterable[Conversation]) -> list[Request]:
     return [as_request(conversation) for conversation in given]
 
 
-def written_in_threads(
+def generate_in_threads(
     requests: Sequence[Request],
     write: Callable[[Request], GeneratedQueries],
     *,
     span_name: str,
-) -> Iterator[Sequence[Written]]:
+) -> Iterator[Sequence[QueriedRequest]]:
     """Yield requests in batches, with the queries written for them.
 
     Each is written in a copy of the caller's context and in a span of its own, so that spans of the
@@ -72,11 +72,11 @@ def written_in_threads(
         span_name: Name of each request's span.
     """
 
-    def timed(request: Request) -> Written:
-        started, current = time.perf_counter(), begun(span_name, "retrieval")
-        with continued(current, ends=False):
+    def timed(request: Request) -> QueriedRequest:
+        started, current = time.perf_counter(), begin_span(span_name, "retrieval")
+        with use_span(current, ends=False):
             generated = write(request)
-        return Written(request, generated, time.perf_counter() - started, current)
+        return QueriedRequest(request, generated, time.perf_counter() - started, current)
 
     with ThreadPoolExecutor(_GENERATING) as pool:
         for start in range(0, len(requests), _TOGETHER):

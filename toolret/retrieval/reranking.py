@@ -20,12 +20,12 @@ from toolret.embedders.model_files import find_model, hide_progress_bar
 from toolret.errors import EmbedderError, QueryGenerationError, ToolretError
 from toolret.forking import RenewedLock
 from toolret.llm import aask, as_chat_model, ask, json_object
-from toolret.llm.failures import failure
+from toolret.llm.failures import call_failure
 from toolret.options import of_kind, seconds, whole_number
-from toolret.queries import conversation_lines, shortened
+from toolret.queries import conversation_lines, truncate
 from toolret.queries.framing import json_lines
 from toolret.text.rendering import tool_text
-from toolret.tracing import note_raised
+from toolret.tracing import log_error
 from toolret.types import Evidence, Hit, JsonObject, Request, Tool
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ __all__ = [
     "LLMReranker",
     "Reranker",
     "Reranking",
-    "ascored",
+    "ascore_tools",
     "checked_reranker",
     "order_schema",
     "parse_order",
     "render_candidates",
     "reorder",
-    "scored",
+    "score_tools",
 ]
 
 _log = logging.getLogger(__name__)
@@ -220,7 +220,7 @@ def checked_reranker(reranker: Reranker | None) -> Reranker | None:
     return reranker
 
 
-def scored(reranker: Reranker, request: Request, tools: Sequence[Tool]) -> Reranking:
+def score_tools(reranker: Reranker, request: Request, tools: Sequence[Tool]) -> Reranking:
     """Return a reranker's verdict; one that leaves the order as it was if it fails.
 
     It may be anyone's code, so an error of another kind than an LLM's is logged.
@@ -234,8 +234,8 @@ def scored(reranker: Reranker, request: Request, tools: Sequence[Tool]) -> Reran
         return _failed(reranker, error)
 
 
-async def ascored(reranker: Reranker, request: Request, tools: Sequence[Tool]) -> Reranking:
-    """``scored`` for event loops."""
+async def ascore_tools(reranker: Reranker, request: Request, tools: Sequence[Tool]) -> Reranking:
+    """``score_tools`` for event loops."""
     try:
         return _checked(await reranker.ascore(request, tools))
     except Exception as error:  # noqa: BLE001 - as above
@@ -260,8 +260,8 @@ def _failed(reranker: Reranker, error: Exception) -> Reranking:
     if not isinstance(error, QueryGenerationError):
         if isinstance(error, ToolretError):
             raise error
-        note_raised(_log, f"the reranker {name}", error)
-    return _unchanged(name, str(failure(error)))
+        log_error(_log, f"the reranker {name}", error)
+    return _unchanged(name, str(call_failure(error)))
 
 
 def reorder(hits: Sequence[Hit], reranking: Reranking) -> tuple[tuple[Hit, ...], str]:
@@ -341,7 +341,7 @@ def _candidate(number: int, tool: Tool) -> dict[str, Any]:
     candidate: dict[str, Any] = {"number": number}
     if tool.namespace:
         candidate["namespace"] = tool.namespace
-    description = shortened(tool.description, _LONGEST_DESCRIPTION)
+    description = truncate(tool.description, _LONGEST_DESCRIPTION)
     return candidate | {"name": tool.name, "description": description}
 
 

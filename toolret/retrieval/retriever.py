@@ -19,22 +19,22 @@ from toolret.queries import (
     Conversation,
     QueryGenerator,
     Strategy,
+    agenerate_queries,
     as_generator,
     as_request,
-    awritten,
+    expand_queries,
+    generate_queries,
     is_generator,
-    sought,
-    written,
 )
 from toolret.recording import Recorded, Redact, record
 from toolret.retrieval.finding import Found, Limits, Retrieval, choose, find
 from toolret.retrieval.latest import LatestReader
-from toolret.retrieval.many import as_requests, written_in_threads
-from toolret.retrieval.reranking import Reranker, ascored, checked_reranker, scored
+from toolret.retrieval.many import as_requests, generate_in_threads
+from toolret.retrieval.reranking import Reranker, ascore_tools, checked_reranker, score_tools
 from toolret.retrieval.selection import Selection, trace
 from toolret.retrieval.viewing import IndexView
 from toolret.tokens import TokenCounter, checked_counter
-from toolret.tracing import Span, continued, note_raised, span
+from toolret.tracing import Span, log_error, span, use_span
 from toolret.types import Hit
 
 __all__ = ["Allow", "ToolRetriever"]
@@ -164,10 +164,10 @@ class ToolRetriever:
         with span(_SPAN, "retrieval") as current:
             started = time.perf_counter()
             request = as_request(conversation)
-            generated = written(self.generator, request, self._view(allow))
+            generated = generate_queries(self.generator, request, self._view(allow))
             limits = self._limits(max_tools, token_budget, depth)
             selection = self._select(Retrieval(request, generated, allow, limits, started))
-            return self._told(current, selection)
+            return self._report(current, selection)
 
     def select_many(
         self,
@@ -188,17 +188,17 @@ class ToolRetriever:
         requests = as_requests(conversations)
         view = self._view(allow)
         selections: list[Selection] = []
-        for batch in written_in_threads(
-            requests, lambda one: written(self.generator, one, view), span_name=_SPAN
+        for batch in generate_in_threads(
+            requests, lambda one: generate_queries(self.generator, one, view), span_name=_SPAN
         ):
             # The embedder caches these vectors for the selections that follow.
-            queries = [query for one in batch for query in sought(one.generated.queries)]
+            queries = [query for one in batch for query in expand_queries(one.generated.queries)]
             self._latest().embed(queries)
             for request, generated, seconds, begun in batch:
-                with continued(begun) as current:
+                with use_span(begun) as current:
                     started = time.perf_counter() - seconds
                     selection = self._select(Retrieval(request, generated, allow, limits, started))
-                    selections.append(self._told(current, selection))
+                    selections.append(self._report(current, selection))
         return selections
 
     async def aselect(
@@ -215,10 +215,10 @@ class ToolRetriever:
         with span(_SPAN, "retrieval") as current:
             started = time.perf_counter()
             request = await asyncio.to_thread(as_request, conversation)
-            generated = await awritten(self.generator, request, self._view(allow))
+            generated = await agenerate_queries(self.generator, request, self._view(allow))
             limits = self._limits(max_tools, token_budget, depth)
             selection = await self._aselect(Retrieval(request, generated, allow, limits, started))
-            return self._told(current, selection)
+            return self._report(current, selection)
 
     def search(
         self,
@@ -240,7 +240,7 @@ class ToolRetriever:
         allow = freeze_allow(allow)
         started = time.perf_counter()
         request = as_request(conversation)
-        generated = written(self.generator, request, self._view(allow))
+        generated = generate_queries(self.generator, request, self._view(allow))
         limits = self._limits(k, None, k if keep_all else 0)
         found = self._find(Retrieval(request, generated, allow, limits, started))
         ranking = self._reranked(found).ranking
@@ -358,7 +358,7 @@ class ToolRetriever:
         found = await asyncio.to_thread(self._find, retrieval)
         if found.candidates:
             asked_at = time.perf_counter()
-            reranking = await ascored(self.reranker, retrieval.request, found.candidates)
+            reranking = await ascore_tools(self.reranker, retrieval.request, found.candidates)
             found = found.reranked(reranking, time.perf_counter() - asked_at)
         return await asyncio.to_thread(choose, found, self.counter)
 
@@ -366,21 +366,21 @@ class ToolRetriever:
         seen = self.reranker.depth if self.reranker else 0
         return find(self._latest(), retrieval, seen=seen)
 
-    def _told(self, current: Span, selection: Selection) -> Selection:
+    def _report(self, current: Span, selection: Selection) -> Selection:
         """Record a selection on its span, and tell ``on_select`` of it."""
         trace(current, selection, self.index.embedder.id)
         if self.on_select:
             try:
                 self.on_select(selection)
             except Exception as error:  # noqa: BLE001 - the caller's agent goes on
-                note_raised(_log, "on_select", error)
+                log_error(_log, "on_select", error)
         return selection
 
     def _reranked(self, found: Found) -> Found:
         if not (self.reranker and found.candidates):
             return found
         asked_at = time.perf_counter()
-        reranking = scored(self.reranker, found.retrieval.request, found.candidates)
+        reranking = score_tools(self.reranker, found.retrieval.request, found.candidates)
         return found.reranked(reranking, time.perf_counter() - asked_at)
 
 

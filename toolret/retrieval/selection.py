@@ -15,7 +15,7 @@ from toolret.prompt import Dropped, Format, Packed, pack
 from toolret.queries import Usage
 from toolret.text.names import ids_by_name
 from toolret.tokens import TokenCounter
-from toolret.tracing import Span, note, stages
+from toolret.tracing import Span, add_stages, annotate
 from toolret.types import DemoHit, Evidence, Hit, Query
 
 __all__ = ["AGAINST_OTHERS", "Selection", "evidence_lines", "trace"]
@@ -204,7 +204,7 @@ def trace(current: Span, selection: Selection, embedder: str) -> Selection:
         The selection.
     """
     packed, usage = selection.packed, selection.usage
-    note(
+    annotate(
         current,
         {
             "toolret.queries.count": len(selection.queries),
@@ -237,5 +237,5 @@ def trace(current: Span, selection: Selection, embedder: str) -> Selection:
         },
         "embed": {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": embedder},
     }
-    stages(selection.seconds, notes, ended=time.time_ns())
+    add_stages(selection.seconds, notes, ended=time.time_ns())
     return selection

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from toolret.permissions import Allow
-from toolret.queries import sought
+from toolret.queries import expand_queries
 from toolret.ranking.arrays import top
 from toolret.retrieval.reader import Reader
 from toolret.types import Demo, Query, Request, Tool
@@ -29,7 +29,7 @@ class IndexView:
     def tools(self, queries: Sequence[Query], most: int) -> Sequence[Tool]:
         """Return the tools that these queries find, best first; the first query is the request."""
         reader = self._reader()
-        compared = reader.comparer.compare(*reader.embed(sought(queries)))
+        compared = reader.comparer.compare(*reader.embed(expand_queries(queries)))
         allowed = reader.allowed(self._allow)
         ranking = reader.rank(
             Request(queries[0].text), compared, allowed, most=most, recall=1, precision=None

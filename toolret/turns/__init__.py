@@ -2,16 +2,16 @@
 
 from toolret.turns.contents import clean, content_text, spoken_text, words_of
 from toolret.turns.messages import Unread, messages_of
-from toolret.turns.turns import Asked, Turn, arguments_of, mapped, turns, value_of
+from toolret.turns.turns import Turn, TurnCall, arguments_of, map_values, turns, value_of
 
 __all__ = [
-    "Asked",
     "Turn",
+    "TurnCall",
     "Unread",
     "arguments_of",
     "clean",
     "content_text",
-    "mapped",
+    "map_values",
     "messages_of",
     "spoken_text",
     "turns",

@@ -14,7 +14,7 @@ from toolret.turns.contents import clean, words_of
 from toolret.turns.messages import Unread, messages_of
 from toolret.types import Message
 
-__all__ = ["Asked", "Turn", "arguments_of", "mapped", "turns", "value_of"]
+__all__ = ["Turn", "TurnCall", "arguments_of", "map_values", "turns", "value_of"]
 
 _RULES = ("system", "developer")
 """Roles of instructions, which belong to no turn."""
@@ -24,7 +24,7 @@ _FAILED = re.compile(r"\s*(error|exception|traceback|http [45]\d\d)(?![\w-])", r
 
 
 @dataclass(slots=True)
-class Asked:
+class TurnCall:
     """One call and its result, None until there is one."""
 
     id: Any
@@ -39,7 +39,7 @@ class Turn:
     """What the user said, the calls made for it, and the final answer."""
 
     said: list[str] = field(default_factory=list)
-    calls: list[Asked] = field(default_factory=list)
+    calls: list[TurnCall] = field(default_factory=list)
     answer: str = ""
 
 
@@ -80,20 +80,20 @@ def turns(conversation: Any) -> tuple[list[Turn], list[str]]:
     return found, unread
 
 
-def _asked(calls: Iterable[Asked]) -> Iterator[Asked]:
+def _asked(calls: Iterable[TurnCall]) -> Iterator[TurnCall]:
     """Yield tool calls: tool searches are skipped, and ``call_tool`` is unwrapped."""
     for call in calls:
         if call.name == CALL:
             inner = arguments_of(call.arguments) or {}
             if isinstance(inner.get("name"), str) and "arguments" in inner:
-                yield Asked(call.id, inner["name"], inner["arguments"])
+                yield TurnCall(call.id, inner["name"], inner["arguments"])
                 continue
         if call.name != DISCOVER:
             yield call
 
 
-def _asked_by(call: Mapping[str, Any]) -> Asked:
-    return Asked(call["id"], **call["function"])
+def _asked_by(call: Mapping[str, Any]) -> TurnCall:
+    return TurnCall(call["id"], **call["function"])
 
 
 def _put_result(found: Sequence[Turn], message: Message, text: str) -> None:
@@ -123,7 +123,7 @@ def arguments_of(arguments: Any) -> dict[str, Any] | None:
     """Read a call's arguments from JSON or an object; None if they are not a JSON object."""
     try:
         text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
-        value = mapped(parse_json(text or "{}", allow_lone_surrogates=True), _clean_value)
+        value = map_values(parse_json(text or "{}", allow_lone_surrogates=True), _clean_value)
     except (RecursionError, TypeError, ValueError):
         return None
     if value is None:  # as models write it that call a tool without arguments
@@ -134,17 +134,17 @@ def arguments_of(arguments: Any) -> dict[str, Any] | None:
 def value_of(text: str) -> Any:
     """Parse a text as JSON, or return it unchanged if it is not JSON."""
     try:
-        return mapped(parse_json(text, allow_lone_surrogates=True), _clean_value)
+        return map_values(parse_json(text, allow_lone_surrogates=True), _clean_value)
     except (RecursionError, ValueError):
         return text
 
 
-def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+def map_values(value: Any, change: Callable[[Any], Any]) -> Any:
     """Apply a function to all strings and numbers of a JSON value, including keys."""
     if isinstance(value, Mapping):
-        return {change(key): mapped(inner, change) for key, inner in value.items()}
+        return {change(key): map_values(inner, change) for key, inner in value.items()}
     if isinstance(value, list):
-        return [mapped(inner, change) for inner in value]
+        return [map_values(inner, change) for inner in value]
     return value if value is None or isinstance(value, bool) else change(value)
 
 

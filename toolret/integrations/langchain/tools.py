@@ -96,7 +96,7 @@ class _TargetTool(BaseTool):
         """Run the tool, or say why it cannot be run."""
 
         def run(_: Tool) -> Outcome:
-            return _told(self.target.invoke(input, config, **kwargs))
+            return _as_outcome(self.target.invoke(input, config, **kwargs))
 
         return self._given(input, self.toolbox.through(run, self.tool_id, _asked(input)))
 
@@ -109,7 +109,7 @@ class _TargetTool(BaseTool):
         """``invoke`` for event loops."""
 
         async def run(_: Tool) -> Outcome:
-            return _told(await self.target.ainvoke(input, config, **kwargs))
+            return _as_outcome(await self.target.ainvoke(input, config, **kwargs))
 
         return self._given(input, await self.toolbox.athrough(run, self.tool_id, _asked(input)))
 
@@ -164,7 +164,7 @@ def _is_storable(value: Any, levels: int = _DEEPEST) -> bool:
     return levels > 0 and all(_is_storable(part, levels - 1) for part in value)
 
 
-def _told(given: Any) -> Outcome:
+def _as_outcome(given: Any) -> Outcome:
     """Return a LangChain tool's result as an outcome, with the text for the model."""
     message = isinstance(given, ToolMessage)
     text = result_text(given.content if message else given)
