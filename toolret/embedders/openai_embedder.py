@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toolret.errors import EmbedderError
-from toolret.llm.kinds import is_of
+from toolret.llm.kinds import is_instance_of
 from toolret.options import whole_number
 from toolret.tokens import batches
 
@@ -38,7 +38,7 @@ class OpenAIEmbedder:
         if not isinstance(model, str) or not model:
             raise EmbedderError(f"model is {model!r}: give a name, such as text-embedding-3-small")
         if client is not None and (
-            not hasattr(client, "embeddings") or is_of(client, "openai", "AsyncOpenAI")
+            not hasattr(client, "embeddings") or is_instance_of(client, "openai", "AsyncOpenAI")
         ):
             # The value is not shown: it may be a key.
             raise EmbedderError(f"client is of the type {type(client).__name__}: give an OpenAI")

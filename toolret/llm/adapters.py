@@ -1,4 +1,4 @@
-"""Adapt whatever LLM object a user has to ``ChatModel``."""
+"""``as_chat_model``: convert the LLM object that a user has to a ``ChatModel``."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def as_chat_model(
 
     Args:
         llm: An ``openai`` client, sync or async; a LangChain chat model; a callable from messages
-            to text, sync or async; or a ``ChatModel``, which is returned as it is.
+            to text, sync or async; or a ``ChatModel``, which is returned unchanged.
         model: The model's name; required for an ``openai`` client.
         api: The endpoint for an ``openai`` client: ``chat``, which every compatible server
             supports, or ``responses``.
-        patience: Timeouts, retries, and when to stop calling a failing model.
-        cache: Where to cache replies; by default nowhere. A callable's replies are cached only if
-            ``model`` names it, since nothing else identifies it.
+        patience: The timeouts, the retries, and when to stop calling a failing model.
+        cache: The cache of replies, or its file; by default none. A callable's replies are cached
+            only if ``model`` names it, since nothing else identifies it.
 
     Raises:
         QueryGenerationError: If ``llm`` is none of these, or the name is missing.
-        TypeError: If the name is no text, or ``patience`` or ``cache`` is of another kind.
-        InputError: If there is no such endpoint.
+        TypeError: If ``model``, ``patience`` or ``cache`` is of another type.
+        InputError: If there is no endpoint ``api``.
     """
     one_of("api", api, get_args(Api), error=InputError)
     of_kind("model", model, str | None, "the model's name")

@@ -1,4 +1,7 @@
-"""Ask a model one question within a deadline; parse its reply, with one repair attempt."""
+"""Ask a model one question within a deadline, and parse its reply.
+
+If the reply cannot be parsed, the model is asked once to repair it.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,20 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Generic, TypeVar
 
 from toolret.errors import QueryGenerationError
 from toolret.llm.model import ChatModel, Completion, Forgetful, Messages, Schema
+from toolret.llm.shipped import prompt_text
 
 __all__ = ["Answer", "aask", "ask", "total"]
 
 _T = TypeVar("_T")
 
-_PROMPT = "repair_v1.txt"
+_REPAIR_PROMPT = "repair_v1"
 
 _LONGEST_SHOWN = 2_000
-"""Characters of a malformed reply to show the model again."""
+"""How many characters of a malformed reply the model is shown when it is asked to repair it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,14 @@ class Answer(Generic[_T]):
     """A model's parsed answer, and its cost.
 
     Attributes:
-        value: The reply as parsed by ``parse``.
+        value: What ``parse`` returned for the reply.
         model: The model's name.
-        input_tokens: Tokens read, including any repair; None if the model does not say.
-        output_tokens: Tokens written; None likewise.
-        calls: Number of calls to the model; 0 if the reply was cached.
+        input_tokens: The number of tokens read, including any repair; None if the model does not
+            say.
+        output_tokens: The number of tokens written; None if the model does not say.
+        calls: The number of calls to the model; 0 if the reply was cached.
         cached: Whether all replies came from a cache.
-        seconds: Time taken.
+        seconds: The time taken.
     """
 
     value: _T
@@ -64,24 +67,24 @@ def ask(
     Args:
         model: The model.
         messages: The question, as messages ``{"role", "content"}``.
-        schema: JSON Schema of the reply, within the rules of structured output.
-        parse: Parses the reply's text. It raises ``QueryGenerationError`` for a malformed one, with
-            a reason that the model can act on.
-        deadline: Seconds for everything together.
+        schema: The JSON Schema of the reply, within the rules of structured output.
+        parse: A function that parses the reply's text. It raises a ``QueryGenerationError`` for a
+            malformed reply, with a reason that the model can act on.
+        deadline: The time for everything together, in seconds.
 
     Raises:
-        QueryGenerationError: If there is no usable reply in time; gives the reason and the cost.
+        QueryGenerationError: If there is no usable reply in time; it holds the reason and the cost.
         ReplayError: If the model is a recording that does not hold the question.
     """
     account = _Account(model, deadline)
-    with account.told():
-        reply = account.take(model.complete(messages, schema, timeout=account.left()))
+    with account.costs_on_errors():
+        reply = account.count(model.complete(messages, schema, timeout=account.seconds_left()))
         try:
             return account.answer(parse(reply.text))
         except QueryGenerationError as error:
             again = account.repair(messages, reply, error)
         try:
-            reply = account.take(model.complete(again, schema, timeout=account.left()))
+            reply = account.count(model.complete(again, schema, timeout=account.seconds_left()))
             return account.answer(parse(reply.text))
         except QueryGenerationError:
             _forget(model, schema, messages, again)
@@ -96,16 +99,20 @@ async def aask(
     *,
     deadline: float,
 ) -> Answer[_T]:
-    """``ask`` for event loops."""
+    """Ask a model and parse its reply; the asynchronous version of ``ask``."""
     account = _Account(model, deadline)
-    with account.told():
-        reply = account.take(await model.acomplete(messages, schema, timeout=account.left()))
+    with account.costs_on_errors():
+        reply = account.count(
+            await model.acomplete(messages, schema, timeout=account.seconds_left())
+        )
         try:
             return account.answer(parse(reply.text))
         except QueryGenerationError as error:
             again = account.repair(messages, reply, error)
         try:
-            reply = account.take(await model.acomplete(again, schema, timeout=account.left()))
+            reply = account.count(
+                await model.acomplete(again, schema, timeout=account.seconds_left())
+            )
             return account.answer(parse(reply.text))
         except QueryGenerationError:
             await asyncio.to_thread(_forget, model, schema, messages, again)
@@ -113,7 +120,7 @@ async def aask(
 
 
 class _Account:
-    """Running cost of one question."""
+    """The running cost of one question, and the time left for it."""
 
     def __init__(self, model: ChatModel, deadline: float) -> None:
         self._model = model.name
@@ -122,7 +129,7 @@ class _Account:
         self._replies: list[Completion] = []
         self._problem = ""
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Return the seconds until the deadline; 0 if it has passed.
 
         The model is called even then, and refuses, so that a recording contains the attempt.
@@ -130,12 +137,13 @@ class _Account:
         left = max(self._started + self._deadline - time.monotonic(), 0.0)
         return min(left, threading.TIMEOUT_MAX)  # a thread or a socket cannot wait for longer
 
-    def take(self, reply: Completion) -> Completion:
+    def count(self, reply: Completion) -> Completion:
         """Count a reply's cost, whether or not it can be parsed, and return it."""
         self._replies.append(reply)
         return reply
 
     def answer(self, value: _T) -> Answer[_T]:
+        """Return a parsed reply with the cost of all replies."""
         return Answer(
             value,
             model=self._model,
@@ -151,15 +159,16 @@ class _Account:
     ) -> Messages:
         """Return the question again, with the malformed reply and what is wrong with it."""
         self._problem = str(problem)
+        prompt = prompt_text(_REPAIR_PROMPT).strip()
         return [
             *messages,
             {"role": "assistant", "content": reply.text[:_LONGEST_SHOWN]},
-            {"role": "user", "content": _template().format(problem=self._problem)},
+            {"role": "user", "content": prompt.format(problem=self._problem)},
         ]
 
     @contextmanager
-    def told(self) -> Iterator[None]:
-        """Add the cost to an error, and the first problem if the model was asked twice."""
+    def costs_on_errors(self) -> Iterator[None]:
+        """Add the cost to any error, and the first problem if the model was asked twice."""
         try:
             yield
         except QueryGenerationError as error:
@@ -168,8 +177,8 @@ class _Account:
             )
             failed.calls = error.calls + sum(reply.calls for reply in self._replies)
             spent: list[Completion | QueryGenerationError] = [*self._replies, error]
-            failed.input_tokens = total(each.input_tokens for each in spent)
-            failed.output_tokens = total(each.output_tokens for each in spent)
+            failed.input_tokens = total(cost.input_tokens for cost in spent)
+            failed.output_tokens = total(cost.output_tokens for cost in spent)
             raise failed from error
 
 
@@ -181,11 +190,6 @@ def _forget(model: ChatModel, schema: Schema, *questions: Messages) -> None:
 
 
 def total(counts: Iterable[int | None]) -> int | None:
-    """Return the sum; None if any count is unknown."""
+    """Return the sum of counts; None if any of them is unknown."""
     known = list(counts)
     return None if None in known else sum(count or 0 for count in known)
-
-
-@cache
-def _template() -> str:
-    return files("toolret.llm").joinpath("prompts", _PROMPT).read_text("utf-8").strip()

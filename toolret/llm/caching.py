@@ -1,4 +1,4 @@
-"""Cache replies in a file, so that a model is asked the same question only once."""
+"""Caches of a model's replies, so that it is asked the same question only once."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _BUSY_SECONDS = 0.5
-"""Seconds to wait for another process's write, which normally takes milliseconds."""
+"""How many seconds to wait for another process's write, which normally takes milliseconds."""
 
 _REST_SECONDS = 60.0
-"""Seconds for which the cache is bypassed after its file failed."""
+"""How many seconds the cache is bypassed after an error of its file: a broken file is not tried for
+each reply, and one that was mended is used again within a minute."""
 
 _MAX_BYTES = 64 * 1024 * 1024
-"""About 100,000 replies."""
+"""The default limit of a cache's size: room for about 100,000 replies."""
 
 _ROW_BYTES = 200
-"""Overhead of a row besides its reply: the key, stored in two B-trees, and numbers."""
+"""The estimated size of a row besides its reply: the key, stored in two B-trees, and numbers."""
 
 _VERSION = 1
-"""``user_version`` of a file with this schema."""
+"""The ``user_version`` of a file with the tables below."""
 
 _TABLES = """
 BEGIN IMMEDIATE;
@@ -54,11 +55,12 @@ PRAGMA user_version = 1;
 COMMIT;
 """
 
-_LATEST = "(SELECT coalesce(max(used), 0) + 1 FROM replies)"
+_NEXT_USE = "(SELECT coalesce(max(used), 0) + 1 FROM replies)"
+"""The SQL expression for the ``used`` of the row that is used now: uses are numbered."""
 
 
 def question_key(messages: Messages, schema: Schema) -> str:
-    """Return a question's identity: the SHA-256 of its messages and schema."""
+    """Return the key of a question: the SHA-256 of its messages and schema, in hexadecimal."""
     question = json.dumps([list(map(dict, messages)), dict(schema)], sort_keys=True)
     return sha256(question.encode()).hexdigest()
 
@@ -66,13 +68,14 @@ def question_key(messages: Messages, schema: Schema) -> str:
 class ReplyCache:
     """Replies by key in one SQLite file, shared safely by threads and processes.
 
-    File errors never reach the caller: they are logged once, and the cache is bypassed.
+    Errors of the file never reach the caller: they are logged once, and the cache is bypassed.
 
     Args:
-        path: The file; created at the first reply, readable by its owner only.
-        max_bytes: Total size limit of the replies; the least recently used ones are evicted.
+        path: The file. It is created at the first reply, and only its owner can read it.
+        max_bytes: The limit of the replies' total size, in bytes; beyond it, the least recently
+            used ones are evicted.
         make_folder: Whether to create a missing folder; otherwise the cache is bypassed.
-        ready: Whether the file may be created by now; otherwise the reply is not stored.
+        ready: Returns whether the file may be created by now; if not, the reply is not stored.
     """
 
     def __init__(
@@ -88,19 +91,19 @@ class ReplyCache:
         self._make_folder = make_folder
         self._ready = ready
         self._off_until = 0.0
-        self._told = False
+        self._has_warned = False
 
     def get(self, key: str) -> str | None:
-        """Return the reply stored under a key, or None."""
-        return self._tried(lambda: self._get(key))
+        """Return the reply stored under a key; None if there is none, or the cache is bypassed."""
+        return self._try(lambda: self._get(key))
 
     def put(self, key: str, reply: str) -> None:
-        """Store a reply."""
-        self._tried(lambda: self._put(key, replace_surrogates(reply)))
+        """Store a reply under a key, in place of any other."""
+        self._try(lambda: self._put(key, replace_surrogates(reply)))
 
     def remove(self, key: str) -> None:
         """Delete the reply under a key."""
-        self._tried(lambda: self._remove(key))
+        self._try(lambda: self._remove(key))
 
     def _get(self, key: str) -> str | None:
         if not self.path.exists():
@@ -109,10 +112,10 @@ class ReplyCache:
             row = connection.execute("SELECT reply FROM replies WHERE key = ?", [key]).fetchone()
             if row is None:
                 return None
-            # If another process is writing, or the file is read-only, the use is not recorded.
+            # The use is not recorded if another process is writing, or the file is read-only.
             connection.execute("PRAGMA busy_timeout = 0")
             with suppress(sqlite3.OperationalError):
-                connection.execute(f"UPDATE replies SET used = {_LATEST} WHERE key = ?", [key])  # noqa: S608 - a constant
+                connection.execute(f"UPDATE replies SET used = {_NEXT_USE} WHERE key = ?", [key])  # noqa: S608 - a constant
             return str(row[0])
 
     def _put(self, key: str, reply: str) -> None:
@@ -129,23 +132,24 @@ class ReplyCache:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("DELETE FROM replies WHERE key = ?", [key])
             connection.execute(
-                f"INSERT INTO replies VALUES (?, ?, ?, {_LATEST})",  # noqa: S608 - a constant
+                f"INSERT INTO replies VALUES (?, ?, ?, {_NEXT_USE})",  # noqa: S608 - a constant
                 [key, reply, size],
             )
             self._make_room(connection)
             connection.execute("COMMIT")
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
+        """Evict the least recently used replies until the size is within its limit."""
         excess = connection.execute("SELECT bytes FROM total").fetchone()[0] - self._max_bytes
         if excess <= 0:
             return
-        gone = []
+        evicted = []
         for key, size in connection.execute("SELECT key, bytes FROM replies ORDER BY used"):
-            gone.append([key])
+            evicted.append([key])
             excess -= size
             if excess <= 0:
                 break
-        connection.executemany("DELETE FROM replies WHERE key = ?", gone)
+        connection.executemany("DELETE FROM replies WHERE key = ?", evicted)
 
     def _remove(self, key: str) -> None:
         if self.path.exists():
@@ -154,7 +158,10 @@ class ReplyCache:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        # One connection per operation: none outlives a fork or is shared by threads.
+        """Open the file for one operation, and create its tables if there are none.
+
+        No connection is kept, so none outlives a fork or is shared by threads.
+        """
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
         with closing(connection):
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -162,7 +169,7 @@ class ReplyCache:
             if tables and version != _VERSION:
                 raise sqlite3.DatabaseError("holds something else, or is of another version")
             if version != _VERSION:
-                with suppress(sqlite3.OperationalError):  # another process is just doing it
+                with suppress(sqlite3.OperationalError):  # another process is doing it right now
                     connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(_TABLES)
             # Safe if the process is killed. A power cut may corrupt the file, but it is only a
@@ -170,15 +177,16 @@ class ReplyCache:
             connection.execute("PRAGMA synchronous = OFF")
             yield connection
 
-    def _tried(self, work: Callable[[], _T]) -> _T | None:
+    def _try(self, work: Callable[[], _T]) -> _T | None:
+        """Return the result of an operation; None if it fails, or the cache is bypassed."""
         if time.monotonic() < self._off_until:
             return None
         try:
             return work()
         except (sqlite3.Error, OSError) as error:
             self._off_until = time.monotonic() + _REST_SECONDS
-            if not self._told:
-                self._told = True
+            if not self._has_warned:
+                self._has_warned = True
                 _log.warning(
                     "%s: the replies of models are not kept: %s; mend or delete the file",
                     self.path,
@@ -192,9 +200,9 @@ class CachedModel:
 
     Args:
         model: The model.
-        cache: A file's path, or a ``ReplyCache``, which may be shared.
-        identity: Identifies the model, for example by name, server and settings. By default, its
-            name.
+        cache: The path of a file, or a ``ReplyCache``, which several models may share.
+        identity: A text that identifies the model, for example by name, server and settings. By
+            default, it is the model's name.
     """
 
     def __init__(
@@ -210,11 +218,11 @@ class CachedModel:
         return self._model.name
 
     def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
-        """See ``ChatModel``; a cached reply needs no call."""
+        """See ``ChatModel``; if the reply is cached, the model is not called."""
         key = self._key(messages, schema)
-        kept = self._cache.get(key)
-        if kept is not None:
-            return _unspent(kept)
+        cached = self._cache.get(key)
+        if cached is not None:
+            return _free_completion(cached)
         reply = self._model.complete(messages, schema, timeout=timeout)
         self._cache.put(key, reply.text)
         return reply
@@ -222,9 +230,9 @@ class CachedModel:
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """See ``ChatModel``; the file is read and written in worker threads."""
         key = self._key(messages, schema)
-        kept = await asyncio.to_thread(self._cache.get, key)
-        if kept is not None:
-            return _unspent(kept)
+        cached = await asyncio.to_thread(self._cache.get, key)
+        if cached is not None:
+            return _free_completion(cached)
         reply = await self._model.acomplete(messages, schema, timeout=timeout)
         await asyncio.to_thread(self._cache.put, key, reply.text)
         return reply
@@ -234,9 +242,10 @@ class CachedModel:
         self._cache.remove(self._key(messages, schema))
 
     def _key(self, messages: Messages, schema: Schema) -> str:
-        whole = f"{self._identity}\0{question_key(messages, schema)}"
-        return sha256(whole.encode("utf-8", "replace")).hexdigest()
+        question = f"{self._identity}\0{question_key(messages, schema)}"
+        return sha256(question.encode("utf-8", "replace")).hexdigest()
 
 
-def _unspent(kept: str) -> Completion:
-    return Completion(kept, input_tokens=0, output_tokens=0, cached=True, calls=0)
+def _free_completion(text: str) -> Completion:
+    """Return a cached reply, which cost nothing."""
+    return Completion(text, input_tokens=0, output_tokens=0, cached=True, calls=0)

@@ -20,12 +20,12 @@ __all__ = ["Circuit"]
 
 
 class Circuit:
-    """Counts consecutive failures; safe for many threads and event loops.
+    """Counts the consecutive failures of a model; safe for many threads and event loops.
 
     Args:
-        failures: Number of consecutive failures that opens it.
-        rest: Seconds for which it stays open.
-        clock: Returns monotonic seconds.
+        failures: The number of consecutive failures that opens the circuit.
+        rest: The time for which the circuit stays open, in seconds.
+        clock: Returns the monotonic time in seconds.
 
     Raises:
         InputError: If ``failures`` is not 1 or more, or ``rest`` not 0 or more.
@@ -50,9 +50,10 @@ class Circuit:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """Wrap one call and count its outcome; cancelled calls and bad requests do not count.
+        """Wrap one call of the model, and count its outcome.
 
-        A probe that fails because of a bad request closes the circuit: the model answered.
+        Cancelled calls and bad requests do not count. A probe that fails because of a bad request
+        closes the circuit, since the model answered.
 
         Raises:
             QueryGenerationError: If the circuit is open.
@@ -62,19 +63,23 @@ class Circuit:
             yield
         except QueryGenerationError as error:
             if not (isinstance(error, ModelError) and error.blames_request):
-                self._failed(str(error), probe=probe)
-            elif probe:  # a probe only tests whether the model answers, and it did
-                self._worked(probe=True)
+                self._count_failure(str(error), probe=probe)
+            elif probe:
+                self._count_success(probe=True)
             raise
         else:
-            self._worked(probe=probe)
+            self._count_success(probe=probe)
         finally:
             if probe:
                 with self._lock:
                     self._probed = False
 
     def _enter(self) -> bool:
-        """Admit a call; return whether it is a probe."""
+        """Admit a call, and return whether it is a probe.
+
+        Raises:
+            QueryGenerationError: If the circuit is open.
+        """
         with self._lock:
             if self._open_until is None:
                 return False
@@ -87,16 +92,16 @@ class Circuit:
                 f"not asked, since its last {self._failures} calls failed ({when}): {self._reason}"
             )
 
-    def _failed(self, reason: str, *, probe: bool) -> None:
+    def _count_failure(self, reason: str, *, probe: bool) -> None:
         with self._lock:
-            # A call begun before the circuit opened tells nothing new.
+            # A call that began before the circuit opened says nothing new.
             if self._open_until is None or probe:
                 self._failures += 1
                 self._reason = reason
                 if probe or self._failures >= self._limit:
                     self._open_until = self._clock() + self._rest
 
-    def _worked(self, *, probe: bool) -> None:
+    def _count_success(self, *, probe: bool) -> None:
         with self._lock:
             if self._open_until is None or probe:
                 self._failures = 0

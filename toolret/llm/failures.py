@@ -1,4 +1,4 @@
-"""Turn every failure of a model call into one error type that says how to react."""
+"""``ModelError``, to which every failure of a model call is converted; it says how to react."""
 
 from __future__ import annotations
 
@@ -13,49 +13,53 @@ from toolret.errors import QueryGenerationError
 __all__ = ["ModelError", "call_failure", "empty_reply", "response_failure"]
 
 _LONGEST_REASON = 200
-"""Characters of another library's error message to pass on."""
+"""How many characters of another library's error message are passed on."""
 
-_TOO_MANY, _SERVER = 429, 500
-"""HTTP statuses: too many requests, and the first of the server errors."""
+_TOO_MANY_REQUESTS = 429
+"""The HTTP status of a server that asks to be called less often."""
+
+_FIRST_SERVER_ERROR = 500
+"""The lowest of the HTTP statuses that stand for an error of the server."""
 
 _REQUEST_AT_FAULT = frozenset({400, 413, 422})
-"""HTTP statuses that blame the request: too long, or malformed."""
+"""The HTTP statuses that blame the request: it is malformed, or too long."""
 
 _TRANSIENT_CODES = frozenset({"rate_limit_exceeded", "server_error"})
-"""Error codes that OpenAI's servers send in place of a transient status."""
+"""The error codes that OpenAI's servers send in place of a transient HTTP status."""
 
 _CONNECTION_ERRORS = frozenset(
     {"APIConnectionError", "ConnectionError", "TimeoutError", "TransportError"}
 )
-"""Base classes of connection errors in ``openai`` and ``anthropic``, Python, and ``httpx``.
-Compared by name, so that none of them is imported."""
+"""The names of the base classes of connection errors: in ``openai`` and ``anthropic``, in Python,
+and in ``httpx``. They are compared by name, so that none of these libraries is imported."""
 
 _USED_UP = frozenset({"length", "max_output_tokens", "max_tokens"})
-"""Reasons for which OpenAI's and Anthropic's models stop when they may write no more."""
+"""The reasons that OpenAI and Anthropic give when a model stopped because of its token limit."""
 
 _CUT_OFF = "LengthFinishReasonError"
-"""Raised by the ``openai`` package, for LangChain too, if a reply that follows a schema is cut."""
+"""The name of the error that the ``openai`` package raises, also through LangChain, if a reply that
+follows a schema is cut off by the token limit."""
 
-_KEYS = ("authorization", "api-key", "x-api-key")
-"""Headers that hold API keys: OpenAI's, Azure's and Anthropic's."""
+_KEY_HEADERS = ("authorization", "api-key", "x-api-key")
+"""The headers that hold API keys: OpenAI's, Azure's and Anthropic's."""
 
 _SHORTEST_KEY = 8
-"""Fewest characters of a key to mask; shorter ones are placeholders for local servers, and may be
-ordinary words of the message."""
+"""The fewest characters of a key that is masked. Shorter ones are placeholders for local servers,
+and may be ordinary words of the message."""
 
 _QUERY = re.compile(r"\?[\w.~%\[\]-]+=[^\s'\"<>)]*")
-"""The query of a URL, possibly truncated: it may hold a Google API key, or a signature."""
+"""The query of a URL, possibly cut off. It may hold a Google API key, or a signature."""
 
 
 class ModelError(QueryGenerationError):
-    """A call of a model failed.
+    """A failed call of a model.
 
     Attributes:
         transient: Whether the same call may succeed a little later.
         blames_request: Whether the model works, but rejects this request.
-        retry_after: Seconds after which the server allows a retry; None if unknown.
-        input_tokens: Tokens that the call read; None if unknown, as after a timeout.
-        output_tokens: Tokens that it wrote; None likewise.
+        retry_after: The time after which the server allows a retry, in seconds; None if unknown.
+        input_tokens: The number of tokens that the call read; None if unknown, as after a timeout.
+        output_tokens: The number of tokens that the call wrote; None if unknown.
     """
 
     def __init__(
@@ -78,28 +82,32 @@ class ModelError(QueryGenerationError):
 
 
 def call_failure(error: BaseException) -> QueryGenerationError:
-    """Convert an exception to a one-line error; only 429, 5xx and network errors are transient.
+    """Convert an exception that a model call raised to an error with a message of one line.
 
-    Errors are classified by an HTTP status, as on the exceptions of ``openai``, ``anthropic`` and
-    ``httpx``, or by the name of a class.
+    Errors are classified by the HTTP status that the exceptions of ``openai``, ``anthropic`` and
+    ``httpx`` hold, or by the name of their class. Only the statuses 429 and 5xx and network errors
+    are transient.
     """
     if isinstance(error, QueryGenerationError):
         return error
     if type(error).__name__ == _CUT_OFF:
         usage = getattr(getattr(error, "completion", None), "usage", None)
-        read, wrote = (getattr(usage, f"{kind}_tokens", None) for kind in ("prompt", "completion"))
-        return empty_reply("length", input_tokens=read, output_tokens=wrote)
-    message = _in_one_line(_without_keys(_said(error), error))
+        return empty_reply(
+            "length",
+            input_tokens=getattr(usage, "prompt_tokens", None),
+            output_tokens=getattr(usage, "completion_tokens", None),
+        )
+    message = _in_one_line(_without_keys(_message_of(error), error))
     response = getattr(error, "response", None)
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
     if not isinstance(status, int):
         status = None
     failed = ModelError(
         f"{type(error).__name__}: {message}".rstrip(": "),
-        transient=_is_of_connection(error) or _may_pass(status),
+        transient=_is_connection_error(error) or _is_transient(status),
         blames_request=status in _REQUEST_AT_FAULT,
         retry_after=_retry_after(getattr(response, "headers", None)),
-        # A server that answers with an error has no model read or write.
+        # If the server answered with an error, no model has read or written anything.
         input_tokens=None if status is None else 0,
         output_tokens=None if status is None else 0,
     )
@@ -108,13 +116,17 @@ def call_failure(error: BaseException) -> QueryGenerationError:
 
 
 def response_failure(error: Any) -> ModelError:
-    """Convert an error reported in a response of status 200 by a gateway: a text or an object."""
-    told = error if isinstance(error, Mapping) else vars(error) if hasattr(error, "code") else {}
-    code = told.get("code")
+    """Convert an error that a gateway reports within a response of status 200.
+
+    Args:
+        error: The response's ``error``: a text, a mapping, or an object with attributes.
+    """
+    fields = error if isinstance(error, Mapping) else vars(error) if hasattr(error, "code") else {}
+    code = fields.get("code")
     status = int(str(code)) if str(code).isdecimal() else None
     return ModelError(
-        f"the server's answer is an error: {_in_one_line(str(told.get('message') or error))}",
-        transient=code in _TRANSIENT_CODES or _may_pass(status),
+        f"the server's answer is an error: {_in_one_line(str(fields.get('message') or error))}",
+        transient=code in _TRANSIENT_CODES or _is_transient(status),
         blames_request=status in _REQUEST_AT_FAULT,
         input_tokens=0,
         output_tokens=0,
@@ -127,9 +139,9 @@ def empty_reply(
     """Return the error for an empty reply.
 
     Args:
-        reason: Why the model stopped, in its server's words, if it says so.
-        input_tokens: Tokens that were read; None if unknown.
-        output_tokens: Tokens that were written; None likewise.
+        reason: Why the model stopped, in its server's words, if the server says so.
+        input_tokens: The number of tokens read; None if unknown.
+        output_tokens: The number of tokens written; None if unknown.
     """
     message = "the model gave an empty reply"
     if reason in _USED_UP:
@@ -142,10 +154,10 @@ def empty_reply(
     return ModelError(message, input_tokens=input_tokens, output_tokens=output_tokens)
 
 
-def _said(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - a message that cannot be made is none
+    except Exception:  # noqa: BLE001 - anyone's ``__str__`` may raise anything
         return ""
 
 
@@ -153,31 +165,34 @@ def _in_one_line(message: str) -> str:
     return " ".join(_QUERY.sub("", message).split())[:_LONGEST_REASON]
 
 
-def _may_pass(status: int | None) -> bool:
-    return status is not None and (status == _TOO_MANY or status >= _SERVER)
+def _is_transient(status: int | None) -> bool:
+    return status is not None and (status == _TOO_MANY_REQUESTS or status >= _FIRST_SERVER_ERROR)
 
 
 def _without_keys(message: str, error: BaseException) -> str:
-    """Mask the request's API key in a message, since servers may echo it."""
+    """Mask the request's API key in an error's message, since servers may echo it."""
     try:
         headers = getattr(getattr(error, "request", None), "headers", None)
     except RuntimeError:  # raised by ``httpx`` errors that have no request
         return message
     if not isinstance(headers, Mapping):
         return message
-    for name in _KEYS:
+    for name in _KEY_HEADERS:
         key = str(headers.get(name, "")).removeprefix("Bearer ").strip()
         if len(key) >= _SHORTEST_KEY:
             message = message.replace(key, "***")
     return message
 
 
-def _is_of_connection(error: BaseException) -> bool:
+def _is_connection_error(error: BaseException) -> bool:
     return any(kind.__name__ in _CONNECTION_ERRORS for kind in type(error).__mro__)
 
 
 def _retry_after(headers: Any) -> float | None:
-    """Parse ``Retry-After`` as seconds, from a number or a date (RFC 9110, section 10.2.3)."""
+    """Return the seconds in a ``Retry-After`` header, a number or a date; None without one.
+
+    The header's format is that of RFC 9110, section 10.2.3.
+    """
     value = headers.get("retry-after") if isinstance(headers, Mapping) else None
     if not isinstance(value, str):
         return None

@@ -1,4 +1,4 @@
-"""Use plain functions as models."""
+"""``FunctionModel``: a plain function used as a model."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ __all__ = ["FunctionModel"]
 
 
 class FunctionModel:
-    """Any function from messages to text, or to a ``Completion`` with token counts.
+    """A model that calls a function.
 
     Args:
-        function: Sync or async. A sync one runs in a thread.
-        name: The model's name; by default the function's. Replies are cached only under a name that
-            was given: nothing else identifies a function across processes.
+        function: A function from messages to text, or to a ``Completion`` with token counts. It may
+            be asynchronous; a synchronous one runs in a thread.
+        name: The model's name; by default the function's name. Replies are cached only if a name is
+            passed, since nothing else identifies a function across processes.
     """
 
     def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
@@ -50,19 +51,21 @@ class FunctionModel:
     ) -> Completion:
         """See ``ChatModel``."""
         if self._is_async:
-            return _read(await await_call(lambda: self._function(list(messages)), timeout=timeout))
+            return _as_completion(
+                await await_call(lambda: self._function(list(messages)), timeout=timeout)
+            )
         return await arun_in_worker(lambda: self._call(messages), timeout=timeout)
 
     def _call(self, messages: Messages) -> Completion:
         reply = self._function(list(messages))
-        return _read(asyncio.run(_settled(reply)) if inspect.isawaitable(reply) else reply)
+        return _as_completion(asyncio.run(_await(reply)) if inspect.isawaitable(reply) else reply)
 
 
-async def _settled(reply: Awaitable[Any]) -> Any:
+async def _await(reply: Awaitable[Any]) -> Any:
     return await reply
 
 
-def _read(reply: Any) -> Completion:
+def _as_completion(reply: Any) -> Completion:
     completion = reply if isinstance(reply, Completion) else Completion(reply)
     if not isinstance(completion.text, str):
         raise ModelError(f"the function gave no text but {completion.text!r:.60}")

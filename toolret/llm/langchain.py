@@ -1,4 +1,4 @@
-"""Use LangChain chat models, isolated from the user's run."""
+"""``LangChainModel``: a LangChain chat model, called outside the user's run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from toolret.llm.failures import ModelError, empty_reply
-from toolret.llm.kinds import is_of
+from toolret.llm.kinds import is_instance_of
 from toolret.llm.model import Completion, Messages, Schema
 from toolret.llm.structured import StructuredOutput, response_format
 from toolret.llm.waiting import await_call, run_in_worker
@@ -29,60 +29,64 @@ _CONFIG: Any = {
     "metadata": {"lc_source": "toolret"},
     "callbacks": [],
 }
-"""An explicit, empty list of callbacks keeps a call from inheriting those of the user's run,
-including its streams'. The tag keeps it out of LangGraph's ``stream_mode="messages"``, and
-``lc_source`` shows in a trace whose call it is."""
+"""The configuration of every call. An explicit, empty list of callbacks keeps a call from
+inheriting those of the user's run, including those of its streams. The tag keeps the call out of
+LangGraph's ``stream_mode="messages"``, and ``lc_source`` shows in a trace whose call it is."""
 
 _SECRET = re.compile(r"(key|token|token_provider|password|credentials)$")
-"""Fields that identify the caller, not the model: keys change, and must not be written down."""
+"""Names of fields that identify the caller, not the model: keys change, and must not be stored."""
 
 
 class LangChainModel:
     """A LangChain chat model, or one derived from it, such as ``model.with_fallbacks(...)``.
 
-    It is called outside the user's run, whose callbacks and streams do not see the call. The
-    model's own callbacks do, so that they can track cost, but they get no streamed tokens.
+    The callbacks and streams of the user's run do not see the calls. The model's own callbacks do,
+    so that they can track cost, but they get no streamed tokens.
 
-    Models of ``langchain_openai`` are given the schema; others accept one in too many ways, and
-    the prompts describe the format in words.
+    Only models of ``langchain_openai`` are sent the schema. Others accept a schema in too many
+    ways, and the prompts describe the format in words, too.
 
     Args:
         model: The model.
-        name: The model's name; by default its ``model_name`` or class name.
+        name: The model's name; by default its ``model_name`` or the name of its class.
     """
 
     def __init__(self, model: Runnable[Any, Any], name: str | None = None) -> None:
-        self._model = _unstreamed(model)
-        self._is_openai = is_of(model, "langchain_openai.chat_models.base", "BaseChatOpenAI")
+        self._model = _without_streaming(model)
+        self._is_openai = is_instance_of(
+            model, "langchain_openai.chat_models.base", "BaseChatOpenAI"
+        )
         self._structured = StructuredOutput()
         self.name = name or str(getattr(model, "model_name", None) or type(model).__name__)
         self.identity = _identity(model)
-        # If unset, the provider's client uses its own default, which also retries.
+        # Without a setting, the provider's client uses its own default, which also retries.
         self.retries = getattr(model, "max_retries", 0) != 0
 
     def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """See ``ChatModel``."""
 
-        def call(taken: Schema) -> Completion:
-            options = self._options(taken, timeout)
-            return _read(self._model.invoke(_turns(messages), _CONFIG, **options))
+        def call(supported: Schema) -> Completion:
+            options = self._options(supported, timeout)
+            return _as_completion(self._model.invoke(_as_pairs(messages), _CONFIG, **options))
 
         return run_in_worker(
-            lambda: self._structured.ask(self._taken(schema), call), timeout=timeout
+            lambda: self._structured.ask(self._supported(schema), call), timeout=timeout
         )
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """See ``ChatModel``."""
 
-        async def call(taken: Schema) -> Completion:
-            options = self._options(taken, timeout)
-            return _read(await self._model.ainvoke(_turns(messages), _CONFIG, **options))
+        async def call(supported: Schema) -> Completion:
+            options = self._options(supported, timeout)
+            return _as_completion(
+                await self._model.ainvoke(_as_pairs(messages), _CONFIG, **options)
+            )
 
         return await await_call(
-            lambda: self._structured.ask_async(self._taken(schema), call), timeout=timeout
+            lambda: self._structured.ask_async(self._supported(schema), call), timeout=timeout
         )
 
-    def _taken(self, schema: Schema) -> Schema:
+    def _supported(self, schema: Schema) -> Schema:
         return schema if self._is_openai else {}
 
     def _options(self, schema: Schema, timeout: float) -> dict[str, Any]:
@@ -90,17 +94,17 @@ class LangChainModel:
         return options | ({"response_format": response_format(schema)} if schema else {})
 
 
-def _unstreamed(model: Any) -> Any:
-    """Return the model, with streaming turned off if it was on."""
+def _without_streaming(model: Any) -> Any:
+    """Return the model, or a copy with streaming turned off if it was on."""
     if getattr(model, "streaming", None) is not True:
         return model
     return model.model_copy(update={"streaming": False, "disable_streaming": True})
 
 
 def _identity(model: Any) -> str | None:
-    """Identify a model by class, server and settings such as temperature; None if not possible.
+    """Return what identifies a model: its class, and a digest of its server and settings.
 
-    It is not possible if the class has no fields, or their values cannot be written as JSON.
+    None if the model's class has no fields, or their values cannot be written as JSON.
     """
     from langchain_core.language_models import BaseChatModel
 
@@ -108,18 +112,18 @@ def _identity(model: Any) -> str | None:
         return None
     settings = _settings(model, besides=BaseChatModel.model_fields)
     try:
-        told = json.dumps(settings, sort_keys=True, default=_plain)
+        described = json.dumps(settings, sort_keys=True, default=_as_json)
     except (TypeError, ValueError):
         return None
     client = getattr(model, "root_client", None) or getattr(model, "root_async_client", None)
-    whole = f"{getattr(client, 'base_url', '')} {told}"
+    described = f"{getattr(client, 'base_url', '')} {described}"
     # Headers may hold a key, so only a digest of all this is kept.
-    digest = sha256(whole.encode("utf-8", "replace")).hexdigest()
+    digest = sha256(described.encode("utf-8", "replace")).hexdigest()
     return f"{type(model).__module__}.{type(model).__qualname__} {digest}" if settings else None
 
 
 def _settings(model: BaseModel, besides: Collection[str] = ()) -> dict[str, Any]:
-    """Return a model's fields, without keys, clients, and other fields excluded from its dump."""
+    """Return a model's fields, except keys, clients, and others that are excluded from its dump."""
     return {
         name: getattr(model, name)
         for name, field in type(model).model_fields.items()
@@ -127,11 +131,11 @@ def _settings(model: BaseModel, besides: Collection[str] = ()) -> dict[str, Any]
     }
 
 
-def _plain(value: Any) -> Any:
-    """Convert a value that JSON cannot represent.
+def _as_json(value: Any) -> Any:
+    """Convert a value that JSON cannot represent to one that it can.
 
     Raises:
-        TypeError: If it has no representation that identifies it.
+        TypeError: If the value has no representation that identifies it.
     """
     from pydantic import BaseModel
 
@@ -146,20 +150,20 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no text of its own")
 
 
-def _turns(messages: Messages) -> list[tuple[str, str]]:
+def _as_pairs(messages: Messages) -> list[tuple[str, str]]:
     return [(message["role"], message["content"]) for message in messages]
 
 
-def _read(reply: Any) -> Completion:
+def _as_completion(reply: Any) -> Completion:
     if isinstance(reply, str):
         return Completion(reply)
     text = getattr(reply, "text", None)
     if not isinstance(text, str):
         raise ModelError(f"the model gave no message but {reply!r:.60}")
     usage = getattr(reply, "usage_metadata", None) or {}
-    read, wrote = usage.get("input_tokens"), usage.get("output_tokens")
+    input_tokens, output_tokens = usage.get("input_tokens"), usage.get("output_tokens")
     if not text.strip():
-        told = getattr(reply, "response_metadata", None) or {}
-        ended = told.get("finish_reason") or told.get("stop_reason")
-        raise empty_reply(ended, input_tokens=read, output_tokens=wrote)
-    return Completion(text, read, wrote)
+        metadata = getattr(reply, "response_metadata", None) or {}
+        reason = metadata.get("finish_reason") or metadata.get("stop_reason")
+        raise empty_reply(reason, input_tokens=input_tokens, output_tokens=output_tokens)
+    return Completion(text, input_tokens, output_tokens)

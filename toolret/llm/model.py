@@ -1,4 +1,4 @@
-"""The interface of an LLM for the rest of the code."""
+"""``ChatModel``, the interface through which the rest of the code uses an LLM."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from toolret.text.surrogates import replace_surrogates
 __all__ = ["ChatModel", "Completion", "Forgetful", "Messages", "Schema", "checked_model"]
 
 Messages: TypeAlias = Sequence[Mapping[str, str]]
-"""Messages of the form ``{"role": ..., "content": ...}``."""
+"""The messages of a conversation with a model: dicts ``{"role": ..., "content": ...}``."""
 
 Schema: TypeAlias = Mapping[str, Any]
-"""JSON Schema that a reply should follow; empty for no constraint."""
+"""The JSON Schema that a reply should follow; empty if any reply will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,13 @@ class Completion:
     """A model's reply.
 
     Attributes:
-        text: The reply; lone surrogates become question marks.
-        input_tokens: Tokens read, over all calls; None if unknown or not a number.
-        output_tokens: Tokens written, over all calls; None likewise.
+        text: The reply's text; lone surrogates are replaced by question marks.
+        input_tokens: The number of tokens read, over all calls; None if it is unknown or what was
+            passed is not a number.
+        output_tokens: The number of tokens written, over all calls; None as for ``input_tokens``.
         cached: Whether the reply comes from a cache. Then no model was called, and no tokens were
             spent.
-        calls: Number of calls made to the model.
+        calls: The number of calls made to the model.
     """
 
     text: str
@@ -50,7 +51,7 @@ class Completion:
 class ChatModel(Protocol):
     """A model that answers messages with text.
 
-    Both methods raise ``QueryGenerationError`` for every failure, including a timeout.
+    Both methods raise a ``QueryGenerationError`` for every failure, including a timeout.
     """
 
     @property
@@ -63,29 +64,29 @@ class ChatModel(Protocol):
 
         Args:
             messages: The conversation with the model.
-            schema: JSON Schema of the reply, for models that support structured output.
-            timeout: Timeout in seconds; 0 means that the model is not called.
+            schema: The JSON Schema of the reply, for models that support structured output.
+            timeout: The timeout in seconds; with 0, the call fails and the model is not asked.
         """
         ...
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
-        """``complete`` for event loops."""
+        """Return the model's reply; the asynchronous version of ``complete``."""
         ...
 
 
 def checked_model(model: ChatModel) -> ChatModel:
-    """Return a model as it is.
+    """Return the argument unchanged, if it is a model.
 
     Raises:
-        TypeError: If it is something else, such as a client.
+        TypeError: If it is anything else, such as a client.
     """
     return of_kind("model", model, ChatModel, "a ChatModel, such as as_chat_model(llm) returns")
 
 
 @runtime_checkable
 class Forgetful(Protocol):
-    """A model that caches replies, and can discard a useless one."""
+    """A model that caches replies, and can discard one that turned out to be unusable."""
 
     def forget(self, messages: Messages, schema: Schema) -> None:
-        """Discard the cached reply to a question."""
+        """Discard the cached reply to a question, so that the model is asked again."""
         ...

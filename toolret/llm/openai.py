@@ -1,4 +1,7 @@
-"""Models behind the ``openai`` package's clients: Chat Completions and Responses."""
+"""``OpenAIModel``: a model behind a client of the ``openai`` package.
+
+It uses either of two endpoints: Chat Completions or Responses.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["Api", "OpenAIModel"]
 
 Api: TypeAlias = Literal["chat", "responses"]
-"""Chat Completions, which every OpenAI-compatible server supports, or Responses."""
+"""The endpoint: Chat Completions, which every OpenAI-compatible server supports, or Responses."""
 
 _DEFAULT_CLIENT = "AsyncHttpxClientWrapper"
-"""Class of an ``AsyncOpenAI``'s default ``http_client``: private, so compared by name."""
+"""The name of the class of an ``AsyncOpenAI``'s default ``http_client``, which is private."""
 
 
 class OpenAIModel:
@@ -30,9 +33,10 @@ class OpenAIModel:
     The client's own retries are disabled; ``SteadyModel`` retries within the deadline.
 
     Args:
-        client: Sync or async. For a sync caller, an async client is copied with new connections,
-            since a pool belongs to one event loop. A client with its own ``http_client`` is then
-            rejected, because its proxies, certificates and hooks would be ignored.
+        client: The client, ``OpenAI`` or ``AsyncOpenAI``. For synchronous callers, an asynchronous
+            client is copied with new connections, since a pool belongs to one event loop. A client
+            with an ``http_client`` of its own is then rejected, because its proxies, certificates
+            and hooks would be ignored.
         model: The model's name.
         api: The endpoint to use.
     """
@@ -52,7 +56,7 @@ class OpenAIModel:
         if self._is_async:
             self._check_copyable()
             return run_in_worker(
-                lambda: asyncio.run(self._ask_alone(messages, schema, timeout)), timeout=timeout
+                lambda: asyncio.run(self._ask_by_copy(messages, schema, timeout)), timeout=timeout
             )
         return run_in_worker(lambda: self._ask(messages, schema, timeout), timeout=timeout)
 
@@ -67,8 +71,8 @@ class OpenAIModel:
     def _ask(self, messages: Messages, schema: Schema, timeout: float) -> Completion:
         create = self._api.create(self._client.with_options(timeout=timeout, max_retries=0))
 
-        def call(taken: Schema) -> Completion:
-            return self._read(create(**self._api.request(self.name, messages, taken)))
+        def call(supported: Schema) -> Completion:
+            return self._read(create(**self._api.request(self.name, messages, supported)))
 
         return self._structured.ask(schema, call)
 
@@ -77,8 +81,8 @@ class OpenAIModel:
     ) -> Completion:
         create = self._api.create(client.with_options(timeout=timeout, max_retries=0))
 
-        async def call(taken: Schema) -> Completion:
-            return self._read(await create(**self._api.request(self.name, messages, taken)))
+        async def call(supported: Schema) -> Completion:
+            return self._read(await create(**self._api.request(self.name, messages, supported)))
 
         return await self._structured.ask_async(schema, call)
 
@@ -95,7 +99,8 @@ class OpenAIModel:
             raise response_failure(error)
         return self._api.read(answer)
 
-    async def _ask_alone(self, messages: Messages, schema: Schema, timeout: float) -> Completion:
+    async def _ask_by_copy(self, messages: Messages, schema: Schema, timeout: float) -> Completion:
+        """Ask by a copy of the client with connections of its own, for a new event loop."""
         from openai import DefaultAsyncHttpxClient
 
         async with self._client.copy(http_client=DefaultAsyncHttpxClient()) as client:
@@ -104,7 +109,13 @@ class OpenAIModel:
 
 @dataclass(frozen=True, slots=True)
 class _Api:
-    """How to call an endpoint, and how to read its response."""
+    """How to call an endpoint, and how to read its response.
+
+    Attributes:
+        create: Returns a client's method that calls the endpoint.
+        request: Returns the arguments of that method, for a model's name, messages and a schema.
+        read: Reads the response; raises a ``ModelError`` if it is not one, or holds no text.
+    """
 
     create: Callable[[Any], Callable[..., Any]]
     request: Callable[[str, Messages, Schema], dict[str, Any]]
@@ -126,9 +137,9 @@ def _read_chat(answer: Any) -> Completion:
         text, refusal = (message.content, message.refusal) if message else (None, None)
         if isinstance(text, list):  # some servers return parts
             text = "".join(part["text"] for part in text if part.get("type") == "text")
-        ended = getattr(choice, "finish_reason", None)
-        read, wrote = _tokens(answer.usage, "prompt_tokens", "completion_tokens")
-        return _completion(text, refusal, ended, read, wrote)
+        reason = getattr(choice, "finish_reason", None)
+        tokens = _token_counts(answer.usage, "prompt_tokens", "completion_tokens")
+        return _completion(text, refusal, reason, *tokens)
     except (AttributeError, LookupError, TypeError) as error:
         raise ModelError(f"the server's answer is no chat completion: {answer!r:.60}") from error
 
@@ -152,31 +163,47 @@ def _read_response(answer: Any) -> Completion:
     try:
         parts = [p for item in answer.output if item.type == "message" for p in item.content]
         refusals = [part.refusal for part in parts if part.type == "refusal"]
-        ended = getattr(answer.incomplete_details, "reason", None)
-        read, wrote = _tokens(answer.usage, "input_tokens", "output_tokens")
-        return _completion(answer.output_text, " ".join(refusals), ended, read, wrote)
+        reason = getattr(answer.incomplete_details, "reason", None)
+        tokens = _token_counts(answer.usage, "input_tokens", "output_tokens")
+        return _completion(answer.output_text, " ".join(refusals), reason, *tokens)
     except (AttributeError, LookupError, TypeError) as error:
         raise ModelError(f"the server's answer is no response: {answer!r:.60}") from error
 
 
 def _completion(
-    text: Any, refusal: str | None, ended: Any, read: int | None, wrote: int | None
+    text: Any, refusal: str | None, reason: Any, input_tokens: int | None, output_tokens: int | None
 ) -> Completion:
+    """Return a model's reply.
+
+    Args:
+        text: The reply's text, if there is one.
+        refusal: The model's refusal, if it refused.
+        reason: Why the model stopped, in its server's words.
+        input_tokens: The number of tokens read; None if unknown.
+        output_tokens: The number of tokens written; None if unknown.
+
+    Raises:
+        ModelError: If the model refused, or there is no text.
+    """
     if refusal:
         raise ModelError(
             f"the model refused: {refusal:.100}",
             blames_request=True,
-            input_tokens=read,
-            output_tokens=wrote,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
         )
     if not isinstance(text, str) or not text.strip():
-        raise empty_reply(ended, input_tokens=read, output_tokens=wrote)
-    return Completion(text, read, wrote)
+        raise empty_reply(reason, input_tokens=input_tokens, output_tokens=output_tokens)
+    return Completion(text, input_tokens, output_tokens)
 
 
-def _tokens(usage: Any, *names: str) -> list[int | None]:
-    counts = [getattr(usage, name, None) for name in names]
-    return [count if isinstance(count, int) else None for count in counts]
+def _token_counts(usage: Any, read: str, written: str) -> tuple[int | None, int | None]:
+    """Return the numbers of tokens read and written, given the names of their attributes."""
+    input_tokens, output_tokens = getattr(usage, read, None), getattr(usage, written, None)
+    return (
+        input_tokens if isinstance(input_tokens, int) else None,
+        output_tokens if isinstance(output_tokens, int) else None,
+    )
 
 
 _APIS = {

@@ -33,14 +33,18 @@ from toolret.llm.model import (
 __all__ = ["RecordingModel", "ReplayModel"]
 
 
-class _Head(BaseModel):
+class _HeadRow(BaseModel):
+    """The first line of a recording."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
     toolret_recording: Literal[1]
     model: str
 
 
-class _Row(BaseModel):
+class _ReplyRow(BaseModel):
+    """Any other line of a recording: the outcome of one call."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
     question: str
@@ -53,6 +57,7 @@ class _Row(BaseModel):
     dropped: bool = False
 
     def completion(self) -> Completion:
+        """Return the recorded reply."""
         return Completion(**self.model_dump(exclude={"question", "error", "dropped"}))
 
 
@@ -62,11 +67,11 @@ _Line = TypeVar("_Line", bound=BaseModel)
 class RecordingModel:
     """A model whose replies are recorded as they arrive, and which is asked each question once.
 
-    A question whose reply is in the file gets that reply, with its tokens and calls, and the model
-    is not called. So a run that was killed, or in which some calls failed, can be run again: only
-    what is missing, failed or could not be used is asked for. Failures are recorded too, so that a
-    replay fails in the same places. Each line is appended in one write: a killed run keeps
-    everything before.
+    If the reply to a question is in the file, it is returned with its tokens and calls, and the
+    model is not called. So a run that was killed, or in which some calls failed, can be run again:
+    the model is asked only for replies that are missing, failed or could not be used. Failures are
+    recorded too, so that a replay fails in the same places. Each line is appended in one write, so
+    a run that is killed keeps all lines before.
 
     Args:
         model: The model.
@@ -82,8 +87,8 @@ class RecordingModel:
         self._file = Path(file).absolute()  # the process may change its directory
         self._lock = RenewedLock()
         head = {"toolret_recording": 1, "model": model.name}
-        self._rows, whole = _reopened(self._file, _line(head), model.name)
-        if not whole:
+        self._rows, has_head = _reopen(self._file, _as_line(head), model.name)
+        if not has_head:
             self._append(head)
 
     @property
@@ -98,50 +103,57 @@ class RecordingModel:
             ReplayError: If the reply cannot be recorded.
         """
         key = question_key(messages, schema)
-        if known := self._reply(key):
-            return known
+        if recorded := self._recorded_reply(key):
+            return recorded
         try:
             reply = self._model.complete(messages, schema, timeout=timeout)
         except QueryGenerationError as error:
-            self._keep(_failed(key, error))
+            self._record(_failure_row(key, error))
             raise
-        return self._keep(_Row(question=key, **asdict(reply)))
+        return self._record(_ReplyRow(question=key, **asdict(reply)))
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
-        """``complete`` for event loops."""
+        """Return the reply; the asynchronous version of ``complete``."""
         key = question_key(messages, schema)
-        if known := self._reply(key):
-            return known
+        if recorded := self._recorded_reply(key):
+            return recorded
         try:
             reply = await self._model.acomplete(messages, schema, timeout=timeout)
         except QueryGenerationError as error:
-            self._keep(_failed(key, error))
+            self._record(_failure_row(key, error))
             raise
-        return self._keep(_Row(question=key, **asdict(reply)))
+        return self._record(_ReplyRow(question=key, **asdict(reply)))
 
     def forget(self, messages: Messages, schema: Schema) -> None:
-        """Ask the question again next time; a replay gives the reply, and fails as the run did."""
+        """Mark a question's reply as unusable, so that the model is asked again next time.
+
+        A replay gives the reply all the same, and fails as the run did.
+        """
         if isinstance(self._model, Forgetful):
             self._model.forget(messages, schema)
         row = self._rows.get(question_key(messages, schema))
         if row and row.error is None:
-            self._keep(row.model_copy(update={"dropped": True}), anew=True)
+            self._record(row.model_copy(update={"dropped": True}), replace=True)
 
-    def _reply(self, key: str) -> Completion | None:
+    def _recorded_reply(self, key: str) -> Completion | None:
         row = self._rows.get(key)
         return row.completion() if row and row.error is None and not row.dropped else None
 
-    def _keep(self, row: _Row, *, anew: bool = False) -> Completion:
-        """Record a row, and return its reply; of two callers at once, the first reply stays."""
+    def _record(self, row: _ReplyRow, *, replace: bool = False) -> Completion:
+        """Record a row, and return its reply.
+
+        If another thread has recorded a reply to the question by now, that one stays and is
+        returned, unless ``replace`` is true.
+        """
         with self._lock.current:
-            if not anew and (known := self._reply(row.question)):
-                return known
+            if not replace and (recorded := self._recorded_reply(row.question)):
+                return recorded
             self._append(row.model_dump(exclude_unset=True))
             self._rows[row.question] = row
         return row.completion()
 
     def _append(self, row: Mapping[str, Any]) -> None:
-        line = _line(row)
+        line = _as_line(row)
         try:
             with self._file.open("ab", buffering=0) as file:
                 written = file.write(line)
@@ -153,9 +165,9 @@ class RecordingModel:
 
 
 class ReplayModel:
-    """A recording as a model: gives the recorded replies to the recorded questions only.
+    """A model that replays a recording: it answers only the recorded questions.
 
-    Of a question that was recorded several times, the last outcome counts.
+    If a question was recorded several times, the last outcome counts.
 
     Args:
         file: A file written by ``RecordingModel``, plain or gzipped.
@@ -166,7 +178,7 @@ class ReplayModel:
 
     def __init__(self, file: str | Path) -> None:
         self._file = Path(file)
-        self.name, self._rows = _read(self._file)
+        self.name, self._rows = _read_recording(self._file)
 
     def complete(
         self,
@@ -191,19 +203,19 @@ class ReplayModel:
                 file=self._file,
             )
         if row.error is not None:
-            failed = QueryGenerationError(row.error)
-            failed.calls = row.calls
-            failed.input_tokens, failed.output_tokens = row.input_tokens, row.output_tokens
-            raise failed
+            error = QueryGenerationError(row.error)
+            error.calls = row.calls
+            error.input_tokens, error.output_tokens = row.input_tokens, row.output_tokens
+            raise error
         return row.completion()
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
-        """``complete`` for event loops; returns without waiting."""
+        """Return the recorded reply, without waiting; see ``complete``."""
         return self.complete(messages, schema, timeout=timeout)
 
 
-def _failed(question: str, error: QueryGenerationError) -> _Row:
-    return _Row(
+def _failure_row(question: str, error: QueryGenerationError) -> _ReplyRow:
+    return _ReplyRow(
         question=question,
         error=str(error),
         input_tokens=error.input_tokens,
@@ -212,24 +224,24 @@ def _failed(question: str, error: QueryGenerationError) -> _Row:
     )
 
 
-def _line(row: Mapping[str, Any]) -> bytes:
+def _as_line(row: Mapping[str, Any]) -> bytes:
     # An error may hold a lone surrogate, which would make the file unreadable.
     return (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "replace")
 
 
-def _reopened(file: Path, head: bytes, name: str) -> tuple[dict[str, _Row], bool]:
-    """Open a recording to add to it; cut off a line left incomplete by a killed run.
+def _reopen(file: Path, head: bytes, name: str) -> tuple[dict[str, _ReplyRow], bool]:
+    """Read a recording to add to it, and cut off a line that a killed run left incomplete.
 
     Args:
-        file: The file; it is not changed unless it is a recording of this model.
+        file: The file. It is not changed unless it is a recording of this model.
         head: The first line of a new recording.
         name: The model's name.
 
     Returns:
-        The last row of each question, and whether there is a first line.
+        The last row of each question, and whether the file has a first line.
 
     Raises:
-        ReplayError: If the file cannot be read, or is something else.
+        ReplayError: If the file cannot be read, or is not a recording of this model.
     """
     try:
         content = file.read_bytes() if file.exists() else b""
@@ -238,40 +250,42 @@ def _reopened(file: Path, head: bytes, name: str) -> tuple[dict[str, _Row], bool
                 "is gzipped, so nothing can be added to it: unpack it, or name another file",
                 file=file,
             )
-        whole = content.rfind(b"\n") + 1
-        rows: dict[str, _Row] = {}
+        complete = content.rfind(b"\n") + 1
+        rows: dict[str, _ReplyRow] = {}
         if not head.startswith(content):  # else new, or killed while the first line was written
-            recorded, rows = _read(file)
+            recorded, rows = _read_recording(file)
             if recorded != name:
                 raise ReplayError(
-                    f"holds replies of {recorded!r}, not of {name!r}: name another file", file=file
+                    f"holds replies of {recorded!r}, not of {name!r}: name another file",
+                    file=file,
                 )
-        if whole < len(content):
-            os.truncate(file, whole)
+        if complete < len(content):
+            os.truncate(file, complete)
     except OSError as error:
         raise ReplayError(f"cannot be read: {error.strerror}", file=file) from error
-    return rows, whole > 0
+    return rows, complete > 0
 
 
-def _read(file: Path) -> tuple[str, dict[str, _Row]]:
-    """Read the model's name, and the last row of each question."""
-    head: _Head | None = None
+def _read_recording(file: Path) -> tuple[str, dict[str, _ReplyRow]]:
+    """Read a recording; return the model's name, and the last row of each question."""
+    head: _HeadRow | None = None
     first = b""
-    rows: dict[str, _Row] = {}
+    rows: dict[str, _ReplyRow] = {}
     for number, line in read_lines(file, error=ReplayError):
         if head is None:
-            head, first = _parsed(_Head, line, number, file), line
-        elif line == first:  # several processes began the file at the same moment
-            continue
-        elif line.endswith(b"\n"):  # else the run was killed while writing this line
-            row = _parsed(_Row, line, number, file)
+            head, first = _parse_line(_HeadRow, line, number, file), line
+        elif line != first and line.endswith(b"\n"):
+            # Several processes may have begun the file at the same moment, each with a first line;
+            # and a line without an end is one that a killed run left incomplete.
+            row = _parse_line(_ReplyRow, line, number, file)
             rows[row.question] = row
     if head is None:
         raise ReplayError("is empty: nothing was recorded", file=file)
     return head.model, rows
 
 
-def _parsed(kind: type[_Line], line: bytes, number: int, file: Path) -> _Line:
+def _parse_line(kind: type[_Line], line: bytes, number: int, file: Path) -> _Line:
+    """Parse a line of a recording; ``number`` and ``file`` are for the error's message."""
     try:
         return kind.model_validate(row_from_line(line, number, file, error=ReplayError))
     except ValidationError as error:

@@ -1,12 +1,12 @@
-"""A model with retries for transient failures, and a circuit breaker for lasting ones."""
+"""``SteadyModel``: a model with retries for transient failures, and a circuit breaker."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict
 
 from tenacity import (
     AsyncRetrying,
@@ -14,6 +14,7 @@ from tenacity import (
     Retrying,
     retry_if_exception,
     stop_after_attempt,
+    stop_any,
     stop_before_delay,
     wait_random_exponential,
 )
@@ -28,19 +29,20 @@ from toolret.options import of_kind, seconds, whole_number
 __all__ = ["Patience", "SteadyModel"]
 
 _backoff = wait_random_exponential(multiplier=0.25, max=4)
-"""Random waits up to 0.25 s, 0.5 s, 1 s ..., so that many callers do not retry at once. A server's
-``Retry-After`` takes precedence."""
+"""The wait before each retry, unless the server sent a ``Retry-After``: a random time of at most
+0.25 s, 0.5 s, 1 s and so on up to 4 s, so that many callers do not retry at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Timeouts, retries and circuit breaker settings for a model.
+    """The timeouts, retries and circuit breaker settings for a model.
 
     Attributes:
-        call_timeout: Timeout of one call in seconds; None for the time left until the deadline.
-        attempts: Most attempts in case of 429, 5xx or network errors.
-        failures: Consecutive failures, not counting retries, after which it is not called.
-        rest: Seconds for which it is then not called.
+        call_timeout: The timeout of one call in seconds; None for the time left until the deadline.
+        attempts: The most attempts in case of 429, 5xx or network errors.
+        failures: The number of consecutive failures, not counting retries, after which the model is
+            not called for a while.
+        rest: How long it is then not called, in seconds.
 
     Raises:
         InputError: If a number is not above 0; ``rest`` may be 0.
@@ -64,8 +66,9 @@ class SteadyModel:
 
     Args:
         model: The model.
-        patience: Timeouts and retries.
-        circuit: Circuit breaker to share with others that call the same model; by default its own.
+        patience: The timeouts and retries.
+        circuit: The circuit breaker, to share it with others that call the same model; by default
+            a new one.
 
     Raises:
         TypeError: If ``model`` is not a ``ChatModel``, or ``patience`` not a ``Patience``.
@@ -88,25 +91,35 @@ class SteadyModel:
 
     def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """See ``ChatModel``; ``timeout`` covers all attempts together."""
-        tries = _Tries(self._patience, timeout)
-        with self._circuit.call(), tries.counted():
-            for attempt in Retrying(**tries.rules()):
+        attempts = _Attempts(self._patience, timeout)
+        with self._circuit.call(), attempts.costs_on_errors():
+            for attempt in Retrying(**attempts.retry_settings()):
                 with attempt:
-                    reply = self._model.complete(messages, schema, timeout=tries.next())
-        return tries.count(reply)
+                    reply = self._model.complete(messages, schema, timeout=attempts.start())
+        return attempts.with_cost(reply)
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """See ``ChatModel``; ``timeout`` covers all attempts together."""
-        tries = _Tries(self._patience, timeout)
-        with self._circuit.call(), tries.counted():
-            async for attempt in AsyncRetrying(**tries.rules()):
+        attempts = _Attempts(self._patience, timeout)
+        with self._circuit.call(), attempts.costs_on_errors():
+            async for attempt in AsyncRetrying(**attempts.retry_settings()):
                 with attempt:
-                    reply = await self._model.acomplete(messages, schema, timeout=tries.next())
-        return tries.count(reply)
+                    reply = await self._model.acomplete(messages, schema, timeout=attempts.start())
+        return attempts.with_cost(reply)
 
 
-class _Tries:
-    """The attempts of one call."""
+class _RetrySettings(TypedDict):
+    """The arguments of tenacity's ``Retrying`` and ``AsyncRetrying``."""
+
+    retry: retry_if_exception
+    wait: Callable[[RetryCallState], float]
+    stop: stop_any
+    before_sleep: Callable[[RetryCallState], None]
+    reraise: bool
+
+
+class _Attempts:
+    """The attempts of one call, with their timeouts and their cost."""
 
     def __init__(self, patience: Patience, timeout: float) -> None:
         self._patience = patience
@@ -115,49 +128,53 @@ class _Tries:
             raise QueryGenerationError("no time is left")
         self._end = time.monotonic() + timeout
         self._calls = 0
-        self._failed: list[QueryGenerationError] = []
+        self._failures: list[QueryGenerationError] = []
 
-    def rules(self) -> dict[str, Any]:
-        """Return tenacity's settings; it gives up at once if a wait would pass the deadline."""
+    def retry_settings(self) -> _RetrySettings:
+        """Return when to retry: not at all if the wait would pass the deadline."""
         return {
             "retry": retry_if_exception(_is_transient),
             "wait": _wait,
             "stop": stop_after_attempt(self._patience.attempts) | stop_before_delay(self._timeout),
-            "before_sleep": self._note,
+            "before_sleep": self._keep_failure,
             "reraise": True,
         }
 
-    def next(self) -> float:
+    def start(self) -> float:
         """Start the next attempt, and return its timeout in seconds."""
         self._calls += 1
         left = max(self._end - time.monotonic(), 0.0)
         most = self._patience.call_timeout
         return left if most is None else min(left, most)
 
-    def count(self, reply: Completion) -> Completion:
-        """Return the reply with its cost including failed attempts."""
-        read, wrote = self._tokens(reply)
+    def with_cost(self, reply: Completion) -> Completion:
+        """Return the reply with a cost that includes the failed attempts."""
+        input_tokens, output_tokens = self._total_tokens(reply)
         calls = reply.calls + self._calls - 1
-        return replace(reply, calls=calls, input_tokens=read, output_tokens=wrote)
+        return replace(reply, calls=calls, input_tokens=input_tokens, output_tokens=output_tokens)
 
     @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Set the cost of all attempts on an error."""
+    def costs_on_errors(self) -> Iterator[None]:
+        """Set the cost of all attempts on any error."""
         try:
             yield
         except QueryGenerationError as error:
             error.calls = self._calls
-            error.input_tokens, error.output_tokens = self._tokens(error)
+            error.input_tokens, error.output_tokens = self._total_tokens(error)
             raise
 
-    def _note(self, state: RetryCallState) -> None:
+    def _keep_failure(self, state: RetryCallState) -> None:
+        """Keep the error of an attempt that will be repeated, for its cost."""
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, QueryGenerationError):
-            self._failed.append(error)
+            self._failures.append(error)
 
-    def _tokens(self, last: Completion | QueryGenerationError) -> tuple[int | None, int | None]:
-        spent = (*self._failed, last)
-        return total(each.input_tokens for each in spent), total(e.output_tokens for e in spent)
+    def _total_tokens(
+        self, last: Completion | QueryGenerationError
+    ) -> tuple[int | None, int | None]:
+        """Return the tokens read and written by all attempts, of which one came last."""
+        costs = (*self._failures, last)
+        return total(c.input_tokens for c in costs), total(c.output_tokens for c in costs)
 
 
 def _is_transient(error: BaseException) -> bool:
@@ -166,5 +183,5 @@ def _is_transient(error: BaseException) -> bool:
 
 def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, ModelError) else None
-    return _backoff(state) if asked is None else asked
+    retry_after = error.retry_after if isinstance(error, ModelError) else None
+    return _backoff(state) if retry_after is None else retry_after

@@ -1,4 +1,4 @@
-"""Structured output, for servers that support it."""
+"""Structured output: replies that follow a JSON Schema, on servers that support it."""
 
 from __future__ import annotations
 
@@ -12,53 +12,56 @@ __all__ = ["StructuredOutput", "response_format"]
 
 
 def response_format(schema: Schema) -> dict[str, object]:
-    """Return ``response_format`` for Chat Completions."""
+    """Return the ``response_format`` of a request to Chat Completions."""
     form = {"name": "reply", "strict": True, "schema": dict(schema)}
     return {"type": "json_schema", "json_schema": form}
 
 
 class StructuredOutput:
-    """Remembers whether a server's model supports a schema.
+    """Calls a model with a schema as long as its server supports that.
 
-    If a server rejects a request with a schema but accepts it without, later requests have none.
+    If the server rejects a request with a schema but accepts it without, later requests are sent
+    without a schema.
     """
 
     def __init__(self) -> None:
-        self._taken = True
+        self._supported = True
 
     def ask(self, schema: Schema, call: Callable[[Schema], Completion]) -> Completion:
-        """Call with the schema, or with an empty one if that is not supported."""
-        if not (schema and self._taken):
+        """Return the reply to a call with the schema; with an empty one if it is not supported."""
+        if not (schema and self._supported):
             return call({})
         try:
             return call(schema)
         except Exception as error:
             if not _is_refusal(error):
                 raise
-        return self._without(call({}))
+        return self._without_support(call({}))
 
     async def ask_async(
         self, schema: Schema, call: Callable[[Schema], Awaitable[Completion]]
     ) -> Completion:
-        """``ask`` for event loops."""
-        if not (schema and self._taken):
+        """Return the reply to an asynchronous call; otherwise as ``ask``."""
+        if not (schema and self._supported):
             return await call({})
         try:
             return await call(schema)
         except Exception as error:
             if not _is_refusal(error):
                 raise
-        return self._without(await call({}))
+        return self._without_support(await call({}))
 
-    def _without(self, reply: Completion) -> Completion:
-        self._taken = False
+    def _without_support(self, reply: Completion) -> Completion:
+        """Stop using schemas; return the reply with the rejected call counted."""
+        self._supported = False
         return replace(reply, calls=reply.calls + 1)
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether a server may have rejected the schema; a model's refusal concerns the question.
+    """Whether an error may mean that the server rejected the schema.
 
-    Some report it as a server error: llama-cpp-python returns 500 and names the argument.
+    A model's refusal does not: it concerns the question. Some servers report a rejected schema as a
+    server error: llama-cpp-python returns 500 and names the argument.
     """
     failed = call_failure(error)
     if failed is error or not isinstance(failed, ModelError):

@@ -1,4 +1,4 @@
-"""Call a model with a hard timeout, even if it blocks."""
+"""Call a model with a hard timeout, which holds even if the model blocks."""
 
 from __future__ import annotations
 
@@ -22,37 +22,39 @@ def run_in_worker(ask: Callable[[], _T], *, timeout: float) -> _T:
     """Run a function in its own thread, which is abandoned after ``timeout`` seconds.
 
     Raises:
-        QueryGenerationError: For anything it raises, and on timeout; at once if that is 0.
+        QueryGenerationError: If the function raises anything, or on timeout; at once if the timeout
+            is 0.
     """
     _check_time(timeout)
     try:
-        return _started(ask).result(timeout)
+        return _start_worker(ask).result(timeout)
     except TimeoutError as error:
-        raise _late(timeout) from error
+        raise _timeout_error(timeout) from error
 
 
 async def arun_in_worker(ask: Callable[[], _T], *, timeout: float) -> _T:
-    """``run_in_worker`` for event loops.
+    """Run a function as ``run_in_worker`` does, without blocking the event loop.
 
-    It does not use the loop's small thread pool, where a hanging model would block other work.
+    This does not use the loop's small thread pool, where a hanging model would block other work.
     """
-    return await await_call(lambda: asyncio.wrap_future(_started(ask)), timeout=timeout)
+    return await await_call(lambda: asyncio.wrap_future(_start_worker(ask)), timeout=timeout)
 
 
 async def await_call(ask: Callable[[], Awaitable[_T]], *, timeout: float) -> _T:
-    """Call, and await the result for at most ``timeout`` seconds.
+    """Call an asynchronous function, and await its result for at most ``timeout`` seconds.
 
     On timeout, or if the caller is cancelled, the call is cancelled too, and left to clean up by
-    itself: to close a connection may take as long as the reply did.
+    itself, since closing a connection may take as long as the reply did.
 
     Raises:
-        QueryGenerationError: For anything it raises, and on timeout; at once if that is 0.
+        QueryGenerationError: If the function raises anything, or on timeout; at once if the timeout
+            is 0.
     """
     _check_time(timeout)
     # A model may raise anything, and none of it may reach the user's agent.
     try:
         call = asyncio.ensure_future(ask())
-        call.add_done_callback(_noticed)
+        call.add_done_callback(_mark_retrieved)
         try:
             done, _ = await asyncio.wait([call], timeout=timeout)
         finally:
@@ -63,17 +65,18 @@ async def await_call(ask: Callable[[], Awaitable[_T]], *, timeout: float) -> _T:
         raise
     except Exception as error:
         raise call_failure(error) from error
-    # If the call was cancelled, then by the model itself: a cancelled caller does not get here.
-    raise call_failure(asyncio.CancelledError()) if done else _late(timeout)
+    # A cancelled call was cancelled by the model itself: a cancelled caller does not get here.
+    raise call_failure(asyncio.CancelledError()) if done else _timeout_error(timeout)
 
 
-def _noticed(call: asyncio.Future[_T]) -> None:
-    """Look at what an abandoned call raised, which asyncio would report as overlooked."""
+def _mark_retrieved(call: asyncio.Future[_T]) -> None:
+    """Retrieve what an abandoned call raised; asyncio would log an exception never retrieved."""
     if not call.cancelled():
         call.exception()
 
 
-def _started(ask: Callable[[], _T]) -> Future[_T]:
+def _start_worker(ask: Callable[[], _T]) -> Future[_T]:
+    """Start a function in a thread of its own, and return the future of its result."""
     outcome: Future[_T] = Future()
 
     def work() -> None:
@@ -96,5 +99,5 @@ def _check_time(timeout: float) -> None:
         raise QueryGenerationError("no time is left")
 
 
-def _late(timeout: float) -> ModelError:
+def _timeout_error(timeout: float) -> ModelError:
     return ModelError(f"no reply within {timeout:.1f} s", transient=True)

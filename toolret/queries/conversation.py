@@ -14,7 +14,7 @@ __all__ = ["Conversation", "as_request"]
 
 Conversation: TypeAlias = str | Request | Sequence[Any]
 """A request, or the messages up to and including it: OpenAI's messages, items or replies of its
-Responses API, Anthropic's messages, or LangChain's."""
+Responses API, Anthropic's messages, or LangChain's messages."""
 
 
 def as_request(conversation: Conversation, *, notes: str = "") -> Request:
@@ -27,28 +27,32 @@ def as_request(conversation: Conversation, *, notes: str = "") -> Request:
             parts as content), or what its client returned; items of its Responses API; Anthropic's
             messages; LangChain's messages; pairs of role and text; a single message; or a
             ``Request``. The user's last words, which never include tool results, become the raw
-            request; if there are none, what else the user sent, such as ``[image]``, or else the
-            last text of any role.
+            request. If there are none, the last other thing that the user sent is taken, such as
+            ``[image]``, or else the last text of any role.
         notes: A stored summary of the user, for an LLM that writes the queries.
 
     Raises:
-        InputError: If there is no text in it.
+        InputError: If there is no text in the conversation.
     """
     if isinstance(conversation, Request):
-        messages = tuple(map(_taken, messages_of(conversation.messages)))
-        read = replace(conversation, text=clean(conversation.text), messages=messages)
-        return conversation if read == conversation else read
-    messages = tuple(map(_taken, messages_of(conversation)))
+        messages = tuple(map(_as_message, messages_of(conversation.messages)))
+        request = replace(conversation, text=clean(conversation.text), messages=messages)
+        return conversation if request == conversation else request
+    messages = tuple(map(_as_message, messages_of(conversation)))
     by_user = [message.get("content") for message in messages if message["role"] == "user"]
     anything = [message.get("content") for message in messages]
     for contents, text_of in ((by_user, words_of), (by_user, spoken_text), (anything, spoken_text)):
-        if said := list(filter(None, map(text_of, contents))):
-            return Request(said[-1], messages, notes)
+        if texts := list(filter(None, map(text_of, contents))):
+            return Request(texts[-1], messages, notes)
     raise InputError("the conversation holds no text to search for")
 
 
-def _taken(message: Message | Unread) -> Message:
-    """Return a message; an item without text is represented by its type."""
+def _as_message(message: Message | Unread) -> Message:
+    """Return an entry of a conversation as a message; an item without text by its type.
+
+    Raises:
+        InputError: If the entry is no message, and no item of the Responses API.
+    """
     if not isinstance(message, Unread):
         return message
     if message.kind:

@@ -1,4 +1,4 @@
-"""The interface of a query generator: its output, and its view of the catalog."""
+"""``QueryGenerator``: the interface of what writes queries, its result, and its view of an index."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["NOTHING", "CatalogView", "GeneratedQueries", "QueryGenerator", "Usag
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The use of an LLM to write queries.
+    """How an LLM was used to write queries.
 
     Attributes:
-        strategy: Name of the strategy.
+        strategy: The strategy's name.
         model: The LLM's name; empty if none was used.
-        input_tokens: Tokens read, over all calls; None if the LLM does not say.
-        output_tokens: Tokens written; None if the LLM does not say.
-        calls: Number of calls, including failed ones.
+        input_tokens: The number of tokens read, over all calls; None if the LLM does not say.
+        output_tokens: The number of tokens written, over all calls; None if the LLM does not say.
+        calls: The number of calls, including failed ones.
         cached: Whether all replies came from a cache.
-        seconds: Total time taken.
+        seconds: The total time taken.
         cut: The part of the conversation left out of the prompt to fit its budget.
         failure: Why the LLM's last failed call failed, in one line; empty if none did.
     """
@@ -38,7 +38,7 @@ class Usage:
     failure: str = ""
 
     def __str__(self) -> str:
-        """Format as one line for people."""
+        """Return one line for people."""
         if not self.model:
             return f"{self.strategy or 'no queries'}: no LLM was asked"
         read = "an unknown number of" if self.input_tokens is None else f"{self.input_tokens:,}"
@@ -52,12 +52,12 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedQueries:
-    """Retrieval queries, and how they came about.
+    """The queries for a request, and how they came about.
 
     Attributes:
         queries: The queries, the raw request first.
         note: Why some or all of the LLM's queries are missing, in one line; empty if none is.
-        usage: The use of the LLM.
+        usage: How the LLM was used.
     """
 
     queries: tuple[Query, ...]
@@ -66,14 +66,14 @@ class GeneratedQueries:
 
 
 class CatalogView(Protocol):
-    """A view of an index for writing queries, limited to what the caller is permitted to use."""
+    """What a query generator may see of an index: only what the caller is permitted to use."""
 
     def tools(self, queries: Sequence[Query], most: int) -> Sequence[Tool]:
-        """Search tools with these queries; best first."""
+        """Return at most ``most`` tools that queries find, best first."""
         ...
 
     def demos(self, text: str, most: int) -> Sequence[tuple[Demo, Sequence[Tool]]]:
-        """Return the demonstrations nearest to a text, each with its tools, all permitted."""
+        """Return at most ``most`` demonstrations, the nearest to a text first, with their tools."""
         ...
 
 
@@ -93,12 +93,12 @@ NOTHING: CatalogView = _Nothing()
 
 @runtime_checkable
 class QueryGenerator(Protocol):
-    """Writes retrieval queries; should not raise because of an LLM or network failure.
+    """Writes queries for requests; it should not raise because of an LLM or network failure.
 
-    If it raises, or gives something else, a retriever searches for the request's own words, and
+    If it raises, or returns something else, a retriever searches for the request's own words, and
     says so in ``Selection.note`` and in the log.
 
-    Its method names differ from those of LangChain models, so that the two can be told apart.
+    The methods' names differ from those of LangChain models, so that the two can be told apart.
     """
 
     def write_queries(self, request: Request, catalog: CatalogView = NOTHING) -> GeneratedQueries:
@@ -108,5 +108,5 @@ class QueryGenerator(Protocol):
     async def awrite_queries(
         self, request: Request, catalog: CatalogView = NOTHING
     ) -> GeneratedQueries:
-        """``write_queries`` for event loops."""
+        """Write the queries for a request; the asynchronous version of ``write_queries``."""
         ...

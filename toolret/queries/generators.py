@@ -1,4 +1,4 @@
-"""Drivers that run strategies, sync and async, and collect their queries."""
+"""``StrategyQueries``, which runs a strategy, and the functions that call any query generator."""
 
 from __future__ import annotations
 
@@ -38,21 +38,23 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 _DEADLINE = 8.0
-"""Seconds: more than a small model needs for a few queries, less than a user will wait."""
+"""The default deadline in seconds: more than a small model needs for a few queries, and less than a
+user will wait."""
 
-_ALONE = "queries of the request alone"
+_NO_QUERIES = "queries of the request alone"
+"""How a note begins if no queries of the generator's are there."""
 
 
 class StrategyQueries:
     """Writes queries by a strategy, within a deadline; the first is always the raw request.
 
     Args:
-        strategy: A name, several joined by ``+``, or a ``Strategy``.
+        strategy: The name of a strategy, several names joined by ``+``, or a ``Strategy``.
         llm: Anything that ``as_chat_model`` accepts; None for strategies that need no LLM.
         model: The LLM's name; required for an ``openai`` client.
-        deadline: Seconds for all LLM calls. After that, the queries so far are used, or, if there
-            are none, the request's clauses.
-        budget: Token budget of the conversation in the prompt.
+        deadline: The time for all LLM calls together, in seconds. After that, the queries so far
+            are used, or, if there are none, the request's clauses.
+        budget: The budget of the conversation in the prompt, in tokens.
 
     Raises:
         InputError: If there is no such strategy, it needs an LLM and none is given, a model is
@@ -90,18 +92,18 @@ class StrategyQueries:
                 continue
             try:
                 answer = ask(
-                    flow.model, step.messages, step.schema, step.parse, deadline=flow.left()
+                    flow.model, step.messages, step.schema, step.parse, deadline=flow.seconds_left()
                 )
             except QueryGenerationError as error:
-                flow.fail(error)
+                flow.send_failure(error)
             else:
-                flow.take(answer)
-        return flow.generated()
+                flow.send_answer(answer)
+        return flow.result()
 
     async def awrite_queries(
         self, request: Request, catalog: CatalogView = NOTHING
     ) -> GeneratedQueries:
-        """``write_queries`` for event loops: models are awaited, searches run in a thread."""
+        """Write queries as ``write_queries`` does; models are awaited, searches run in a thread."""
         flow = self._flow(request, catalog)
         while (step := flow.step) is not None:
             if not isinstance(step, Question):
@@ -109,13 +111,13 @@ class StrategyQueries:
                 continue
             try:
                 answer = await aask(
-                    flow.model, step.messages, step.schema, step.parse, deadline=flow.left()
+                    flow.model, step.messages, step.schema, step.parse, deadline=flow.seconds_left()
                 )
             except QueryGenerationError as error:
-                flow.fail(error)
+                flow.send_failure(error)
             else:
-                flow.take(answer)
-        return flow.generated()
+                flow.send_answer(answer)
+        return flow.result()
 
     def _flow(self, request: Request, catalog: CatalogView) -> _Flow:
         framed = frame(request, budget=self._budget) if self._model else Framed("")
@@ -124,7 +126,11 @@ class StrategyQueries:
 
 
 class _Flow:
-    """One run of a strategy: its current step, and its cost so far."""
+    """One run of a strategy: its current step, and its cost so far.
+
+    Attributes:
+        step: What the strategy needs next; None when it has ended.
+    """
 
     def __init__(
         self,
@@ -159,7 +165,7 @@ class _Flow:
             raise InputError(f"the strategy {self._strategy.name!r} needs an LLM: its `asks` lies")
         return self._model
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Return the seconds until the deadline; 0 if it has passed.
 
         The model is called even then, and refuses, so that a recording contains the attempt.
@@ -167,7 +173,7 @@ class _Flow:
         return max(self._started + self._deadline - time.perf_counter(), 0.0)
 
     def send(self, value: Any) -> None:
-        """Continue with a step's result."""
+        """Continue the strategy with the result of its current step."""
         try:
             self.step = self._steps.send(value)
         except StopIteration as done:
@@ -175,13 +181,13 @@ class _Flow:
         except QueryGenerationError:  # The strategy cannot continue.
             self.step = None
 
-    def take(self, answer: Answer[tuple[str, ...]]) -> None:
-        """Continue with the LLM's answer."""
+    def send_answer(self, answer: Answer[tuple[str, ...]]) -> None:
+        """Continue the strategy with the LLM's answer."""
         self._answers.append(answer)
         self.send(answer.value)
 
-    def fail(self, error: QueryGenerationError) -> None:
-        """Continue without an answer, if the strategy can."""
+    def send_failure(self, error: QueryGenerationError) -> None:
+        """Continue the strategy without an answer, if it can."""
         self._failures.append(error)
         try:
             self.step = self._steps.throw(error)
@@ -190,29 +196,29 @@ class _Flow:
         except QueryGenerationError:
             self.step = None
 
-    def generated(self) -> GeneratedQueries:
-        """Return the resulting queries, without duplicates of the request."""
-        found = self._queries
-        if found is None:
-            found = queries_without_llm(self._request)
-        return GeneratedQueries(_after(self._request, found), self._note(), self._usage())
+    def result(self) -> GeneratedQueries:
+        """Return the queries, or the request's own ones if the strategy could not go on."""
+        queries = self._queries
+        if queries is None:
+            queries = queries_without_llm(self._request)
+        return GeneratedQueries(_with_request(self._request, queries), self._note(), self._usage())
 
     def _note(self) -> str:
         if not self._failures:
             return ""
-        what = _ALONE if self._queries is None else "some queries missing"
-        return f"{what}, since {self.model.name} failed: {self._failures[-1]}"
+        outcome = _NO_QUERIES if self._queries is None else "some queries missing"
+        return f"{outcome}, since {self.model.name} failed: {self._failures[-1]}"
 
     def _usage(self) -> Usage:
-        spent: list[Answer[tuple[str, ...]] | QueryGenerationError]
-        spent = [*self._answers, *self._failures]
+        costs: list[Answer[tuple[str, ...]] | QueryGenerationError]
+        costs = [*self._answers, *self._failures]
         return Usage(
             strategy=self._strategy.name,
             model=self._model.name if self._model else "",
-            input_tokens=total(each.input_tokens for each in spent),
-            output_tokens=total(each.output_tokens for each in spent),
-            calls=sum(each.calls for each in spent),
-            cached=bool(spent)
+            input_tokens=total(cost.input_tokens for cost in costs),
+            output_tokens=total(cost.output_tokens for cost in costs),
+            calls=sum(cost.calls for cost in costs),
+            cached=bool(costs)
             and not self._failures
             and all(answer.cached for answer in self._answers),
             seconds=time.perf_counter() - self._started,
@@ -226,7 +232,7 @@ def as_generator(
 ) -> QueryGenerator:
     """Return a query generator for an LLM that ``as_chat_model`` accepts, or for none (None).
 
-    A ``QueryGenerator`` is returned as it is. The default strategy is ``rewrite`` with an LLM and
+    A ``QueryGenerator`` is returned unchanged. The default strategy is ``rewrite`` with an LLM and
     ``clauses`` without.
 
     Raises:
@@ -235,8 +241,8 @@ def as_generator(
         QueryGenerationError: If ``llm`` is not a supported LLM, or its name is missing.
     """
     if is_generator(llm):
-        for name, given in (("strategy", strategy), ("model", model)):
-            if given is not None:
+        for name, option in (("strategy", strategy), ("model", model)):
+            if option is not None:
                 raise InputError(f"a query generator has its own {name}: leave {name}=... out")
         generator: QueryGenerator = llm
         return generator
@@ -246,43 +252,45 @@ def as_generator(
 
 
 def is_generator(llm: Any) -> bool:
-    """Whether it is a query generator, not an LLM; a class is none, which has their methods."""
+    """Whether an object is a query generator; a class is not, though it has the methods."""
     return isinstance(llm, QueryGenerator) and not isinstance(llm, type)
 
 
 def generate_queries(
     generator: QueryGenerator, request: Request, catalog: CatalogView
 ) -> GeneratedQueries:
-    """Return what a generator writes, or the request's own queries if it fails.
+    """Return the queries that a generator writes, or the request's own queries if it fails.
 
-    It may be anyone's code, so an error of another kind than an LLM's is logged.
+    The generator may be anyone's code, so an error other than an LLM's failure is logged.
 
     Raises:
-        ToolretError: What it raises on purpose and is not an LLM's failure: a ``ReplayError``.
+        ToolretError: If the generator raised one that is no failure of an LLM, such as a
+            ``ReplayError``.
     """
     started = time.perf_counter()
     try:
-        return _checked(generator, generator.write_queries(request, catalog))
+        return _checked_queries(generator, generator.write_queries(request, catalog))
     except Exception as error:  # noqa: BLE001 - the caller's agent goes on
-        return _without(generator, request, error, started)
+        return _after_failure(generator, request, error, started)
 
 
 async def agenerate_queries(
     generator: QueryGenerator, request: Request, catalog: CatalogView
 ) -> GeneratedQueries:
-    """``generate_queries`` for event loops."""
+    """Return a generator's queries; the asynchronous version of ``generate_queries``."""
     started = time.perf_counter()
     try:
-        return _checked(generator, await generator.awrite_queries(request, catalog))
+        return _checked_queries(generator, await generator.awrite_queries(request, catalog))
     except Exception as error:  # noqa: BLE001 - as above
-        return _without(generator, request, error, started)
+        return _after_failure(generator, request, error, started)
 
 
-def _checked(generator: QueryGenerator, generated: Any) -> GeneratedQueries:
-    """Return queries that can be searched for.
+def _checked_queries(generator: QueryGenerator, generated: Any) -> GeneratedQueries:
+    """Return what a generator returned, if it is queries that can be searched for.
 
     Raises:
-        QueryGenerationError: If they are something else; it is logged, as it is no LLM's failure.
+        QueryGenerationError: If it is anything else, which is logged, since it is a mistake in the
+            generator and no failure of an LLM.
     """
     if (
         isinstance(generated, GeneratedQueries)
@@ -301,10 +309,10 @@ def _checked(generator: QueryGenerator, generated: Any) -> GeneratedQueries:
     raise QueryGenerationError(problem)
 
 
-def _without(
+def _after_failure(
     generator: QueryGenerator, request: Request, error: Exception, started: float
 ) -> GeneratedQueries:
-    """Return the request's own queries in place of those of a generator that failed."""
+    """Return the request's own queries, in place of those of a generator that failed."""
     name = type(generator).__name__
     if not isinstance(error, QueryGenerationError):
         if isinstance(error, ToolretError):
@@ -312,12 +320,12 @@ def _without(
         log_error(_log, f"the query generator {name}", error)
     reason = str(call_failure(error))
     usage = Usage(strategy=name, seconds=time.perf_counter() - started, failure=reason)
-    queries = _after(request, queries_without_llm(request))
-    return GeneratedQueries(queries, f"{_ALONE}, since {name} failed: {reason}", usage)
+    queries = _with_request(request, queries_without_llm(request))
+    return GeneratedQueries(queries, f"{_NO_QUERIES}, since {name} failed: {reason}", usage)
 
 
-def _after(request: Request, queries: Iterable[Query]) -> tuple[Query, ...]:
-    """Return the request as a query, and the others without duplicates."""
+def _with_request(request: Request, queries: Iterable[Query]) -> tuple[Query, ...]:
+    """Return the request as a query, followed by the others, without duplicates."""
     raw = Query(request.text, "request")
     rest = (query for query in queries if query.text.split() != raw.text.split())
     return (raw, *dict.fromkeys(rest))

@@ -1,13 +1,12 @@
-"""Schemas for an LLM's replies, and their parsers."""
+"""The JSON Schemas of an LLM's replies to strategies, and their parsers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any
 
-from toolret.errors import QueryGenerationError
-from toolret.llm import json_object
+from toolret.llm.replies import parse_reply_as
 from toolret.text.rendering import tool_text
 from toolret.types import JsonObject, Tool
 
@@ -22,60 +21,61 @@ __all__ = [
 ]
 
 _LONGEST_QUERY = 500
-"""Characters of a query, which is one sentence; longer ones copy the request or are nonsense."""
+"""How many characters of a query are kept. A query is one sentence; a longer one copies the request
+or is nonsense."""
 
 _LONGEST_TOOL = 1_000
-"""Characters of a hypothetical tool with its parameters."""
+"""How many characters of a hypothetical tool's text are kept. The text includes its parameters."""
 
 _MOST_PARAMETERS = 8
-"""Parameters of a hypothetical tool: more only dilute its meaning."""
+"""How many parameters of a hypothetical tool are kept: more only dilute its meaning."""
 
 
 @dataclass
-class _Queries:
+class _QueriesReply:
     queries: list[str]
 
 
 @dataclass
-class _Missing:
+class _MissingReply:
     missing: list[str]
 
 
 @dataclass
-class _Parameter:
+class _WishedParameter:
     name: str
     description: str = ""
 
 
 @dataclass
-class _Tool:
+class _WishedTool:
     name: str
     description: str
-    parameters: list[_Parameter] = field(default_factory=list)
+    parameters: list[_WishedParameter] = field(default_factory=list)
 
 
 @dataclass
-class _Tools:
-    tools: list[_Tool]
+class _ToolsReply:
+    tools: list[_WishedTool]
 
 
 def reply_schema() -> JsonObject:
-    """Return the JSON Schema of queries; like those below, it suits structured output."""
-    return _object(queries=_texts())
+    """Return the JSON Schema of a reply with queries, within the rules of structured output."""
+    return _object(queries=_text_list())
 
 
 def thoughtful_schema() -> JsonObject:
-    """Return the JSON Schema of reasoning followed by queries."""
-    return _object(thoughts=_TEXT, queries=_texts())
+    """Return the JSON Schema of a reply with reasoning followed by queries."""
+    return _object(thoughts=_TEXT, queries=_text_list())
 
 
 def missing_schema() -> JsonObject:
-    """Return the JSON Schema of queries for what is still missing."""
-    return _object(missing=_texts())
+    """Return the JSON Schema of a reply with queries for what is still missing."""
+    return _object(missing=_text_list())
 
 
 def tools_schema() -> JsonObject:
-    """Return the JSON Schema of hypothetical tools."""
+    """Return the JSON Schema of a reply with hypothetical tools."""
     parameter = _object(name=_TEXT, description=_TEXT)
     parameters = {"type": "array", "items": parameter}
     tool = _object(name=_TEXT, description=_TEXT, parameters=parameters)
@@ -83,35 +83,37 @@ def tools_schema() -> JsonObject:
 
 
 def parse_reply(reply: str, *, most: int) -> tuple[str, ...]:
-    """Parse the queries in an LLM's reply: JSON alone, in a code fence or within prose.
+    """Return the queries in an LLM's reply, which is JSON alone, in a code fence or within prose.
 
-    Blank and repeated queries are dropped, long ones truncated, and only ``most`` are kept.
+    Blank and repeated queries are dropped, long ones are truncated, and at most ``most`` are kept.
 
     Raises:
-        QueryGenerationError: If the reply holds no such JSON.
+        QueryGenerationError: If the reply holds no JSON that follows ``reply_schema``.
     """
-    return _distinct(_read(reply, _Queries).queries, _LONGEST_QUERY, most)
+    return _distinct(parse_reply_as(_QueriesReply, reply).queries, _LONGEST_QUERY, most)
 
 
 def parse_missing(reply: str, *, most: int) -> tuple[str, ...]:
-    """``parse_reply`` for what is still missing."""
-    return _distinct(_read(reply, _Missing).missing, _LONGEST_QUERY, most)
+    """Return the queries in a reply that follows ``missing_schema``, as ``parse_reply`` does."""
+    return _distinct(parse_reply_as(_MissingReply, reply).missing, _LONGEST_QUERY, most)
 
 
 def parse_tools(reply: str, *, most: int) -> tuple[str, ...]:
-    """Parse an LLM's hypothetical tools, each as the text by which a real one is embedded.
+    """Return the hypothetical tools in a reply, each as the text that is embedded of a real one.
 
     Raises:
-        QueryGenerationError: If the reply holds no such JSON.
+        QueryGenerationError: If the reply holds no JSON that follows ``tools_schema``.
     """
-    wished = (tool_text(_as_tool(tool)) for tool in _read(reply, _Tools).tools[: 4 * most])
-    return _distinct(wished, _LONGEST_TOOL, most)
+    # Some may be blank or repeated, so more are rendered than are kept.
+    tools = parse_reply_as(_ToolsReply, reply).tools[: 4 * most]
+    texts = (tool_text(_as_tool(tool)) for tool in tools)
+    return _distinct(texts, _LONGEST_TOOL, most)
 
 
 _TEXT = {"type": "string"}
 
 
-def _texts() -> dict[str, Any]:
+def _text_list() -> dict[str, Any]:
     return {"type": "array", "items": _TEXT}
 
 
@@ -124,7 +126,7 @@ def _object(**properties: Any) -> dict[str, Any]:
     }
 
 
-def _as_tool(tool: _Tool) -> Tool:
+def _as_tool(tool: _WishedTool) -> Tool:
     properties = {
         parameter.name: {"description": parameter.description}
         for parameter in tool.parameters[:_MOST_PARAMETERS]
@@ -133,23 +135,8 @@ def _as_tool(tool: _Tool) -> Tool:
     return Tool(tool.name, tool.name, description=tool.description, parameters=schema)
 
 
-_Reply = TypeVar("_Reply", _Queries, _Missing, _Tools)
-
-
-def _read(reply: str, kind: type[_Reply]) -> _Reply:
-    # Imported only for validation: a search without an LLM starts sooner.
-    from pydantic import TypeAdapter, ValidationError
-
-    key = fields(kind)[0].name
-    try:
-        return TypeAdapter(kind).validate_python(json_object(reply, key))
-    except ValidationError as error:
-        where = error.errors()[0]
-        place = ".".join(map(str, where["loc"])) or "reply"
-        raise QueryGenerationError(f"malformed reply: {place}: {where['msg']}") from error
-
-
 def _distinct(texts: Iterable[str], longest: int, most: int) -> tuple[str, ...]:
+    """Return the first ``most`` texts, without blank and repeated ones, each truncated."""
     # Lone surrogates, which cannot be encoded, would break the embedder.
     clean = (" ".join(text.encode("utf-8", "ignore").decode().split()) for text in texts)
     return tuple(dict.fromkeys(text[:longest] for text in clean if text))[:most]

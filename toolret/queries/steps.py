@@ -24,9 +24,9 @@ class Question:
     """A question to the LLM.
 
     Attributes:
-        prompt: The text.
-        schema: JSON Schema of the reply.
-        parse: Parses the reply's text; raises ``QueryGenerationError`` if it is malformed.
+        prompt: The text of the question.
+        schema: The JSON Schema of the reply.
+        parse: Parses the reply's text; raises a ``QueryGenerationError`` if it is malformed.
     """
 
     prompt: str
@@ -40,19 +40,20 @@ class Question:
 
 
 Lookup: TypeAlias = Callable[[], Any]
-"""Slow work without an LLM, such as searching the index."""
+"""A function that does slow work without an LLM, such as searching the index."""
 
 Steps: TypeAlias = Generator[Question | Lookup, Any, tuple[Query, ...]]
+"""A generator that yields what a strategy needs, is sent the results, and returns queries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A strategy's input.
+    """What a strategy writes queries from.
 
     Attributes:
         request: The request.
-        conversation: The request as JSON lines for a prompt, within the budget.
-        catalog: The permitted view of the index.
+        conversation: The request's conversation as JSON lines for a prompt, within its budget.
+        catalog: What the caller may see of the index.
     """
 
     request: Request
@@ -71,9 +72,9 @@ class Strategy(Protocol):
 
     @property
     def asks(self) -> bool:
-        """Whether it needs an LLM."""
+        """Whether the strategy needs an LLM."""
         ...
 
     def steps(self, scene: Scene) -> Steps:
-        """Yield the steps it needs, and return its queries."""
+        """Yield the questions and look-ups that the strategy needs, and return its queries."""
         ...

@@ -39,58 +39,64 @@ __all__ = [
 ]
 
 _MOST_QUERIES = 8
-"""Most queries: requests in public sets have up to about twelve needs, and few more than four."""
+"""How many queries are taken by default: requests in public sets have up to about twelve needs, and
+few more than four."""
 
 _MOST_TOOLS = 4
-"""Most hypothetical tools: each takes several sentences to write."""
+"""How many hypothetical tools are taken by default: each takes several sentences to write."""
 
 _SHOTS = 4
-"""Demonstrations in the prompt: half of Promptagator's eight, since these are the nearest ones."""
+"""How many demonstrations a prompt shows by default: half of Promptagator's eight, since these are
+the nearest ones."""
 
 _ROUNDS = 2
-"""Rounds of searching and asking what is missing: Iter-RetGen gains little after the second."""
+"""How many rounds of searching and asking what is missing there are by default: Iter-RetGen gains
+little after the second."""
 
 _SHOWN = 12
-"""Tools shown to the LLM per round."""
+"""How many tools the LLM is shown in each round, by default."""
 
 _LONGEST_TURN = 500
-"""Characters of an earlier user message in a query: pasted pages add little."""
+"""How many characters of an earlier user message are added to a query: pasted pages add little."""
 
 _LONGEST_DESCRIPTION = 200
+"""How many characters of a tool's description a prompt shows: the beginning says what it does."""
+
 _LONGEST_EXAMPLE = 400
-"""Characters of a tool's description, and of a demonstration's request, in a prompt."""
+"""How many characters of a demonstration's request a prompt shows."""
 
 
 class Verbatim:
-    """Only the raw request."""
+    """Searches for nothing but the raw request."""
 
     name = "verbatim"
     asks = False
 
     def steps(self, scene: Scene) -> Steps:  # noqa: ARG002 - part of the protocol
-        """Take no steps; return no further queries."""
+        """Take no steps, and return no further queries."""
         yield from ()
         return ()
 
 
 class Clauses:
-    """The request's clauses, if several, and the request with the user's previous message.
+    """Searches also for the request's clauses, and for the request with the previous message.
 
-    The latter is an additional query and never replaces the request, so it does no harm if the user
-    has changed the subject.
+    Clauses are queries only if there are several. The request with the user's previous message is
+    an additional query and never replaces the request, so it does no harm if the user has changed
+    the subject.
     """
 
     name = "clauses"
     asks = False
 
     def steps(self, scene: Scene) -> Steps:
-        """Take no steps; return the queries."""
+        """Take no steps, and return the queries."""
         yield from ()
         return queries_without_llm(scene.request)
 
 
 class Rewrite:
-    """The LLM sees the conversation and writes one query per need (zero-shot).
+    """Lets the LLM see the conversation and write one query per need (zero-shot).
 
     After *Improving Tool Retrieval by Leveraging Large Language Models for Query Generation*
     (Kachuee et al., 2024, arXiv:2412.03573).
@@ -98,7 +104,7 @@ class Rewrite:
     Args:
         prompt: A file or a text instead of ``toolret/llm/prompts/rewrite_v1.txt``; with
             ``{most}`` and ``{conversation}``.
-        most: How many queries to take at most.
+        most: The most queries to take.
 
     Raises:
         InputError: If the prompt cannot be used, or a number is not a whole one of 1 or more.
@@ -121,7 +127,7 @@ class Rewrite:
 
 
 class Think(Rewrite):
-    """``Rewrite`` after brief reasoning, which is not part of the queries.
+    """Does the same as ``Rewrite`` after brief reasoning, which is not part of the queries.
 
     After *O1 Embedder* (Yan et al., 2025, arXiv:2502.07555) and *BRIGHT* (Su et al., 2024,
     arXiv:2407.12883), where reasoning before retrieval helps most if a request shares no words
@@ -130,7 +136,7 @@ class Think(Rewrite):
     Args:
         prompt: A file or a text instead of ``toolret/llm/prompts/think_v1.txt``; with
             ``{most}`` and ``{conversation}``.
-        most: How many queries to take at most.
+        most: The most queries to take.
 
     Raises:
         InputError: If the prompt cannot be used, or a number is not a whole one of 1 or more.
@@ -142,7 +148,7 @@ class Think(Rewrite):
 
 
 class FewShot:
-    """``Rewrite`` with the nearest demonstrations and their tools as examples.
+    """Does the same as ``Rewrite``, with the nearest demonstrations and their tools as examples.
 
     They show how this catalog's tools are named and described (after *Promptagator*, Dai et al.,
     2022, arXiv:2209.11755). Without demonstrations this is the same as ``Rewrite``.
@@ -150,7 +156,7 @@ class FewShot:
     Args:
         prompt: A file or a text instead of ``toolret/llm/prompts/few_shot_v1.txt``; with
             ``{most}``, ``{examples}`` and ``{conversation}``.
-        most: How many queries to take at most.
+        most: The most queries to take.
         shots: How many demonstrations to show.
 
     Raises:
@@ -176,7 +182,7 @@ class FewShot:
             return (yield from self._without.steps(scene))
         prompt = self._prompt.fill(
             most=self._most,
-            examples=json_lines(_example(demo, tools) for demo, tools in demos),
+            examples=json_lines(_example_for_prompt(demo, tools) for demo, tools in demos),
             conversation=scene.conversation,
         )
         needs = yield Question(prompt, reply_schema(), partial(parse_reply, most=self._most))
@@ -184,7 +190,7 @@ class FewShot:
 
 
 class Hypothesize:
-    """The LLM describes the tools it would want; these descriptions are the queries.
+    """Lets the LLM describe the tools it would want; these descriptions are the queries.
 
     After *MCP-Zero* (Fei et al., 2025, arXiv:2506.01056), and HyDE's hypothetical documents (Gao
     et al., 2022, arXiv:2212.10496). They are rendered and embedded like real tools.
@@ -192,7 +198,7 @@ class Hypothesize:
     Args:
         prompt: A file or a text instead of ``toolret/llm/prompts/hypothesize_v1.txt``; with
             ``{most}`` and ``{conversation}``.
-        most: How many tools to take at most.
+        most: The most tools to take.
 
     Raises:
         InputError: If the prompt cannot be used, or a number is not a whole one of 1 or more.
@@ -213,18 +219,18 @@ class Hypothesize:
 
 
 class Refine:
-    """The LLM sees which tools its queries find, and writes queries for what is still missing.
+    """Lets the LLM see which tools its queries find, and write queries for what is still missing.
 
     After *Iter-RetGen* (Shao et al., 2023, arXiv:2305.15294). It stops when nothing is missing or
     no new query is written.
 
     Args:
-        first: Strategy for the first queries; by default ``Rewrite``.
+        first: The strategy that writes the first queries; by default ``Rewrite``.
         prompt: A file or a text instead of ``toolret/llm/prompts/refine_v1.txt``; with
             ``{most}``, ``{tools}`` and ``{conversation}``.
-        most: How many queries to take at most in each round.
-        rounds: Most rounds of searching and asking.
-        shown: How many tools to show the LLM per round.
+        most: The most queries to take in each round.
+        rounds: The most rounds of searching and asking.
+        shown: How many tools to show the LLM in each round.
 
     Raises:
         InputError: If the prompt cannot be used, a number is not a whole one of 1 or more, or
@@ -242,7 +248,7 @@ class Refine:
         rounds: int = _ROUNDS,
         shown: int = _SHOWN,
     ) -> None:
-        self._first = Rewrite() if first is None else _strategy(first)
+        self._first = Rewrite() if first is None else _checked_strategy(first)
         self._prompt = as_prompt(prompt, "refine_v1", needs=("most", "tools", "conversation"))
         self._most = whole_number("most", most)
         self._rounds = whole_number("rounds", rounds)
@@ -254,14 +260,14 @@ class Refine:
         return "refine" if self._first.name == "rewrite" else f"refine({self._first.name})"
 
     def steps(self, scene: Scene) -> Steps:
-        """Run the first strategy, then alternate searches and questions."""
+        """Run the first strategy, then alternate between searches and questions."""
         raw = Query(scene.request.text, "request")
-        found = yield from self._first.steps(scene)
+        queries = yield from self._first.steps(scene)
         for _ in range(self._rounds):
-            tools = yield partial(scene.catalog.tools, (raw, *found), self._shown)
+            tools = yield partial(scene.catalog.tools, (raw, *queries), self._shown)
             prompt = self._prompt.fill(
                 most=self._most,
-                tools=json_lines(map(_shown, tools)),
+                tools=json_lines(map(_tool_for_prompt, tools)),
                 conversation=scene.conversation,
             )
             parse = partial(parse_missing, most=self._most)
@@ -269,16 +275,16 @@ class Refine:
                 missing = yield Question(prompt, missing_schema(), parse)
             except QueryGenerationError:
                 break
-            known = {query.text for query in found}
+            known = {query.text for query in queries}
             new = [query for query in _as_needs(missing) if query.text not in known]
             if not new:
                 break
-            found = (*found, *new)
-        return found
+            queries = (*queries, *new)
+        return queries
 
 
 class Together:
-    """Several strategies in sequence, with the queries of all.
+    """Runs several strategies in sequence, and returns the queries of all.
 
     If some fail, the others' queries remain.
 
@@ -292,7 +298,7 @@ class Together:
     def __init__(self, *strategies: Strategy) -> None:
         if not strategies:
             raise InputError("Together needs at least one strategy")
-        self._strategies = tuple(map(_strategy, strategies))
+        self._strategies = tuple(map(_checked_strategy, strategies))
 
     @property
     def name(self) -> str:
@@ -305,19 +311,19 @@ class Together:
         return any(strategy.asks for strategy in self._strategies)
 
     def steps(self, scene: Scene) -> Steps:
-        """Run all their steps."""
-        found: dict[Query, None] = {}
+        """Run the steps of all strategies, and return their queries without duplicates."""
+        queries: dict[Query, None] = {}
         failures = []
         for strategy in self._strategies:
             try:
-                queries = yield from strategy.steps(scene)
+                written = yield from strategy.steps(scene)
             except QueryGenerationError as error:
                 failures.append(error)
             else:
-                found |= dict.fromkeys(queries)
+                queries |= dict.fromkeys(written)
         if len(failures) == len(self._strategies):
             raise failures[-1]
-        return tuple(found)
+        return tuple(queries)
 
 
 _BY_NAME: dict[str, Callable[[], Strategy]] = {
@@ -332,47 +338,54 @@ _BY_NAME: dict[str, Callable[[], Strategy]] = {
 
 
 def as_strategy(strategy: str | Strategy) -> Strategy:
-    """Return a strategy by name, or several joined by ``+``; a ``Strategy`` is returned as it is.
+    """Return the strategy of a name, or of several names joined by ``+``.
+
+    A ``Strategy`` is returned unchanged.
 
     Raises:
-        InputError: If a name is unknown, or it is neither a name nor a ``Strategy``.
+        InputError: If a name is unknown, or the argument is neither a text nor a ``Strategy``.
     """
     if not isinstance(strategy, str):
-        return _strategy(strategy)
+        return _checked_strategy(strategy)
     names = [name.strip() for name in strategy.split("+")]
     if unknown := [name for name in names if name not in _BY_NAME]:
         raise InputError(
             f"there is no strategy {unknown[0]!r}; there are {', '.join(_BY_NAME)}, and several "
             "joined by +"
         )
-    made = [_BY_NAME[name]() for name in dict.fromkeys(names)]
-    return made[0] if len(made) == 1 else Together(*made)
+    strategies = [_BY_NAME[name]() for name in dict.fromkeys(names)]
+    return strategies[0] if len(strategies) == 1 else Together(*strategies)
 
 
-def _strategy(strategy: Strategy) -> Strategy:
-    way_out = f"a Strategy, such as Rewrite(), or a name: {', '.join(_BY_NAME)}"
-    return of_kind("strategy", strategy, Strategy, way_out, error=InputError)
+def _checked_strategy(strategy: Strategy) -> Strategy:
+    give = f"a Strategy, such as Rewrite(), or a name: {', '.join(_BY_NAME)}"
+    return of_kind("strategy", strategy, Strategy, give, error=InputError)
 
 
 def queries_without_llm(request: Request) -> tuple[Query, ...]:
-    """Return the queries, besides the request itself, that need no LLM."""
+    """Return the queries, besides the request itself, that can be written without an LLM."""
     clauses = [Query(clause, "clause") for clause in split_clauses(request.text)]
-    said = [
+    user_texts = [
         text
         for message in request.messages
         if message.get("role") == "user" and (text := words_of(message.get("content")))
     ]
-    before = [Query(f"{request.text} {text[:_LONGEST_TURN]}", "turn") for text in said[-2:-1]]
-    return (*clauses, *before)
+    with_previous = [
+        Query(f"{request.text} {text[:_LONGEST_TURN]}", "turn") for text in user_texts[-2:-1]
+    ]
+    return (*clauses, *with_previous)
 
 
 def _as_needs(texts: Sequence[str]) -> tuple[Query, ...]:
     return tuple(Query(text, "need") for text in texts)
 
 
-def _shown(tool: Tool) -> dict[str, str]:
+def _tool_for_prompt(tool: Tool) -> dict[str, str]:
     return {"name": tool.id, "description": truncate(tool.description, _LONGEST_DESCRIPTION)}
 
 
-def _example(demo: Demo, tools: Sequence[Tool]) -> dict[str, Any]:
-    return {"request": truncate(demo.text, _LONGEST_EXAMPLE), "tools": list(map(_shown, tools))}
+def _example_for_prompt(demo: Demo, tools: Sequence[Tool]) -> dict[str, Any]:
+    return {
+        "request": truncate(demo.text, _LONGEST_EXAMPLE),
+        "tools": list(map(_tool_for_prompt, tools)),
+    }
