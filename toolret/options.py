@@ -1,4 +1,4 @@
-"""Checks of what is given to constructors and functions, before it does harm in a later call."""
+"""Checks of the arguments of constructors and functions, before they do harm in a later call."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ _T = TypeVar("_T")
 def of_kind(
     name: str, value: _T, kind: Any, give: str, *, error: type[Exception] = TypeError
 ) -> _T:
-    """Return an option that is an object of a kind.
+    """Return an argument unchanged, if it is an object of a type.
 
-    A class is none: it has the methods of its objects, but nothing to call them on.
+    A class is refused even by a protocol that it matches: it has the methods of its objects, but
+    nothing to call them on.
 
     Args:
-        name: The option's name.
-        value: What was given for it.
+        name: The parameter's name.
+        value: The argument.
         kind: A class, a protocol, or several joined by ``|``.
-        give: The way out: what to give instead.
+        give: What to pass instead, for the error's message.
         error: The exception type to raise.
 
     Raises:
-        Exception: ``error``, if it is anything else.
+        Exception: ``error``, if the argument is anything else.
     """
     if isinstance(value, type):
         raise error(f"{name} is the class {value.__name__}: give {give}")
@@ -42,10 +43,16 @@ def of_kind(
 def one_of(
     name: str, value: Any, choices: Collection[str], *, error: type[Exception] = ValueError
 ) -> None:
-    """Check an option that has a few possible values.
+    """Check an argument that has a few possible values.
+
+    Args:
+        name: The parameter's name.
+        value: The argument.
+        choices: The possible values.
+        error: The exception type to raise.
 
     Raises:
-        Exception: ``error``, if it has another.
+        Exception: ``error``, if the argument has another value.
     """
     if value not in choices:
         raise error(f"{name} is one of {', '.join(choices)}, not {value!r}")
@@ -54,10 +61,16 @@ def one_of(
 def whole_number(
     name: str, value: Any, *, least: int = 1, error: type[Exception] = InputError
 ) -> int:
-    """Return an option that is a whole number of at least ``least``.
+    """Return an argument as an integer, if it is a whole number of at least ``least``.
+
+    Args:
+        name: The parameter's name.
+        value: The argument.
+        least: The smallest number allowed.
+        error: The exception type to raise.
 
     Raises:
-        Exception: ``error``, if it is anything else.
+        Exception: ``error``, if the argument is anything else.
     """
     is_whole = isinstance(value, SupportsIndex) and not isinstance(value, bool)
     if not is_whole or (number := operator.index(value)) < least:
@@ -66,15 +79,15 @@ def whole_number(
 
 
 def seconds(name: str, value: Any, *, may_be_zero: bool = False) -> float:
-    """Return an option that is a finite number of seconds above 0.
+    """Return an argument as a float, if it is a finite number of seconds above 0.
 
     Args:
-        name: The option's name.
-        value: What was given for it.
-        may_be_zero: Whether it may also be 0.
+        name: The parameter's name.
+        value: The argument.
+        may_be_zero: Whether 0 is allowed, too.
 
     Raises:
-        InputError: If it is anything else.
+        InputError: If the argument is anything else.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (is_number and (0 < value < math.inf or (may_be_zero and value == 0))):

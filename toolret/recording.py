@@ -1,16 +1,16 @@
 """Learning from use: a finished conversation becomes demonstrations.
 
-There is one for each user turn that led to calls which did what was asked. Its request is what the
-user said since calls were last answered, so an answer to the assistant's question stands with what
-the question was about. A turn that says next to nothing by itself ("do it") is joined to the turn
-before.
+There is a demonstration for each user turn that led to calls which did what was asked. Its request
+is what the user said since calls were last answered, so an answer to the assistant's question
+stands with what the question was about. A turn that says next to nothing by itself ("do it") is
+joined to the turn before.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, TypeAlias
@@ -22,26 +22,34 @@ from toolret.permissions import Allow, invalid_permissions, is_allowed
 from toolret.prompt.trimming import first_sentences
 from toolret.text.lexical import words
 from toolret.text.names import wire_name
-from toolret.turns import Turn, arguments_of, clean, map_values, turns, value_of
+from toolret.turns import Turn, TurnCall, arguments_of, clean, map_values, turns, value_of
 from toolret.types import RECORDED, Call, Demo, Permissions, Tool
 
 __all__ = ["Recorded", "Redact", "demonstrations", "record", "redacting"]
 
 Redact: TypeAlias = Callable[[Demo], Demo | None]
-"""Receives each demonstration in full before it is shortened or stored, and returns what may be
-stored of it, or None for nothing."""
+"""A function that gets each demonstration in full, before it is shortened or stored, and returns
+what may be stored of it, or None for nothing."""
 
 _MOST_SAID = 3
-"""How many of a turn's latest user messages make its request: earlier ones were other talk."""
+"""How many of a turn's latest user messages make up its request: earlier ones were about other
+things."""
 
 _FEWEST_WORDS = 2
-"""A request with fewer content words says nothing without the one before it."""
+"""The fewest content words of a request that can be understood without the one before it."""
 
-_LONGEST_TEXT, _LONGEST_ANSWER, _LONGEST_VALUE = 1_000, 500, 300
-"""Characters kept of a request, of the answer, and of a result or an argument's text."""
+_LONGEST_TEXT = 1_000
+"""How many characters of a request are kept."""
+
+_LONGEST_ANSWER = 500
+"""How many characters of the answer are kept."""
+
+_LONGEST_VALUE = 300
+"""How many characters of a result, or of a text among the arguments, are kept."""
 
 _DEEPEST = 100
-"""Levels of nesting of arguments and results: half of what an index stores, so that none fails."""
+"""How many levels deep arguments and results may be nested: half of what an index stores, so that
+storing them cannot fail."""
 
 _REPLACED = re.compile(r"Executed instead: \S+ with arguments \{")
 """What LangChain's ``HumanInTheLoopMiddleware`` writes before the result of a call that a person
@@ -51,6 +59,7 @@ _NOT_THERE = (
     "a turn: nothing to remove, since it was not recorded, or with another redact, private_to or "
     "allow"
 )
+"""Why a demonstration could not be removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,7 @@ class Recorded:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Ids of the demonstrations, for ``ToolIndex.remove_demos``."""
+        """The ids of the demonstrations, for ``ToolIndex.remove_demos``."""
         return tuple(demo.id for demo in self.demos)
 
 
@@ -80,11 +89,12 @@ def record(
     private_to: Collection[str],
     redact: Redact | None,
 ) -> Recorded:
-    """``ToolRetriever.record``, for an index.
+    """Store the demonstrations of a finished conversation in an index, or remove them from it.
 
-    If not ``success``, what was recorded from the conversation is removed, and only what was there
-    is returned. It is found by its text and permissions, so ``redact``, ``private_to`` and
-    ``allow`` must be the same as when it was recorded.
+    They are removed if the conversation was no ``success``; then those that were there are
+    returned. They are found by their texts and permissions, so ``redact``, ``private_to`` and
+    ``allow`` must be the same as when they were recorded. ``ToolRetriever.record`` describes the
+    arguments.
     """
     recorded = demonstrations(messages, index, allow=allow, private_to=private_to, redact=redact)
     if not recorded.demos:
@@ -93,8 +103,8 @@ def record(
         index.add_demos(recorded.demos)
         return recorded
     index.refresh()
-    there = {demo.id: demo for demo in index.demos}
-    removed = tuple(there[id_] for id_ in recorded.ids if id_ in there)
+    stored = {demo.id: demo for demo in index.demos}
+    removed = tuple(stored[id_] for id_ in recorded.ids if id_ in stored)
     index.remove_demos(demo.id for demo in removed)
     missing = (_NOT_THERE,) if len(removed) < len(recorded.demos) else ()
     return Recorded(removed, (*recorded.left_out, *missing))
@@ -110,19 +120,20 @@ def demonstrations(
 ) -> Recorded:
     """Return the demonstrations that a finished conversation yields; nothing is stored.
 
-    Takes the arguments of ``ToolRetriever.record``, and raises the same.
+    The arguments and the errors are those of ``ToolRetriever.record``.
     """
     if wrong := invalid_permissions([private_to]):
         raise DemoError(f"private_to holds {short_repr(wrong[0])}: give a set of permissions")
     permissions: Permissions = (frozenset(private_to),) if private_to else ()
     find = _Finder(index)
     demos: dict[str, Demo] = {}
-    found, left_out = turns(messages)
+    grouped, left_out = turns(messages)
     text = ""
-    for turn in found:
+    for turn in grouped:
         own = "\n".join(turn.said[-_MOST_SAID:])
         text = f"{text}\n{own}".strip() if len(words(own)) < _FEWEST_WORDS else own
-        calls = list(_evidence(turn, find, allow, left_out))
+        calls, skipped = _successful_calls(turn, find, allow)
+        left_out += skipped
         if not calls or not text:
             continue
         demo = Demo(
@@ -133,31 +144,32 @@ def demonstrations(
             answer=turn.answer,
             permissions=permissions,
         )
-        kept = demo if redact is None else _redacted(demo, redact)
-        if kept is None:
+        redacted = demo if redact is None else _redact(demo, redact)
+        if redacted is None:
             left_out.append("a turn: the redaction hook gave nothing of it")
             continue
-        stored = _stored(kept)
-        known = _curated(stored, index)
-        if known is not None:
-            left_out.append(f"a turn: the demonstration {known.id!r} says the same")
+        short = _as_stored(redacted)
+        if (same := _find_curated(short, index)) is not None:
+            left_out.append(f"a turn: the demonstration {same.id!r} says the same")
             continue
-        demos[stored.id] = stored
+        demos[short.id] = short
     return Recorded(tuple(demos.values()), tuple(dict.fromkeys(left_out)))
 
 
 def redacting(scrub: Callable[[str], str]) -> Redact:
-    """Make a ``Redact`` from a function of texts, for all of a demonstration except tool ids.
+    """Return a ``Redact`` that applies a function to all texts of a demonstration but tool ids.
 
-    It is called with the request, the answer, and every key, text and number in arguments and
-    results; a number that it changes becomes the text that it returns.
+    Args:
+        scrub: The function. It is called with the request, the answer, and every key, text and
+            number in arguments and results; a number that it changes becomes the text that it
+            returns.
     """
 
     def scrub_all(value: Any) -> Any:
         if isinstance(value, str):
             return scrub(value)
-        said = str(value)
-        return value if (kept := scrub(said)) == said else kept
+        text = str(value)
+        return value if (scrubbed := scrub(text)) == text else scrubbed
 
     def redact(demo: Demo) -> Demo:
         calls = tuple(
@@ -169,49 +181,53 @@ def redacting(scrub: Callable[[str], str]) -> Redact:
     return redact
 
 
-def _evidence(turn: Turn, find: _Finder, allow: Allow, left_out: list[str]) -> Iterator[Call]:
-    """Yield the calls that did what was asked, each once."""
-    seen = set()
-    for asked in turn.calls:
-        tool = find(asked.name)
+def _successful_calls(turn: Turn, find: _Finder, allow: Allow) -> tuple[list[Call], list[str]]:
+    """Return the calls that did what was asked, each once, and why others were left out."""
+    calls: dict[tuple[str, str], Call] = {}
+    left_out = []
+    for call in turn.calls:
+        tool = find(call.name)
         if tool is None:
-            left_out.append(f"{short_repr(asked.name)}: the index holds no such tool")
-        elif not is_allowed(tool, allow):
-            left_out.append(f"{tool.id!r}: the caller may not use it")
-        elif asked.result is None:
-            left_out.append(f"{tool.id!r}: the call has no result")
-        elif asked.failed:
-            left_out.append(f"{tool.id!r}: the call failed")
-        elif _REPLACED.search(asked.result):
-            left_out.append(f"{tool.id!r}: a person replaced the call before it ran")
+            left_out.append(f"{short_repr(call.name)}: the index holds no such tool")
+            continue
+        outcome = _as_successful(call, tool, allow)
+        if isinstance(outcome, str):
+            left_out.append(f"{tool.id!r}: {outcome}")
         else:
-            arguments = arguments_of(asked.arguments)
-            if arguments is None:
-                left_out.append(f"{tool.id!r}: the arguments are no JSON object")
-                continue
-            if is_deeper_than(arguments, _DEEPEST):
-                left_out.append(f"{tool.id!r}: the arguments are nested too deeply")
-                continue
-            result = value_of(asked.result)
-            key = (tool.id, json.dumps(arguments, sort_keys=True))
-            if key not in seen:
-                seen.add(key)
-                yield Call(
-                    tool.id, arguments, asked.result if is_deeper_than(result, _DEEPEST) else result
-                )
+            calls.setdefault((tool.id, json.dumps(outcome.arguments, sort_keys=True)), outcome)
+    return list(calls.values()), left_out
+
+
+def _as_successful(call: TurnCall, tool: Tool, allow: Allow) -> Call | str:
+    """Return a call for a demonstration, or why nothing can be learnt from it."""
+    if not is_allowed(tool, allow):
+        return "the caller may not use it"
+    if call.result is None:
+        return "the call has no result"
+    if call.failed:
+        return "the call failed"
+    if _REPLACED.search(call.result):
+        return "a person replaced the call before it ran"
+    arguments = arguments_of(call.arguments)
+    if arguments is None:
+        return "the arguments are no JSON object"
+    if is_deeper_than(arguments, _DEEPEST):
+        return "the arguments are nested too deeply"
+    result = value_of(call.result)
+    return Call(tool.id, arguments, call.result if is_deeper_than(result, _DEEPEST) else result)
 
 
 class _Finder:
-    """Finds a tool by its name on the wire, its id, or a name that no other tool has."""
+    """Finds a tool of an index by its name on the wire, its id, or its name if that is unique."""
 
     def __init__(self, index: ToolIndex) -> None:
         self._index = index
-        self._found: dict[str, Tool | None] = {}
+        self._tools: dict[str, Tool | None] = {}
 
     def __call__(self, name: str) -> Tool | None:
-        if name not in self._found:
-            self._found[name] = self._find(name)
-        return self._found[name]
+        if name not in self._tools:
+            self._tools[name] = self._find(name)
+        return self._tools[name]
 
     def _find(self, name: str) -> Tool | None:
         plain = name.replace("__", ".")  # reverses ``wire_name`` where it kept the id
@@ -221,38 +237,42 @@ class _Finder:
         for tool in self._index:
             if wire_name(tool.id) == name:
                 return tool
-        named = [tool for tool in self._index if tool.name == name]
-        return named[0] if len(named) == 1 else None
+        same_name = [tool for tool in self._index if tool.name == name]
+        return same_name[0] if len(same_name) == 1 else None
 
 
-def _redacted(demo: Demo, redact: Redact) -> Demo | None:
+def _redact(demo: Demo, redact: Redact) -> Demo | None:
+    """Return what a redaction hook leaves of a demonstration; None if it leaves no call.
+
+    Raises:
+        DemoError: If the hook raises anything, or returns anything else.
+    """
     try:
-        kept = redact(demo)
+        redacted = redact(demo)
     except Exception as exc:
         # The message may hold what was to be redacted.
         raise DemoError(
             f"the redaction hook raised {type(exc).__name__}; nothing was recorded"
         ) from exc
-    if kept is None:
+    if redacted is None:
         return None
-    calls = getattr(kept, "calls", ())
+    calls = getattr(redacted, "calls", ())
     tools = {call.tool for call in calls}
-    texts = [getattr(kept, name, None) for name in ("text", "answer")]
-    is_demo = isinstance(kept, Demo) and all(isinstance(text, str) for text in texts)
-    if not is_demo or not kept.text.strip() or not tools <= set(demo.tools):
+    texts = [getattr(redacted, name, None) for name in ("text", "answer")]
+    is_demo = isinstance(redacted, Demo) and all(isinstance(text, str) for text in texts)
+    if not is_demo or not redacted.text.strip() or not tools <= set(demo.tools):
         raise DemoError(
             "the redaction hook must give a demonstration with a text and no other tools, or "
             "None; nothing was recorded"
         )
     if not calls:
         return None
-    return replace(
-        kept, tools=tuple(dict.fromkeys(call.tool for call in calls)), permissions=demo.permissions
-    )
+    tools_called = tuple(dict.fromkeys(call.tool for call in calls))
+    return replace(redacted, tools=tools_called, permissions=demo.permissions)
 
 
-def _stored(demo: Demo) -> Demo:
-    """Shorten a demonstration, and give it the id of its request, tools and permissions."""
+def _as_stored(demo: Demo) -> Demo:
+    """Return a demonstration shortened, with the id of its request, tools and permissions."""
     calls = tuple(
         Call(
             call.tool,
@@ -267,21 +287,21 @@ def _stored(demo: Demo) -> Demo:
         answer=first_sentences(clean(demo.answer).strip(), _LONGEST_ANSWER),
         calls=calls,
     )
-    digest = sha256(json.dumps(_said(short)).encode()).hexdigest()
+    digest = sha256(json.dumps(_identity(short)).encode()).hexdigest()
     return replace(short, id=f"{RECORDED}{digest[:16]}")
 
 
-def _said(demo: Demo) -> list[Any]:
-    """Two demonstrations with this in common are the same: request, tools and permissions."""
+def _identity(demo: Demo) -> list[Any]:
+    """Return what two demonstrations that are the same have in common, as JSON."""
     text = " ".join(demo.text.casefold().split())
     return [text, sorted(set(demo.tools)), sorted(sorted(names) for names in demo.permissions)]
 
 
-def _curated(demo: Demo, index: ToolIndex) -> Demo | None:
-    """Find a demonstration in the index that says the same and was not recorded."""
-    tools, said = set(demo.tools), _said(demo)
+def _find_curated(demo: Demo, index: ToolIndex) -> Demo | None:
+    """Return a demonstration of the index that says the same and was not recorded; None without."""
+    tools, identity = set(demo.tools), _identity(demo)
     for other in index.demos:
-        if set(other.tools) == tools and _said(other) == said and other.id != demo.id:
+        if set(other.tools) == tools and _identity(other) == identity and other.id != demo.id:
             return other
     return None
 

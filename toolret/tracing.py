@@ -2,8 +2,8 @@
 
 Without an SDK the spans record nothing. Names and attributes follow OpenTelemetry's semantic
 conventions for generative AI where they have one; the others begin with ``toolret.``. What people
-or tools said is left out, unless the conventions' own switch asks for it: the
-environment variable ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT``.
+or tools said is left out, unless the environment variable that the conventions have for this asks
+for it: ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT``.
 """
 
 from __future__ import annotations
@@ -32,32 +32,39 @@ __all__ = [
 ]
 
 CAPTURE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
-"""The environment variable that turns on the recording of content; ``true`` for yes."""
+"""The name of the environment variable that turns on the recording of content, by ``true``."""
 
 _ON = frozenset({"1", "true", "span_only", "span_and_event"})
+"""The values of that variable, in lower case, with which spans may hold content."""
 
 _NANOSECONDS = 1_000_000_000
+"""Nanoseconds per second: OpenTelemetry's times are in nanoseconds."""
 
 _tracer = trace.get_tracer("toolret")
 
 Attributes: TypeAlias = Mapping[str, Any]
-"""Numbers, strings, booleans and lists of them; None for an unknown value."""
+"""Attributes of a span, by name: numbers, strings, booleans and lists of them; None if unknown."""
 
 
 @contextmanager
 def span(name: str, operation: str = "") -> Iterator[Span]:
-    """Open a span around a block; an error that leaves the block is noted by its type alone.
+    """Open a span around a block; of an error that leaves the block, only the type is recorded.
 
     Args:
-        name: What happens.
-        operation: Its ``gen_ai.operation.name``, where the conventions have one.
+        name: The span's name.
+        operation: The span's ``gen_ai.operation.name``, where the conventions have one.
     """
     with use_span(begin_span(name, operation)) as current:
         yield current
 
 
 def begin_span(name: str, operation: str = "") -> Span:
-    """Begin a span, which ``use_span`` makes the current one, here or in another thread."""
+    """Begin a span; ``use_span`` then makes it the current one, here or in another thread.
+
+    Args:
+        name: The span's name.
+        operation: The span's ``gen_ai.operation.name``, where the conventions have one.
+    """
     current = _tracer.start_span(name, kind=SpanKind.INTERNAL)
     if operation:
         current.set_attribute("gen_ai.operation.name", operation)
@@ -66,7 +73,7 @@ def begin_span(name: str, operation: str = "") -> Span:
 
 @contextmanager
 def use_span(current: Span, *, ends: bool = True) -> Iterator[Span]:
-    """Make a span the current one in a block, and end it with the block.
+    """Make a span the current one within a block, and end it with the block.
 
     Args:
         current: The span.
@@ -90,8 +97,9 @@ def add_stages(
     """Add a child span ``toolret.NAME`` for each of some consecutive stages.
 
     Args:
-        seconds: How long each took, in order; a stage that took no time was skipped.
-        notes: Attributes of stages, by the stages' names.
+        seconds: How long each stage took, by its name, in their order; a stage that took no time
+            was skipped and gets no span.
+        notes: The attributes of stages, by the stages' names.
         ended: When the last stage ended, in nanoseconds since 1970.
     """
     if not trace.get_current_span().is_recording():
@@ -109,33 +117,34 @@ def add_stages(
 def annotate(
     current: Span, attributes: Attributes, *, content: Callable[[], Attributes] | None = None
 ) -> None:
-    """Set attributes on a span if it is recording; those that are None are left out.
+    """Set attributes on a span if it is recording, except those that are None.
 
     Args:
         current: The span.
-        attributes: Attributes by name.
-        content: Returns attributes that quote what was said; called only if they are wanted.
+        attributes: The attributes by name.
+        content: Returns further attributes, which quote what was said; it is called only if content
+            is to be recorded.
     """
     if not current.is_recording():
         return
-    wanted = dict(attributes)
+    known = dict(attributes)
     if content is not None and captures_content():
-        wanted |= content()
-    current.set_attributes({key: value for key, value in wanted.items() if value is not None})
+        known |= content()
+    current.set_attributes({key: value for key, value in known.items() if value is not None})
 
 
 def mark_failed(current: Span, error_type: str) -> None:
-    """Mark a span as failed, with the kind of failure."""
+    """Mark a span as failed, with the type of the error."""
     current.set_status(Status(StatusCode.ERROR))
     current.set_attribute("error.type", error_type)
 
 
 def log_error(log: logging.Logger, what: str, error: Exception) -> None:
-    """Log an error of foreign code: its type and where, and its message only if content is wanted.
+    """Log an error of foreign code: its type and traceback, its message only if content is wanted.
 
     Args:
-        log: The log.
-        what: What raised it.
+        log: The logger.
+        what: What raised the error, for the log's reader.
         error: The error.
     """
     if captures_content():
@@ -146,5 +155,5 @@ def log_error(log: logging.Logger, what: str, error: Exception) -> None:
 
 
 def captures_content() -> bool:
-    """Whether spans may hold what was said; read from the environment each time."""
+    """Whether spans may hold what was said; the environment is read at each call."""
     return os.environ.get(CAPTURE_CONTENT, "").strip().lower() in _ON

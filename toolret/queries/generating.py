@@ -1,4 +1,4 @@
-"""``QueryGenerator``: the interface of what writes queries, its result, and its view of an index."""
+"""``QueryGenerator``, the interface of what writes queries, its result and its view of an index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many conversations at once: their requests, for which several threads write the queries."""
+"""Many conversations at once: their requests, with queries that several threads write."""
 
 from __future__ import annotations
 
@@ -15,19 +15,26 @@ from toolret.types import Request
 
 __all__ = ["QueriedRequest", "as_requests", "generate_in_threads"]
 
-_TOGETHER = 256
-"""Conversations embedded in one batch: larger batches gain nothing, and the embedder's cache holds
-the vectors of so many."""
+_BATCH_SIZE = 256
+"""How many conversations are embedded in one batch: larger batches gain nothing, and the embedder's
+cache holds the vectors of so many."""
 
-_GENERATING = 8
-"""How many conversations an LLM writes queries for at the same time."""
+_THREADS = 8
+"""For how many conversations an LLM writes queries at the same time."""
 
-_OTHERS = frozenset({"assistant", "ai", "tool", "function", "system", "developer"})
-"""Roles of messages that are not the user's."""
+_OTHER_ROLES = frozenset({"assistant", "ai", "tool", "function", "system", "developer"})
+"""The roles of messages that are not the user's."""
 
 
 class QueriedRequest(NamedTuple):
-    """A request with its queries, the seconds that these took, and its span, not yet ended."""
+    """A request with the queries that were written for it.
+
+    Attributes:
+        request: The request.
+        generated: Its queries.
+        seconds: The time that writing them took.
+        span: The request's span, which has not ended yet.
+    """
 
     request: Request
     generated: GeneratedQueries
@@ -39,20 +46,21 @@ def as_requests(conversations: Iterable[Conversation]) -> list[Request]:
     """Convert conversations to requests.
 
     Raises:
-        InputError: If they are a text or the messages of one conversation, or one holds no text.
+        InputError: If the argument is a text or the messages of one conversation, or one of the
+            conversations holds no text.
     """
     if isinstance(conversations, str | Mapping):
         raise InputError("several conversations are needed: give a list of them")
-    given = list(conversations)
-    # A message of the user's may be a conversation by itself, but no other message.
-    roles = [each.get("role") for each in given if isinstance(each, Mapping)]
-    roles += [getattr(each, "role", getattr(each, "type", None)) for each in given]
-    if any(isinstance(role, str) and role in _OTHERS for role in roles):
+    several = list(conversations)
+    # A message of the user's may be a conversation by itself; no other message can be.
+    roles = [item.get("role") for item in several if isinstance(item, Mapping)]
+    roles += [getattr(item, "role", getattr(item, "type", None)) for item in several]
+    if any(isinstance(role, str) and role in _OTHER_ROLES for role in roles):
         raise InputError(
             "several conversations are needed, but these look like the messages of one: give a "
             "list of lists of messages"
         )
-    return [as_request(conversation) for conversation in given]
+    return [as_request(conversation) for conversation in several]
 
 
 def generate_in_threads(
@@ -61,34 +69,34 @@ def generate_in_threads(
     *,
     span_name: str,
 ) -> Iterator[Sequence[QueriedRequest]]:
-    """Yield requests in batches, with the queries written for them.
+    """Write the queries of requests in several threads; yield the requests with them, in batches.
 
-    Each is written in a copy of the caller's context and in a span of its own, so that spans of the
-    LLM's client stand where they do for one request.
+    Queries are written in a copy of the caller's context and in a span for each request, so that
+    spans of the LLM's client have the same parents as for a single request.
 
     Args:
         requests: The requests.
-        write: Writes the queries of one.
-        span_name: Name of each request's span.
+        write: Writes the queries of a request.
+        span_name: The name of each request's span.
     """
 
-    def timed(request: Request) -> QueriedRequest:
+    def write_one(request: Request) -> QueriedRequest:
         started, current = time.perf_counter(), begin_span(span_name, "retrieval")
         with use_span(current, ends=False):
             generated = write(request)
         return QueriedRequest(request, generated, time.perf_counter() - started, current)
 
-    with ThreadPoolExecutor(_GENERATING) as pool:
-        for start in range(0, len(requests), _TOGETHER):
-            some = requests[start : start + _TOGETHER]
-            contexts = [copy_context() for _ in some]
-            writing = [
-                pool.submit(context.run, timed, one)
-                for context, one in zip(contexts, some, strict=True)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for start in range(0, len(requests), _BATCH_SIZE):
+            batch = requests[start : start + _BATCH_SIZE]
+            contexts = [copy_context() for _ in batch]
+            futures = [
+                pool.submit(context.run, write_one, request)
+                for context, request in zip(contexts, batch, strict=True)
             ]
             try:
-                yield [each.result() for each in writing]
+                yield [future.result() for future in futures]
             finally:  # a span that was begun ends, whatever becomes of its request
-                for each in writing:
-                    if not each.exception() and each.result().span.is_recording():
-                        each.result().span.end()
+                for future in futures:
+                    if not future.exception() and future.result().span.is_recording():
+                        future.result().span.end()

@@ -1,6 +1,6 @@
 """Reranking: a second, slower look at the top of a ranking; off unless a reranker is given.
 
-A reranker only scores the tools that it is shown, all of which the caller may use; ``reorder``
+A reranker only scores the tools that it is shown, all of which the caller may use, and ``reorder``
 turns the scores into an order. So no reranker can add or lose a tool.
 """
 
@@ -9,18 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from importlib.resources import files
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from toolret.embedders.model_files import find_model, hide_progress_bar
 from toolret.errors import EmbedderError, QueryGenerationError, ToolretError
 from toolret.forking import RenewedLock
-from toolret.llm import aask, as_chat_model, ask, json_object
+from toolret.llm import Messages, aask, as_chat_model, ask
 from toolret.llm.failures import call_failure
+from toolret.llm.replies import parse_reply_as
+from toolret.llm.shipped import prompt_text
 from toolret.options import of_kind, seconds, whole_number
 from toolret.queries import conversation_lines, truncate
 from toolret.queries.framing import json_lines
@@ -47,14 +48,14 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_PROMPT = "rerank_v1.txt"
+_PROMPT = "rerank_v1"
 
 _DEPTH = 20
-"""How many tools are reranked: few right ones are left beyond the first 20 of a ranking, and an
-LLM's reply takes longer the more it has to order."""
+"""How many tools are reranked by default: few right ones are left beyond the first 20 of a ranking,
+and an LLM's reply takes longer the more it has to order."""
 
 _LONGEST_DESCRIPTION = 300
-"""Characters of a tool's description that the LLM sees: its beginning says what the tool does."""
+"""How many characters of a tool's description the LLM sees: the beginning says what it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,8 @@ class Reranking:
     """A reranker's verdict on some tools.
 
     Attributes:
-        scores: One per tool, higher is better, in any unit; ties keep their order. None leaves the
-            whole order as it was.
+        scores: A score for each tool, in any unit; higher is better, and ties keep their order.
+            None leaves the whole order as it was.
         note: What went wrong, in one line; empty if nothing did.
     """
 
@@ -73,15 +74,15 @@ class Reranking:
 
 @runtime_checkable
 class Reranker(Protocol):
-    """Scores the top of a ranking; should not raise because of a model or a network.
+    """Scores the top of a ranking; it should not raise because of a model or a network.
 
-    If it raises, or gives something else, the order stays as it was, and ``Selection.note`` and the
-    log say so.
+    If it raises, or returns something else, the order stays as it was, and ``Selection.note`` and
+    the log say so.
     """
 
     @property
     def depth(self) -> int:
-        """How many tools it wants to see, at most."""
+        """The most tools that it wants to see."""
         ...
 
     def score(self, request: Request, tools: Sequence[Tool]) -> Reranking:
@@ -89,7 +90,7 @@ class Reranker(Protocol):
         ...
 
     async def ascore(self, request: Request, tools: Sequence[Tool]) -> Reranking:
-        """``score`` for event loops."""
+        """Score the tools; the asynchronous version of ``score``."""
         ...
 
 
@@ -100,10 +101,10 @@ class CrossEncoderReranker:
     the last request, and knows nothing of demonstrations.
 
     Args:
-        model: A name on the hub, a folder, or a ``CrossEncoder``.
+        model: The model's name on the hub, its folder, or a ``CrossEncoder``.
         depth: How many tools to rerank.
-        device: ``cpu``, ``cuda`` ...; chosen by sentence-transformers if not given.
-        batch_size: Pairs per forward pass.
+        device: The device, such as ``cpu`` or ``cuda``; by default, sentence-transformers chooses.
+        batch_size: How many pairs of request and tool are scored in one forward pass.
 
     Raises:
         EmbedderError: If the model cannot be found or loaded, or gives several scores per pair.
@@ -130,20 +131,20 @@ class CrossEncoderReranker:
             )
 
     def score(self, request: Request, tools: Sequence[Tool]) -> Reranking:
-        """Return the model's scores; None for them if it fails."""
+        """Return the model's scores, or None and a note if it fails."""
         pairs = [(request.text, tool_text(tool)) for tool in tools]
         try:
             with self._turn.current:  # Tokenizers refuse to be used by two threads at once.
-                found = self._model.predict(
+                scores = self._model.predict(
                     pairs, batch_size=self._batch_size, show_progress_bar=False
                 )
         # Torch and tokenizers may raise anything: an IndexError for a token without a vector.
         except Exception as error:  # noqa: BLE001
             return _unchanged(self._name, f"{type(error).__name__}: {error}")
-        return Reranking(tuple(map(float, found)))
+        return Reranking(tuple(map(float, scores)))
 
     async def ascore(self, request: Request, tools: Sequence[Tool]) -> Reranking:
-        """``score`` in a worker thread."""
+        """Return the model's scores, computed by ``score`` in a worker thread."""
         return await asyncio.to_thread(self.score, request, tools)
 
 
@@ -155,9 +156,9 @@ class LLMReranker:
     Args:
         llm: An ``openai`` client, a LangChain chat model, or a callable from messages to text.
         model: The model's name; required with an ``openai`` client.
-        depth: How many tools to show it.
-        deadline: Timeout in seconds, after which the order is left as it was.
-        cache: The file that caches replies; none by default.
+        depth: How many tools to show the LLM.
+        deadline: The timeout in seconds, after which the order is left as it was.
+        cache: The file in which replies are cached; by default none.
 
     Raises:
         QueryGenerationError: If ``llm`` is of no known kind, or the model's name is missing.
@@ -178,26 +179,26 @@ class LLMReranker:
         self._deadline = seconds("deadline", deadline)
 
     def score(self, request: Request, tools: Sequence[Tool]) -> Reranking:
-        """Score each tool by its place in the LLM's order; 0 for those that it left out."""
-        messages, parse = _messages(request, tools), partial(parse_order, count=len(tools))
+        """Score each tool by its place in the LLM's order, with 0 for those that it left out."""
+        messages, parse = _question(request, tools)
         try:
             answer = ask(self._model, messages, order_schema(), parse, deadline=self._deadline)
         except QueryGenerationError as error:
             return _unchanged(self._model.name, str(error))
-        return self._read(*answer.value, count=len(tools))
+        return self._reranking(*answer.value, count=len(tools))
 
     async def ascore(self, request: Request, tools: Sequence[Tool]) -> Reranking:
-        """``score`` for event loops."""
-        messages, parse = _messages(request, tools), partial(parse_order, count=len(tools))
+        """Score the tools; the asynchronous version of ``score``."""
+        messages, parse = _question(request, tools)
         try:
             answer = await aask(
                 self._model, messages, order_schema(), parse, deadline=self._deadline
             )
         except QueryGenerationError as error:
             return _unchanged(self._model.name, str(error))
-        return self._read(*answer.value, count=len(tools))
+        return self._reranking(*answer.value, count=len(tools))
 
-    def _read(self, order: Sequence[int], unknown: bool, *, count: int) -> Reranking:
+    def _reranking(self, order: Sequence[int], unknown: bool, *, count: int) -> Reranking:
         if not order:
             return _unchanged(self._model.name, "it named none of the tools")
         places = {tool: place for place, tool in enumerate(order, start=1)}
@@ -207,11 +208,11 @@ class LLMReranker:
 
 
 def checked_reranker(reranker: Reranker | None) -> Reranker | None:
-    """Return a reranker as it is.
+    """Return the argument unchanged, if it is a reranker or None.
 
     Raises:
-        TypeError: If it is something else.
-        InputError: If it wants to see something other than a number of tools.
+        TypeError: If it is anything else.
+        InputError: If its ``depth`` is no whole number of 0 or more.
     """
     give = "an object with depth, score and ascore, such as LLMReranker(llm)"
     of_kind("reranker", reranker, Reranker | None, give)
@@ -221,41 +222,43 @@ def checked_reranker(reranker: Reranker | None) -> Reranker | None:
 
 
 def score_tools(reranker: Reranker, request: Request, tools: Sequence[Tool]) -> Reranking:
-    """Return a reranker's verdict; one that leaves the order as it was if it fails.
+    """Return a reranker's verdict on tools; if it fails, one that leaves the order as it was.
 
-    It may be anyone's code, so an error of another kind than an LLM's is logged.
+    The reranker may be anyone's code, so an error other than an LLM's failure is logged.
 
     Raises:
-        ToolretError: What it raises on purpose and is not an LLM's failure: a ``ReplayError``.
+        ToolretError: If the reranker raised one that is no failure of an LLM, such as a
+            ``ReplayError``.
     """
     try:
-        return _checked(reranker.score(request, tools))
+        return _checked_reranking(reranker.score(request, tools))
     except Exception as error:  # noqa: BLE001 - the caller's agent goes on
-        return _failed(reranker, error)
+        return _after_failure(reranker, error)
 
 
 async def ascore_tools(reranker: Reranker, request: Request, tools: Sequence[Tool]) -> Reranking:
-    """``score_tools`` for event loops."""
+    """Return a reranker's verdict on tools; the asynchronous version of ``score_tools``."""
     try:
-        return _checked(await reranker.ascore(request, tools))
+        return _checked_reranking(await reranker.ascore(request, tools))
     except Exception as error:  # noqa: BLE001 - as above
-        return _failed(reranker, error)
+        return _after_failure(reranker, error)
 
 
-def _checked(reranking: Any) -> Reranking:
-    """Return a verdict with numbers for scores.
+def _checked_reranking(reranking: Any) -> Reranking:
+    """Return what a reranker returned, with its scores as floats.
 
     Raises:
-        TypeError, ValueError: If it is something else.
+        TypeError, ValueError: If it is no ``Reranking`` with numbers for scores.
     """
     if not isinstance(reranking, Reranking) or not isinstance(reranking.note, str):
-        given = type(reranking).__name__
-        raise TypeError(f"it gave an object of the type {given}: give a Reranking with a text note")
+        kind = type(reranking).__name__
+        raise TypeError(f"it gave an object of the type {kind}: give a Reranking with a text note")
     scores = reranking.scores
     return replace(reranking, scores=None if scores is None else tuple(map(float, scores)))
 
 
-def _failed(reranker: Reranker, error: Exception) -> Reranking:
+def _after_failure(reranker: Reranker, error: Exception) -> Reranking:
+    """Return the verdict in place of that of a reranker that failed; log or raise the error."""
     name = type(reranker).__name__
     if not isinstance(error, QueryGenerationError):
         if isinstance(error, ToolretError):
@@ -265,7 +268,7 @@ def _failed(reranker: Reranker, error: Exception) -> Reranking:
 
 
 def reorder(hits: Sequence[Hit], reranking: Reranking) -> tuple[tuple[Hit, ...], str]:
-    """Return the hits by descending score, ties as they were, and a note if something failed.
+    """Return the hits by descending score, and a note if something failed; ties keep their order.
 
     The places keep their probabilities: the ranking estimated how likely the first tool is needed,
     and how many tools are likely; the reranker only says which tools they are. What a hit gains or
@@ -283,7 +286,7 @@ def reorder(hits: Sequence[Hit], reranking: Reranking) -> tuple[tuple[Hit, ...],
 
 
 def _moved(hit: Hit, place: Hit, score: float) -> Hit:
-    """Return a hit moved to the place of another."""
+    """Return a hit moved to the place of another, with that one's probability."""
     gained = Evidence("reranked", value=score, contribution=_log_odds(place) - _log_odds(hit))
     evidence = sorted((*hit.evidence, gained), key=lambda item: -abs(item.contribution))
     return replace(hit, score=place.score, evidence=tuple(evidence))
@@ -294,14 +297,14 @@ def _log_odds(hit: Hit) -> float:
 
 
 @dataclass
-class _Reply:
-    """The reply that the LLM is asked for."""
+class _OrderReply:
+    """The reply that the LLM is asked for: the tools' numbers from 1 on, best first."""
 
     order: list[int]
 
 
 def order_schema() -> JsonObject:
-    """JSON Schema of the reply, within the rules of structured output."""
+    """Return the JSON Schema of the reply, within the rules of structured output."""
     return {
         "type": "object",
         "properties": {"order": {"type": "array", "items": {"type": "integer"}}},
@@ -311,28 +314,24 @@ def order_schema() -> JsonObject:
 
 
 def parse_order(reply: str, count: int) -> tuple[tuple[int, ...], bool]:
-    """Parse an LLM's order: positions from 0 on, each once, and whether it named others.
+    """Parse the order that an LLM's reply gives to ``count`` tools.
+
+    Returns:
+        The tools' positions, from 0 on, each once; and whether the reply named tools that it was
+        not shown.
 
     Raises:
-        QueryGenerationError: If the reply holds no such JSON.
+        QueryGenerationError: If the reply holds no JSON that follows ``order_schema``.
     """
-    # Imported late, so that a search without an LLM starts sooner.
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        numbers = TypeAdapter(_Reply).validate_python(json_object(reply, "order")).order
-    except ValidationError as error:
-        where = error.errors()[0]
-        place = ".".join(map(str, where["loc"]))
-        raise QueryGenerationError(f"malformed reply: {place}: {where['msg']}") from error
+    numbers = parse_reply_as(_OrderReply, reply).order
     known = dict.fromkeys(number - 1 for number in numbers if 1 <= number <= count)
     return tuple(known), any(not 1 <= number <= count for number in numbers)
 
 
 def render_candidates(request: Request, tools: Sequence[Tool]) -> str:
-    """Render the prompt: conversation and tools as JSON lines, which they cannot break out of."""
+    """Return the prompt: conversation and tools as JSON lines, which no text can break out of."""
     candidates = json_lines(_candidate(number, tool) for number, tool in enumerate(tools, start=1))
-    return _template().format(
+    return prompt_text(_PROMPT).format(
         count=len(tools), conversation=conversation_lines(request), tools=candidates
     )
 
@@ -345,16 +344,16 @@ def _candidate(number: int, tool: Tool) -> dict[str, Any]:
     return candidate | {"name": tool.name, "description": description}
 
 
-def _messages(request: Request, tools: Sequence[Tool]) -> list[dict[str, str]]:
-    return [{"role": "user", "content": render_candidates(request, tools)}]
-
-
-@cache
-def _template() -> str:
-    return files("toolret.llm").joinpath("prompts", _PROMPT).read_text("utf-8")
+def _question(
+    request: Request, tools: Sequence[Tool]
+) -> tuple[Messages, Callable[[str], tuple[tuple[int, ...], bool]]]:
+    """Return the messages that ask for the order of tools, and the parser of the reply."""
+    messages = [{"role": "user", "content": render_candidates(request, tools)}]
+    return messages, partial(parse_order, count=len(tools))
 
 
 def _unchanged(model: str, reason: str) -> Reranking:
+    """Return the verdict that leaves the order as it was, since a model failed."""
     reason = " ".join(reason.split())
     return Reranking(None, f"not reranked, since {model} failed: {reason}")
 

@@ -1,4 +1,4 @@
-"""``IndexView``: what query generators may see of an index."""
+"""``IndexView``: what a query generator may see of an index."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class IndexView:
     Args:
         reader: Returns the reader of the latest snapshot. It is not called before something is
             looked up, since making a reader can take a while.
-        allow: The caller's permissions; this view behaves as if the index held nothing else.
+        allow: The caller's permissions. The view behaves as if the index held only what they allow.
     """
 
     def __init__(self, reader: Callable[[], Reader], allow: Allow) -> None:
@@ -27,7 +27,7 @@ class IndexView:
         self._allow = allow
 
     def tools(self, queries: Sequence[Query], most: int) -> Sequence[Tool]:
-        """Return the tools that these queries find, best first; the first query is the request."""
+        """Return at most ``most`` tools that queries find, best first; the first is the request."""
         reader = self._reader()
         compared = reader.comparer.compare(*reader.embed(expand_queries(queries)))
         allowed = reader.allowed(self._allow)
@@ -37,10 +37,10 @@ class IndexView:
         return [hit.tool for hit in ranking.hits]
 
     def demos(self, text: str, most: int) -> Sequence[tuple[Demo, Sequence[Tool]]]:
-        """Return the demonstrations nearest to a text, each with its tools.
+        """Return at most ``most`` demonstrations, the nearest to a text first, with their tools.
 
-        Those without tools are left out, and so are those with a forbidden tool or one that is not
-        in the index any more, since its permissions went with it.
+        Demonstrations without tools are left out. So are those with a tool that is forbidden, or
+        that is no longer in the index, since its permissions went with it.
         """
         reader = self._reader()
         tools, demos = reader.snapshot.tools, reader.snapshot.demos

@@ -1,4 +1,4 @@
-"""Convert a message's content to text: its words, and other parts by type and name."""
+"""Convert a message's content to text: its words, and its other parts by type and name."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _MEDIA_TYPE = re.compile(r"data:([\w.+-]+/[\w.+-]+)")
 """The media type of a ``data:`` URL, whose remainder is the content itself."""
 
 _LONGEST_NAME = 100
-"""Characters of a file's name."""
+"""How many characters of a file's name are kept."""
 
 SILENT = ("reasoning", "thinking", "redacted_thinking", "tool_use", "tool_call")
-"""Parts that are not text of a turn: reasoning, and calls, which are read separately."""
+"""The types of parts without text: reasoning, and calls, which are read separately."""
 
 
 def content_text(content: Any) -> str:
-    """Return a message's content as text; images, files and the like by type and name."""
+    """Return a message's content as text, in which images, files and the like are named."""
     return clean("\n".join(text for text, _ in _parts(content)))
 
 
@@ -36,7 +36,7 @@ def spoken_text(content: Any) -> str:
 
 
 def clean(text: str) -> str:
-    """Remove lone surrogates, which cannot be stored."""
+    """Return a text without lone surrogates, which cannot be stored."""
     return text.encode("utf-8", "ignore").decode()
 
 
@@ -59,24 +59,25 @@ def _parts(content: Any) -> list[tuple[str, bool]]:
             elif part.get("type") == "tool_result":
                 parts += _parts(part.get("content"))
             elif part.get("type") not in SILENT:
-                parts.append((_named(part), False))
+                parts.append((_part_name(part), False))
     return parts
 
 
-def _named(part: Mapping[str, Any]) -> str:
-    """Describe a part by type and name, never by content: ``[file: minutes.pdf]``."""
+def _part_name(part: Mapping[str, Any]) -> str:
+    """Return a part's type and name, such as ``[file: minutes.pdf]``; never its content."""
     kind = str(part.get("type", "part")).removeprefix("input_").removesuffix("_url")
     places = [part, *(value for value in part.values() if isinstance(value, Mapping))]
     names = [place.get(key) for key in ("filename", "name", "title") for place in places]
     links = [place.get(key) for key in ("url", "image_url", "file_url") for place in places]
     kinds = [place.get(key) for key in ("mime_type", "media_type", "format") for place in places]
     links = [_link_name(link) for link in links if isinstance(link, str)]
-    found = [name for name in (*names, *links, *kinds) if isinstance(name, str) and name]
-    name = " ".join(found[0].split())[:_LONGEST_NAME] if found else ""
+    texts = [text for text in (*names, *links, *kinds) if isinstance(text, str) and text]
+    name = " ".join(texts[0].split())[:_LONGEST_NAME] if texts else ""
     return f"[{kind}: {name}]" if name else f"[{kind}]"
 
 
 def _link_name(link: str) -> str:
+    """Return the name of the file that a URL leads to; of a ``data:`` URL, the media type."""
     if link.startswith("data:"):
         media_type = _MEDIA_TYPE.match(link)
         return media_type[1] if media_type else ""

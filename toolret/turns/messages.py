@@ -25,7 +25,7 @@ _ROLES = {
     "ToolMessageChunk": "tool",
     "FunctionMessageChunk": "tool",
 } | {role: role for role in ("assistant", "developer", "system", "tool", "user")}
-"""OpenAI's roles, by their names and by LangChain's message types."""
+"""OpenAI's roles, by their own names and by LangChain's message types."""
 
 _FIELDS = (
     "additional_kwargs",
@@ -43,11 +43,10 @@ _FIELDS = (
     "tool_calls",
     "type",
 )
-"""Attributes to read from a message object."""
-
+"""The attributes that are read from a message object."""
 
 _REWRITTEN = ("additional_kwargs", "function_call", "tool_calls", "type")
-"""Fields that are rewritten or dropped, so that messages of all forms look alike."""
+"""The fields that are rewritten or dropped, so that messages of all forms look alike."""
 
 _SUMMARY = "summarization"
 """The ``lc_source`` of the user message in which LangChain sums up those that it removed."""
@@ -58,8 +57,8 @@ class Unread:
     """An entry of a conversation that cannot be read as a message.
 
     Attributes:
-        value: The entry as given.
-        kind: Its type, if it is a Responses item of an unsupported type; otherwise empty.
+        value: The entry itself.
+        kind: The entry's type, if it is an item of the Responses API; otherwise empty.
     """
 
     value: Any
@@ -67,23 +66,26 @@ class Unread:
 
 
 def messages_of(conversation: Any) -> Iterator[Message | Unread]:
-    """Yield the messages of a conversation, oldest first; also accepts a text or a single message.
+    """Yield the messages of a conversation, oldest first.
 
-    Each has a ``role`` and a ``content`` (text or parts); calls are ``tool_calls``, and a tool's
-    result is a message of role ``tool`` with the ``tool_call_id`` of its call. Reasoning is left
-    out. A summary of earlier messages has the role ``user`` and a true ``is_summary``.
+    Each message has a ``role`` and a ``content`` (text or parts). Calls are ``tool_calls``, and a
+    tool's result is a message of role ``tool`` with the ``tool_call_id`` of its call. Reasoning is
+    left out. A summary of earlier messages has the role ``user`` and a true ``is_summary``.
+
+    Args:
+        conversation: The messages, in any of the forms above; a text or a single message, too.
     """
     if isinstance(conversation, str):
         yield {"role": "user", "content": conversation}
-    elif isinstance(conversation, Iterable) and not _is_one(conversation):
-        for given in conversation:
-            yield from _read(given)
+    elif isinstance(conversation, Iterable) and not _is_single(conversation):
+        for entry in conversation:
+            yield from _read_entry(entry)
     else:
-        yield from _read(conversation)
+        yield from _read_entry(conversation)
 
 
-def _is_one(value: Any) -> bool:
-    """Whether a value is one message or reply; pydantic objects are iterable too."""
+def _is_single(value: Any) -> bool:
+    """Whether a value is one message or reply; it may be iterable, as pydantic's objects are."""
     return isinstance(value, Mapping) or hasattr(value, "model_dump") or _is_pair(value)
 
 
@@ -97,40 +99,41 @@ def _is_pair(value: Any) -> bool:
     )
 
 
-def _read(given: Any) -> Iterator[Message | Unread]:
-    output, choices = _field(given, "output"), _field(given, "choices")
-    if _field(given, "object") == "response" and _is_list(output):
+def _read_entry(entry: Any) -> Iterator[Message | Unread]:
+    """Yield the messages of an entry of a conversation: a message, an item, or a client's reply."""
+    output, choices = _field(entry, "output"), _field(entry, "choices")
+    if _field(entry, "object") == "response" and _is_list(output):
         yield from messages_of(output)
     elif _is_list(choices) and choices:
-        yield from _read(_field(choices[0], "message"))
-    elif (message := _as_mapping(given)) is None:
-        yield Unread(given)
+        yield from _read_entry(_field(choices[0], "message"))
+    elif (message := _as_mapping(entry)) is None:
+        yield Unread(entry)
     elif "role" in message:
         yield from _from_message(message)
     else:
         yield from _from_item(message)
 
 
-def _as_mapping(given: Any) -> Message | None:
-    """Convert to a mapping: a message with its original role, or a typed item; None if neither."""
-    if _is_pair(given):
-        return {"role": given[0], "content": given[1]}
-    if isinstance(given, Mapping) and not {"role", "content"} & given.keys():
-        inner = given.get("data")  # as LangChain's ``messages_to_dict`` writes it
-        given = {**given, **inner} if isinstance(inner, Mapping) else given
-    role, kind = _field(given, "role"), _field(given, "type")
+def _as_mapping(entry: Any) -> Message | None:
+    """Return the fields of a message with its original role, or of an item; None if neither."""
+    if _is_pair(entry):
+        return {"role": entry[0], "content": entry[1]}
+    if isinstance(entry, Mapping) and not {"role", "content"} & entry.keys():
+        inner = entry.get("data")  # as LangChain's ``messages_to_dict`` writes it
+        entry = {**entry, **inner} if isinstance(inner, Mapping) else entry
+    role, kind = _field(entry, "role"), _field(entry, "type")
     if not isinstance(role, str):
         role = kind if isinstance(kind, str) and kind in _ROLES else None
     if role is None and not isinstance(kind, str):
         return None
-    names = given if isinstance(given, Mapping) else _FIELDS
-    fields = {name: value for name in names if (value := _field(given, name)) is not None}
+    names = entry if isinstance(entry, Mapping) else _FIELDS
+    fields = {name: value for name in names if (value := _field(entry, name)) is not None}
     fields.pop("role", None)
     return fields if role is None else {"role": role, **fields}
 
 
 def _from_message(message: Message) -> Iterator[Message]:
-    """Yield a message; tool results inside a user message become messages of their own."""
+    """Yield a message in OpenAI's form, after the tool results inside of it, if it is a user's."""
     role, content = _ROLES.get(message["role"], message["role"]), _as_parts(message.get("content"))
     if role == "user" and _is_list(content):
         results = [part for part in content if _field(part, "type") == "tool_result"]
@@ -138,19 +141,19 @@ def _from_message(message: Message) -> Iterator[Message]:
         content = [part for part in content if _field(part, "type") != "tool_result"]
         if results and not content:
             return
-    told = {name: value for name, value in message.items() if name not in _REWRITTEN}
-    told |= {"role": role, "content": content or message.get("refusal") or content}
+    fields = {name: value for name, value in message.items() if name not in _REWRITTEN}
+    fields |= {"role": role, "content": content or message.get("refusal") or content}
     if calls := _calls(message, content):
-        told["tool_calls"] = calls
+        fields["tool_calls"] = calls
     if _field(message.get("additional_kwargs"), "lc_source") == _SUMMARY:
-        told["is_summary"] = True
+        fields["is_summary"] = True
     if message["role"] == "function":  # legacy API, in which calls had no ids
-        told["tool_call_id"] = message.get("name")
-    yield told
+        fields["tool_call_id"] = message.get("name")
+    yield fields
 
 
 def _as_parts(content: Any) -> Any:
-    """Return a content's parts as mappings, or its text."""
+    """Return a message's content with its parts as mappings; a text unchanged."""
     if isinstance(content, Mapping):
         return [content]
     if not _is_list(content):
@@ -165,7 +168,7 @@ def _as_part(part: Any) -> Any:
 
 
 def _from_result(part: Any) -> Message:
-    """Convert Anthropic's tool result."""
+    """Convert Anthropic's tool result to a message."""
     result = _result(_field(part, "tool_use_id"), _field(part, "content"))
     return {**result, "status": "error"} if _field(part, "is_error") else result
 
@@ -175,9 +178,10 @@ def _result(call_id: Any, content: Any) -> Message:
 
 
 def _calls(message: Message, content: Any) -> list[Message]:
-    given = message.get("tool_calls")
-    if _is_list(given) and given:
-        return [_call(call) for call in given]
+    """Return the calls of a message, from its fields or the parts of its content."""
+    calls = message.get("tool_calls")
+    if _is_list(calls) and calls:
+        return [_call(call) for call in calls]
     if function := message.get("function_call"):
         return [_call({"id": _field(function, "name"), "function": function})]
     parts = content if _is_list(content) else ()
@@ -187,14 +191,14 @@ def _calls(message: Message, content: Any) -> list[Message]:
 def _call(call: Any) -> Message:
     """Convert a call of Chat Completions (custom too), Responses, Anthropic or LangChain."""
     function = _field(call, "function") or _field(call, "custom") or call
-    given = (_field(function, name) for name in ("arguments", "args", "input"))
-    named = _field(function, "name")
+    arguments = (_field(function, key) for key in ("arguments", "args", "input"))
+    name = _field(function, "name")
     return {
         "id": _field(call, "call_id") or _field(call, "id"),
         "type": "function",
         "function": {
-            "name": named if isinstance(named, str) else "unknown",
-            "arguments": next((arguments for arguments in given if arguments is not None), None),
+            "name": name if isinstance(name, str) else "unknown",
+            "arguments": next((value for value in arguments if value is not None), None),
         },
     }
 

@@ -16,16 +16,24 @@ from toolret.types import Message
 
 __all__ = ["Turn", "TurnCall", "arguments_of", "map_values", "turns", "value_of"]
 
-_RULES = ("system", "developer")
-"""Roles of instructions, which belong to no turn."""
+_INSTRUCTIONS = ("system", "developer")
+"""The roles of instructions, which belong to no turn."""
 
 _FAILED = re.compile(r"\s*(error|exception|traceback|http [45]\d\d)(?![\w-])", re.IGNORECASE)
-"""Beginnings of results of failed calls: toolret's own, LangChain's, and Python's."""
+"""How the results of failed calls begin: toolret's own, LangChain's, and Python's."""
 
 
 @dataclass(slots=True)
 class TurnCall:
-    """One call and its result, None until there is one."""
+    """A call of a tool in a conversation, with its result.
+
+    Attributes:
+        id: The call's id, by which its result is found.
+        name: The called name, as the model wrote it.
+        arguments: The arguments, as JSON or as an object.
+        result: The result's text; None as long as there is none.
+        failed: Whether the result says that the call failed.
+    """
 
     id: Any
     name: str
@@ -36,7 +44,13 @@ class TurnCall:
 
 @dataclass(slots=True)
 class Turn:
-    """What the user said, the calls made for it, and the final answer."""
+    """What a user asked for, and what was done about it.
+
+    Attributes:
+        said: The texts of the user's messages.
+        calls: The calls that were made, oldest first.
+        answer: The assistant's last text after the calls; empty if there is none.
+    """
 
     said: list[str] = field(default_factory=list)
     calls: list[TurnCall] = field(default_factory=list)
@@ -44,44 +58,48 @@ class Turn:
 
 
 def turns(conversation: Any) -> tuple[list[Turn], list[str]]:
-    """Group messages into turns; a user message starts a new turn only after calls.
+    """Group the messages of a conversation into turns.
 
-    The second list says which entries were skipped, one line each, without quoting them.
+    A user message starts a new turn only if there were calls since the last one did.
 
     Args:
         conversation: Anything that ``messages_of`` reads.
+
+    Returns:
+        The turns, oldest first, and one line for each entry that was skipped, which does not quote
+        it.
     """
-    found = [Turn()]
+    grouped = [Turn()]
     unread: list[str] = []
     for message in messages_of(conversation):
         if isinstance(message, Unread):
             kind = message.kind or type(message.value).__name__
             unread.append(f"an item of the type {short_repr(kind)}: it was not read")
             continue
-        role, turn = message["role"], found[-1]
-        said = words_of(message.get("content"))
+        role, turn = message["role"], grouped[-1]
+        text = words_of(message.get("content"))
         if role == "user":
             if turn.calls:
                 turn = Turn()
-                found.append(turn)
+                grouped.append(turn)
             if message.get("is_summary"):
                 unread.append("a summary of earlier messages: the user did not say it")
-            elif said:
-                turn.said.append(said)
+            elif text:
+                turn.said.append(text)
         elif role == "tool":
-            _put_result(found, message, said)
+            _put_result(grouped, message, text)
         elif role == "assistant":
-            turn.answer = said
+            turn.answer = text
             if calls := message.get("tool_calls"):
-                turn.calls += _asked(map(_asked_by, calls))
+                turn.calls += _unwrapped(TurnCall(call["id"], **call["function"]) for call in calls)
                 turn.answer = ""
-        elif role not in _RULES:
+        elif role not in _INSTRUCTIONS:
             unread.append(f"a message of the role {short_repr(role)}: it was not read")
-    return found, unread
+    return grouped, unread
 
 
-def _asked(calls: Iterable[TurnCall]) -> Iterator[TurnCall]:
-    """Yield tool calls: tool searches are skipped, and ``call_tool`` is unwrapped."""
+def _unwrapped(calls: Iterable[TurnCall]) -> Iterator[TurnCall]:
+    """Yield calls of tools, without searches for tools; ``call_tool`` as the call that it wraps."""
     for call in calls:
         if call.name == CALL:
             inner = arguments_of(call.arguments) or {}
@@ -92,24 +110,21 @@ def _asked(calls: Iterable[TurnCall]) -> Iterator[TurnCall]:
             yield call
 
 
-def _asked_by(call: Mapping[str, Any]) -> TurnCall:
-    return TurnCall(call["id"], **call["function"])
+def _put_result(grouped: Sequence[Turn], message: Message, text: str) -> None:
+    """Put a result into the latest call of its id that has none: some models reuse ids.
 
-
-def _put_result(found: Sequence[Turn], message: Message, text: str) -> None:
-    """Attach a result to the last open call of its id: some models reuse ids.
-
-    It may be a call of an earlier turn, if the user spoke before the result came.
+    This may be a call of an earlier turn, if the user spoke before the result came.
     """
-    for call in (call for turn in reversed(found) for call in reversed(turn.calls)):
+    for call in (call for turn in reversed(grouped) for call in reversed(turn.calls)):
         if call.id == message.get("tool_call_id") and call.result is None:
             call.result = text
-            status = message.get("status")  # LangChain's; OpenAI's messages have none of these
+            status = message.get("status")  # of LangChain's messages; OpenAI's have none
             call.failed = status == "error" or (status != "success" and _says_failed(text))
             return
 
 
 def _says_failed(text: str) -> bool:
+    """Whether a result's text says that the call failed."""
     if _FAILED.match(text):
         return True
     value = value_of(text)
@@ -120,19 +135,19 @@ def _says_failed(text: str) -> bool:
 
 
 def arguments_of(arguments: Any) -> dict[str, Any] | None:
-    """Read a call's arguments from JSON or an object; None if they are not a JSON object."""
+    """Return a call's arguments, which are JSON or an object; None if they are no JSON object."""
     try:
         text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
         value = map_values(parse_json(text or "{}", allow_lone_surrogates=True), _clean_value)
     except (RecursionError, TypeError, ValueError):
         return None
-    if value is None:  # as models write it that call a tool without arguments
+    if value is None:  # models may write null if a tool is called without arguments
         return {}
     return value if isinstance(value, dict) else None
 
 
 def value_of(text: str) -> Any:
-    """Parse a text as JSON, or return it unchanged if it is not JSON."""
+    """Return the value of a text that is JSON; any other text unchanged."""
     try:
         return map_values(parse_json(text, allow_lone_surrogates=True), _clean_value)
     except (RecursionError, ValueError):
@@ -140,7 +155,7 @@ def value_of(text: str) -> Any:
 
 
 def map_values(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Apply a function to all strings and numbers of a JSON value, including keys."""
+    """Return a JSON value with a function applied to all its strings and numbers, and to keys."""
     if isinstance(value, Mapping):
         return {change(key): map_values(inner, change) for key, inner in value.items()}
     if isinstance(value, list):
