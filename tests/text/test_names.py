@@ -161,7 +161,7 @@ def test_of_two_tools_with_one_name_only_one_is_offered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody who looks long enough finds an id with the digest of another."""
-    for module in ("text.names", "prompt.packing", "ranking.columns"):
+    for module in ("text.names", "prompt.packed", "ranking.columns"):
         monkeypatch.setattr(f"toolret.{module}.wire_name", lambda tool_id: tool_id.lower())
     assert toolret.text.names.ids_by_name(["Pay", "pay", "x"]) == {"pay": "Pay", "x": "x"}
     index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
