@@ -739,11 +739,19 @@ def test_a_reader_that_stops_ends_a_command_quietly(
     assert "Broken" not in done.stderr
 
 
-def test_output_that_cannot_be_written_is_one_line(indexed: dict[str, str]) -> None:
-    command = [sys.executable, "-c", SCRIPT, "search", "cancel the order", "--keep-all"]
-    command += ["--index", indexed["index"]]
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "asked", [["search", "cancel the order", "--keep-all"], ["plan", "cancel the order"], ["list"]]
+)
+def test_output_that_cannot_be_written_is_one_line(
+    indexed: dict[str, str], asked: list[str], unbuffered: str
+) -> None:
+    command = [sys.executable, "-c", SCRIPT, *asked, "--index", indexed["index"]]
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env
+        )
     assert done.returncode == 1
     assert done.stderr == "toolret: [Errno 28] No space left on device\n"
 

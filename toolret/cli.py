@@ -31,8 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if getattr(sys, name) is None:  # it was closed by whoever started this
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open to the end
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack characters
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal may lack characters.
+            # Each line at once, so that a full disk is noticed before anything is told of the line.
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     options = _read(arguments)
     command: Callable[[argparse.Namespace], None] = options.command
     try:

@@ -129,7 +129,6 @@ def _search(options: argparse.Namespace) -> None:
     else:
         for line in _hit_lines(hits, explain=options.explain):
             print(fitted(line, sys.stdout))
-    sys.stdout.flush()  # where that fails, there is nothing to tell about it
     print(about, file=sys.stderr if hits or options.json else sys.stdout)
 
 
@@ -166,7 +165,6 @@ def _plan(options: argparse.Namespace) -> None:
         print(seen(prompt, sys.stdout))
     else:
         print_json(prompt)
-    sys.stdout.flush()  # as above
     for line in _plan_lines(selection, tools, tokens, explain=options.explain):
         print(seen(line, sys.stderr), file=sys.stderr)
 

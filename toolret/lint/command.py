@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from toolret.console import CATALOG_HELP, counted, load_catalogs
+from toolret.console import CATALOG_HELP, add_json, counted, load_catalogs
 from toolret.errors import ToolretError
 from toolret.lint.findings import CHECKS, LEVELS, Finding
 from toolret.text.visible import visible
@@ -33,7 +33,7 @@ def add_lint(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "about it. docs/lint.md explains each check.",
     )
     lint.add_argument("catalogs", nargs="+", metavar="CATALOG", type=Path, help=CATALOG_HELP)
-    lint.add_argument("--json", action="store_true", help="print JSON")
+    add_json(lint)
     lint.add_argument(
         "--fail-on",
         choices=["error", "warning", "note", "never"],

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
-from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from toolret.errors import InputError
+from toolret.forking import RenewedLock
 from toolret.integrations.openai.forms import (
     CHAT,
     RESPONSES,
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 _allowed: ContextVar[tuple[Allow] | None] = ContextVar("toolret_allowed", default=None)
 
 _memories: WeakKeyDictionary[ToolRetriever, Memory] = WeakKeyDictionary()
-_remembering = Lock()
+_remembering = RenewedLock()
 
 _ONLY_WITH_TOOLS = ("parallel_tool_calls", "tool_choice", "tools")
 """Arguments that OpenAI refuses in a request without tools."""
@@ -280,7 +280,7 @@ class Planner:
 
 def _memory(retriever: ToolRetriever) -> Memory:
     """Return one memory for all clients of a retriever: each request may make its own client."""
-    with _remembering:
+    with _remembering.current:
         return _memories.setdefault(retriever, Memory())
 
 
