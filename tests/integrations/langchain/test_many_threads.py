@@ -16,6 +16,12 @@ from toolret import Toolbox, ToolRetriever
 from toolret.integrations.langchain import ToolRetrieverMiddleware
 from toolret.testing import OpenAIServer
 
+# LangChain's ``ModelRequest`` silences this warning about its own constructor by
+# ``warnings.catch_warnings``, which threads undo for each other.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Direct attribute assignment to ModelRequest:DeprecationWarning"
+)
+
 USERS = 50
 
 
