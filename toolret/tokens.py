@@ -36,7 +36,7 @@ _LONGEST_RUN = 1_000
 them, and cutting them can only raise the count."""
 
 _UNBROKEN = re.compile(rf"\S{{{_LONGEST_RUN}}}")
-"""A run of characters that is cut off there to be counted."""
+"""A run of characters without a space, after which a text is cut to be counted."""
 
 _PIECE = re.compile(r"[A-Za-z]+|[0-9]+|\n+|[^\S\n]+|[^\x00-\x7f]+|[\"{}\[\]:,]+|[^\sA-Za-z0-9]")
 """A piece of a text. Byte pair encodings hardly ever merge parts of two pieces into one token. The
@@ -152,7 +152,7 @@ def _estimate_character(character: str) -> float:
         return 1.8
     if 0x2E80 <= code < 0xA000:  # ideographs and kana: three bytes, of which some merge
         return 2.4
-    return 3  # symbols and emoji: three or four bytes that rarely merge
+    return 3  # all others, such as Hangul and emoji: three or four bytes that rarely merge
 
 
 def batches(

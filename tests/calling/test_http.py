@@ -184,6 +184,10 @@ async def test_where_a_redirect_leads_is_told_without_the_secrets_that_were_sent
         ({"v": ""}, "/in?v=", "/in?v="),
         ({"team": "own/secret"}, "/in/own/secret", "/..."),
         ({"team": "own/secret"}, "//a/in/http%3A%2F%2Fb%3Fteam%3Down%252Fsecret/x", "//a/in/.../x"),
+        ({"key": "ab+cdefgh=="}, "/in/ab+cdefgh==?a=1&k=ab%2Bcdefgh%3D%3D", "/in/...?a=1&k=..."),
+        ({"key": "ab%41cdefgh"}, "/in?k=ab%41cdefgh&l=ab%2541cdefgh", "/in?k=...&l=..."),
+        ({"key": "ab&cd=efgh"}, "/in?k=ab&cd=efgh", "/in?..."),
+        ({"key": "own-secret"}, "https://u:own-secret@a.example/in", "//...@a.example/in"),
         ({"team": "own-secret"}, "/in?xown-secretx&own-secret=1#own-secret", "/in?=...&=..."),
     ],
 )

@@ -78,6 +78,7 @@ def test_a_discriminator_without_choices_has_the_schemas_that_build_on_it() -> N
         "Cat": {"allOf": [_ref("Pet"), lives]},
         "Dog": {"allOf": [_ref("Pet")], **bark},
         "Puppy 1": {"allOf": [_ref("Dog"), age], "description": "A young dog."},
+        "Parrot": {"allOf": [_ref("Pet") | {"properties": {"says": {"type": "string"}}}]},
         "Broken": {"allOf": [_ref("Nowhere")]},
     }
     other = {"description": "Another kind."}
@@ -87,6 +88,7 @@ def test_a_discriminator_without_choices_has_the_schemas_that_build_on_it() -> N
         "anyOf": [
             lives | {"description": "kind is kitty here."},
             bark | {"description": "kind is Dog here."},
+            {"description": "kind is Parrot here.", "properties": {"says": {"type": "string"}}},
             {
                 "description": "A young dog. kind is Puppy 1 here.",
                 "properties": bark["properties"] | age["properties"],

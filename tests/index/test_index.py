@@ -125,9 +125,12 @@ def test_add_and_remove_touch_only_what_they_name(
 def test_tools_and_demonstrations_are_added_together_or_not_at_all(
     tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
 ) -> None:
-    index = ToolIndex(tmp_path, embedder=embedder)
-    assert index.add(tools[:3], demos[:1])["demos"] == SyncReport(added=1, embedded=1)
+    index = ToolIndex(tmp_path / "index", embedder=embedder)
     uses_new = demo("d9", "do the new thing", "new")
+    with pytest.raises(DemoError, match="names the tool 'new'"):
+        index.add(tools, [uses_new])
+    assert not (tmp_path / "index").exists()
+    assert index.add(tools[:3], demos[:1])["demos"] == SyncReport(added=1, embedded=1)
     with pytest.raises(DemoError, match="names the tool 'new'"):
         index.add(tools, [uses_new])
     assert len(index) == 3

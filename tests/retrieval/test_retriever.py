@@ -240,7 +240,9 @@ def test_what_is_no_index_number_probability_or_form_is_refused(index: ToolIndex
         ToolRetriever(index).select("stop it", token_budget="600")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="min_score is a share from 0 to 1, not 2"):
         ToolRetriever(index, min_score=2)
-    with pytest.raises(ValueError, match="one of 'openai', 'anthropic', 'text', not 'json'"):
+    with pytest.raises(
+        ValueError, match="prompt_format is one of openai, anthropic, text, not 'json'"
+    ):
         ToolRetriever(index, prompt_format="json")  # type: ignore[arg-type]
 
 

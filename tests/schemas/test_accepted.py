@@ -211,7 +211,7 @@ def test_choices_of_which_something_is_dropped_no_longer_exclude_each_other() ->
     made = accepted_form({"type": "object", "properties": properties})
     assert made["properties"] == {
         "a": {"anyOf": [{"type": "string"}, code]},
-        "b": {"anyOf": [code]},
+        "b": {"anyOf": [code], "allOf": [{"anyOf": [{"type": "string"}, code]}]},
         "c": {"oneOf": [{"exclusiveMinimum": 1}, {"maximum": 0}]},
     }
     assert Draft202012Validator(made).is_valid({"a": "Zoë"})

@@ -6,9 +6,10 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from secrets import token_hex
 from typing import Any
@@ -144,7 +145,7 @@ class HttpRunner:
                     body.add(chunk)
                     if body.cut:
                         break
-                return _outcome(response, body, secret_pattern(client, placed))
+                return _outcome(response, body, partial(secret_pattern, client, placed))
             finally:
                 response.close()
 
@@ -161,7 +162,7 @@ class HttpRunner:
                         body.add(chunk)
                         if body.cut:
                             break
-                    return _outcome(response, body, secret_pattern(client, placed))
+                    return _outcome(response, body, partial(secret_pattern, client, placed))
                 finally:
                     await response.aclose()
 
@@ -209,7 +210,9 @@ class _LimitedBody:
             self.cut = f"the response did not end within {_MAX_SECONDS:g} seconds"
 
 
-def _outcome(response: httpx.Response, body: _LimitedBody, secrets: re.Pattern[str]) -> Outcome:
+def _outcome(
+    response: httpx.Response, body: _LimitedBody, secrets: Callable[[], re.Pattern[str]]
+) -> Outcome:
     """Return a response as an outcome; the text names the status unless all went well."""
     status = response.status_code
     ok = status < HTTPStatus.BAD_REQUEST
@@ -219,9 +222,8 @@ def _outcome(response: httpx.Response, body: _LimitedBody, secrets: re.Pattern[s
     if not ok or not body.data or response.has_redirect_location:
         status_line = f"HTTP {status} {response.reason_phrase}".strip()
         if response.has_redirect_location:
-            status_line += (
-                f", which leads to {without_secrets(secrets, response.headers['location'])}"
-            )
+            location = without_secrets(secrets(), response.headers["location"])
+            status_line += f", which leads to {location}"
         text = f"{status_line}: {text}" if body.data else status_line
     return Outcome(text=text, value=value, ok=ok, status=status)
 

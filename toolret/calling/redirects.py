@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 import httpx
 
@@ -40,14 +40,23 @@ def without_secrets(secrets: re.Pattern[str], location: str) -> str:
 
     def is_safe(part: str) -> bool:
         # A link to a page for signing in holds the URL percent-encoded once more.
-        return not secrets.search(unquote_plus(unquote_plus(part)))
+        forms = {part}
+        for _ in range(2):
+            forms |= {decode(form) for form in forms for decode in (unquote, unquote_plus)}
+        return not any(map(secrets.search, forms))
 
     address, mark, query = location.partition("?")
     _, server, path = _SERVER.split(address, maxsplit=1)
+    user, at, host = server.rpartition("@")
+    if at and not is_safe(user):
+        server = f"//...@{host}"
     path = "/".join(part if is_safe(part) else "..." for part in path.split("/"))
     pairs = query.split("&")
     for index, pair in enumerate(pairs):
         if not is_safe(pair):
             name = pair.partition("=")[0]
             pairs[index] = f"{name if is_safe(name) else ''}=..."
-    return server + (path if is_safe(path) else "/...") + mark + "&".join(pairs)
+    query = "&".join(pairs)  # across which a secret may reach that holds such signs itself
+    return (
+        server + (path if is_safe(path) else "/...") + mark + (query if is_safe(query) else "...")
+    )

@@ -194,7 +194,7 @@ def _way_out(tool: Tool) -> str:
     """Return what to give a toolbox that cannot run a tool."""
     if "mcp_server" in tool.metadata:
         return "give the Toolbox its McpServers"
-    if "method" in tool.metadata and "path" in tool.metadata:
+    if {"method", "path", "server", "arguments"} <= tool.metadata.keys():  # as ``HttpRunner.runs``
         return "give the Toolbox a runner for API operations, such as HttpRunner()"
     return "give the Toolbox the function that it was made from, or a Runner of your own"
 

@@ -157,7 +157,7 @@ def parameter_name(raw: dict[str, Any], place: Place, locations: Sequence[str]) 
 def read_body(raw: Any, place: Place, schemas: Schemas) -> Body:
     """Read a request body of OpenAPI 3.
 
-    Of several media types, JSON is preferred_type, then a form.
+    Of several media types, JSON is preferred, then a form.
 
     Raises:
         CatalogError: If it is invalid.

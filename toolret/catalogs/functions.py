@@ -87,7 +87,7 @@ class FunctionSchemas:
         fields = content | function
         fields = {k: v for k, v in fields.items() if k not in ("function", "type")}
         if format_name.startswith("OpenAI") and fields.get("parameters") is None:
-            # OpenAI's formats say so that there are no arguments; others, that they are unknown.
+            # In OpenAI's formats this means that there are no arguments; in others, unknown ones.
             fields["parameters"] = {"type": "object", "properties": {}}
         check_spelling(
             fields, ("permissions",), error=CatalogError, file=document.file, place=document.at

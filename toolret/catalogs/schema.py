@@ -251,7 +251,7 @@ class _Inliner:
         in_subtype = in_subtype and self._schemas.subtypes.is_base(target)
         if in_subtype and there in active:  # a choice of its base, whose rules stand around it
             self._cuts += 1
-            return {}
+            return self.inline(beside, place, depth, active) if beside else {}
         if there in active:
             described = target | beside if isinstance(target, dict) else beside
             return self._cut(described, f"circular reference to {there.name}")

@@ -25,7 +25,8 @@ _log = logging.getLogger(__name__)
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """A function that is called with the name of the collection that is being embedded (``tools`` or
-``demos``), the number of its items that are done, and their total number."""
+``demos``), how many of its items to embed are done, and how many there are; of an iterator, only
+those that were read so far."""
 
 _EMBED_BATCH = 512
 """Number of texts embedded between two writes: enough for cheap writes, and few to embed again if

@@ -156,14 +156,15 @@ class ToolIndex:
         Everything is checked before anything is written. Raises what the two raise.
         """
         checked = unique(items_of_type(tools, Tool, error=CatalogError), error=CatalogError)
+        new_ids = {tool.id for tool in checked}
         given = None if demos is None else _with_called_tools(demos)
-        if self.snapshots.kept and exist(self.snapshots.kept.generations):
-            self._check_there()
+        self._check_not_gone()
+        if given is not None and not self._store.exists():
+            _checked(given, new_ids)  # now, for to open a new index for writing would make it
         reports: dict[Kind, SyncReport] = {}
         with self._store.together():
             if given is not None:
-                ids = {tool.id for tool in checked}.union(self._collections.ids(TOOLS))
-                given = _checked(given, ids)
+                given = _checked(given, new_ids.union(self._collections.ids(TOOLS)))
             reports["tools"] = self._collections.write(TOOLS, checked, keep=lambda _: True)
             if given is not None:
                 reports["demos"] = self._collections.write(DEMOS, given, keep=lambda _: True)
@@ -190,8 +191,7 @@ class ToolIndex:
         If the index is gone since it was read, that is a ``StoreError`` too.
         """
         checked = items_of_type(tools, Tool, error=CatalogError)
-        if self.snapshots.kept and exist(self.snapshots.kept.generations):
-            self._check_there()
+        self._check_not_gone()
         return self._change(TOOLS, checked, keep=lambda _: True)
 
     def remove_tools(self, tool_ids: Iterable[str]) -> SyncReport:
@@ -303,6 +303,11 @@ class ToolIndex:
         if not create:
             raise absent(self._store)
 
+    def _check_not_gone(self) -> None:
+        """Raise if the index is gone since it was read; one that was never there may be made."""
+        if self.snapshots.kept and exist(self.snapshots.kept.generations):
+            self._check_there()
+
     def _check_there(self) -> None:
         """Raise if the index is gone: writing without tools would empty it for its readers."""
         if not self._store.exists():
@@ -314,7 +319,7 @@ def _is_recorded(demo_id: str) -> bool:
 
 
 def _with_called_tools(demos: Iterable[Demo]) -> list[Demo]:
-    """Return the demonstrations with their calls' tools added to their own, as rows are read."""
+    """Return the demonstrations with their calls' tools added, as when rows are read."""
     return [
         replace(demo, tools=tuple(dict.fromkeys([*(c.tool for c in demo.calls), *demo.tools])))
         for demo in items_of_type(demos, Demo, error=DemoError)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from numbers import Real
 from typing import SupportsFloat, SupportsIndex, get_args
 
+from toolret.options import one_of
 from toolret.permissions import Allow
 from toolret.prompt import Format, pack
 from toolret.queries import GeneratedQueries, expand_queries
@@ -72,9 +73,7 @@ class Limits:
                 raise TypeError(f"{name} is a number, not {share!r}")
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} is a share from 0 to 1, not {share}")
-        if self.prompt_format not in get_args(Format):
-            forms = ", ".join(map(repr, get_args(Format)))
-            raise ValueError(f"prompt_format is one of {forms}, not {self.prompt_format!r}")
+        one_of("prompt_format", self.prompt_format, get_args(Format))
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,8 +76,9 @@ class Reranking:
 class Reranker(Protocol):
     """Scores the top of a ranking; it should not raise because of a model or a network.
 
-    If it raises, or returns something else, the order stays as it was, and ``Selection.note`` and
-    the log say so.
+    If it raises, or returns something else, the order stays as it was, ``Selection.note`` says so,
+    and so does the log unless an LLM failed. Other errors of toolret's own, such as a
+    ``ReplayError``, are raised.
     """
 
     @property

@@ -39,7 +39,7 @@ class Selection:
         ranked: The top of the whole ranking, including tools that were not chosen.
         need: The estimated probability that the request needs a tool at all, 0 to 1.
         least_need: The need from which on tools are given, as ``min_recall`` and ``min_precision``
-            set it.
+            set it. A tool that the request calls by its name is given all the same.
         note: Why something was not done as asked, such as an LLM that failed; empty if all was.
         token_budget: The most tokens that the prompt may take; None for no limit.
         counter: Counts the tokens.
@@ -121,7 +121,9 @@ class Selection:
             lines.append(f"cut from the LLM's prompt: {self.usage.cut}")
         if self.note:
             lines.append(f"note: {self.note}")
-        needed = f"p={self.need:.3f} that a tool is needed, given from p={self.least_need:.3f} on"
+        needed = f"p={self.need:.3f} that a tool is needed"
+        if not self.tools or self.need >= self.least_need:  # else one was called by its name
+            needed += f", given from p={self.least_need:.3f} on"
         lines.append(needed if self.tools else f"no tool fits: {needed}")
         tools, demos = self._packed_ids
         for rank, hit in enumerate(self.tools, start=1):
@@ -192,16 +194,13 @@ def _figure(evidence: Evidence) -> str:
     return f" ({said[evidence.signal]})" if evidence.signal in said else ""
 
 
-def trace(current: Span, selection: Selection, embedder: str) -> Selection:
+def trace(current: Span, selection: Selection, embedder: str) -> None:
     """Record on a span what was selected, with a child span for each stage.
 
     Args:
         current: The span of the selection, which is the current one.
         selection: What was just selected.
         embedder: The id of the queries' embedder.
-
-    Returns:
-        The selection.
     """
     packed, usage = selection.packed, selection.usage
     annotate(
@@ -238,4 +237,3 @@ def trace(current: Span, selection: Selection, embedder: str) -> Selection:
         "embed": {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": embedder},
     }
     add_stages(selection.seconds, notes, ended=time.time_ns())
-    return selection

@@ -27,7 +27,7 @@ class IndexView:
         self._allow = allow
 
     def tools(self, queries: Sequence[Query], most: int) -> Sequence[Tool]:
-        """Return at most ``most`` tools that queries find, best first; the first is the request."""
+        """Return at most ``most`` tools, best first; the first query is the request itself."""
         reader = self._reader()
         compared = reader.comparer.compare(*reader.embed(expand_queries(queries)))
         allowed = reader.allowed(self._allow)

@@ -110,6 +110,7 @@ def _rewrite(schema: JsonObject) -> tuple[dict[str, Any], bool]:
         The schema, and whether it accepts no more than before.
     """
     result: dict[str, Any] = {}
+    loosened_choices: list[Any] = []
     translated, is_exact = _translate_own_keywords(schema)
     for key, value in translated.items():
         is_same = True
@@ -120,7 +121,10 @@ def _rewrite(schema: JsonObject) -> tuple[dict[str, Any], bool]:
         elif key in NESTED_LISTS and isinstance(value, list) and value:
             parts, are_same = zip(*map(_rewrite_part, value), strict=True)
             is_same = all(are_same)
-            result.setdefault("anyOf" if key == "oneOf" and not is_same else key, list(parts))
+            if key == "oneOf" and not is_same:  # of what accepts more, several may match
+                loosened_choices = [*parts]
+            else:
+                result[key] = [*parts]
         elif key in MAPS and isinstance(value, Mapping):
             rewritten = {name: _rewrite_part(part) for name, part in value.items()}
             is_same = all(same for _, same in rewritten.values())
@@ -130,6 +134,10 @@ def _rewrite(schema: JsonObject) -> tuple[dict[str, Any], bool]:
         else:
             is_same = key in _ANNOTATIONS
         is_exact = is_exact and is_same
+    if loosened_choices and "anyOf" in result:
+        result["allOf"] = [*result.get("allOf", ()), {"anyOf": loosened_choices}]
+    elif loosened_choices:
+        result["anyOf"] = loosened_choices
     return result, is_exact
 
 
