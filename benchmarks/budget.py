@@ -53,9 +53,10 @@ def main(arguments: Sequence[str] | None = None, *, embedder: Embedder | None = 
                 index.sync_demos(load_demos(*demos))
             requests = [r for r in load_demos(*folder.glob("*dev.jsonl*")) if r.calls]
             prompts = list(measured(index, requests[: options.requests], options.budgets))
-        print(f"{folder.name}: {len(requests[: options.requests])} requests")
+        asked = len(prompts) // len(options.budgets)  # those that were given a tool that they need
+        print(f"{folder.name}: {asked} requests")
         print("| budget | tools | examples | requests served |\n|---|---|---|---|")
-        for budget in options.budgets:
+        for budget in options.budgets if asked else ():
             rows = [prompt for prompt in prompts if prompt.budget == budget]
             tools, examples, served = (
                 sum(column) / len(rows)

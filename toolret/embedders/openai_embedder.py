@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolret.errors import EmbedderError
-from toolret.llm.kinds import is_instance_of
 from toolret.options import whole_number
 from toolret.tokens import batches
 
@@ -37,13 +36,11 @@ class OpenAIEmbedder:
     ) -> None:
         if not isinstance(model, str) or not model:
             raise EmbedderError(f"model is {model!r}: give a name, such as text-embedding-3-small")
-        if client is not None and (
-            not hasattr(client, "embeddings") or is_instance_of(client, "openai", "AsyncOpenAI")
-        ):
+        if client is not None and not _is_usable(client):
             # The value is not shown: it may be a key.
             raise EmbedderError(f"client is of the type {type(client).__name__}: give an OpenAI")
         if dimensions is not None:
-            whole_number("dimensions", dimensions, error=EmbedderError)
+            dimensions = whole_number("dimensions", dimensions, error=EmbedderError)
         self._model = model
         self._client = client
         self._dimensions = dimensions
@@ -82,3 +79,10 @@ class OpenAIEmbedder:
     def embed_query(self, text: str) -> list[float]:
         """Return the vector of one text."""
         return self.embed_documents([text])[0]
+
+
+def _is_usable(client: Any) -> bool:
+    """Whether a client makes embeddings, and is not the asynchronous one."""
+    from toolret.llm.kinds import is_instance_of  # which takes the time of the whole package
+
+    return hasattr(client, "embeddings") and not is_instance_of(client, "openai", "AsyncOpenAI")

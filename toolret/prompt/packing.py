@@ -93,8 +93,10 @@ def pack_alone(
     # A token is at least one byte, so if the bytes fit, nothing has to be counted.
     if budget is None or len(serialized(whole).encode("utf-8", "replace")) <= budget:
         return whole
-    items = [variant.item for variant in _variants(whole, TOOL_STEPS, counter)]
-    return next((item for item in items if counter.count(serialized(item)) <= budget), items[-1])
+    for variant in _variants(whole, TOOL_STEPS, form, counter):
+        if counter.count(serialized(variant.item)) <= budget:
+            break
+    return variant.item
 
 
 def catalog_tokens(tools: Sequence[Tool], *, counter: TokenCounter) -> int:
@@ -121,16 +123,16 @@ class _Variant(Generic[Item]):
 
 
 def _variants(
-    item: Item, steps: Mapping[str, Step[Item]], counter: TokenCounter
-) -> list[_Variant[Item]]:
-    """Return the whole item, and the item after each of the steps that save tokens."""
-    variants: list[_Variant[Item]] = [_Variant(item, _size(item, counter), 0.0)]
+    item: Item, steps: Mapping[str, Step[Item]], form: Format, counter: TokenCounter
+) -> Iterator[_Variant[Item]]:
+    """Yield the whole item, and the item after each of the steps that save tokens."""
+    last: _Variant[Item] = _Variant(item, _size(item, form, counter), 0.0)
+    yield last
     for name, step in steps.items():
-        last = variants[-1]
         shorter = step(last.item)
-        if shorter != last.item and (tokens := _size(shorter, counter)) < last.tokens:
-            variants.append(_Variant(shorter, tokens, last.lost + step.loss, name))
-    return variants
+        if shorter != last.item and (tokens := _size(shorter, form, counter)) < last.tokens:
+            last = _Variant(shorter, tokens, last.lost + step.loss, name)
+            yield last
 
 
 class _Choice(Generic[Item]):
@@ -227,12 +229,17 @@ class _Knapsack:
         self._full = full
         self._budget = budget
         self._counter = counter
+        form = full.form
         self._tools = [
-            _Choice("tool", _variants(tool, TOOL_STEPS, counter), worths[tool.id])
+            _Choice("tool", list(_variants(tool, TOOL_STEPS, form, counter)), worths[tool.id])
             for tool in full.tools
         ]
         self._demos = [
-            _Choice("demo", _variants(demo, DEMO_STEPS, counter), _demo_worth(demo, rank, worths))
+            _Choice(
+                "demo",
+                list(_variants(demo, DEMO_STEPS, form, counter)),
+                _demo_worth(demo, rank, worths),
+            )
             for rank, demo in enumerate(full.demos, start=1)
         ]
         self._choices: list[_Choice[PackedTool] | _Choice[PackedDemo]] = [
@@ -270,9 +277,10 @@ class _Knapsack:
         for choice, level in self._cuts():
             if packed.tokens <= self._budget:
                 return packed
-            if choice.level < level:
-                choice.level = level
-                self._leave_out_orphans()
+            if choice.level >= level:  # as a demonstration that was left out with its tools
+                continue
+            choice.level = level
+            self._leave_out_orphans()
             # The whole takes more than its items, so that it need not be counted before they fit.
             if sum(each.tokens(each.level) for each in self._choices) <= self._budget:
                 packed = self._build()
@@ -361,10 +369,13 @@ def _with_tokens(packed: Packed, counter: TokenCounter) -> Packed:
     return replace(packed, tokens=counter.count(packed.serialized()))
 
 
-def _size(item: PackedTool | PackedDemo, counter: TokenCounter) -> int:
+def _size(item: PackedTool | PackedDemo, form: Format, counter: TokenCounter) -> int:
     """Count the tokens of an item by itself, without its surroundings."""
     if isinstance(item, PackedDemo):
-        return counter.count(compact_json(example(item, {})))
+        text = example(item, {})
+        return counter.count(text if form == "text" else compact_json(text))
+    if form == "text":
+        return counter.count(f"{item.name}: {item.description} {compact_json(item.parameters)}")
     return counter.count(compact_json([item.name, item.description, item.parameters]))
 
 

@@ -286,8 +286,7 @@ TOOL_STEPS: Mapping[str, Step[PackedTool]] = {
     "long enumerations removed": Step(_no_long_enumerations, 0.1),
 }
 """Steps for tools, by name, in the order in which they are taken. Without its optional parameters a
-tool can still be called, but often not as the request needs it: on two public sets, that is half of
-the calls."""
+tool can still be called, but often not as the request needs it, which is taken for half a loss."""
 
 DEMO_STEPS: Mapping[str, Step[PackedDemo]] = {
     "results removed": Step(_without_results, 0.05),

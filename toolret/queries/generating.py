@@ -40,7 +40,7 @@ class Usage:
     def __str__(self) -> str:
         """Return one line for people."""
         if not self.model:
-            return f"{self.strategy or 'no queries'}: no LLM was asked"
+            return f"{self.strategy or 'no queries'}: {self.failure or 'no LLM was asked'}"
         read = "an unknown number of" if self.input_tokens is None else f"{self.input_tokens:,}"
         wrote = "an unknown number" if self.output_tokens is None else f"{self.output_tokens:,}"
         line = (

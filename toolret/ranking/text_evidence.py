@@ -76,12 +76,14 @@ class TextEvidence:
         every = len(tools) == len(layout.tool_vectors)
 
         def of_tools(values: Floats) -> Floats:
-            """Return a copy, since some values are made exact later; copying all is the fastest."""
-            return values.T.copy() if every else np.take(values.T, tools, axis=1)
+            return values.T if every else np.take(values.T, tools, axis=1)
 
-        # Shape (queries, tools) from here on: the values of one query lie together.
+        # Shape (queries, tools) from here on: the values of one query lie together. Of the first
+        # two some are made exact later, which must not change the comparisons.
         self._dense = of_tools(comparisons.dense)
         self._aligned = of_tools(comparisons.aligned)
+        if every:
+            self._dense, self._aligned = self._dense.copy(), self._aligned.copy()
         self._lexical = of_tools(comparisons.lexical)
         self._cosine = of_tools(comparisons.lexical_cosine)
         best = self._lexical.max(axis=1, keepdims=True)
