@@ -25,7 +25,7 @@ from toolret.catalogs import load_tools
 from toolret.errors import CallError, CatalogError
 from toolret.index import ToolIndex
 from toolret.integrations import mcp
-from toolret.integrations.errands import errand
+from toolret.integrations.event_loops import run_in_loop
 from toolret.integrations.mcp import (
     McpServers,
     Server,
@@ -315,7 +315,7 @@ def test_a_call_that_is_cut_off_is_said_to_have_no_answer() -> None:
 
     async def stand_still() -> str:
         with pytest.raises(CallError, match="no answer came: the event loop of the tool is block"):
-            await asyncio.to_thread(errand, work, asyncio.get_running_loop(), 0.2)
+            await asyncio.to_thread(run_in_loop, work, asyncio.get_running_loop(), 0.2)
         assert begun.is_set()
         return "went on"
 
@@ -347,7 +347,7 @@ def test_a_call_in_a_loop_that_stands_still_is_refused_at_once(closed: bool) -> 
     if closed:
         loop.close()
     with pytest.raises(CallError, match="not called: its event loop is not running: call tools"):
-        errand(work, loop, 60)
+        run_in_loop(work, loop, 60)
     loop.close()
 
 

@@ -109,7 +109,7 @@ def test_every_schema_is_of_an_object_with_properties(parameters: Any) -> None:
 
 
 @pytest.mark.parametrize("form", ["openai", "anthropic"])
-def test_what_is_handed_over_is_the_callers_own(form: Literal["openai", "anthropic"]) -> None:
+def test_the_caller_may_change_what_is_returned(form: Literal["openai", "anthropic"]) -> None:
     parameters = {"type": "object", "properties": {"a": {"enum": [1]}}}
     result = packed([hit("a", parameters=parameters), hit("b"), hit("c")], [], None, form)
     prompt = result.to_openai if form == "openai" else result.to_anthropic
@@ -251,7 +251,7 @@ def test_a_demonstration_never_outlasts_its_tools() -> None:
     assert packed([hit("first")], [demo_hit("d", "gone")], None).demos == ()
 
 
-def test_too_small_for_one_tool_is_an_error_that_names_the_need() -> None:
+def test_a_budget_too_small_for_any_tool_is_an_error_that_names_the_need() -> None:
     with pytest.raises(BudgetError, match=r"budget of 9 holds not even the tool 'first', .* \d+ "):
         packed([hit("first"), hit("second")], [demo_hit("d", "first")], 9)
 

@@ -19,7 +19,7 @@ from toolret.catalogs import Document
 from toolret.catalogs.claims import namespace_of
 from toolret.catalogs.mcp_tools import McpTools
 from toolret.errors import CallError, CatalogError, MissingExtraError
-from toolret.integrations.errands import aerrand, current_loop, errand
+from toolret.integrations.event_loops import arun_in_loop, current_loop, run_in_loop
 from toolret.integrations.mcp_results import outcome_of
 from toolret.options import of_kind, seconds
 from toolret.rows import unique
@@ -54,7 +54,7 @@ _FAULTS = (ExceptionGroup, MCPError, OSError, SubscriptionLost, ValidationError)
 """Errors that the client raises when a server is gone, silent, or sends nonsense."""
 
 _MAX_PAGES = 1_000
-"""Pages after which a server's list of tools is taken for endless."""
+"""Number of pages after which a server's list of tools is taken for endless."""
 
 _MAX_REASON = 200
 """How many characters of a foreign error's message are passed on."""
@@ -62,8 +62,11 @@ _MAX_REASON = 200
 _MARGIN = 5.0
 """Seconds that a call from another thread waits beyond the server's own time."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
-"""Seconds until a lost server is tried again: doubled each time, up to the longest."""
+_FIRST_PAUSE = 0.1
+"""Seconds until a lost server is tried again for the first time; doubled each time after."""
+
+_LONGEST_PAUSE = 60.0
+"""Seconds up to which the pauses grow; a connection that lasted longer starts with the first."""
 
 
 class McpServers:
@@ -100,10 +103,10 @@ class McpServers:
         self._tasks = tasks = await anyio.create_task_group().__aenter__()
         try:
             for name in self._servers:
-                with _faults_of(name, CatalogError), anyio.fail_after(self._timeout):
-                    await tasks.start(self._keep, name)
+                with _translate_faults(name, CatalogError), anyio.fail_after(self._timeout):
+                    await tasks.start(self._keep_connected, name)
         except BaseException:
-            await self._stop()
+            await self._disconnect()
             raise
         return self
 
@@ -113,7 +116,7 @@ class McpServers:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._stop()
+        await self._disconnect()
 
     async def tools(self) -> list[Tool]:
         """Ask all servers for their current tools.
@@ -166,7 +169,7 @@ class McpServers:
         loop = self._connected_in()
         if loop is current_loop():
             raise CallError("MCP tools are called in an event loop: use acall")
-        return errand(lambda: self._call(tool, arguments), loop, self._timeout + _MARGIN)
+        return run_in_loop(lambda: self._call(tool, arguments), loop, self._timeout + _MARGIN)
 
     async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
         """Call a tool of a server, from any event loop.
@@ -178,7 +181,9 @@ class McpServers:
         loop = self._connected_in()
         if loop is current_loop():
             return await self._call(tool, arguments)
-        return await aerrand(lambda: self._call(tool, arguments), loop, self._timeout + _MARGIN)
+        return await arun_in_loop(
+            lambda: self._call(tool, arguments), loop, self._timeout + _MARGIN
+        )
 
     def _connected_in(self) -> asyncio.AbstractEventLoop:
         """Return the loop in which the servers are connected; their clients work in no other."""
@@ -196,7 +201,7 @@ class McpServers:
             result = await self._clients[name].call_tool(tool.name, dict(arguments))
         return outcome_of(result)
 
-    async def _keep(
+    async def _keep_connected(
         self, name: str, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
         """Keep a server connected until this task is cancelled."""
@@ -207,11 +212,11 @@ class McpServers:
                 client = Client(
                     _transport(self._servers[name]),
                     read_timeout_seconds=self._timeout,
-                    message_handler=self._heard,
+                    message_handler=self._handle_message,
                 )
                 async with client:
                     # The client would raise for an invalid answer. But the tool has run.
-                    client.session.validate_tool_result = _anything  # type: ignore[method-assign]
+                    client.session.validate_tool_result = _accept_any_result  # type: ignore[method-assign]
                     self._clients[name] = client
                     self._lost[name].clear()
                     self._announce()
@@ -229,12 +234,13 @@ class McpServers:
             await anyio.sleep(pause)
 
     async def _until_lost(self, client: Client, lost: asyncio.Event) -> None:
-        async with anyio.create_task_group() as both:
+        """Wait until a connection is lost, and meanwhile listen for changes of the tools."""
+        async with anyio.create_task_group() as tasks:
             tools = client.server_capabilities.tools
             if tools and tools.list_changed and _is_modern(client):
-                both.start_soon(self._listen, client)
+                tasks.start_soon(self._listen, client)
             await lost.wait()
-            both.cancel_scope.cancel()
+            tasks.cancel_scope.cancel()
 
     async def _listen(self, client: Client) -> None:
         """Subscribe to changes; servers and proxies end such streams whenever they like."""
@@ -251,7 +257,7 @@ class McpServers:
             pause = _next_pause(pause, since)
             await anyio.sleep(pause)
 
-    async def _heard(self, message: IncomingMessage) -> None:
+    async def _handle_message(self, message: IncomingMessage) -> None:
         if isinstance(message, ToolListChangedNotification):
             self._announce()
 
@@ -261,15 +267,16 @@ class McpServers:
         news.set()
 
     async def _read(self, name: str) -> list[Tool]:
+        """Ask a server for its current tools."""
         source = McpTools()
         tools: list[Tool] = []
         cursor: str | None = None
         for _ in range(_MAX_PAGES):
             with self._use(name, CatalogError):
                 page = await self._clients[name].list_tools(cursor=cursor, cache_mode="refresh")
-            for listed in page.tools:
-                content = listed.model_dump(mode="json", by_alias=True, exclude_none=True)
-                document = Document(content, f"<MCP server {name!r}>", at=listed.name)
+            for listed_tool in page.tools:
+                content = listed_tool.model_dump(mode="json", by_alias=True, exclude_none=True)
+                document = Document(content, f"<MCP server {name!r}>", at=listed_tool.name)
                 tools += source.tools(document, namespace=name)
             cursor = page.next_cursor
             if cursor is None:
@@ -285,14 +292,14 @@ class McpServers:
         if name not in self._clients:
             raise error(f"the MCP server {name!r} is not connected now")
         try:
-            with _faults_of(name, error):
+            with _translate_faults(name, error):
                 yield
         except error as fault:
             if _is_loss(fault.__cause__):
                 self._lost[name].set()
             raise
 
-    async def _stop(self) -> None:
+    async def _disconnect(self) -> None:
         """End all tasks. Errors of the block are raised as they are, not in a group."""
         self._loop = None
         tasks, self._tasks = self._tasks, None
@@ -303,7 +310,7 @@ class McpServers:
 
 
 def load_mcp_tools(servers: Mapping[str, Server], *, timeout: float = 60.0) -> list[Tool]:
-    """The tools of MCP servers, read once.
+    """Read the tools of MCP servers once.
 
     Args:
         servers: Servers, by the namespaces for their tools.
@@ -336,8 +343,8 @@ def _transport(server: Server) -> str | Transport:
     return stdio_client(server, errlog=log)
 
 
-async def _anything(name: str, result: CallToolResult) -> None:
-    """Accept any answer."""
+async def _accept_any_result(name: str, result: CallToolResult) -> None:
+    """Accept any result of a tool."""
 
 
 def _is_loss(error: BaseException | None) -> bool:
@@ -359,19 +366,20 @@ def _is_modern(client: Client) -> bool:
 
 
 @contextmanager
-def _faults_of(name: str, error: type[CallError | CatalogError]) -> Iterator[None]:
+def _translate_faults(name: str, error: type[CallError | CatalogError]) -> Iterator[None]:
+    """Raise a fault of a server as an error of this package that names the server."""
     try:
         yield
     except _FAULTS as exc:
         is_answer = isinstance(exc, MCPError) and exc.code != REQUEST_TIMEOUT and not _is_loss(exc)
-        did = "refuses" if is_answer else "does not answer"
-        raise error(f"the MCP server {name!r} {did}: {_reason(exc)}") from exc
+        what = "refuses" if is_answer else "does not answer"
+        raise error(f"the MCP server {name!r} {what}: {_reason(exc)}") from exc
 
 
 def _reason(error: BaseException) -> str:
-    """Return the first error of a group, in one line."""
+    """Return the message of an error, or of the first in a group, in one line."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     text = " ".join(str(error).split())[:_MAX_REASON]
-    is_told = isinstance(error, MCPError) and text
-    return text if is_told else f"{type(error).__name__}: {text}".rstrip(": ")
+    is_from_server = isinstance(error, MCPError) and text
+    return text if is_from_server else f"{type(error).__name__}: {text}".rstrip(": ")

@@ -1,4 +1,4 @@
-"""What MCP servers answer to calls, as outcomes."""
+"""Turns what MCP servers answer to calls into outcomes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["outcome_of"]
 
 _MAX_BYTES = 1_000_000
-"""How much text a model is told, as of an API's response."""
+"""The most bytes of text that a model is shown of a result; as much as of an API's response."""
 
 
 def outcome_of(result: CallToolResult) -> Outcome:

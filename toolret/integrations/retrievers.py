@@ -1,4 +1,4 @@
-"""What is checked of a retriever before other libraries hold it."""
+"""Checks the retriever that an integration is given."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["checked_retriever"]
 
 
 def checked_retriever(retriever: Any) -> ToolRetriever:
-    """Return a retriever as it is.
+    """Return a retriever, if it is one.
 
     Raises:
         TypeError: If it is something else, such as an index.

@@ -33,7 +33,7 @@ from tests.integrations.langchain.scripted_agent import Echo, agent_of, model, o
 from toolret import Call, Demo, Tool, Toolbox, ToolIndex, ToolRetriever, load_tools
 from toolret.errors import InputError
 from toolret.integrations.langchain import Caller, ToolRetrieverMiddleware, langchain_tools
-from toolret.integrations.tool_choices import chosen, without
+from toolret.integrations.tool_choices import chosen_names, without_names
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
 
 THREAD: Any = {"configurable": {"thread_id": "one"}}
@@ -287,7 +287,7 @@ async def test_the_model_asks_for_more(
         ({"q": 3}, "say what you want to do"),
     ],
 )
-def test_asking_for_nothing_that_there_is(
+def test_a_search_that_finds_nothing(
     few: ToolRetriever, few_toolbox: Toolbox, arguments: Any, told: str
 ) -> None:
     few.min_score = 0.5
@@ -425,9 +425,9 @@ def test_a_tool_choice_names_only_what_is_offered(
     ],
 )
 def test_a_tool_choice_of_any_form_is_read(choice: Any, names: tuple[str, ...], rest: Any) -> None:
-    assert chosen(choice) == names
+    assert chosen_names(choice) == names
     if names:
-        assert without(choice, {"a"}) == rest
+        assert without_names(choice, {"a"}) == rest
 
 
 def test_a_choice_that_is_left_out_is_said(
@@ -632,14 +632,15 @@ def test_a_message_without_text_is_no_fault(few: ToolRetriever, few_toolbox: Too
     assert "discover_tools" in offered(server.requests[0])
 
 
-def test_an_agent_whose_tools_are_not_in_the_index_is_left_alone(
+def test_an_agent_whose_tools_are_not_in_the_index_is_offered_all_of_them(
     few: ToolRetriever, caplog: pytest.LogCaptureFixture
 ) -> None:
     with OpenAIServer(Reply("Done.")) as server, caplog.at_level(logging.WARNING):
         agent = agent_of(server, tools=[own_tool], middleware=[ToolRetrieverMiddleware(few)])
         ask(agent, "cancel the order")
     assert offered(server.requests[0]) == ["own_tool"]
-    assert "none of the agent's tools is in the index" in caplog.text
+    assert "none of the agent's tools is in the index, so all of them are offered" in caplog.text
+    assert "index.sync_tools(load_tools(tools))" in caplog.text
 
 
 def test_middleware_before_it_may_bring_tools_and_run_them(
@@ -1045,12 +1046,12 @@ def test_a_given_tool_hides_no_operations_of_the_toolbox(tmp_path: Path, echo: E
         ({"max_offered": 1.5}, "max_offered is 1.5"),
     ],
 )
-def test_options_that_cannot_be_meant(few: ToolRetriever, options: Any, message: str) -> None:
+def test_invalid_options_are_refused(few: ToolRetriever, options: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         ToolRetrieverMiddleware(few, **options)
 
 
-def test_permissions_that_would_be_waited_for_are_refused(few: ToolRetriever) -> None:
+def test_asynchronous_permissions_are_refused(few: ToolRetriever) -> None:
     async def allow(_: Caller) -> list[str]:
         return []
 

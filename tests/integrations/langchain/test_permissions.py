@@ -249,7 +249,7 @@ def refuses(_: Tool) -> bool:
         lambda _: refuses,
     ],
 )
-def test_a_mistake_opens_nothing(
+def test_an_invalid_allow_permits_nothing(
     few: ToolRetriever,
     few_toolbox: Toolbox,
     echo: Echo,

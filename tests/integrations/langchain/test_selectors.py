@@ -60,7 +60,7 @@ def test_a_prompt_of_chat_messages(few: ToolRetriever) -> None:
     ]
 
 
-async def test_nothing_is_shown_to_who_asks_nothing(few: ToolRetriever) -> None:
+async def test_an_empty_request_gets_no_examples(few: ToolRetriever) -> None:
     selector = as_example_selector(few)
     for variables in ({"input": ""}, {"input": " "}, {}):
         assert selector.select_examples(variables) == []

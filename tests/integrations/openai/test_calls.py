@@ -116,7 +116,7 @@ def test_a_reply_that_calls_nothing() -> None:
 
 
 @pytest.mark.parametrize("arguments", [None, "", "null", " null\n", "{}", {}])
-def test_no_arguments_in_whatever_words(arguments: Any) -> None:
+def test_a_call_without_arguments_in_any_form(arguments: Any) -> None:
     def ping() -> str:
         """Answer."""
         return "pong"
@@ -140,12 +140,12 @@ def test_a_reply_in_any_form() -> None:
 
 
 @pytest.mark.parametrize("reply", [None, "x", 7, ["x"], {"choices": []}, Toolbox([])])
-def test_what_is_no_reply(reply: Any) -> None:
+def test_an_object_that_is_no_reply_is_refused(reply: Any) -> None:
     with pytest.raises(TypeError, match="is no reply that could call tools: give a completion"):
         run_calls(reply, Toolbox(CATALOG))
 
 
-def test_names_without_ids() -> None:
+def test_offered_names_without_ids() -> None:
     offered: Any = ["shop__cancel_order"]
     with pytest.raises(TypeError, match="offered is a list: give ids by names"):
         run_calls({"role": "assistant"}, Toolbox(CATALOG), offered=offered)

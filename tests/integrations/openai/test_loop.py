@@ -216,7 +216,7 @@ def test_what_was_found_may_be_kept_as_parts(shop: ToolRetriever, api: Api) -> N
     assert items[-1][key][0]["text"] == "shop.track_parcel ran"
 
 
-def test_a_tool_of_the_users_may_be_called_as_those_of_the_proxy(shop: ToolRetriever) -> None:
+def test_a_tool_of_the_user_may_have_the_name_of_a_proxy_tool(shop: ToolRetriever) -> None:
     mine = [Tool(name, name, description="Mine.") for name in ("call_tool", "discover_tools")]
     tools: Any = [{"type": "function", "function": {"name": tool.name}} for tool in mine]
     arguments = {"name": "shop__track_parcel", "arguments": {}, "query": "x"}
@@ -230,7 +230,7 @@ def test_a_tool_of_the_users_may_be_called_as_those_of_the_proxy(shop: ToolRetri
     assert [answer["content"] for answer in answers] == ["call_tool ran", "discover_tools ran"]
 
 
-def test_a_search_that_fails_is_said_to(
+def test_a_model_is_told_that_its_search_failed(
     shop: ToolRetriever, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*args: Any, **options: Any) -> None:

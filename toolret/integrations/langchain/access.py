@@ -50,7 +50,7 @@ def check_allow(allow: AllowFor) -> None:
 
 
 def allow_for(allow: AllowFor, caller: Caller) -> Allow:
-    """Return what the caller may use; nothing if that cannot be told.
+    """Return the permissions of a caller; none if that cannot be determined.
 
     A callable that fails, or returns something other than permissions, such as None, a string or a
     mapping, is mistaken, and a mistake must not open anything.

@@ -15,36 +15,36 @@ from toolret.recent import Recent
 from toolret.text.names import ids_by_name, wire_name
 from toolret.types import Demo, Tool
 
-__all__ = ["Available", "Catalog", "Entry"]
+__all__ = ["AgentCatalog", "Available", "CatalogEntry"]
 
-_SHOWN = 1_000
-"""How many tools are cached as they are shown to a model: ten long lists."""
+_CACHED_TOOLS = 1_000
+"""How many tools are cached in the form that a model is shown: as many as ten long lists hold."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogEntry:
     """A tool of the index that the agent can run.
 
     Attributes:
         name: The name by which the model calls it.
         tools: The index's tools of that name: one, or several that cannot be told apart.
-        given: The tool that the agent was given; None if the toolbox runs it.
+        agent_tool: The tool that the agent was given; None if the toolbox runs it.
     """
 
     name: str
     tools: tuple[Tool, ...]
-    given: BaseTool | None = None
+    agent_tool: BaseTool | None = None
 
-    def permitted(self, allow: Allow) -> bool:
+    def is_permitted(self, allow: Allow) -> bool:
         """Whether the caller may use all of its tools."""
         return all(is_allowed(tool, allow) for tool in self.tools)
 
 
-class Catalog:
+class AgentCatalog:
     """A snapshot's tools, by the names that agents have for them.
 
     Args:
-        snapshot: The snapshot.
+        snapshot: The snapshot of the index.
         toolbox: Runs tools that the agent was not given.
     """
 
@@ -66,7 +66,7 @@ class Catalog:
         return self.snapshot is snapshot and self.toolbox is toolbox
 
     def matching(self, name: str) -> tuple[Tool, ...]:
-        """Return the tools that a name stands for: as name on the wire, else as the tools' own.
+        """Return the tools of a name: the tool with that wire name, else those with that own name.
 
         Tools of several namespaces may share a name. A tool that was given under it then stands for
         all of them, and needs the permissions of all. Those that the toolbox runs are excluded:
@@ -77,72 +77,72 @@ class Catalog:
             return (tool,)
         return tuple(t for t in self._by_name.get(name, ()) if t.id not in self.in_toolbox)
 
-    def entry(self, name: str, given: BaseTool | None) -> Entry | None:
+    def entry(self, name: str, agent_tool: BaseTool | None) -> CatalogEntry | None:
         """Return what the agent can run under a name, if it is in the index.
 
         Args:
-            name: The name.
-            given: The tool of that name that the agent was given, if any.
+            name: The name by which the model calls it.
+            agent_tool: The tool of that name that the agent was given, if any.
         """
-        if given is not None:
+        if agent_tool is not None:
             tools = self.matching(name)
-            return Entry(name, tools, given) if tools else None
+            return CatalogEntry(name, tools, agent_tool) if tools else None
         tool = self._by_wire_name.get(name)
-        return Entry(name, (tool,)) if tool and tool.id in self.in_toolbox else None
+        return CatalogEntry(name, (tool,)) if tool and tool.id in self.in_toolbox else None
 
-    def runnable(self, entry: Entry) -> BaseTool:
+    def runnable(self, entry: CatalogEntry) -> BaseTool:
         """Return the tool that runs an entry."""
-        if entry.given is not None:
-            return entry.given
+        if entry.agent_tool is not None:
+            return entry.agent_tool
         assert self.toolbox is not None  # noqa: S101 - an entry that was not given is from it
         return langchain_tools(entry.tools, self.toolbox)[0]
 
 
 class Available:
-    """A catalog together with the tools that one agent was given.
+    """The tools that one agent can run: those it was given, and those of the toolbox.
 
     Args:
         catalog: The catalog.
-        given: The agent's tools.
+        agent_tools: The tools that the agent was given.
 
     Attributes:
-        fixed: The given tools that the index does not hold.
+        fixed: The agent's tools that the index does not hold.
         ids: Ids of the tools that can be run; None if that is the whole index.
-        forms: Tools as shown to a model, by name, the steps that shortened them, and what they say:
-            cached, since a thread shows the same ones in every call.
+        shown_tools: Tools in the form that a model is shown, by name, the steps that shortened
+            them, and what they say: a cache, since a thread shows the same ones in every call.
     """
 
-    def __init__(self, catalog: Catalog, given: Sequence[BaseTool]) -> None:
+    def __init__(self, catalog: AgentCatalog, agent_tools: Sequence[BaseTool]) -> None:
         self.catalog = catalog
-        self.given = list(given)
+        self.agent_tools = list(agent_tools)
         self.fixed: list[BaseTool] = []
-        self.forms: Recent[Hashable, BaseTool] = Recent(_SHOWN)
-        self._entries: dict[str, Entry] = {}
+        self.shown_tools: Recent[Hashable, BaseTool] = Recent(_CACHED_TOOLS)
+        self._entries: dict[str, CatalogEntry] = {}
         self._names: dict[str, str] = {}
-        for tool in given:
+        for tool in agent_tools:
             entry = catalog.entry(tool.name, tool)
             if entry is None:
                 self.fixed.append(tool)
                 continue
             self._entries[entry.name] = entry
-            for found in entry.tools:
-                self._names.setdefault(found.id, entry.name)
+            for index_tool in entry.tools:
+                self._names.setdefault(index_tool.id, entry.name)
         ids = self._names.keys() | catalog.in_toolbox
         self.ids = None if len(ids) == len(catalog.tools) else frozenset(ids)
 
-    def is_for(self, given: Sequence[BaseTool]) -> bool:
-        """Whether these very objects were given: tools may hold what cannot be compared."""
-        return [*map(id, given)] == [*map(id, self.given)]
+    def is_for(self, agent_tools: Sequence[BaseTool]) -> bool:
+        """Whether it is of these very objects: tools may hold what cannot be compared."""
+        return [*map(id, agent_tools)] == [*map(id, self.agent_tools)]
 
     @property
     def names(self) -> list[str]:
-        """Names of all tools that can be run: the given ones in their order, then the toolbox's."""
+        """Names of all tools that can be run: the agent's in their order, then the toolbox's."""
         rest = sorted(self.catalog.in_toolbox - self._names.keys())
         return [*self._entries, *map(wire_name, rest)]
 
     @property
     def fixed_names(self) -> list[str]:
-        """The names of ``fixed``."""
+        """The names of the tools in ``fixed``."""
         return [tool.name for tool in self.fixed]
 
     def __len__(self) -> int:
@@ -153,7 +153,7 @@ class Available:
         """Whether a tool of the index can be run."""
         return self.ids is None or tool.id in self.ids
 
-    def entry(self, name: str) -> Entry | None:
+    def entry(self, name: str) -> CatalogEntry | None:
         """Return what can be run under a name."""
         return self._entries.get(name) or self.catalog.entry(name, None)
 

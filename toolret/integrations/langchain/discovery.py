@@ -8,7 +8,7 @@ from typing import Any
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import Field
 
-from toolret.integrations.langchain.offering import Offer, offers_of, packed_as_named
+from toolret.integrations.langchain.offering import Offer, offers_of, with_agent_names
 from toolret.integrations.langchain.searching import Search
 from toolret.prompt.offers import DISCOVER
 from toolret.retrieval.selection import Selection
@@ -29,10 +29,16 @@ _SCHEMA = {
 }
 
 _FOUND = "You can call these tools now:"
+"""What the model is told before the tools that were found."""
+
 _NOTHING = "No tool fits that. Ask in other words, or go on without."
+"""What the model is told if nothing was found."""
+
 _FAILED = "Error: the search failed. Go on with the tools that you have."
+"""What the model is told, with status ``error``, if the search failed."""
+
 _NO_QUERY = 'Error: say what you want to do: {"query": "..."}'
-"""The last two are messages of status ``error``."""
+"""What the model is told, with status ``error``, if it did not say what to search for."""
 
 
 class DiscoverTool(BaseTool):
@@ -66,7 +72,7 @@ class DiscoverTool(BaseTool):
         if not selection.packed.tools:
             return _NOTHING, []
         available = self._search.available
-        packed = packed_as_named(selection.packed, available)
+        packed = with_agent_names(selection.packed, available)
         if not self.examples:
             packed = replace(packed, demos=())
         return f"{_FOUND}\n\n{packed.to_text()}", offers_of(selection, available)

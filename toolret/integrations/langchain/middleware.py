@@ -25,19 +25,19 @@ from langgraph.types import Command
 from toolret.calling import Toolbox
 from toolret.errors import InputError
 from toolret.integrations.langchain.access import AllowFor, Caller, allow_for, check_allow
-from toolret.integrations.langchain.catalog import Available, Catalog
+from toolret.integrations.langchain.catalog import AgentCatalog, Available
 from toolret.integrations.langchain.discovery import DiscoverTool
 from toolret.integrations.langchain.offering import (
     Mode,
     Offering,
     Offers,
-    rendered,
+    shown_tools,
     with_examples,
 )
 from toolret.integrations.langchain.searching import Search
 from toolret.integrations.langchain.tools import langchain_tools
 from toolret.integrations.retrievers import checked_retriever
-from toolret.integrations.tool_choices import chosen, name_of, without
+from toolret.integrations.tool_choices import chosen_name, chosen_names, without_names
 from toolret.json_values import short_repr
 from toolret.options import of_kind, whole_number
 from toolret.prompt import catalog_tokens
@@ -54,19 +54,27 @@ _ToolResult: TypeAlias = ToolMessage | Command[Any]
 
 
 class ToolRetrieverState(AgentState[Any]):
-    """The graph's state, with what the thread has been offered, which is no input or output."""
+    """The graph's state, with what the thread has been offered.
+
+    That is kept out of the graph's input and output.
+    """
 
     toolret: NotRequired[Annotated[Offers, OmitFromSchema()]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """A model call before its tools are chosen."""
+    """A model call before its tools are chosen.
+
+    Attributes:
+        request: The call as the agent makes it.
+        offering: The rules for what to offer.
+        is_small: Whether the catalog is so small that no search is needed.
+    """
 
     request: ModelRequest[Any]
     offering: Offering
-    small: bool
-    """Whether the catalog is so small that no search is needed."""
+    is_small: bool
 
 
 class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
@@ -123,8 +131,8 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         of_kind("toolbox", toolbox, Toolbox | None, "a Toolbox, such as Toolbox(tools), or None")
         whole_number("max_offered", max_offered)
         # From the tools known at the start, LangChain decides whether a call ends the run. The
-        # agent was not given them: `_given` leaves them out.
-        self.tools = (DiscoverTool(), *_direct(toolbox))
+        # agent was not given them: `_agent_tools` leaves them out.
+        self.tools = (DiscoverTool(), *_direct_tools(toolbox))
         self.retriever = checked_retriever(retriever)
         self.toolbox = toolbox
         self.allow = allow
@@ -133,7 +141,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         self.examples = examples
         self.max_offered = max_offered
         self._latest: tuple[Available, bool] | None = None
-        self._latest_catalog: Catalog | None = None
+        self._latest_catalog: AgentCatalog | None = None
 
     def wrap_model_call(
         self,
@@ -141,14 +149,14 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
     ) -> _ModelResult:
         """Call the model with the tools and examples that it needs."""
-        turn = self._turn(request)
+        turn = self._read_turn(request)
         selection = None
-        if turn.small:
+        if turn.is_small:
             self.retriever.follow()
         else:
             selection = self._search(turn).select(request.messages)
-        offers = self._offers(turn, selection)
-        return _kept(turn, offers, handler(self._changed(turn, offers)))
+        offers = self._choose_offers(turn, selection)
+        return _with_offers(turn, offers, handler(self._change_request(turn, offers)))
 
     async def awrap_model_call(
         self,
@@ -156,21 +164,21 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> _ModelResult:
         """``wrap_model_call`` for event loops."""
-        await self._acatalog()
-        turn = self._turn(request)
+        await self._refresh_catalog()
+        turn = self._read_turn(request)
         selection = None
-        if turn.small:
+        if turn.is_small:
             await asyncio.to_thread(self.retriever.follow)
         else:
             selection = await self._search(turn).aselect(request.messages)
-        offers = self._offers(turn, selection)
-        return _kept(turn, offers, await handler(self._changed(turn, offers)))
+        offers = self._choose_offers(turn, selection)
+        return _with_offers(turn, offers, await handler(self._change_request(turn, offers)))
 
     def wrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], _ToolResult]
     ) -> _ToolResult:
         """Run a tool that was offered; tell the model that any other cannot be called."""
-        routed = self._routed(request)
+        routed = self._route(request)
         return handler(routed) if isinstance(routed, ToolCallRequest) else routed
 
     async def awrap_tool_call(
@@ -179,74 +187,80 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         handler: Callable[[ToolCallRequest], Awaitable[_ToolResult]],
     ) -> _ToolResult:
         """``wrap_tool_call`` for event loops."""
-        await self._acatalog()
-        routed = self._routed(request)
+        await self._refresh_catalog()
+        routed = self._route(request)
         return await handler(routed) if isinstance(routed, ToolCallRequest) else routed
 
-    def _turn(self, request: ModelRequest[Any]) -> _Turn:
+    def _read_turn(self, request: ModelRequest[Any]) -> _Turn:
         before = self._latest
-        available, small = self._available(self._given(request.tools))
+        available, is_small = self._available(self._agent_tools(request.tools))
         if not len(available) and self._latest is not before:
-            _log.warning("none of the agent's tools is in the index, so none is chosen")
+            _log.warning(
+                "none of the agent's tools is in the index, so all of them are offered in every "
+                "call; to have tools chosen, add them: index.sync_tools(load_tools(tools))"
+            )
         offering = Offering(
             available,
             allow_for(self.allow, _caller(request)),
             _offers_in(request.state),
             request.messages,
             request.state["messages"],
-            chosen(request.tool_choice),
+            chosen_names(request.tool_choice),
         )
-        return _Turn(request, offering, small)
+        return _Turn(request, offering, is_small)
 
     def _search(self, turn: _Turn) -> Search:
         return Search(self.retriever, turn.offering.available, turn.offering.allow)
 
-    def _offers(self, turn: _Turn, selection: Selection | None) -> Offers:
-        if turn.small:
-            return turn.offering.whole()
-        return turn.offering.chosen(
+    def _choose_offers(self, turn: _Turn, selection: Selection | None) -> Offers:
+        if turn.is_small:
+            return turn.offering.offer_all()
+        return turn.offering.offer_selected(
             selection, mode=self.mode, examples=self.examples, most=self.max_offered
         )
 
-    def _changed(self, turn: _Turn, offers: Offers) -> ModelRequest[Any]:
-        """Return the request with what is offered; fixed tools first, as lists grow behind."""
+    def _change_request(self, turn: _Turn, offers: Offers) -> ModelRequest[Any]:
+        """Return the request with what is offered.
+
+        The fixed tools come first, because the list of the others may grow at its end.
+        """
         request, available = turn.request, turn.offering.available
         dicts = [tool for tool in request.tools if isinstance(tool, dict)]
         tools: list[BaseTool | dict[str, Any]] = [*available.fixed, *dicts]
-        if not turn.small and self._discovers(available):
+        if not turn.is_small and self._may_discover(available):
             tools.append(DiscoverTool())
-        tools += rendered(offers, available)
+        tools += shown_tools(offers, available)
         request = _with_choice(request, tools)
         unchanged = [*filterfalse(self._is_own, request.tools)]
-        if turn.small and {*map(id, tools)} == {*map(id, unchanged)}:
+        if turn.is_small and {*map(id, tools)} == {*map(id, unchanged)}:
             return request.override(tools=unchanged)
         messages = with_examples(request.messages, offers["examples"])
         return request.override(tools=tools, messages=messages)
 
-    def _routed(self, request: ToolCallRequest) -> _ToolResult | ToolCallRequest:
+    def _route(self, request: ToolCallRequest) -> _ToolResult | ToolCallRequest:
         """Return the call with the tool that runs it, or the message to the model instead."""
-        name, known = request.tool_call["name"], request.tool
-        given = None if self._is_own(known) else known
-        available, small = self._available(self._given(request.runtime.tools))
+        name, registered = request.tool_call["name"], request.tool
+        agent_tool = None if self._is_own(registered) else registered
+        available, is_small = self._available(self._agent_tools(request.runtime.tools))
         allow = allow_for(self.allow, _caller(request))
-        if name == DISCOVER and self._discovers(available):
+        if name == DISCOVER and self._may_discover(available):
             search = Search(self.retriever, available, allow)
             return request.override(tool=DiscoverTool(search=search, examples=self.examples))
-        entry = available.catalog.entry(name, given)
-        if entry is None and given is not None:
+        entry = available.catalog.entry(name, agent_tool)
+        if entry is None and agent_tool is not None:
             return request
-        offers = {offer["name"] for offer in _offers_in(request.state)["offered"]}
-        if entry is not None and name in offers and entry.permitted(allow):
+        offered = {offer["name"] for offer in _offers_in(request.state)["offered"]}
+        if entry is not None and name in offered and entry.is_permitted(allow):
             return request.override(tool=available.catalog.runnable(entry))
-        offered = {offer for offer in offers - {name} if available.may_call(offer, allow)}
+        callable_now = {other for other in offered - {name} if available.may_call(other, allow)}
         # In a small catalog all is offered, so the model cannot ask for more.
-        searches = self._discovers(available) and not small
+        searches = self._may_discover(available) and not is_small
         others = [*available.fixed_names, *([DISCOVER] if searches else ())]
         # Under the name of a tool whose answer ends the run, LangChain would end it with the
         # refusal, which is for the model alone.
-        ends = known is not None and known.return_direct
+        ends = registered is not None and registered.return_direct
         return ToolMessage(
-            refusal(name, {*offered, *others}),
+            refusal(name, {*callable_now, *others}),
             name=DISCOVER if ends else name,
             tool_call_id=request.tool_call["id"],
             status="error",
@@ -256,58 +270,59 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         """Whether the agent has the tool from this middleware."""
         return isinstance(tool, DiscoverTool) or any(tool is own for own in self.tools)
 
-    def _given(self, tools: Iterable[BaseTool | dict[str, Any]]) -> list[BaseTool]:
-        """The tools that the agent has from elsewhere, without providers' dicts."""
+    def _agent_tools(self, tools: Iterable[BaseTool | dict[str, Any]]) -> list[BaseTool]:
+        """Return the tools that the agent has from elsewhere, without providers' dicts."""
         return [t for t in tools if not isinstance(t, dict) and not self._is_own(t)]
 
-    def _discovers(self, available: Available) -> bool:
-        """Whether the model can ask for more; the agent may have its own tool of that name."""
+    def _may_discover(self, available: Available) -> bool:
+        """Whether ``discover_tools`` is offered: not if the agent has its own of that name."""
         return self.discover and DISCOVER not in available.fixed_names
 
-    def _available(self, given: Sequence[BaseTool]) -> tuple[Available, bool]:
+    def _available(self, agent_tools: Sequence[BaseTool]) -> tuple[Available, bool]:
         """Return what an agent with these tools can run, and whether all of it can be offered.
 
         Cached for the next call, which usually has the same tools and index. Threads may overwrite
         each other's entry, which only costs time.
         """
         catalog, latest = self._catalog(), self._latest
-        if latest and latest[0].catalog is catalog and latest[0].is_for(given):
+        if latest and latest[0].catalog is catalog and latest[0].is_for(agent_tools):
             return latest
-        available = Available(catalog, given)
+        available = Available(catalog, agent_tools)
         self._latest = latest = available, self._is_small(available)
         return latest
 
     def _is_small(self, available: Available) -> bool:
+        """Whether all tools can be offered at once."""
         if len(available) > min(self.retriever.max_tools, self.max_offered):
             return False
         budget = self.retriever.token_budget
         tools = [tool for tool in available.catalog.tools.values() if available.can_run(tool)]
         return budget is None or catalog_tokens(tools, counter=self.retriever.counter) <= budget
 
-    def _catalog(self) -> Catalog:
+    def _catalog(self) -> AgentCatalog:
         snapshot, toolbox = self.retriever.index.snapshot, self.toolbox
         latest = self._latest_catalog
         if latest is None or not latest.is_of(snapshot, toolbox):
-            self._latest_catalog = latest = Catalog(snapshot, toolbox)
+            self._latest_catalog = latest = AgentCatalog(snapshot, toolbox)
         return latest
 
-    async def _acatalog(self) -> None:
+    async def _refresh_catalog(self) -> None:
         """Read a new snapshot in a worker thread: it may hold many thousands of tools."""
         latest = self._latest_catalog
         if latest is None or not latest.is_of(self.retriever.index.snapshot, self.toolbox):
             await asyncio.to_thread(self._catalog)
 
 
-def _direct(toolbox: Toolbox | None) -> list[BaseTool]:
-    """The toolbox's tools whose answer ends a run."""
+def _direct_tools(toolbox: Toolbox | None) -> list[BaseTool]:
+    """Return the toolbox's tools whose answer ends a run."""
     if toolbox is None:
         return []
     direct = [tool for tool in toolbox if getattr(tool.target, "return_direct", False)]
     return langchain_tools(direct, toolbox)
 
 
-def _kept(turn: _Turn, offers: Offers, response: ModelResponse[Any]) -> _ModelResult:
-    """Return the response, updating the graph's state if what is offered has changed."""
+def _with_offers(turn: _Turn, offers: Offers, response: ModelResponse[Any]) -> _ModelResult:
+    """Return the response; if what is offered has changed, with an update of the graph's state."""
     if offers == turn.offering.before:
         return response
     return ExtendedModelResponse(response, Command(update={"toolret": offers}))
@@ -332,14 +347,14 @@ def _with_choice(
 ) -> ModelRequest[Any]:
     """Return the request with a ``tool_choice`` that names only tools which are sent."""
     sent = _sent_names(tools)
-    unsent = [name for name in chosen(request.tool_choice) if name not in sent]
+    unsent = [name for name in chosen_names(request.tool_choice) if name not in sent]
     if not unsent:
         return request
     _log.warning(
         "tool_choice names %s, which cannot be offered: the model is called without",
         ", ".join(map(short_repr, unsent)),
     )
-    return request.override(tool_choice=without(request.tool_choice, unsent))
+    return request.override(tool_choice=without_names(request.tool_choice, unsent))
 
 
 def _sent_names(tools: Collection[BaseTool | dict[str, Any]]) -> set[str]:
@@ -347,6 +362,6 @@ def _sent_names(tools: Collection[BaseTool | dict[str, Any]]) -> set[str]:
     names = {tool.name for tool in tools if isinstance(tool, BaseTool)}
     for tool in tools:
         if isinstance(tool, dict):  # a hosted tool is chosen by its type
-            known = (name_of(tool), tool.get("name"), tool.get("type"))
+            known = (chosen_name(tool), tool.get("name"), tool.get("type"))
             names |= {name for name in known if isinstance(name, str)}
     return names

@@ -31,7 +31,7 @@ class Search:
 
     Attributes:
         retriever: The retriever to search with.
-        available: What the agent can run; nothing else is found.
+        available: The tools that the agent can run; no others are found.
         allow: The caller's permissions.
     """
 
@@ -75,13 +75,14 @@ class Search:
 
     @property
     def _allowed(self) -> Allow:
+        """What the caller may use, limited to what the agent can run."""
         if self.available.ids is None:
             return self.allow
         return lambda tool: self.available.can_run(tool) and is_allowed(tool, self.allow)
 
 
 def _callbacks() -> dict[str, Any]:
-    """The callbacks of the current run."""
+    """Return the arguments that pass on the callbacks of the current run."""
     config = ensure_config()
     return {
         "inheritable_callbacks": config.get("callbacks"),

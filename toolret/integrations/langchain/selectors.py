@@ -123,10 +123,11 @@ def _demo(example: Mapping[str, Any], ids: Mapping[str, str]) -> Demo:
     return demo_from_row(row | {"answer": example.get("answer") or ""}, place="example")
 
 
-def _calls(given: Any) -> Any:
-    if not isinstance(given, str):
-        return given
+def _calls(value: Any) -> Any:
+    """Return calls, read from JSON if they are a text."""
+    if not isinstance(value, str):
+        return value
     try:
-        return parse_json(given)
+        return parse_json(value)
     except ValueError as exc:
         raise DemoError(f"the field `calls` of an example is no JSON: {exc}") from exc

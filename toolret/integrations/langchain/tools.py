@@ -22,9 +22,14 @@ from toolret.types import Tool
 
 __all__ = ["langchain_tools"]
 
-_DEEPEST = 200
-_SMALLEST, _LARGEST = -(2**63), 2**64 - 1
-"""What LangGraph's checkpointers can store: levels of nesting, and integers."""
+_MAX_LEVELS = 200
+"""How many levels of nested values LangGraph's checkpointers can store."""
+
+_MIN_INTEGER = -(2**63)
+"""The smallest integer that LangGraph's checkpointers can store."""
+
+_MAX_INTEGER = 2**64 - 1
+"""The largest integer that LangGraph's checkpointers can store."""
 
 
 def langchain_tools(tools: Iterable[Tool], toolbox: Toolbox) -> list[BaseTool]:
@@ -52,8 +57,8 @@ def langchain_tools(tools: Iterable[Tool], toolbox: Toolbox) -> list[BaseTool]:
 def _langchain_tool(tool: Tool, toolbox: Toolbox) -> BaseTool:
     # An index's tools no longer know what they were made from; the toolbox's do.
     tool_id = toolbox.name_of(tool.id)
-    known = toolbox.tool(tool_id) if tool_id in toolbox else tool
-    target: BaseTool | None = known.target
+    source = toolbox.tool(tool_id) if tool_id in toolbox else tool
+    target: BaseTool | None = source.target
     if target is not None:
         return _TargetTool(
             name=wire_name(tool.id),
@@ -98,7 +103,7 @@ class _TargetTool(BaseTool):
         def run(_: Tool) -> Outcome:
             return _as_outcome(self.target.invoke(input, config, **kwargs))
 
-        return self._given(input, self.toolbox.through(run, self.tool_id, _asked(input)))
+        return self._result(input, self.toolbox.through(run, self.tool_id, _arguments(input)))
 
     async def ainvoke(
         self,
@@ -111,15 +116,19 @@ class _TargetTool(BaseTool):
         async def run(_: Tool) -> Outcome:
             return _as_outcome(await self.target.ainvoke(input, config, **kwargs))
 
-        return self._given(input, await self.toolbox.athrough(run, self.tool_id, _asked(input)))
+        return self._result(
+            input, await self.toolbox.athrough(run, self.tool_id, _arguments(input))
+        )
 
-    def _given(self, called: Any, outcome: Outcome) -> Any:
+    def _result(self, invoked_with: Any, outcome: Outcome) -> Any:
         """Return what the tool returned; if it failed without a value, LangChain's error form."""
         if outcome.ok or outcome.value is not None:
             return outcome.value
-        if not _is_call(called):
+        if not _is_call(invoked_with):
             return outcome.text
-        return ToolMessage(outcome.text, name=self.name, tool_call_id=called["id"], status="error")
+        return ToolMessage(
+            outcome.text, name=self.name, tool_call_id=invoked_with["id"], status="error"
+        )
 
     def _run(self, /, **arguments: Any) -> Any:
         return self.invoke(arguments)  # it does not come back here
@@ -149,11 +158,12 @@ def _answer(outcome: Outcome) -> tuple[str, Outcome]:
     return outcome.text, kept
 
 
-def _is_storable(value: Any, levels: int = _DEEPEST) -> bool:
+def _is_storable(value: Any, levels: int = _MAX_LEVELS) -> bool:
+    """Whether LangGraph's checkpointers can store a value, nested in at most so many levels."""
     if isinstance(value, str | float):
         return True
     if isinstance(value, int):
-        return _SMALLEST <= value <= _LARGEST
+        return _MIN_INTEGER <= value <= _MAX_INTEGER
     if isinstance(value, Mapping):
         keys = "".join(key for key in value if isinstance(key, str))
         if replace_surrogates(keys) != keys:
@@ -164,17 +174,18 @@ def _is_storable(value: Any, levels: int = _DEEPEST) -> bool:
     return levels > 0 and all(_is_storable(part, levels - 1) for part in value)
 
 
-def _as_outcome(given: Any) -> Outcome:
+def _as_outcome(result: Any) -> Outcome:
     """Return a LangChain tool's result as an outcome, with the text for the model."""
-    message = isinstance(given, ToolMessage)
-    text = result_text(given.content if message else given)
-    return Outcome(text, given, ok=not (message and given.status == "error"))
+    is_message = isinstance(result, ToolMessage)
+    text = result_text(result.content if is_message else result)
+    return Outcome(text, result, ok=not (is_message and result.status == "error"))
 
 
-def _is_call(called: Any) -> bool:
+def _is_call(invoked_with: Any) -> bool:
     """Whether a tool is invoked with a model's call, not with arguments alone."""
-    return isinstance(called, Mapping) and called.get("type") == "tool_call"
+    return isinstance(invoked_with, Mapping) and invoked_with.get("type") == "tool_call"
 
 
-def _asked(called: Any) -> Any:
-    return called["args"] if _is_call(called) else called
+def _arguments(invoked_with: Any) -> Any:
+    """Return the arguments with which a tool is invoked."""
+    return invoked_with["args"] if _is_call(invoked_with) else invoked_with

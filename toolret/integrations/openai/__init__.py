@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from toolret.integrations.openai.access import permitting
 from toolret.integrations.openai.calls import arun_calls, run_calls
 from toolret.integrations.openai.client import offered, wrap
 from toolret.integrations.openai.loop import Api, Run, arun, run
 from toolret.integrations.openai.offered import Offered
-from toolret.integrations.openai.planner import permitting
 from toolret.integrations.openai.planning import Mode
 
 __all__ = [

@@ -26,7 +26,14 @@ __all__ = ["arun_calls", "run_calls"]
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A call in a reply, and the form in which it is answered."""
+    """A call in a reply.
+
+    Attributes:
+        id: The id of the call.
+        name: The name that is called; empty for a search.
+        arguments: The arguments, as the model wrote them.
+        kind: The form in which it is answered.
+    """
 
     id: str
     name: str
@@ -34,24 +41,30 @@ class _Call:
     kind: Literal["chat", "responses", "search"]
 
     def answer(self, text: str) -> dict[str, Any]:
+        """Return the answer with a text."""
         if self.kind == "chat":
             return {"role": "tool", "tool_call_id": self.id, "content": text}
         return {"type": "function_call_output", "call_id": self.id, "output": text}
 
-    def found(self, found: Packed | None, known: Offered) -> dict[str, Any]:
+    def answer_search(self, found: Packed | None, known: Offered) -> dict[str, Any]:
+        """Return the answer with the tools that were found; None if the search failed."""
         if self.kind == "search":
             return search_output(self.id, found, known)
         return self.answer(found_text(found, known))
 
 
 @dataclass(frozen=True, slots=True)
-class _Search:
+class _SearchStep:
+    """A search to be run for the model."""
+
     offered: Offered
     query: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _RunStep:
+    """A tool to be run, by its name in the toolbox."""
+
     tool: str
     arguments: Any
 
@@ -86,11 +99,11 @@ def run_calls(
     """
     messages = []
     for call in _calls(reply, toolbox, offered):
-        step = _step(call, toolbox, offered, allow)
-        if isinstance(step, _Search):
+        step = _next_step(call, toolbox, offered, allow)
+        if isinstance(step, _SearchStep):
             found = step.offered.finder.find(step.query)
-            messages.append(call.found(found, step.offered))
-        elif isinstance(step, _Run):
+            messages.append(call.answer_search(found, step.offered))
+        elif isinstance(step, _RunStep):
             messages.append(call.answer(toolbox.call(step.tool, step.arguments).text))
         elif step:
             messages.append(call.answer(step))
@@ -107,11 +120,11 @@ async def arun_calls(
     """``run_calls`` for event loops."""
     messages = []
     for call in _calls(reply, toolbox, offered):
-        step = _step(call, toolbox, offered, allow)
-        if isinstance(step, _Search):
+        step = _next_step(call, toolbox, offered, allow)
+        if isinstance(step, _SearchStep):
             found = await step.offered.finder.afind(step.query)
-            messages.append(call.found(found, step.offered))
-        elif isinstance(step, _Run):
+            messages.append(call.answer_search(found, step.offered))
+        elif isinstance(step, _RunStep):
             outcome = await toolbox.acall(step.tool, step.arguments)
             messages.append(call.answer(outcome.text))
         elif step:
@@ -129,20 +142,20 @@ def _calls(reply: Any, toolbox: Toolbox, offered: Mapping[str, str] | None) -> l
         )
     calls: list[_Call] = []
     for item in _items(reply):
-        answered = _answers(item)
+        answered = _answered_id(item)
         calls = [call for call in calls if answered is None or call.id != answered]
-        calls += _read(item)
+        calls += _calls_in(item)
     return calls
 
 
-def _read(item: Any) -> Iterator[_Call]:
+def _calls_in(item: Any) -> Iterator[_Call]:
     """Yield the calls in a message, or the one that a Responses item is."""
     kind, call_id = _field(item, "type"), _field(item, "call_id")
     if kind == "function_call":
         yield _Call(call_id, _field(item, "name"), _field(item, "arguments"), "responses")
     elif kind == "tool_search_call" and _field(item, "execution") == "client":
         yield _Call(call_id, "", _field(item, "arguments"), "search")
-    for call in _listed(_field(item, "tool_calls")):
+    for call in _as_list(_field(item, "tool_calls")):
         function = _field(call, "function")
         if function is not None:
             name, arguments = _field(function, "name"), _field(function, "arguments")
@@ -174,8 +187,8 @@ def _items(reply: Any) -> Iterator[Any]:
         )
 
 
-def _answers(item: Any) -> Any:
-    """The id of the call that an item of a conversation answers; None if it answers none."""
+def _answered_id(item: Any) -> Any:
+    """Return the id of the call that an item of a conversation answers; None if none."""
     if str(_field(item, "type")).endswith("_output"):
         return _field(item, "call_id")
     return _field(item, "tool_call_id")
@@ -189,36 +202,38 @@ def _field(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
 
 
-def _listed(value: Any) -> Sequence[Any]:
+def _as_list(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list | tuple) else ()
 
 
-def _step(
+def _next_step(
     call: _Call, toolbox: Toolbox, offered: Mapping[str, str] | None, allow: Allow
-) -> _Search | _Run | str:
+) -> _SearchStep | _RunStep | str:
     """Return what to do for a call, or what to tell the model; empty if it is not ours."""
     name, arguments = call.name, call.arguments
     limits = [fail_closed(allow)]
     if isinstance(offered, Offered):
         limits.append(offered.finder.allow)
         if call.kind == "search" or (offered.proxy and name == DISCOVER):
-            return _Search(offered, query_of(arguments))
+            return _SearchStep(offered, query_of(arguments))
         if offered.proxy and name == CALL:
             try:
-                name, arguments = _within(arguments)
+                name, arguments = _inner_call(arguments)
             except (KeyError, TypeError, ValueError):
                 return f"Error: {CALL} takes the name of a tool, and an object of its arguments"
     elif call.kind == "search":
         return ""
     names = {} if offered is None else offered
-    tool = _called(toolbox, name, names)
-    if (offered is not None and name not in offered) or not _may(toolbox, tool, limits):
-        may_call = [each for each in names if _may(toolbox, _called(toolbox, each, names), limits)]
-        return refusal(name, None if offered is None else may_call)
-    return _Run(tool, arguments)
+    tool = _toolbox_name(toolbox, name, names)
+    if (offered is not None and name not in offered) or not _may_run(toolbox, tool, limits):
+        if offered is None:
+            return refusal(name, None)
+        tools = {other: _toolbox_name(toolbox, other, offered) for other in offered}
+        return refusal(name, [n for n, tool in tools.items() if _may_run(toolbox, tool, limits)])
+    return _RunStep(tool, arguments)
 
 
-def _within(arguments: Any) -> tuple[str, Any]:
+def _inner_call(arguments: Any) -> tuple[str, Any]:
     """Return the name and the arguments that ``call_tool`` was called with.
 
     Raises:
@@ -230,13 +245,13 @@ def _within(arguments: Any) -> tuple[str, Any]:
     return str(call["name"]), call["arguments"]
 
 
-def _called(toolbox: Toolbox, name: str, names: Mapping[str, str]) -> str:
+def _toolbox_name(toolbox: Toolbox, name: str, names: Mapping[str, str]) -> str:
     """Return what the toolbox calls the tool that a model calls by a name."""
     tool_id = names.get(name, name)
     return name if tool_id == name else toolbox.name_of(tool_id)
 
 
-def _may(toolbox: Toolbox, name: str, limits: Sequence[Allow]) -> bool:
+def _may_run(toolbox: Toolbox, name: str, limits: Sequence[Allow]) -> bool:
     """Whether the user may run a tool; the toolbox itself refuses what it does not hold."""
     try:
         tool = toolbox.tool(name)

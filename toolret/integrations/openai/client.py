@@ -11,9 +11,9 @@ from typing import Any, TypeVar, get_args
 
 from openai import AsyncOpenAI, AsyncStream, OpenAI, Stream
 
-from toolret.integrations.openai.forms import CHAT, RESPONSES, Form
+from toolret.integrations.openai.forms import CHAT, RESPONSES, RequestForm
 from toolret.integrations.openai.offered import Offered
-from toolret.integrations.openai.planner import Planner, listed
+from toolret.integrations.openai.planner import Planner, with_lists
 from toolret.integrations.openai.planning import Mode
 from toolret.integrations.retrievers import checked_retriever
 from toolret.options import of_kind, one_of, whole_number
@@ -21,22 +21,21 @@ from toolret.permissions import Allow
 from toolret.prompt.offers import PROVIDER_LIMIT
 from toolret.retrieval.retriever import ToolRetriever
 
-__all__ = ["offered", "wrap", "wrapped_within"]
+__all__ = ["offered", "wrap", "wrap_within"]
 
 _Client = TypeVar("_Client", bound=OpenAI | AsyncOpenAI)
 
 _PLANNER = "_toolret_planner"
 """The attribute of a wrapped client that plans its requests."""
 
-_REQUESTS: Mapping[str, Mapping[str, Form]] = {
+_REQUESTS: Mapping[str, Mapping[str, RequestForm]] = {
     "beta": {"chat.completions": CHAT, "responses": RESPONSES},
     "chat": {"completions": CHAT},
     "responses": {"": RESPONSES},
 }
 """Where planned requests are made: a client's resources, paths in them, and their form."""
 
-
-_ENDS = ("response.completed", "response.incomplete")
+_FINAL_EVENTS = ("response.completed", "response.incomplete")
 """Types of the events of a stream that hold the whole response."""
 
 
@@ -81,10 +80,10 @@ def wrap(
         ValueError: If the mode is unknown, or ``max_offered`` is less than 1.
         TypeError: If ``allow`` is a string, or ``client`` or ``retriever`` is of another kind.
     """
-    return wrapped_within(None, client, retriever, mode=mode, allow=allow, max_offered=max_offered)
+    return wrap_within(None, client, retriever, mode=mode, allow=allow, max_offered=max_offered)
 
 
-def wrapped_within(
+def wrap_within(
     within: Allow,
     client: _Client,
     retriever: ToolRetriever,
@@ -141,19 +140,19 @@ def _wrapped_class(kind: Any) -> Any:
         other.__dict__[_PLANNER] = _planner(self)
         return other
 
-    def planned(name: str) -> functools.cached_property[Any]:
+    def planning_resource(name: str) -> functools.cached_property[Any]:
         def resource(self: Any) -> Any:
             # By ``super``, the resource would be there for other threads before it plans.
             declared = getattr(kind, name)
             is_cached = isinstance(declared, functools.cached_property)
-            found = declared.func(self) if is_cached else getattr(super(wrapped, self), name)
+            inner = declared.func(self) if is_cached else getattr(super(wrapped, self), name)
             for path, form in _REQUESTS[name].items():
-                _plan_requests(found, path, form, _planner(self), issubclass(kind, AsyncOpenAI))
-            return found
+                _plan_requests(inner, path, form, _planner(self), issubclass(kind, AsyncOpenAI))
+            return inner
 
         return functools.cached_property(resource)
 
-    members: dict[str, Any] = {name: planned(name) for name in _REQUESTS}
+    members: dict[str, Any] = {name: planning_resource(name) for name in _REQUESTS}
     copy = functools.update_wrapper(copy, kind.copy)
     members |= {"copy": copy, "with_options": copy, "__doc__": kind.__doc__}
     wrapped = type(kind.__name__, (kind,), members)
@@ -169,8 +168,10 @@ def _planner(client: Any) -> Planner:
     return planner
 
 
-def _plan_requests(resource: Any, path: str, form: Form, planner: Planner, is_async: bool) -> None:
-    """Make a resource, or one within it, plan its requests.
+def _plan_requests(
+    resource: Any, path: str, form: RequestForm, planner: Planner, is_async: bool
+) -> None:
+    """Replace the methods of a resource, or of one within it, by methods that plan requests.
 
     ``stream``, raw and streamed responses call ``create``, so they need nothing of their own.
     """
@@ -184,68 +185,79 @@ def _plan_requests(resource: Any, path: str, form: Form, planner: Planner, is_as
 
 
 def _sender(
-    send: Callable[..., Any], form: Form, planner: Planner, *, parses: bool
+    send: Callable[..., Any], form: RequestForm, planner: Planner, *, parses: bool
 ) -> Callable[..., Any]:
+    """Return a method that plans a request before it is sent.
+
+    Args:
+        send: The method that sends it.
+        form: The form of the API.
+        planner: Plans the request.
+        parses: Whether the method is ``parse``.
+    """
+
     @functools.wraps(send)
-    def sent(*args: Any, **options: Any) -> Any:
-        options = listed(form, options)
+    def plan_and_send(*args: Any, **options: Any) -> Any:
+        options = with_lists(form, options)
         planned = planner.prepare(form, options)
-        reply = send(*args, **(_for_parse(options, planned) if parses else planned))
-        answered = functools.partial(planner.answered, form, options)
+        reply = send(*args, **(_arguments_for_parse(options, planned) if parses else planned))
+        remember = functools.partial(planner.remember_reply, form, options)
         if form is RESPONSES and isinstance(reply, Stream) and hasattr(reply, "_iterator"):
-            reply._iterator = _listening(reply._iterator, answered, copy_context())
+            reply._iterator = _watch_events(reply._iterator, remember, copy_context())
         else:
-            answered(reply)
+            remember(reply)
         return reply
 
-    return sent
+    return plan_and_send
 
 
 def _asender(
-    send: Callable[..., Any], form: Form, planner: Planner, *, parses: bool
+    send: Callable[..., Any], form: RequestForm, planner: Planner, *, parses: bool
 ) -> Callable[..., Any]:
+    """``_sender`` for event loops."""
+
     @functools.wraps(send)
-    async def sent(*args: Any, **options: Any) -> Any:
-        options = listed(form, options)
+    async def plan_and_send(*args: Any, **options: Any) -> Any:
+        options = with_lists(form, options)
         planned = await planner.aprepare(form, options)
-        reply = await send(*args, **(_for_parse(options, planned) if parses else planned))
-        answered = functools.partial(planner.answered, form, options)
+        reply = await send(*args, **(_arguments_for_parse(options, planned) if parses else planned))
+        remember = functools.partial(planner.remember_reply, form, options)
         if form is RESPONSES and isinstance(reply, AsyncStream) and hasattr(reply, "_iterator"):
-            reply._iterator = _alistening(reply._iterator, answered, copy_context())
+            reply._iterator = _awatch_events(reply._iterator, remember, copy_context())
         else:
-            await asyncio.to_thread(answered, reply)
+            await asyncio.to_thread(remember, reply)
         return reply
 
-    return sent
+    return plan_and_send
 
 
-def _listening(
-    events: Iterator[Any], answered: Callable[[Any], None], sent_in: Context
+def _watch_events(
+    events: Iterator[Any], remember: Callable[[Any], None], sent_in: Context
 ) -> Iterator[Any]:
-    """Yield a stream's events, and tell of the response that it ends with.
+    """Yield a stream's events, and remember the response with which it ends.
 
     Args:
         events: The events.
-        answered: Takes the response.
+        remember: Remembers a response.
         sent_in: The context of the request: the stream may be read outside of ``permitting``.
     """
     for event in events:
-        if getattr(event, "type", "") in _ENDS:
-            sent_in.run(answered, getattr(event, "response", None))
+        if getattr(event, "type", "") in _FINAL_EVENTS:
+            sent_in.run(remember, getattr(event, "response", None))
         yield event
 
 
-async def _alistening(
-    events: AsyncIterator[Any], answered: Callable[[Any], None], sent_in: Context
+async def _awatch_events(
+    events: AsyncIterator[Any], remember: Callable[[Any], None], sent_in: Context
 ) -> AsyncIterator[Any]:
-    """``_listening`` for event loops."""
+    """``_watch_events`` for event loops."""
     async for event in events:
-        if getattr(event, "type", "") in _ENDS:
-            await asyncio.to_thread(sent_in.run, answered, getattr(event, "response", None))
+        if getattr(event, "type", "") in _FINAL_EVENTS:
+            await asyncio.to_thread(sent_in.run, remember, getattr(event, "response", None))
         yield event
 
 
-def _for_parse(options: Mapping[str, Any], planned: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments_for_parse(options: Mapping[str, Any], planned: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments for ``parse``, which takes strict tools only and reads their calls.
 
     So the caller's tools stay its argument, and those to send replace them in the body.

@@ -14,39 +14,39 @@ __all__ = [
     "CHAT",
     "RESPONSES",
     "Chat",
-    "Form",
+    "RequestForm",
     "Responses",
     "as_choice",
     "as_dict",
     "as_items",
-    "callables",
-    "given",
-    "plain",
+    "as_json",
+    "callable_tools",
     "tool_name",
+    "value_or_none",
 ]
 
 _Dict: TypeAlias = dict[str, Any]
 
 
-class Form(ABC):
+class RequestForm(ABC):
     """How one of the APIs writes what both can express.
 
     Attributes:
-        items: The argument that holds the conversation.
+        items: The name of the argument that holds the conversation.
     """
 
     items: ClassVar[str]
 
     @abstractmethod
     def function(self, tool: PackedTool) -> _Dict:
-        """Return a function tool."""
+        """Return a tool of the index as a function tool."""
 
     @abstractmethod
-    def given(self, tool: JsonObject) -> JsonObject:
+    def normalized(self, tool: JsonObject) -> JsonObject:
         """Return a caller's tool as the API takes it."""
 
     @abstractmethod
-    def choosable(self, tool: JsonObject) -> _Dict:
+    def choice_of(self, tool: JsonObject) -> _Dict:
         """Return how ``tool_choice`` refers to a tool."""
 
     @abstractmethod
@@ -54,65 +54,65 @@ class Form(ABC):
         """Return the ``tool_choice`` that lets the model call only these tools."""
 
     @abstractmethod
-    def loaded(self, items: Iterable[JsonObject]) -> tuple[str, ...]:
+    def loaded_names(self, items: Iterable[JsonObject]) -> tuple[str, ...]:
         """Return the names of the tools that a search loaded within the conversation."""
 
 
-class Chat(Form):
-    """Chat Completions."""
+class Chat(RequestForm):
+    """The form of Chat Completions."""
 
     items = "messages"
 
     def function(self, tool: PackedTool) -> _Dict:
-        """``{"type": "function", "function": {...}}``."""
+        """Return ``{"type": "function", "function": {...}}``."""
         return {"type": "function", "function": _function(tool)}
 
-    def given(self, tool: JsonObject) -> JsonObject:
-        """The tool as it is."""
+    def normalized(self, tool: JsonObject) -> JsonObject:
+        """Return the tool as it is."""
         return tool
 
-    def choosable(self, tool: JsonObject) -> _Dict:
-        """``{"type": "function", "function": {"name": ...}}``, or the same for a custom tool."""
+    def choice_of(self, tool: JsonObject) -> _Dict:
+        """Return ``{"type": "function", "function": {"name": ...}}``, or that of a custom tool."""
         kind = tool["type"]
         return {"type": kind, kind: {"name": tool_name(tool)}}
 
     def allowed_tools(self, mode: str, tools: Sequence[JsonObject]) -> _Dict:
-        """``ChatCompletionAllowedToolChoiceParam``."""
-        allowed = {"mode": mode, "tools": [self.choosable(tool) for tool in tools]}
+        """Return a ``ChatCompletionAllowedToolChoiceParam``."""
+        allowed = {"mode": mode, "tools": [self.choice_of(tool) for tool in tools]}
         return {"type": "allowed_tools", "allowed_tools": allowed}
 
-    def loaded(self, items: Iterable[JsonObject]) -> tuple[str, ...]:  # noqa: ARG002 - see there
-        """None: Chat Completions have no search."""
+    def loaded_names(self, items: Iterable[JsonObject]) -> tuple[str, ...]:  # noqa: ARG002 - see there
+        """Return no names: Chat Completions have no search."""
         return ()
 
 
-class Responses(Form):
-    """Responses."""
+class Responses(RequestForm):
+    """The form of Responses."""
 
     items = "input"
 
     def function(self, tool: PackedTool) -> _Dict:
-        """``FunctionToolParam``; never strict, since schemas of APIs are not written for that."""
+        """Return a ``FunctionToolParam``; never strict: APIs' schemas are not written for that."""
         return {"type": "function", **_function(tool), "strict": False}
 
-    def given(self, tool: JsonObject) -> JsonObject:
-        """The tool, flat: ``parse`` also takes functions in the form of Chat Completions."""
+    def normalized(self, tool: JsonObject) -> JsonObject:
+        """Return the tool, flat: ``parse`` also takes functions in the form of Chat Completions."""
         function = tool.get("function")
         if tool.get("type") != "function" or not isinstance(function, Mapping):
             return tool
         return {"type": "function", **function}
 
-    def choosable(self, tool: JsonObject) -> _Dict:
-        """``{"type": "function", "name": ...}``, or what identifies a hosted tool."""
+    def choice_of(self, tool: JsonObject) -> _Dict:
+        """Return ``{"type": "function", "name": ...}``, or what identifies a hosted tool."""
         return {key: tool[key] for key in ("type", "name", "server_label") if key in tool}
 
     def allowed_tools(self, mode: str, tools: Sequence[JsonObject]) -> _Dict:
-        """``ToolChoiceAllowedParam``."""
-        allowed = [self.choosable(tool) for tool in tools]
+        """Return a ``ToolChoiceAllowedParam``."""
+        allowed = [self.choice_of(tool) for tool in tools]
         return {"type": "allowed_tools", "mode": mode, "tools": allowed}
 
-    def loaded(self, items: Iterable[JsonObject]) -> tuple[str, ...]:
-        """Names of the tools in ``tool_search_output`` items."""
+    def loaded_names(self, items: Iterable[JsonObject]) -> tuple[str, ...]:
+        """Return the names of the tools in ``tool_search_output`` items."""
         outputs = (item for item in items if item.get("type") == "tool_search_output")
         tools = [tool for output in outputs for tool in output.get("tools") or ()]
         return tuple(name for tool in tools if (name := tool_name(tool)))
@@ -131,12 +131,12 @@ def tool_name(tool: JsonObject) -> str:
     return name if isinstance(name, str) else ""
 
 
-def callables(tools: Iterable[JsonObject]) -> Iterator[JsonObject]:
+def callable_tools(tools: Iterable[JsonObject]) -> Iterator[JsonObject]:
     """Yield tools, with those in a namespace of Responses instead of the namespace."""
     for tool in tools:
         inner = tool.get("tools") if tool.get("type") == "namespace" else None
         if isinstance(inner, list | tuple):
-            yield from (each for each in inner if isinstance(each, Mapping))
+            yield from (part for part in inner if isinstance(part, Mapping))
         else:
             yield tool
 
@@ -148,15 +148,15 @@ def as_items(conversation: Any) -> list[Any]:
     return list(conversation) if isinstance(conversation, Iterable) else []
 
 
-def given(value: Any) -> Any:
-    """Return an argument, or None for ``openai``'s markers of omitted ones."""
+def value_or_none(value: Any) -> Any:
+    """Return an argument's value; None for ``openai``'s markers of an omitted one."""
     return value if isinstance(value, str | Mapping) or hasattr(value, "model_dump") else None
 
 
 def as_choice(value: Any) -> Any:
     """Return a ``tool_choice`` as a string or dict; None if there is none."""
-    choice = given(value)
-    return plain(choice) if hasattr(choice, "model_dump") else choice
+    choice = value_or_none(value)
+    return as_json(choice) if hasattr(choice, "model_dump") else choice
 
 
 def as_dict(tool: Any) -> _Dict:
@@ -170,8 +170,8 @@ def _dumped(value: Any) -> Any:
     return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
-def plain(item: Any) -> _Dict:
-    """Return an item of a conversation as JSON, without empty values.
+def as_json(item: Any) -> _Dict:
+    """Return an item of a conversation as JSON values, without empty ones.
 
     So an object of the ``openai`` package, its dump, and what a user kept of it become equal.
     """
@@ -199,4 +199,4 @@ def _dump(value: Any) -> Any:
 
 
 def _without_empty(value: _Dict) -> _Dict:
-    return {key: each for key, each in value.items() if each not in (None, [], {})}
+    return {key: part for key, part in value.items() if part not in (None, [], {})}

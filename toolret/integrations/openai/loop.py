@@ -12,11 +12,12 @@ from openai import AsyncOpenAI, OpenAI
 from toolret.calling import Toolbox
 from toolret.catalogs import CatalogInput, load_tools
 from toolret.errors import InputError
+from toolret.integrations.openai.access import current_permissions, intersection
 from toolret.integrations.openai.calls import arun_calls, run_calls
-from toolret.integrations.openai.client import offered, wrapped_within
-from toolret.integrations.openai.forms import CHAT, RESPONSES, Form, given
+from toolret.integrations.openai.client import offered, wrap_within
+from toolret.integrations.openai.forms import CHAT, RESPONSES, RequestForm, value_or_none
 from toolret.integrations.openai.offered import Offered
-from toolret.integrations.openai.planner import both, earlier_id, permitted_here
+from toolret.integrations.openai.planner import earlier_id
 from toolret.integrations.openai.planning import Mode
 from toolret.integrations.openai.view import names_of
 from toolret.json_values import short_repr
@@ -33,7 +34,7 @@ Api: TypeAlias = Literal["chat", "responses"]
 """Chat Completions or Responses."""
 
 _UNANSWERED = ("cancelled", "failed", "in_progress", "queued")
-"""Statuses of responses that came to nothing, or are still made in the background."""
+"""Statuses of responses that failed, were given up, or are still being made in the background."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,9 @@ class Run:
     """The result of a request.
 
     Attributes:
-        text: What the model said last, if only that it refuses.
+        text: The model's last words, which may be a refusal.
         messages: The conversation with all calls and answers; it can be continued.
-        turns: How often the model was asked.
+        turns: The number of times that the model was asked.
         finished: Whether the model had nothing more to call.
     """
 
@@ -98,14 +99,14 @@ def run(
     """
     _check(client, OpenAI, "arun", max_turns, options)
     loop = _Loop.begin(client, retriever, messages, tools, allow, mode, api, options)
-    with loop.told():
+    with loop.errors_with_run():
         while loop.turns < max_turns:
-            called = loop.heard(loop.create(model=model, **loop.arguments, **options))
+            called = loop.add_reply(loop.create(model=model, **loop.arguments, **options))
             answers = run_calls(called, loop.toolbox, offered=loop.offered(), allow=loop.allow)
             if not answers:
-                return loop.went(finished=True)
-            loop.answer(answers)
-    return loop.went(finished=False)
+                return loop.result(finished=True)
+            loop.add_answers(answers)
+    return loop.result(finished=False)
 
 
 async def arun(
@@ -124,16 +125,16 @@ async def arun(
     """``run`` for event loops."""
     _check(client, AsyncOpenAI, "run", max_turns, options)
     loop = _Loop.begin(client, retriever, messages, tools, allow, mode, api, options)
-    with loop.told():
+    with loop.errors_with_run():
         while loop.turns < max_turns:
-            called = loop.heard(await loop.create(model=model, **loop.arguments, **options))
+            called = loop.add_reply(await loop.create(model=model, **loop.arguments, **options))
             answers = await arun_calls(
                 called, loop.toolbox, offered=loop.offered(), allow=loop.allow
             )
             if not answers:
-                return loop.went(finished=True)
-            loop.answer(answers)
-    return loop.went(finished=False)
+                return loop.result(finished=True)
+            loop.add_answers(answers)
+    return loop.result(finished=False)
 
 
 @dataclass(slots=True)
@@ -142,20 +143,20 @@ class _Loop:
 
     Attributes:
         client: The wrapped client.
-        form: The API.
-        toolbox: Runs what is called.
+        form: The form of the API.
+        toolbox: Runs the tools that are called.
         allow: What the user may use.
         own: The tools that the index does not hold, as they are sent.
         messages: The conversation so far.
         continued: The id of what it continues at the provider; empty if it continues nothing.
         stored: Whether the provider adds each request and response to what it continues.
-        known: How many of the messages the provider had before the latest request.
-        turns: How often the model was asked.
-        text: What the model said last.
+        known: The number of messages that the provider had before the latest request.
+        turns: The number of times that the model was asked.
+        text: The model's last words.
     """
 
     client: Any
-    form: Form
+    form: RequestForm
     toolbox: Toolbox
     allow: Allow
     own: list[dict[str, Any]]
@@ -178,17 +179,18 @@ class _Loop:
         api: Api,
         options: Mapping[str, Any],
     ) -> _Loop:
+        """Prepare a conversation, from the arguments of ``run``."""
         one_of("api", api, get_args(Api))
-        form: Form = CHAT if api == "chat" else RESPONSES
-        own = list(tools) if isinstance(tools, Toolbox) else _loaded(list(tools))
+        form: RequestForm = CHAT if api == "chat" else RESPONSES
+        own = list(tools) if isinstance(tools, Toolbox) else _load(list(tools))
         limit = fail_closed(allow)
-        permitted = both(permitted_here(), limit)
+        permitted = intersection(current_permissions(), limit)
 
         def runnable(tool: Tool) -> bool:
             return tool.id in toolbox and is_allowed(tool, limit)
 
-        wrapped = wrapped_within(runnable, client, retriever, mode=mode)
-        toolbox = tools if isinstance(tools, Toolbox) else _toolbox(own, retriever)
+        wrapped = wrap_within(runnable, client, retriever, mode=mode)
+        toolbox = tools if isinstance(tools, Toolbox) else _make_toolbox(own, retriever)
         own = [tool for tool in own if tool.id not in retriever.index]
         return cls(
             wrapped,
@@ -200,7 +202,7 @@ class _Loop:
             if isinstance(messages, str)
             else list(messages),
             continued=earlier_id(options),
-            stored=given(options.get("conversation")) is not None,
+            stored=value_or_none(options.get("conversation")) is not None,
         )
 
     @property
@@ -219,42 +221,42 @@ class _Loop:
         """Return what the latest request offered."""
         return offered(self.client, self.messages[self.known :], continued=self.continued or None)
 
-    def heard(self, reply: Any) -> Any:
+    def add_reply(self, reply: Any) -> Any:
         """Append a reply to the conversation; return the part of it that may call tools."""
         # The client does not validate replies: this may be a page of HTML.
         try:
             if self.form is RESPONSES:
-                text, said, called = reply.output_text, list(reply.output), reply
+                text, items, called = reply.output_text, list(reply.output), reply
                 if reply.status in _UNANSWERED:
                     why = f": {reply.error.message}" if reply.error else ""
                     raise InputError(f"the response is {reply.status}, so it holds no answer{why}")
             else:
                 called = reply.choices[0].message
-                text, said = called.content, [called]
+                text, items = called.content, [called]
         except (AttributeError, LookupError, TypeError) as error:
             raise InputError(f"the server's answer is no reply: {short_repr(reply)}") from error
         self.turns += 1
-        self.text = text or turns(said)[0][-1].answer  # which may be a refusal
-        self.messages += said
+        self.text = text or turns(items)[0][-1].answer  # which may be a refusal
+        self.messages += items
         return called
 
-    def answer(self, answers: Sequence[dict[str, Any]]) -> None:
+    def add_answers(self, answers: Sequence[dict[str, Any]]) -> None:
         """Append the answers to the reply's calls, which the next request brings."""
         if self.stored:
             self.known = len(self.messages)
         self.messages += answers
 
-    def went(self, *, finished: bool) -> Run:
-        """Return what has come of it so far."""
+    def result(self, *, finished: bool) -> Run:
+        """Return the result so far."""
         return Run(self.text, self.messages, self.turns, finished=finished)
 
     @contextmanager
-    def told(self) -> Iterator[None]:
-        """Give an error that ends the loop what has come of it, as ``run``: tools may have run."""
+    def errors_with_run(self) -> Iterator[None]:
+        """Set the result so far as ``run`` of an error that ends the loop: tools may have run."""
         try:
             yield
         except BaseException as error:
-            error.run = self.went(finished=False)  # type: ignore[attr-defined]
+            error.run = self.result(finished=False)  # type: ignore[attr-defined]
             if self.turns:
                 error.add_note(
                     "tools may have run: `run.messages` of this error says what was done"
@@ -262,17 +264,22 @@ class _Loop:
             raise
 
 
-def _loaded(tools: Sequence[CatalogInput]) -> list[Tool]:
+def _load(tools: Sequence[CatalogInput]) -> list[Tool]:
+    """Load tools that can be run as they are.
+
+    Raises:
+        TypeError: If one was loaded before, so that only a ``Toolbox`` can run it.
+    """
     if any(isinstance(tool, Tool) for tool in tools):
         raise TypeError("tools that were loaded are run by a Toolbox: give tools=Toolbox(tools)")
     return list(load_tools(*tools))
 
 
-def _toolbox(own: Sequence[Tool], retriever: ToolRetriever) -> Toolbox:
+def _make_toolbox(own: Sequence[Tool], retriever: ToolRetriever) -> Toolbox:
     """Make a toolbox; tools with the name and description of an index's tool get its id."""
-    same = names_of(retriever).by_source
+    ids = names_of(retriever).by_source
     return Toolbox(
-        replace(tool, id=same.get((tool.name, tool.description.strip()), tool.id)) for tool in own
+        replace(tool, id=ids.get((tool.name, tool.description.strip()), tool.id)) for tool in own
     )
 
 
@@ -285,7 +292,7 @@ def _check(client: Any, kind: type, other: str, max_turns: int, options: Mapping
     """
     whole_number("max_turns", max_turns, error=ValueError)
     if not isinstance(client, kind):
-        found = type(client).__name__
-        raise TypeError(f"the client is of type {found}: give an {kind.__name__}, or use {other}")
+        actual = type(client).__name__
+        raise TypeError(f"the client is of type {actual}: give an {kind.__name__}, or use {other}")
     if options.get("stream") is True:
         raise TypeError("stream=True: only whole replies are read; stream in a loop of your own")

@@ -15,13 +15,14 @@ from toolret.prompt.packed import PackedTool
 from toolret.recent import Recent
 from toolret.types import Demo, JsonObject
 
-__all__ = ["Memory", "Sent", "Shown", "State", "beginnings"]
+__all__ = ["ConversationState", "Memory", "SentTool", "ShownExamples", "beginning_digests"]
 
 _INSTRUCTIONS = ("developer", "system")
+"""Roles of messages that instruct the model."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownExamples:
     """Worked examples that were put into a conversation.
 
     Attributes:
@@ -36,20 +37,20 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentTool:
     """A tool that was sent.
 
     Attributes:
-        whole: The tool as it was then, untrimmed.
-        form: The same in the form in which it was sent.
+        untrimmed: The whole tool as it was then.
+        trimmed: The same tool as it was sent.
     """
 
-    whole: PackedTool
-    form: PackedTool
+    untrimmed: PackedTool
+    trimmed: PackedTool
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ConversationState:
     """The state of a conversation after a request.
 
     Attributes:
@@ -66,16 +67,20 @@ class State:
     """
 
     offered: tuple[str, ...] = ()
-    tools: Mapping[str, Sent] = field(default_factory=dict)
-    examples: tuple[Shown, ...] = ()
+    tools: Mapping[str, SentTool] = field(default_factory=dict)
+    examples: tuple[ShownExamples, ...] = ()
     callable: Mapping[str, str] = field(default_factory=dict)
     found: tuple[str, ...] = ()
     searches: tuple[str, ...] = ()
     selected: tuple[str, ...] = ()
     begun: bool = True
 
-    def carried(self, searches: tuple[str, ...] = ()) -> State:
-        """The same, for a request that holds only what is new: the provider has the rest."""
+    def for_continuation(self, searches: tuple[str, ...] = ()) -> ConversationState:
+        """Return the state for a request that holds only what is new: the provider has the rest.
+
+        Args:
+            searches: Ids of the searches in the response that it continues.
+        """
         return replace(self, examples=(), searches=searches)
 
 
@@ -87,14 +92,14 @@ class Memory:
     """
 
     def __init__(self, most: int = 5_000) -> None:
-        self._states: Recent[tuple[str, str], State] = Recent(most)
+        self._states: Recent[tuple[str, str], ConversationState] = Recent(most)
 
-    def recall(self, owners: Sequence[str], beginnings: Sequence[str]) -> State | None:
+    def recall(self, owners: Sequence[str], beginnings: Sequence[str]) -> ConversationState | None:
         """Return the state of the longest beginning that is known.
 
         Args:
-            owners: Whose it may be, as in ``keep``; the first that has one counts.
-            beginnings: As ``beginnings`` returns them.
+            owners: The owners that it may have, as in ``keep``; the first that has one counts.
+            beginnings: Digests as ``beginning_digests`` returns them.
         """
         for beginning in reversed(beginnings):
             for owner in owners:
@@ -102,30 +107,30 @@ class Memory:
                     return state
         return None
 
-    def keep(self, owner: str, beginning: str, state: State) -> None:
+    def keep(self, owner: str, beginning: str, state: ConversationState) -> None:
         """Remember a state; evict the least recently used one if there are too many.
 
         Args:
             owner: Anything but the conversation that must be the same to recall it.
-            beginning: The conversation so far: one of what ``beginnings`` returns.
+            beginning: The conversation so far: one of what ``beginning_digests`` returns.
             state: The state.
         """
         self._states.put((owner, beginning), state)
 
 
-def beginnings(items: Sequence[JsonObject]) -> list[str]:
+def beginning_digests(items: Sequence[JsonObject]) -> list[str]:
     """Return a digest for each beginning of a conversation, shortest first.
 
     Instructions are ignored: many programs write the time, or what they know of the user, into each
     request anew.
 
     Args:
-        items: The conversation's items, as ``forms.plain`` returns them.
+        items: The conversation's items, as ``forms.as_json`` returns them.
     """
     key = ""
-    found = [key]
+    digests = [key]
     for item in items:
         if item.get("role") not in _INSTRUCTIONS:
             key = sha256(f"{key}{json.dumps(item, sort_keys=True)}".encode()).hexdigest()
-        found.append(key)
-    return found
+        digests.append(key)
+    return digests

@@ -1,4 +1,4 @@
-"""Judges a conversation's calls, and answers its searches, by what it was offered."""
+"""Tells which tools a conversation may call, and answers the model's own searches."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Finder:
     async def afind(self, query: str) -> Packed | None:
         """``find`` for event loops."""
         try:
-            found = await self._retriever.aselect(query, allow=self.allow)
-            return found.packed_as("openai")
+            selection = await self._retriever.aselect(query, allow=self.allow)
+            return selection.packed_as("openai")
         except Exception as error:  # noqa: BLE001 - as above
             _warn(error)
             return None

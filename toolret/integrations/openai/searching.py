@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from toolret.integrations.openai.forms import RESPONSES, Form
+from toolret.integrations.openai.forms import RESPONSES, RequestForm
 from toolret.json_values import compact_json, parse_json
 from toolret.prompt import Packed
 from toolret.prompt.offers import DISCOVER
@@ -55,7 +55,7 @@ def search_output(call_id: str, found: Packed | None, known: Collection[str]) ->
 
     Args:
         call_id: The call's id.
-        found: What was found; None if the search failed.
+        found: The tools that were found; None if the search failed.
         known: Names of the tools that the model has. They are left out, except the best tool found,
             so that the answer is not empty only because the model has it.
     """
@@ -70,7 +70,7 @@ def search_output(call_id: str, found: Packed | None, known: Collection[str]) ->
     }
 
 
-def proxy_tools(form: Form) -> tuple[JsonObject, ...]:
+def proxy_tools(form: RequestForm) -> tuple[JsonObject, ...]:
     """Return ``discover_tools`` and ``call_tool``, which replace the index's tools in *proxy*."""
     call = {
         "type": "object",
@@ -92,7 +92,7 @@ def found_text(found: Packed | None, known: Collection[str]) -> str:
     """Return the answer to ``discover_tools``: tools with their schemas, and worked examples.
 
     Args:
-        found: What was found; None if the search failed.
+        found: The tools that were found; None if the search failed.
         known: Names of tools found before: the conversation already holds their schemas.
     """
     if found is None:
@@ -114,8 +114,8 @@ def found_text(found: Packed | None, known: Collection[str]) -> str:
 
 def search_ids(items: Iterable[Any]) -> tuple[str, ...]:
     """Return the ids of the calls of ``discover_tools`` in a conversation or in a response."""
-    read = (message for message in messages_of(list(items)) if not isinstance(message, Unread))
-    calls = [call for message in read for call in message.get("tool_calls") or ()]
+    messages = (each for each in messages_of(list(items)) if not isinstance(each, Unread))
+    calls = [call for message in messages for call in message.get("tool_calls") or ()]
     ids = (call["id"] for call in calls if call["function"]["name"] == DISCOVER)
     return tuple(id_ for id_ in ids if isinstance(id_, str))
 
@@ -131,14 +131,14 @@ def found_names(
         searches: Ids of searches before these items.
     """
     if mode != "proxy":
-        return RESPONSES.loaded(items) if mode == "search" else ()
-    asked = {*searches, *search_ids(items)}
+        return RESPONSES.loaded_names(items) if mode == "search" else ()
+    all_searches = {*searches, *search_ids(items)}
     names: list[str] = []
     for message in messages_of(items):
         if isinstance(message, Unread):
             continue
         call_id = message.get("tool_call_id")
-        if message.get("role") == "tool" and isinstance(call_id, str) and call_id in asked:
+        if message.get("role") == "tool" and isinstance(call_id, str) and call_id in all_searches:
             names += _names(content_text(message.get("content")))
     return tuple(dict.fromkeys(names))
 
@@ -158,6 +158,7 @@ def query_of(arguments: Any) -> str:
 
 
 def _names(text: str) -> list[str]:
+    """Return the names of the tools in an answer of ``discover_tools``."""
     try:
         tools = parse_json(text)["tools"]
         return [tool["name"] for tool in tools if isinstance(tool["name"], str)]

@@ -1,4 +1,4 @@
-"""Run a coroutine in the event loop of another thread, and wait for it no longer than agreed."""
+"""Runs coroutines in the event loops of other threads, and waits for them a limited time."""
 
 from __future__ import annotations
 
@@ -9,57 +9,65 @@ from typing import Any, Generic, TypeVar
 
 from toolret.errors import CallError
 
-__all__ = ["aerrand", "current_loop", "errand"]
+__all__ = ["arun_in_loop", "current_loop", "run_in_loop"]
 
 _T = TypeVar("_T")
 
 _WAY_OUT = "call tools with acall, and run agents with ainvoke, in that loop"
+"""What errors tell users to do instead."""
 
 
-def errand(
+def run_in_loop(
     work: Callable[[], Coroutine[Any, Any, _T]], loop: asyncio.AbstractEventLoop, seconds: float
 ) -> _T:
     """Run a coroutine in the loop of another thread, and return its result.
 
     Args:
         work: Makes the coroutine.
-        loop: The loop.
+        loop: The loop to run it in.
         seconds: How long to wait. A coroutine that was not begun by then is never begun, and one
             that was is cancelled.
 
     Raises:
         CallError: If the loop is not running, or there is no result in time.
     """
-    sent = _Errand(work, loop)
-    wait([sent.future], timeout=seconds)
-    return sent.result()
+    remote = _RemoteCoroutine(work, loop)
+    wait([remote.future], timeout=seconds)
+    return remote.result()
 
 
-async def aerrand(
+async def arun_in_loop(
     work: Callable[[], Coroutine[Any, Any, _T]], loop: asyncio.AbstractEventLoop, seconds: float
 ) -> _T:
-    """``errand`` from an event loop, which goes on meanwhile."""
-    sent = _Errand(work, loop)
-    there = asyncio.wrap_future(sent.future)
-    there.add_done_callback(lambda done: done.cancelled() or done.exception())  # it is read below
+    """``run_in_loop`` from an event loop, which goes on meanwhile."""
+    remote = _RemoteCoroutine(work, loop)
+    future = asyncio.wrap_future(remote.future)
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())  # it is read below
     try:
-        await asyncio.wait([there], timeout=seconds)
+        await asyncio.wait([future], timeout=seconds)
     except asyncio.CancelledError:
-        sent.give_up()
+        remote.give_up()
         raise
-    return sent.result()
+    return remote.result()
 
 
 def current_loop() -> asyncio.AbstractEventLoop | None:
-    """The event loop that runs in this thread, if any."""
+    """Return the event loop that runs in this thread, if any."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
 
 
-class _Errand(Generic[_T]):
-    """A coroutine on its way to another loop."""
+class _RemoteCoroutine(Generic[_T]):
+    """A coroutine that another thread's loop is asked to run.
+
+    Attributes:
+        future: The coroutine's future, for other threads.
+
+    Raises:
+        CallError: If the loop is not running.
+    """
 
     def __init__(
         self, work: Callable[[], Coroutine[Any, Any, _T]], loop: asyncio.AbstractEventLoop
@@ -68,13 +76,13 @@ class _Errand(Generic[_T]):
         # Claimed by the loop when it begins, or by the caller who gives up, whoever is first: a
         # caller must not be told that nothing ran and then have it run.
         self._claim: Future[None] = Future()
-        running = self._run()
+        coroutine = self._run()
         try:
             if not loop.is_running():  # it may be closed, or stand still for ever
                 raise RuntimeError("it is not running")
-            self.future = asyncio.run_coroutine_threadsafe(running, loop)
+            self.future = asyncio.run_coroutine_threadsafe(coroutine, loop)
         except RuntimeError as error:
-            running.close()
+            coroutine.close()
             raise CallError(
                 f"the tool was not called: its event loop is not running: {_WAY_OUT}"
             ) from error
