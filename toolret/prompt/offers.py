@@ -8,11 +8,12 @@ decides: ``limited_names_to_offer`` is the rule for OpenAI's APIs; LangChain's i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from toolret.json_values import short_repr
 from toolret.text.names import DISCOVER
+from toolret.turns import field_of
 
 __all__ = [
     "DISCOVER",
@@ -36,11 +37,11 @@ def called_names(messages: Iterable[Any]) -> tuple[str, ...]:
     """
     names: list[Any] = []
     for message in messages:
-        if _field(message, "type") == "function_call":
-            names.append(_field(message, "name"))
-        calls = _field(message, "tool_calls")
+        if field_of(message, "type") == "function_call":
+            names.append(field_of(message, "name"))
+        calls = field_of(message, "tool_calls")
         if isinstance(calls, Sequence):
-            names += [_field(_field(call, "function") or call, "name") for call in calls]
+            names += [field_of(field_of(call, "function") or call, "name") for call in calls]
     return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
 
 
@@ -96,7 +97,3 @@ def refusal(name: str, offered: Collection[str] | None) -> str:
     if offered is None:
         return refused
     return f"{refused}. Available: {', '.join(sorted(offered)) or 'none'}"
-
-
-def _field(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)

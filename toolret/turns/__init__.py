@@ -1,7 +1,7 @@
 """Read conversations of any form as messages, and group them into turns."""
 
 from toolret.turns.contents import clean, content_text, spoken_text, words_of
-from toolret.turns.messages import Unread, messages_of
+from toolret.turns.messages import Unread, field_of, messages_of
 from toolret.turns.turns import Turn, TurnCall, arguments_of, map_values, turns, value_of
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "arguments_of",
     "clean",
     "content_text",
+    "field_of",
     "map_values",
     "messages_of",
     "spoken_text",

@@ -13,7 +13,7 @@ from typing import Any
 from toolret.turns.contents import SILENT
 from toolret.types import Message
 
-__all__ = ["Unread", "messages_of"]
+__all__ = ["Unread", "field_of", "messages_of"]
 
 _ROLES = {
     "human": "user",
@@ -101,11 +101,11 @@ def _is_pair(value: Any) -> bool:
 
 def _read_entry(entry: Any) -> Iterator[Message | Unread]:
     """Yield the messages of an entry of a conversation: a message, an item, or a client's reply."""
-    output, choices = _field(entry, "output"), _field(entry, "choices")
-    if _field(entry, "object") == "response" and _is_list(output):
+    output, choices = field_of(entry, "output"), field_of(entry, "choices")
+    if field_of(entry, "object") == "response" and _is_list(output):
         yield from messages_of(output)
     elif _is_list(choices) and choices:
-        yield from _read_entry(_field(choices[0], "message"))
+        yield from _read_entry(field_of(choices[0], "message"))
     elif (message := _as_mapping(entry)) is None:
         yield Unread(entry)
     elif "role" in message:
@@ -121,13 +121,13 @@ def _as_mapping(entry: Any) -> Message | None:
     if isinstance(entry, Mapping) and not {"role", "content"} & entry.keys():
         inner = entry.get("data")  # as LangChain's ``messages_to_dict`` writes it
         entry = {**entry, **inner} if isinstance(inner, Mapping) else entry
-    role, kind = _field(entry, "role"), _field(entry, "type")
+    role, kind = field_of(entry, "role"), field_of(entry, "type")
     if not isinstance(role, str):
         role = kind if isinstance(kind, str) and kind in _ROLES else None
     if role is None and not isinstance(kind, str):
         return None
     names = entry if isinstance(entry, Mapping) else _FIELDS
-    fields = {name: value for name in names if (value := _field(entry, name)) is not None}
+    fields = {name: value for name in names if (value := field_of(entry, name)) is not None}
     fields.pop("role", None)
     return fields if role is None else {"role": role, **fields}
 
@@ -136,16 +136,16 @@ def _from_message(message: Message) -> Iterator[Message]:
     """Yield a message in OpenAI's form, after the tool results inside of it, if it is a user's."""
     role, content = _ROLES.get(message["role"], message["role"]), _as_parts(message.get("content"))
     if role == "user" and _is_list(content):
-        results = [part for part in content if _field(part, "type") == "tool_result"]
+        results = [part for part in content if field_of(part, "type") == "tool_result"]
         yield from map(_from_result, results)
-        content = [part for part in content if _field(part, "type") != "tool_result"]
+        content = [part for part in content if field_of(part, "type") != "tool_result"]
         if results and not content:
             return
     fields = {name: value for name, value in message.items() if name not in _REWRITTEN}
     fields |= {"role": role, "content": content or message.get("refusal") or content}
     if calls := _calls(message, content):
         fields["tool_calls"] = calls
-    if _field(message.get("additional_kwargs"), "lc_source") == _SUMMARY:
+    if field_of(message.get("additional_kwargs"), "lc_source") == _SUMMARY:
         fields["is_summary"] = True
     if message["role"] == "function":  # legacy API, in which calls had no ids
         fields["tool_call_id"] = message.get("name")
@@ -169,8 +169,8 @@ def _as_part(part: Any) -> Any:
 
 def _from_result(part: Any) -> Message:
     """Convert Anthropic's tool result to a message."""
-    result = _result(_field(part, "tool_use_id"), _field(part, "content"))
-    return {**result, "status": "error"} if _field(part, "is_error") else result
+    result = _result(field_of(part, "tool_use_id"), field_of(part, "content"))
+    return {**result, "status": "error"} if field_of(part, "is_error") else result
 
 
 def _result(call_id: Any, content: Any) -> Message:
@@ -183,18 +183,18 @@ def _calls(message: Message, content: Any) -> list[Message]:
     if _is_list(calls) and calls:
         return [_call(call) for call in calls]
     if function := message.get("function_call"):
-        return [_call({"id": _field(function, "name"), "function": function})]
+        return [_call({"id": field_of(function, "name"), "function": function})]
     parts = content if _is_list(content) else ()
-    return [_call(part) for part in parts if _field(part, "type") == "tool_use"]
+    return [_call(part) for part in parts if field_of(part, "type") == "tool_use"]
 
 
 def _call(call: Any) -> Message:
     """Convert a call of Chat Completions (custom too), Responses, Anthropic or LangChain."""
-    function = _field(call, "function") or _field(call, "custom") or call
-    arguments = (_field(function, key) for key in ("arguments", "args", "input"))
-    name = _field(function, "name")
+    function = field_of(call, "function") or field_of(call, "custom") or call
+    arguments = (field_of(function, key) for key in ("arguments", "args", "input"))
+    name = field_of(function, "name")
     return {
-        "id": _field(call, "call_id") or _field(call, "id"),
+        "id": field_of(call, "call_id") or field_of(call, "id"),
         "type": "function",
         "function": {
             "name": name if isinstance(name, str) else "unknown",
@@ -218,5 +218,6 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
-def _field(value: Any, name: str) -> Any:
+def field_of(value: Any, name: str) -> Any:
+    """Return a field of a mapping, or an attribute of an object; None if it has none."""
     return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)

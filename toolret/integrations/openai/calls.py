@@ -20,6 +20,7 @@ from toolret.options import of_kind
 from toolret.permissions import Allow, fail_closed, is_allowed
 from toolret.prompt import Packed
 from toolret.prompt.offers import DISCOVER, refusal
+from toolret.turns import field_of
 
 __all__ = ["arun_calls", "run_calls"]
 
@@ -150,16 +151,16 @@ def _calls(reply: Any, toolbox: Toolbox, offered: Mapping[str, str] | None) -> l
 
 def _calls_in(item: Any) -> Iterator[_Call]:
     """Yield the calls in a message, or the one that a Responses item is."""
-    kind, call_id = _field(item, "type"), _field(item, "call_id")
+    kind, call_id = field_of(item, "type"), field_of(item, "call_id")
     if kind == "function_call":
-        yield _Call(call_id, _field(item, "name"), _field(item, "arguments"), "responses")
-    elif kind == "tool_search_call" and _field(item, "execution") == "client":
-        yield _Call(call_id, "", _field(item, "arguments"), "search")
-    for call in _as_list(_field(item, "tool_calls")):
-        function = _field(call, "function")
+        yield _Call(call_id, field_of(item, "name"), field_of(item, "arguments"), "responses")
+    elif kind == "tool_search_call" and field_of(item, "execution") == "client":
+        yield _Call(call_id, "", field_of(item, "arguments"), "search")
+    for call in _as_list(field_of(item, "tool_calls")):
+        function = field_of(call, "function")
         if function is not None:
-            name, arguments = _field(function, "name"), _field(function, "arguments")
-            yield _Call(_field(call, "id"), name, arguments, "chat")
+            name, arguments = field_of(function, "name"), field_of(function, "arguments")
+            yield _Call(field_of(call, "id"), name, arguments, "chat")
 
 
 def _items(reply: Any) -> Iterator[Any]:
@@ -168,7 +169,7 @@ def _items(reply: Any) -> Iterator[Any]:
     Raises:
         TypeError: If it is not a reply.
     """
-    choices, output, message = (_field(reply, name) for name in ("choices", "output", "message"))
+    choices, output, message = (field_of(reply, name) for name in ("choices", "output", "message"))
     if isinstance(reply, list | tuple):
         for item in reply:
             yield from _items(item)
@@ -189,17 +190,13 @@ def _items(reply: Any) -> Iterator[Any]:
 
 def _answered_id(item: Any) -> Any:
     """Return the id of the call that an item of a conversation answers; None if none."""
-    if str(_field(item, "type")).endswith("_output"):
-        return _field(item, "call_id")
-    return _field(item, "tool_call_id")
+    if str(field_of(item, "type")).endswith("_output"):
+        return field_of(item, "call_id")
+    return field_of(item, "tool_call_id")
 
 
 def _has(value: Any, name: str) -> bool:
     return name in value if isinstance(value, Mapping) else hasattr(value, name)
-
-
-def _field(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
 
 
 def _as_list(value: Any) -> Sequence[Any]:
