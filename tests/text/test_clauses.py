@@ -35,8 +35,12 @@ from toolret.text.clauses import split_clauses
             ("Cancel the last order", "refund the payment"),
         ),
         (
-            "I lost an order. Could you fetch it? Third, pay the last bill",
-            ("I lost an order Could you fetch it? Third", "pay the last bill"),
+            "First, I lost an order. Could you fetch it? Second, pay the last bill",
+            ("I lost an order Could you fetch it?", "pay the last bill"),
+        ),
+        (
+            "Find a hotel\nFinally, pay for the second, the cheaper one",
+            ("Find a hotel", "pay for the second", "the cheaper one"),
         ),
         ("First, cancel the last order and pay", ()),
     ],

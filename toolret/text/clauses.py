@@ -12,7 +12,11 @@ __all__ = ["split_clauses"]
 
 _SEPARATOR = re.compile(
     r"""
-      \n+                                   # lists
+      (?: ^ | \n+ | (?<=[.!?;])\s+ )        # words that count the parts, and say nothing of them
+        (?: (?: first | second | third | fourth | fifth | last | final )(?:ly)? | next | then | also
+          | later | additionally | afterwards? | after\ that | besides | furthermore | moreover
+          | in\ addition | meanwhile ),\s+
+    | \n+                                   # lists
     | (?<=[.!?;])\s+                        # sentences
     | [\u3002\uff01\uff1f\uff1b\uff0c\u3001]  # the same and commas in Chinese and Japanese
     | ,\s+
