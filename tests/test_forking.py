@@ -22,7 +22,7 @@ import pytest
 from tests.conftest import tool
 from tests.stores.places import make_place
 from toolret import forking
-from toolret.errors import QueryGenerationError
+from toolret.errors import LLMError
 from toolret.forking import RenewedLock
 from toolret.index import Snapshot, ToolIndex
 from toolret.llm import RecordingModel
@@ -269,8 +269,8 @@ def test_a_renewed_lock_is_freed_with_its_owner() -> None:
 
 def test_a_child_probes_what_its_parent_is_probing() -> None:
     circuit = Circuit(failures=1, rest=0.0)
-    with pytest.raises(QueryGenerationError), circuit.call():
-        raise QueryGenerationError("down")
+    with pytest.raises(LLMError), circuit.call():
+        raise LLMError("down")
 
     def work() -> str:
         with circuit.call():

@@ -30,7 +30,7 @@ from toolret import (
     ToolIndex,
     ToolRetriever,
 )
-from toolret.errors import BudgetError, EmbedderError, InputError, QueryGenerationError, StoreError
+from toolret.errors import BudgetError, EmbedderError, InputError, LLMError, StoreError
 from toolret.integrations.langchain import (
     ToolRetrieverMiddleware,
     as_example_selector,
@@ -88,8 +88,8 @@ def refused(told: str, error: type[Exception], make: Any, /, *given: Any, **opti
         ({"strategy": ["rewrite"]}, InputError, r"strategy is \['rewrite'\]: give a Strategy"),
         ({"strategy": ""}, InputError, "there is no strategy ''"),
         ({"model": 3}, TypeError, "model is 3: give the model's name"),
-        ({"llm": StrategyQueries}, QueryGenerationError, "StrategyQueries is a class: give an obj"),
-        ({"llm": OpenAI}, QueryGenerationError, "OpenAI is a class: give an object of it"),
+        ({"llm": StrategyQueries}, LLMError, "StrategyQueries is a class: give an obj"),
+        ({"llm": OpenAI}, LLMError, "OpenAI is a class: give an object of it"),
         ({"token_budget": -1}, ValueError, "token_budget is -1: give more than 0, or None"),
         ({"token_budget": 0}, ValueError, "token_budget is 0"),
         ({"token_budget": float("nan")}, ValueError, "token_budget is nan"),

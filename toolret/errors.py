@@ -11,7 +11,7 @@
     │   ├── EmbedderMismatchError   it was built with another embedder
     │   └── StoreLockedError        another writer holds it, or finished first
     ├── EmbedderError               a model that runs here is missing, damaged or failed
-    ├── QueryGenerationError        an LLM gave no usable reply (``select`` never raises it)
+    ├── LLMError                    an LLM gave no usable reply (``select`` never raises it)
     ├── BudgetError                 the token budget holds none of the chosen tools
     ├── CallError                   a tool cannot be called like this, or no answer came
     └── MissingExtraError           an optional dependency is not installed
@@ -31,8 +31,8 @@ __all__ = [
     "EmbedderError",
     "EmbedderMismatchError",
     "InputError",
+    "LLMError",
     "MissingExtraError",
-    "QueryGenerationError",
     "ReplayError",
     "StoreError",
     "StoreLockedError",
@@ -72,8 +72,8 @@ class DemoError(InputError):
 class ReplayError(InputError):
     """A recording of an LLM's replies cannot be used, or lacks what is asked of it.
 
-    It is not a ``QueryGenerationError``: a replay that went on without the replies would measure
-    something other than what was recorded.
+    It is not an ``LLMError``: a replay that went on without the replies would measure something
+    other than what was recorded.
     """
 
 
@@ -93,10 +93,10 @@ class EmbedderError(ToolretError):
     """A model that runs here, an embedder or a cross-encoder, cannot be found, loaded or used."""
 
 
-class QueryGenerationError(ToolretError):
-    """An LLM gave no usable queries or order of tools.
+class LLMError(ToolretError):
+    """An LLM gave no usable reply, or is not one that toolret knows.
 
-    A selection goes on without them and says so in its ``note``.
+    A selection goes on without what the LLM was to write, and says so in its ``note``.
 
     Attributes:
         calls: Number of failed calls.

@@ -13,7 +13,7 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAI
 
 from tests.llm.ways import SCHEMA, Way, chat_openai, in_every_way, question
 from tests.llm.wire import completion
-from toolret.errors import QueryGenerationError
+from toolret.errors import LLMError
 from toolret.llm import ChatModel, Completion, Patience, aask, as_chat_model
 from toolret.testing import OpenAIServer, Reply, ScriptedChatModel
 
@@ -49,7 +49,7 @@ async def test_tokens_that_are_no_numbers_are_not_known(way: Way) -> None:
         async with way.model(server.base_url) as model:
             try:
                 answer = await aask(model, question(), {}, str, deadline=5)
-            except QueryGenerationError:
+            except LLMError:
                 assert way.client == "ChatOpenAI"  # which adds them up itself
                 return
     assert (answer.input_tokens, answer.output_tokens) == (None, None)
@@ -61,7 +61,7 @@ async def test_a_completion_that_is_none() -> None:
     answer = await aask(model, question(), {}, str, deadline=5)
     assert (answer.value, answer.input_tokens, answer.output_tokens) == ("hi", None, 2)
     said.append(Completion(None))  # type: ignore[arg-type]
-    with pytest.raises(QueryGenerationError, match="the function gave no text but None"):
+    with pytest.raises(LLMError, match="the function gave no text but None"):
         await aask(model, question(), {}, str, deadline=5)
 
 
@@ -79,9 +79,7 @@ async def test_an_http_client_of_the_users_is_never_gone_around() -> None:
         ):
             model = as_chat_model(client, "m", patience=Patience(failures=1))
             for _ in range(2):  # which is no failure of the model's
-                with pytest.raises(
-                    QueryGenerationError, match=r"use aselect .*, or give an OpenAI"
-                ):
+                with pytest.raises(LLMError, match=r"use aselect .*, or give an OpenAI"):
                     await asyncio.to_thread(model.complete, question(), {}, timeout=5)
             assert (await model.acomplete(question(), {}, timeout=5)).text == "hi"
         assert len(server.requests) == len(seen) == 1
@@ -100,7 +98,7 @@ def test_a_refusal_says_so() -> None:
     with (
         OpenAIServer(Reply(body=json.dumps(whole).encode())) as server,
         OpenAI(api_key="k", base_url=server.base_url) as client,
-        pytest.raises(QueryGenerationError, match=r"^the model refused: I will not help"),
+        pytest.raises(LLMError, match=r"^the model refused: I will not help"),
     ):
         as_chat_model(client, "m").complete(question(), {}, timeout=5)
 
@@ -197,7 +195,7 @@ async def test_a_langchain_model_may_use_the_responses_api() -> None:
 async def test_faults_of_the_responses_api(way: Way, reply: Reply, reason: str) -> None:
     with OpenAIServer(reply) as server:
         async with way.model(server.base_url, api="responses") as model:
-            with pytest.raises(QueryGenerationError, match=reason):
+            with pytest.raises(LLMError, match=reason):
                 await way.ask(model, timeout=5)
 
 
@@ -259,7 +257,7 @@ async def test_a_function_may_raise_anything(caller: str) -> None:
         (unspeakable_async, r"^UnspeakableError$"),
         (len, r"^the function gave no text but 1$"),
     ):
-        with pytest.raises(QueryGenerationError, match=reason):
+        with pytest.raises(LLMError, match=reason):
             await Way("", caller).ask(as_chat_model(function), timeout=5)
 
 
@@ -276,7 +274,7 @@ async def test_a_function_may_hang(caller: str) -> None:
         return "late"
 
     for function in (hung, hung_async):
-        with pytest.raises(QueryGenerationError, match=r"no reply within 0\.1 s"):
+        with pytest.raises(LLMError, match=r"no reply within 0\.1 s"):
             await Way("", caller).ask(as_chat_model(function), timeout=0.1)
     awake.set()
 
@@ -300,7 +298,7 @@ async def test_a_call_that_is_slow_to_end_is_not_waited_for(caller: str) -> None
 
     for function in (slow_to_close, deaf):
         started = time.perf_counter()
-        with pytest.raises(QueryGenerationError, match=r"no reply within 0\.1 s") as caught:
+        with pytest.raises(LLMError, match=r"no reply within 0\.1 s") as caught:
             await Way("", caller).ask(as_chat_model(function), timeout=0.1)
         assert time.perf_counter() - started < 2
         assert caught.value.__cause__ is not caught.value  # whoever follows causes would not end
@@ -346,11 +344,11 @@ async def test_a_function_sees_the_callers_context() -> None:
 
 
 def test_what_is_no_llm_is_refused() -> None:
-    with pytest.raises(QueryGenerationError, match="int is no LLM"):
+    with pytest.raises(LLMError, match="int is no LLM"):
         as_chat_model(7)
     with (
         OpenAI(api_key="k") as openai,
-        pytest.raises(QueryGenerationError, match=r"pass the name of one as model="),
+        pytest.raises(LLMError, match=r"pass the name of one as model="),
     ):
         as_chat_model(openai)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from toolret.errors import QueryGenerationError
+from toolret.errors import LLMError
 from toolret.llm import Answer, ChatModel, Completion, aask, as_chat_model, ask, json_object
 from toolret.testing import OpenAIServer, Reply, ScriptedChatModel
 
@@ -19,7 +19,7 @@ QUESTION = [{"role": "user", "content": "which number?"}]
 def number(reply: str) -> int:
     value = json_object(reply, "number").get("number")
     if not isinstance(value, int):
-        raise QueryGenerationError("number: expected an integer")
+        raise LLMError("number: expected an integer")
     return value
 
 
@@ -60,7 +60,7 @@ def test_a_malformed_reply_is_shown_once_more(asked: Callable[..., Answer[int]])
 @both
 def test_a_second_malformed_reply_is_dropped(asked: Callable[..., Answer[int]]) -> None:
     model = Counting("seven", '{"number": "7"}', '{"number": 7}')
-    with pytest.raises(QueryGenerationError) as raised:
+    with pytest.raises(LLMError) as raised:
         asked(model, QUESTION, {}, number, deadline=5)
     assert str(raised.value) == (
         "the reply is no JSON: 'seven'; and asked again: number: expected an integer"
@@ -76,7 +76,7 @@ def test_a_second_malformed_reply_is_dropped(asked: Callable[..., Answer[int]]) 
 @both
 def test_a_model_that_fails_is_not_asked_to_repair(asked: Callable[..., Answer[int]]) -> None:
     model = ScriptedChatModel(RuntimeError("down"))
-    with pytest.raises(QueryGenerationError, match=r"^RuntimeError: down$"):
+    with pytest.raises(LLMError, match=r"^RuntimeError: down$"):
         asked(model, QUESTION, {}, number, deadline=5)
     assert len(model.asked) == 1
 
@@ -90,7 +90,7 @@ def test_a_passed_deadline_leaves_no_time_to_repair(asked: Callable[..., Answer[
         return "seven"
 
     model = ScriptedChatModel(slow)
-    with pytest.raises(QueryGenerationError, match=r"no JSON.*asked again: no time is left$"):
+    with pytest.raises(LLMError, match=r"no JSON.*asked again: no time is left$"):
         asked(model, QUESTION, {}, number, deadline=0.04)
     assert len(model.asked) == 1
 

@@ -23,7 +23,7 @@ from openai import OpenAI
 from pydantic import Field, SecretStr
 
 from tests.llm.ways import SCHEMA, Way, chat_openai, in_every_way, question
-from toolret.errors import QueryGenerationError
+from toolret.errors import LLMError
 from toolret.llm import (
     CachedModel,
     Completion,
@@ -187,7 +187,7 @@ def test_replies_of_a_function_are_kept_if_it_has_a_name(file: Path) -> None:
 
 def test_failures_are_not_kept(file: Path) -> None:
     model = CachedModel(ScriptedChatModel(RuntimeError("down"), "up"), file)
-    with pytest.raises(QueryGenerationError, match="down"):
+    with pytest.raises(LLMError, match="down"):
         model.complete(question(), {}, timeout=5)
     assert model.complete(question(), {}, timeout=5) == Completion("up")
 
@@ -220,7 +220,7 @@ def test_replies_good_for_nothing_are_not_kept(
             return ask(model, question(), {}, _number, deadline=5).value
         return asyncio.run(aask(model, question(), {}, _number, deadline=5)).value
 
-    with pytest.raises(QueryGenerationError, match="no JSON"):
+    with pytest.raises(LLMError, match="no JSON"):
         asked()
     assert asked() == 7
     assert scripted.asked[-1] == question()

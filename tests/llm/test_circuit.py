@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from toolret.errors import QueryGenerationError
-from toolret.llm import Circuit, ModelError
+from toolret.errors import LLMError
+from toolret.llm import Circuit, LLMCallError
 
 
 class Clock:
@@ -33,13 +33,13 @@ def works(circuit: Circuit) -> None:
 
 
 def fails(circuit: Circuit, reason: str = "down", **how: bool) -> None:
-    with pytest.raises(QueryGenerationError, match=reason), circuit.call():
-        raise ModelError("down", **how)
+    with pytest.raises(LLMError, match=reason), circuit.call():
+        raise LLMCallError("down", **how)
 
 
 def refuses(circuit: Circuit, when: str) -> None:
     with (
-        pytest.raises(QueryGenerationError, match=f"^not asked, .* failed .{when}.: down$"),
+        pytest.raises(LLMError, match=f"^not asked, .* failed .{when}.: down$"),
         circuit.call(),
     ):
         pytest.fail("it was called")
@@ -122,8 +122,8 @@ def test_calls_from_before_it_opened_do_not_count(circuit: Circuit, clock: Clock
     early.__exit__(None, None, None)
     refuses(circuit, "again in 30 s")
     clock.now = 20
-    error = ModelError("late")
-    late.__exit__(ModelError, error, None)
+    error = LLMCallError("late")
+    late.__exit__(LLMCallError, error, None)
     refuses(circuit, "again in 10 s")
 
 
@@ -135,7 +135,7 @@ def test_threads_share_it(circuit: Circuit, clock: Clock) -> None:
         try:
             with circuit.call():
                 asyncio.run(asyncio.sleep(0.1))
-        except QueryGenerationError:
+        except LLMError:
             return False
         return True
 

@@ -11,7 +11,7 @@ from openai import AsyncOpenAI, OpenAI
 
 from tests.llm.ways import SCHEMA, Way, chat_openai, in_every_way, question
 from tests.llm.wire import completion, dripping, until
-from toolret.errors import QueryGenerationError
+from toolret.errors import LLMError
 from toolret.llm import ChatModel, Patience, aask, as_chat_model, json_object
 from toolret.llm.functions import FunctionModel
 from toolret.llm.langchain import LangChainModel
@@ -57,7 +57,7 @@ HUGE = json.dumps({"queries": ["x" * 1_000_000]})
 async def test_what_is_hopeless_is_tried_once(way: Way, fault: Reply, reason: str) -> None:
     with OpenAIServer(fault) as server:
         async with way.model(server.base_url) as model:
-            with pytest.raises(QueryGenerationError, match=reason) as raised:
+            with pytest.raises(LLMError, match=reason) as raised:
                 await way.ask(model, timeout=5)
         assert len(server.requests) == raised.value.calls == 1
         assert "\n" not in str(raised.value)
@@ -136,7 +136,7 @@ async def test_what_came_to_nothing_says_why_and_what_it_cost(
 ) -> None:
     with OpenAIServer(fault) as server:
         async with way.model(server.base_url) as model:
-            with pytest.raises(QueryGenerationError, match=reason) as raised:
+            with pytest.raises(LLMError, match=reason) as raised:
                 await aask(model, question(), SCHEMA, str, deadline=5)
     assert (raised.value.input_tokens, raised.value.output_tokens) == (11, 7)
 
@@ -144,7 +144,7 @@ async def test_what_came_to_nothing_says_why_and_what_it_cost(
 async def test_a_filter_that_left_nothing_is_named() -> None:
     with OpenAIServer(cut_off("content_filter")) as server:
         async with Way("OpenAI", "sync").model(server.base_url) as model:
-            with pytest.raises(QueryGenerationError, match=r"empty reply \(content_filter\)$"):
+            with pytest.raises(LLMError, match=r"empty reply \(content_filter\)$"):
                 await Way("OpenAI", "sync").ask(model, timeout=5)
 
 
@@ -153,7 +153,7 @@ async def test_a_response_that_was_cut_off_says_so_too() -> None:
     body |= {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
     with OpenAIServer(Reply(body=json.dumps(body).encode())) as server:
         async with Way("OpenAI", "sync").model(server.base_url, api="responses") as model:
-            with pytest.raises(QueryGenerationError, match="used up its tokens") as raised:
+            with pytest.raises(LLMError, match="used up its tokens") as raised:
                 await Way("OpenAI", "sync").ask(model, timeout=5)
     assert raised.value.output_tokens == body["usage"]["output_tokens"] > 0
 
@@ -167,7 +167,7 @@ async def test_what_a_call_without_an_answer_cost_is_not_known(way: Way) -> None
             assert (await way.ask(model, timeout=8)).input_tokens == 1
     with OpenAIServer(Reply(delay=30)) as server:
         async with way.model(server.base_url) as model:
-            with pytest.raises(QueryGenerationError) as raised:
+            with pytest.raises(LLMError) as raised:
                 await aask(model, question(), SCHEMA, str, deadline=0.3)
     assert raised.value.input_tokens is None
 
@@ -197,7 +197,7 @@ async def test_without_time_no_model_is_called(caller: str) -> None:
             OpenAIModel(AsyncOpenAI(api_key="k", base_url="http://127.0.0.1:9/v1"), "m"),
         ]
         for model in models:
-            with pytest.raises(QueryGenerationError, match=r"^no time is left$") as raised:
+            with pytest.raises(LLMError, match=r"^no time is left$") as raised:
                 await Way("", caller).ask(model, timeout=0)
             assert raised.value.calls == 0
 
@@ -208,7 +208,7 @@ async def test_a_time_out_of_the_models_own_says_so(caller: str) -> None:
         raise TimeoutError("no worker within 0.1 s")
 
     model = as_chat_model(impatient, patience=Patience(attempts=1))
-    with pytest.raises(QueryGenerationError, match=r"^TimeoutError: no worker within 0\.1 s$"):
+    with pytest.raises(LLMError, match=r"^TimeoutError: no worker within 0\.1 s$"):
         await Way("", caller).ask(model, timeout=5)
 
 
@@ -219,7 +219,7 @@ def test_a_key_that_a_server_repeats_is_not_told(key: str) -> None:
     with (
         OpenAIServer(fault) as server,
         OpenAI(api_key=key, base_url=server.base_url) as client,
-        pytest.raises(QueryGenerationError, match="key provided: ") as raised,
+        pytest.raises(LLMError, match="key provided: ") as raised,
     ):
         as_chat_model(client, "m").complete(question(), {}, timeout=5)
     assert ("***" in str(raised.value)) == (key != "k")
@@ -244,7 +244,7 @@ def test_a_key_in_a_url_is_not_told(said: str, told: str) -> None:
     def broken(_: object) -> str:
         raise ValueError(said)
 
-    with pytest.raises(QueryGenerationError) as raised:
+    with pytest.raises(LLMError) as raised:
         as_chat_model(broken).complete(question(), {}, timeout=5)
     assert str(raised.value) == f"ValueError: {told}"
 
@@ -253,7 +253,7 @@ def test_a_key_in_a_url_is_not_told(said: str, told: str) -> None:
 async def test_no_more_attempts_are_made_than_meant(way: Way) -> None:
     with OpenAIServer(Reply(status=500)) as server:
         async with way.model(server.base_url, patience=Patience(attempts=2)) as model:
-            with pytest.raises(QueryGenerationError, match="scripted 500") as raised:
+            with pytest.raises(LLMError, match="scripted 500") as raised:
                 await way.ask(model, timeout=5)
         assert len(server.requests) == raised.value.calls == 2
 
@@ -263,7 +263,7 @@ async def test_a_refused_connection(way: Way) -> None:
     with OpenAIServer() as server:
         url = server.base_url
     async with way.model(url) as model:
-        with pytest.raises(QueryGenerationError, match="Connection") as raised:
+        with pytest.raises(LLMError, match="Connection") as raised:
             await way.ask(model, timeout=5)
     assert raised.value.calls == 3
 
@@ -273,7 +273,7 @@ async def test_a_server_that_hangs(way: Way) -> None:
     with OpenAIServer(Reply(delay=30)) as server:
         async with way.model(server.base_url) as model:
             started = time.perf_counter()
-            with pytest.raises(QueryGenerationError, match=r"no reply within|[Tt]imed out"):
+            with pytest.raises(LLMError, match=r"no reply within|[Tt]imed out"):
                 await way.ask(model, timeout=0.5)
             assert time.perf_counter() - started < 2
 
@@ -291,7 +291,7 @@ async def test_a_server_that_drips_does_not_outwit_the_deadline(way: Way) -> Non
     with dripping() as url:
         async with way.model(url) as model:
             started = time.perf_counter()
-            with pytest.raises(QueryGenerationError, match=r"no reply within|[Tt]imed out"):
+            with pytest.raises(LLMError, match=r"no reply within|[Tt]imed out"):
                 await way.ask(model, timeout=0.6)
             assert time.perf_counter() - started < 2
 
@@ -326,7 +326,7 @@ async def test_a_server_may_refuse_schemas_as_if_the_fault_were_its_own(way: Way
 async def test_a_400_that_is_not_of_the_schema_leaves_it_on(way: Way) -> None:
     with OpenAIServer(Reply(status=400), Reply(status=400), Reply("fine")) as server:
         async with way.model(server.base_url) as model:
-            with pytest.raises(QueryGenerationError, match="scripted 400"):
+            with pytest.raises(LLMError, match="scripted 400"):
                 await way.ask(model, timeout=5)
             await way.ask(model, timeout=5)
         assert "response_format" in server.requests[2]
@@ -352,10 +352,10 @@ async def test_a_failing_model_is_left_alone_and_tried_again(way: Way) -> None:
     with OpenAIServer(Reply(status=500), Reply(status=500), Reply("back")) as server:
         async with way.model(server.base_url, patience=patience) as model:
             for _ in range(2):
-                with pytest.raises(QueryGenerationError, match="scripted 500"):
+                with pytest.raises(LLMError, match="scripted 500"):
                     await way.ask(model, timeout=5)
             for _ in range(3):
-                with pytest.raises(QueryGenerationError, match=r"not asked, since its last 2"):
+                with pytest.raises(LLMError, match=r"not asked, since its last 2"):
                     await way.ask(model, timeout=5)
             assert len(server.requests) == 2
             time.sleep(0.3)
@@ -368,7 +368,7 @@ async def test_what_is_left_behind_ends_with_its_connection() -> None:
     before = threading.active_count()
     with dripping() as url:
         async with way.model(url) as model:
-            with pytest.raises(QueryGenerationError):
+            with pytest.raises(LLMError):
                 await way.ask(model, timeout=0.2)
             assert threading.active_count() > before
     assert until(lambda: threading.active_count() <= before)

@@ -15,7 +15,7 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.graph import END, START, StateGraph
 
 from tests.llm.ways import SCHEMA, chat_openai, question
-from toolret.errors import QueryGenerationError
+from toolret.errors import LLMError
 from toolret.llm import ChatModel, as_chat_model
 from toolret.testing import OpenAIServer, Reply
 
@@ -173,7 +173,7 @@ async def test_a_model_that_streams_all_it_says_does_not_here(is_async: bool) ->
 async def test_retries_are_not_multiplied() -> None:
     with OpenAIServer(Reply(status=500)) as server:
         async with chat_openai(server.base_url, max_retries=1) as chat:
-            with pytest.raises(QueryGenerationError, match="500"):
+            with pytest.raises(LLMError, match="500"):
                 await as_chat_model(chat).acomplete(question(), SCHEMA, timeout=8)
         assert len(server.requests) == 2
 
@@ -189,5 +189,5 @@ def test_what_a_model_was_made_into_is_a_model() -> None:
     ("reply", "reason"), [(AIMessage(""), "empty reply"), (7, "no message but 7")]
 )
 def test_what_is_no_reply_is_an_error(reply: Any, reason: str) -> None:
-    with pytest.raises(QueryGenerationError, match=reason):
+    with pytest.raises(LLMError, match=reason):
         as_chat_model(RunnableLambda(lambda _: reply)).complete(question(), {}, timeout=5)

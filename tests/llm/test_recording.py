@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.llm.ways import SCHEMA, Way, in_every_way, question
-from toolret.errors import InputError, QueryGenerationError, ReplayError
+from toolret.errors import InputError, LLMError, ReplayError
 from toolret.llm import (
     CachedModel,
     Completion,
@@ -58,14 +58,14 @@ async def test_a_run_is_repeated_without_its_server(way: Way, file: Path) -> Non
 async def outcome(way: Way, model: Any, text: str) -> Completion | tuple[str, int]:
     try:
         return await way.ask(model, text, timeout=5)
-    except QueryGenerationError as error:
+    except LLMError as error:
         return str(error), error.calls
 
 
 def test_a_recording_holds_hashes_and_replies(file: Path) -> None:
     model = RecordingModel(ScriptedChatModel("退款", ValueError("no")), file)
     model.complete(question("a secret"), SCHEMA, timeout=5)
-    with pytest.raises(QueryGenerationError):
+    with pytest.raises(LLMError):
         model.complete(question(), SCHEMA, timeout=5)
     assert lines(file) == [
         {"toolret_recording": 1, "model": "scripted"},
@@ -93,11 +93,11 @@ def test_halves_of_surrogate_pairs_leave_a_recording_readable(file: Path) -> Non
     model = RecordingModel(scripted, file)
     first = model.complete(question(), SCHEMA, timeout=5)
     assert first.text == "caf? \N{TENT}"
-    with pytest.raises(QueryGenerationError):
+    with pytest.raises(LLMError):
         model.complete(question("x"), {}, timeout=5)
     replay = ReplayModel(file)
     assert replay.complete(question(), SCHEMA, timeout=5) == first
-    with pytest.raises(QueryGenerationError, match=r"ValueError: caf\?$"):
+    with pytest.raises(LLMError, match=r"ValueError: caf\?$"):
         replay.complete(question("x"), {}, timeout=5)
 
 
@@ -114,7 +114,7 @@ async def test_a_changed_prompt_fails_loudly(file: Path, caller: str) -> None:
 def test_it_is_no_ordinary_failure(file: Path) -> None:
     """What goes on after a failure of an LLM does not go on after this."""
     assert issubclass(ReplayError, InputError)
-    assert not issubclass(ReplayError, QueryGenerationError)
+    assert not issubclass(ReplayError, LLMError)
     RecordingModel(ScriptedChatModel("1"), file).complete(question("old"), {}, timeout=5)
     replay = ReplayModel(file)
     with pytest.raises(ReplayError):
@@ -143,12 +143,12 @@ def test_what_came_too_late_does_so_again(file: Path) -> None:
 
     recording = RecordingModel(ScriptedChatModel(slow), file)
     for model, deadline in ((recording, 0.04), (None, 5)):
-        with pytest.raises(QueryGenerationError, match=r"no JSON.*asked again: no time is left"):
+        with pytest.raises(LLMError, match=r"no JSON.*asked again: no time is left"):
             ask(model or ReplayModel(file), question(), {}, _refused, deadline=deadline)
 
 
 def _refused(reply: str) -> None:
-    raise QueryGenerationError(f"the reply is no JSON: {reply}")
+    raise LLMError(f"the reply is no JSON: {reply}")
 
 
 @pytest.mark.parametrize("caller", ["sync", "async"])
@@ -169,9 +169,9 @@ async def test_a_second_run_asks_what_failed_and_what_is_missing_alone(
 
 
 def test_what_could_not_be_used_is_asked_again_and_replayed_as_it_was(file: Path) -> None:
-    with pytest.raises(QueryGenerationError) as failed:
+    with pytest.raises(LLMError) as failed:
         ask(RecordingModel(ScriptedChatModel("bad"), file), question(), {}, _refused, deadline=5)
-    with pytest.raises(QueryGenerationError) as replayed:
+    with pytest.raises(LLMError) as replayed:
         ask(ReplayModel(file), question(), {}, _refused, deadline=5)
     assert str(replayed.value) == str(failed.value)
     again = RecordingModel(ScriptedChatModel("good"), file)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.llm.ways import Way, question
-from toolret.errors import QueryGenerationError
-from toolret.llm import Circuit, Completion, ModelError, Patience, SteadyModel, as_chat_model
+from toolret.errors import LLMError
+from toolret.llm import Circuit, Completion, LLMCallError, Patience, SteadyModel, as_chat_model
 from toolret.llm.failures import call_failure
 from toolret.testing import ScriptedChatModel
 
@@ -55,7 +55,7 @@ def test_what_is_worth_another_try(
     error: BaseException, transient: bool, blames_request: bool
 ) -> None:
     failed = call_failure(error)
-    assert isinstance(failed, ModelError)
+    assert isinstance(failed, LLMCallError)
     assert (failed.transient, failed.blames_request) == (transient, blames_request)
     assert failed.__cause__ is error
 
@@ -75,20 +75,20 @@ def test_what_is_worth_another_try(
 )
 def test_how_long_a_server_asks_to_be_left_alone(value: str, seconds: float | None) -> None:
     failed = call_failure(StatusError(429, **{"retry-after": value}))
-    assert isinstance(failed, ModelError)
+    assert isinstance(failed, LLMCallError)
     assert failed.retry_after == seconds
 
 
 def test_it_may_ask_by_a_date() -> None:
     for date, low, high in ((time.time() + 60, 55, 61), (time.time() - 60, 0, 0)):
         failed = call_failure(StatusError(429, **{"retry-after": email.utils.formatdate(date)}))
-        assert isinstance(failed, ModelError)
+        assert isinstance(failed, LLMCallError)
         assert failed.retry_after is not None
         assert low <= failed.retry_after <= high
 
 
 def test_our_own_errors_are_left_as_they_are() -> None:
-    error = QueryGenerationError("mine")
+    error = LLMError("mine")
     assert call_failure(error) is error
 
 
@@ -135,7 +135,7 @@ async def test_or_less_if_one_call_may_not_take_it_all(way: Way) -> None:
 async def test_what_comes_after_the_deadline_is_not_waited_for(way: Way) -> None:
     model = Scripted(StatusError(429, **{"retry-after": "6"}), None)
     started = time.perf_counter()
-    with pytest.raises(QueryGenerationError, match="status 429"):
+    with pytest.raises(LLMError, match="status 429"):
         await way.ask(SteadyModel(model), timeout=5)
     assert time.perf_counter() - started < 2
     assert len(model.timeouts) == 1
@@ -146,7 +146,7 @@ async def test_a_call_with_its_retries_is_one_failure(way: Way) -> None:
     model = Scripted(*[StatusError(500)] * 4, None)
     steady = SteadyModel(model, Patience(attempts=2, failures=2, rest=60))
     for calls in (2, 2, 0):
-        with pytest.raises(QueryGenerationError) as raised:
+        with pytest.raises(LLMError) as raised:
             await way.ask(steady, timeout=5)
         assert raised.value.calls == calls
     assert "not asked" in str(raised.value)
@@ -155,9 +155,9 @@ async def test_a_call_with_its_retries_is_one_failure(way: Way) -> None:
 @both
 async def test_models_may_share_a_circuit(way: Way) -> None:
     circuit = Circuit(failures=1, rest=60)
-    with pytest.raises(QueryGenerationError, match="status 404"):
+    with pytest.raises(LLMError, match="status 404"):
         await way.ask(SteadyModel(Scripted(StatusError(404)), circuit=circuit), timeout=5)
-    with pytest.raises(QueryGenerationError, match="not asked"):
+    with pytest.raises(LLMError, match="not asked"):
         await way.ask(SteadyModel(Scripted(None), circuit=circuit), timeout=5)
 
 
@@ -176,7 +176,7 @@ async def test_a_wait_between_attempts_can_be_cancelled() -> None:
 async def test_without_time_nobody_is_asked(way: Way) -> None:
     model = Scripted(None)
     steady = SteadyModel(model, Patience(failures=1))
-    with pytest.raises(QueryGenerationError, match="no time is left"):
+    with pytest.raises(LLMError, match="no time is left"):
         await way.ask(steady, timeout=0)
     assert (await way.ask(steady, timeout=5)).text == "fine"
 

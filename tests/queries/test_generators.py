@@ -16,7 +16,7 @@ from openai import OpenAI
 
 from tests.conftest import demo, tool
 from toolret.embedders import Instructions
-from toolret.errors import InputError, QueryGenerationError, ReplayError
+from toolret.errors import InputError, LLMError, ReplayError
 from toolret.index import ToolIndex
 from toolret.llm import Completion, Messages, RecordingModel, ReplayModel
 from toolret.queries import (
@@ -311,7 +311,7 @@ class Gives:
         (GeneratedQueries((Query("a", "need"),), usage=cast("Usage", 3)), "and a Usage", True),
         (KeyError("secret"), "KeyError: 'secret'", True),
         (ConnectionError("down"), "ConnectionError: down", True),
-        (QueryGenerationError("down"), "failed: down", False),
+        (LLMError("down"), "failed: down", False),
     ],
 )
 async def test_a_generator_that_fails_leaves_the_request(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolret.errors import QueryGenerationError
+from toolret.errors import LLMError
 from toolret.queries.replies import (
     missing_schema,
     parse_missing,
@@ -64,7 +64,7 @@ def test_replies_are_read(reply: str, queries: tuple[str, ...]) -> None:
     ],
 )
 def test_malformed_replies_are_errors(reply: str, reason: str) -> None:
-    with pytest.raises(QueryGenerationError, match=reason):
+    with pytest.raises(LLMError, match=reason):
         parse_reply(reply, most=3)
 
 
@@ -81,7 +81,7 @@ def test_tools_that_are_wished_for_read_as_the_catalogs_tools_do() -> None:
     )
     many = json.dumps({"tools": [wished | {"name": f"tool{i}"} for i in range(1_000)]})
     assert len(parse_tools(many, most=4)) == 4
-    with pytest.raises(QueryGenerationError, match=r"tools\.0\.description: Field required"):
+    with pytest.raises(LLMError, match=r"tools\.0\.description: Field required"):
         parse_tools('{"tools": [{"name": "x"}]}', most=4)
 
 
@@ -92,7 +92,7 @@ def test_what_is_missing_is_read() -> None:
 @pytest.mark.parametrize("parse", PARSERS)
 @given(reply=st.text(max_size=200))
 def test_any_reply_is_read_or_refused(parse: Callable[..., Any], reply: str) -> None:
-    with suppress(QueryGenerationError):
+    with suppress(LLMError):
         assert isinstance(parse(reply, most=3), tuple)
 
 

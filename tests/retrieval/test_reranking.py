@@ -19,7 +19,7 @@ from sentence_transformers import CrossEncoder
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 from tests.conftest import demo, tool
-from toolret.errors import EmbedderError, InputError, QueryGenerationError, ReplayError
+from toolret.errors import EmbedderError, InputError, LLMError, ReplayError
 from toolret.index import ToolIndex
 from toolret.queries import as_request
 from toolret.retrieval.reranking import (
@@ -258,7 +258,7 @@ def test_both_notes_are_kept(index: ToolIndex) -> None:
 
 @given(st.text(max_size=200), st.integers(1, 30))
 def test_any_reply_is_read_or_refused(reply: str, count: int) -> None:
-    with suppress(QueryGenerationError):
+    with suppress(LLMError):
         parse_order(reply, count)
 
 
@@ -334,7 +334,7 @@ class Gives:
         (Reranking(None, note=7), "with a text note", True),  # type: ignore[arg-type]
         (Reranking(("a",) * 4), "could not convert string to float", True),  # type: ignore[arg-type]
         (KeyError("secret"), "KeyError: 'secret'", True),
-        (QueryGenerationError("down"), "failed: down", False),
+        (LLMError("down"), "failed: down", False),
     ],
 )
 async def test_a_reranker_that_fails_leaves_the_order(
@@ -364,7 +364,7 @@ def test_what_a_replay_lacks_is_an_error_of_the_run(index: ToolIndex) -> None:
 
 
 def test_what_is_no_llm_is_refused() -> None:
-    with pytest.raises(QueryGenerationError, match="int is no LLM"):
+    with pytest.raises(LLMError, match="int is no LLM"):
         LLMReranker(7)
 
 

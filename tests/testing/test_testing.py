@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from openai import InternalServerError, OpenAI
 
-from toolret.errors import InputError, QueryGenerationError
+from toolret.errors import InputError, LLMError
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply, ScriptedChatModel
 
 
@@ -33,8 +33,8 @@ async def test_scripted_replies_come_in_order_and_the_last_stays() -> None:
     replies.append(await model.acomplete(ask, {}, timeout=1))
     assert [reply.text for reply in replies] == ["a", "echo", "echo"]
     assert len(model.asked) == 3
-    with pytest.raises(QueryGenerationError, match="mine"):
-        ScriptedChatModel(QueryGenerationError("mine")).complete(ask, {}, timeout=1)
+    with pytest.raises(LLMError, match="mine"):
+        ScriptedChatModel(LLMError("mine")).complete(ask, {}, timeout=1)
 
 
 def test_a_model_without_replies_is_refused() -> None:

@@ -6,7 +6,7 @@ from toolret.llm.adapters import as_chat_model
 from toolret.llm.asking import Answer, aask, ask
 from toolret.llm.caching import CachedModel, ReplyCache, question_key
 from toolret.llm.circuit import Circuit
-from toolret.llm.failures import ModelError
+from toolret.llm.failures import LLMCallError
 from toolret.llm.kinds import is_langchain
 from toolret.llm.model import ChatModel, Completion, Messages, Schema
 from toolret.llm.openai import Api
@@ -23,8 +23,8 @@ __all__ = [
     "ChatModel",
     "Circuit",
     "Completion",
+    "LLMCallError",
     "Messages",
-    "ModelError",
     "Patience",
     "RecordingModel",
     "ReplayModel",

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from toolret.errors import InputError, QueryGenerationError
+from toolret.errors import InputError, LLMError
 from toolret.llm.caching import CachedModel, ReplyCache
 from toolret.llm.functions import FunctionModel
 from toolret.llm.kinds import is_langchain, is_openai
@@ -40,7 +40,7 @@ def as_chat_model(
             only if ``model`` names it, since nothing else identifies it.
 
     Raises:
-        QueryGenerationError: If ``llm`` is none of these, or the name is missing.
+        LLMError: If ``llm`` is none of these, or the name is missing.
         TypeError: If ``model``, ``patience`` or ``cache`` is of another type.
         InputError: If there is no endpoint ``api``.
     """
@@ -48,7 +48,7 @@ def as_chat_model(
     of_kind("model", model, str | None, "the model's name")
     of_kind("cache", cache, ReplyCache | str | Path | None, "a file, or None for no cache")
     if isinstance(llm, type):
-        raise QueryGenerationError(f"{llm.__name__} is a class: give an object of it")
+        raise LLMError(f"{llm.__name__} is a class: give an object of it")
     if isinstance(llm, ChatModel):
         return llm
     of_kind("patience", patience, Patience | None, "a Patience, such as Patience(attempts=2)")
@@ -65,15 +65,13 @@ def as_chat_model(
 def _adapter(llm: Any, model: str | None, api: Api) -> OpenAIModel | LangChainModel | FunctionModel:
     if is_openai(llm):
         if not model:
-            raise QueryGenerationError(
-                "an openai client serves many models: pass the name of one as model=..."
-            )
+            raise LLMError("an openai client serves many models: pass the name of one as model=...")
         return OpenAIModel(llm, model, api)
     if is_langchain(llm):
         return LangChainModel(llm, model)
     if callable(llm):
         return FunctionModel(llm, model)
-    raise QueryGenerationError(
+    raise LLMError(
         f"{type(llm).__name__} is no LLM that toolret knows: give an openai client, a LangChain "
         "chat model, or a callable from messages to text"
     )

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from toolret.errors import QueryGenerationError
+from toolret.errors import LLMError
 from toolret.llm.model import ChatModel, Completion, Forgetful, Messages, Schema
 from toolret.llm.shipped import prompt_text
 
@@ -68,12 +68,12 @@ def ask(
         model: The model.
         messages: The question, as messages ``{"role", "content"}``.
         schema: The JSON Schema of the reply, within the rules of structured output.
-        parse: A function that parses the reply's text. It raises a ``QueryGenerationError`` for a
+        parse: A function that parses the reply's text. It raises an ``LLMError`` for a
             malformed reply, with a reason that the model can act on.
         deadline: The time for everything together, in seconds.
 
     Raises:
-        QueryGenerationError: If there is no usable reply in time; it holds the reason and the cost.
+        LLMError: If there is no usable reply in time; it holds the reason and the cost.
         ReplayError: If the model is a recording that does not hold the question.
     """
     account = _Account(model, deadline)
@@ -81,12 +81,12 @@ def ask(
         reply = account.count(model.complete(messages, schema, timeout=account.seconds_left()))
         try:
             return account.answer(parse(reply.text))
-        except QueryGenerationError as error:
+        except LLMError as error:
             again = account.repair(messages, reply, error)
         try:
             reply = account.count(model.complete(again, schema, timeout=account.seconds_left()))
             return account.answer(parse(reply.text))
-        except QueryGenerationError:
+        except LLMError:
             _forget(model, schema, messages, again)
             raise
 
@@ -107,14 +107,14 @@ async def aask(
         )
         try:
             return account.answer(parse(reply.text))
-        except QueryGenerationError as error:
+        except LLMError as error:
             again = account.repair(messages, reply, error)
         try:
             reply = account.count(
                 await model.acomplete(again, schema, timeout=account.seconds_left())
             )
             return account.answer(parse(reply.text))
-        except QueryGenerationError:
+        except LLMError:
             await asyncio.to_thread(_forget, model, schema, messages, again)
             raise
 
@@ -154,9 +154,7 @@ class _Account:
             seconds=time.monotonic() - self._started,
         )
 
-    def repair(
-        self, messages: Messages, reply: Completion, problem: QueryGenerationError
-    ) -> Messages:
+    def repair(self, messages: Messages, reply: Completion, problem: LLMError) -> Messages:
         """Return the question again, with the malformed reply and what is wrong with it."""
         self._problem = str(problem)
         prompt = prompt_text(_REPAIR_PROMPT).strip()
@@ -171,12 +169,12 @@ class _Account:
         """Add the cost to any error, and the first problem if the model was asked twice."""
         try:
             yield
-        except QueryGenerationError as error:
-            failed = QueryGenerationError(
+        except LLMError as error:
+            failed = LLMError(
                 f"{self._problem}; and asked again: {error}" if self._problem else str(error)
             )
             failed.calls = error.calls + sum(reply.calls for reply in self._replies)
-            spent: list[Completion | QueryGenerationError] = [*self._replies, error]
+            spent: list[Completion | LLMError] = [*self._replies, error]
             failed.input_tokens = total(cost.input_tokens for cost in spent)
             failed.output_tokens = total(cost.output_tokens for cost in spent)
             raise failed from error

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from toolret.errors import QueryGenerationError
+from toolret.errors import LLMError
 from toolret.forking import renew_in_children
-from toolret.llm.failures import ModelError
+from toolret.llm.failures import LLMCallError
 from toolret.options import seconds, whole_number
 
 __all__ = ["Circuit"]
@@ -56,13 +56,13 @@ class Circuit:
         closes the circuit, since the model answered.
 
         Raises:
-            QueryGenerationError: If the circuit is open.
+            LLMError: If the circuit is open.
         """
         probe = self._enter()
         try:
             yield
-        except QueryGenerationError as error:
-            if not (isinstance(error, ModelError) and error.blames_request):
+        except LLMError as error:
+            if not (isinstance(error, LLMCallError) and error.blames_request):
                 self._count_failure(str(error), probe=probe)
             elif probe:
                 self._count_success(probe=True)
@@ -78,7 +78,7 @@ class Circuit:
         """Admit a call, and return whether it is a probe.
 
         Raises:
-            QueryGenerationError: If the circuit is open.
+            LLMError: If the circuit is open.
         """
         with self._lock:
             if self._open_until is None:
@@ -88,7 +88,7 @@ class Circuit:
                 self._probed = True
                 return True
             when = f"again in {left:.0f} s" if left > 0 else "it is being tried again"
-            raise QueryGenerationError(
+            raise LLMError(
                 f"not asked, since its last {self._failures} calls failed ({when}): {self._reason}"
             )
 

@@ -1,4 +1,4 @@
-"""``ModelError``, to which every failure of a model call is converted; it says how to react."""
+"""``LLMCallError``, to which every failure of a model call is converted; it says how to react."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from toolret.errors import QueryGenerationError
+from toolret.errors import LLMError
 
-__all__ = ["ModelError", "call_failure", "empty_reply", "response_failure"]
+__all__ = ["LLMCallError", "call_failure", "empty_reply", "response_failure"]
 
 _LONGEST_REASON = 200
 """How many characters of another library's error message are passed on."""
@@ -51,7 +51,7 @@ _QUERY = re.compile(r"\?[\w.~%\[\]-]+=[^\s'\"<>)]*")
 """The query of a URL, possibly cut off. It may hold a Google API key, or a signature."""
 
 
-class ModelError(QueryGenerationError):
+class LLMCallError(LLMError):
     """A failed call of a model.
 
     Attributes:
@@ -81,14 +81,14 @@ class ModelError(QueryGenerationError):
         self.output_tokens = output_tokens
 
 
-def call_failure(error: BaseException) -> QueryGenerationError:
+def call_failure(error: BaseException) -> LLMError:
     """Convert an exception that a model call raised to an error with a message of one line.
 
     Errors are classified by the HTTP status that the exceptions of ``openai``, ``anthropic`` and
     ``httpx`` hold, or by the name of their class. Only the statuses 429 and 5xx and network errors
     are transient.
     """
-    if isinstance(error, QueryGenerationError):
+    if isinstance(error, LLMError):
         return error
     if type(error).__name__ == _CUT_OFF:
         usage = getattr(getattr(error, "completion", None), "usage", None)
@@ -102,7 +102,7 @@ def call_failure(error: BaseException) -> QueryGenerationError:
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
     if not isinstance(status, int):
         status = None
-    failed = ModelError(
+    failed = LLMCallError(
         f"{type(error).__name__}: {message}".rstrip(": "),
         transient=_is_connection_error(error) or _is_transient(status),
         blames_request=status in _REQUEST_AT_FAULT,
@@ -115,7 +115,7 @@ def call_failure(error: BaseException) -> QueryGenerationError:
     return failed
 
 
-def response_failure(error: Any) -> ModelError:
+def response_failure(error: Any) -> LLMCallError:
     """Convert an error that a gateway reports within a response of status 200.
 
     Args:
@@ -124,7 +124,7 @@ def response_failure(error: Any) -> ModelError:
     fields = error if isinstance(error, Mapping) else vars(error) if hasattr(error, "code") else {}
     code = fields.get("code")
     status = int(str(code)) if str(code).isdecimal() else None
-    return ModelError(
+    return LLMCallError(
         f"the server's answer is an error: {_in_one_line(str(fields.get('message') or error))}",
         transient=code in _TRANSIENT_CODES or _is_transient(status),
         blames_request=status in _REQUEST_AT_FAULT,
@@ -135,7 +135,7 @@ def response_failure(error: Any) -> ModelError:
 
 def empty_reply(
     reason: Any, *, input_tokens: int | None = None, output_tokens: int | None = None
-) -> ModelError:
+) -> LLMCallError:
     """Return the error for an empty reply.
 
     Args:
@@ -151,7 +151,7 @@ def empty_reply(
         )
     elif isinstance(reason, str) and reason not in ("", "stop", "end_turn"):
         message += f" ({reason:.40})"
-    return ModelError(message, input_tokens=input_tokens, output_tokens=output_tokens)
+    return LLMCallError(message, input_tokens=input_tokens, output_tokens=output_tokens)
 
 
 def _message_of(error: BaseException) -> str:

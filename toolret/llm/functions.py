@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from toolret.llm.failures import ModelError
+from toolret.llm.failures import LLMCallError
 from toolret.llm.model import Completion, Messages, Schema
 from toolret.llm.waiting import arun_in_worker, await_call, run_in_worker
 
@@ -68,5 +68,5 @@ async def _await(reply: Awaitable[Any]) -> Any:
 def _as_completion(reply: Any) -> Completion:
     completion = reply if isinstance(reply, Completion) else Completion(reply)
     if not isinstance(completion.text, str):
-        raise ModelError(f"the function gave no text but {completion.text!r:.60}")
+        raise LLMCallError(f"the function gave no text but {completion.text!r:.60}")
     return completion

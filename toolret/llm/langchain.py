@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from toolret.llm.failures import ModelError, empty_reply
+from toolret.llm.failures import LLMCallError, empty_reply
 from toolret.llm.kinds import is_instance_of
 from toolret.llm.model import Completion, Messages, Schema
 from toolret.llm.structured import StructuredOutput, response_format
@@ -159,7 +159,7 @@ def _as_completion(reply: Any) -> Completion:
         return Completion(reply)
     text = getattr(reply, "text", None)
     if not isinstance(text, str):
-        raise ModelError(f"the model gave no message but {reply!r:.60}")
+        raise LLMCallError(f"the model gave no message but {reply!r:.60}")
     usage = getattr(reply, "usage_metadata", None) or {}
     input_tokens, output_tokens = usage.get("input_tokens"), usage.get("output_tokens")
     if not text.strip():

@@ -51,7 +51,7 @@ class Completion:
 class ChatModel(Protocol):
     """A model that answers messages with text.
 
-    Both methods raise a ``QueryGenerationError`` for every failure, including a timeout.
+    Both methods raise an ``LLMError`` for every failure, including a timeout.
     """
 
     @property

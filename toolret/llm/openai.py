@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from toolret.llm.failures import ModelError, empty_reply, response_failure
+from toolret.llm.failures import LLMCallError, empty_reply, response_failure
 from toolret.llm.model import Completion, Messages, Schema
 from toolret.llm.structured import StructuredOutput, response_format
 from toolret.llm.waiting import arun_in_worker, await_call, run_in_worker
@@ -88,7 +88,7 @@ class OpenAIModel:
 
     def _check_copyable(self) -> None:
         if type(self._client._client).__name__ != _DEFAULT_CLIENT:
-            raise ModelError(
+            raise LLMCallError(
                 "an AsyncOpenAI client with an http_client of its own can be asked in its event "
                 "loop alone: use aselect (aask), or give an OpenAI client",
                 blames_request=True,
@@ -114,7 +114,7 @@ class _Api:
     Attributes:
         create: Returns a client's method that calls the endpoint.
         request: Returns the arguments of that method, for a model's name, messages and a schema.
-        read: Reads the response; raises a ``ModelError`` if it is not one, or holds no text.
+        read: Reads the response; raises an ``LLMCallError`` if it is not one, or holds no text.
     """
 
     create: Callable[[Any], Callable[..., Any]]
@@ -141,7 +141,7 @@ def _read_chat(answer: Any) -> Completion:
         tokens = _token_counts(answer.usage, "prompt_tokens", "completion_tokens")
         return _completion(text, refusal, reason, *tokens)
     except (AttributeError, LookupError, TypeError) as error:
-        raise ModelError(f"the server's answer is no chat completion: {answer!r:.60}") from error
+        raise LLMCallError(f"the server's answer is no chat completion: {answer!r:.60}") from error
 
 
 def _responses_request(model: str, messages: Messages, schema: Schema) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _read_response(answer: Any) -> Completion:
         tokens = _token_counts(answer.usage, "input_tokens", "output_tokens")
         return _completion(answer.output_text, " ".join(refusals), reason, *tokens)
     except (AttributeError, LookupError, TypeError) as error:
-        raise ModelError(f"the server's answer is no response: {answer!r:.60}") from error
+        raise LLMCallError(f"the server's answer is no response: {answer!r:.60}") from error
 
 
 def _completion(
@@ -183,10 +183,10 @@ def _completion(
         output_tokens: The number of tokens written; None if unknown.
 
     Raises:
-        ModelError: If the model refused, or there is no text.
+        LLMCallError: If the model refused, or there is no text.
     """
     if refusal:
-        raise ModelError(
+        raise LLMCallError(
             f"the model refused: {refusal:.100}",
             blames_request=True,
             input_tokens=input_tokens,

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from toolret.errors import QueryGenerationError, ReplayError
+from toolret.errors import LLMError, ReplayError
 from toolret.files.jsonlines import GZIP_MAGIC, read_lines, row_from_line
 from toolret.forking import RenewedLock
 from toolret.llm.caching import question_key
@@ -107,7 +107,7 @@ class RecordingModel:
             return recorded
         try:
             reply = self._model.complete(messages, schema, timeout=timeout)
-        except QueryGenerationError as error:
+        except LLMError as error:
             self._record(_failure_row(key, error))
             raise
         return self._record(_ReplyRow(question=key, **asdict(reply)))
@@ -119,7 +119,7 @@ class RecordingModel:
             return recorded
         try:
             reply = await self._model.acomplete(messages, schema, timeout=timeout)
-        except QueryGenerationError as error:
+        except LLMError as error:
             self._record(_failure_row(key, error))
             raise
         return self._record(_ReplyRow(question=key, **asdict(reply)))
@@ -190,7 +190,7 @@ class ReplayModel:
         """Return the recorded reply.
 
         Raises:
-            QueryGenerationError: If the model failed when it was recorded.
+            LLMError: If the model failed when it was recorded.
             ReplayError: If the question is not in the recording.
         """
         key = question_key(messages, schema)
@@ -203,7 +203,7 @@ class ReplayModel:
                 file=self._file,
             )
         if row.error is not None:
-            error = QueryGenerationError(row.error)
+            error = LLMError(row.error)
             error.calls = row.calls
             error.input_tokens, error.output_tokens = row.input_tokens, row.output_tokens
             raise error
@@ -214,7 +214,7 @@ class ReplayModel:
         return self.complete(messages, schema, timeout=timeout)
 
 
-def _failure_row(question: str, error: QueryGenerationError) -> _ReplyRow:
+def _failure_row(question: str, error: LLMError) -> _ReplyRow:
     return _ReplyRow(
         question=question,
         error=str(error),

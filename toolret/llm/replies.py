@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from toolret.errors import QueryGenerationError
+from toolret.errors import LLMError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -30,7 +30,7 @@ def parse_reply_as(kind: type[_Reply], reply: str) -> _Reply:
         reply: The reply's text.
 
     Raises:
-        QueryGenerationError: If the reply holds no JSON object, or its values are not of the
+        LLMError: If the reply holds no JSON object, or its values are not of the
             dataclass's types.
     """
     # Imported late, so that a search without an LLM starts sooner.
@@ -42,7 +42,7 @@ def parse_reply_as(kind: type[_Reply], reply: str) -> _Reply:
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"])) or "reply"
-        raise QueryGenerationError(f"malformed reply: {place}: {problem['msg']}") from error
+        raise LLMError(f"malformed reply: {place}: {problem['msg']}") from error
 
 
 def json_object(reply: str, key: str) -> dict[str, Any]:
@@ -52,11 +52,11 @@ def json_object(reply: str, key: str) -> dict[str, Any]:
     has it, the first one. Text between ``<think>`` and ``</think>`` is ignored.
 
     Raises:
-        QueryGenerationError: If the reply holds no JSON object.
+        LLMError: If the reply holds no JSON object.
     """
     objects = list(_objects(_without_thoughts(reply), key))
     if not objects:
-        raise QueryGenerationError(f"the reply is no JSON: {reply[:60]!r}")
+        raise LLMError(f"the reply is no JSON: {reply[:60]!r}")
     return next((value for value in reversed(objects) if key in value), objects[0])
 
 

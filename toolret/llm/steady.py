@@ -19,10 +19,10 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from toolret.errors import QueryGenerationError
+from toolret.errors import LLMError
 from toolret.llm.asking import total
 from toolret.llm.circuit import Circuit
-from toolret.llm.failures import ModelError
+from toolret.llm.failures import LLMCallError
 from toolret.llm.model import ChatModel, Completion, Messages, Schema, checked_model
 from toolret.options import of_kind, seconds, whole_number
 
@@ -125,10 +125,10 @@ class _Attempts:
         self._patience = patience
         self._timeout = timeout
         if timeout <= 0:
-            raise QueryGenerationError("no time is left")
+            raise LLMError("no time is left")
         self._end = time.monotonic() + timeout
         self._calls = 0
-        self._failures: list[QueryGenerationError] = []
+        self._failures: list[LLMError] = []
 
     def retry_settings(self) -> _RetrySettings:
         """Return when to retry: not at all if the wait would pass the deadline."""
@@ -158,7 +158,7 @@ class _Attempts:
         """Set the cost of all attempts on any error."""
         try:
             yield
-        except QueryGenerationError as error:
+        except LLMError as error:
             error.calls = self._calls
             error.input_tokens, error.output_tokens = self._total_tokens(error)
             raise
@@ -166,22 +166,20 @@ class _Attempts:
     def _keep_failure(self, state: RetryCallState) -> None:
         """Keep the error of an attempt that will be repeated, for its cost."""
         error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, QueryGenerationError):
+        if isinstance(error, LLMError):
             self._failures.append(error)
 
-    def _total_tokens(
-        self, last: Completion | QueryGenerationError
-    ) -> tuple[int | None, int | None]:
+    def _total_tokens(self, last: Completion | LLMError) -> tuple[int | None, int | None]:
         """Return the tokens read and written by all attempts, of which one came last."""
         costs = (*self._failures, last)
         return total(c.input_tokens for c in costs), total(c.output_tokens for c in costs)
 
 
 def _is_transient(error: BaseException) -> bool:
-    return isinstance(error, ModelError) and error.transient
+    return isinstance(error, LLMCallError) and error.transient
 
 
 def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    retry_after = error.retry_after if isinstance(error, ModelError) else None
+    retry_after = error.retry_after if isinstance(error, LLMCallError) else None
     return _backoff(state) if retry_after is None else retry_after

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from toolret.llm.failures import ModelError, call_failure
+from toolret.llm.failures import LLMCallError, call_failure
 from toolret.llm.model import Completion, Schema
 
 __all__ = ["StructuredOutput", "response_format"]
@@ -64,6 +64,6 @@ def _is_refusal(error: Exception) -> bool:
     server error: llama-cpp-python returns 500 and names the argument.
     """
     failed = call_failure(error)
-    if failed is error or not isinstance(failed, ModelError):
+    if failed is error or not isinstance(failed, LLMCallError):
         return False
     return failed.blames_request or "response_format" in str(failed)

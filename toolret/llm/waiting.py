@@ -10,8 +10,8 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import TypeVar
 
-from toolret.errors import QueryGenerationError
-from toolret.llm.failures import ModelError, call_failure
+from toolret.errors import LLMError
+from toolret.llm.failures import LLMCallError, call_failure
 
 __all__ = ["arun_in_worker", "await_call", "run_in_worker"]
 
@@ -22,7 +22,7 @@ def run_in_worker(ask: Callable[[], _T], *, timeout: float) -> _T:
     """Run a function in its own thread, which is abandoned after ``timeout`` seconds.
 
     Raises:
-        QueryGenerationError: If the function raises anything, or on timeout; at once if the timeout
+        LLMError: If the function raises anything, or on timeout; at once if the timeout
             is 0.
     """
     _check_time(timeout)
@@ -47,7 +47,7 @@ async def await_call(ask: Callable[[], Awaitable[_T]], *, timeout: float) -> _T:
     itself, since closing a connection may take as long as the reply did.
 
     Raises:
-        QueryGenerationError: If the function raises anything, or on timeout; at once if the timeout
+        LLMError: If the function raises anything, or on timeout; at once if the timeout
             is 0.
     """
     _check_time(timeout)
@@ -61,7 +61,7 @@ async def await_call(ask: Callable[[], Awaitable[_T]], *, timeout: float) -> _T:
             call.cancel()  # nothing happens to one that is done
         if done and not call.cancelled():
             return call.result()
-    except QueryGenerationError:
+    except LLMError:
         raise
     except Exception as error:
         raise call_failure(error) from error
@@ -96,8 +96,8 @@ def _start_worker(ask: Callable[[], _T]) -> Future[_T]:
 
 def _check_time(timeout: float) -> None:
     if timeout <= 0:
-        raise QueryGenerationError("no time is left")
+        raise LLMError("no time is left")
 
 
-def _timeout_error(timeout: float) -> ModelError:
-    return ModelError(f"no reply within {timeout:.1f} s", transient=True)
+def _timeout_error(timeout: float) -> LLMCallError:
+    return LLMCallError(f"no reply within {timeout:.1f} s", transient=True)

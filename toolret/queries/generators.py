@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from toolret.errors import InputError, QueryGenerationError, ToolretError
+from toolret.errors import InputError, LLMError, ToolretError
 from toolret.llm import Answer, ChatModel, aask, as_chat_model, ask
 from toolret.llm.asking import total
 from toolret.llm.failures import call_failure
@@ -59,7 +59,7 @@ class StrategyQueries:
     Raises:
         InputError: If there is no such strategy, it needs an LLM and none is given, a model is
             named without an LLM, or a number is not above 0.
-        QueryGenerationError: If ``llm`` is not a supported LLM, or its name is missing.
+        LLMError: If ``llm`` is not a supported LLM, or its name is missing.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class StrategyQueries:
                 answer = ask(
                     flow.model, step.messages, step.schema, step.parse, deadline=flow.seconds_left()
                 )
-            except QueryGenerationError as error:
+            except LLMError as error:
                 flow.send_failure(error)
             else:
                 flow.send_answer(answer)
@@ -113,7 +113,7 @@ class StrategyQueries:
                 answer = await aask(
                     flow.model, step.messages, step.schema, step.parse, deadline=flow.seconds_left()
                 )
-            except QueryGenerationError as error:
+            except LLMError as error:
                 flow.send_failure(error)
             else:
                 flow.send_answer(answer)
@@ -148,7 +148,7 @@ class _Flow:
         self._deadline = deadline
         self._cut = cut
         self._answers: list[Answer[tuple[str, ...]]] = []
-        self._failures: list[QueryGenerationError] = []
+        self._failures: list[LLMError] = []
         self._queries: tuple[Query, ...] | None = None
         self._steps = strategy.steps(scene)
         self.step: Question | Lookup | None = None
@@ -178,7 +178,7 @@ class _Flow:
             self.step = self._steps.send(value)
         except StopIteration as done:
             self._queries, self.step = done.value, None
-        except QueryGenerationError:  # The strategy cannot continue.
+        except LLMError:  # The strategy cannot continue.
             self.step = None
 
     def send_answer(self, answer: Answer[tuple[str, ...]]) -> None:
@@ -186,14 +186,14 @@ class _Flow:
         self._answers.append(answer)
         self.send(answer.value)
 
-    def send_failure(self, error: QueryGenerationError) -> None:
+    def send_failure(self, error: LLMError) -> None:
         """Continue the strategy without an answer, if it can."""
         self._failures.append(error)
         try:
             self.step = self._steps.throw(error)
         except StopIteration as done:
             self._queries, self.step = done.value, None
-        except QueryGenerationError:
+        except LLMError:
             self.step = None
 
     def result(self) -> GeneratedQueries:
@@ -210,7 +210,7 @@ class _Flow:
         return f"{outcome}, since {self.model.name} failed: {self._failures[-1]}"
 
     def _usage(self) -> Usage:
-        costs: list[Answer[tuple[str, ...]] | QueryGenerationError]
+        costs: list[Answer[tuple[str, ...]] | LLMError]
         costs = [*self._answers, *self._failures]
         return Usage(
             strategy=self._strategy.name,
@@ -238,7 +238,7 @@ def as_generator(
     Raises:
         InputError: If there is no such strategy, it needs an LLM and none is given, a model is
             named without an LLM, or either is given together with a generator, which has its own.
-        QueryGenerationError: If ``llm`` is not a supported LLM, or its name is missing.
+        LLMError: If ``llm`` is not a supported LLM, or its name is missing.
     """
     if is_generator(llm):
         for name, option in (("strategy", strategy), ("model", model)):
@@ -289,7 +289,7 @@ def _checked_queries(generator: QueryGenerator, generated: Any) -> GeneratedQuer
     """Return what a generator returned, if it is queries that can be searched for.
 
     Raises:
-        QueryGenerationError: If it is anything else, which is logged, since it is a mistake in the
+        LLMError: If it is anything else, which is logged, since it is a mistake in the
             generator and no failure of an LLM.
     """
     if (
@@ -306,7 +306,7 @@ def _checked_queries(generator: QueryGenerator, generated: Any) -> GeneratedQuer
         "one Query at least, the request first, a text as note and a Usage"
     )
     _log.warning("the query generator %s failed: %s", type(generator).__name__, problem)
-    raise QueryGenerationError(problem)
+    raise LLMError(problem)
 
 
 def _after_failure(
@@ -314,7 +314,7 @@ def _after_failure(
 ) -> GeneratedQueries:
     """Return the request's own queries, in place of those of a generator that failed."""
     name = type(generator).__name__
-    if not isinstance(error, QueryGenerationError):
+    if not isinstance(error, LLMError):
         if isinstance(error, ToolretError):
             raise error
         log_error(_log, f"the query generator {name}", error)

@@ -88,7 +88,7 @@ def parse_reply(reply: str, *, most: int) -> tuple[str, ...]:
     Blank and repeated queries are dropped, long ones are truncated, and at most ``most`` are kept.
 
     Raises:
-        QueryGenerationError: If the reply holds no JSON that follows ``reply_schema``.
+        LLMError: If the reply holds no JSON that follows ``reply_schema``.
     """
     return _distinct(parse_reply_as(_QueriesReply, reply).queries, _LONGEST_QUERY, most)
 
@@ -102,7 +102,7 @@ def parse_tools(reply: str, *, most: int) -> tuple[str, ...]:
     """Return the hypothetical tools in a reply, each as the text that is embedded of a real one.
 
     Raises:
-        QueryGenerationError: If the reply holds no JSON that follows ``tools_schema``.
+        LLMError: If the reply holds no JSON that follows ``tools_schema``.
     """
     # Some may be blank or repeated, so more are rendered than are kept.
     tools = parse_reply_as(_ToolsReply, reply).tools[: 4 * most]

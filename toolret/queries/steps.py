@@ -2,7 +2,7 @@
 
 A strategy yields what it needs (a ``Question`` to the LLM or a ``Lookup`` in the index), is sent
 the result, and returns its queries. The drivers in ``generators`` perform the steps. If a question
-gets no usable reply, a ``QueryGenerationError`` is thrown into the strategy, which may catch it and
+gets no usable reply, an ``LLMError`` is thrown into the strategy, which may catch it and
 continue with what it has.
 """
 
@@ -26,7 +26,7 @@ class Question:
     Attributes:
         prompt: The text of the question.
         schema: The JSON Schema of the reply.
-        parse: Parses the reply's text; raises a ``QueryGenerationError`` if it is malformed.
+        parse: Parses the reply's text; raises an ``LLMError`` if it is malformed.
     """
 
     prompt: str

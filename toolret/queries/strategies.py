@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from toolret.errors import InputError, QueryGenerationError
+from toolret.errors import InputError, LLMError
 from toolret.options import of_kind, whole_number
 from toolret.queries.framing import json_lines, truncate
 from toolret.queries.prompts import as_prompt
@@ -273,7 +273,7 @@ class Refine:
             parse = partial(parse_missing, most=self._most)
             try:
                 missing = yield Question(prompt, missing_schema(), parse)
-            except QueryGenerationError:
+            except LLMError:
                 break
             known = {query.text for query in queries}
             new = [query for query in _as_needs(missing) if query.text not in known]
@@ -317,7 +317,7 @@ class Together:
         for strategy in self._strategies:
             try:
                 written = yield from strategy.steps(scene)
-            except QueryGenerationError as error:
+            except LLMError as error:
                 failures.append(error)
             else:
                 queries |= dict.fromkeys(written)

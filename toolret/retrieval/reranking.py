@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from toolret.embedders.model_files import find_model, hide_progress_bar
-from toolret.errors import EmbedderError, QueryGenerationError, ToolretError
+from toolret.errors import EmbedderError, LLMError, ToolretError
 from toolret.forking import RenewedLock
 from toolret.llm import Messages, aask, as_chat_model, ask
 from toolret.llm.failures import call_failure
@@ -162,7 +162,7 @@ class LLMReranker:
         cache: The file in which replies are cached; by default none.
 
     Raises:
-        QueryGenerationError: If ``llm`` is of no known kind, or the model's name is missing.
+        LLMError: If ``llm`` is of no known kind, or the model's name is missing.
         InputError: If ``depth`` is no whole number of 1 or more, or ``deadline`` is not above 0.
     """
 
@@ -184,7 +184,7 @@ class LLMReranker:
         messages, parse = _question(request, tools)
         try:
             answer = ask(self._model, messages, order_schema(), parse, deadline=self._deadline)
-        except QueryGenerationError as error:
+        except LLMError as error:
             return _unchanged(self._model.name, str(error))
         return self._reranking(*answer.value, count=len(tools))
 
@@ -195,7 +195,7 @@ class LLMReranker:
             answer = await aask(
                 self._model, messages, order_schema(), parse, deadline=self._deadline
             )
-        except QueryGenerationError as error:
+        except LLMError as error:
             return _unchanged(self._model.name, str(error))
         return self._reranking(*answer.value, count=len(tools))
 
@@ -261,7 +261,7 @@ def _checked_reranking(reranking: Any) -> Reranking:
 def _after_failure(reranker: Reranker, error: Exception) -> Reranking:
     """Return the verdict in place of that of a reranker that failed; log or raise the error."""
     name = type(reranker).__name__
-    if not isinstance(error, QueryGenerationError):
+    if not isinstance(error, LLMError):
         if isinstance(error, ToolretError):
             raise error
         log_error(_log, f"the reranker {name}", error)
@@ -322,7 +322,7 @@ def parse_order(reply: str, count: int) -> tuple[tuple[int, ...], bool]:
         not shown.
 
     Raises:
-        QueryGenerationError: If the reply holds no JSON that follows ``order_schema``.
+        LLMError: If the reply holds no JSON that follows ``order_schema``.
     """
     numbers = parse_reply_as(_OrderReply, reply).order
     known = dict.fromkeys(number - 1 for number in numbers if 1 <= number <= count)

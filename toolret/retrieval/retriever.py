@@ -88,7 +88,7 @@ class ToolRetriever:
         InputError: If the strategy is unknown, it needs an LLM or ``model`` names one and none is
             given, or ``llm`` is a ``QueryGenerator``, which has its own strategy and model, and
             either is given too.
-        QueryGenerationError: If ``llm`` is of no known kind, or the model's name is missing.
+        LLMError: If ``llm`` is of no known kind, or the model's name is missing.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from toolret.errors import InputError, QueryGenerationError
+from toolret.errors import InputError, LLMError
 from toolret.llm import Completion, Messages, Schema
 
 __all__ = ["ScriptedChatModel"]
@@ -41,13 +41,13 @@ class ScriptedChatModel:
     ) -> Completion:
         """Return the next reply."""
         if timeout <= 0:
-            raise QueryGenerationError("no time is left")
+            raise LLMError("no time is left")
         self.asked.append(messages)
         reply = self._replies[min(len(self.asked), len(self._replies)) - 1]
-        if isinstance(reply, QueryGenerationError):
+        if isinstance(reply, LLMError):
             raise reply
         if isinstance(reply, Exception):
-            raise QueryGenerationError(f"{type(reply).__name__}: {reply}") from reply
+            raise LLMError(f"{type(reply).__name__}: {reply}") from reply
         return Completion(reply if isinstance(reply, str) else reply(messages))
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
