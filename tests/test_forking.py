@@ -26,7 +26,7 @@ from toolret.errors import LLMError
 from toolret.forking import RenewedLock
 from toolret.index import Snapshot, ToolIndex
 from toolret.llm import RecordingModel
-from toolret.llm.circuit import Circuit
+from toolret.llm.circuit import CircuitBreaker
 from toolret.ranking import text_evidence
 from toolret.ranking.scanning import Scan
 from toolret.retrieval import latest
@@ -268,7 +268,7 @@ def test_a_renewed_lock_is_freed_with_its_owner() -> None:
 
 
 def test_a_child_probes_what_its_parent_is_probing() -> None:
-    circuit = Circuit(failures=1, rest=0.0)
+    circuit = CircuitBreaker(failure_threshold=1, recovery_timeout=0.0)
     with pytest.raises(LLMError), circuit.call():
         raise LLMError("down")
 

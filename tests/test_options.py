@@ -42,11 +42,11 @@ from toolret.integrations.mcp import McpServers
 from toolret.integrations.openai import run, run_calls
 from toolret.llm import (
     CachedModel,
-    Circuit,
-    Patience,
+    CircuitBreaker,
     RecordingModel,
     ReplyCache,
-    SteadyModel,
+    RetryingModel,
+    RetryPolicy,
     as_chat_model,
 )
 from toolret.options import of_kind, seconds, whole_number
@@ -130,16 +130,27 @@ STRATEGIES: list[Any] = [
 ]
 
 MODELS: list[Any] = [
-    refused("attempts is 0: give a whole number of 1", InputError, Patience, attempts=0),
-    refused("failures is 1.5", InputError, Patience, failures=1.5),
-    refused("rest is '3': give a number of seconds of 0", InputError, Patience, rest="3"),
-    refused("call_timeout is 0: .* above 0", InputError, Patience, call_timeout=0),
-    refused("failures is 0", InputError, Circuit, failures=0, rest=1),
+    refused("max_attempts is 0: give a whole number of 1", InputError, RetryPolicy, max_attempts=0),
+    refused("failure_threshold is 1.5", InputError, RetryPolicy, failure_threshold=1.5),
+    refused(
+        "recovery_timeout is '3': give a number of seconds of 0",
+        InputError,
+        RetryPolicy,
+        recovery_timeout="3",
+    ),
+    refused("call_timeout is 0: .* above 0", InputError, RetryPolicy, call_timeout=0),
+    refused(
+        "failure_threshold is 0",
+        InputError,
+        CircuitBreaker,
+        failure_threshold=0,
+        recovery_timeout=1,
+    ),
     refused("one of chat, responses", InputError, as_chat_model, CLIENT, "m", api="chats"),
-    refused("patience is 3: give a Patience", TypeError, as_chat_model, llm, patience=3),
+    refused("retry_policy is 3: give a RetryPolicy", TypeError, as_chat_model, llm, retry_policy=3),
     refused("cache is True: give a file", TypeError, as_chat_model, llm, cache=True),
     refused("cache is False: give a file", TypeError, LLMReranker, llm, cache=False),
-    refused("model is .* give a ChatModel, such as", TypeError, SteadyModel, llm),
+    refused("model is .* give a ChatModel, such as", TypeError, RetryingModel, llm),
     refused("model is <function llm", TypeError, CachedModel, llm, "x"),
     refused("model is .* as_chat_model", TypeError, RecordingModel, llm, "x"),
     refused("max_bytes is 0", InputError, ReplyCache, "x", max_bytes=0),

@@ -14,7 +14,7 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAI
 from tests.llm.ways import SCHEMA, Way, chat_openai, in_every_way, question
 from tests.llm.wire import completion
 from toolret.errors import LLMError
-from toolret.llm import ChatModel, Completion, Patience, aask, as_chat_model
+from toolret.llm import ChatModel, Completion, RetryPolicy, aask, as_chat_model
 from toolret.testing import OpenAIServer, Reply, ScriptedChatModel
 
 
@@ -77,7 +77,7 @@ async def test_an_http_client_of_the_users_is_never_gone_around() -> None:
             DefaultAsyncHttpxClient(event_hooks={"request": [hook]}) as http,
             AsyncOpenAI(api_key="k", base_url=server.base_url, http_client=http) as client,
         ):
-            model = as_chat_model(client, "m", patience=Patience(failures=1))
+            model = as_chat_model(client, "m", retry_policy=RetryPolicy(failure_threshold=1))
             for _ in range(2):  # which is no failure of the model's
                 with pytest.raises(LLMError, match=r"use aselect .*, or give an OpenAI"):
                     await asyncio.to_thread(model.complete, question(), {}, timeout=5)

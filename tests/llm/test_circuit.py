@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from toolret.errors import LLMError
-from toolret.llm import Circuit, LLMCallError
+from toolret.llm import CircuitBreaker, LLMCallError
 
 
 class Clock:
@@ -23,21 +23,21 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def circuit(clock: Clock) -> Circuit:
-    return Circuit(failures=3, rest=30, clock=clock)
+def circuit(clock: Clock) -> CircuitBreaker:
+    return CircuitBreaker(failure_threshold=3, recovery_timeout=30, clock=clock)
 
 
-def works(circuit: Circuit) -> None:
+def works(circuit: CircuitBreaker) -> None:
     with circuit.call():
         pass
 
 
-def fails(circuit: Circuit, reason: str = "down", **how: bool) -> None:
+def fails(circuit: CircuitBreaker, reason: str = "down", **how: bool) -> None:
     with pytest.raises(LLMError, match=reason), circuit.call():
         raise LLMCallError("down", **how)
 
 
-def refuses(circuit: Circuit, when: str) -> None:
+def refuses(circuit: CircuitBreaker, when: str) -> None:
     with (
         pytest.raises(LLMError, match=f"^not asked, .* failed .{when}.: down$"),
         circuit.call(),
@@ -45,13 +45,13 @@ def refuses(circuit: Circuit, when: str) -> None:
         pytest.fail("it was called")
 
 
-def opened(circuit: Circuit) -> Circuit:
+def opened(circuit: CircuitBreaker) -> CircuitBreaker:
     for _ in range(3):
         fails(circuit)
     return circuit
 
 
-def test_some_failures_in_a_row_open_it(circuit: Circuit, clock: Clock) -> None:
+def test_some_failures_in_a_row_open_it(circuit: CircuitBreaker, clock: Clock) -> None:
     fails(circuit)
     fails(circuit)
     works(circuit)  # not in a row, then
@@ -61,7 +61,7 @@ def test_some_failures_in_a_row_open_it(circuit: Circuit, clock: Clock) -> None:
     refuses(circuit, "again in 1 s")
 
 
-def test_a_probe_that_works_closes_it(circuit: Circuit, clock: Clock) -> None:
+def test_a_probe_that_works_closes_it(circuit: CircuitBreaker, clock: Clock) -> None:
     opened(circuit)
     clock.now = 30
     works(circuit)
@@ -70,14 +70,14 @@ def test_a_probe_that_works_closes_it(circuit: Circuit, clock: Clock) -> None:
     works(circuit)
 
 
-def test_a_probe_that_fails_opens_it_at_once(circuit: Circuit, clock: Clock) -> None:
+def test_a_probe_that_fails_opens_it_at_once(circuit: CircuitBreaker, clock: Clock) -> None:
     opened(circuit)
     clock.now = 30
     fails(circuit)
     refuses(circuit, "again in 30 s")
 
 
-def test_only_one_call_is_the_probe(circuit: Circuit, clock: Clock) -> None:
+def test_only_one_call_is_the_probe(circuit: CircuitBreaker, clock: Clock) -> None:
     opened(circuit)
     clock.now = 30
     with circuit.call():
@@ -85,7 +85,7 @@ def test_only_one_call_is_the_probe(circuit: Circuit, clock: Clock) -> None:
     works(circuit)
 
 
-def test_a_cancelled_probe_decides_nothing(circuit: Circuit, clock: Clock) -> None:
+def test_a_cancelled_probe_decides_nothing(circuit: CircuitBreaker, clock: Clock) -> None:
     opened(circuit)
     clock.now = 30
     with pytest.raises(asyncio.CancelledError), circuit.call():
@@ -94,7 +94,7 @@ def test_a_cancelled_probe_decides_nothing(circuit: Circuit, clock: Clock) -> No
     refuses(circuit, "again in 30 s")
 
 
-def test_a_probe_that_is_at_fault_itself_closes_it(circuit: Circuit, clock: Clock) -> None:
+def test_a_probe_that_is_at_fault_itself_closes_it(circuit: CircuitBreaker, clock: Clock) -> None:
     opened(circuit)
     clock.now = 30
     fails(circuit, blames_request=True)  # the server refused the request, and so it answers
@@ -105,7 +105,7 @@ def test_a_probe_that_is_at_fault_itself_closes_it(circuit: Circuit, clock: Cloc
     works(circuit)
 
 
-def test_being_cancelled_and_a_bad_request_are_no_failures(circuit: Circuit) -> None:
+def test_being_cancelled_and_a_bad_request_are_no_failures(circuit: CircuitBreaker) -> None:
     for _ in range(5):
         with pytest.raises(asyncio.CancelledError), circuit.call():
             raise asyncio.CancelledError
@@ -113,7 +113,7 @@ def test_being_cancelled_and_a_bad_request_are_no_failures(circuit: Circuit) -> 
     works(circuit)
 
 
-def test_calls_from_before_it_opened_do_not_count(circuit: Circuit, clock: Clock) -> None:
+def test_calls_from_before_it_opened_do_not_count(circuit: CircuitBreaker, clock: Clock) -> None:
     early = circuit.call()
     early.__enter__()
     late = circuit.call()
@@ -127,7 +127,7 @@ def test_calls_from_before_it_opened_do_not_count(circuit: Circuit, clock: Clock
     refuses(circuit, "again in 10 s")
 
 
-def test_threads_share_it(circuit: Circuit, clock: Clock) -> None:
+def test_threads_share_it(circuit: CircuitBreaker, clock: Clock) -> None:
     opened(circuit)
     clock.now = 30
 

@@ -26,7 +26,7 @@ from tests.conftest import tool
 from tests.llm.ways import SCHEMA, question
 from tests.llm.wire import Wire, serving, until
 from toolret import ToolIndex, ToolRetriever
-from toolret.llm import ChatModel, Patience, as_chat_model
+from toolret.llm import ChatModel, RetryPolicy, as_chat_model
 from toolret.testing import HashedWordsEmbedder
 
 MANY = 100
@@ -66,7 +66,7 @@ async def model_of(client: str, base_url: str) -> AsyncIterator[ChatModel]:
                     http_client=http,
                     http_async_client=async_http,
                 )
-            yield as_chat_model(made, "m", patience=Patience(failures=1))
+            yield as_chat_model(made, "m", retry_policy=RetryPolicy(failure_threshold=1))
 
 
 every_client = pytest.mark.parametrize("client", ["AsyncOpenAI", "OpenAI", "ChatOpenAI"])
@@ -134,7 +134,9 @@ async def test_a_server_that_is_down_is_asked_by_few(index: ToolIndex) -> None:
     with serving(writes_a_query) as wire:
         url = wire.base_url
     async with AsyncOpenAI(api_key="k", base_url=url) as client:
-        model = as_chat_model(client, "m", patience=Patience(attempts=1, failures=3))
+        model = as_chat_model(
+            client, "m", retry_policy=RetryPolicy(max_attempts=1, failure_threshold=3)
+        )
         retriever = ToolRetriever(index, llm=model)
         for _ in range(3):
             assert "Connection" in (await retriever.aselect("number7")).note

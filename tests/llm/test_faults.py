@@ -12,7 +12,7 @@ from openai import AsyncOpenAI, OpenAI
 from tests.llm.ways import SCHEMA, Way, chat_openai, in_every_way, question
 from tests.llm.wire import completion, dripping, until
 from toolret.errors import LLMError
-from toolret.llm import ChatModel, Patience, aask, as_chat_model, json_object
+from toolret.llm import ChatModel, RetryPolicy, aask, as_chat_model, json_object
 from toolret.llm.functions import FunctionModel
 from toolret.llm.langchain import LangChainModel
 from toolret.llm.openai import OpenAIModel
@@ -161,7 +161,7 @@ async def test_a_response_that_was_cut_off_says_so_too() -> None:
 @in_every_way
 async def test_what_a_call_without_an_answer_cost_is_not_known(way: Way) -> None:
     with OpenAIServer(Reply(delay=30), Reply("awake")) as server:
-        async with way.model(server.base_url, patience=Patience(call_timeout=0.5)) as model:
+        async with way.model(server.base_url, retry_policy=RetryPolicy(call_timeout=0.5)) as model:
             reply = await way.ask(model, timeout=8)
             assert (reply.input_tokens, reply.output_tokens) == (None, None)
             assert (await way.ask(model, timeout=8)).input_tokens == 1
@@ -207,7 +207,7 @@ async def test_a_time_out_of_the_models_own_says_so(caller: str) -> None:
     async def impatient(_: object) -> str:
         raise TimeoutError("no worker within 0.1 s")
 
-    model = as_chat_model(impatient, patience=Patience(attempts=1))
+    model = as_chat_model(impatient, retry_policy=RetryPolicy(max_attempts=1))
     with pytest.raises(LLMError, match=r"^TimeoutError: no worker within 0\.1 s$"):
         await Way("", caller).ask(model, timeout=5)
 
@@ -252,7 +252,7 @@ def test_a_key_in_a_url_is_not_told(said: str, told: str) -> None:
 @in_every_way
 async def test_no_more_attempts_are_made_than_meant(way: Way) -> None:
     with OpenAIServer(Reply(status=500)) as server:
-        async with way.model(server.base_url, patience=Patience(attempts=2)) as model:
+        async with way.model(server.base_url, retry_policy=RetryPolicy(max_attempts=2)) as model:
             with pytest.raises(LLMError, match="scripted 500") as raised:
                 await way.ask(model, timeout=5)
         assert len(server.requests) == raised.value.calls == 2
@@ -281,7 +281,7 @@ async def test_a_server_that_hangs(way: Way) -> None:
 @in_every_way
 async def test_a_call_that_hangs_leaves_time_for_another(way: Way) -> None:
     with OpenAIServer(Reply(delay=30), Reply("awake")) as server:
-        async with way.model(server.base_url, patience=Patience(call_timeout=0.5)) as model:
+        async with way.model(server.base_url, retry_policy=RetryPolicy(call_timeout=0.5)) as model:
             reply = await way.ask(model, timeout=8)
         assert (reply.text, reply.calls) == ("awake", 2)
 
@@ -348,9 +348,9 @@ def _queries(reply: str) -> list[str]:
 
 @in_every_way
 async def test_a_failing_model_is_left_alone_and_tried_again(way: Way) -> None:
-    patience = Patience(attempts=1, failures=2, rest=0.3)
+    retry_policy = RetryPolicy(max_attempts=1, failure_threshold=2, recovery_timeout=0.3)
     with OpenAIServer(Reply(status=500), Reply(status=500), Reply("back")) as server:
-        async with way.model(server.base_url, patience=patience) as model:
+        async with way.model(server.base_url, retry_policy=retry_policy) as model:
             for _ in range(2):
                 with pytest.raises(LLMError, match="scripted 500"):
                     await way.ask(model, timeout=5)

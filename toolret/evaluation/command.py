@@ -322,7 +322,7 @@ def _generator(options: argparse.Namespace) -> StrategyQueries:
 
 def _model(options: argparse.Namespace) -> ChatModel | None:
     """Return the model: on a server, recorded if requested, or a replayed recording."""
-    from toolret.llm import Patience, RecordingModel, ReplayModel, as_chat_model
+    from toolret.llm import RecordingModel, ReplayModel, RetryPolicy, as_chat_model
 
     if options.replay:
         if options.record or options.model:
@@ -339,5 +339,7 @@ def _model(options: argparse.Namespace) -> ChatModel | None:
     # A self-hosted server needs no key, but the client requires one.
     client = OpenAI(base_url=options.llm, api_key=os.environ.get("OPENAI_API_KEY") or "none")
     # Leaving a failing model alone for a while would leave the next requests without its queries.
-    model = as_chat_model(client, options.model, patience=Patience(failures=sys.maxsize))
+    model = as_chat_model(
+        client, options.model, retry_policy=RetryPolicy(failure_threshold=sys.maxsize)
+    )
     return RecordingModel(model, options.record) if options.record else model

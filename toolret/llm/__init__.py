@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 from toolret.llm.adapters import as_chat_model
 from toolret.llm.asking import Answer, aask, ask
 from toolret.llm.caching import CachedModel, ReplyCache, question_key
-from toolret.llm.circuit import Circuit
+from toolret.llm.circuit import CircuitBreaker
 from toolret.llm.failures import LLMCallError
 from toolret.llm.kinds import is_langchain
 from toolret.llm.model import ChatModel, Completion, Messages, Schema
 from toolret.llm.openai import Api
 from toolret.llm.replies import json_object
-from toolret.llm.steady import Patience, SteadyModel
+from toolret.llm.retrying import RetryingModel, RetryPolicy
 
 if TYPE_CHECKING:
     from toolret.llm.recording import RecordingModel, ReplayModel
@@ -21,16 +21,16 @@ __all__ = [
     "Api",
     "CachedModel",
     "ChatModel",
-    "Circuit",
+    "CircuitBreaker",
     "Completion",
     "LLMCallError",
     "Messages",
-    "Patience",
     "RecordingModel",
     "ReplayModel",
     "ReplyCache",
+    "RetryPolicy",
+    "RetryingModel",
     "Schema",
-    "SteadyModel",
     "aask",
     "as_chat_model",
     "ask",

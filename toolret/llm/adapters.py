@@ -13,7 +13,7 @@ from toolret.llm.kinds import is_langchain, is_openai
 from toolret.llm.langchain import LangChainModel
 from toolret.llm.model import ChatModel
 from toolret.llm.openai import Api, OpenAIModel
-from toolret.llm.steady import Patience, SteadyModel
+from toolret.llm.retrying import RetryingModel, RetryPolicy, checked_policy
 from toolret.options import of_kind, one_of
 
 __all__ = ["as_chat_model"]
@@ -24,7 +24,7 @@ def as_chat_model(
     model: str | None = None,
     *,
     api: Api = "chat",
-    patience: Patience | None = None,
+    retry_policy: RetryPolicy | None = None,
     cache: ReplyCache | str | Path | None = None,
 ) -> ChatModel:
     """Return a ``ChatModel`` for an LLM, with retries and a circuit breaker.
@@ -35,13 +35,13 @@ def as_chat_model(
         model: The model's name; required for an ``openai`` client.
         api: The endpoint for an ``openai`` client: ``chat``, which every compatible server
             supports, or ``responses``.
-        patience: The timeouts, the retries, and when to stop calling a failing model.
+        retry_policy: The timeouts, the retries, and when to stop calling a failing model.
         cache: The cache of replies, or its file; by default none. A callable's replies are cached
             only if ``model`` names it, since nothing else identifies it.
 
     Raises:
         LLMError: If ``llm`` is none of these, or the name is missing.
-        TypeError: If ``model``, ``patience`` or ``cache`` is of another type.
+        TypeError: If ``model``, ``retry_policy`` or ``cache`` is of another type.
         InputError: If there is no endpoint ``api``.
     """
     one_of("api", api, get_args(Api), error=InputError)
@@ -51,15 +51,14 @@ def as_chat_model(
         raise LLMError(f"{llm.__name__} is a class: give an object of it")
     if isinstance(llm, ChatModel):
         return llm
-    of_kind("patience", patience, Patience | None, "a Patience, such as Patience(attempts=2)")
-    patience = patience or Patience()
+    retry_policy = checked_policy(retry_policy)
     adapter = _adapter(llm, model, api)
     if isinstance(adapter, LangChainModel) and adapter.retries:
-        patience = replace(patience, attempts=1)
-    steady = SteadyModel(adapter, patience)
+        retry_policy = replace(retry_policy, max_attempts=1)
+    retrying = RetryingModel(adapter, retry_policy)
     if cache is None or adapter.identity is None:
-        return steady
-    return CachedModel(steady, cache, identity=adapter.identity)
+        return retrying
+    return CachedModel(retrying, cache, identity=adapter.identity)
 
 
 def _adapter(llm: Any, model: str | None, api: Api) -> OpenAIModel | LangChainModel | FunctionModel:

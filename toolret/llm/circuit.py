@@ -16,26 +16,31 @@ from toolret.forking import renew_in_children
 from toolret.llm.failures import LLMCallError
 from toolret.options import seconds, whole_number
 
-__all__ = ["Circuit"]
+__all__ = ["CircuitBreaker"]
 
 
-class Circuit:
+class CircuitBreaker:
     """Counts the consecutive failures of a model; safe for many threads and event loops.
 
     Args:
-        failures: The number of consecutive failures that opens the circuit.
-        rest: The time for which the circuit stays open, in seconds.
+        failure_threshold: The number of consecutive failures that opens the circuit.
+        recovery_timeout: The time for which the circuit stays open, in seconds.
         clock: Returns the monotonic time in seconds.
 
     Raises:
-        InputError: If ``failures`` is not 1 or more, or ``rest`` not 0 or more.
+        InputError: If ``failure_threshold`` is not 1 or more, or ``recovery_timeout`` not 0 or
+            more.
     """
 
     def __init__(
-        self, *, failures: int, rest: float, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        failure_threshold: int,
+        recovery_timeout: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._limit = whole_number("failures", failures)
-        self._rest = seconds("rest", rest, may_be_zero=True)
+        self._limit = whole_number("failure_threshold", failure_threshold)
+        self._rest = seconds("recovery_timeout", recovery_timeout, may_be_zero=True)
         self._clock = clock
         self._failures = 0
         self._reason = ""

@@ -30,7 +30,7 @@ _DEFAULT_CLIENT = "AsyncHttpxClientWrapper"
 class OpenAIModel:
     """A model behind an ``openai`` client, using the client's connection pool.
 
-    The client's own retries are disabled; ``SteadyModel`` retries within the deadline.
+    The client's own retries are disabled; ``RetryingModel`` retries within the deadline.
 
     Args:
         client: The client, ``OpenAI`` or ``AsyncOpenAI``. For synchronous callers, an asynchronous

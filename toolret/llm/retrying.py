@@ -1,4 +1,4 @@
-"""``SteadyModel``: a model with retries for transient failures, and a circuit breaker."""
+"""``RetryingModel``: a model with retries for transient failures, and a circuit breaker."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tenacity import (
 
 from toolret.errors import LLMError
 from toolret.llm.asking import total
-from toolret.llm.circuit import Circuit
+from toolret.llm.circuit import CircuitBreaker
 from toolret.llm.failures import LLMCallError
 from toolret.llm.model import ChatModel, Completion, Messages, Schema, checked_model
 from toolret.options import of_kind, seconds, whole_number
 
-__all__ = ["Patience", "SteadyModel"]
+__all__ = ["RetryPolicy", "RetryingModel", "checked_policy"]
 
 _backoff = wait_random_exponential(multiplier=0.25, max=4)
 """The wait before each retry, unless the server sent a ``Retry-After``: a random time of at most
@@ -34,54 +34,68 @@ _backoff = wait_random_exponential(multiplier=0.25, max=4)
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """The timeouts, retries and circuit breaker settings for a model.
+class RetryPolicy:
+    """The timeout of a model's calls, their retries, and when its circuit breaker opens.
 
     Attributes:
         call_timeout: The timeout of one call in seconds; None for the time left until the deadline.
-        attempts: The most attempts in case of 429, 5xx or network errors.
-        failures: The number of consecutive failures, not counting retries, after which the model is
-            not called for a while.
-        rest: How long it is then not called, in seconds.
+        max_attempts: The most attempts in case of 429, 5xx or network errors.
+        failure_threshold: The number of consecutive failures, not counting retries, after which the
+            model is not called for a while.
+        recovery_timeout: How long it is then not called, in seconds.
 
     Raises:
-        InputError: If a number is not above 0; ``rest`` may be 0.
+        InputError: If a number is not above 0; ``recovery_timeout`` may be 0.
     """
 
     call_timeout: float | None = None
-    attempts: int = 3
-    failures: int = 5
-    rest: float = 30.0
+    max_attempts: int = 3
+    failure_threshold: int = 5
+    recovery_timeout: float = 30.0
 
     def __post_init__(self) -> None:
         if self.call_timeout is not None:
             seconds("call_timeout", self.call_timeout)
-        whole_number("attempts", self.attempts)
-        whole_number("failures", self.failures)
-        seconds("rest", self.rest, may_be_zero=True)
+        whole_number("max_attempts", self.max_attempts)
+        whole_number("failure_threshold", self.failure_threshold)
+        seconds("recovery_timeout", self.recovery_timeout, may_be_zero=True)
 
 
-class SteadyModel:
+def checked_policy(policy: RetryPolicy | None) -> RetryPolicy:
+    """Return a policy unchanged; for None, the default one.
+
+    Raises:
+        TypeError: If it is anything else.
+    """
+    give = "a RetryPolicy, such as RetryPolicy(max_attempts=2)"
+    return of_kind("retry_policy", policy, RetryPolicy | None, give) or RetryPolicy()
+
+
+class RetryingModel:
     """A model with retries and a circuit breaker.
 
     Args:
         model: The model.
-        patience: The timeouts and retries.
+        retry_policy: The timeouts, the retries, and when to stop calling a failing model.
         circuit: The circuit breaker, to share it with others that call the same model; by default
             a new one.
 
     Raises:
-        TypeError: If ``model`` is not a ``ChatModel``, or ``patience`` not a ``Patience``.
+        TypeError: If ``model`` is not a ``ChatModel``, or ``retry_policy`` not a ``RetryPolicy``.
     """
 
     def __init__(
-        self, model: ChatModel, patience: Patience | None = None, *, circuit: Circuit | None = None
+        self,
+        model: ChatModel,
+        retry_policy: RetryPolicy | None = None,
+        *,
+        circuit: CircuitBreaker | None = None,
     ) -> None:
         self._model = checked_model(model)
-        of_kind("patience", patience, Patience | None, "a Patience, such as Patience(attempts=2)")
-        self._patience = patience or Patience()
-        self._circuit = circuit or Circuit(
-            failures=self._patience.failures, rest=self._patience.rest
+        self._policy = checked_policy(retry_policy)
+        self._circuit = circuit or CircuitBreaker(
+            failure_threshold=self._policy.failure_threshold,
+            recovery_timeout=self._policy.recovery_timeout,
         )
 
     @property
@@ -91,7 +105,7 @@ class SteadyModel:
 
     def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """See ``ChatModel``; ``timeout`` covers all attempts together."""
-        attempts = _Attempts(self._patience, timeout)
+        attempts = _Attempts(self._policy, timeout)
         with self._circuit.call(), attempts.costs_on_errors():
             for attempt in Retrying(**attempts.retry_settings()):
                 with attempt:
@@ -100,7 +114,7 @@ class SteadyModel:
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """See ``ChatModel``; ``timeout`` covers all attempts together."""
-        attempts = _Attempts(self._patience, timeout)
+        attempts = _Attempts(self._policy, timeout)
         with self._circuit.call(), attempts.costs_on_errors():
             async for attempt in AsyncRetrying(**attempts.retry_settings()):
                 with attempt:
@@ -121,8 +135,8 @@ class _RetrySettings(TypedDict):
 class _Attempts:
     """The attempts of one call, with their timeouts and their cost."""
 
-    def __init__(self, patience: Patience, timeout: float) -> None:
-        self._patience = patience
+    def __init__(self, policy: RetryPolicy, timeout: float) -> None:
+        self._policy = policy
         self._timeout = timeout
         if timeout <= 0:
             raise LLMError("no time is left")
@@ -135,7 +149,8 @@ class _Attempts:
         return {
             "retry": retry_if_exception(_is_transient),
             "wait": _wait,
-            "stop": stop_after_attempt(self._patience.attempts) | stop_before_delay(self._timeout),
+            "stop": stop_after_attempt(self._policy.max_attempts)
+            | stop_before_delay(self._timeout),
             "before_sleep": self._keep_failure,
             "reraise": True,
         }
@@ -144,7 +159,7 @@ class _Attempts:
         """Start the next attempt, and return its timeout in seconds."""
         self._calls += 1
         left = max(self._end - time.monotonic(), 0.0)
-        most = self._patience.call_timeout
+        most = self._policy.call_timeout
         return left if most is None else min(left, most)
 
     def with_cost(self, reply: Completion) -> Completion:

@@ -9,7 +9,14 @@ import pytest
 
 from tests.llm.ways import Way, question
 from toolret.errors import LLMError
-from toolret.llm import Circuit, Completion, LLMCallError, Patience, SteadyModel, as_chat_model
+from toolret.llm import (
+    CircuitBreaker,
+    Completion,
+    LLMCallError,
+    RetryingModel,
+    RetryPolicy,
+    as_chat_model,
+)
 from toolret.llm.failures import call_failure
 from toolret.testing import ScriptedChatModel
 
@@ -118,7 +125,7 @@ both = pytest.mark.parametrize("way", [Way("", "sync"), Way("", "async")], ids=[
 @both
 async def test_each_attempt_gets_what_is_left(way: Way) -> None:
     model = Scripted(StatusError(429, **{"retry-after": "0.3"}), None)
-    reply = await way.ask(SteadyModel(model), timeout=5)
+    reply = await way.ask(RetryingModel(model), timeout=5)
     assert reply == Completion("fine", calls=2)
     assert model.timeouts[0] == pytest.approx(5, abs=0.2)
     assert model.timeouts[1] < 4.75
@@ -127,7 +134,7 @@ async def test_each_attempt_gets_what_is_left(way: Way) -> None:
 @both
 async def test_or_less_if_one_call_may_not_take_it_all(way: Way) -> None:
     model = Scripted(None)
-    await way.ask(SteadyModel(model, Patience(call_timeout=2)), timeout=5)
+    await way.ask(RetryingModel(model, RetryPolicy(call_timeout=2)), timeout=5)
     assert model.timeouts == [2]
 
 
@@ -136,7 +143,7 @@ async def test_what_comes_after_the_deadline_is_not_waited_for(way: Way) -> None
     model = Scripted(StatusError(429, **{"retry-after": "6"}), None)
     started = time.perf_counter()
     with pytest.raises(LLMError, match="status 429"):
-        await way.ask(SteadyModel(model), timeout=5)
+        await way.ask(RetryingModel(model), timeout=5)
     assert time.perf_counter() - started < 2
     assert len(model.timeouts) == 1
 
@@ -144,43 +151,45 @@ async def test_what_comes_after_the_deadline_is_not_waited_for(way: Way) -> None
 @both
 async def test_a_call_with_its_retries_is_one_failure(way: Way) -> None:
     model = Scripted(*[StatusError(500)] * 4, None)
-    steady = SteadyModel(model, Patience(attempts=2, failures=2, rest=60))
+    retrying = RetryingModel(
+        model, RetryPolicy(max_attempts=2, failure_threshold=2, recovery_timeout=60)
+    )
     for calls in (2, 2, 0):
         with pytest.raises(LLMError) as raised:
-            await way.ask(steady, timeout=5)
+            await way.ask(retrying, timeout=5)
         assert raised.value.calls == calls
     assert "not asked" in str(raised.value)
 
 
 @both
 async def test_models_may_share_a_circuit(way: Way) -> None:
-    circuit = Circuit(failures=1, rest=60)
+    circuit = CircuitBreaker(failure_threshold=1, recovery_timeout=60)
     with pytest.raises(LLMError, match="status 404"):
-        await way.ask(SteadyModel(Scripted(StatusError(404)), circuit=circuit), timeout=5)
+        await way.ask(RetryingModel(Scripted(StatusError(404)), circuit=circuit), timeout=5)
     with pytest.raises(LLMError, match="not asked"):
-        await way.ask(SteadyModel(Scripted(None), circuit=circuit), timeout=5)
+        await way.ask(RetryingModel(Scripted(None), circuit=circuit), timeout=5)
 
 
 async def test_a_wait_between_attempts_can_be_cancelled() -> None:
     model = Scripted(StatusError(429, **{"retry-after": "30"}), None)
-    steady = SteadyModel(model, Patience(failures=1))
-    task = asyncio.create_task(steady.acomplete(question(), {}, timeout=60))
+    retrying = RetryingModel(model, RetryPolicy(failure_threshold=1))
+    task = asyncio.create_task(retrying.acomplete(question(), {}, timeout=60))
     await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (await steady.acomplete(question(), {}, timeout=60)).text == "fine"
+    assert (await retrying.acomplete(question(), {}, timeout=60)).text == "fine"
 
 
 @both
 async def test_without_time_nobody_is_asked(way: Way) -> None:
     model = Scripted(None)
-    steady = SteadyModel(model, Patience(failures=1))
+    retrying = RetryingModel(model, RetryPolicy(failure_threshold=1))
     with pytest.raises(LLMError, match="no time is left"):
-        await way.ask(steady, timeout=0)
-    assert (await way.ask(steady, timeout=5)).text == "fine"
+        await way.ask(retrying, timeout=0)
+    assert (await way.ask(retrying, timeout=5)).text == "fine"
 
 
 def test_a_model_keeps_its_name() -> None:
-    assert SteadyModel(ScriptedChatModel("x")).name == "scripted"
+    assert RetryingModel(ScriptedChatModel("x")).name == "scripted"
     assert as_chat_model(lambda _: "x", "mine").name == "mine"
