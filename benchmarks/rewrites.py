@@ -18,7 +18,7 @@ from pathlib import Path
 
 from toolret.cli import main as toolret
 from toolret.llm import RecordingModel
-from toolret.queries import Conversation, StrategyQueries, as_request
+from toolret.queries import Conversation, StrategyQueryGenerator, as_request
 from toolret.testing import ScriptedChatModel
 
 __all__ = ["main", "rewritten", "write_recording"]
@@ -47,7 +47,7 @@ def write_recording(
     reply = ""
     writer = ScriptedChatModel(lambda _: reply)
     writer.name = model
-    generator = StrategyQueries("rewrite", RecordingModel(writer, file))
+    generator = StrategyQueryGenerator("rewrite", RecordingModel(writer, file))
     for conversation, queries in written:
         reply = json.dumps({"queries": list(queries)})
         generator.write_queries(as_request(conversation))

@@ -15,6 +15,7 @@ from openai import AsyncOpenAI, OpenAI
 
 from tests.conftest import tool
 from toolret import (
+    Combine,
     CrossEncoderReranker,
     HttpRunner,
     Instructions,
@@ -24,8 +25,7 @@ from toolret import (
     Rewrite,
     RoleEmbedder,
     SentenceTransformerEmbedder,
-    StrategyQueries,
-    Together,
+    StrategyQueryGenerator,
     Toolbox,
     ToolIndex,
     ToolRetriever,
@@ -88,7 +88,11 @@ def refused(told: str, error: type[Exception], make: Any, /, *given: Any, **opti
         ({"strategy": ["rewrite"]}, InputError, r"strategy is \['rewrite'\]: give a Strategy"),
         ({"strategy": ""}, InputError, "there is no strategy ''"),
         ({"model": 3}, TypeError, "model is 3: give the model's name"),
-        ({"llm": StrategyQueries}, LLMError, "StrategyQueries is a class: give an obj"),
+        (
+            {"llm": StrategyQueryGenerator},
+            LLMError,
+            "StrategyQueryGenerator is a class: give an obj",
+        ),
         ({"llm": OpenAI}, LLMError, "OpenAI is a class: give an object of it"),
         ({"token_budget": -1}, ValueError, "token_budget is -1: give more than 0, or None"),
         ({"token_budget": 0}, ValueError, "token_budget is 0"),
@@ -125,7 +129,7 @@ def test_a_budget_that_is_used_up_is_an_error_of_the_call(index: ToolIndex) -> N
 
 STRATEGIES: list[Any] = [
     refused("strategy is 'rewrite': give a Strategy", InputError, Refine, "rewrite"),
-    refused("strategy is the class Rewrite", InputError, Together, Rewrite),
+    refused("strategy is the class Rewrite", InputError, Combine, Rewrite),
     refused("prompt is 3: give a text, or a Path", InputError, Rewrite, 3),
 ]
 

@@ -81,11 +81,13 @@ def test_no_text_can_end_its_line(said: list[tuple[str, str]]) -> None:
 
 @pytest.mark.parametrize("name", PROMPTS)
 @given(
-    text=st.text() | st.sampled_from(["{conversation}", '"}\n\nConversation:\n', "{most}{tools}"])
+    text=st.text()
+    | st.sampled_from(["{conversation}", '"}\n\nConversation:\n', "{max_queries}{tools}"])
 )
 def test_no_text_can_change_what_stands_around_the_data(name: str, text: str) -> None:
     values: dict[str, str | int] = {
-        "most": 8,
+        "max_queries": 8,
+        "max_tools": 4,
         "tools": '{"name": "t"}',
         "examples": '{"request": "r"}',
     }

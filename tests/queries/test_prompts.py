@@ -8,7 +8,15 @@ import pytest
 
 from tests.conftest import demo, tool
 from toolret.errors import InputError
-from toolret.queries import FewShot, Question, Refine, Rewrite, Scene, Strategy, as_request
+from toolret.queries import (
+    FewShot,
+    Question,
+    Refine,
+    Rewrite,
+    Strategy,
+    StrategyContext,
+    as_request,
+)
 from toolret.queries.framing import conversation_lines
 from toolret.queries.prompts import as_prompt
 from toolret.queries.strategies import as_strategy
@@ -28,19 +36,19 @@ CANCEL = tool("cancel_order", "Cancel an order before it ships.")
 
 
 class Shelf:
-    def tools(self, queries: object, most: int) -> list[Tool]:
+    def tools(self, queries: object, k: int) -> list[Tool]:
         return [CANCEL]
 
-    def demos(self, text: str, most: int) -> list[tuple[Demo, list[Tool]]]:
+    def demos(self, text: str, k: int) -> list[tuple[Demo, list[Tool]]]:
         return [(demo("d1", "please stop my purchase", "cancel_order"), [CANCEL])]
 
 
-SCENE = Scene(REQUEST, conversation_lines(REQUEST), Shelf())
+CONTEXT = StrategyContext(REQUEST, conversation_lines(REQUEST), Shelf())
 
 
 def last_question(strategy: Strategy) -> Question:
     """The last that a strategy asks, if every reply is one query."""
-    steps = strategy.steps(SCENE)
+    steps = strategy.steps(CONTEXT)
     asked = None
     step = next(steps)
     while True:
@@ -62,22 +70,24 @@ def test_prompts_are_as_they_were(name: str) -> None:
 
 
 def test_the_users_own_prompt_takes_the_place_of_the_shipped_one(tmp_path: Path) -> None:
-    text = 'At most {most}. {"queries": []}. Now {conversation}'
+    text = 'At most {max_queries}. {"queries": []}. Now {conversation}'
     file = tmp_path / "mine_v3.txt"
     file.write_text(text, "utf-8")
     for prompt in (text, file):
-        asked = last_question(Rewrite(prompt, most=2)).prompt
-        assert asked == f'At most 2. {{"queries": []}}. Now {SCENE.conversation}'
-    assert as_prompt(file, "rewrite_v1", needs=["most"]).name == "mine_v3"
+        asked = last_question(Rewrite(prompt, max_queries=2)).prompt
+        assert asked == f'At most 2. {{"queries": []}}. Now {CONTEXT.conversation}'
+    assert as_prompt(file, "rewrite_v1", needs=["max_queries"]).name == "mine_v3"
 
 
 def test_a_prompt_that_cannot_be_used_is_an_error_at_once(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'own' lacks \{conversation\}: .* needs \{most\}, \{con"):
-        Rewrite("at most {most}: {conversaton}")
+    with pytest.raises(
+        InputError, match=r"'own' lacks \{conversation\}: .* needs \{max_queries\}, \{con"
+    ):
+        Rewrite("at most {max_queries}: {conversaton}")
     with pytest.raises(InputError, match=r"lacks \{examples\}"):
-        FewShot("{most} {conversation}")
+        FewShot("{max_queries} {conversation}")
     with pytest.raises(InputError, match=r"lacks \{tools\}"):
-        Refine(prompt="{most} {conversation}")
+        Refine(prompt="{max_queries} {conversation}")
     with pytest.raises(InputError, match=r"none\.txt.*cannot be read: No such file"):
         Rewrite(tmp_path / "none.txt")
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe")
@@ -86,7 +96,7 @@ def test_a_prompt_that_cannot_be_used_is_an_error_at_once(tmp_path: Path) -> Non
 
 
 def test_queries_are_needs() -> None:
-    steps = Rewrite().steps(SCENE)
+    steps = Rewrite().steps(CONTEXT)
     next(steps)
     with pytest.raises(StopIteration) as done:
         steps.send(("stop a purchase",))

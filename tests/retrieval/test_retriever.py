@@ -18,7 +18,7 @@ from tests.conftest import demo, tool
 from tests.llm.ways import chat_openai
 from toolret.errors import BudgetError, InputError
 from toolret.index import ToolIndex
-from toolret.queries import StrategyQueries
+from toolret.queries import StrategyQueryGenerator
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import Selection
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply, ScriptedChatModel
@@ -162,7 +162,7 @@ def test_an_llm_that_fails_is_noted_and_the_request_searched(
 def test_a_callable_and_a_generator_are_taken_as_llm(index: ToolIndex) -> None:
     called = ToolRetriever(index, llm=lambda messages: '{"queries": ["track a parcel"]}')
     assert ids(called.select("hm"))[0] == "track_parcel"
-    generator = StrategyQueries("clauses")
+    generator = StrategyQueryGenerator("clauses")
     assert ToolRetriever(index, llm=generator).generator is generator
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from toolret.evaluation.reports import Requirement
     from toolret.index import ToolIndex
     from toolret.llm import ChatModel
-    from toolret.queries import StrategyQueries
+    from toolret.queries import StrategyQueryGenerator
     from toolret.types import Demo, Tool
 
 __all__ = ["add_eval"]
@@ -309,15 +309,15 @@ def _alike(given: Iterable[Tool | Demo], held: Iterable[Tool | Demo]) -> bool:
     return {item.id: item for item in given} == {item.id: item for item in held}
 
 
-def _generator(options: argparse.Namespace) -> StrategyQueries:
-    from toolret.queries import StrategyQueries
+def _generator(options: argparse.Namespace) -> StrategyQueryGenerator:
+    from toolret.queries import StrategyQueryGenerator
     from toolret.queries.strategies import as_strategy
 
     model = _model(options)
     strategy = as_strategy(options.strategy or ("rewrite" if model else "clauses"))
-    if strategy.asks and model is None:
+    if strategy.needs_llm and model is None:
         raise InputError(f"the strategy {strategy.name!r} needs an LLM: name it with --llm")
-    return StrategyQueries(strategy, model, deadline=options.deadline)
+    return StrategyQueryGenerator(strategy, model, deadline=options.deadline)
 
 
 def _model(options: argparse.Namespace) -> ChatModel | None:

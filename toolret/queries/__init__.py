@@ -11,21 +11,21 @@ from toolret.queries.generating import (
     Usage,
 )
 from toolret.queries.generators import (
-    StrategyQueries,
+    StrategyQueryGenerator,
     agenerate_queries,
     as_generator,
     generate_queries,
     is_generator,
 )
-from toolret.queries.steps import Question, Scene, Steps, Strategy
+from toolret.queries.steps import Question, Steps, Strategy, StrategyContext
 from toolret.queries.strategies import (
     Clauses,
+    Combine,
     FewShot,
     Hypothesize,
     Refine,
     Rewrite,
     Think,
-    Together,
     Verbatim,
     as_strategy,
 )
@@ -34,6 +34,7 @@ __all__ = [
     "NOTHING",
     "CatalogView",
     "Clauses",
+    "Combine",
     "Conversation",
     "FewShot",
     "GeneratedQueries",
@@ -42,12 +43,11 @@ __all__ = [
     "Question",
     "Refine",
     "Rewrite",
-    "Scene",
     "Steps",
     "Strategy",
-    "StrategyQueries",
+    "StrategyContext",
+    "StrategyQueryGenerator",
     "Think",
-    "Together",
     "Usage",
     "Verbatim",
     "agenerate_queries",

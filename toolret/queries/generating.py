@@ -68,22 +68,22 @@ class GeneratedQueries:
 class CatalogView(Protocol):
     """What a query generator may see of an index: only what the caller is permitted to use."""
 
-    def tools(self, queries: Sequence[Query], most: int) -> Sequence[Tool]:
-        """Return at most ``most`` tools that queries find, best first."""
+    def tools(self, queries: Sequence[Query], k: int) -> Sequence[Tool]:
+        """Return at most ``k`` tools that queries find, best first."""
         ...
 
-    def demos(self, text: str, most: int) -> Sequence[tuple[Demo, Sequence[Tool]]]:
-        """Return at most ``most`` demonstrations, the nearest to a text first, with their tools."""
+    def demos(self, text: str, k: int) -> Sequence[tuple[Demo, Sequence[Tool]]]:
+        """Return at most ``k`` demonstrations, the nearest to a text first, with their tools."""
         ...
 
 
 class _Nothing:
     """An empty catalog."""
 
-    def tools(self, queries: Sequence[Query], most: int) -> Sequence[Tool]:  # noqa: ARG002
+    def tools(self, queries: Sequence[Query], k: int) -> Sequence[Tool]:  # noqa: ARG002
         return ()
 
-    def demos(self, text: str, most: int) -> Sequence[tuple[Demo, Sequence[Tool]]]:  # noqa: ARG002
+    def demos(self, text: str, k: int) -> Sequence[tuple[Demo, Sequence[Tool]]]:  # noqa: ARG002
         return ()
 
 

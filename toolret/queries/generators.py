@@ -1,4 +1,4 @@
-"""``StrategyQueries``, which runs a strategy, and the functions that call any query generator."""
+"""``StrategyQueryGenerator``, which runs a strategy, and calls of any query generator."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from toolret.queries.generating import (
     QueryGenerator,
     Usage,
 )
-from toolret.queries.steps import Lookup, Question, Scene, Strategy
+from toolret.queries.steps import Lookup, Question, Strategy, StrategyContext
 from toolret.queries.strategies import as_strategy, queries_without_llm
 from toolret.tracing import log_error
 from toolret.types import Query, Request
 
 __all__ = [
-    "StrategyQueries",
+    "StrategyQueryGenerator",
     "agenerate_queries",
     "as_generator",
     "generate_queries",
@@ -45,7 +45,7 @@ _NO_QUERIES = "queries of the request alone"
 """How a note begins if no queries of the generator's are there."""
 
 
-class StrategyQueries:
+class StrategyQueryGenerator:
     """Writes queries by a strategy, within a deadline; the first is always the raw request.
 
     Args:
@@ -54,7 +54,7 @@ class StrategyQueries:
         model: The LLM's name; required for an ``openai`` client.
         deadline: The time for all LLM calls together, in seconds. After that, the queries so far
             are used, or, if there are none, the request's clauses.
-        budget: The budget of the conversation in the prompt, in tokens.
+        token_budget: The most tokens that the conversation may take in the prompt.
 
     Raises:
         InputError: If there is no such strategy, it needs an LLM and none is given, a model is
@@ -69,19 +69,21 @@ class StrategyQueries:
         *,
         model: str | None = None,
         deadline: float = _DEADLINE,
-        budget: int = BUDGET,
+        token_budget: int = BUDGET,
     ) -> None:
         self.strategy = as_strategy(strategy)
-        if self.strategy.asks and llm is None:
+        if self.strategy.needs_llm and llm is None:
             raise InputError(f"the strategy {self.strategy.name!r} needs an LLM: pass llm=...")
         if llm is None and model is not None:
             raise InputError(
                 f"model={model!r} names the model of an LLM, and none is given: pass llm=..., such "
                 "as an openai client"
             )
-        self._model: ChatModel | None = as_chat_model(llm, model) if self.strategy.asks else None
+        self._model: ChatModel | None = None
+        if self.strategy.needs_llm:
+            self._model = as_chat_model(llm, model)
         self._deadline = seconds("deadline", deadline)
-        self._budget = whole_number("budget", budget)
+        self._token_budget = whole_number("token_budget", token_budget)
 
     def write_queries(self, request: Request, catalog: CatalogView = NOTHING) -> GeneratedQueries:
         """Return the request, then the strategy's queries, or its clauses if the LLM fails."""
@@ -120,9 +122,9 @@ class StrategyQueries:
         return flow.result()
 
     def _flow(self, request: Request, catalog: CatalogView) -> _Flow:
-        framed = frame(request, budget=self._budget) if self._model else Framed("")
-        scene = Scene(request, framed.lines, catalog)
-        return _Flow(self.strategy, self._model, scene, self._deadline, cut=framed.cut)
+        framed = frame(request, budget=self._token_budget) if self._model else Framed("")
+        context = StrategyContext(request, framed.lines, catalog)
+        return _Flow(self.strategy, self._model, context, self._deadline, cut=framed.cut)
 
 
 class _Flow:
@@ -136,7 +138,7 @@ class _Flow:
         self,
         strategy: Strategy,
         model: ChatModel | None,
-        scene: Scene,
+        context: StrategyContext,
         deadline: float,
         *,
         cut: str,
@@ -144,13 +146,13 @@ class _Flow:
         self._started = time.perf_counter()
         self._strategy = strategy
         self._model = model
-        self._request = scene.request
+        self._request = context.request
         self._deadline = deadline
         self._cut = cut
         self._answers: list[Answer[tuple[str, ...]]] = []
         self._failures: list[LLMError] = []
         self._queries: tuple[Query, ...] | None = None
-        self._steps = strategy.steps(scene)
+        self._steps = strategy.steps(context)
         self.step: Question | Lookup | None = None
         self.send(None)
 
@@ -159,10 +161,12 @@ class _Flow:
         """The LLM.
 
         Raises:
-            InputError: If the strategy asks a question although its ``asks`` is False.
+            InputError: If the strategy asks a question although its ``needs_llm`` is False.
         """
         if self._model is None:
-            raise InputError(f"the strategy {self._strategy.name!r} needs an LLM: its `asks` lies")
+            raise InputError(
+                f"the strategy {self._strategy.name!r} asks an LLM although its needs_llm is False"
+            )
         return self._model
 
     def seconds_left(self) -> float:
@@ -248,7 +252,7 @@ def as_generator(
         return generator
     if strategy is None:
         strategy = "clauses" if llm is None else "rewrite"
-    return StrategyQueries(strategy, llm, model=model)
+    return StrategyQueryGenerator(strategy, llm, model=model)
 
 
 def is_generator(llm: Any) -> bool:

@@ -16,7 +16,7 @@ from toolret.llm import Messages
 from toolret.queries.generating import CatalogView
 from toolret.types import JsonObject, Query, Request
 
-__all__ = ["Lookup", "Question", "Scene", "Steps", "Strategy"]
+__all__ = ["Lookup", "Question", "Steps", "Strategy", "StrategyContext"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ Steps: TypeAlias = Generator[Question | Lookup, Any, tuple[Query, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class StrategyContext:
     """What a strategy writes queries from.
 
     Attributes:
@@ -71,10 +71,10 @@ class Strategy(Protocol):
         ...
 
     @property
-    def asks(self) -> bool:
+    def needs_llm(self) -> bool:
         """Whether the strategy needs an LLM."""
         ...
 
-    def steps(self, scene: Scene) -> Steps:
+    def steps(self, context: StrategyContext) -> Steps:
         """Yield the questions and look-ups that the strategy needs, and return its queries."""
         ...

@@ -20,19 +20,19 @@ from toolret.queries.replies import (
     thoughtful_schema,
     tools_schema,
 )
-from toolret.queries.steps import Question, Scene, Steps, Strategy
+from toolret.queries.steps import Question, Steps, Strategy, StrategyContext
 from toolret.text.clauses import split_clauses
 from toolret.turns import words_of
 from toolret.types import Demo, Query, Request, Tool
 
 __all__ = [
     "Clauses",
+    "Combine",
     "FewShot",
     "Hypothesize",
     "Refine",
     "Rewrite",
     "Think",
-    "Together",
     "Verbatim",
     "as_strategy",
     "queries_without_llm",
@@ -53,7 +53,7 @@ _ROUNDS = 2
 """How many rounds of searching and asking what is missing there are by default: Iter-RetGen gains
 little after the second."""
 
-_SHOWN = 12
+_TOOLS_SHOWN = 12
 """How many tools the LLM is shown in each round, by default."""
 
 _LONGEST_TURN = 500
@@ -70,9 +70,9 @@ class Verbatim:
     """Searches for nothing but the raw request."""
 
     name = "verbatim"
-    asks = False
+    needs_llm = False
 
-    def steps(self, scene: Scene) -> Steps:  # noqa: ARG002 - part of the protocol
+    def steps(self, context: StrategyContext) -> Steps:  # noqa: ARG002 - part of the protocol
         """Take no steps, and return no further queries."""
         yield from ()
         return ()
@@ -87,12 +87,12 @@ class Clauses:
     """
 
     name = "clauses"
-    asks = False
+    needs_llm = False
 
-    def steps(self, scene: Scene) -> Steps:
+    def steps(self, context: StrategyContext) -> Steps:
         """Take no steps, and return the queries."""
         yield from ()
-        return queries_without_llm(scene.request)
+        return queries_without_llm(context.request)
 
 
 class Rewrite:
@@ -103,26 +103,28 @@ class Rewrite:
 
     Args:
         prompt: A file or a text instead of ``toolret/llm/prompts/rewrite_v1.txt``; with
-            ``{most}`` and ``{conversation}``.
-        most: The most queries to take.
+            ``{max_queries}`` and ``{conversation}``.
+        max_queries: The most queries to take.
 
     Raises:
         InputError: If the prompt cannot be used, or a number is not a whole one of 1 or more.
     """
 
     name = "rewrite"
-    asks = True
+    needs_llm = True
     _shipped = "rewrite_v1"
     _schema = staticmethod(reply_schema)
 
-    def __init__(self, prompt: str | Path | None = None, *, most: int = _MOST_QUERIES) -> None:
-        self._prompt = as_prompt(prompt, self._shipped, needs=("most", "conversation"))
-        self._most = whole_number("most", most)
+    def __init__(
+        self, prompt: str | Path | None = None, *, max_queries: int = _MOST_QUERIES
+    ) -> None:
+        self._prompt = as_prompt(prompt, self._shipped, needs=("max_queries", "conversation"))
+        self._max_queries = whole_number("max_queries", max_queries)
 
-    def steps(self, scene: Scene) -> Steps:
+    def steps(self, context: StrategyContext) -> Steps:
         """Ask one question."""
-        prompt = self._prompt.fill(most=self._most, conversation=scene.conversation)
-        needs = yield Question(prompt, self._schema(), partial(parse_reply, most=self._most))
+        prompt = self._prompt.fill(max_queries=self._max_queries, conversation=context.conversation)
+        needs = yield Question(prompt, self._schema(), partial(parse_reply, most=self._max_queries))
         return _as_needs(needs)
 
 
@@ -135,8 +137,8 @@ class Think(Rewrite):
 
     Args:
         prompt: A file or a text instead of ``toolret/llm/prompts/think_v1.txt``; with
-            ``{most}`` and ``{conversation}``.
-        most: The most queries to take.
+            ``{max_queries}`` and ``{conversation}``.
+        max_queries: The most queries to take.
 
     Raises:
         InputError: If the prompt cannot be used, or a number is not a whole one of 1 or more.
@@ -155,8 +157,8 @@ class FewShot:
 
     Args:
         prompt: A file or a text instead of ``toolret/llm/prompts/few_shot_v1.txt``; with
-            ``{most}``, ``{examples}`` and ``{conversation}``.
-        most: The most queries to take.
+            ``{max_queries}``, ``{examples}`` and ``{conversation}``.
+        max_queries: The most queries to take.
         shots: How many demonstrations to show.
 
     Raises:
@@ -164,28 +166,32 @@ class FewShot:
     """
 
     name = "few-shot"
-    asks = True
+    needs_llm = True
 
     def __init__(
-        self, prompt: str | Path | None = None, *, most: int = _MOST_QUERIES, shots: int = _SHOTS
+        self,
+        prompt: str | Path | None = None,
+        *,
+        max_queries: int = _MOST_QUERIES,
+        shots: int = _SHOTS,
     ) -> None:
-        needs = ("most", "examples", "conversation")
+        needs = ("max_queries", "examples", "conversation")
         self._prompt = as_prompt(prompt, "few_shot_v1", needs=needs)
-        self._without = Rewrite(most=most)
-        self._most = whole_number("most", most)
+        self._without = Rewrite(max_queries=max_queries)
+        self._max_queries = whole_number("max_queries", max_queries)
         self._shots = whole_number("shots", shots)
 
-    def steps(self, scene: Scene) -> Steps:
+    def steps(self, context: StrategyContext) -> Steps:
         """Look up demonstrations, then ask one question."""
-        demos = yield partial(scene.catalog.demos, scene.request.text, self._shots)
+        demos = yield partial(context.catalog.demos, context.request.text, self._shots)
         if not demos:
-            return (yield from self._without.steps(scene))
+            return (yield from self._without.steps(context))
         prompt = self._prompt.fill(
-            most=self._most,
+            max_queries=self._max_queries,
             examples=json_lines(_example_for_prompt(demo, tools) for demo, tools in demos),
-            conversation=scene.conversation,
+            conversation=context.conversation,
         )
-        needs = yield Question(prompt, reply_schema(), partial(parse_reply, most=self._most))
+        needs = yield Question(prompt, reply_schema(), partial(parse_reply, most=self._max_queries))
         return _as_needs(needs)
 
 
@@ -197,24 +203,24 @@ class Hypothesize:
 
     Args:
         prompt: A file or a text instead of ``toolret/llm/prompts/hypothesize_v1.txt``; with
-            ``{most}`` and ``{conversation}``.
-        most: The most tools to take.
+            ``{max_tools}`` and ``{conversation}``.
+        max_tools: The most tools to take.
 
     Raises:
         InputError: If the prompt cannot be used, or a number is not a whole one of 1 or more.
     """
 
     name = "hypothesize"
-    asks = True
+    needs_llm = True
 
-    def __init__(self, prompt: str | Path | None = None, *, most: int = _MOST_TOOLS) -> None:
-        self._prompt = as_prompt(prompt, "hypothesize_v1", needs=("most", "conversation"))
-        self._most = whole_number("most", most)
+    def __init__(self, prompt: str | Path | None = None, *, max_tools: int = _MOST_TOOLS) -> None:
+        self._prompt = as_prompt(prompt, "hypothesize_v1", needs=("max_tools", "conversation"))
+        self._max_tools = whole_number("max_tools", max_tools)
 
-    def steps(self, scene: Scene) -> Steps:
+    def steps(self, context: StrategyContext) -> Steps:
         """Ask one question."""
-        prompt = self._prompt.fill(most=self._most, conversation=scene.conversation)
-        tools = yield Question(prompt, tools_schema(), partial(parse_tools, most=self._most))
+        prompt = self._prompt.fill(max_tools=self._max_tools, conversation=context.conversation)
+        tools = yield Question(prompt, tools_schema(), partial(parse_tools, most=self._max_tools))
         return tuple(Query(tool, "tool") for tool in tools)
 
 
@@ -227,50 +233,52 @@ class Refine:
     Args:
         first: The strategy that writes the first queries; by default ``Rewrite``.
         prompt: A file or a text instead of ``toolret/llm/prompts/refine_v1.txt``; with
-            ``{most}``, ``{tools}`` and ``{conversation}``.
-        most: The most queries to take in each round.
+            ``{max_queries}``, ``{tools}`` and ``{conversation}``.
+        max_queries: The most queries to take in each round.
         rounds: The most rounds of searching and asking.
-        shown: How many tools to show the LLM in each round.
+        tools_shown: How many tools to show the LLM in each round.
 
     Raises:
         InputError: If the prompt cannot be used, a number is not a whole one of 1 or more, or
             ``first`` is no ``Strategy``.
     """
 
-    asks = True
+    needs_llm = True
 
     def __init__(
         self,
         first: Strategy | None = None,
         prompt: str | Path | None = None,
         *,
-        most: int = _MOST_QUERIES,
+        max_queries: int = _MOST_QUERIES,
         rounds: int = _ROUNDS,
-        shown: int = _SHOWN,
+        tools_shown: int = _TOOLS_SHOWN,
     ) -> None:
         self._first = Rewrite() if first is None else _checked_strategy(first)
-        self._prompt = as_prompt(prompt, "refine_v1", needs=("most", "tools", "conversation"))
-        self._most = whole_number("most", most)
+        self._prompt = as_prompt(
+            prompt, "refine_v1", needs=("max_queries", "tools", "conversation")
+        )
+        self._max_queries = whole_number("max_queries", max_queries)
         self._rounds = whole_number("rounds", rounds)
-        self._shown = whole_number("shown", shown)
+        self._tools_shown = whole_number("tools_shown", tools_shown)
 
     @property
     def name(self) -> str:
         """``refine``, with the first strategy's name unless that is ``rewrite``."""
         return "refine" if self._first.name == "rewrite" else f"refine({self._first.name})"
 
-    def steps(self, scene: Scene) -> Steps:
+    def steps(self, context: StrategyContext) -> Steps:
         """Run the first strategy, then alternate between searches and questions."""
-        raw = Query(scene.request.text, "request")
-        queries = yield from self._first.steps(scene)
+        raw = Query(context.request.text, "request")
+        queries = yield from self._first.steps(context)
         for _ in range(self._rounds):
-            tools = yield partial(scene.catalog.tools, (raw, *queries), self._shown)
+            tools = yield partial(context.catalog.tools, (raw, *queries), self._tools_shown)
             prompt = self._prompt.fill(
-                most=self._most,
+                max_queries=self._max_queries,
                 tools=json_lines(map(_tool_for_prompt, tools)),
-                conversation=scene.conversation,
+                conversation=context.conversation,
             )
-            parse = partial(parse_missing, most=self._most)
+            parse = partial(parse_missing, most=self._max_queries)
             try:
                 missing = yield Question(prompt, missing_schema(), parse)
             except LLMError:
@@ -283,7 +291,7 @@ class Refine:
         return queries
 
 
-class Together:
+class Combine:
     """Runs several strategies in sequence, and returns the queries of all.
 
     If some fail, the others' queries remain.
@@ -297,7 +305,7 @@ class Together:
 
     def __init__(self, *strategies: Strategy) -> None:
         if not strategies:
-            raise InputError("Together needs at least one strategy")
+            raise InputError("Combine needs at least one strategy")
         self._strategies = tuple(map(_checked_strategy, strategies))
 
     @property
@@ -306,17 +314,17 @@ class Together:
         return "+".join(strategy.name for strategy in self._strategies)
 
     @property
-    def asks(self) -> bool:
+    def needs_llm(self) -> bool:
         """Whether any of them needs an LLM."""
-        return any(strategy.asks for strategy in self._strategies)
+        return any(strategy.needs_llm for strategy in self._strategies)
 
-    def steps(self, scene: Scene) -> Steps:
+    def steps(self, context: StrategyContext) -> Steps:
         """Run the steps of all strategies, and return their queries without duplicates."""
         queries: dict[Query, None] = {}
         failures = []
         for strategy in self._strategies:
             try:
-                written = yield from strategy.steps(scene)
+                written = yield from strategy.steps(context)
             except LLMError as error:
                 failures.append(error)
             else:
@@ -354,7 +362,7 @@ def as_strategy(strategy: str | Strategy) -> Strategy:
             "joined by +"
         )
     strategies = [_BY_NAME[name]() for name in dict.fromkeys(names)]
-    return strategies[0] if len(strategies) == 1 else Together(*strategies)
+    return strategies[0] if len(strategies) == 1 else Combine(*strategies)
 
 
 def _checked_strategy(strategy: Strategy) -> Strategy:

@@ -26,17 +26,17 @@ class IndexView:
         self._reader = reader
         self._allow = allow
 
-    def tools(self, queries: Sequence[Query], most: int) -> Sequence[Tool]:
+    def tools(self, queries: Sequence[Query], k: int) -> Sequence[Tool]:
         """Return at most ``most`` tools, best first; the first query is the request itself."""
         reader = self._reader()
         compared = reader.comparer.compare(*reader.embed(expand_queries(queries)))
         allowed = reader.allowed(self._allow)
         ranking = reader.rank(
-            Request(queries[0].text), compared, allowed, most=most, recall=1, precision=None
+            Request(queries[0].text), compared, allowed, most=k, recall=1, precision=None
         )
         return [hit.tool for hit in ranking.hits]
 
-    def demos(self, text: str, most: int) -> Sequence[tuple[Demo, Sequence[Tool]]]:
+    def demos(self, text: str, k: int) -> Sequence[tuple[Demo, Sequence[Tool]]]:
         """Return at most ``most`` demonstrations, the nearest to a text first, with their tools.
 
         Demonstrations without tools are left out. So are those with a tool that is forbidden, or
@@ -56,7 +56,7 @@ class IndexView:
         ]
         _, as_demos = reader.comparer.embed([text])
         cosines = demos.vectors[shown] @ as_demos[0]
-        nearest = [demos.items[shown[place]] for place in top(cosines, most)]
+        nearest = [demos.items[shown[place]] for place in top(cosines, k)]
         return [
             (demo, [tools.items[tools.positions[tool]] for tool in demo.tools]) for demo in nearest
         ]
