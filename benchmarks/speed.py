@@ -51,8 +51,8 @@ started = time.perf_counter()
 from toolret.embedders import SentenceTransformerEmbedder
 from toolret.index import ToolIndex
 from toolret.retrieval.retriever import ToolRetriever
-folder, runtime = sys.argv[1:]
-index = ToolIndex(folder, embedder=SentenceTransformerEmbedder(runtime=runtime), create=False)
+folder, backend = sys.argv[1:]
+index = ToolIndex(folder, embedder=SentenceTransformerEmbedder(backend=backend), create=False)
 assert ToolRetriever(index).search("cancel my order and refund it", keep_all=True)
 seconds = time.perf_counter() - started
 # Not getrusage, whose peak a process inherits from the one that started it.
@@ -215,11 +215,11 @@ def measure(
 def cold_starts(folder: Path, repeats: int) -> dict[str, tuple[float, float]]:
     """Seconds until the first answer of a new process, and its megabytes: the best of several."""
     found: dict[str, tuple[float, float]] = {}
-    for runtime in ("onnx", "torch"):
+    for backend in ("onnx", "torch"):
         runs = []
         for _ in range(repeats):
             ran = subprocess.run(
-                [sys.executable, "-c", _COLD, str(folder), runtime],
+                [sys.executable, "-c", _COLD, str(folder), backend],
                 capture_output=True,
                 text=True,
                 check=True,
@@ -227,7 +227,7 @@ def cold_starts(folder: Path, repeats: int) -> dict[str, tuple[float, float]]:
             seconds, megabytes = map(float, ran.stdout.split())
             runs.append((seconds, megabytes))
         if runs:
-            found[runtime] = min(runs)
+            found[backend] = min(runs)
     return found
 
 

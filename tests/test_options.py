@@ -168,7 +168,7 @@ EMBEDDERS: list[Any] = [
     refused("instructions is", EmbedderError, RoleEmbedder, EMBEDDER, instructions={"tool": "x"}),
     refused("tool is None: give a text", TypeError, Instructions, tool=None),
     refused("model is None", EmbedderError, SentenceTransformerEmbedder, None),
-    refused("one of onnx, torc", EmbedderError, SentenceTransformerEmbedder, runtime="onx"),
+    refused("one of onnx, torc", EmbedderError, SentenceTransformerEmbedder, backend="onx"),
     refused("batch_size is 0", EmbedderError, SentenceTransformerEmbedder, batch_size=0),
     refused("model is '': give a name", EmbedderError, OpenAIEmbedder, ""),
     refused(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from toolret.calling import HttpRunner, Outcome, SecurityScheme, Toolbox
     from toolret.catalogs import Catalog, load_tools
     from toolret.embedders import (
-        LLM_EMBEDDER,
+        LLM_EMBEDDER_INSTRUCTIONS,
         Embedder,
         Instructions,
         OpenAIEmbedder,
@@ -69,7 +69,7 @@ _HOMES = {
     "calling": ("HttpRunner", "Outcome", "SecurityScheme", "Toolbox"),
     "catalogs": ("Catalog", "load_tools"),
     "embedders": (
-        "LLM_EMBEDDER",
+        "LLM_EMBEDDER_INSTRUCTIONS",
         "Embedder",
         "Instructions",
         "OpenAIEmbedder",
@@ -120,7 +120,7 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "LLM_EMBEDDER",
+    "LLM_EMBEDDER_INSTRUCTIONS",
     "BudgetError",
     "Call",
     "CallError",

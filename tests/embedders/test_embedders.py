@@ -17,7 +17,7 @@ from openai.types import CreateEmbeddingResponse, Embedding
 from openai.types.create_embedding_response import Usage
 
 from toolret.embedders import (
-    LLM_EMBEDDER,
+    LLM_EMBEDDER_INSTRUCTIONS,
     Instructions,
     OpenAIEmbedder,
     RoleEmbedder,
@@ -53,11 +53,11 @@ class Recording(Embeddings):
 
 def test_a_text_is_embedded_with_the_instruction_of_its_role_as_a_unit_vector() -> None:
     inner = Recording()
-    embedder = RoleEmbedder(inner, instructions=LLM_EMBEDDER)
+    embedder = RoleEmbedder(inner, instructions=LLM_EMBEDDER_INSTRUCTIONS)
     assert embedder.embed(["refund"], "tool").tolist() == [[np.float32(0.6), np.float32(0.8)]]
     assert embedder.embed(["give it back"], "tool_request").tolist() == [[0.0, 1.0]]
-    assert inner.documents == [LLM_EMBEDDER.tool + "refund"]
-    assert inner.queries == [LLM_EMBEDDER.tool_request + "give it back"]
+    assert inner.documents == [LLM_EMBEDDER_INSTRUCTIONS.tool + "refund"]
+    assert inner.queries == [LLM_EMBEDDER_INSTRUCTIONS.tool_request + "give it back"]
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e-20, 1e20, 1e30])
@@ -203,7 +203,7 @@ def test_an_embedder_that_hides_its_model_needs_an_id() -> None:
     assert resolve_embedder(named) is named
     assert resolve_embedder(named, instructions=Instructions()) is named
     with pytest.raises(EmbedderError, match="instructions of its own"):
-        resolve_embedder(named, instructions=LLM_EMBEDDER)
+        resolve_embedder(named, instructions=LLM_EMBEDDER_INSTRUCTIONS)
     assert named.id == "fake-4"
 
 
@@ -286,9 +286,9 @@ def test_a_folder_is_the_same_wherever_the_process_goes(
     model.mkdir()
     (model / "model.safetensors").write_bytes(b"weights")
     monkeypatch.chdir(tmp_path)
-    relative = SentenceTransformerEmbedder("model", runtime="onnx")
+    relative = SentenceTransformerEmbedder("model", backend="onnx")
     monkeypatch.chdir(model)
-    here = SentenceTransformerEmbedder(".", runtime="onnx")
+    here = SentenceTransformerEmbedder(".", backend="onnx")
     monkeypatch.chdir("/")
     for embedder in (relative, here):
         assert embedder.id == SentenceTransformerEmbedder(model).id

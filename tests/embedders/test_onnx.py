@@ -70,7 +70,7 @@ def varied_texts() -> list[str]:
 def test_vectors_are_those_of_sentence_transformers(kept: Path) -> None:
     texts = varied_texts()
     by_onnx = SentenceTransformerEmbedder(batch_size=16)
-    by_torch = SentenceTransformerEmbedder(runtime="torch")
+    by_torch = SentenceTransformerEmbedder(backend="torch")
     wanted = by_torch.encode(texts)
     found = by_onnx.encode(texts)
     assert np.einsum("ij,ij->i", found, wanted).min() >= 0.9999
@@ -87,7 +87,7 @@ def test_vectors_of_real_requests_are_those_of_sentence_transformers(kept: Path)
     lines = (SHARED / "metatool" / "dev.jsonl").read_text("utf-8").splitlines()[:200]
     texts = [json.loads(line)["text"] for line in lines]
     found = SentenceTransformerEmbedder().encode(texts)
-    wanted = SentenceTransformerEmbedder(runtime="torch").encode(texts)
+    wanted = SentenceTransformerEmbedder(backend="torch").encode(texts)
     assert np.einsum("ij,ij->i", found, wanted).min() >= 0.9999
 
 
@@ -175,8 +175,8 @@ def test_a_cache_that_cannot_be_written_is_said(
 def test_any_model_is_run_by_onnxruntime_on_request() -> None:
     embedder = resolve_embedder(f"onnx:{find_model(DEFAULT_MODEL)}").embedder
     assert isinstance(embedder, SentenceTransformerEmbedder)
-    assert embedder.runtime == "onnx"
-    assert SentenceTransformerEmbedder(device="cpu").runtime == "torch"
+    assert embedder.backend == "onnx"
+    assert SentenceTransformerEmbedder(device="cpu").backend == "torch"
 
 
 def test_a_search_by_the_command_line_does_not_import_torch(tmp_path: Path, kept: Path) -> None:

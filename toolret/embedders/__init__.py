@@ -5,24 +5,24 @@ Anything with LangChain's method names serves as an embedder (``embed_documents`
 instruction for each role of a text; ``RoleEmbedder`` adds both.
 """
 
-from toolret.embedders.instructions import LLM_EMBEDDER, Instructions, Role
+from toolret.embedders.instructions import LLM_EMBEDDER_INSTRUCTIONS, Instructions, Role
 from toolret.embedders.model_files import DEFAULT_MODEL
 from toolret.embedders.openai_embedder import OpenAIEmbedder
 from toolret.embedders.protocols import BatchEmbedder, Embedder
 from toolret.embedders.role_embedder import RoleEmbedder, resolve_embedder
-from toolret.embedders.sentence_transformer import Runtime, SentenceTransformerEmbedder
+from toolret.embedders.sentence_transformer import Backend, SentenceTransformerEmbedder
 from toolret.embedders.unit_vectors import Vectors
 
 __all__ = [
     "DEFAULT_MODEL",
-    "LLM_EMBEDDER",
+    "LLM_EMBEDDER_INSTRUCTIONS",
+    "Backend",
     "BatchEmbedder",
     "Embedder",
     "Instructions",
     "OpenAIEmbedder",
     "Role",
     "RoleEmbedder",
-    "Runtime",
     "SentenceTransformerEmbedder",
     "Vectors",
     "resolve_embedder",

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 from toolret.options import of_kind
 
-__all__ = ["LLM_EMBEDDER", "Instructions", "Role", "instructions_from"]
+__all__ = ["LLM_EMBEDDER_INSTRUCTIONS", "Instructions", "Role", "instructions_from"]
 
 Role: TypeAlias = Literal["tool", "demo", "tool_request", "demo_request"]
 """The role of a text: a tool, a demonstration, or a request for tools or for demonstrations."""
@@ -32,7 +32,7 @@ class Instructions:
         return str(getattr(self, role))
 
 
-LLM_EMBEDDER = Instructions(
+LLM_EMBEDDER_INSTRUCTIONS = Instructions(
     tool="Transform this tool description for retrieval: ",
     demo="Convert this example into vector for retrieval: ",
     tool_request="Transform this user request for fetching helpful tool descriptions: ",

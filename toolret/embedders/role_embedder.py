@@ -172,7 +172,7 @@ def resolve_embedder(
         if name.startswith("openai:"):
             model = OpenAIEmbedder(name.removeprefix("openai:"))
         elif name.startswith("onnx:"):
-            model = SentenceTransformerEmbedder(name.removeprefix("onnx:"), runtime="onnx")
+            model = SentenceTransformerEmbedder(name.removeprefix("onnx:"), backend="onnx")
         else:
             model = SentenceTransformerEmbedder(name)
         return RoleEmbedder(model, instructions=instructions)

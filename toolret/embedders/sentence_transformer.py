@@ -22,9 +22,9 @@ from toolret.options import of_kind, one_of, whole_number
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["Runtime", "SentenceTransformerEmbedder"]
+__all__ = ["Backend", "SentenceTransformerEmbedder"]
 
-Runtime: TypeAlias = Literal["onnx", "torch"]
+Backend: TypeAlias = Literal["onnx", "torch"]
 """The library that runs a sentence-transformers model."""
 
 
@@ -38,14 +38,14 @@ class SentenceTransformerEmbedder:
         model: A name on the hub, or a folder.
         device: ``cpu``, ``cuda`` ...; chosen by sentence-transformers if not given.
         batch_size: Texts per forward pass.
-        runtime: ``onnx`` exports the model once and runs it with onnxruntime, which loads ten times
+        backend: ``onnx`` exports the model once and runs it with onnxruntime, which loads ten times
             faster; where that is impossible, sentence-transformers runs it instead, and the log
             says why. By default ``onnx`` for the default model without a ``device``, otherwise
             ``torch``.
 
     Raises:
         EmbedderError: If the model cannot be found, its packaged weights are not the published
-            ones, there is no such ``runtime``, or ``batch_size`` is not 1 or more.
+            ones, there is no such ``backend``, or ``batch_size`` is not 1 or more.
     """
 
     def __init__(
@@ -54,18 +54,18 @@ class SentenceTransformerEmbedder:
         *,
         device: str | None = None,
         batch_size: int = 32,
-        runtime: Runtime | None = None,
+        backend: Backend | None = None,
     ) -> None:
         give = "a model's name or folder"
         name = str(of_kind("model", model, str | Path, give, error=EmbedderError))
-        if runtime is not None:
-            one_of("runtime", runtime, get_args(Runtime), error=EmbedderError)
+        if backend is not None:
+            one_of("backend", backend, get_args(Backend), error=EmbedderError)
         # It is loaded later, and the process may change its directory.
         self._name = str(Path(name).absolute()) if Path(name).is_dir() else name
         self._folder = find_model(self._name)
         self._device = device
         self._batch_size = whole_number("batch_size", batch_size, error=EmbedderError)
-        self.runtime: Runtime = runtime or (
+        self.backend: Backend = backend or (
             "onnx" if name == DEFAULT_MODEL and device is None else "torch"
         )
         self._model: OnnxModel | SentenceTransformer | None = None
@@ -86,7 +86,7 @@ class SentenceTransformerEmbedder:
     def id(self) -> str:
         """The model's name with a digest of its weights and settings, wherever they were found.
 
-        The runtime does not matter either: an exported model is only used if its vectors agree with
+        The backend does not matter either: an exported model is only used if its vectors agree with
         the original's to six digits, better than two versions of torch may agree.
         """
         name = Path(self._name).name if Path(self._name).is_dir() else self._name
@@ -128,7 +128,7 @@ class SentenceTransformerEmbedder:
 
     def prepare(self) -> None:
         """Start loading an exported model in the background."""
-        if self._model is None and self.runtime == "onnx":
+        if self._model is None and self.backend == "onnx":
             with suppress(RuntimeError):  # no thread can be started: the first text loads it
                 start_thread(self._prepare, "toolret-prepare", daemon=False)
 
@@ -141,7 +141,7 @@ class SentenceTransformerEmbedder:
     def _load(self) -> OnnxModel | SentenceTransformer:
         """Return the model, loaded by the first call."""
         with self._loading:
-            if self._model is None and self.runtime == "onnx":
+            if self._model is None and self.backend == "onnx":
                 self._model = open_onnx(self._folder)
             if self._model is None:
                 from sentence_transformers import SentenceTransformer
