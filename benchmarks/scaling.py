@@ -30,7 +30,7 @@ import numpy as np
 
 from toolret.index import ToolIndex
 from toolret.retrieval.retriever import ToolRetriever
-from toolret.stores import KnownVectors, chroma_store, langchain_store, store_at
+from toolret.stores import IndexEmbeddings, chroma_store, langchain_store, store_at
 from toolret.stores.records import Store
 from toolret.types import Tool
 
@@ -128,7 +128,7 @@ def chroma(folder: Path) -> Iterator[str]:
 def places(folder: Path, url: str) -> dict[str, tuple[Open, Callable[[], object]]]:
     """How to open each place, and how to ask its engine for the nearest 20 of a vector."""
     name = f"bench-{uuid4().hex[:8]}"
-    known = KnownVectors(RandomEmbedder())
+    known = IndexEmbeddings(RandomEmbedder())
     query = RandomEmbedder().embed_query("a request")
 
     def asked_chroma() -> object:
@@ -139,7 +139,7 @@ def places(folder: Path, url: str) -> dict[str, tuple[Open, Callable[[], object]
 
     found: dict[str, tuple[Open, Callable[[], object]]] = {
         "folder": (lambda _: store_at(folder / "index", lock_timeout=60), lambda: None),
-        "chroma": (lambda cache: chroma_store(f"{url}/{name}", cache=cache), asked_chroma),
+        "chroma": (lambda cache: chroma_store(f"{url}/{name}", cache_dir=cache), asked_chroma),
     }
     if "TOOLRET_PGVECTOR" in os.environ:
         postgres: Any = import_module("langchain_postgres")
@@ -154,7 +154,7 @@ def places(folder: Path, url: str) -> dict[str, tuple[Open, Callable[[], object]
 
 
 def _over(store: Any, name: str, cache: Path) -> Store:
-    return langchain_store(store, name, cache=cache)
+    return langchain_store(store, name, cache_dir=cache)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -204,7 +204,7 @@ def memory(open_argument: str, cache: Path) -> float:
         "ToolRetriever(ToolIndex(store_at(sys.argv[2] + '/empty', lock_timeout=1), "
         "embedder=RandomEmbedder()))\n"
         "before = resident()\n"
-        "store = chroma_store(sys.argv[1], cache=sys.argv[2])\n"
+        "store = chroma_store(sys.argv[1], cache_dir=sys.argv[2])\n"
         "index = ToolIndex(store, embedder=RandomEmbedder())\n"
         "retriever = ToolRetriever(index)\n"
         "retriever.search('a request for something', k=20)\n"
@@ -216,7 +216,7 @@ def memory(open_argument: str, cache: Path) -> float:
 
 def serve(url: str, cache: str, duration: float) -> None:
     """A process that answers requests, and looks for a new sync every second."""
-    index = ToolIndex(chroma_store(url, cache=cache), embedder=RandomEmbedder())
+    index = ToolIndex(chroma_store(url, cache_dir=cache), embedder=RandomEmbedder())
     retriever = ToolRetriever(index)
     retriever.search("a request", k=20)
     print("ready", flush=True)
@@ -277,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(f"{row:<26}{cells}", flush=True)
         size = options.sizes[-1]
         place = f"{url}/serve"
-        store = chroma_store(place, cache=Path(scratch) / "serve")
+        store = chroma_store(place, cache_dir=Path(scratch) / "serve")
         ToolIndex(store, embedder=RandomEmbedder()).sync_tools(catalog(size))
         results["bytes a tool"] = memory(place, Path(scratch) / "serve")
         print(f"\n{results['bytes a tool']:,.0f} bytes of memory a tool and process")

@@ -50,7 +50,7 @@ from toolret.llm import (
     as_chat_model,
 )
 from toolret.options import of_kind, seconds, whole_number
-from toolret.stores import KnownVectors, langchain_store
+from toolret.stores import IndexEmbeddings, langchain_store
 from toolret.testing import HashedWordsEmbedder
 from toolret.tokens import TokenCounter
 
@@ -186,7 +186,7 @@ PLACES: list[Any] = [
     refused("progress is 3: give a function", TypeError, ToolIndex, "x", progress=3),
     refused("vector_store is 3", TypeError, langchain_store, 3, "n", cache="x"),
     refused(
-        "name is ''", StoreError, langchain_store, InMemoryVectorStore(EMBEDDER), "", cache="x"
+        "name is ''", StoreError, langchain_store, InMemoryVectorStore(EMBEDDER), "", cache_dir="x"
     ),
     refused(
         "settle is -1",
@@ -194,10 +194,10 @@ PLACES: list[Any] = [
         langchain_store,
         InMemoryVectorStore(EMBEDDER),
         "n",
-        cache="x",
+        cache_dir="x",
         settle=-1,
     ),
-    refused("embedder is 3", TypeError, KnownVectors, 3),
+    refused("embedder is 3", TypeError, IndexEmbeddings, 3),
 ]
 
 RUNNERS: list[Any] = [

@@ -22,7 +22,7 @@ from qdrant_client import QdrantClient
 from qdrant_client.models import Distance, VectorParams
 
 from toolret.stores import chroma_store, langchain_store, store_at
-from toolret.stores.langchain import KnownVectors
+from toolret.stores.langchain import IndexEmbeddings
 from toolret.stores.records import Store
 from toolret.testing import HashedWordsEmbedder
 
@@ -80,7 +80,7 @@ def start_chroma(folder: Path, port: int) -> subprocess.Popen[bytes]:
 
 def vector_store(kind: str) -> VectorStore:
     """A new vector store of one kind, empty."""
-    vectors = KnownVectors(embedder())
+    vectors = IndexEmbeddings(embedder())
     if kind == "memory":
         return InMemoryVectorStore(vectors)
     if kind == "qdrant":
@@ -90,7 +90,7 @@ def vector_store(kind: str) -> VectorStore:
     return _pgvector(vectors)
 
 
-def _pgvector(vectors: KnownVectors) -> VectorStore:
+def _pgvector(vectors: IndexEmbeddings) -> VectorStore:
     from sqlalchemy import NullPool, create_engine
 
     postgres: Any = import_module("langchain_postgres")
@@ -106,11 +106,13 @@ def make_place(kind: str, folder: Path, *, chroma: str = "", settle: float = 0.0
         return Place(kind, lambda _: store_at(folder / "index", lock_timeout=20), folder)
     if kind == "chroma":
         url = f"{chroma}/i{uuid4().hex}"
-        return Place(kind, lambda cache: chroma_store(url, cache=cache, lock_timeout=20), folder)
+        return Place(
+            kind, lambda cache: chroma_store(url, cache_dir=cache, lock_timeout=20), folder
+        )
     engine = vector_store(kind)
     name = uuid4().hex
 
     def open_(cache: Path) -> Store:
-        return langchain_store(engine, name, cache=cache, settle=settle, lock_timeout=20)
+        return langchain_store(engine, name, cache_dir=cache, settle=settle, lock_timeout=20)
 
     return Place(kind, open_, folder)

@@ -29,7 +29,7 @@ from toolret.index.shelves import TOOLS
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.stores import chroma_store, langchain_store
 from toolret.stores.engines import Document, Engine, Fields
-from toolret.stores.langchain import KnownVectors, LangChainEngine
+from toolret.stores.langchain import IndexEmbeddings, LangChainEngine
 from toolret.stores.records import Record
 from toolret.stores.remote import RemoteStore
 from toolret.testing import HashedWordsEmbedder
@@ -280,22 +280,22 @@ def test_an_index_that_was_built_again_is_read_and_written(tmp_path: Path) -> No
 
 
 def test_other_documents_and_indexes_are_left_alone(tmp_path: Path) -> None:
-    store = InMemoryVectorStore(KnownVectors(embedder()))
+    store = InMemoryVectorStore(IndexEmbeddings(embedder()))
     store.add_documents([LangChainDocument("mine", id="mine", metadata={"toolret": 3})])
     for name in ("a", "b"):
-        place = langchain_store(store, name, cache=tmp_path / name, settle=0)
+        place = langchain_store(store, name, cache_dir=tmp_path / name, settle=0)
         ToolIndex(place, embedder=embedder()).sync_tools(many_tools(3, start=ord(name)))
-    place = langchain_store(store, "a", cache=tmp_path / "a", settle=0)
+    place = langchain_store(store, "a", cache_dir=tmp_path / "a", settle=0)
     ToolIndex(place, embedder=embedder()).sync_tools([])
-    place = langchain_store(store, "b", cache=tmp_path / "c", settle=0)
+    place = langchain_store(store, "b", cache_dir=tmp_path / "c", settle=0)
     assert len(ToolIndex(place, embedder=embedder())) == 3
     assert store.get_by_ids(["mine"])[0].page_content == "mine"
 
 
 def test_a_vector_store_embeds_nothing_that_the_index_has_embedded(tmp_path: Path) -> None:
     _, counting = opened(make_place("memory", tmp_path))
-    store = InMemoryVectorStore(KnownVectors(counting))
-    place = langchain_store(store, "a", cache=tmp_path, settle=0)
+    store = InMemoryVectorStore(IndexEmbeddings(counting))
+    place = langchain_store(store, "a", cache_dir=tmp_path, settle=0)
     ToolIndex(place, embedder=embedder()).sync_tools(many_tools(50))
     assert counting.embedded < 10  # bookkeeping
     found = store.similarity_search("does thing number 7 and 49", k=1)
@@ -305,7 +305,7 @@ def test_a_vector_store_embeds_nothing_that_the_index_has_embedded(tmp_path: Pat
 def test_a_vector_store_with_an_embedding_of_its_own_will_do(tmp_path: Path) -> None:
     store = InMemoryVectorStore(cast("Embeddings", embedder()))
     for machine in ("one", "two"):
-        place = langchain_store(store, "a", cache=tmp_path / machine, settle=0)
+        place = langchain_store(store, "a", cache_dir=tmp_path / machine, settle=0)
         index = ToolIndex(place, embedder=embedder())
         index.sync_tools(many_tools(50))
     assert len(index) == 50
@@ -323,14 +323,16 @@ class Lacking(VectorStore):
 
 
 def test_a_vector_store_without_get_by_ids_is_refused(tmp_path: Path) -> None:
-    place = langchain_store(Lacking(), "a", cache=tmp_path)
+    place = langchain_store(Lacking(), "a", cache_dir=tmp_path)
     with pytest.raises(StoreError, match=r"^Lacking/a: this vector store lacks `get_by_ids`"):
         ToolIndex(place, embedder=embedder())
 
 
 def test_a_retriever_goes_on_while_the_server_is_down(tmp_path: Path) -> None:
     with chroma_server(tmp_path / "server") as url:
-        place = Place("chroma", lambda cache: chroma_store(f"{url}/acme", cache=cache), tmp_path)
+        place = Place(
+            "chroma", lambda cache: chroma_store(f"{url}/acme", cache_dir=cache), tmp_path
+        )
         index, _ = opened(place)
         index.sync_tools(many_tools(20))
         retriever = ToolRetriever(index)
@@ -405,7 +407,9 @@ def answering(status: int, body: bytes, delay: float = 0.0) -> Iterator[tuple[st
 
 def test_what_is_refused_is_said_without_the_secret(tmp_path: Path) -> None:
     with answering(403, b'{"error": "Forbidden"}') as (url, seen):
-        store = chroma_store(f"{url}/acme", headers={"x-chroma-token": "s3cret"}, cache=tmp_path)
+        store = chroma_store(
+            f"{url}/acme", headers={"x-chroma-token": "s3cret"}, cache_dir=tmp_path
+        )
         with pytest.raises(StoreError, match=r"answers 403.*give `headers`") as caught:
             store.load()
     assert seen[0]["x-chroma-token"] == "s3cret"
@@ -414,12 +418,12 @@ def test_what_is_refused_is_said_without_the_secret(tmp_path: Path) -> None:
 
 def test_another_server_is_no_chroma_server(tmp_path: Path) -> None:
     with answering(200, b"<html>") as (url, _), pytest.raises(StoreError, match="no Chroma server"):
-        chroma_store(f"{url}/acme", cache=tmp_path).load()
+        chroma_store(f"{url}/acme", cache_dir=tmp_path).load()
 
 
 def test_a_server_that_is_unwell_is_asked_again(tmp_path: Path) -> None:
     with answering(503, b"") as (url, seen), pytest.raises(StoreError, match="it answers 503"):
-        chroma_store(f"{url}/acme", cache=tmp_path).load()
+        chroma_store(f"{url}/acme", cache_dir=tmp_path).load()
     assert len(seen) == 4
 
 
@@ -427,7 +431,7 @@ def test_a_forked_process_has_connections_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with answering(404, b"") as (url, _):
-        store = chroma_store(f"{url}/acme", cache=tmp_path)
+        store = chroma_store(f"{url}/acme", cache_dir=tmp_path)
         assert not store.exists()
         before = cast("Any", store).engine._client
         monkeypatch.setattr("os.getpid", lambda: -1)
@@ -451,14 +455,14 @@ def test_a_forked_process_has_connections_of_its_own(
 )
 def test_a_server_that_speaks_json_is_no_chroma_server(body: bytes, tmp_path: Path) -> None:
     with answering(200, body) as (url, _), pytest.raises(StoreError):
-        chroma_store(f"{url}/acme", cache=tmp_path).exists()
+        chroma_store(f"{url}/acme", cache_dir=tmp_path).exists()
 
 
 def test_a_server_that_is_silent_is_given_up(tmp_path: Path) -> None:
     started = time.monotonic()
     with answering(200, b"{}", delay=2) as (url, _):
         with pytest.raises(StoreError, match="timed out"):
-            chroma_store(f"{url}/acme", cache=tmp_path, timeout=0.2).load()
+            chroma_store(f"{url}/acme", cache_dir=tmp_path, timeout=0.2).load()
         assert time.monotonic() - started < 2
 
 
@@ -696,5 +700,5 @@ def test_who_has_no_home_is_told_to_name_a_cache(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", home)
-    with pytest.raises(StoreError, match=r"no home folder .*give a folder as `cache`"):
+    with pytest.raises(StoreError, match=r"no home folder .*give a folder as `cache_dir`"):
         ToolIndex("http://127.0.0.1:1/acme", embedder=embedder())

@@ -38,7 +38,7 @@ def test_eight_processes_lose_nothing_and_see_whole_syncs(chroma: str, tmp_path:
         assert process.returncode == 0, error
         reports.append(json.loads(out))
     print(json.dumps(reports, indent=1))
-    place = Place("chroma", lambda cache: chroma_store(url, cache=cache), tmp_path)
+    place = Place("chroma", lambda cache: chroma_store(url, cache_dir=cache), tmp_path)
     index = ToolIndex(place.machine(), embedder=embedder())
     written = {r["role"]: r["version"] for r in reports if "version" in r}
     assert {found.name: found.description for found in index} == {

@@ -22,7 +22,7 @@ TOOLS = 5
 
 
 def main(role: str, url: str, folder: str, seconds: float) -> None:
-    store = chroma_store(url, cache=Path(folder) / role, lock_timeout=120)
+    store = chroma_store(url, cache_dir=Path(folder) / role, lock_timeout=120)
     index = ToolIndex(store, embedder=embedder())
     end = time.monotonic() + seconds
     work = write if role.startswith("writer") else read

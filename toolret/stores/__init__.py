@@ -14,9 +14,9 @@ from toolret.stores.records import Store
 if TYPE_CHECKING:
     from langchain_core.vectorstores import VectorStore
 
-    from toolret.stores.langchain import KnownVectors
+    from toolret.stores.langchain import IndexEmbeddings
 
-__all__ = ["KnownVectors", "absent", "chroma_store", "langchain_store", "store_at"]
+__all__ = ["IndexEmbeddings", "Store", "chroma_store", "langchain_store"]
 
 
 def store_at(place: str | Path, *, lock_timeout: float) -> Store:
@@ -44,7 +44,7 @@ def chroma_store(
     headers: Mapping[str, str] | None = None,
     timeout: float = 30.0,
     verify: Any = True,
-    cache: str | Path | None = None,
+    cache_dir: str | Path | None = None,
     lock_timeout: float = LOCK_SECONDS,
 ) -> Store:
     """Return a store in a Chroma server, which any number of machines may read and write.
@@ -54,7 +54,7 @@ def chroma_store(
         headers: Sent with each request, for example a token; never shown or stored.
         timeout: Timeout of one request in seconds.
         verify: Certificates to trust, as in ``httpx``, such as an ``ssl.SSLContext``.
-        cache: Local folder for fetched records; by default in the user's cache.
+        cache_dir: Local folder for fetched records; by default in the user's cache.
         lock_timeout: Seconds to wait while another process writes.
 
     Raises:
@@ -64,7 +64,7 @@ def chroma_store(
     from toolret.stores.remote import RemoteStore
 
     engine = ChromaEngine(url, headers=headers, timeout=timeout, verify=verify)
-    return RemoteStore(engine, cache=cache, lock_timeout=lock_timeout)
+    return RemoteStore(engine, cache_dir=cache_dir, lock_timeout=lock_timeout)
 
 
 def langchain_store(
@@ -72,19 +72,19 @@ def langchain_store(
     name: str,
     *,
     settle: float = 0.5,
-    cache: str | Path,
+    cache_dir: str | Path,
     lock_timeout: float = LOCK_SECONDS,
 ) -> Store:
     """Return a store in a LangChain vector store; its other documents are left alone.
 
     Args:
         vector_store: Must implement ``add_texts`` with ids, ``get_by_ids`` and ``delete``. With
-            ``KnownVectors`` as its embedding, nothing is embedded a second time.
+            ``IndexEmbeddings`` as its embedding, nothing is embedded a second time.
         name: Name of the index, unique in the whole database: pgvector, for example, keeps the
             ids of all its collections in one table.
         settle: Upper bound on how long a write takes to be visible to every client, in seconds. Too
             small a value lets two writers corrupt each other's sync.
-        cache: Local folder for records fetched from this index.
+        cache_dir: Local folder for records fetched from this index.
         lock_timeout: Seconds to wait while another process writes.
 
     Raises:
@@ -96,12 +96,12 @@ def langchain_store(
     from toolret.stores.remote import RemoteStore
 
     engine = LangChainEngine(vector_store, name, settle=settle)
-    return RemoteStore(engine, cache=cache, lock_timeout=lock_timeout)
+    return RemoteStore(engine, cache_dir=cache_dir, lock_timeout=lock_timeout)
 
 
 def __getattr__(name: str) -> object:
-    if name == "KnownVectors":  # langchain_core is only loaded when needed
-        from toolret.stores.langchain import KnownVectors
+    if name == "IndexEmbeddings":  # langchain_core is only loaded when needed
+        from toolret.stores.langchain import IndexEmbeddings
 
-        return KnownVectors
+        return IndexEmbeddings
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

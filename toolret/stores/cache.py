@@ -47,8 +47,9 @@ def cache_folder(place: str) -> Path:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     except RuntimeError as error:
         raise StoreError(
-            f"{place}: there is no home folder to cache its records in: give a folder as `cache`, "
-            "as in toolret.stores.chroma_store(url, cache=...), or set XDG_CACHE_HOME"
+            f"{place}: there is no home folder to cache its records in: give a folder as "
+            "`cache_dir`, as in toolret.stores.chroma_store(url, cache_dir=...), or set "
+            "XDG_CACHE_HOME"
         ) from error
     return Path(home) / "toolret" / sha256(place.encode()).hexdigest()[:16]
 
@@ -149,7 +150,7 @@ class RecordCache:
         except (OSError, sqlite3.Error) as error:
             raise StoreError(
                 f"{self._path}: the cache cannot be used: {error}; it may be deleted at any time, "
-                "and `cache` names another folder"
+                "and `cache_dir` names another folder"
             ) from error
 
 

@@ -26,7 +26,7 @@ from toolret.stores.ledger import is_record, read_record
 if TYPE_CHECKING:
     from langchain_core.vectorstores import VectorStore
 
-__all__ = ["KnownVectors", "LangChainEngine"]
+__all__ = ["IndexEmbeddings", "LangChainEngine"]
 
 _NAMESPACE = UUID("6f0e6a4c-6d0f-4f0c-9d38-5c6d6f0b7c11")
 """Namespace of the documents' ids, which are UUIDs derived from names: some vector stores accept no
@@ -38,8 +38,8 @@ _MARK = "toolret"
 _T = TypeVar("_T")
 
 
-class KnownVectors(Embeddings):
-    """Embeddings for a vector store that holds an index: they reuse the index's own vectors.
+class IndexEmbeddings(Embeddings):
+    """Embeddings for a vector store that is to hold an index: they reuse the index's own vectors.
 
     Without this the vector store embeds everything a second time, which only costs time.
 
@@ -55,7 +55,7 @@ class KnownVectors(Embeddings):
         self._known = threading.local()
 
     @contextmanager
-    def knowing(self, vectors: Mapping[str, NDArray[np.float32]]) -> Iterator[None]:
+    def reusing(self, vectors: Mapping[str, NDArray[np.float32]]) -> Iterator[None]:
         """Use these vectors for these texts inside the block, in this thread."""
         self._known.vectors = vectors
         try:
@@ -171,8 +171,8 @@ class LangChainEngine:
     def _reusing(self, vectors: Mapping[str, NDArray[np.float32]]) -> Iterator[None]:
         """Have the vector store use these vectors inside the block, if it can."""
         embeddings = self._store.embeddings
-        if isinstance(embeddings, KnownVectors):
-            with embeddings.knowing(vectors):
+        if isinstance(embeddings, IndexEmbeddings):
+            with embeddings.reusing(vectors):
                 yield
         else:
             yield

@@ -53,7 +53,7 @@ class RemoteStore:
 
     Args:
         engine: The engine that holds the records.
-        cache: Local folder for fetched records; by default in the user's cache. Processes may
+        cache_dir: Local folder for fetched records; by default in the user's cache. Processes may
             share it, and it may be deleted at any time.
         lock_timeout: Seconds that a writer waits for another to finish.
         lease: Seconds without a heartbeat after which another writer is presumed dead.
@@ -63,11 +63,11 @@ class RemoteStore:
         self,
         engine: Engine,
         *,
-        cache: str | Path | None = None,
+        cache_dir: str | Path | None = None,
         lock_timeout: float = LOCK_SECONDS,
         lease: float = _LEASE,
     ) -> None:
-        self.folder = (Path(cache) if cache else cache_folder(engine.place)).absolute()
+        self.folder = (Path(cache_dir) if cache_dir else cache_folder(engine.place)).absolute()
         self.engine = engine
         self.lock_timeout = checked_seconds(lock_timeout)
         self.lease = lease
