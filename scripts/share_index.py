@@ -84,7 +84,7 @@ def read(folder: Path, end: float) -> dict[str, Any]:
     while time.time() < end:
         for index in (synced, grown):
             before = index.snapshot
-            if index.stale():
+            if index.is_stale():
                 index.refresh()
             assert index.snapshot.generations >= before.generations, "went back"
         snapshot = synced.snapshot

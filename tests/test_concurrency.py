@@ -273,7 +273,7 @@ def test_a_copy_that_was_put_back_is_read_once(
     monkeypatch.setattr(latest, "Reader", counted)
     for _ in range(3):
         index.snapshots._look_at = 0  # as if half a second had passed
-        if index.stale():
+        if index.is_stale():
             retriever._latest._follow()
         assert {hit.tool.id for hit in retriever.search("ping a host", keep_all=True)} == {
             found.id for found in tools

@@ -98,7 +98,7 @@ def test_threads_and_coroutines_read_while_syncs_run(tmp_path: Path) -> None:
     checking = threading.Lock()  # each snapshot once: this is about reading, not about embedding
 
     def look(own: ToolIndex) -> None:
-        if own.stale():
+        if own.is_stale():
             own.refresh()
         snapshot = own.snapshot
         with checking:

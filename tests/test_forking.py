@@ -117,10 +117,10 @@ def test_a_fork_waits_for_a_request_that_looks_for_changes(
 
     def work() -> list[bool]:
         index.snapshots._look_at = 0
-        return [go_on.is_set(), index.stale()]
+        return [go_on.is_set(), index.is_stale()]
 
     monkeypatch.setattr(index.store, "generations", slow)
-    thread = threading.Thread(target=index.stale)
+    thread = threading.Thread(target=index.is_stale)
     thread.start()
     assert looking.wait(_LONGEST)
     threading.Timer(0.5, go_on.set).start()

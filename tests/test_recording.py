@@ -33,7 +33,7 @@ from tests.conftest import demo, tool
 from toolret.errors import DemoError, EmbedderError, StoreError
 from toolret.index import ToolIndex
 from toolret.index.syncing import SyncReport
-from toolret.recording import Recorded, demonstrations, redacting
+from toolret.recording import RecordReport, demonstrations, redacting
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder
 from toolret.text.names import wire_name
@@ -198,7 +198,7 @@ def test_a_conversation_in_any_form_is_the_same_demonstration(
     index: ToolIndex, messages: list[Any]
 ) -> None:
     recorded = demonstrations(messages, index)
-    assert recorded == Recorded(
+    assert recorded == RecordReport(
         (
             Demo(
                 id=recorded.ids[0],
@@ -364,7 +364,7 @@ def test_calls_through_the_proxy_are_calls_of_its_tools(index: ToolIndex) -> Non
     search = ("discover_tools", '{"query": "cancel"}', '{"tools": []}')
     through = ("call_tool", '{"name": "orders__cancelOrder", "arguments": {"order": 7}}', CANCEL[2])
     assert demonstrations(chat(search, through), index) == demonstrations(chat(CANCEL), index)
-    assert demonstrations(chat(search), index) == Recorded()
+    assert demonstrations(chat(search), index) == RecordReport()
     items = _in_items_of_responses()
     items[2] |= {"name": through[0], "arguments": through[1]}
     assert demonstrations(items, index).demos == demonstrations(chat(CANCEL), index).demos

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         Verbatim,
         as_request,
     )
-    from toolret.recording import Recorded
+    from toolret.recording import RecordReport
     from toolret.retrieval.reranking import CrossEncoderReranker, LLMReranker, Reranker
     from toolret.retrieval.retriever import ToolRetriever
     from toolret.retrieval.selection import Selection
@@ -108,7 +108,7 @@ _HOMES = {
         "Verbatim",
         "as_request",
     ),
-    "recording": ("Recorded",),
+    "recording": ("RecordReport",),
     "retrieval.reranking": ("CrossEncoderReranker", "LLMReranker", "Reranker"),
     "retrieval.retriever": ("ToolRetriever",),
     "rows": ("LabelledRequest", "load_demos", "load_requests"),
@@ -151,7 +151,7 @@ __all__ = [
     "Outcome",
     "Query",
     "QueryGenerator",
-    "Recorded",
+    "RecordReport",
     "Refine",
     "ReplayError",
     "Request",

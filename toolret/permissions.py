@@ -52,7 +52,7 @@ def allowed_tools(tools: Sequence[Tool], allow: Allow) -> NDArray[np.bool_] | No
     verdicts: dict[Permissions, bool] = {}
     for tool in tools:
         if tool.permissions not in verdicts:
-            verdicts[tool.permissions] = tool.permitted(granted)
+            verdicts[tool.permissions] = tool.is_permitted(granted)
     return np.array([verdicts[tool.permissions] for tool in tools], dtype=np.bool_)
 
 
@@ -62,7 +62,7 @@ def is_allowed(tool: Tool, allow: Allow) -> bool:
         return True
     if callable(allow):
         return _verdict(allow(tool), tool)
-    return tool.permitted(_granted(allow))
+    return tool.is_permitted(_granted(allow))
 
 
 def freeze_allow(allow: Allow) -> frozenset[str] | Callable[[Tool], bool] | None:
@@ -105,7 +105,7 @@ def may_see(demo: Demo, allow: Allow) -> bool:
     """
     if allow is None or not demo.permissions:
         return True
-    return not callable(allow) and demo.permitted(_granted(allow))
+    return not callable(allow) and demo.is_permitted(_granted(allow))
 
 
 def invalid_permissions(permissions: Any) -> list[Any]:

@@ -25,7 +25,7 @@ from toolret.text.names import wire_name
 from toolret.turns import Turn, TurnCall, arguments_of, clean, map_values, turns, value_of
 from toolret.types import RECORDED, Call, Demo, Permissions, Tool
 
-__all__ = ["Recorded", "Redact", "demonstrations", "record", "redacting"]
+__all__ = ["RecordReport", "Redact", "demonstrations", "record", "redacting"]
 
 Redact: TypeAlias = Callable[[Demo], Demo | None]
 """A function that gets each demonstration in full, before it is shortened or stored, and returns
@@ -63,8 +63,8 @@ _NOT_THERE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """The demonstrations learnt from a conversation.
+class RecordReport:
+    """What was recorded of a conversation.
 
     Attributes:
         demos: The demonstrations as they are stored, or were until they were removed just now.
@@ -88,7 +88,7 @@ def record(
     allow: Allow,
     private_to: Collection[str],
     redact: Redact | None,
-) -> Recorded:
+) -> RecordReport:
     """Store the demonstrations of a finished conversation in an index, or remove them from it.
 
     They are removed if the conversation was no ``success``; then those that were there are
@@ -107,7 +107,7 @@ def record(
     removed = tuple(stored[id_] for id_ in recorded.ids if id_ in stored)
     index.remove_demos(demo.id for demo in removed)
     missing = (_NOT_THERE,) if len(removed) < len(recorded.demos) else ()
-    return Recorded(removed, (*recorded.left_out, *missing))
+    return RecordReport(removed, (*recorded.left_out, *missing))
 
 
 def demonstrations(
@@ -117,7 +117,7 @@ def demonstrations(
     allow: Allow = None,
     private_to: Collection[str] = (),
     redact: Redact | None = None,
-) -> Recorded:
+) -> RecordReport:
     """Return the demonstrations that a finished conversation yields; nothing is stored.
 
     The arguments and the errors are those of ``ToolRetriever.record``.
@@ -153,7 +153,7 @@ def demonstrations(
             left_out.append(f"a turn: the demonstration {same.id!r} says the same")
             continue
         demos[short.id] = short
-    return Recorded(tuple(demos.values()), tuple(dict.fromkeys(left_out)))
+    return RecordReport(tuple(demos.values()), tuple(dict.fromkeys(left_out)))
 
 
 def redacting(scrub: Callable[[str], str]) -> Redact:

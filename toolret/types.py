@@ -67,7 +67,7 @@ class Tool:
     origin: str = field(default="", compare=False)
     target: Any = field(default=None, compare=False, repr=False)
 
-    def permitted(self, granted: Collection[str]) -> bool:
+    def is_permitted(self, granted: Collection[str]) -> bool:
         """Whether a caller holding ``granted`` may use this tool."""
         return _satisfies(granted, self.permissions)
 
@@ -116,7 +116,7 @@ class Demo:
     permissions: Permissions = ()
     origin: str = field(default="", compare=False)
 
-    def permitted(self, granted: Collection[str]) -> bool:
+    def is_permitted(self, granted: Collection[str]) -> bool:
         """Whether a caller holding ``granted`` may be shown this demonstration."""
         return _satisfies(granted, self.permissions)
 

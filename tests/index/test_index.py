@@ -387,15 +387,15 @@ def test_progress_goes_on_from_one_chunk_of_an_iterator_to_the_next(
 def test_refresh_sees_what_another_object_wrote(tmp_path: Path, tools: list[Tool]) -> None:
     reader = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
     assert len(reader) == 0
-    assert not reader.stale()
+    assert not reader.is_stale()
     ToolIndex(tmp_path, embedder=HashedWordsEmbedder()).sync_tools(tools)
     assert len(reader) == 0
     reader.snapshots._look_at = 0  # as if half a second had passed
-    assert reader.stale()
+    assert reader.is_stale()
     reader.refresh()
     assert len(reader) == 4
     reader.snapshots._look_at = 0
-    assert not reader.stale()
+    assert not reader.is_stale()
 
 
 def test_an_index_that_is_built_again_or_put_back_is_seen(
@@ -404,27 +404,27 @@ def test_an_index_that_is_built_again_or_put_back_is_seen(
     folder, copy = tmp_path / "index", tmp_path / "copy"
     reader, writer = (ToolIndex(folder, embedder=HashedWordsEmbedder()) for _ in range(2))
 
-    def stale() -> bool:
+    def is_stale() -> bool:
         reader.snapshots._look_at = 0  # as if half a second had passed
-        return reader.stale()
+        return reader.is_stale()
 
     writer.sync_tools(tools[:1])
     shutil.copytree(folder, copy)
     writer.sync_tools(tools)
     assert len(reader) == 4
     shutil.rmtree(folder)
-    assert not stale()  # there is nothing yet to be read in its place
+    assert not is_stale()  # there is nothing yet to be read in its place
     shutil.copytree(copy, folder)
-    assert stale()
+    assert is_stale()
     reader.refresh()
     assert [found.id for found in reader] == [tools[0].id]
-    assert not stale()
+    assert not is_stale()
     shutil.rmtree(folder)
     ToolIndex(folder, embedder=HashedWordsEmbedder()).sync_tools(tools[2:])
-    assert stale()
+    assert is_stale()
     reader.refresh()
     assert {found.id for found in reader} == {found.id for found in tools[2:]}
-    assert not stale()
+    assert not is_stale()
 
 
 def test_what_was_read_earlier_does_not_replace_what_was_read_later(

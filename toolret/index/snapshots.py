@@ -71,8 +71,8 @@ class Snapshots:
                 self.kept = kept = snapshot
             return kept
 
-    def stale(self) -> bool:
-        """Whether the index has changed since the kept snapshot; see ``ToolIndex.stale``."""
+    def is_stale(self) -> bool:
+        """Whether the index has changed since the kept snapshot; see ``ToolIndex.is_stale``."""
         now = time.monotonic()
         if self.kept is None or now < self._look_at:
             return False

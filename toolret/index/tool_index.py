@@ -245,13 +245,13 @@ class ToolIndex:
         """
         self.snapshots.keep(self.snapshots.read())
 
-    def stale(self) -> bool:
+    def is_stale(self) -> bool:
         """Whether the index has changed since it was read; checks twice a second at most.
 
         Costs next to nothing, and returns False if it cannot tell. An index that is gone may be
         about to be built again, so what was read of it stays.
         """
-        return self.snapshots.stale()
+        return self.snapshots.is_stale()
 
     def see_latest(self) -> None:
         """Count the ``snapshot`` as a change of this thread or task, which is served none older."""

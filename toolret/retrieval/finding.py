@@ -213,7 +213,7 @@ def choose(found: Found, counter: TokenCounter) -> Selection:
         demos=demos,
         ranked=found.ranking.hits,
         need=found.ranking.need,
-        least_need=found.ranking.least_need,
+        need_threshold=found.ranking.need_threshold,
         note="; ".join(filter(None, notes)),
         token_budget=limits.token_budget,
         counter=counter,

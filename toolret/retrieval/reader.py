@@ -61,14 +61,14 @@ class Ranking:
         hits: Best first.
         named: How many of the request's tools are called by name: so many of the first.
         need: The probability that a tool is needed.
-        least_need: The probability from which on tools are given.
+        need_threshold: The probability from which on tools are given.
         needed: Whether tools are given.
     """
 
     hits: tuple[Hit, ...]
     named: int
     need: float
-    least_need: float
+    need_threshold: float
     needed: bool
 
 

@@ -26,7 +26,7 @@ from toolret.queries import (
     generate_queries,
     is_generator,
 )
-from toolret.recording import Recorded, Redact, record
+from toolret.recording import RecordReport, Redact, record
 from toolret.retrieval.finding import Found, Limits, Retrieval, choose, find
 from toolret.retrieval.latest import LatestReader
 from toolret.retrieval.many import as_requests, generate_in_threads
@@ -254,7 +254,7 @@ class ToolRetriever:
         allow: Allow = None,
         private_to: Collection[str] = (),
         redact: Redact | None = None,
-    ) -> Recorded:
+    ) -> RecordReport:
         """Learn from a finished conversation, to serve similar requests better.
 
         Each user turn that led to calls becomes a demonstration: request, calls with arguments and
@@ -298,7 +298,7 @@ class ToolRetriever:
         allow: Allow = None,
         private_to: Collection[str] = (),
         redact: Redact | None = None,
-    ) -> Recorded:
+    ) -> RecordReport:
         """``record`` for event loops: runs in a worker thread."""
         recorded = await asyncio.to_thread(
             self.record,

@@ -38,8 +38,9 @@ class Selection:
         demos: The chosen worked examples, best first; the budget may leave some of them out, too.
         ranked: The top of the whole ranking, including tools that were not chosen.
         need: The estimated probability that the request needs a tool at all, 0 to 1.
-        least_need: The need from which on tools are given, as ``min_recall`` and ``min_precision``
-            set it. A tool that the request calls by its name is given all the same.
+        need_threshold: The need from which on tools are given, as ``min_recall`` and
+            ``min_precision`` set it. A tool that the request calls by its name is given all the
+            same.
         note: Why something was not done as asked, such as an LLM that failed; empty if all was.
         token_budget: The most tokens that the prompt may take; None for no limit.
         counter: Counts the tokens.
@@ -54,7 +55,7 @@ class Selection:
     demos: tuple[DemoHit, ...]
     ranked: tuple[Hit, ...]
     need: float
-    least_need: float
+    need_threshold: float
     note: str
     token_budget: int | None
     counter: TokenCounter
@@ -122,8 +123,8 @@ class Selection:
         if self.note:
             lines.append(f"note: {self.note}")
         needed = f"p={self.need:.3f} that a tool is needed"
-        if not self.tools or self.need >= self.least_need:  # else one was called by its name
-            needed += f", given from p={self.least_need:.3f} on"
+        if not self.tools or self.need >= self.need_threshold:  # else one was called by its name
+            needed += f", given from p={self.need_threshold:.3f} on"
         lines.append(needed if self.tools else f"no tool fits: {needed}")
         tools, demos = self._packed_ids
         for rank, hit in enumerate(self.tools, start=1):
