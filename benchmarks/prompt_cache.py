@@ -23,7 +23,7 @@ from typing import Any
 from openai import OpenAI
 
 from toolret import Toolbox, ToolIndex, ToolRetriever, load_demos, load_tools
-from toolret.calling import Outcome
+from toolret.calling import ToolResult
 from toolret.embedders import Embedder
 from toolret.integrations.openai import Api, Mode, run, run_calls
 from toolret.integrations.openai.forms import CHAT
@@ -78,10 +78,10 @@ class EchoRunner:
     def runs(self, tool: Tool) -> bool:  # noqa: ARG002 - part of the protocol
         return True
 
-    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
-        return Outcome(json.dumps({"done": tool.id, "with": dict(arguments), "lines": LINES}))
+    def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
+        return ToolResult(json.dumps({"done": tool.id, "with": dict(arguments), "lines": LINES}))
 
-    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         return self.call(tool, arguments)
 
 

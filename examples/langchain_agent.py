@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
 
-from toolret import Outcome, Tool, Toolbox, ToolIndex, ToolRetriever, load_demos, load_tools
+from toolret import Tool, Toolbox, ToolIndex, ToolResult, ToolRetriever, load_demos, load_tools
 from toolret.integrations.langchain import ToolRetrieverMiddleware
 from toolret.testing import OpenAIServer, Reply
 from toolret.types import JsonObject
@@ -66,10 +66,10 @@ class DryRun:
     def runs(self, tool: Tool) -> bool:
         return True
 
-    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
-        return Outcome(f"{tool.id}: done")
+    def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
+        return ToolResult(f"{tool.id}: done")
 
-    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         return self.call(tool, arguments)
 
 

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import tool
-from toolret.calling import Outcome, Toolbox
+from toolret.calling import Toolbox, ToolResult
 from toolret.catalogs import load_tools
 from toolret.errors import InputError
 from toolret.index import ToolIndex
@@ -115,11 +115,11 @@ class _Recorder:
     def runs(self, tool: Tool) -> bool:
         return True
 
-    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         self.ran.append(tool.id)
-        return Outcome("done")
+        return ToolResult("done")
 
-    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         return self.call(tool, arguments)
 
 

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from tests.conftest import tool
 from toolret import tracing
-from toolret.calling import Outcome, Toolbox
+from toolret.calling import Toolbox, ToolResult
 from toolret.catalogs import load_tools
 from toolret.errors import EmbedderError, ReplayError
 from toolret.index import ToolIndex
@@ -165,12 +165,12 @@ class _Echo:
     def runs(self, tool: Tool) -> bool:
         return True
 
-    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         if tool.id == "lost":
-            return Outcome("HTTP 404 Not Found", ok=False, status=404)
-        return Outcome(f"given to {arguments['to']}", status=200)
+            return ToolResult("HTTP 404 Not Found", ok=False, status=404)
+        return ToolResult(f"given to {arguments['to']}", status=200)
 
-    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         return await asyncio.to_thread(self.call, tool, arguments)
 
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from toolret.calling import HttpRunner, Outcome, SecurityScheme, Toolbox
+    from toolret.calling import HttpRunner, SecurityScheme, Toolbox, ToolResult
     from toolret.catalogs import Catalog, load_tools
     from toolret.embedders import (
         LLM_EMBEDDER_INSTRUCTIONS,
@@ -66,7 +66,7 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
-    "calling": ("HttpRunner", "Outcome", "SecurityScheme", "Toolbox"),
+    "calling": ("HttpRunner", "ToolResult", "SecurityScheme", "Toolbox"),
     "catalogs": ("Catalog", "load_tools"),
     "embedders": (
         "LLM_EMBEDDER_INSTRUCTIONS",
@@ -148,7 +148,6 @@ __all__ = [
     "LabelledRequest",
     "MissingExtraError",
     "OpenAIEmbedder",
-    "Outcome",
     "Query",
     "QueryGenerator",
     "RecordReport",
@@ -169,6 +168,7 @@ __all__ = [
     "Think",
     "Tool",
     "ToolIndex",
+    "ToolResult",
     "ToolRetriever",
     "Toolbox",
     "ToolretError",

@@ -17,7 +17,7 @@ import pytest
 
 from tests.calling.catalog_server import serving
 from tests.calling.test_requests import operation, parameter
-from toolret.calling import HttpRunner, Outcome, Toolbox
+from toolret.calling import HttpRunner, Toolbox, ToolResult
 from toolret.errors import CallError
 from toolret.types import Tool
 
@@ -90,7 +90,7 @@ def server() -> Iterator[str]:
         yield url
 
 
-async def _both(runner: HttpRunner, tool: Tool, **arguments: Any) -> Outcome:
+async def _both(runner: HttpRunner, tool: Tool, **arguments: Any) -> ToolResult:
     """The outcome, which is the same in an event loop."""
     outcome = runner.call(tool, arguments)
     assert await runner.acall(tool, arguments) == outcome
@@ -100,31 +100,31 @@ async def _both(runner: HttpRunner, tool: Tool, **arguments: Any) -> Outcome:
 @pytest.mark.parametrize(
     ("path", "outcome"),
     [
-        ("json", Outcome('{"a": [1]}', {"a": [1]}, status=200)),
+        ("json", ToolResult('{"a": [1]}', {"a": [1]}, status=200)),
         (
             "problem",
-            Outcome(
+            ToolResult(
                 'HTTP 409 Conflict: {"title": "late"}', {"title": "late"}, ok=False, status=409
             ),
         ),
-        ("text", Outcome("café", "café", status=200)),
-        ("old-json", Outcome('["café"]', ["café"], status=200)),
-        ("marked-json", Outcome('["café"]', ["café"], status=200)),
-        ("misdeclared", Outcome('["café"]', ["café"], status=200)),
-        ("odd-charset", Outcome("ok", "ok", status=200)),
-        ("no-charset", Outcome("ok", "ok", status=200)),
-        ("unnamed", Outcome("\ufffd words", "\ufffd words", status=200)),
-        ("image", Outcome("(image/png, 5 bytes)", b"\x89PNG\0", status=200)),
-        ("empty", Outcome("HTTP 204 No Content", status=204)),
-        ("broken", Outcome('{"a": ', '{"a": ', status=200)),
-        ("deep", Outcome("[" * 100_000, "[" * 100_000, status=200)),
+        ("text", ToolResult("café", "café", status=200)),
+        ("old-json", ToolResult('["café"]', ["café"], status=200)),
+        ("marked-json", ToolResult('["café"]', ["café"], status=200)),
+        ("misdeclared", ToolResult('["café"]', ["café"], status=200)),
+        ("odd-charset", ToolResult("ok", "ok", status=200)),
+        ("no-charset", ToolResult("ok", "ok", status=200)),
+        ("unnamed", ToolResult("\ufffd words", "\ufffd words", status=200)),
+        ("image", ToolResult("(image/png, 5 bytes)", b"\x89PNG\0", status=200)),
+        ("empty", ToolResult("HTTP 204 No Content", status=204)),
+        ("broken", ToolResult('{"a": ', '{"a": ', status=200)),
+        ("deep", ToolResult("[" * 100_000, "[" * 100_000, status=200)),
         (
             "moved",
-            Outcome("HTTP 302 Found, which leads to https://elsewhere.example/", status=302),
+            ToolResult("HTTP 302 Found, which leads to https://elsewhere.example/", status=302),
         ),
         (
             "down",
-            Outcome(
+            ToolResult(
                 "HTTP 503 Service Unavailable: <h1>down</h1>",
                 "<h1>down</h1>",
                 ok=False,
@@ -133,7 +133,7 @@ async def _both(runner: HttpRunner, tool: Tool, **arguments: Any) -> Outcome:
         ),
     ],
 )
-async def test_responses(server: str, path: str, outcome: Outcome) -> None:
+async def test_responses(server: str, path: str, outcome: ToolResult) -> None:
     tool = operation(method="get", path=f"/{path}")
     assert await _both(HttpRunner(base_url=server), tool) == outcome
 
@@ -374,7 +374,7 @@ async def test_a_response_that_cannot_be_unpacked_is_an_error(server: str) -> No
 
 async def _awaited(call: Callable[[], Any]) -> None:
     result = call()
-    if not isinstance(result, Outcome):
+    if not isinstance(result, ToolResult):
         await result
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, Field
 
-from toolret.calling import Outcome, Toolbox
+from toolret.calling import Toolbox, ToolResult
 from toolret.catalogs import load_tools
 from toolret.errors import CallError
 from toolret.integrations.langchain import langchain_tools
@@ -58,8 +58,8 @@ TOOLBOX = Toolbox(load_tools([add, fail, later], namespace="calc"))
 
 
 def test_functions_run_by_name_or_id() -> None:
-    assert TOOLBOX.call("calc__add", '{"a": 2}') == Outcome("3", 3)
-    assert TOOLBOX.call("calc.add", {"a": 2, "b": 5}) == Outcome("7", 7)
+    assert TOOLBOX.call("calc__add", '{"a": 2}') == ToolResult("3", 3)
+    assert TOOLBOX.call("calc.add", {"a": 2, "b": 5}) == ToolResult("7", 7)
     assert [tool.id for tool in TOOLBOX] == ["calc.add", "calc.fail", "calc.later"]
     assert len(TOOLBOX) == 3
     assert "calc__add" in TOOLBOX
@@ -68,10 +68,10 @@ def test_functions_run_by_name_or_id() -> None:
 
 
 async def test_functions_run_in_an_event_loop() -> None:
-    assert await TOOLBOX.acall("calc.later", {"text": "é"}) == Outcome(
+    assert await TOOLBOX.acall("calc.later", {"text": "é"}) == ToolResult(
         '{"said": "é"}', {"said": "é"}
     )
-    assert await TOOLBOX.acall("calc.add", {"a": 1}) == Outcome("2", 2)
+    assert await TOOLBOX.acall("calc.add", {"a": 1}) == ToolResult("2", 2)
 
 
 @pytest.mark.parametrize(
@@ -130,16 +130,16 @@ def test_targets_are_preferred_to_runners() -> None:
         def runs(self, tool: Tool) -> bool:
             return True
 
-        def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
-            return Outcome(f"{tool.id} ran")
+        def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
+            return ToolResult(f"{tool.id} ran")
 
-        async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+        async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
             raise CallError("not now")
 
     toolbox = Toolbox([*TOOLBOX, Tool("other", "other")], Everything())
     assert toolbox.call("other", {}).text == "other ran"
     assert toolbox.call("calc.add", {"a": 1}).text == "2"
-    assert asyncio.run(toolbox.acall("other", {})) == Outcome("Error: not now", ok=False)
+    assert asyncio.run(toolbox.acall("other", {})) == ToolResult("Error: not now", ok=False)
 
 
 @pytest.mark.parametrize(

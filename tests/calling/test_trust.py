@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from toolret.calling import HttpRunner, Outcome, SecurityScheme, Toolbox
+from toolret.calling import HttpRunner, SecurityScheme, Toolbox, ToolResult
 from toolret.catalogs import load_tools
 from toolret.errors import CallError
 from toolret.integrations.mcp import McpServers
@@ -113,10 +113,10 @@ class _Everything:
     def runs(self, tool: Tool) -> bool:
         return True
 
-    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
-        return Outcome(tool.id)
+    def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
+        return ToolResult(tool.id)
 
-    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         return self.call(tool, arguments)
 
 
@@ -135,7 +135,7 @@ async def test_a_toolbox_runs_what_the_caller_may_use_and_knows_of_nothing_else(
     assert "admin.drop" not in user
     assert "admin__drop" not in user
     for name in ("admin.drop", "admin__drop"):
-        missing = Outcome(f"Error: there is no tool {name!r}", ok=False)
+        missing = ToolResult(f"Error: there is no tool {name!r}", ok=False)
         assert (user.call(name, {}), await user.acall(name, {})) == (missing, missing)
     assert user.call("pay", {}).text == "pay"
     # The toolbox that it was made of is as it was, and a view of a view is no wider.

@@ -20,7 +20,7 @@ import pytest
 from mcp import stdio_client
 
 from tests.conftest import tool
-from toolret.calling import Outcome, Toolbox
+from toolret.calling import Toolbox, ToolResult
 from toolret.catalogs import load_tools
 from toolret.errors import CallError, CatalogError
 from toolret.index import ToolIndex
@@ -165,7 +165,7 @@ async def test_calls_reach_their_server(kind: str, http: str) -> None:
     async with McpServers({"a": server}) as servers:
         toolbox = Toolbox([*await servers.tools(), tool("other")], servers)
         read = await toolbox.acall("a__read_file", {"path": "x"})
-        assert read == Outcome("contents of x", {"result": "contents of x"})
+        assert read == ToolResult("contents of x", {"result": "contents of x"})
         deleted = await toolbox.acall("a.delete_file", {"path": "x"})
         assert json.loads(deleted.text) == deleted.value == {"deleted": "x"}
         drawn = await toolbox.acall("a.picture", {})

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from toolret.calling.http import HttpRunner
-from toolret.calling.outcome import Outcome, Runner
+from toolret.calling.results import Runner, ToolResult
 from toolret.calling.security import Credentials, Secret, SecurityScheme
 from toolret.calling.toolbox import Toolbox
 
 __all__ = [
     "Credentials",
     "HttpRunner",
-    "Outcome",
     "Runner",
     "Secret",
     "SecurityScheme",
+    "ToolResult",
     "Toolbox",
 ]

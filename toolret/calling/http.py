@@ -17,9 +17,9 @@ from urllib.parse import unquote_plus
 
 import httpx
 
-from toolret.calling.outcome import Outcome
 from toolret.calling.redirects import secret_pattern, without_secrets
 from toolret.calling.requests import HttpRequest, build_request, server_url
+from toolret.calling.results import ToolResult
 from toolret.calling.security import Credentials, PlacedCredentials, place_credentials
 from toolret.errors import CallError
 from toolret.json_values import short_repr
@@ -129,7 +129,7 @@ class HttpRunner:
         placed = place_credentials(tool, origin, self.credentials)
         return build_request(tool, arguments, server=server, placed=placed), placed
 
-    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         """Send the request and read the response; not ``ok`` for a status of 400 or more.
 
         Raises:
@@ -149,7 +149,7 @@ class HttpRunner:
             finally:
                 response.close()
 
-    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         """``call`` for event loops; credentials are asked for in a worker thread."""
         request, placed = await asyncio.to_thread(self._request, tool, arguments)
         with _mapped_errors(tool):
@@ -212,7 +212,7 @@ class _LimitedBody:
 
 def _outcome(
     response: httpx.Response, body: _LimitedBody, secrets: Callable[[], re.Pattern[str]]
-) -> Outcome:
+) -> ToolResult:
     """Return a response as an outcome; the text names the status unless all went well."""
     status = response.status_code
     ok = status < HTTPStatus.BAD_REQUEST
@@ -225,7 +225,7 @@ def _outcome(
             location = without_secrets(secrets(), response.headers["location"])
             status_line += f", which leads to {location}"
         text = f"{status_line}: {text}" if body.data else status_line
-    return Outcome(text=text, value=value, ok=ok, status=status)
+    return ToolResult(text=text, value=value, ok=ok, status=status)
 
 
 def _checked_origins(urls: Collection[str]) -> frozenset[str]:

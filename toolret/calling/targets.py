@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toolret.calling.outcome import Outcome
+from toolret.calling.results import ToolResult
 from toolret.errors import CallError
 from toolret.text.results import result_text
 from toolret.types import JsonObject, Tool
@@ -22,7 +22,7 @@ class TargetRunner:
         """Whether the tool has the object that it was made from."""
         return tool.target is not None
 
-    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         """Invoke the target, whose own exceptions are not caught.
 
         Raises:
@@ -32,10 +32,10 @@ class TargetRunner:
         if getattr(target, "func", target) is None:
             raise CallError(f"{tool.id!r} is asynchronous: use acall")
         value = target.invoke(dict(arguments))
-        return Outcome(result_text(value), value)
+        return ToolResult(result_text(value), value)
 
-    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         """``call`` for event loops."""
         target: BaseTool = tool.target
         value = await target.ainvoke(dict(arguments))
-        return Outcome(result_text(value), value)
+        return ToolResult(result_text(value), value)

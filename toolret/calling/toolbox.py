@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import replace
 from typing import Any
 
-from toolret.calling.outcome import Outcome, Runner, failed_outcome, pauses_a_graph
+from toolret.calling.results import Runner, ToolResult, failed_result, pauses_a_graph
 from toolret.calling.targets import TargetRunner
 from toolret.errors import CallError
 from toolret.files.plain_rows import items_of_type
@@ -104,7 +104,7 @@ class Toolbox:
         tool = self._find(tool_id)
         return tool_id if tool is None or tool.id == tool_id else wire_name(tool_id)
 
-    def call(self, name: str, arguments: JsonObject | str | None) -> Outcome:
+    def call(self, name: str, arguments: JsonObject | str | None) -> ToolResult:
         """Run a tool; if something goes wrong, the outcome says so.
 
         Raises only what is not a failure: a tool pauses LangGraph's run with ``interrupt``.
@@ -119,17 +119,17 @@ class Toolbox:
             arguments,
         )
 
-    async def acall(self, name: str, arguments: JsonObject | str | None) -> Outcome:
+    async def acall(self, name: str, arguments: JsonObject | str | None) -> ToolResult:
         """``call`` for event loops."""
 
-        async def run(tool: Tool) -> Outcome:
+        async def run(tool: Tool) -> ToolResult:
             return await self._runner(tool).acall(tool, _parsed_arguments(arguments))
 
         return await self.athrough(run, name, arguments)
 
     def through(
-        self, run: Callable[[Tool], Outcome], name: str, arguments: JsonObject | str | None
-    ) -> Outcome:
+        self, run: Callable[[Tool], ToolResult], name: str, arguments: JsonObject | str | None
+    ) -> ToolResult:
         """``call`` with ``run`` instead of the tool's runner; checked, traced and reported alike.
 
         Args:
@@ -146,10 +146,10 @@ class Toolbox:
 
     async def athrough(
         self,
-        run: Callable[[Tool], Awaitable[Outcome]],
+        run: Callable[[Tool], Awaitable[ToolResult]],
         name: str,
         arguments: JsonObject | str | None,
-    ) -> Outcome:
+    ) -> ToolResult:
         """``through`` for event loops."""
         with span(_SPAN, _SPAN) as current:
             try:
@@ -218,7 +218,7 @@ def _parsed_arguments(arguments: JsonObject | str | None) -> JsonObject:
     return parsed
 
 
-def _note_error(current: Span, name: str, error: Exception) -> Outcome:
+def _note_error(current: Span, name: str, error: Exception) -> ToolResult:
     """Note a tool's error on a span, and return it as an outcome for the model.
 
     Raises:
@@ -227,10 +227,12 @@ def _note_error(current: Span, name: str, error: Exception) -> Outcome:
     if pauses_a_graph(error):
         raise error
     mark_failed(current, type(error).__qualname__)
-    return failed_outcome(name, error)
+    return failed_result(name, error)
 
 
-def _note_outcome(current: Span, arguments: JsonObject | str | None, outcome: Outcome) -> Outcome:
+def _note_outcome(
+    current: Span, arguments: JsonObject | str | None, outcome: ToolResult
+) -> ToolResult:
     """Note an outcome on a span, and return it with a text that can be encoded and sent."""
     outcome = replace(outcome, text=replace_surrogates(outcome.text))
     if outcome.status:

@@ -14,13 +14,13 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from toolret.calling import Outcome
+from toolret.calling import ToolResult
 from toolret.catalogs import Document
 from toolret.catalogs.claims import namespace_of
 from toolret.catalogs.mcp_tools import McpTools
 from toolret.errors import CallError, CatalogError, MissingExtraError
 from toolret.integrations.event_loops import arun_in_loop, current_loop, run_in_loop
-from toolret.integrations.mcp_results import outcome_of
+from toolret.integrations.mcp_results import tool_result
 from toolret.options import of_kind, seconds
 from toolret.rows import unique
 from toolret.types import JsonObject, Tool
@@ -160,7 +160,7 @@ class McpServers:
         owner = namespace_of(id_, self._servers)
         return owner is not None and server == owner and tool.id == id_
 
-    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         """``acall`` from a thread other than that of the servers' event loop.
 
         Raises:
@@ -171,7 +171,7 @@ class McpServers:
             raise CallError("MCP tools are called in an event loop: use acall")
         return run_in_loop(lambda: self._call(tool, arguments), loop, self._timeout + _MARGIN)
 
-    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         """Call a tool of a server, from any event loop.
 
         Raises:
@@ -191,7 +191,7 @@ class McpServers:
             raise CallError("the MCP servers are not connected: call tools within `async with`")
         return self._loop
 
-    async def _call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    async def _call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         name = tool.metadata["mcp_server"]
         try:  # failing to write them would cost the connection
             json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
@@ -199,7 +199,7 @@ class McpServers:
             raise CallError(f"{tool.id!r}: the arguments cannot be sent: {exc}") from exc
         with self._use(name, CallError):
             result = await self._clients[name].call_tool(tool.name, dict(arguments))
-        return outcome_of(result)
+        return tool_result(result)
 
     async def _keep_connected(
         self, name: str, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED

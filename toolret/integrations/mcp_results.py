@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from toolret.calling import Outcome
+from toolret.calling import ToolResult
 from toolret.text.results import result_text
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult
 
-__all__ = ["outcome_of"]
+__all__ = ["tool_result"]
 
 _MAX_BYTES = 1_000_000
 """The most bytes of text that a model is shown of a result; as much as of an API's response."""
 
 
-def outcome_of(result: CallToolResult) -> Outcome:
+def tool_result(result: CallToolResult) -> ToolResult:
     """Return a server's answer to a call as an outcome; a text that is too long is cut."""
     blocks: list[dict[str, Any]] = [
         block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content
@@ -32,7 +32,7 @@ def outcome_of(result: CallToolResult) -> Outcome:
     if len(data) > _MAX_BYTES:
         text = data[:_MAX_BYTES].decode("utf-8", "ignore")
         text += f"\n(cut: the result is longer than {_MAX_BYTES:,} bytes)"
-    return Outcome(text=text, value=blocks if value is None else value, ok=not result.is_error)
+    return ToolResult(text=text, value=blocks if value is None else value, ok=not result.is_error)
 
 
 def _block_text(fields: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from langchain.agents import create_agent
 from langchain_openai import ChatOpenAI
 
-from toolret.calling import Outcome
+from toolret.calling import ToolResult
 from toolret.testing import OpenAIServer, Reply
 from toolret.types import Call, JsonObject, Tool
 
@@ -30,11 +30,11 @@ class Echo:
     def runs(self, tool: Tool) -> bool:
         return True
 
-    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         self.called.append((tool.id, arguments))
-        return Outcome(f"{tool.id} done", dict(arguments))
+        return ToolResult(f"{tool.id} done", dict(arguments))
 
-    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         return self.call(tool, arguments)
 
 

@@ -9,7 +9,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.checkpoint.memory import InMemorySaver
 
 from tests.integrations.langchain.scripted_agent import Echo, agent_of
-from toolret.calling import Outcome, Toolbox
+from toolret.calling import Toolbox, ToolResult
 from toolret.integrations.langchain import langchain_tools
 from toolret.testing import OpenAIServer, Reply
 from toolret.types import JsonObject, Tool
@@ -28,10 +28,10 @@ class _Echo:
     def runs(self, tool: Tool) -> bool:
         return True
 
-    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
-        return Outcome("echo", dict(arguments))
+    def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
+        return ToolResult("echo", dict(arguments))
 
-    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         return self.call(tool, arguments)
 
 
@@ -82,7 +82,7 @@ DEEP = json.loads('{"a":' * 400 + "1" + "}" * 400)
 )
 def test_no_result_breaks_an_agent_whose_state_is_stored(value: Any, saver: InMemorySaver) -> None:
     class Giving(Echo):
-        def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+        def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
             return replace(super().call(tool, arguments), value=value)
 
     thread: Any = {"configurable": {"thread_id": "one"}}
@@ -91,4 +91,4 @@ def test_no_result_breaks_an_agent_whose_state_is_stored(value: Any, saver: InMe
         agent = agent_of(server, tools=tools, checkpointer=saver)
         answer = agent.invoke({"messages": [("user", "go")]}, thread)
     assert answer["messages"][-1].text == "Done."
-    assert answer["messages"][2].artifact == Outcome("a.b done", "a.b done")
+    assert answer["messages"][2].artifact == ToolResult("a.b done", "a.b done")

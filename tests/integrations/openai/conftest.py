@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, demo, tool
-from toolret import Outcome, ToolIndex, ToolRetriever, load_demos, load_tools
+from toolret import ToolIndex, ToolResult, ToolRetriever, load_demos, load_tools
 from toolret.testing import HashedWordsEmbedder, Reply
 from toolret.types import JsonObject, Tool
 
@@ -50,11 +50,11 @@ class Runner:
     def runs(self, tool: Tool) -> bool:
         return True
 
-    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         self.ran.append(tool.id)
-        return Outcome(f"{tool.id} ran")
+        return ToolResult(f"{tool.id} ran")
 
-    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         return self.call(tool, arguments)
 
 

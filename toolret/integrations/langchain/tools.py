@@ -11,7 +11,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import Field
 
-from toolret.calling import Outcome, Toolbox
+from toolret.calling import Toolbox, ToolResult
 from toolret.files.plain_rows import items_of_type
 from toolret.options import of_kind
 from toolret.schemas.accepted import accepted_form
@@ -35,9 +35,9 @@ _MAX_INTEGER = 2**64 - 1
 def langchain_tools(tools: Iterable[Tool], toolbox: Toolbox) -> list[BaseTool]:
     """Make LangChain tools, named as in a selection, for ``bind_tools`` and agents.
 
-    Each runs its tool in the toolbox, sync and async; its artifact is the ``Outcome``, whose value
-    is the text if no checkpoint could hold the value itself. Tools made from LangChain tools or
-    functions run as these do in an agent: what LangChain injects, interrupts, commands and
+    Each runs its tool in the toolbox, sync and async; its artifact is the ``ToolResult``, whose
+    value is the text if no checkpoint could hold the value itself. Tools made from LangChain tools
+    or functions run as these do in an agent: what LangChain injects, interrupts, commands and
     artifacts pass through. A failed call becomes a tool message of status ``error``, from which the
     model may go on.
 
@@ -100,8 +100,8 @@ class _TargetTool(BaseTool):
     ) -> Any:
         """Run the tool, or say why it cannot be run."""
 
-        def run(_: Tool) -> Outcome:
-            return _as_outcome(self.target.invoke(input, config, **kwargs))
+        def run(_: Tool) -> ToolResult:
+            return _as_tool_result(self.target.invoke(input, config, **kwargs))
 
         return self._result(input, self.toolbox.through(run, self.tool_id, _arguments(input)))
 
@@ -113,14 +113,14 @@ class _TargetTool(BaseTool):
     ) -> Any:
         """``invoke`` for event loops."""
 
-        async def run(_: Tool) -> Outcome:
-            return _as_outcome(await self.target.ainvoke(input, config, **kwargs))
+        async def run(_: Tool) -> ToolResult:
+            return _as_tool_result(await self.target.ainvoke(input, config, **kwargs))
 
         return self._result(
             input, await self.toolbox.athrough(run, self.tool_id, _arguments(input))
         )
 
-    def _result(self, invoked_with: Any, outcome: Outcome) -> Any:
+    def _result(self, invoked_with: Any, outcome: ToolResult) -> Any:
         """Return what the tool returned; if it failed without a value, LangChain's error form."""
         if outcome.ok or outcome.value is not None:
             return outcome.value
@@ -143,14 +143,14 @@ class _ToolboxTool(BaseTool):
     tool_id: str
     toolbox: Any = Field(exclude=True, repr=False)
 
-    def _run(self, /, **arguments: Any) -> tuple[str, Outcome]:
+    def _run(self, /, **arguments: Any) -> tuple[str, ToolResult]:
         return _answer(self.toolbox.call(self.tool_id, arguments))
 
-    async def _arun(self, /, **arguments: Any) -> tuple[str, Outcome]:
+    async def _arun(self, /, **arguments: Any) -> tuple[str, ToolResult]:
         return _answer(await self.toolbox.acall(self.tool_id, arguments))
 
 
-def _answer(outcome: Outcome) -> tuple[str, Outcome]:
+def _answer(outcome: ToolResult) -> tuple[str, ToolResult]:
     if not outcome.ok:
         raise ToolException(outcome.text)
     # A checkpointer that cannot store a message ends the run, and an API may return anything.
@@ -174,11 +174,11 @@ def _is_storable(value: Any, levels: int = _MAX_LEVELS) -> bool:
     return levels > 0 and all(_is_storable(part, levels - 1) for part in value)
 
 
-def _as_outcome(result: Any) -> Outcome:
+def _as_tool_result(result: Any) -> ToolResult:
     """Return a LangChain tool's result as an outcome, with the text for the model."""
     is_message = isinstance(result, ToolMessage)
     text = result_text(result.content if is_message else result)
-    return Outcome(text, result, ok=not (is_message and result.status == "error"))
+    return ToolResult(text, result, ok=not (is_message and result.status == "error"))
 
 
 def _is_call(invoked_with: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The outcome of a tool call, and the interface of what runs tools."""
+"""``ToolResult``, the result of a tool's call, and the interface of what runs tools."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from toolret.text.surrogates import replace_surrogates
 from toolret.tracing import log_error
 from toolret.types import JsonObject, Tool
 
-__all__ = ["Outcome", "Runner", "failed_outcome", "pauses_a_graph"]
+__all__ = ["Runner", "ToolResult", "failed_result", "pauses_a_graph"]
 
 _log = logging.getLogger(__name__)
 
@@ -23,8 +23,8 @@ _MAX_REASON = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """The result of a call.
+class ToolResult:
+    """The result of a tool's call.
 
     Attributes:
         text: The text that the model is shown.
@@ -47,7 +47,7 @@ class Runner(Protocol):
         """Whether this runner can run the tool."""
         ...
 
-    def call(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         """Run the tool.
 
         Raises:
@@ -55,22 +55,22 @@ class Runner(Protocol):
         """
         ...
 
-    async def acall(self, tool: Tool, arguments: JsonObject) -> Outcome:
+    async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
         """``call`` for event loops."""
         ...
 
 
-def failed_outcome(name: str, error: Exception) -> Outcome:
-    """Log a tool's error, unless it is a ``CallError``, and return it as an outcome for the model.
+def failed_result(name: str, error: Exception) -> ToolResult:
+    """Log a tool's error, unless it is a ``CallError``, and return it as a result for the model.
 
     The log says where it was raised, and its message only if content is captured: it may quote
     arguments.
     """
     if isinstance(error, CallError):
-        return Outcome(replace_surrogates(f"Error: {error}"), ok=False)
+        return ToolResult(replace_surrogates(f"Error: {error}"), ok=False)
     log_error(_log, f"the tool {name!r}", error)
     reason = " ".join(_reason(error).split())[:_MAX_REASON]
-    return Outcome(
+    return ToolResult(
         replace_surrogates(f"Error: {type(error).__name__}: {reason}".rstrip(": ")), ok=False
     )
 
