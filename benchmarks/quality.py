@@ -41,7 +41,7 @@ from benchmarks.systems import SYSTEMS, CachedModel, Data, System
 from toolret.catalogs import load_tools
 from toolret.embedders import Embedder
 from toolret.errors import InputError, ToolretError
-from toolret.evaluation.metrics import evaluate, mean
+from toolret.evaluation.metrics import mean, metric_values
 from toolret.ranking.learning import evenly_spaced
 from toolret.rows import LabelledRequest, load_demos, load_requests
 
@@ -79,7 +79,7 @@ def measured(
             ranker = system(data)
             for name, requests in sets.items():
                 gold = {request.id: request.tools for request in requests}
-                values = evaluate(gold, ranker.runs(requests))
+                values = metric_values(gold, ranker.runs(requests))
                 found[name] = {measure: 100 * mean(values[measure]) for measure in MEASURES}
         except ImportError as error:
             reason = f"not installed: {error}"

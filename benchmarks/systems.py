@@ -19,7 +19,7 @@ import Stemmer
 from numpy.typing import NDArray
 
 from toolret.embedders import Embedder, RoleEmbedder, SentenceTransformerEmbedder
-from toolret.evaluation.runs import run
+from toolret.evaluation import evaluate
 from toolret.index import ToolIndex
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.rows import LabelledRequest
@@ -286,7 +286,7 @@ class Toolret(System):
         return [hit.tool.id for hit in self._retriever.search(text, k=DEPTH, keep_all=True)]
 
     def runs(self, requests: Sequence[LabelledRequest]) -> Runs:
-        report = run(self._retriever, requests, k=DEPTH, keep_all=True)
+        report = evaluate(self._retriever, requests, k=DEPTH, keep_all=True)
         return {id_: [hit.tool.id for hit in hits] for id_, hits in report.runs.items()}
 
 

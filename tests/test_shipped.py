@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from tests.conftest import ROOT
 from toolret.catalogs import load_tools
-from toolret.evaluation.runs import run
+from toolret.evaluation import evaluate
 from toolret.index import ToolIndex
 from toolret.prompt import catalog_tokens
 from toolret.retrieval.retriever import ToolRetriever
@@ -87,9 +87,9 @@ def test_the_quality_gate(tmp_path: Path) -> None:
     index.sync(tools, load_demos(ROOT / "demos"))
     requests = load_requests(ROOT / "tests" / "data" / "requests.jsonl")
     retriever = ToolRetriever(index)
-    with_demos = run(retriever, requests, keep_all=True).metrics
+    with_demos = evaluate(retriever, requests, keep_all=True).metrics
     index.sync_demos([])
-    without = run(retriever, requests, keep_all=True).metrics
+    without = evaluate(retriever, requests, keep_all=True).metrics
     assert with_demos["COMP@10"] >= 0.68
     assert with_demos["nDCG@10"] >= 0.55
     assert without["COMP@10"] >= 0.54

@@ -10,9 +10,9 @@ from ir_measures import read_trec_run
 
 from tests.conftest import tool
 from toolret.errors import DemoError, ToolretError
-from toolret.evaluation.metrics import completeness, evaluate, mean
+from toolret.evaluation import evaluate
+from toolret.evaluation.metrics import completeness, mean, metric_values
 from toolret.evaluation.reports import report_lines
-from toolret.evaluation.runs import run
 from toolret.evaluation.trec import read_trec, trec_lines
 from toolret.index import ToolIndex
 from toolret.retrieval.retriever import ToolRetriever
@@ -29,7 +29,7 @@ def test_completeness_wants_all_tools() -> None:
 def test_metrics_agree_with_figures_by_hand() -> None:
     gold = {"1": ["a"], "2": ["a", "b"], "3": ["c"], "none": []}
     ranked = {"1": ["x", "a"], "2": ["b", "x", "a"], "none": ["x"]}
-    found = {name: mean(values) for name, values in evaluate(gold, ranked).items()}
+    found = {name: mean(values) for name, values in metric_values(gold, ranked).items()}
     assert found["R@1"] == pytest.approx((0 + 1 / 2 + 0) / 3)
     assert found["Hit@3"] == pytest.approx(2 / 3)
     assert found["COMP@3"] == pytest.approx(2 / 3)
@@ -40,7 +40,7 @@ def test_metrics_agree_with_figures_by_hand() -> None:
 
 
 def test_no_answerable_request_gives_no_metric() -> None:
-    assert evaluate({"none": []}, {}) == {}
+    assert metric_values({"none": []}, {}) == {}
 
 
 def test_trec_lines_keep_the_order_and_quote_ids() -> None:
@@ -90,7 +90,7 @@ def test_a_run_reports_metrics_counts_and_times(retriever: ToolRetriever) -> Non
         LabelledRequest("q3", "sing a song", ()),
     ]
     seen: list[int] = []
-    report = run(
+    report = evaluate(
         retriever, requests, k=4, keep_all=True, progress=lambda _, done, __: seen.append(done)
     )
     assert report.metrics["COMP@1"] == 1
@@ -107,7 +107,7 @@ def test_a_run_reports_metrics_counts_and_times(retriever: ToolRetriever) -> Non
     assert report.unseen == {}
     assert json.loads(json.dumps(report.to_json()))["counts"]["tools"] == 4
     retriever.min_score = 1.0
-    strict = run(retriever, requests)
+    strict = evaluate(retriever, requests)
     assert strict.counts["unanswerable_without_tool"] == 1
     assert strict.metrics["COMP@10"] == 0
 
@@ -117,7 +117,7 @@ def test_a_request_whose_tools_fit_no_prompt_is_measured_and_counted(
 ) -> None:
     small = ToolRetriever(retriever.index, token_budget=3)
     requests = [LabelledRequest("q1", "refund the payment", ("refund_payment",))]
-    report, wanted = run(small, requests), run(retriever, requests)
+    report, wanted = evaluate(small, requests), evaluate(retriever, requests)
     assert report.metrics == wanted.metrics
     assert (report.counts["over_budget"], wanted.counts["over_budget"]) == (1, 0)
     assert report.tokens["most"] == 0
@@ -127,4 +127,4 @@ def test_a_request_whose_tools_fit_no_prompt_is_measured_and_counted(
 
 def test_a_request_that_names_an_unknown_tool_is_refused(retriever: ToolRetriever) -> None:
     with pytest.raises(DemoError, match="'q1' names the tool 'nothing'"):
-        run(retriever, [LabelledRequest("q1", "x", ("nothing",))])
+        evaluate(retriever, [LabelledRequest("q1", "x", ("nothing",))])

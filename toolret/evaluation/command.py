@@ -135,7 +135,7 @@ def _requirement(text: str) -> Requirement:
 def _eval(options: argparse.Namespace) -> None:
     from toolret.evaluation.misses import miss_lines
     from toolret.evaluation.reports import commonest_failure, missed, report_lines
-    from toolret.evaluation.runs import check_requests, run
+    from toolret.evaluation.runs import check_requests, evaluate
     from toolret.evaluation.trec import trec_lines
     from toolret.retrieval.retriever import ToolRetriever
     from toolret.rows import load_demos, load_requests
@@ -158,7 +158,7 @@ def _eval(options: argparse.Namespace) -> None:
         index = _measured(options, tools, demos, Path(scratch))
         learn(index)
         with progress() as show:
-            report = run(
+            report = evaluate(
                 ToolRetriever(index, llm=generator),
                 requests,
                 k=options.k,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["DEPTHS", "completeness", "evaluate", "mean"]
+__all__ = ["DEPTHS", "completeness", "mean", "metric_values"]
 
 DEPTHS = (1, 3, 5, 10)
 """The k of every metric at k."""
@@ -15,7 +15,7 @@ def completeness(gold: Sequence[str], ranked: Sequence[str], k: int) -> float:
     return float(set(gold) <= set(ranked[:k]))
 
 
-def evaluate(
+def metric_values(
     gold: Mapping[str, Sequence[str]], runs: Mapping[str, Sequence[str]], *, most: int = DEPTHS[-1]
 ) -> dict[str, dict[str, float]]:
     """Compute metrics, 0 to 1, for each request that has a right tool.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from toolret.errors import BudgetError, DemoError, InputError
-from toolret.evaluation.metrics import evaluate, mean
+from toolret.evaluation.metrics import mean, metric_values
 from toolret.evaluation.misses import LOOKED_AT, Miss, miss_of
 from toolret.evaluation.statistics import Comparison, compare, confidence_interval
 from toolret.evaluation.thresholds import (
@@ -29,7 +29,7 @@ from toolret.rows import LabelledRequest
 from toolret.text.nearest import did_you_mean
 from toolret.types import Hit
 
-__all__ = ["Against", "Report", "check_requests", "run"]
+__all__ = ["Against", "Report", "check_requests", "evaluate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Report:
             for id_, tools in gold.items()
             if tools and runs.get(id_) and self.runs.get(id_)
         }
-        theirs = evaluate(shared, runs)
+        theirs = metric_values(shared, runs)
         compared = {
             name: compare({id_: values[id_] for id_ in shared}, theirs[name])
             for name, values in self.values.items()
@@ -155,7 +155,7 @@ def check_requests(requests: Sequence[LabelledRequest]) -> None:
             raise DemoError(error.problem, place=request.origin) from error
 
 
-def run(
+def evaluate(
     retriever: ToolRetriever,
     requests: Sequence[LabelledRequest],
     *,
@@ -215,7 +215,7 @@ def run(
     gold = {request.id: request.tools for request in requests}
     answers = {id_: [(hit.tool.id, hit.score) for hit in hits] for id_, hits in runs.items()}
     ranked = {id_: [tool for tool, _ in some] for id_, some in answers.items()}
-    values = evaluate(gold, ranked, most=k)
+    values = metric_values(gold, ranked, most=k)
     shown = {tool for demo in retriever.index.demos for tool in demo.tools}
     seen = {id_ for id_, tools in gold.items() if tools and shown.issuperset(tools)}
     needing = {id_ for id_, tools in gold.items() if tools}
