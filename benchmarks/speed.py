@@ -28,7 +28,7 @@ from benchmarks.systems import DEPTH, Data, LangGraphStore, LlamaIndexObjects, S
 from toolret.catalogs import load_tools
 from toolret.embedders import RoleEmbedder, SentenceTransformerEmbedder
 from toolret.index import ToolIndex
-from toolret.queries import expand_queries
+from toolret.queries.combining import expand_queries
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.rows import load_demos
 from toolret.stores.derived import read_arrays, write_arrays

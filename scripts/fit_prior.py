@@ -27,7 +27,7 @@ from scripts.fit_adapter import demonstrations_of, fit_without
 from toolret.catalogs import load_tools
 from toolret.embedders import RoleEmbedder, SentenceTransformerEmbedder
 from toolret.index import ToolIndex
-from toolret.queries import expand_queries
+from toolret.queries.combining import expand_queries
 from toolret.ranking.arrays import Floats
 from toolret.ranking.comparer import Comparer
 from toolret.ranking.evidence import FEATURES, gather

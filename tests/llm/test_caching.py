@@ -33,8 +33,8 @@ from toolret.llm import (
     as_chat_model,
     ask,
     json_object,
-    question_key,
 )
+from toolret.llm.caching import question_key
 from toolret.llm.langchain import LangChainModel
 from toolret.testing import OpenAIServer, Reply, ScriptedChatModel
 

@@ -26,8 +26,8 @@ from toolret.llm import (
     aask,
     ask,
     json_object,
-    question_key,
 )
+from toolret.llm.caching import question_key
 from toolret.testing import OpenAIServer, Reply, ScriptedChatModel
 
 

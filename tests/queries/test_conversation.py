@@ -12,7 +12,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionMessage
 from openai.types.responses import Response, ResponseFunctionToolCall, ResponseReasoningItem
 
 from toolret.errors import InputError
-from toolret.queries import as_request, conversation_lines
+from toolret.queries import as_request
+from toolret.queries.framing import conversation_lines
 from toolret.queries.strategies import queries_without_llm
 from toolret.testing.scripted import response
 from toolret.turns import content_text

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolret.queries import as_request, conversation_lines, frame
+from toolret.queries import as_request
+from toolret.queries.framing import conversation_lines, frame
 from toolret.queries.prompts import shipped_prompt
 from toolret.tokens import estimate_tokens
 

@@ -32,10 +32,10 @@ from toolret.queries import (
     StrategyQueryGenerator,
     Think,
     Usage,
-    as_generator,
     as_request,
-    expand_queries,
 )
+from toolret.queries.combining import expand_queries
+from toolret.queries.generators import as_generator
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply, ScriptedChatModel
 from toolret.types import Demo, Query, Tool

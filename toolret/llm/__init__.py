@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING
 
 from toolret.llm.adapters import as_chat_model
 from toolret.llm.asking import Answer, aask, ask
-from toolret.llm.caching import CachedModel, ReplyCache, question_key
+from toolret.llm.caching import CachedModel, ReplyCache
 from toolret.llm.circuit import CircuitBreaker
 from toolret.llm.failures import LLMCallError
-from toolret.llm.kinds import is_langchain
 from toolret.llm.model import ChatModel, Completion, Messages, Schema
 from toolret.llm.openai import Api
 from toolret.llm.replies import json_object
@@ -34,9 +33,7 @@ __all__ = [
     "aask",
     "as_chat_model",
     "ask",
-    "is_langchain",
     "json_object",
-    "question_key",
 ]
 
 

@@ -10,7 +10,8 @@ from typing import SupportsFloat, SupportsIndex, get_args
 from toolret.options import one_of
 from toolret.permissions import Allow
 from toolret.prompt import Format, pack
-from toolret.queries import GeneratedQueries, expand_queries
+from toolret.queries import GeneratedQueries
+from toolret.queries.combining import expand_queries
 from toolret.ranking.arrays import Bools
 from toolret.ranking.comparisons import Comparisons
 from toolret.retrieval.reader import Ranking, Reader

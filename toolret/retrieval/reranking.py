@@ -23,8 +23,7 @@ from toolret.llm.failures import call_failure
 from toolret.llm.replies import parse_reply_as
 from toolret.llm.shipped import prompt_text
 from toolret.options import of_kind, seconds, whole_number
-from toolret.queries import conversation_lines, truncate
-from toolret.queries.framing import json_lines
+from toolret.queries.framing import conversation_lines, json_lines, truncate
 from toolret.text.rendering import tool_text
 from toolret.tracing import log_error
 from toolret.types import Evidence, Hit, JsonObject, Request, Tool

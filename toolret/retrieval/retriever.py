@@ -19,10 +19,12 @@ from toolret.queries import (
     Conversation,
     QueryGenerator,
     Strategy,
+    as_request,
+)
+from toolret.queries.combining import expand_queries
+from toolret.queries.generators import (
     agenerate_queries,
     as_generator,
-    as_request,
-    expand_queries,
     generate_queries,
     is_generator,
 )

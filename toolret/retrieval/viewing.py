@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from toolret.permissions import Allow
-from toolret.queries import expand_queries
+from toolret.queries.combining import expand_queries
 from toolret.ranking.arrays import top
 from toolret.retrieval.reader import Reader
 from toolret.types import Demo, Query, Request, Tool
