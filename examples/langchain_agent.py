@@ -16,10 +16,18 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
 
-from toolret import Tool, Toolbox, ToolIndex, ToolResult, ToolRetriever, load_demos, load_tools
+from toolret import (
+    JsonObject,
+    Tool,
+    Toolbox,
+    ToolIndex,
+    ToolResult,
+    ToolRetriever,
+    load_demos,
+    load_tools,
+)
 from toolret.integrations.langchain import ToolRetrieverMiddleware
 from toolret.testing import OpenAIServer, Reply
-from toolret.types import JsonObject
 
 ROOT = Path(__file__).parent.parent
 INDEX = ROOT / ".demo" / "index"

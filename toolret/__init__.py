@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from toolret.calling import HttpRunner, SecurityScheme, Toolbox, ToolResult
+    from toolret.calling import HttpRunner, Runner, SecurityScheme, Toolbox, ToolResult
     from toolret.catalogs import Catalog, load_tools
     from toolret.embedders import (
         LLM_EMBEDDER_INSTRUCTIONS,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         ToolretError,
     )
     from toolret.index import SyncReport, ToolIndex
+    from toolret.permissions import Allow
     from toolret.queries import (
         Clauses,
         Combine,
@@ -52,12 +53,13 @@ if TYPE_CHECKING:
         Verbatim,
         as_request,
     )
-    from toolret.recording import RecordReport
-    from toolret.retrieval.reranking import CrossEncoderReranker, LLMReranker, Reranker
+    from toolret.recording import RecordReport, redacting
+    from toolret.retrieval.reranking import CrossEncoderReranker, LLMReranker, Reranker, Reranking
     from toolret.retrieval.retriever import ToolRetriever
     from toolret.retrieval.selection import Selection
     from toolret.rows import LabelledRequest, load_demos, load_requests
-    from toolret.types import Call, Demo, DemoHit, Evidence, Hit, Query, Request, Tool
+    from toolret.tokens import TokenCounter
+    from toolret.types import Call, Demo, DemoHit, Evidence, Hit, JsonObject, Query, Request, Tool
 
 __version__ = "0.1.0"
 
@@ -66,7 +68,7 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
-    "calling": ("HttpRunner", "ToolResult", "SecurityScheme", "Toolbox"),
+    "calling": ("HttpRunner", "Runner", "SecurityScheme", "ToolResult", "Toolbox"),
     "catalogs": ("Catalog", "load_tools"),
     "embedders": (
         "LLM_EMBEDDER_INSTRUCTIONS",
@@ -92,6 +94,7 @@ _HOMES = {
         "ToolretError",
     ),
     "index": ("SyncReport", "ToolIndex"),
+    "permissions": ("Allow",),
     "queries": (
         "Clauses",
         "FewShot",
@@ -108,12 +111,23 @@ _HOMES = {
         "Verbatim",
         "as_request",
     ),
-    "recording": ("RecordReport",),
-    "retrieval.reranking": ("CrossEncoderReranker", "LLMReranker", "Reranker"),
+    "recording": ("RecordReport", "redacting"),
+    "retrieval.reranking": ("CrossEncoderReranker", "LLMReranker", "Reranker", "Reranking"),
     "retrieval.retriever": ("ToolRetriever",),
     "rows": ("LabelledRequest", "load_demos", "load_requests"),
     "retrieval.selection": ("Selection",),
-    "types": ("Call", "Demo", "DemoHit", "Evidence", "Hit", "Query", "Request", "Tool"),
+    "tokens": ("TokenCounter",),
+    "types": (
+        "Call",
+        "Demo",
+        "DemoHit",
+        "Evidence",
+        "Hit",
+        "JsonObject",
+        "Query",
+        "Request",
+        "Tool",
+    ),
 }
 """In which module each public name lives."""
 
@@ -121,6 +135,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "LLM_EMBEDDER_INSTRUCTIONS",
+    "Allow",
     "BudgetError",
     "Call",
     "CallError",
@@ -143,6 +158,7 @@ __all__ = [
     "Hypothesize",
     "InputError",
     "Instructions",
+    "JsonObject",
     "LLMError",
     "LLMReranker",
     "LabelledRequest",
@@ -155,8 +171,10 @@ __all__ = [
     "ReplayError",
     "Request",
     "Reranker",
+    "Reranking",
     "Rewrite",
     "RoleEmbedder",
+    "Runner",
     "SecurityScheme",
     "Selection",
     "SentenceTransformerEmbedder",
@@ -166,6 +184,7 @@ __all__ = [
     "StrategyQueryGenerator",
     "SyncReport",
     "Think",
+    "TokenCounter",
     "Tool",
     "ToolIndex",
     "ToolResult",
@@ -178,6 +197,7 @@ __all__ = [
     "load_demos",
     "load_requests",
     "load_tools",
+    "redacting",
 ]
 
 
