@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 __all__ = ["Report", "evaluate"]
 
 
-def __getattr__(name: str) -> object:
-    if name in __all__:  # the retriever is only loaded when needed
-        from toolret.evaluation import runs
+if not TYPE_CHECKING:  # it would tell type checkers that the module has any name
 
-        return getattr(runs, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        if name in __all__:  # the retriever is only loaded when needed
+            from toolret.evaluation import runs
+
+            return getattr(runs, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -37,9 +37,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name in ("RecordingModel", "ReplayModel"):  # pydantic is only loaded when needed
-        from toolret.llm import recording
+if not TYPE_CHECKING:  # it would tell type checkers that the module has any name
 
-        return getattr(recording, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        if name in ("RecordingModel", "ReplayModel"):  # pydantic is only loaded when needed
+            from toolret.llm import recording
+
+            return getattr(recording, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

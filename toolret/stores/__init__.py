@@ -99,9 +99,11 @@ def langchain_store(
     return RemoteStore(engine, cache_dir=cache_dir, lock_timeout=lock_timeout)
 
 
-def __getattr__(name: str) -> object:
-    if name == "IndexEmbeddings":  # langchain_core is only loaded when needed
-        from toolret.stores.langchain import IndexEmbeddings
+if not TYPE_CHECKING:  # it would tell type checkers that the module has any name
 
-        return IndexEmbeddings
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        if name == "IndexEmbeddings":  # langchain_core is only loaded when needed
+            from toolret.stores.langchain import IndexEmbeddings
+
+            return IndexEmbeddings
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

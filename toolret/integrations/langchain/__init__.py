@@ -43,15 +43,17 @@ _HOMES = {
 """The module of each name."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        module = import_module(f"{__name__}.{_HOMES[name]}")
-    except ModuleNotFoundError as exc:
-        if (exc.name or "").split(".")[0] not in ("langchain", "langgraph"):
-            raise
-        raise MissingExtraError(
-            f"{name} needs the extra: pip install 'toolret[langchain]'"
-        ) from exc
-    return getattr(module, name)
+if not TYPE_CHECKING:  # it would tell type checkers that the module has any name
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        try:
+            module = import_module(f"{__name__}.{_HOMES[name]}")
+        except ModuleNotFoundError as exc:
+            if (exc.name or "").split(".")[0] not in ("langchain", "langgraph"):
+                raise
+            raise MissingExtraError(
+                f"{name} needs the extra: pip install 'toolret[langchain]'"
+            ) from exc
+        return getattr(module, name)
