@@ -385,7 +385,7 @@ def test_a_real_client_asks_with_a_schema(index: ToolIndex, before: Selection) -
         OpenAIServer(Reply('{"order": [2, 1]}')) as server,
         OpenAI(api_key="k", base_url=server.base_url, max_retries=0) as client,
     ):
-        retriever = ToolRetriever(index, reranker=LLMReranker(client, "m1"))
+        retriever = ToolRetriever(index, reranker=LLMReranker(client, model="m1"))
         selection = retriever.select(REQUEST)
     assert ids(selection.ranked) == [places[1], places[0], *places[2:]]
     request = server.requests[0]
@@ -411,7 +411,7 @@ async def test_every_fault_of_a_server_leaves_the_order_in_time(
     kind = AsyncOpenAI if is_async else OpenAI
     with OpenAIServer(reply) as server:
         client: Any = kind(api_key="k", base_url=server.base_url, max_retries=0)
-        reranker = LLMReranker(client, "m", deadline=1.0)
+        reranker = LLMReranker(client, model="m", deadline=1.0)
         retriever = ToolRetriever(index, reranker=reranker)
         started = time.perf_counter()
         selection = await retriever.aselect(REQUEST)
@@ -428,7 +428,7 @@ async def test_the_event_loop_goes_on_while_a_server_thinks(
     kind = AsyncOpenAI if is_async else OpenAI
     with OpenAIServer(Reply('{"order": [2]}', delay=0.6)) as server:
         client: Any = kind(api_key="k", base_url=server.base_url, max_retries=0)
-        retriever = ToolRetriever(index, reranker=LLMReranker(client, "m"))
+        retriever = ToolRetriever(index, reranker=LLMReranker(client, model="m"))
         task = asyncio.create_task(retriever.aselect(REQUEST))
         ticks = 0
         while not task.done():

@@ -51,6 +51,10 @@ def test_a_request_gets_its_tool_examples_and_prompt(index: ToolIndex) -> None:
     assert list(selection.seconds) == ["queries", "embed", "compare", "rank", "pack"]
 
 
+def test_a_repr_tells_the_index(index: ToolIndex) -> None:
+    assert repr(ToolRetriever(index)) == f"<ToolRetriever of {index!r}>"
+
+
 def test_evidence_adds_up_to_the_score(index: ToolIndex) -> None:
     for hit in ToolRetriever(index).search("stop the order and refund", keep_all=True):
         log_odds = sum(evidence.contribution for evidence in hit.evidence)

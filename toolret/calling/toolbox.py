@@ -113,7 +113,7 @@ class Toolbox:
             name: The tool's name as the model sees it, or its id.
             arguments: The arguments, or their JSON as a model wrote it; None if there are none.
         """
-        return self.through(
+        return self.call_with(
             lambda tool: self._runner(tool).call(tool, _parsed_arguments(arguments)),
             name,
             arguments,
@@ -125,9 +125,9 @@ class Toolbox:
         async def run(tool: Tool) -> ToolResult:
             return await self._runner(tool).acall(tool, _parsed_arguments(arguments))
 
-        return await self.athrough(run, name, arguments)
+        return await self.acall_with(run, name, arguments)
 
-    def through(
+    def call_with(
         self, run: Callable[[Tool], ToolResult], name: str, arguments: JsonObject | str | None
     ) -> ToolResult:
         """``call`` with ``run`` instead of the tool's runner; checked, traced and reported alike.
@@ -144,13 +144,13 @@ class Toolbox:
                 return _note_error(current, name, error)
             return _note_outcome(current, arguments, outcome)
 
-    async def athrough(
+    async def acall_with(
         self,
         run: Callable[[Tool], Awaitable[ToolResult]],
         name: str,
         arguments: JsonObject | str | None,
     ) -> ToolResult:
-        """``through`` for event loops."""
+        """``call_with`` for event loops."""
         with span(_SPAN, _SPAN) as current:
             try:
                 outcome = await run(self._note_tool(current, name))

@@ -168,8 +168,8 @@ class LLMReranker:
     def __init__(
         self,
         llm: Any,
-        model: str | None = None,
         *,
+        model: str | None = None,
         depth: int = _DEPTH,
         deadline: float = 8.0,
         cache: str | Path | None = None,

@@ -15,12 +15,7 @@ from toolret.llm import ReplyCache, as_chat_model
 from toolret.options import of_kind
 from toolret.permissions import Allow, freeze_allow
 from toolret.prompt import Format
-from toolret.queries import (
-    Conversation,
-    QueryGenerator,
-    Strategy,
-    as_request,
-)
+from toolret.queries import Conversation, QueryGenerator, Strategy, as_request
 from toolret.queries.combining import expand_queries
 from toolret.queries.generators import (
     agenerate_queries,
@@ -133,6 +128,9 @@ class ToolRetriever:
         self.generator: QueryGenerator = as_generator(llm, model, strategy)
         self.reranker = checked_reranker(reranker)
         self._latest = LatestReader(index)
+
+    def __repr__(self) -> str:
+        return f"<ToolRetriever of {self.index!r}>"
 
     def select(
         self,

@@ -103,7 +103,7 @@ class _TargetTool(BaseTool):
         def run(_: Tool) -> ToolResult:
             return _as_tool_result(self.target.invoke(input, config, **kwargs))
 
-        return self._result(input, self.toolbox.through(run, self.tool_id, _arguments(input)))
+        return self._result(input, self.toolbox.call_with(run, self.tool_id, _arguments(input)))
 
     async def ainvoke(
         self,
@@ -117,7 +117,7 @@ class _TargetTool(BaseTool):
             return _as_tool_result(await self.target.ainvoke(input, config, **kwargs))
 
         return self._result(
-            input, await self.toolbox.athrough(run, self.tool_id, _arguments(input))
+            input, await self.toolbox.acall_with(run, self.tool_id, _arguments(input))
         )
 
     def _result(self, invoked_with: Any, outcome: ToolResult) -> Any:
