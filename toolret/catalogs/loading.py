@@ -101,7 +101,7 @@ class Catalog(list[Tool]):
 
 
 def load_tools(
-    *given: CatalogInput, namespace: str | None = None, sources: Sequence[Source | Reader] = ()
+    *catalogs: CatalogInput, namespace: str | None = None, sources: Sequence[Source | Reader] = ()
 ) -> Catalog:
     """Read tools from catalogs of any kind, recognized by their content.
 
@@ -111,7 +111,7 @@ def load_tools(
     and tried for items that no built-in source recognizes.
 
     Args:
-        *given: Files; or folders, for all their ``.json``, ``.jsonl``, ``.yaml`` and ``.yml``
+        *catalogs: Files; or folders, for all their ``.json``, ``.jsonl``, ``.yaml`` and ``.yml``
             files (also gzipped) at any depth, in order of their names, except hidden ones; or
             values in memory, alone or in lists. Paths inside lists are rejected: a list may come
             from an untrusted source, which must not cause files to be read.
@@ -128,7 +128,7 @@ def load_tools(
         CatalogError: If something cannot be read, two different tools share an id, or there is
             nothing but empty lists.
     """
-    return load_with_namespaces([(namespace, value) for value in given], sources=sources)
+    return load_with_namespaces([(namespace, value) for value in catalogs], sources=sources)
 
 
 def load_with_namespaces(

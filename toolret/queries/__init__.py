@@ -1,7 +1,13 @@
 """Turn a conversation into retrieval queries, with or without an LLM."""
 
 from toolret.queries.conversation import Conversation, as_request
-from toolret.queries.generating import CatalogView, GeneratedQueries, QueryGenerator, Usage
+from toolret.queries.generating import (
+    EMPTY_CATALOG,
+    CatalogView,
+    GeneratedQueries,
+    QueryGenerator,
+    Usage,
+)
 from toolret.queries.generators import StrategyQueryGenerator
 from toolret.queries.steps import Lookup, Question, Steps, Strategy, StrategyContext
 from toolret.queries.strategies import (
@@ -16,6 +22,7 @@ from toolret.queries.strategies import (
 )
 
 __all__ = [
+    "EMPTY_CATALOG",
     "CatalogView",
     "Clauses",
     "Combine",

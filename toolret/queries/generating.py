@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from toolret.types import Demo, Query, Request, Tool
 
-__all__ = ["NOTHING", "CatalogView", "GeneratedQueries", "QueryGenerator", "Usage"]
+__all__ = ["EMPTY_CATALOG", "CatalogView", "GeneratedQueries", "QueryGenerator", "Usage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class CatalogView(Protocol):
         ...
 
 
-class _Nothing:
+class _EmptyCatalog:
     """An empty catalog."""
 
     def tools(self, queries: Sequence[Query], k: int) -> Sequence[Tool]:  # noqa: ARG002
@@ -87,7 +87,7 @@ class _Nothing:
         return ()
 
 
-NOTHING: CatalogView = _Nothing()
+EMPTY_CATALOG: CatalogView = _EmptyCatalog()
 """The empty catalog, for use without an index."""
 
 
@@ -101,12 +101,14 @@ class QueryGenerator(Protocol):
     The methods' names differ from those of LangChain models, so that the two can be told apart.
     """
 
-    def write_queries(self, request: Request, catalog: CatalogView = NOTHING) -> GeneratedQueries:
+    def write_queries(
+        self, request: Request, catalog: CatalogView = EMPTY_CATALOG
+    ) -> GeneratedQueries:
         """Write the queries for a request, the raw request first."""
         ...
 
     async def awrite_queries(
-        self, request: Request, catalog: CatalogView = NOTHING
+        self, request: Request, catalog: CatalogView = EMPTY_CATALOG
     ) -> GeneratedQueries:
         """Write the queries for a request; the asynchronous version of ``write_queries``."""
         ...

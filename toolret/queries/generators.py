@@ -16,7 +16,7 @@ from toolret.llm.failures import call_failure
 from toolret.options import seconds, whole_number
 from toolret.queries.framing import BUDGET, Framed, frame
 from toolret.queries.generating import (
-    NOTHING,
+    EMPTY_CATALOG,
     CatalogView,
     GeneratedQueries,
     QueryGenerator,
@@ -85,7 +85,9 @@ class StrategyQueryGenerator:
         self._deadline = seconds("deadline", deadline)
         self._token_budget = whole_number("token_budget", token_budget)
 
-    def write_queries(self, request: Request, catalog: CatalogView = NOTHING) -> GeneratedQueries:
+    def write_queries(
+        self, request: Request, catalog: CatalogView = EMPTY_CATALOG
+    ) -> GeneratedQueries:
         """Return the request, then the strategy's queries, or its clauses if the LLM fails."""
         flow = self._flow(request, catalog)
         while (step := flow.step) is not None:
@@ -103,7 +105,7 @@ class StrategyQueryGenerator:
         return flow.result()
 
     async def awrite_queries(
-        self, request: Request, catalog: CatalogView = NOTHING
+        self, request: Request, catalog: CatalogView = EMPTY_CATALOG
     ) -> GeneratedQueries:
         """Write queries as ``write_queries`` does; models are awaited, searches run in a thread."""
         flow = self._flow(request, catalog)
