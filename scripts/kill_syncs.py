@@ -74,7 +74,7 @@ def check(folder: Path, expected: Sequence[int]) -> int:
         AssertionError: If it holds none of those expected, or anything is not in its place.
     """
     index = ToolIndex(folder, embedder=HashedWordsEmbedder())
-    marker = index.get("number")
+    marker = index.get_tool("number")
     held = 0 if marker is None else int(marker.metadata["number"])
     assert held in expected, f"holds the sync {held}, not one of {expected}"
     tools, demos = catalog(held) if held else ([], [])

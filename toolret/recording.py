@@ -233,7 +233,7 @@ class _Finder:
         plain = name.replace("__", ".")  # reverses ``wire_name`` where it kept the id
         for id_ in ([plain] if wire_name(plain) == name else []) + [name]:
             if id_ in self._index:
-                return self._index.get(id_)
+                return self._index.get_tool(id_)
         for tool in self._index:
             if wire_name(tool.id) == name:
                 return tool

@@ -59,7 +59,7 @@ def many_tools(count: int) -> list[Tool]:
 def test_a_new_index_is_empty_and_makes_no_folder(tmp_path: Path, embedder: RoleEmbedder) -> None:
     index = ToolIndex(tmp_path / "index", embedder=embedder)
     assert (len(index), list(index), index.demos) == (0, [], ())
-    assert index.get("x") is None
+    assert index.get_tool("x") is None
     assert index.get_demo("x") is None
     assert not (tmp_path / "index").exists()
 
@@ -82,7 +82,7 @@ def test_a_change_outside_the_text_embeds_nothing(tmp_path: Path, tools: list[To
     index.sync_tools(tools)
     guarded = [replace(found, permissions=(frozenset({"admin"}),)) for found in tools]
     assert index.sync_tools(guarded) == SyncReport(changed=4)
-    assert index.get("cancel_order") == guarded[0]
+    assert index.get_tool("cancel_order") == guarded[0]
 
 
 def test_tools_of_equal_text_are_embedded_once(tmp_path: Path) -> None:

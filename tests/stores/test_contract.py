@@ -117,7 +117,7 @@ def test_a_sync_is_seen_at_refresh_and_embeds_only_what_changed(place: Place) ->
     assert ids(reader) == {t.id for t in tools}
     reader.refresh()
     assert ids(reader) == {t.id for t in changed}
-    assert reader.get("tool_0") == changed[0]
+    assert reader.get_tool("tool_0") == changed[0]
     assert reader.snapshot.tools.changes == writer.snapshot.tools.changes == 704
 
 

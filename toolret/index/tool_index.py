@@ -114,7 +114,7 @@ class ToolIndex:
     def __contains__(self, tool_id: object) -> bool:
         return tool_id in self.snapshot.tools.positions
 
-    def get(self, tool_id: str) -> Tool | None:
+    def get_tool(self, tool_id: str) -> Tool | None:
         """Return the tool with this id, or None."""
         position = self.snapshot.tools.positions.get(tool_id)
         return None if position is None else self.snapshot.tools.items[position]
