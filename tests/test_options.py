@@ -184,7 +184,7 @@ EMBEDDERS: list[Any] = [
 PLACES: list[Any] = [
     refused("place is None: give a folder, a URL, or a store", TypeError, ToolIndex, None),
     refused("progress is 3: give a function", TypeError, ToolIndex, "x", progress=3),
-    refused("vector_store is 3", TypeError, langchain_store, 3, "n", cache="x"),
+    refused("vector_store is 3", TypeError, langchain_store, 3, "n", cache_dir="x"),
     refused(
         "name is ''", StoreError, langchain_store, InMemoryVectorStore(EMBEDDER), "", cache_dir="x"
     ),
