@@ -172,6 +172,16 @@ def test_a_cache_that_cannot_be_written_is_said(
     assert "set HF_ASSETS_CACHE to a folder that can" in caplog.text
 
 
+def test_a_model_is_open_once_in_a_process_however_often_it_is_named(tmp_path: Path) -> None:
+    """Otherwise an index for each tenant would take 100 MB each."""
+    named = [ToolIndex(tmp_path / place).embedder for place in ("one", "two")]
+    assert named[0].embedder is named[1].embedder
+    folder = str(find_model(DEFAULT_MODEL))
+    torch = [resolve_embedder(folder).embedder for _ in range(2)]
+    assert torch[0] is not torch[1]
+    assert resolve_embedder(f"onnx:{folder}").embedder not in (*torch, named[0].embedder)
+
+
 def test_any_model_is_run_by_onnxruntime_on_request() -> None:
     embedder = resolve_embedder(f"onnx:{find_model(DEFAULT_MODEL)}").embedder
     assert isinstance(embedder, SentenceTransformerEmbedder)

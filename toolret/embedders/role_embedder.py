@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -23,6 +24,9 @@ __all__ = ["RoleEmbedder", "resolve_embedder"]
 
 _REQUESTS_REMEMBERED = 4_096
 """The number of cached vectors, of the latest requests: 6 MB with 384 dimensions."""
+
+_models: WeakValueDictionary[str, SentenceTransformerEmbedder] = WeakValueDictionary()
+"""The models that are in use and run by onnxruntime, by their ids: an open one takes 100 MB."""
 
 
 class RoleEmbedder:
@@ -151,6 +155,8 @@ def resolve_embedder(
 ) -> RoleEmbedder:
     """Return the embedder for a name, a folder, an object, or None (the default model).
 
+    A model that onnxruntime runs is opened once in a process, however often it is named.
+
     Args:
         embedder: ``openai:NAME``, a sentence-transformers name or folder (``onnx:NAME`` to run it
             with onnxruntime), or an object with ``embed_documents`` and ``embed_query``.
@@ -172,9 +178,9 @@ def resolve_embedder(
         if name.startswith("openai:"):
             model = OpenAIEmbedder(name.removeprefix("openai:"))
         elif name.startswith("onnx:"):
-            model = SentenceTransformerEmbedder(name.removeprefix("onnx:"), backend="onnx")
+            model = _shared(SentenceTransformerEmbedder(name.removeprefix("onnx:"), backend="onnx"))
         else:
-            model = SentenceTransformerEmbedder(name)
+            model = _shared(SentenceTransformerEmbedder(name))
         return RoleEmbedder(model, instructions=instructions)
     if not isinstance(embedder, Embedder):
         raise EmbedderError(
@@ -182,6 +188,14 @@ def resolve_embedder(
             "embed_documents and embed_query"
         )
     return RoleEmbedder(embedder, instructions=instructions)
+
+
+def _shared(model: SentenceTransformerEmbedder) -> SentenceTransformerEmbedder:
+    """Return the embedder of the same model that is in use already, if there is one.
+
+    Not those that torch runs: their tokenizers do not bear several threads at once.
+    """
+    return _models.setdefault(model.id, model) if model.runtime == "onnx" else model
 
 
 def _identify(embedder: Embedder) -> str:
