@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -123,6 +123,27 @@ def test_what_a_tool_raised_is_logged_with_its_trace_and_without_what_was_said(
     TOOLBOX.call(name, arguments)
     assert f"the tool {name!r} raised an error" in caplog.text
     assert "4711" in caplog.text
+
+
+def test_tools_that_nothing_runs_are_logged_for_the_program(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An index keeps no functions, and a model that is told cannot help it."""
+    kept = replace(load_tools([add])[0], target=None)
+    Toolbox([])
+    Toolbox([kept, *load_tools([fail])]).allowed(())
+    assert not caplog.records
+    Toolbox([kept])
+    assert "none of the toolbox's tools can be run: 'add' cannot be run" in caplog.text
+    assert "give the Toolbox the function that it was made from" in caplog.text
+    caplog.clear()
+    mixed = Toolbox([kept, *load_tools([fail])])
+    assert not mixed.call("add", {"a": 1}).ok
+    assert "a tool was called that nothing runs: 'add' cannot be run" in caplog.text
+    caplog.clear()
+    mixed.call("unknown", {})
+    mixed.allowed(lambda _: False).call("add", {})
+    assert not caplog.records
 
 
 def test_targets_are_preferred_to_runners() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
@@ -22,6 +23,8 @@ from toolret.types import JsonObject, Tool
 
 __all__ = ["Toolbox"]
 
+_log = logging.getLogger(__name__)
+
 _SPAN = "execute_tool"
 """OpenTelemetry's name for the call of a tool, and its span's name until the tool is known."""
 
@@ -33,7 +36,8 @@ class Toolbox:
     ``HttpRunner`` for API operations, ``McpServers`` for tools of MCP servers.
 
     It holds the tools that one of its runners can run, and runs whatever it holds. ``allowed``
-    returns the part of it that a caller may use.
+    returns the part of it that a caller may use. A toolbox that can run none of the tools it is
+    given logs a warning.
 
     Args:
         tools: The tools that may be run: from ``load_tools``, or from an index. An index's tools no
@@ -51,6 +55,9 @@ class Toolbox:
         self._tools = {tool.id: tool for tool in items_of_type(tools, Tool, error=TypeError)}
         self._names = ids_by_name(self._tools)
         self._allows: tuple[Allow, ...] = ()
+        if self._tools and not any(map(self._may_run, self._tools.values())):
+            some = next(iter(self._tools.values()))
+            _log.warning("none of the toolbox's tools can be run: %s", _cannot_be_run(some))
 
     def __iter__(self) -> Iterator[Tool]:
         return filter(self._may_run, self._tools.values())
@@ -160,6 +167,10 @@ class Toolbox:
 
     def _note_tool(self, current: Span, name: str) -> Tool:
         """Return a tool and note it on the span; a name that a model made up is not noted."""
+        known = self._find(name)
+        if known and self._is_allowed(known) and not self._may_run(known):
+            # The model is told as well, but only the program can be mended.
+            _log.warning("a tool was called that nothing runs: %s", _cannot_be_run(known))
         tool = self.tool(name)
         if current.is_recording():
             current.update_name(f"{_SPAN} {tool.id}")
@@ -187,7 +198,12 @@ class Toolbox:
         for runner in self._runners:
             if runner.runs(tool):
                 return runner
-        raise CallError(f"{tool.id!r} cannot be run: {_way_out(tool)}")
+        raise CallError(_cannot_be_run(tool))
+
+
+def _cannot_be_run(tool: Tool) -> str:
+    """Say that a toolbox cannot run a tool, and what to give it."""
+    return f"{tool.id!r} cannot be run: {_way_out(tool)}"
 
 
 def _way_out(tool: Tool) -> str:

@@ -640,7 +640,20 @@ def test_an_agent_whose_tools_are_not_in_the_index_is_offered_all_of_them(
         ask(agent, "cancel the order")
     assert offered(server.requests[0]) == ["own_tool"]
     assert "none of the agent's tools is in the index, so all of them are offered" in caplog.text
-    assert "index.sync_tools(load_tools(tools))" in caplog.text
+    assert "index.add_tools(load_tools(tools))" in caplog.text
+
+
+def test_an_agent_that_can_run_nothing_of_the_index_is_told_what_it_lacks(
+    few: ToolRetriever, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    empty = ToolRetriever(ToolIndex(tmp_path, embedder=HashedWordsEmbedder()))
+    with OpenAIServer(Reply("Done.")) as server, caplog.at_level(logging.WARNING):
+        ask(agent_of(server, middleware=[ToolRetrieverMiddleware(few)]), "cancel the order")
+        assert "a toolbox that runs them, such as Toolbox(index, HttpRunner())" in caplog.text
+        caplog.clear()
+        ask(agent_of(server, middleware=[ToolRetrieverMiddleware(empty)]), "cancel the order")
+    assert "the index holds no tools" in caplog.text
+    assert "agent's tools" not in caplog.text
 
 
 def test_middleware_before_it_may_bring_tools_and_run_them(

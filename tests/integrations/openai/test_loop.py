@@ -54,6 +54,15 @@ def test_functions_and_tools_of_the_index_run(shop: ToolRetriever, api: Api) -> 
     assert runner.ran == ["shop.track_parcel"]
 
 
+def test_a_run_without_tools_says_that_it_offers_none(
+    shop: ToolRetriever, caplog: pytest.LogCaptureFixture
+) -> None:
+    with OpenAIServer(Reply("No.")) as server, _client(server) as client:
+        run(client, shop, "where is the parcel", model="m")
+    assert "tools" not in server.requests[0]
+    assert "run was given no tools, so it offers none: pass tools=" in caplog.text
+
+
 async def test_the_loop_of_event_loops(shop: ToolRetriever) -> None:
     async def double(n: int) -> int:
         """Double a number."""

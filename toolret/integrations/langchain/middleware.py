@@ -195,10 +195,7 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         before = self._latest
         available, is_small = self._available(self._agent_tools(request.tools))
         if not len(available) and self._latest is not before:
-            _log.warning(
-                "none of the agent's tools is in the index, so all of them are offered in every "
-                "call; to have tools chosen, add them: index.sync_tools(load_tools(tools))"
-            )
+            _log.warning(_why_nothing_is_chosen(available))
         offering = Offering(
             available,
             allow_for(self.allow, _caller(request)),
@@ -311,6 +308,22 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
         latest = self._latest_catalog
         if latest is None or not latest.is_of(self.retriever.index.snapshot, self.toolbox):
             await asyncio.to_thread(self._catalog)
+
+
+def _why_nothing_is_chosen(available: Available) -> str:
+    """Say why no tool of the index can be run, and what to do about it."""
+    if available.agent_tools:
+        # Not `sync_tools`, which would remove what else the index holds.
+        return (
+            "none of the agent's tools is in the index, so all of them are offered in every call; "
+            "to have tools chosen, add them: index.add_tools(load_tools(tools))"
+        )
+    if not available.catalog.tools:
+        return "the index holds no tools, so none is offered: index.sync_tools(load_tools(...))"
+    return (
+        "the agent can run none of the index's tools, so none is offered: give it the tools, or "
+        "the middleware a toolbox that runs them, such as Toolbox(index, HttpRunner())"
+    )
 
 
 def _direct_tools(toolbox: Toolbox | None) -> list[BaseTool]:

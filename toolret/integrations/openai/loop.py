@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ from toolret.turns import turns
 from toolret.types import Tool
 
 __all__ = ["Api", "Run", "arun", "run"]
+
+_log = logging.getLogger(__name__)
 
 Api: TypeAlias = Literal["chat", "responses"]
 """Chat Completions or Responses."""
@@ -270,6 +273,8 @@ def _load(tools: Sequence[CatalogInput]) -> list[Tool]:
     Raises:
         TypeError: If one was loaded before, so that only a ``Toolbox`` can run it.
     """
+    if not tools:
+        _log.warning("run was given no tools, so it offers none: pass tools=...")
     if any(isinstance(tool, Tool) for tool in tools):
         raise TypeError("tools that were loaded are run by a Toolbox: give tools=Toolbox(tools)")
     return list(load_tools(*tools))
