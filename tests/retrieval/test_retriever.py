@@ -294,6 +294,7 @@ def test_an_empty_index_answers_with_no_tool(tmp_path: Path) -> None:
     selection = retriever.select("anything")
     assert (selection.tools, selection.demos) == ((), ())
     assert "no tool fits" in selection.explain()
+    assert "nearest: there was no tool to choose from" in selection.explain()
     assert retriever.search("anything", keep_all=True) == ()
 
 
@@ -320,6 +321,9 @@ def test_targets_decide_which_requests_get_tools(index: ToolIndex) -> None:
     assert strict.tools == ()
     assert 0 < strict.need < 1
     assert f"no tool fits: p={strict.need:.3f} that" in strict.explain()
+    nearest = strict.ranked[0]
+    assert f"\nnearest: {nearest.tool.id} (p={nearest.score:.3f}), " in strict.explain()
+    assert str(strict) == strict.explain()
     # A tool that is called by its name is needed, whatever the request looks like.
     named = ToolRetriever(index, min_precision=1.0).select("refund_payment")
     assert ids(named)[0] == "refund_payment"

@@ -25,10 +25,13 @@ AGAINST_OTHERS = "against the others"
 
 _LEFT_OUT = "  (left out: beyond the token budget)"
 
+_NEAREST = 3
+"""How many tools that were not chosen are named where none was."""
+
 
 @dataclass(frozen=True)
 class Selection:
-    """The tools and demonstrations chosen for one request.
+    """The tools and demonstrations chosen for one request; as a text, ``explain()``.
 
     Attributes:
         request: The raw request.
@@ -112,6 +115,9 @@ class Selection:
         """
         return self.packed_as("text").to_text()
 
+    def __str__(self) -> str:
+        return self.explain()
+
     def explain(self) -> str:
         """Explain, for people, why these tools and demonstrations were chosen."""
         lines = [f"request: {self.request}"]
@@ -126,6 +132,9 @@ class Selection:
         if not self.tools or self.need >= self.need_threshold:  # else one was called by its name
             needed += f", given from p={self.need_threshold:.3f} on"
         lines.append(needed if self.tools else f"no tool fits: {needed}")
+        if not self.tools:
+            nearest = [f"{hit.tool.id} (p={hit.score:.3f})" for hit in self.ranked[:_NEAREST]]
+            lines.append(f"nearest: {', '.join(nearest) or 'there was no tool to choose from'}")
         tools, demos = self._packed_ids
         for rank, hit in enumerate(self.tools, start=1):
             out = "" if hit.tool.id in tools else _LEFT_OUT
