@@ -231,6 +231,8 @@ def test_a_folder_gives_its_demonstrations_in_order(tmp_path: Path) -> None:
     (folder / "below").mkdir(parents=True)
     with pytest.raises(DemoError, match=r"demos: the folder holds no \.jsonl files$"):
         load_demos(folder)
+    with pytest.raises(DemoError, match="the path is empty: name a file or a folder"):
+        load_demos("")
     for name in ("b.jsonl", "a.jsonl", "below/c.jsonl", ".hidden.jsonl"):
         _write(folder / name, {"id": name, "text": name, "tools": ["t"]})
     (folder / "d.jsonl.gz").write_bytes(

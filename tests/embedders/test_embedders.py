@@ -312,6 +312,8 @@ def test_a_model_that_is_nowhere_says_what_to_do(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(EmbedderError, match="not on this machine"):
         SentenceTransformerEmbedder("nobody/no-such-model")
+    with pytest.raises(EmbedderError, match="or 'openai:text-embedding-3-small' for OpenAI's"):
+        SentenceTransformerEmbedder("text-embedding-3-small")
 
 
 @pytest.mark.model

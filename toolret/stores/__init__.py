@@ -23,8 +23,14 @@ def store_at(place: str | Path, *, lock_timeout: float) -> Store:
     """Return the store for a place: a Chroma server for a URL, otherwise a folder.
 
     Raises:
-        StoreError: If the URL names no index, or was given as a ``Path``, which loses a slash.
+        StoreError: If the URL names no index, or was given as a ``Path``, which loses a slash; or
+            the place is empty or ``:memory:``, which would be a folder of that name.
     """
+    if place in ("", ":memory:"):
+        raise StoreError(
+            f"{place!r} is no folder: name one; for an index that is not kept, a temporary one, "
+            "such as tempfile.mkdtemp()"
+        )
     scheme, colon, _ = str(place).partition(":/")
     if colon and scheme.lower() in ("http", "https"):
         if not isinstance(place, str):
