@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import toolret
+from toolret.integrations import langchain
 
 PACKAGE = Path(toolret.__file__).parent
 
@@ -142,7 +143,8 @@ def test_importing_toolret_loads_nothing_heavy() -> None:
 
 def test_public_names_are_what_they_say() -> None:
     assert set(toolret.__all__) == set(toolret._HOME)
-    assert set(toolret.__all__) <= set(dir(toolret))
+    for package in (toolret, langchain):
+        assert set(package.__all__) <= set(dir(package))
     for name in toolret.__all__:
         assert getattr(toolret, name) is not None
 

@@ -1,5 +1,9 @@
 """toolret gives LLM agents the right few tools and worked examples, inside a token budget.
 
+``ToolIndex`` keeps the tools that ``load_tools`` reads, ``ToolRetriever`` chooses among them, and a
+``Toolbox`` runs them. What fits them into agents is in ``toolret.integrations``: ``langchain``,
+``openai``, ``anthropic`` and ``mcp``. Stand-ins for tests are in ``toolret.testing``.
+
 Public names are loaded when they are first used, so that ``import toolret`` costs nothing.
 """
 

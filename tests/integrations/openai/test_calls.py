@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from openai import OpenAI
+from openai.types.chat import ChatCompletionMessageParam
 from openai.types.responses import ResponseFunctionToolCall
 
 from tests.conftest import tool
@@ -66,6 +67,7 @@ def test_a_hand_written_loop(tmp_path: Any) -> None:
     ]
     with OpenAIServer(*replies) as server, OpenAI(base_url=server.base_url, api_key="k") as client:
         messages: list[Any] = [{"role": "user", "content": "cancel the order 48731"}]
+        answers: list[ChatCompletionMessageParam]  # programs that are checked strictly have these
         while True:
             prompt = selection.to_openai()
             reply = client.chat.completions.create(

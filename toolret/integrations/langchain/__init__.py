@@ -43,6 +43,10 @@ _HOMES = {
 """The module of each name."""
 
 
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
 if not TYPE_CHECKING:  # it would tell type checkers that the module has any name
 
     def __getattr__(name: str) -> Any:

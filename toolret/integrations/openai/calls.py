@@ -76,7 +76,7 @@ def run_calls(
     *,
     offered: Mapping[str, str] | None = None,
     allow: Allow = None,
-) -> list[dict[str, Any]]:
+) -> list[Any]:
     """Run the tool calls of a reply, one after the other.
 
     Args:
@@ -117,7 +117,7 @@ async def arun_calls(
     *,
     offered: Mapping[str, str] | None = None,
     allow: Allow = None,
-) -> list[dict[str, Any]]:
+) -> list[Any]:
     """``run_calls`` for event loops."""
     messages = []
     for call in _calls(reply, toolbox, offered):
