@@ -46,7 +46,7 @@ class WordsModel(SentenceTransformerEmbedder):
 
     def __init__(self, model: str | Path = "words") -> None:
         self.model = str(model)
-        self.runtime = "torch"
+        self.backend = "torch"
 
     @property
     def id(self) -> str:
