@@ -10,13 +10,12 @@ arguments.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from operator import itemgetter
 from typing import Generic, Literal
 
 from toolret.errors import BudgetError
-from toolret.json_values import compact_json
 from toolret.prompt.packed import (
     Dropped,
     Format,
@@ -24,11 +23,10 @@ from toolret.prompt.packed import (
     Packed,
     PackedDemo,
     PackedTool,
-    example,
     packed_demo,
     packed_tool,
 )
-from toolret.prompt.trimming import DEMO_STEPS, TOOL_STEPS, Step
+from toolret.prompt.variants import Variant, Variants, variants_of_demo, variants_of_tool
 from toolret.tokens import TokenCounter
 from toolret.types import DemoHit, Hit, Tool
 
@@ -74,9 +72,14 @@ def pack(
     """
     tools = tuple(packed_tool(hit.tool) for hit in hits)
     examples = _demos_beside(tools, [packed_demo(hit.demo) for hit in demos])
-    full = _with_tokens(Packed(form, tools, examples), counter)
-    if budget is None or full.tokens <= budget:
-        return full
+    full = Packed(form, tools, examples)
+    # A prompt takes more than its items, and the sizes of tools are cached.
+    if budget is None or budget >= sum(
+        variants_of_tool(tool, form, counter).whole.tokens for tool in tools
+    ):
+        full = _with_tokens(full, counter)
+        if budget is None or full.tokens <= budget:
+            return full
     worths = {hit.tool.id: max(hit.score, _LEAST_WORTH) for hit in hits}
     return _Knapsack(full, worths, budget, counter).pack()
 
@@ -93,7 +96,7 @@ def pack_alone(
     # A token is at least one byte, so if the bytes fit, nothing has to be counted.
     if budget is None or len(serialized(whole).encode("utf-8", "replace")) <= budget:
         return whole
-    for variant in _variants(whole, TOOL_STEPS, form, counter):
+    for variant in variants_of_tool(whole, form, counter).all:
         if counter.count(serialized(variant.item)) <= budget:
             break
     return variant.item
@@ -103,36 +106,6 @@ def catalog_tokens(tools: Sequence[Tool], *, counter: TokenCounter) -> int:
     """Count the tokens of a whole catalog in OpenAI's form, untrimmed."""
     packed = Packed("openai", tuple(map(packed_tool, tools)), ())
     return counter.count(packed.serialized())
-
-
-@dataclass(frozen=True, slots=True)
-class _Variant(Generic[Item]):
-    """An item as it is after some of the steps.
-
-    Attributes:
-        item: What is left of the item.
-        tokens: The number of tokens of that, without its surroundings.
-        lost: The share of the item's worth that is gone, 0 to 1.
-        step: The name of the last step; empty for the whole item.
-    """
-
-    item: Item
-    tokens: int
-    lost: float
-    step: str = ""
-
-
-def _variants(
-    item: Item, steps: Mapping[str, Step[Item]], form: Format, counter: TokenCounter
-) -> Iterator[_Variant[Item]]:
-    """Yield the whole item, and the item after each of the steps that save tokens."""
-    last: _Variant[Item] = _Variant(item, _size(item, form, counter), 0.0)
-    yield last
-    for name, step in steps.items():
-        shorter = step(last.item)
-        if shorter != last.item and (tokens := _size(shorter, form, counter)) < last.tokens:
-            last = _Variant(shorter, tokens, last.lost + step.loss, name)
-            yield last
 
 
 class _Choice(Generic[Item]):
@@ -151,10 +124,10 @@ class _Choice(Generic[Item]):
     """
 
     def __init__(
-        self, kind: Literal["tool", "demo"], variants: Sequence[_Variant[Item]], worth: float
+        self, kind: Literal["tool", "demo"], variants: Variants[Item], worth: float
     ) -> None:
         self.kind = kind
-        self.variants: Sequence[_Variant[Item]] = variants
+        self.variants: Sequence[Variant[Item]] = variants.all
         self.worth = worth
         self.level = 0
 
@@ -214,7 +187,7 @@ class _Knapsack:
     """The choices that make a prompt that is too long fit its budget.
 
     Args:
-        full: The whole prompt, counted.
+        full: The whole prompt.
         worths: What each of its tools is worth, by their ids.
         budget: The most tokens.
         counter: Counts the tokens.
@@ -231,15 +204,11 @@ class _Knapsack:
         self._counter = counter
         form = full.form
         self._tools = [
-            _Choice("tool", list(_variants(tool, TOOL_STEPS, form, counter)), worths[tool.id])
+            _Choice("tool", variants_of_tool(tool, form, counter), worths[tool.id])
             for tool in full.tools
         ]
         self._demos = [
-            _Choice(
-                "demo",
-                list(_variants(demo, DEMO_STEPS, form, counter)),
-                _demo_worth(demo, rank, worths),
-            )
+            _Choice("demo", variants_of_demo(demo, form, counter), _demo_worth(demo, rank, worths))
             for rank, demo in enumerate(full.demos, start=1)
         ]
         self._choices: list[_Choice[PackedTool] | _Choice[PackedDemo]] = [
@@ -273,18 +242,20 @@ class _Knapsack:
 
     def _cut(self) -> Packed:
         """Make the cheapest cuts until the prompt fits, and return it."""
-        packed = self._build()
         for choice, level in self._cuts():
-            if packed.tokens <= self._budget:
+            if packed := self._build_if_it_fits():
                 return packed
-            if choice.level >= level:  # as a demonstration that was left out with its tools
-                continue
-            choice.level = level
-            self._leave_out_orphans()
-            # The whole takes more than its items, so that it need not be counted before they fit.
-            if sum(each.tokens(each.level) for each in self._choices) <= self._budget:
-                packed = self._build()
+            if choice.level < level:  # a demonstration may have been left out with its tools
+                choice.level = level
+                self._leave_out_orphans()
         return self._build()
+
+    def _build_if_it_fits(self) -> Packed | None:
+        # The whole takes more than its items, so that it need not be counted before they fit.
+        if sum(choice.tokens(choice.level) for choice in self._choices) <= self._budget:
+            packed = self._build()
+            return packed if packed.tokens <= self._budget else None
+        return None
 
     def _cuts(self) -> list[tuple[_Choice[PackedTool] | _Choice[PackedDemo], int]]:
         """Return all cuts, the cheapest first: the item, and the level to which it is cut."""
@@ -367,16 +338,6 @@ def _demo_worth(demo: PackedDemo, rank: int, worths: Mapping[str, float]) -> flo
 
 def _with_tokens(packed: Packed, counter: TokenCounter) -> Packed:
     return replace(packed, tokens=counter.count(packed.serialized()))
-
-
-def _size(item: PackedTool | PackedDemo, form: Format, counter: TokenCounter) -> int:
-    """Count the tokens of an item by itself, without its surroundings."""
-    if isinstance(item, PackedDemo):
-        text = example(item, {})
-        return counter.count(text if form == "text" else compact_json(text))
-    if form == "text":
-        return counter.count(f"{item.name}: {item.description} {compact_json(item.parameters)}")
-    return counter.count(compact_json([item.name, item.description, item.parameters]))
 
 
 def _demos_beside(
