@@ -178,6 +178,7 @@ def test_steps_are_taken_in_their_order() -> None:
     assert first == "left out"
     assert steps == [step for step in TOOL_STEPS if step in steps]
     assert set(TOOL_STEPS) - set(steps) <= {
+        "optional parameters' deeper structure removed",
         "description shortened to a line",
         "long enumerations removed",
     }
@@ -373,7 +374,11 @@ def test_definitions_that_only_refer_to_each_other_go(keyword: str) -> None:
             "a/node": {"type": "object", "properties": {"and": {"type": "array", "items": node}}},
         },
     }
-    for name in ("optional parameters' inner structure removed", "optional parameters removed"):
+    for name in (
+        "optional parameters' deeper structure removed",
+        "optional parameters' inner structure removed",
+        "optional parameters removed",
+    ):
         made = TOOL_STEPS[name](PackedTool("t", "t", "", schema)).parameters
         assert made[keyword].keys() == {"id", "text"}
     anchored = {**schema, "properties": {"order": {"$ref": "#anchor"}}}
@@ -461,6 +466,34 @@ def test_what_is_flat_keeps_its_type(schema: Any, flat: Any) -> None:
     step = TOOL_STEPS["optional parameters' inner structure removed"]
     made = step(PackedTool("t", "t", "", parameters)).parameters
     assert made == {"type": "object", "properties": {"a": flat}}
+
+
+def test_of_deep_structure_the_first_level_stays_the_longest() -> None:
+    def lines(sku: JsonObject) -> JsonObject:
+        item = {"type": "object", "properties": {"sku": sku}, "required": ["sku"]}
+        return {"type": "array", "items": item}
+
+    deep = {
+        "type": "object",
+        "description": "The parts of it.",
+        "properties": {f"part_{n}": {"type": "string"} for n in range(20)},
+        "required": ["part_0"],
+    }
+
+    def schema_of(optional: JsonObject, choice: JsonObject) -> JsonObject:
+        properties = {"needed": lines(deep), "optional": optional, "choice": choice}
+        return {"type": "object", "properties": properties, "required": ["needed"]}
+
+    step = TOOL_STEPS["optional parameters' deeper structure removed"]
+    whole = schema_of(lines(deep), {"oneOf": [lines(deep), {"type": "null"}]})
+    flat = {"type": "object", "description": "The parts of it."}
+    made = step(PackedTool("t", "t", "", whole)).schema
+    assert made == schema_of(lines(flat), {"anyOf": [lines(flat), {"type": "null"}]})
+    # With room for that, a tool keeps it, with all its arguments.
+    budget = packed([hit("t", "Does it.", made)], [], None).tokens
+    assert [tool.schema for tool in packed([hit("t", "Does it.", whole)], [], budget).tools] == [
+        made
+    ]
 
 
 TEXT = {"type": "string", "description": "One of many. " * 5}

@@ -105,12 +105,20 @@ def _no_optional_texts(tool: PackedTool) -> PackedTool:
     return _with_schemas(tool, drop)
 
 
+def _shallow_optional_parameters(tool: PackedTool) -> PackedTool:
+    """Keep what is inside optional arguments, and remove what is inside that."""
+    return _with_flat_optional_parameters(tool, depth=1)
+
+
 def _flat_optional_parameters(tool: PackedTool) -> PackedTool:
     """Keep the types of optional arguments, and remove what is inside their objects and arrays."""
+    return _with_flat_optional_parameters(tool, depth=0)
 
+
+def _with_flat_optional_parameters(tool: PackedTool, depth: int) -> PackedTool:
     def flatten(properties: JsonObject, needed: set[str]) -> JsonObject:
         return {
-            name: schema if name in needed else _flatten(schema, tool.schema)
+            name: schema if name in needed else _flatten(schema, tool.schema, depth)
             for name, schema in properties.items()
         }
 
@@ -120,27 +128,33 @@ def _flat_optional_parameters(tool: PackedTool) -> PackedTool:
     return flattened if is_shorter else tool
 
 
-def _flatten(schema: Any, root: JsonObject, levels: int = 2) -> Any:
-    """Return a schema without inner structure.
+def _flatten(schema: Any, root: JsonObject, depth: int, levels: int = 2) -> Any:
+    """Return a schema without its inner structure.
 
     Args:
         schema: The schema.
         root: The schema that its references point into.
+        depth: How many levels of properties to keep.
         levels: How many levels of references and choices to follow.
     """
     if not isinstance(schema, Mapping):
         return schema
     flat = {keyword: value for keyword, value in schema.items() if keyword in _SIMPLE}
-    if "items" in schema:
-        flat["items"] = {}  # OpenAI refuses an array without it
+    if "items" in schema:  # OpenAI refuses an array without it
+        flat["items"] = _flatten(schema["items"], root, depth, levels) if depth else {}
+    if depth and isinstance(properties := schema.get("properties"), Mapping):
+        flat["properties"] = {
+            name: _flatten(part, root, depth - 1, levels) for name, part in properties.items()
+        }
+        flat |= {"required": schema["required"]} if "required" in schema else {}
     if not levels:
         return flat
     for keyword in _CASES:
         if isinstance(cases := schema.get(keyword), list):
             looser = keyword.replace("oneOf", "anyOf")  # without inner structure several may match
-            flat[looser] = [_flatten(case, root, levels - 1) for case in cases]
+            flat[looser] = [_flatten(case, root, depth, levels - 1) for case in cases]
     if isinstance(reference := schema.get("$ref"), str):
-        referred = _flatten(target(root, reference), root, levels - 1)
+        referred = _flatten(target(root, reference), root, depth, levels - 1)
         flat = {**mapping(referred), **flat}
     return flat
 
@@ -276,9 +290,10 @@ class Step(Generic[Item]):
 
 TOOL_STEPS: Mapping[str, Step[PackedTool]] = {
     "schema annotations removed": Step(_without_annotations, 0.0),
+    "optional parameters' deeper structure removed": Step(_shallow_optional_parameters, 0.01),
     "parameter descriptions shortened": Step(_short_parameter_texts, 0.01),
     "optional parameters' descriptions removed": Step(_no_optional_texts, 0.02),
-    "optional parameters' inner structure removed": Step(_flat_optional_parameters, 0.03),
+    "optional parameters' inner structure removed": Step(_flat_optional_parameters, 0.02),
     "description shortened": Step(_short_description, 0.02),
     "optional parameters removed": Step(_no_optional_parameters, 0.5),
     "parameter descriptions removed": Step(_no_parameter_texts, 0.05),
