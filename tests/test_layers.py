@@ -142,7 +142,7 @@ def test_importing_toolret_loads_nothing_heavy() -> None:
 
 
 def test_public_names_are_what_they_say() -> None:
-    assert set(toolret.__all__) == set(toolret._HOME)
+    assert set(toolret.__all__) == set(toolret._MODULE_OF)
     for package in (toolret, langchain):
         assert set(package.__all__) <= set(dir(package))
     for name in toolret.__all__:

@@ -67,11 +67,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Before onnxruntime is imported, whoever imports it: otherwise it writes what it is used for into
-# the user's cache, reports it, and keeps forked processes from ending.
+# Must be set before onnxruntime is imported, by whomever: otherwise it writes usage data into the
+# user's cache, reports them, and keeps forked processes from ending.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-_HOMES = {
+_NAMES_BY_MODULE = {
     "calling": ("HttpRunner", "Runner", "SecurityScheme", "ToolResult", "Toolbox"),
     "catalogs": ("Catalog", "load_tools"),
     "embedders": (
@@ -133,9 +133,10 @@ _HOMES = {
         "Tool",
     ),
 }
-"""In which module each public name lives."""
+"""The public names by the module that they are loaded from."""
 
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
+"""The module of each public name."""
 
 __all__ = [
     "LLM_EMBEDDER_INSTRUCTIONS",
@@ -208,9 +209,9 @@ __all__ = [
 if not TYPE_CHECKING:  # it would tell type checkers that the module has any name
 
     def __getattr__(name: str) -> object:
-        if name not in _HOME:
+        if name not in _MODULE_OF:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:

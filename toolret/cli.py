@@ -13,51 +13,67 @@ from pathlib import Path
 from toolret.commands.asking import add_plan, add_search
 from toolret.commands.indexing import add_index
 from toolret.commands.listing import add_list
-from toolret.console import seen
+from toolret.console import terminal_safe
 from toolret.errors import ToolretError
 from toolret.evaluation.command import add_eval
 from toolret.lint.command import add_lint
 
 __all__ = ["main"]
 
-_OK, _FAILED, _INTERRUPTED, _UNREAD = 0, 1, 130, 141
-"""Exit codes; 2 is argparse's, for a command line that cannot be read. The last two are what shells
-report of programs that SIGINT and SIGPIPE end."""
+_OK = 0
+"""Exit code of a command that succeeded."""
+
+_FAILED = 1
+"""Exit code of a command that failed. 2 is argparse's, for a command line that cannot be read."""
+
+_INTERRUPTED = 130
+"""Exit code after Ctrl-C: what shells report for a program that SIGINT ended."""
+
+_PIPE_CLOSED = 141
+"""Exit code if the reader of the output is gone: what shells report for a program that SIGPIPE
+ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit code."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # it was closed by whoever started this
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open to the end
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal may lack characters.
-            # Each line at once, so that a full disk is noticed before anything is told of the line.
-            stream.reconfigure(errors="backslashreplace", line_buffering=True)
-    options = _read(arguments)
+    """Run one command and return its exit code."""
+    _prepare_streams()
+    options = _parse_arguments(arguments)
     command: Callable[[argparse.Namespace], None] = options.command
     try:
         command(options)
         print(end="", flush=True)  # write errors are caught here, not at exit
     except ToolretError as error:
-        print(f"toolret: {seen(' '.join(str(error).split()), sys.stderr)}", file=sys.stderr)
+        print(
+            f"toolret: {terminal_safe(' '.join(str(error).split()), sys.stderr)}", file=sys.stderr
+        )
         return _FAILED
     except OSError as error:
-        unread = isinstance(error, BrokenPipeError)  # as by ``head``, once it has its lines
-        if not unread:
-            print(f"toolret: {seen(str(error), sys.stderr)}", file=sys.stderr)
+        pipe_closed = isinstance(error, BrokenPipeError)  # as by ``head``, once it has its lines
+        if not pipe_closed:
+            print(f"toolret: {terminal_safe(str(error), sys.stderr)}", file=sys.stderr)
         with suppress(OSError):  # keeps the rest from being written again at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _UNREAD if unread else _FAILED
+        return _PIPE_CLOSED if pipe_closed else _FAILED
     except KeyboardInterrupt:
         print("toolret: interrupted; what was stored is kept", file=sys.stderr)
         return _INTERRUPTED
     return _OK
 
 
-def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line; words that are left over are most likely a request's."""
+def _prepare_streams() -> None:
+    """Make the standard streams usable, whoever started this process."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the parent process closed it
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open to the end
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal may lack characters. Lines are written one by one, so that a full disk is
+            # noticed before a command reports on a line that it could not write.
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
+
+
+def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line; leftover words are most likely a request without quotes."""
     parser = _parser()
     options, left = parser.parse_known_args(arguments)
     if left:

@@ -30,42 +30,45 @@ __all__ = [
     "add_index_options",
     "add_json",
     "add_paths",
-    "check_target",
-    "counted",
-    "fitted",
-    "in_brief",
-    "learn",
+    "check_writable",
+    "count_of",
+    "fit_line",
+    "fit_ranking",
     "load_catalogs",
-    "named_catalog",
-    "opened",
+    "open_index",
     "positive",
     "print_json",
     "progress",
-    "seen",
-    "write",
+    "split_namespace",
+    "summary_line",
+    "terminal_safe",
+    "write_file",
 ]
 
-
 INDEX_HELP = "a folder, or the URL of an index on a Chroma server"
+"""Help text of ``--index``."""
 
 CATALOG_HELP = (
     "catalogs of tools: files or folders of API documents, MCP tools, function schemas or rows; "
     "NAME=CATALOG sets the namespace of its tools, in place of an API's title or a file's name "
     "(rows that name their own keep it)"
 )
+"""Help text of arguments that name tool catalogs."""
 
-_LONGEST_TEXT = 160
-"""Characters of a text in a list."""
+_LONGEST_SUMMARY = 160
+"""How many characters of a text's first sentence a list shows."""
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s")
+_AFTER_SENTENCE = re.compile(r"(?<=[.!?])\s")
+"""The white space after a sentence."""
 
-_NAMED = re.compile(r"([\w.-]+)=(.+)")
+_NAMED_CATALOG = re.compile(r"([\w.-]+)=(.+)")
+"""An argument of the form ``NAME=CATALOG``."""
 
 
 def add_index_options(
     command: argparse.ArgumentParser, *, required: bool, about: str | None = None
 ) -> None:
-    """Add ``--index``, with this help, and ``--embedder``."""
+    """Add the options ``--index`` and ``--embedder``; ``about`` is the help of the first."""
     command.add_argument("--index", metavar="DIR", required=required, help=about or INDEX_HELP)
     command.add_argument(
         "--embedder",
@@ -77,7 +80,7 @@ def add_index_options(
 def add_paths(
     command: argparse.ArgumentParser, option: str, about: str, *, required: bool = False
 ) -> None:
-    """Add an option for files and folders, which adds to the first if it is given again."""
+    """Add an option that takes files and folders; if it is repeated, all its values count."""
     command.add_argument(
         option,
         nargs="+",
@@ -91,7 +94,7 @@ def add_paths(
 
 
 def add_allow(command: argparse.ArgumentParser) -> None:
-    """Add ``--allow``: None if it is not given, which allows all tools."""
+    """Add the option ``--allow``; its default is None, which allows all tools."""
     command.add_argument(
         "--allow",
         nargs="*",
@@ -103,7 +106,7 @@ def add_allow(command: argparse.ArgumentParser) -> None:
 
 
 def add_json(command: argparse.ArgumentParser) -> None:
-    """Add ``--json``, a flag."""
+    """Add the flag ``--json``."""
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -115,27 +118,27 @@ def positive(text: str) -> int:
     return number
 
 
-def counted(number: int, noun: str) -> str:
-    """Put a number before a noun: ``1 tool``, ``2 tools``."""
+def count_of(number: int, noun: str) -> str:
+    """Return a number with a noun, in the plural unless it is 1: ``1 tool``, ``2 tools``."""
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-def in_brief(text: str) -> str:
+def summary_line(text: str) -> str:
     """Return a text's first sentence, in one line, shortened."""
-    sentence = _SENTENCE_END.split(text.strip(), maxsplit=1)[0]
+    sentence = _AFTER_SENTENCE.split(text.strip(), maxsplit=1)[0]
     line = " ".join(sentence.split())
-    return line if len(line) <= _LONGEST_TEXT else f"{line[:_LONGEST_TEXT]}..."
+    return line if len(line) <= _LONGEST_SUMMARY else f"{line[:_LONGEST_SUMMARY]}..."
 
 
-def fitted(line: str, stream: TextIO) -> str:
-    """Make a line safe for a terminal and cut it to its width; leave it as it is for a file."""
+def fit_line(line: str, stream: TextIO) -> str:
+    """Return a line made safe for a terminal and cut to its width; unchanged for a file."""
     if not stream.isatty():
         return line
-    safe, width = seen(line, stream), shutil.get_terminal_size().columns
+    safe, width = terminal_safe(line, stream), shutil.get_terminal_size().columns
     return safe if len(safe) <= width else f"{safe[: max(1, width - 3)]}..."
 
 
-def load_catalogs(given: Sequence[Path]) -> Catalog:
+def load_catalogs(arguments: Sequence[Path]) -> Catalog:
     """Load the tools of ``CATALOG`` and ``NAME=CATALOG`` arguments; NAME is their ``namespace``.
 
     Raises:
@@ -143,27 +146,27 @@ def load_catalogs(given: Sequence[Path]) -> Catalog:
     """
     from toolret.catalogs import load_with_namespaces
 
-    named = [named_catalog(each) for each in given]
-    for _, path in named:
+    catalogs = [split_namespace(argument) for argument in arguments]
+    for _, path in catalogs:
         if path.suffix == ".py" and path.is_file():
             raise CatalogError(
                 "functions are not read from files, for that would run them: give the functions "
                 "to load_tools(...) in Python, as docs/catalogs.md shows",
                 file=path,
             )
-    return load_with_namespaces(named)
+    return load_with_namespaces(catalogs)
 
 
-def named_catalog(given: Path) -> tuple[str | None, Path]:
-    """Split an argument into namespace and path; an existing path is taken whole."""
-    named = _NAMED.fullmatch(str(given))
-    if named is None or given.exists():
-        return None, given
+def split_namespace(argument: Path) -> tuple[str | None, Path]:
+    """Split a ``NAME=CATALOG`` argument; an existing path, and any other, has no namespace."""
+    named = _NAMED_CATALOG.fullmatch(str(argument))
+    if named is None or argument.exists():
+        return None, argument
     # A shell expands a tilde at the start of a word only.
     return named[1], Path(os.path.expanduser(named[2]))  # noqa: PTH111 - leaves an unknown user's
 
 
-def learn(index: ToolIndex) -> None:
+def fit_ranking(index: ToolIndex) -> None:
     """Fit the ranking now, so that no request has to wait for it."""
     from toolret.ranking.comparer import Comparer
     from toolret.ranking.learning import fit_index
@@ -173,8 +176,8 @@ def learn(index: ToolIndex) -> None:
 
 
 @contextmanager
-def opened(options: argparse.Namespace, *, create: bool = True) -> Iterator[ToolIndex]:
-    """Open the index that the options name, with progress on the terminal."""
+def open_index(options: argparse.Namespace, *, create: bool = True) -> Iterator[ToolIndex]:
+    """Open the index that the options name; its progress is shown on the terminal."""
     from toolret.index import ToolIndex
 
     with progress() as show:
@@ -189,14 +192,14 @@ def opened(options: argparse.Namespace, *, create: bool = True) -> Iterator[Tool
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Show bars on a terminal once there is something to show; write nothing to a file."""
-    made: list[Bars] = []
+    """Show progress bars on a terminal once there is progress; write nothing to a file."""
+    created: list[Bars] = []  # at most one, made at the first progress
     tasks: dict[str, TaskID] = {}
 
     def show(kind: str, done: int, total: int) -> None:
-        if not made:
-            made.append(_bars())
-        (bars,) = made
+        if not created:
+            created.append(_bars())
+        (bars,) = created
         if not bars.console.is_terminal:
             return
         if kind not in tasks:
@@ -208,7 +211,7 @@ def progress() -> Iterator[Progress]:
         yield show
     finally:
         if tasks:
-            made[0].stop()
+            created[0].stop()
 
 
 def _bars() -> Bars:
@@ -218,26 +221,26 @@ def _bars() -> Bars:
     return Progress(console=Console(stderr=True), transient=True)
 
 
-def check_target(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """Check that a file can be written, before the work for it is done; nothing is written.
 
     Raises:
         ToolretError: If it cannot be written, as far as can be told.
     """
-    there = path if path.exists() else path.parent
+    target = path if path.exists() else path.parent
     problem = None
     if path.is_dir():
         problem = "is a folder"
     elif not path.parent.is_dir():
         problem = f"there is no folder {str(path.parent)!r}"
-    elif not os.access(there, os.W_OK):
+    elif not os.access(target, os.W_OK):
         problem = "not permitted"
     if problem:
         raise ToolretError(f"{path}: cannot be written: {problem}")
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file that the user asked for.
+def write_file(path: Path, text: str) -> None:
+    """Write a text to a file that the user named.
 
     Raises:
         ToolretError: If it cannot be written.
@@ -253,14 +256,17 @@ def print_json(value: object) -> None:
     text = json.dumps(value, ensure_ascii=False, indent=2)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
-        is_plain = seen(text, sys.stdout) == text
+        is_plain = terminal_safe(text, sys.stdout) == text
     except UnicodeEncodeError:
         is_plain = False
     print(text if is_plain else json.dumps(value, indent=2))
 
 
-def seen(text: str, stream: TextIO) -> str:
-    """Make a catalog's text safe for a terminal; leave it as it is for a file."""
+def terminal_safe(text: str, stream: TextIO) -> str:
+    """Return a text that cannot control a terminal; unchanged for a file.
+
+    Texts of catalogs may hold escape sequences.
+    """
     if not stream.isatty():
         return text
     return "\n".join("\t".join(map(visible, line.split("\t"))) for line in text.split("\n"))

@@ -40,7 +40,7 @@ class Renewed(Protocol):
     """An object with locks, or with anything else that a child must not share."""
 
     def after_fork(self) -> None:
-        """Replace them in the child; called before anything else runs there."""
+        """Replace the locks in the child process; called before anything else runs there."""
         ...
 
 
@@ -77,17 +77,21 @@ class cached_property(functools.cached_property[_Value]):  # noqa: N801 - as Pyt
 
 
 _renewed: WeakSet[Renewed] = WeakSet()
+"""The objects whose ``after_fork`` is called in a child."""
+
 _threads: WeakSet[threading.Thread] = WeakSet()
+"""The threads that a fork waits for."""
+
 _apart = threading.Lock()
-"""Held by a thread in ``apart_from_forks``, and by a thread that forks."""
+"""A lock that a thread in ``apart_from_forks`` holds, and a thread that forks."""
 
 _forking = threading.local()
 """Its attribute ``holds`` says whether this thread, which forks, has acquired ``_apart``."""
 
 
-def renew_in_children(one: Renewed) -> None:
+def renew_in_children(owner: Renewed) -> None:
     """Have an object's ``after_fork`` called in every process forked from this one."""
-    _renewed.add(one)
+    _renewed.add(owner)
 
 
 def start_thread(work: Callable[[], None], name: str, *, daemon: bool) -> None:
@@ -111,12 +115,12 @@ def apart_from_forks() -> Iterator[None]:
         yield
 
 
-def keep_for_ever(one: object) -> None:
-    """Never free an object, not even when the process ends.
+def keep_for_ever(kept: object) -> None:
+    """Keep an object from ever being freed, even when the process ends.
 
     Needed for objects whose destructor waits for threads, which a forked process does not have.
     """
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
 
 
 def _before_fork() -> None:
@@ -135,8 +139,8 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     global _apart
     _apart = threading.Lock()  # the thread that held the other one may not exist here
-    for one in list(_renewed):
-        one.after_fork()
+    for owner in list(_renewed):
+        owner.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

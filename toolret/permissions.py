@@ -112,8 +112,8 @@ def invalid_permissions(permissions: Any) -> list[Any]:
     """Return the invalid parts of an item's permissions: values that are no sets, or no names."""
     if not _is_set(permissions):
         return [permissions]
-    other = [names for names in permissions if not _is_set(names)]
-    return other or [name for names in permissions for name in names if not isinstance(name, str)]
+    no_sets = [names for names in permissions if not _is_set(names)]
+    return no_sets or [name for names in permissions for name in names if not isinstance(name, str)]
 
 
 def _is_set(value: Any) -> bool:
@@ -138,13 +138,13 @@ def _freeze(allow: Collection[str]) -> frozenset[str]:
             "test of each tool, or None where all may be used"
         )
     granted = list(allow)
-    if other := [permission for permission in granted if not isinstance(permission, str)]:
-        raise InputError(f"allow holds {other[0]!r}: a permission is a text")
+    if invalid := [permission for permission in granted if not isinstance(permission, str)]:
+        raise InputError(f"allow holds {invalid[0]!r}: a permission is a text")
     return frozenset(granted)
 
 
 def _verdict(answer: Any, tool: Tool) -> bool:
-    """Return a predicate's answer as a bool; what is no answer is an ``InputError``."""
+    """Return a predicate's answer as a bool; raise ``InputError`` for any that is unclear."""
     is_number = isinstance(answer, int) and answer in (0, 1)
     if is_number or answer is None or isinstance(answer, np.bool_):
         return bool(answer)

@@ -18,7 +18,7 @@ class Recent(Generic[_Key, _Value]):
     """A mapping that drops the least recently used value when it is full; thread-safe.
 
     Args:
-        most: Largest number of values that it holds.
+        most: The largest number of values to hold.
     """
 
     def __init__(self, most: int) -> None:
@@ -34,7 +34,7 @@ class Recent(Generic[_Key, _Value]):
             return self._values.get(key)
 
     def put(self, key: _Key, value: _Value) -> None:
-        """Store a value under a key, replacing the one before."""
+        """Store a value under a key, in place of the key's earlier value."""
         with self._lock.current:
             self._values[key] = value
             self._values.move_to_end(key)

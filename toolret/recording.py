@@ -55,11 +55,11 @@ _REPLACED = re.compile(r"Executed instead: \S+ with arguments \{")
 """What LangChain's ``HumanInTheLoopMiddleware`` writes before the result of a call that a person
 edited. The conversation holds the call that the model made, which is the one that was wrong."""
 
-_NOT_THERE = (
+_NOTHING_TO_REMOVE = (
     "a turn: nothing to remove, since it was not recorded, or with another redact, private_to or "
     "allow"
 )
-"""Why a demonstration could not be removed."""
+"""The line that tells why a demonstration could not be removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def record(
 ) -> RecordReport:
     """Store the demonstrations of a finished conversation in an index, or remove them from it.
 
-    They are removed if the conversation was no ``success``; then those that were there are
+    They are removed if the conversation was no ``success``; then those that were stored are
     returned. They are found by their texts and permissions, so ``redact``, ``private_to`` and
     ``allow`` must be the same as when they were recorded. ``ToolRetriever.record`` describes the
     arguments.
@@ -106,7 +106,7 @@ def record(
     stored = {demo.id: demo for demo in index.demos}
     removed = tuple(stored[id_] for id_ in recorded.ids if id_ in stored)
     index.remove_demos(demo.id for demo in removed)
-    missing = (_NOT_THERE,) if len(removed) < len(recorded.demos) else ()
+    missing = (_NOTHING_TO_REMOVE,) if len(removed) < len(recorded.demos) else ()
     return RecordReport(removed, (*recorded.left_out, *missing))
 
 
@@ -287,21 +287,21 @@ def _as_stored(demo: Demo) -> Demo:
         answer=first_sentences(clean(demo.answer).strip(), _LONGEST_ANSWER),
         calls=calls,
     )
-    digest = sha256(json.dumps(_identity(short)).encode()).hexdigest()
+    digest = sha256(json.dumps(_demo_identity(short)).encode()).hexdigest()
     return replace(short, id=f"{RECORDED}{digest[:16]}")
 
 
-def _identity(demo: Demo) -> list[Any]:
-    """Return what two demonstrations that are the same have in common, as JSON."""
+def _demo_identity(demo: Demo) -> list[Any]:
+    """Return what makes two demonstrations count as the same, as JSON values."""
     text = " ".join(demo.text.casefold().split())
     return [text, sorted(set(demo.tools)), sorted(sorted(names) for names in demo.permissions)]
 
 
 def _find_curated(demo: Demo, index: ToolIndex) -> Demo | None:
-    """Return a demonstration of the index that says the same and was not recorded; None without."""
-    tools, identity = set(demo.tools), _identity(demo)
+    """Return a demonstration of the index that says the same but was not recorded, if any."""
+    tools, identity = set(demo.tools), _demo_identity(demo)
     for other in index.demos:
-        if set(other.tools) == tools and _identity(other) == identity and other.id != demo.id:
+        if set(other.tools) == tools and _demo_identity(other) == identity and other.id != demo.id:
             return other
     return None
 

@@ -255,7 +255,9 @@ def test_what_no_run_can_measure_is_said_before_the_run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("toolret.evaluation.command._measured", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr(
+        "toolret.evaluation.command._index_to_measure", lambda *_: pytest.fail("it ran")
+    )
     assert main([*command, *options]) == 1
     assert problem in capsys.readouterr().err
 
@@ -343,7 +345,9 @@ def test_a_row_that_cannot_be_asked_is_named_before_the_run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("toolret.evaluation.command._measured", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr(
+        "toolret.evaluation.command._index_to_measure", lambda *_: pytest.fail("it ran")
+    )
     messages = [{"content": "no role"}, {"role": "user", "content": "cancel it"}]
     row = {"id": "q3", "messages": messages, "tools": ["cancel"]}
     with (tmp_path / "queries.jsonl").open("a") as file:

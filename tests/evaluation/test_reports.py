@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from toolret.evaluation.metrics import mean
-from toolret.evaluation.reports import Requirement, missed, parse_requirement
+from toolret.evaluation.reports import Requirement, parse_requirement, unmet_requirements
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def _report(value: float) -> Any:
 @pytest.mark.parametrize("right", [28, 29, 55, 57, 58, 82])
 def test_a_figure_that_is_just_met_is_met(right: int) -> None:
     share = mean({str(number): float(number < right) for number in range(100)})
-    assert missed(_report(share), [Requirement("COMP@5", right)]) == []
+    assert unmet_requirements(_report(share), [Requirement("COMP@5", right)]) == []
 
 
 @pytest.mark.parametrize(
@@ -60,4 +60,4 @@ def test_a_figure_that_is_just_met_is_met(right: int) -> None:
 )
 def test_a_figure_that_is_missed_is_shown_to_be_less(value: float, shown: str) -> None:
     problem = f"COMP@5 is {shown}, less than 80"
-    assert missed(_report(value), [Requirement("COMP@5", 80)]) == [problem]
+    assert unmet_requirements(_report(value), [Requirement("COMP@5", 80)]) == [problem]

@@ -1,1 +1,1 @@
-"""The commands that make an index and ask it: ``index``, ``list``, ``search`` and ``plan``."""
+"""The commands that build an index and query it: ``index``, ``list``, ``search`` and ``plan``."""

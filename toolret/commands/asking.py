@@ -14,13 +14,13 @@ from toolret.console import (
     add_allow,
     add_index_options,
     add_json,
-    counted,
-    fitted,
-    in_brief,
-    opened,
+    count_of,
+    fit_line,
+    open_index,
     positive,
     print_json,
-    seen,
+    summary_line,
+    terminal_safe,
 )
 
 if TYPE_CHECKING:
@@ -33,35 +33,39 @@ if TYPE_CHECKING:
 __all__ = ["add_plan", "add_search"]
 
 _WIDEST = 40
-"""Characters of an id up to which the column of ids is widened."""
+"""The most characters that the column of ids is wide; longer ids stick out."""
 
-_COUNTED = 500
-"""How many tools to count the tokens of, to estimate those of all."""
+_SAMPLE_SIZE = 500
+"""How many tools, about, are counted to estimate the tokens of a whole catalog."""
 
-_DIGITS = 3
-"""Significant digits of that estimate to show."""
+_ESTIMATE_DIGITS = 3
+"""How many significant digits of that estimate are shown."""
 
-_BUDGET = 2_000
-_MOST = 10
+_DEFAULT_BUDGET = 2_000
+"""Default of ``plan --budget``, in tokens: that of ``ToolRetriever``."""
 
-_REQUEST = "what the user asks for; put it in quotes"
+_DEFAULT_K = 10
+"""Default of ``search -k``, in tools."""
+
+_REQUEST_HELP = "what the user asks for; put it in quotes"
+"""Help text of the argument ``TEXT``."""
 
 
 def add_search(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line's subcommands."""
+    """Add ``search`` to the command line's subcommands."""
     search = commands.add_parser(
         "search",
         help="the tools for a request",
         description="Show the tools that a request most likely needs, each with the probability "
         "that it does.",
     )
-    search.add_argument("text", metavar="TEXT", help=_REQUEST)
+    search.add_argument("text", metavar="TEXT", help=_REQUEST_HELP)
     search.add_argument(
         "-k",
         type=positive,
-        default=_MOST,
+        default=_DEFAULT_K,
         metavar="N",
-        help=f"how many tools at most (default: {_MOST})",
+        help=f"how many tools at most (default: {_DEFAULT_K})",
     )
     search.add_argument(
         "--keep-all", action="store_true", help="list the nearest also where no tool fits"
@@ -78,20 +82,20 @@ def add_search(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line's subcommands."""
+    """Add ``plan`` to the command line's subcommands."""
     plan = commands.add_parser(
         "plan",
         help="the planner's prompt for a request",
         description="Print what the planner is shown for a request: tools and worked examples, "
         "within a token budget. What was cut is told beside it.",
     )
-    plan.add_argument("text", metavar="TEXT", help=_REQUEST)
+    plan.add_argument("text", metavar="TEXT", help=_REQUEST_HELP)
     plan.add_argument(
         "--budget",
         type=positive,
-        default=_BUDGET,
+        default=_DEFAULT_BUDGET,
         metavar="N",
-        help=f"the most tokens of the prompt (default: {_BUDGET})",
+        help=f"the most tokens of the prompt (default: {_DEFAULT_BUDGET})",
     )
     plan.add_argument(
         "--format",
@@ -111,8 +115,8 @@ def add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _search(options: argparse.Namespace) -> None:
     from toolret.retrieval.retriever import ToolRetriever
 
-    with opened(options, create=False) as index:
-        # Without a least score, no tools are chosen only where none is needed.
+    with open_index(options, create=False) as index:
+        # With a minimum score of 0, a selection has no tools only where none is needed.
         retriever = ToolRetriever(index, min_score=0.0, max_demos=0, token_budget=None)
         selection = retriever.select(
             options.text,
@@ -121,18 +125,18 @@ def _search(options: argparse.Namespace) -> None:
             depth=options.k if options.keep_all else 0,
         )
     hits = selection.ranked[: options.k] if options.keep_all or selection.tools else ()
-    about = f"{counted(len(hits), 'tool')}; p = {selection.need:.3f} that one is needed"
+    about = f"{count_of(len(hits), 'tool')}; p = {selection.need:.3f} that one is needed"
     if not selection.tools:
-        about = _no_tool(selection) + ("" if hits else "; --keep-all lists the nearest")
+        about = _no_tool_line(selection) + ("" if hits else "; --keep-all lists the nearest")
     if options.json:
         print_json([_hit_json(hit) for hit in hits])
     else:
         for line in _hit_lines(hits, explain=options.explain):
-            print(fitted(line, sys.stdout))
+            print(fit_line(line, sys.stdout))
     print(about, file=sys.stderr if hits or options.json else sys.stdout)
 
 
-def _no_tool(selection: Selection) -> str:
+def _no_tool_line(selection: Selection) -> str:
     return f"no tool fits (p = {selection.need:.3f} that one is needed)"
 
 
@@ -142,7 +146,7 @@ def _hit_lines(hits: Sequence[Hit], *, explain: bool) -> list[str]:
     width = min(max((len(hit.tool.id) for hit in hits), default=0), _WIDEST)
     lines = []
     for rank, hit in enumerate(hits, start=1):
-        about = in_brief(hit.tool.description)
+        about = summary_line(hit.tool.description)
         lines.append(f"{rank:3}. {hit.score:5.3f}  {hit.tool.id:{width}}  {about}".rstrip())
         if explain:
             lines += evidence_lines(hit)
@@ -152,7 +156,7 @@ def _hit_lines(hits: Sequence[Hit], *, explain: bool) -> list[str]:
 def _plan(options: argparse.Namespace) -> None:
     from toolret.retrieval.retriever import ToolRetriever
 
-    with opened(options, create=False) as index:
+    with open_index(options, create=False) as index:
         retriever = ToolRetriever(index, token_budget=options.budget, prompt_format=options.format)
         selection = retriever.select(options.text, allow=options.allow)
         tools, tokens = _catalog_size(index, options.allow, retriever.counter)
@@ -162,30 +166,31 @@ def _plan(options: argparse.Namespace) -> None:
         return
     prompt = _prompt(selection, options.format)
     if isinstance(prompt, str):
-        print(seen(prompt, sys.stdout))
+        print(terminal_safe(prompt, sys.stdout))
     else:
         print_json(prompt)
     for line in _plan_lines(selection, tools, tokens, explain=options.explain):
-        print(seen(line, sys.stderr), file=sys.stderr)
+        print(terminal_safe(line, sys.stderr), file=sys.stderr)
 
 
 def _plan_lines(
     selection: Selection, tools: int, catalog_tokens: int, *, explain: bool
 ) -> list[str]:
-    """Return what is told of a prompt: its size, the catalog's, what was cut, and why."""
+    """Return the lines about a prompt: its size, the catalog's size, what was cut, and why."""
     packed = selection.packed
+    tools_of_all = f"{len(packed.tools)} of {count_of(tools, 'tool')}"
     about = "" if selection.tokens_are_exact else "about "
-    whole = round(catalog_tokens, _DIGITS - len(str(catalog_tokens)))
+    whole = round(catalog_tokens, _ESTIMATE_DIGITS - len(str(catalog_tokens)))
     sizes = (
-        f"{len(packed.tools)} of {counted(tools, 'tool')}, {counted(len(packed.demos), 'example')}"
-        f": {about}{selection.tokens:,} of {selection.token_budget:,} tokens; all tools would take "
+        f"{tools_of_all}, {count_of(len(packed.demos), 'example')}: {about}"
+        f"{selection.tokens:,} of {selection.token_budget:,} tokens; all tools would take "
         f"about {whole:,}"
     )
     if not selection.tokens_are_exact:
         sizes += " (estimates that err high)"
     if explain:
         return [sizes, selection.explain()]
-    lines = [] if selection.tools else [_no_tool(selection)]
+    lines = [] if selection.tools else [_no_tool_line(selection)]
     lines.append(sizes)
     for (kind, id_), cuts in groupby(selection.dropped, key=attrgetter("kind", "id")):
         steps = {cut.step: cut.tokens_saved for cut in cuts}
@@ -196,7 +201,7 @@ def _plan_lines(
 
 
 def _catalog_size(index: ToolIndex, allow: Allow, counter: TokenCounter) -> tuple[int, int]:
-    """Return how many tools a caller may use, and estimate from some what all would take."""
+    """Return how many tools a caller may use, and an estimate of the tokens they would all take."""
     from toolret.permissions import is_allowed
     from toolret.prompt import catalog_tokens
 
@@ -204,9 +209,9 @@ def _catalog_size(index: ToolIndex, allow: Allow, counter: TokenCounter) -> tupl
     usable: Sequence[int] = range(len(items))
     if allow is not None:
         usable = [place for place in usable if is_allowed(items[place], allow)]
-    some = [items[place] for place in usable[:: max(1, len(usable) // _COUNTED)]]
-    counted_tokens = catalog_tokens(some, counter=counter)
-    return len(usable), round(counted_tokens * len(usable) / max(1, len(some)))
+    sample = [items[place] for place in usable[:: max(1, len(usable) // _SAMPLE_SIZE)]]
+    sample_tokens = catalog_tokens(sample, counter=counter)
+    return len(usable), round(sample_tokens * len(usable) / max(1, len(sample)))
 
 
 def _hit_json(hit: Hit) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from toolret.console import (
     add_index_options,
     add_json,
     add_paths,
-    learn,
+    fit_ranking,
     load_catalogs,
-    opened,
+    open_index,
     print_json,
-    seen,
+    terminal_safe,
 )
 from toolret.errors import InputError
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["add_index"]
 
-_NAMED = 5
-"""How many ids to name of those that a line is about."""
+_MOST_NAMED = 5
+"""The most ids that a line names of those that it is about."""
 
 
 def add_index(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line's subcommands."""
+    """Add ``index`` to the command line's subcommands."""
     index = commands.add_parser(
         "index",
         help="read catalogs and demonstrations into an index",
@@ -79,28 +79,28 @@ def _index(options: argparse.Namespace) -> None:
         raise InputError("--add removes nothing: leave --forget-recorded out")
     if options.forget_recorded and demos is None:
         raise InputError("--forget-recorded needs --demos, which are the demonstrations that stay")
-    dead: list[str] = []
+    dead_lines: list[str] = []
     if options.dry_run:
-        reports = _planned(options, tools, demos)
+        reports = _planned_changes(options, tools, demos)
     else:
-        with opened(options) as index:
+        with open_index(options) as index:
             if options.add:
                 reports = index.add(tools, demos)
             else:
                 reports = index.sync(tools, demos, keep_recorded=not options.forget_recorded)
-            learn(index)
-            dead = _dead_demos(index)
-    for line in (*(f"found {found}" for found in tools.found), *dead):
-        print(seen(line, sys.stderr), file=sys.stderr)
+            fit_ranking(index)
+            dead_lines = _dead_demo_lines(index)
+    for line in (*(f"found {source}" for source in tools.found), *dead_lines):
+        print(terminal_safe(line, sys.stderr), file=sys.stderr)
     if options.json:
         print_json({kind: asdict(report) for kind, report in reports.items()})
         return
     for line in _report_lines(reports, dry_run=options.dry_run):
-        print(seen(line, sys.stdout))
+        print(terminal_safe(line, sys.stdout))
 
 
 def _report_lines(reports: Mapping[Kind, SyncReport], *, dry_run: bool) -> Iterator[str]:
-    """Yield what changed; ids of what was removed, and in a dry run of all that would change."""
+    """Yield lines on what changed, with the ids of removed items; in a dry run with all ids."""
     for kind, report in reports.items():
         about = "dry run, nothing is changed" if dry_run else f"{report.embedded} embedded"
         yield (
@@ -110,20 +110,20 @@ def _report_lines(reports: Mapping[Kind, SyncReport], *, dry_run: bool) -> Itera
         if dry_run:
             for word, ids in (("added", report.added_ids), ("changed", report.changed_ids)):
                 if ids:
-                    yield f"  {word}: {_first(ids)}"
+                    yield f"  {word}: {_first_ids(ids)}"
         if report.removed_ids:
-            yield f"  removed: {_first(report.removed_ids)}; with --add nothing is removed"
+            yield f"  removed: {_first_ids(report.removed_ids)}; with --add nothing is removed"
 
 
-def _first(ids: Sequence[str]) -> str:
-    more = len(ids) - _NAMED
-    return ", ".join(ids[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+def _first_ids(ids: Sequence[str]) -> str:
+    more = len(ids) - _MOST_NAMED
+    return ", ".join(ids[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _planned(
+def _planned_changes(
     options: argparse.Namespace, tools: Sequence[Tool], demos: Sequence[Demo] | None
 ) -> dict[Kind, SyncReport]:
-    """Return what would change, without a model and without writing.
+    """Return what an index would change, without loading a model and without writing.
 
     Raises:
         DemoError: If a demonstration uses a tool that the index would not hold.
@@ -138,50 +138,50 @@ def _planned(
     store = store_at(options.index, lock_timeout=LOCK_SECONDS)
     stored = store.load() if store.exists() else None
 
-    def held(form: ItemForm[Item]) -> dict[str, Item]:
+    def stored_items(form: ItemForm[Item]) -> dict[str, Item]:
         records = stored[form.kind].records.values() if stored else ()
         return {record.id: form.load(record.row) for record in records}
 
-    held_tools, held_demos = held(TOOLS), held(DEMOS)
-    stay = list(held_tools) if options.add else []
-    reports: dict[Kind, SyncReport] = {"tools": _changes(held_tools, tools, stay)}
+    old_tools, old_demos = stored_items(TOOLS), stored_items(DEMOS)
+    kept_tools = list(old_tools) if options.add else []
+    reports: dict[Kind, SyncReport] = {"tools": _changes(old_tools, tools, kept_tools)}
     if demos is not None:
-        ids = {tool.id for tool in tools}.union(stay)
-        stay = [
+        tool_ids = {tool.id for tool in tools}.union(kept_tools)
+        kept_demos = [
             id_
-            for id_ in held_demos
+            for id_ in old_demos
             if options.add or (id_.startswith(RECORDED) and not options.forget_recorded)
         ]
-        reports["demos"] = _changes(held_demos, checked_demos(demos, ids), stay)
+        reports["demos"] = _changes(old_demos, checked_demos(demos, tool_ids), kept_demos)
     return reports
 
 
-def _changes(held: Mapping[str, Item], given: Iterable[Item], stay: Iterable[str]) -> SyncReport:
-    """Compare what an index holds with what it is given; ``stay`` are ids that are kept anyhow."""
+def _changes(old: Mapping[str, Item], items: Iterable[Item], kept: Iterable[str]) -> SyncReport:
+    """Return what replaces the old items by new ones; ``kept`` are ids that are never removed."""
     from toolret.index import SyncReport
 
-    new = {item.id: item for item in given}
-    added = sorted(new.keys() - held.keys())
-    changed = sorted(id_ for id_, item in new.items() if id_ in held and held[id_] != item)
-    removed = sorted(held.keys() - new.keys() - set(stay))
+    new = {item.id: item for item in items}
+    added = sorted(new.keys() - old.keys())
+    changed = sorted(id_ for id_, item in new.items() if id_ in old and old[id_] != item)
+    removed = sorted(old.keys() - new.keys() - set(kept))
     return SyncReport(
         added=len(added),
         changed=len(changed),
         removed=len(removed),
-        kept=len(held) - len(changed) - len(removed),
+        kept=len(old) - len(changed) - len(removed),
         added_ids=tuple(added),
         changed_ids=tuple(changed),
         removed_ids=tuple(removed),
     )
 
 
-def _dead_demos(index: ToolIndex) -> list[str]:
-    """Return a line if demonstrations in the index use tools that are gone."""
+def _dead_demo_lines(index: ToolIndex) -> list[str]:
+    """Return a line about demonstrations that use tools that are gone; none if there are none."""
     gone = [[tool for tool in demo.tools if tool not in index] for demo in index.demos]
     dead = sum(map(bool, gone))
     if not dead:
         return []
     names = sorted({tool for tools in gone for tool in tools})
-    listed = ", ".join(names[:_NAMED] + ["..."] * (len(names) > _NAMED))
+    listed = ", ".join(names[:_MOST_NAMED] + ["..."] * (len(names) > _MOST_NAMED))
     who = "1 demonstration uses a tool" if dead == 1 else f"{dead} demonstrations use tools"
     return [f"{who} that {'is' if dead == 1 else 'are'} gone ({listed})"]

@@ -10,10 +10,10 @@ from toolret.console import (
     INDEX_HELP,
     add_allow,
     add_json,
-    counted,
-    fitted,
-    in_brief,
+    count_of,
+    fit_line,
     print_json,
+    summary_line,
 )
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["add_list"]
 
 _WIDEST = 50
-"""Characters of an id up to which the column of ids is widened."""
+"""The most characters that the column of ids is wide; longer ids stick out."""
 
 
 def add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line's subcommands."""
+    """Add ``list`` to the command line's subcommands."""
     listing = commands.add_parser(
         "list",
         help="what an index holds",
@@ -43,7 +43,7 @@ def add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _list(options: argparse.Namespace) -> None:
-    # The store is read without an index, which would ask for the embedder that it was made with.
+    # The store is read directly: opening an index would require the embedder that made it.
     from toolret.files.plain_rows import demo_to_row, tool_to_row
     from toolret.index.shelves import DEMOS, TOOLS
     from toolret.permissions import is_allowed, may_see
@@ -65,18 +65,18 @@ def _list(options: argparse.Namespace) -> None:
             usable = {tool.id for tool in tools}
             demos = [d for d in demos if may_see(d, options.allow) and usable.issuperset(d.tools)]
         rows = [demo_to_row(demo) for demo in demos]
-        pairs = [(demo.id, _demo_line(demo)) for demo in demos]
+        summaries = [(demo.id, _demo_summary(demo)) for demo in demos]
     else:
         rows = [tool_to_row(tool) for tool in tools]
-        pairs = [(tool.id, in_brief(tool.description)) for tool in tools]
+        summaries = [(tool.id, summary_line(tool.description)) for tool in tools]
     if options.json:
         print_json(rows)
         return
-    width = min(max((len(id_) for id_, _ in pairs), default=0), _WIDEST)
-    for id_, text in pairs:
-        print(fitted(f"{id_:{width}}  {text}".rstrip(), sys.stdout))
-    print(counted(len(pairs), "demonstration" if options.demos else "tool"), file=sys.stderr)
+    width = min(max((len(id_) for id_, _ in summaries), default=0), _WIDEST)
+    for id_, text in summaries:
+        print(fit_line(f"{id_:{width}}  {text}".rstrip(), sys.stdout))
+    print(count_of(len(summaries), "demonstration" if options.demos else "tool"), file=sys.stderr)
 
 
-def _demo_line(demo: Demo) -> str:
-    return f"{in_brief(demo.text)}  ({', '.join(demo.tools) or 'no tool'})"
+def _demo_summary(demo: Demo) -> str:
+    return f"{summary_line(demo.text)}  ({', '.join(demo.tools) or 'no tool'})"

@@ -17,15 +17,15 @@ from toolret.console import (
     CATALOG_HELP,
     add_index_options,
     add_paths,
-    check_target,
-    learn,
+    check_writable,
+    fit_ranking,
     load_catalogs,
-    named_catalog,
-    opened,
+    open_index,
     positive,
     progress,
-    seen,
-    write,
+    split_namespace,
+    terminal_safe,
+    write_file,
 )
 from toolret.errors import DemoError, InputError, ToolretError
 
@@ -39,10 +39,11 @@ if TYPE_CHECKING:
 __all__ = ["add_eval"]
 
 _STDOUT = Path("-")
+"""The value of ``--json`` that stands for standard output."""
 
 
 def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line's subcommands."""
+    """Add ``eval`` to the command line's subcommands."""
     command = commands.add_parser(
         "eval",
         help="measure retrieval on labelled requests",
@@ -134,16 +135,13 @@ def _requirement(text: str) -> Requirement:
 
 def _eval(options: argparse.Namespace) -> None:
     from toolret.evaluation.misses import miss_lines
-    from toolret.evaluation.reports import commonest_failure, missed, report_lines
+    from toolret.evaluation.reports import commonest_failure, report_lines, unmet_requirements
     from toolret.evaluation.runs import check_requests, evaluate
     from toolret.evaluation.trec import trec_lines
     from toolret.retrieval.retriever import ToolRetriever
     from toolret.rows import load_demos, load_requests
 
-    if not (options.tools or options.index):
-        raise InputError("nothing to measure: give --tools, or --index with an index")
-    if options.demos and not options.tools:
-        raise InputError("--demos goes with --tools: without them, an index is measured as it is")
+    _check_inputs(options)
     _check_targets(options)
     _check_depths(options.require, options.k)
     tools = load_catalogs(options.tools)
@@ -153,10 +151,10 @@ def _eval(options: argparse.Namespace) -> None:
     generator = _generator(options)
     gold = {request.id: request.tools for request in requests}
     _check_labels(options.require, gold)
-    other = _other_run(options.against, gold) if options.against else None
+    other_run = _read_other_run(options.against, gold) if options.against else None
     with tempfile.TemporaryDirectory() as scratch:
-        index = _measured(options, tools, demos, Path(scratch))
-        learn(index)
+        index = _index_to_measure(options, tools, demos, Path(scratch))
+        fit_ranking(index)
         with progress() as show:
             report = evaluate(
                 ToolRetriever(index, llm=generator),
@@ -166,46 +164,53 @@ def _eval(options: argparse.Namespace) -> None:
                 misses=options.misses,
                 progress=show,
             )
-    against = report.against(gold, other) if other else None
-    wanted = [each.metric for each in options.require]
-    lines = [*report_lines(report, more=wanted, against=against)]
-    found = report.to_json()
+    against = report.against(gold, other_run) if other_run else None
+    required = [requirement.metric for requirement in options.require]
+    lines = [*report_lines(report, more=required, against=against)]
+    report_json = report.to_json()
     if against:
-        found["against"] = against.to_json()
+        report_json["against"] = against.to_json()
     if options.misses:
         lines += miss_lines(report.misses, k=options.k, requests=len(requests))
-        found["misses"] = [miss.to_json() for miss in report.misses]
-    shown = seen("\n".join(lines), sys.stdout)
-    figures = json.dumps(found, indent=2)
+        report_json["misses"] = [miss.to_json() for miss in report.misses]
+    output = terminal_safe("\n".join(lines), sys.stdout)
+    figures = json.dumps(report_json, indent=2)
     try:  # write before printing: the reader may close the pipe early
         if options.run:
-            write(options.run, "".join(f"{line}\n" for line in trec_lines(report.runs)))
+            write_file(options.run, "".join(f"{line}\n" for line in trec_lines(report.runs)))
         if options.json == _STDOUT:
-            shown = figures
+            output = figures
         elif options.json:
-            write(options.json, f"{figures}\n")
+            write_file(options.json, f"{figures}\n")
     finally:
-        print(shown)
+        print(output)
     if report.llm and report.llm["failed"] == len(requests):
         raise ToolretError(
             "the LLM failed for every request, so these are no figures of its queries: "
             + commonest_failure(report.llm)
         )
-    problems = missed(report, options.require)
+    problems = unmet_requirements(report, options.require)
     if problems:
         raise ToolretError("the requirements are not met: " + "; ".join(problems))
 
 
+def _check_inputs(options: argparse.Namespace) -> None:
+    if not (options.tools or options.index):
+        raise InputError("nothing to measure: give --tools, or --index with an index")
+    if options.demos and not options.tools:
+        raise InputError("--demos goes with --tools: without them, an index is measured as it is")
+
+
 def _check_targets(options: argparse.Namespace) -> None:
-    """Check that what is to be written can be, and takes the place of nothing that is read."""
+    """Check that output files can be written, are different, and replace no file that is read."""
     json_file = None if options.json == _STDOUT else options.json
-    given = {"--run": options.run, "--json": json_file, "--record": options.record}
-    targets = {option: path for option, path in given.items() if path}
+    output_files = {"--run": options.run, "--json": json_file, "--record": options.record}
+    targets = {option: path for option, path in output_files.items() if path}
     read = {os.path.realpath(file) for file in _read_files(options)} if targets else set()
     for option, path in targets.items():
         if os.path.realpath(path) in read:
             raise InputError(f"{path}: is read by this run, and {option} would overwrite it")
-        check_target(path)
+        check_writable(path)
     if len({os.path.realpath(path) for path in targets.values()}) < len(targets):
         raise InputError("--run, --json and --record name one file: give each its own")
 
@@ -217,64 +222,66 @@ def _read_files(options: argparse.Namespace) -> Iterator[Path]:
 
     if options.index:
         yield Path(options.index, DATABASE)
-    for given in options.tools:
-        yield from (file for file, _ in catalog_files(named_catalog(given)[1]))
-    for given in (*options.queries, *options.demos):
-        yield from (file for file, _ in files_of(given, {".jsonl"}, error=DemoError))
+    for argument in options.tools:
+        yield from (file for file, _ in catalog_files(split_namespace(argument)[1]))
+    for path in (*options.queries, *options.demos):
+        yield from (file for file, _ in files_of(path, {".jsonl"}, error=DemoError))
     if options.replay:
         yield options.replay
 
 
 def _check_depths(requirements: Sequence[Requirement], k: int) -> None:
-    for wanted in requirements:
-        if wanted.depth > k:
+    for requirement in requirements:
+        if requirement.depth > k:
             raise InputError(
-                f"--require {wanted.metric} looks at {wanted.depth} tools, and -k {k} ranks only "
-                f"{k}: give a greater -k"
+                f"--require {requirement.metric} looks at {requirement.depth} tools, and -k {k} "
+                f"ranks only {k}: give a greater -k"
             )
 
 
 def _check_labels(requirements: Sequence[Requirement], gold: Mapping[str, Sequence[str]]) -> None:
-    for wanted in requirements:
+    for requirement in requirements:
+        metric = requirement.metric
         if not any(gold.values()):
-            raise InputError(f"--require {wanted.metric} needs requests that have a right tool")
-        if wanted.metric == "AUROC" and all(gold.values()):
+            raise InputError(f"--require {metric} needs requests that have a right tool")
+        if metric == "AUROC" and all(gold.values()):
             raise InputError("--require AUROC needs requests that have no right tool, too")
 
 
-def _other_run(path: Path, gold: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Read the run to compare with.
+def _read_other_run(path: Path, gold: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Read the run to compare with: ids of ranked tools by request id.
 
     Raises:
         ToolretError: If it cannot be read, or has tools for none of the requests that need some.
     """
     from toolret.evaluation.trec import read_trec
 
-    other = read_trec(path)
-    if not any(tools and other.get(id_) for id_, tools in gold.items()):
+    ranked = read_trec(path)
+    if not any(tools and ranked.get(id_) for id_, tools in gold.items()):
         raise ToolretError(
             f"{path}: the run has tools for none of the requests of --queries that have a right "
             "tool, so there is nothing to compare"
         )
-    return other
+    return ranked
 
 
-def _measured(
+def _index_to_measure(
     options: argparse.Namespace, tools: Sequence[Tool], demos: Sequence[Demo], scratch: Path
 ) -> ToolIndex:
-    """Return an index of exactly the given items; without tools, the existing one as it is.
+    """Return an index of exactly these items; without tools, the existing index as it is.
 
-    An index with other content is not changed; a copy is, which already has most vectors.
+    An index with other content stays as it is: a copy of it, which has most vectors already, is
+    made to hold the items.
 
     Raises:
         ToolretError: If an index cannot be read or made.
     """
     if not options.tools:
-        with opened(options, create=False) as index:
+        with open_index(options, create=False) as index:
             return index
     options.index = options.index or scratch / "index"
-    with opened(options) as index:
-        if _alike(tools, index) and _alike(demos, index.demos):
+    with open_index(options) as index:
+        if _same_items(tools, index) and _same_items(demos, index.demos):
             return index
         if len(index) or index.demos:
             if not Path(options.index).is_dir():
@@ -287,26 +294,29 @@ def _measured(
                 f"{options.index}: holds something else and stays so; a copy is measured",
                 file=sys.stderr,
             )
-            options.index = _copy(Path(options.index), scratch / "copy")
-    with opened(options) as index:
+            options.index = _copy_index(Path(options.index), scratch / "copy")
+    with open_index(options) as index:
         index.sync(tools, demos, keep_recorded=False)
         return index
 
 
-def _copy(index: Path, to: Path) -> Path:
-    """Copy an index while no writer changes it; who may not write it cannot hold writers off."""
+def _copy_index(index: Path, to: Path) -> Path:
+    """Copy an index while no writer changes it.
+
+    Where this process may not write to the index, it cannot hold writers off.
+    """
     from toolret.stores.folder import LOCK
     from toolret.stores.locks import LOCK_SECONDS, file_lock
 
-    # What readers write beside the records comes and goes, and a measurement needs none of it.
-    passing = shutil.ignore_patterns("*.tmp", "replies.*")
+    # Readers create and remove these files at any time, and a measurement needs none of them.
+    transient = shutil.ignore_patterns("*.tmp", "replies.*")
     may_lock = os.access(index, os.W_OK)
     with file_lock(index, LOCK, seconds=LOCK_SECONDS) if may_lock else nullcontext():
-        return shutil.copytree(index, to, ignore=passing)
+        return shutil.copytree(index, to, ignore=transient)
 
 
-def _alike(given: Iterable[Tool | Demo], held: Iterable[Tool | Demo]) -> bool:
-    return {item.id: item for item in given} == {item.id: item for item in held}
+def _same_items(wanted: Iterable[Tool | Demo], held: Iterable[Tool | Demo]) -> bool:
+    return {item.id: item for item in wanted} == {item.id: item for item in held}
 
 
 def _generator(options: argparse.Namespace) -> StrategyQueryGenerator:

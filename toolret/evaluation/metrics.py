@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 __all__ = ["DEPTHS", "completeness", "mean", "metric_values"]
 
 DEPTHS = (1, 3, 5, 10)
-"""The k of every metric at k."""
+"""The numbers of first tools that each metric at k is computed for."""
 
 
 def completeness(gold: Sequence[str], ranked: Sequence[str], k: int) -> float:
@@ -37,25 +37,25 @@ def metric_values(
     if not answerable:
         return {}
     depths = [k for k in DEPTHS if k <= most]
-    named = {"MRR": RR @ 10} if most >= DEPTHS[-1] else {}
+    measures = {"MRR": RR @ 10} if most >= DEPTHS[-1] else {}
     for k in depths:
-        named |= {f"R@{k}": R @ k, f"nDCG@{k}": nDCG @ k, f"Hit@{k}": Success @ k}
+        measures |= {f"R@{k}": R @ k, f"nDCG@{k}": nDCG @ k, f"Hit@{k}": Success @ k}
     qrels = [Qrel(id_, tool, 1) for id_, tools in answerable.items() for tool in tools]
     scored = [
         ScoredDoc(id_, tool, -rank)
         for id_ in answerable
         for rank, tool in enumerate(runs.get(id_, ()))
     ]
-    # A request without an answer scores 0.
-    found = {name: dict.fromkeys(answerable, 0.0) for name in named}
-    names = {measure: name for name, measure in named.items()}
-    for metric in ir_measures.iter_calc(named.values(), qrels, scored):
-        found[names[metric.measure]][metric.query_id] = float(metric.value)
+    # ``iter_calc`` leaves out requests without any ranked tool, which score 0.
+    values = {name: dict.fromkeys(answerable, 0.0) for name in measures}
+    names = {measure: name for name, measure in measures.items()}
+    for metric in ir_measures.iter_calc(measures.values(), qrels, scored):
+        values[names[metric.measure]][metric.query_id] = float(metric.value)
     for k in depths:
-        found[f"COMP@{k}"] = {
+        values[f"COMP@{k}"] = {
             id_: completeness(tools, runs.get(id_, ()), k) for id_, tools in answerable.items()
         }
-    return found
+    return values
 
 
 def mean(values: Mapping[str, float]) -> float:

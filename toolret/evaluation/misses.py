@@ -1,4 +1,4 @@
-"""Requests whose answer was not right: what was wanted, and what came in its place."""
+"""Requests whose answer was not right: their right tools, and what was ranked first instead."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from typing import Any
 from toolret.retrieval.selection import Selection
 from toolret.rows import LabelledRequest
 
-__all__ = ["LOOKED_AT", "Miss", "Wanted", "miss_lines", "miss_of"]
+__all__ = ["MISS_DEPTH", "Miss", "RankedTool", "miss_lines", "miss_of"]
 
-LOOKED_AT = 100
-"""How many tools to rank to say at which rank a wanted one is."""
+MISS_DEPTH = 100
+"""How many tools are ranked per request, to tell at which rank its right tools are."""
 
-_FIRST = 3
-"""How many of the tools that came first to show."""
+_FIRST_SHOWN = 3
+"""How many of the first-ranked tools are shown for a miss."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A right tool, and its rank from 1; None if it is not among those that were ranked."""
+class RankedTool:
+    """A right tool of a request, with its rank.
+
+    Attributes:
+        tool: The id of the tool.
+        rank: Its rank, from 1; None if it is not among the tools that were ranked.
+    """
 
     tool: str
     rank: int | None
@@ -31,48 +36,48 @@ class Miss:
     """A request whose answer was not right.
 
     Attributes:
-        request: Its id.
-        text: What the user asked last.
-        wanted: Its right tools; empty if no tool is right.
-        first: The tools that came first, with their scores.
-        need: The estimated probability that it needs a tool.
-        no_tool: Whether it was answered with no tool, whatever the ranking.
+        request: The id of the request.
+        text: The text of the request; in a conversation, the user's last message.
+        wanted: The right tools; empty if no tool is right.
+        first: The ids of the first-ranked tools, with their scores.
+        need: The estimated probability that the request needs a tool.
+        no_tool: Whether the request was answered with no tool, whatever the ranking.
     """
 
     request: str
     text: str
-    wanted: tuple[Wanted, ...]
+    wanted: tuple[RankedTool, ...]
     first: tuple[tuple[str, float], ...]
     need: float
     no_tool: bool
 
     def to_json(self) -> dict[str, Any]:
         """Return the miss as JSON values."""
-        first = [{"tool": tool, "score": score} for tool, score in self.first]
-        return asdict(self) | {"wanted": [asdict(each) for each in self.wanted], "first": first}
+        first = [{"tool": id_, "score": score} for id_, score in self.first]
+        return asdict(self) | {"wanted": [asdict(tool) for tool in self.wanted], "first": first}
 
 
 def miss_of(
     request: LabelledRequest, selection: Selection, *, k: int, keep_all: bool
 ) -> Miss | None:
-    """Return what a selection missed; None if it is right.
+    """Return what a selection missed; None if the selection is right.
 
     Args:
         request: The request.
-        selection: What was selected for it.
-        k: All right tools have to be among the first ``k``.
-        keep_all: Whether only the ranking counts, and not whether it was answered with no tool.
+        selection: The selection for the request.
+        k: The number of first-ranked tools among which all right tools have to be.
+        keep_all: Whether only the ranking counts, and not whether the answer was no tool.
     """
     ranks = {hit.tool.id: rank for rank, hit in enumerate(selection.ranked, start=1)}
-    wanted = tuple(Wanted(tool, ranks.get(tool)) for tool in request.tools)
+    wanted = tuple(RankedTool(id_, ranks.get(id_)) for id_ in request.tools)
     no_tool = not (selection.tools or keep_all)
     if wanted:
-        right = not no_tool and all(each.rank and each.rank <= k for each in wanted)
+        right = not no_tool and all(tool.rank and tool.rank <= k for tool in wanted)
     else:
         right = no_tool or keep_all
     if right:
         return None
-    first = tuple((hit.tool.id, hit.score) for hit in selection.ranked[:_FIRST])
+    first = tuple((hit.tool.id, hit.score) for hit in selection.ranked[:_FIRST_SHOWN])
     return Miss(request.id, request.text, wanted, first, selection.need, no_tool)
 
 
@@ -81,7 +86,7 @@ def miss_lines(misses: Sequence[Miss], *, k: int, requests: int) -> Iterator[str
 
     Args:
         misses: The misses.
-        k: Among how many tools all right ones have to be.
+        k: The number of first-ranked tools among which all right tools have to be.
         requests: The number of all requests.
     """
     yield ""
@@ -91,13 +96,13 @@ def miss_lines(misses: Sequence[Miss], *, k: int, requests: int) -> Iterator[str
     )
     for miss in misses:
         yield f"{miss.request}: {' '.join(miss.text.split())}"
-        wanted = ", ".join(f"{each.tool} ({_place(each.rank)})" for each in miss.wanted)
+        wanted = ", ".join(f"{tool.tool} ({_rank_in_words(tool.rank)})" for tool in miss.wanted)
         yield f"    wanted: {wanted or 'no tool'}"
         if miss.no_tool:
             yield f"    answered with no tool: p = {miss.need:.3f} that one is needed"
-        first = ", ".join(f"{tool} ({score:.2f})" for tool, score in miss.first)
+        first = ", ".join(f"{id_} ({score:.2f})" for id_, score in miss.first)
         yield f"    first: {first or 'nothing'}"
 
 
-def _place(rank: int | None) -> str:
+def _rank_in_words(rank: int | None) -> str:
     return f"rank {rank}" if rank else "not ranked"

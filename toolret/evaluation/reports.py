@@ -7,37 +7,47 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from toolret.console import counted
+from toolret.console import count_of
 from toolret.evaluation.metrics import DEPTHS
-from toolret.evaluation.runs import Against, Report
+from toolret.evaluation.runs import Report, RunComparison
 
-__all__ = ["Requirement", "commonest_failure", "missed", "parse_requirement", "report_lines"]
+__all__ = [
+    "Requirement",
+    "commonest_failure",
+    "parse_requirement",
+    "report_lines",
+    "unmet_requirements",
+]
 
-_SHORT = {"C": "COMP", "N": "nDCG", "H": "Hit"}
-_AT_DEPTHS = ("COMP", "R", "nDCG", "Hit")
-_WHOLE = ("MRR", "AUROC")
-_MOST = 100
+_LONG_NAMES = {"C": "COMP", "N": "nDCG", "H": "Hit"}
+"""The names of metrics by their short forms in a requirement."""
 
-_DIGITS = 9
-"""Decimals of a percentage to compare; further ones are rounding errors of a sum."""
+_METRICS_AT_K = ("COMP", "R", "nDCG", "Hit")
+"""The metrics that are computed at each of ``DEPTHS``, in the order of the report."""
+
+_OTHER_METRICS = ("MRR", "AUROC")
+"""The metrics that have no ``@k``, in the order of the report."""
+
+_COMPARED_DECIMALS = 9
+"""The decimals of a percentage that are compared; further ones are rounding errors of a sum."""
 
 _SPLIT_METRICS = ("R@5", "COMP@5", "nDCG@10")
-"""Metrics shown separately for requests with demonstrated tools; the JSON has all."""
+"""Metrics that are shown separately for requests with demonstrated tools; the JSON has all."""
 
 _SHOWN_AT = {"R": 5, "nDCG": 10}
-"""Metrics besides ``COMP`` that are shown, each at this depth or the greatest one below it."""
+"""Metrics besides ``COMP`` that are shown, each at this k or the greatest measured one below it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A metric and its least value, 0 to 100."""
+    """A metric and the least value that it has to reach, in percent."""
 
     metric: str
     least: float
 
     @property
     def depth(self) -> int:
-        """How many ranked tools the metric looks at; 0 if none."""
+        """The number of ranked tools that the metric looks at; 0 if it looks at none."""
         return DEPTHS[-1] if self.metric == "MRR" else int(self.metric.partition("@")[2] or 0)
 
 
@@ -47,12 +57,12 @@ def parse_requirement(text: str) -> Requirement:
     Raises:
         ValueError: If it is none of these, asks for more than 100, or seems to be a fraction.
     """
-    found = re.fullmatch(r"([A-Za-z]+)(@\d+)?=(\d+(?:\.\d+)?)", text)
-    if not found:
+    match = re.fullmatch(r"([A-Za-z]+)(@\d+)?=(\d+(?:\.\d+)?)", text)
+    if not match:
         raise ValueError(f"{text!r} is not of the form METRIC=PERCENT, such as C@5=80")
-    name, depth, least = found.groups()
-    metric = _SHORT.get(name, name) + (depth or "")
-    known = [f"{name}@{k}" for name in _AT_DEPTHS for k in DEPTHS] + list(_WHOLE)
+    name, depth, least = match.groups()
+    metric = _LONG_NAMES.get(name, name) + (depth or "")
+    known = [f"{name}@{k}" for name in _METRICS_AT_K for k in DEPTHS] + list(_OTHER_METRICS)
     if metric not in known:
         raise ValueError(f"{metric} is not measured; measured are {', '.join(known)}")
     if 0 < float(least) <= 1:
@@ -60,44 +70,44 @@ def parse_requirement(text: str) -> Requirement:
             f"{text!r} asks for {least} %, for these are percentages: write "
             f"{name}{depth or ''}={100 * float(least):g}"
         )
-    if float(least) > _MOST:
+    if float(least) > 100:
         raise ValueError(f"{text!r} asks for more than 100 %")
     return Requirement(metric, float(least))
 
 
-def missed(report: Report, requirements: Sequence[Requirement]) -> list[str]:
-    """Describe each requirement that the report does not meet, in one sentence."""
+def unmet_requirements(report: Report, requirements: Sequence[Requirement]) -> list[str]:
+    """Return a sentence for each requirement that a report does not meet."""
     problems = []
-    for wanted in requirements:
-        if wanted.metric not in report.metrics:
+    for requirement in requirements:
+        metric, least = requirement.metric, requirement.least
+        if metric not in report.metrics:
             known = ", ".join(report.metrics)
-            problems.append(f"{wanted.metric} was not measured; measured were: {known}")
-        elif (value := round(100 * report.metrics[wanted.metric], _DIGITS)) < wanted.least:
-            shown = _lesser(value, wanted.least)
-            problems.append(f"{wanted.metric} is {shown}, less than {wanted.least:g}")
+            problems.append(f"{metric} was not measured; measured were: {known}")
+        elif (value := round(100 * report.metrics[metric], _COMPARED_DECIMALS)) < least:
+            problems.append(f"{metric} is {_format_below(value, least)}, less than {least:g}")
     return problems
 
 
-def _lesser(value: float, least: float) -> str:
-    """Format a value with just enough digits to show that it is less."""
-    shown = (f"{value:.{digits}f}" for digits in range(1, _DIGITS + 1))
-    return next(text for text in shown if float(text) < least)
+def _format_below(value: float, least: float) -> str:
+    """Format a value with just enough decimals to show that it is less than another."""
+    texts = (f"{value:.{decimals}f}" for decimals in range(1, _COMPARED_DECIMALS + 1))
+    return next(text for text in texts if float(text) < least)
 
 
 def report_lines(
-    report: Report, *, more: Collection[str] = (), against: Against | None = None
+    report: Report, *, more: Collection[str] = (), against: RunComparison | None = None
 ) -> Iterator[str]:
     """Yield the report's lines; metrics are in percent.
 
     Args:
-        report: The report, whose JSON has all metrics.
-        more: Metrics to show besides those that are always shown.
+        report: The report.
+        more: The names of metrics to show besides those that are always shown.
         against: A comparison with another run.
     """
     counts = report.counts
     yield (
-        f"{counted(counts['tools'], 'tool')}, {counted(counts['demos'], 'demonstration')}, "
-        f"{counted(counts['requests'], 'request')}"
+        f"{count_of(counts['tools'], 'tool')}, {count_of(counts['demos'], 'demonstration')}, "
+        f"{count_of(counts['requests'], 'request')}"
     )
     if against:
         yield (
@@ -105,23 +115,7 @@ def report_lines(
             f"{counts['answerable']} requests that have a right tool: those for which "
             "both runs rank tools"
         )
-    if report.values:
-        columns = ("difference", "95 % interval", "p") if against else ()
-        yield _columns("", "%", "95 % interval", *columns)
-    for name in _shown(report, more):
-        cells = ["", *[""] * 3 * bool(against)]
-        if name in report.intervals:
-            low, high = report.intervals[name]
-            cells[0] = f"[{100 * low:.1f}, {100 * high:.1f}]"
-        if against and name in against.metrics:
-            found = against.metrics[name]
-            low, high = found.interval
-            cells[1:] = [
-                f"{100 * found.difference:+.1f}",
-                f"[{100 * low:+.1f}, {100 * high:+.1f}]",
-                f"{found.p_value:.3f}",
-            ]
-        yield _columns(name, f"{100 * report.metrics[name]:.1f}", *cells)
+    yield from _metric_lines(report, more, against)
     split = [name for name in _SPLIT_METRICS if name in report.metrics]
     if report.seen and report.unseen and split:
         for kind, means, count in (
@@ -129,7 +123,7 @@ def report_lines(
             ("some not", report.unseen, counts["answerable"] - counts["seen"]),
         ):
             figures = ", ".join(f"{name} {100 * means[name]:.1f}" for name in split)
-            yield f"{kind} ({counted(count, 'request')}): {figures}"
+            yield f"{kind} ({count_of(count, 'request')}): {figures}"
     yield from _threshold_lines(report)
     if counts["unanswerable"]:
         yield (
@@ -144,7 +138,7 @@ def report_lines(
     yield f"prompt: {mean:.0f} tokens in the mean, the longest {most:.0f}{about}"
     if counts["over_budget"]:
         yield (
-            f"no prompt: {counted(counts['over_budget'], 'request')}, none of whose tools fits "
+            f"no prompt: {count_of(counts['over_budget'], 'request')}, none of whose tools fits "
             "the budget"
         )
     times = report.seconds.get("all")
@@ -153,7 +147,30 @@ def report_lines(
         yield f"time: {median:.1f} ms a request in the median, 95 % take at most {most_take:.1f} ms"
 
 
-def _columns(name: str, value: str, *cells: str) -> str:
+def _metric_lines(
+    report: Report, more: Collection[str], against: RunComparison | None
+) -> Iterator[str]:
+    """Yield the table of metrics: a heading if there are values, and a row for each metric."""
+    if report.values:
+        columns = ("difference", "95 % interval", "p") if against else ()
+        yield _table_row("", "%", "95 % interval", *columns)
+    for name in _metrics_to_show(report, more):
+        cells = [""]
+        if name in report.intervals:
+            low, high = report.intervals[name]
+            cells = [f"[{100 * low:.1f}, {100 * high:.1f}]"]
+        if against and name in against.metrics:
+            comparison = against.metrics[name]
+            low, high = comparison.interval
+            cells += [
+                f"{100 * comparison.difference:+.1f}",
+                f"[{100 * low:+.1f}, {100 * high:+.1f}]",
+                f"{comparison.p_value:.3f}",
+            ]
+        yield _table_row(name, f"{100 * report.metrics[name]:.1f}", *cells)
+
+
+def _table_row(name: str, value: str, *cells: str) -> str:
     """Lay out a row: a metric, its value and interval, and how it differs from another run."""
     widths = (16, 10, 16, 6)
     sides = ("<", ">", "<", ">")
@@ -163,27 +180,27 @@ def _columns(name: str, value: str, *cells: str) -> str:
     return f"{name:8}{value:>6}{rest}".rstrip()
 
 
-def _shown(report: Report, more: Collection[str]) -> list[str]:
+def _metrics_to_show(report: Report, more: Collection[str]) -> list[str]:
     """Choose the metrics to show, in the report's order.
 
     Where each request has one right tool, recall says what ``COMP`` says.
     """
     names = [f"COMP@{k}" for k in DEPTHS]
     for metric, most in _SHOWN_AT.items():
-        found = [name for k in DEPTHS if k <= most and (name := f"{metric}@{k}") in report.values]
-        names += found[-1:]
-    same = {
+        at_k = [name for k in DEPTHS if k <= most and (name := f"{metric}@{k}") in report.values]
+        names += at_k[-1:]
+    redundant = {
         f"R@{k}" for k in DEPTHS if report.values.get(f"R@{k}") == report.values.get(f"COMP@{k}")
     }
-    wanted = {*names, "AUROC"} - same | set(more)
-    order = [*(f"{name}@{k}" for name in _AT_DEPTHS for k in DEPTHS), *_WHOLE]
+    wanted = {*names, "AUROC"} - redundant | set(more)
+    order = [*(f"{name}@{k}" for name in _METRICS_AT_K for k in DEPTHS), *_OTHER_METRICS]
     return [name for name in order if name in wanted and name in report.metrics]
 
 
 def commonest_failure(llm: Mapping[str, Any]) -> str:
-    """Return the reason for which the LLM failed most often, and how often that was."""
+    """Return the most frequent reason of the LLM's failures, with the number of requests."""
     reason, times = max(llm["failures"].items(), key=lambda pair: pair[1])
-    return f"{reason} ({counted(times, 'request')})"
+    return f"{reason} ({count_of(times, 'request')})"
 
 
 def _llm_lines(llm: Mapping[str, Any]) -> Iterator[str]:
@@ -192,8 +209,8 @@ def _llm_lines(llm: Mapping[str, Any]) -> Iterator[str]:
         for tokens in (llm["input_tokens"], llm["output_tokens"])
     )
     yield (
-        f"queries: {llm['strategy']} by {llm['model']}: {counted(llm['calls'], 'call')}, {read} "
-        f"tokens read, {wrote} written; {counted(llm['failed'], 'request')} without some or all "
+        f"queries: {llm['strategy']} by {llm['model']}: {count_of(llm['calls'], 'call')}, {read} "
+        f"tokens read, {wrote} written; {count_of(llm['failed'], 'request')} without some or all "
         "of them"
     )
     if llm["failures"]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from toolret.errors import BudgetError, DemoError, InputError
 from toolret.evaluation.metrics import mean, metric_values
-from toolret.evaluation.misses import LOOKED_AT, Miss, miss_of
+from toolret.evaluation.misses import MISS_DEPTH, Miss, miss_of
 from toolret.evaluation.statistics import Comparison, compare, confidence_interval
 from toolret.evaluation.thresholds import (
     NeedRow,
@@ -29,16 +29,16 @@ from toolret.rows import LabelledRequest
 from toolret.text.nearest import did_you_mean
 from toolret.types import Hit
 
-__all__ = ["Against", "Report", "check_requests", "evaluate"]
+__all__ = ["Report", "RunComparison", "check_requests", "evaluate"]
 
 
 @dataclass(frozen=True, slots=True)
-class Against:
+class RunComparison:
     """A comparison with another run, on the requests for which both have tools.
 
     Attributes:
-        requests: How many requests these are, of those that have a right tool.
-        metrics: The comparison by metric; empty if there are no such requests.
+        requests: The number of these requests, of those that have a right tool.
+        metrics: The comparisons by metric; empty if there are no such requests.
     """
 
     requests: int
@@ -48,7 +48,7 @@ class Against:
         """Return the comparison as JSON values."""
         return {
             "requests": self.requests,
-            "metrics": {name: asdict(found) for name, found in self.metrics.items()},
+            "metrics": {name: asdict(metric) for name, metric in self.metrics.items()},
         }
 
 
@@ -102,7 +102,7 @@ class Report:
 
     def against(
         self, gold: Mapping[str, Sequence[str]], runs: Mapping[str, Sequence[str]]
-    ) -> Against:
+    ) -> RunComparison:
         """Compare each metric with that of another run, on the requests that both ranked tools for.
 
         A run does not tell a request that was answered with no tool from one that was never asked,
@@ -123,7 +123,7 @@ class Report:
             for name, values in self.values.items()
             if name in theirs
         }
-        return Against(len(shared), compared)
+        return RunComparison(len(shared), compared)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything except the runs and the misses as plain JSON values."""
@@ -168,12 +168,15 @@ def evaluate(
 
     Args:
         retriever: The retriever to evaluate.
-        requests: Requests with their right tools.
-        k: How many tools to rank per request; metrics look at no more than 10, and those that look
-            at more than k are left out.
-        keep_all: Evaluate the ranking of every request, even where the answer is no tool.
-        misses: Also report which requests were not answered right, with the ranks of their tools.
-        progress: Called after each request.
+        requests: The requests, with their right tools.
+        k: The number of tools to rank per request; metrics look at no more than 10, and those that
+            look at more than k are left out.
+        keep_all: Whether to evaluate the ranking of every request, even where the answer is no
+            tool.
+        misses: Whether to report which requests were not answered right, with the ranks of their
+            tools.
+        progress: A function that is called after each request, with the text ``requests``, how many
+            requests are done, and how many there are.
 
     Raises:
         DemoError: If a request names a tool that the index does not hold, or cannot be asked.
@@ -188,94 +191,135 @@ def evaluate(
                 + did_you_mean(unknown[0], (tool.id for tool in retriever.index)),
                 place=request.origin,
             )
-    runs: dict[str, tuple[Hit, ...]] = {}
-    seconds: dict[str, list[float]] = {}
-    tokens = []
-    needs: dict[str, float] = {}
-    usages: list[Usage] = []
-    over_budget = 0
-    missed: list[Miss] = []
-    depth = max(k, LOOKED_AT) if misses else k
+    answers = _ask_all(
+        retriever, requests, k=k, keep_all=keep_all, misses=misses, progress=progress
+    )
+    return _report(retriever, requests, answers, k=k)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What a retriever answered to the requests of a set.
+
+    Attributes:
+        runs: Ranked hits by request id; no entry for a request answered with no tool.
+        needs: Estimated need for a tool by request id, 0 to 1.
+        tokens: Size of each prompt that fits the budget.
+        seconds: Times of all requests by stage, and in total as ``all``.
+        usages: Use of an LLM for each request.
+        misses: Requests whose answer was not right, if they were asked for.
+    """
+
+    runs: dict[str, tuple[Hit, ...]] = field(default_factory=dict)
+    needs: dict[str, float] = field(default_factory=dict)
+    tokens: list[int] = field(default_factory=list)
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    usages: list[Usage] = field(default_factory=list)
+    misses: list[Miss] = field(default_factory=list)
+
+
+def _ask_all(
+    retriever: ToolRetriever,
+    requests: Sequence[LabelledRequest],
+    *,
+    k: int,
+    keep_all: bool,
+    misses: bool,
+    progress: Callable[[str, int, int], None] | None,
+) -> _Answers:
+    """Select tools for every request; ``run`` describes the arguments."""
+    answers = _Answers()
+    depth = max(k, MISS_DEPTH) if misses else k
     for done, request in enumerate(requests, start=1):
-        selection, fits = _selected(retriever, request, depth)
-        usages.append(selection.usage)
+        selection, fits = _select(retriever, request, depth)
+        answers.usages.append(selection.usage)
         if selection.tools or keep_all:
-            runs[request.id] = selection.ranked[:k]
-        needs[request.id] = selection.need
+            answers.runs[request.id] = selection.ranked[:k]
+        answers.needs[request.id] = selection.need
         if fits:
-            tokens.append(selection.tokens)
-        over_budget += not fits
+            answers.tokens.append(selection.tokens)
         if misses and (miss := miss_of(request, selection, k=k, keep_all=keep_all)):
-            missed.append(miss)
+            answers.misses.append(miss)
         for stage, taken in selection.seconds.items():
-            seconds.setdefault(stage, []).append(taken)
-        seconds.setdefault("all", []).append(sum(selection.seconds.values()))
+            answers.seconds.setdefault(stage, []).append(taken)
+        answers.seconds.setdefault("all", []).append(sum(selection.seconds.values()))
         if progress:
             progress("requests", done, len(requests))
+    return answers
+
+
+def _report(
+    retriever: ToolRetriever, requests: Sequence[LabelledRequest], answers: _Answers, *, k: int
+) -> Report:
+    """Measure the answers to the requests."""
+    runs, needs, index = answers.runs, answers.needs, retriever.index
     gold = {request.id: request.tools for request in requests}
-    answers = {id_: [(hit.tool.id, hit.score) for hit in hits] for id_, hits in runs.items()}
-    ranked = {id_: [tool for tool, _ in some] for id_, some in answers.items()}
+    scored = {id_: [(hit.tool.id, hit.score) for hit in hits] for id_, hits in runs.items()}
+    ranked = {id_: [hit.tool.id for hit in hits] for id_, hits in runs.items()}
     values = metric_values(gold, ranked, most=k)
-    shown = {tool for demo in retriever.index.demos for tool in demo.tools}
-    seen = {id_ for id_, tools in gold.items() if tools and shown.issuperset(tools)}
+    demonstrated = {tool for demo in index.demos for tool in demo.tools}
+    seen = {id_ for id_, tools in gold.items() if tools and demonstrated.issuperset(tools)}
     needing = {id_ for id_, tools in gold.items() if tools}
     return Report(
         values=values,
-        intervals={name: confidence_interval(list(some.values())) for name, some in values.items()},
+        intervals={
+            name: confidence_interval(list(by_request.values()))
+            for name, by_request in values.items()
+        },
         seen=_means_over(values, seen),
         unseen=_means_over(values, needing - seen),
         auroc=separation(gold, needs),
-        calibration_error=calibration_error(gold, answers),
-        by_score=by_score(gold, answers),
+        calibration_error=calibration_error(gold, scored),
+        by_score=by_score(gold, scored),
         by_need=by_need(gold, needs),
         counts={
-            "tools": len(retriever.index),
-            "demos": len(retriever.index.demos),
+            "tools": len(index),
+            "demos": len(index.demos),
             "requests": len(gold),
             "answerable": len(needing),
             "answerable_without_tool": len(needing - runs.keys()),
             "unanswerable": len(gold) - len(needing),
             "unanswerable_without_tool": len(gold.keys() - needing - runs.keys()),
             "seen": len(seen),
-            "over_budget": over_budget,
+            "over_budget": len(requests) - len(answers.tokens),
         },
         tokens={
-            "mean": float(np.mean(tokens or [0])),
-            "most": max(tokens, default=0),
+            "mean": float(np.mean(answers.tokens or [0])),
+            "most": max(answers.tokens, default=0),
             "exact": retriever.counter.exact,
         },
         seconds={
             stage: {f"p{at}": float(np.percentile(taken, at)) for at in (50, 95)}
-            for stage, taken in seconds.items()
+            for stage, taken in answers.seconds.items()
         },
         runs=runs,
-        llm=_llm(usages),
-        misses=missed,
+        llm=_llm_figures(answers.usages),
+        misses=answers.misses,
     )
 
 
-def _selected(
+def _select(
     retriever: ToolRetriever, request: LabelledRequest, depth: int
 ) -> tuple[Selection, bool]:
     """Select tools for a request; also return whether any of them fits the budget."""
-    asked = request.messages or request.text
+    conversation = request.messages or request.text
     try:
-        return retriever.select(asked, depth=depth), True
+        return retriever.select(conversation, depth=depth), True
     except BudgetError:  # rank the tools anyway
-        return retriever.select(asked, depth=depth, token_budget=sys.maxsize), False
+        return retriever.select(conversation, depth=depth, token_budget=sys.maxsize), False
 
 
-def _llm(usages: Sequence[Usage]) -> dict[str, Any]:
+def _llm_figures(usages: Sequence[Usage]) -> dict[str, Any]:
     if not (usages and usages[0].model):
         return {}
     read, wrote = (
-        [getattr(each, f"{way}_tokens") for each in usages] for way in ("input", "output")
+        [getattr(usage, f"{way}_tokens") for usage in usages] for way in ("input", "output")
     )
     failures = Counter(usage.failure for usage in usages if usage.failure)
     return {
         "model": usages[0].model,
         "strategy": usages[0].strategy,
-        "calls": sum(each.calls for each in usages),
+        "calls": sum(usage.calls for usage in usages),
         "input_tokens": None if None in read else sum(read),
         "output_tokens": None if None in wrote else sum(wrote),
         "failed": failures.total(),
@@ -287,6 +331,6 @@ def _means_over(values: Mapping[str, Mapping[str, float]], requests: set[str]) -
     if not requests:
         return {}
     return {
-        name: mean({id_: value for id_, value in some.items() if id_ in requests})
-        for name, some in values.items()
+        name: mean({id_: value for id_, value in by_request.items() if id_ in requests})
+        for name, by_request in values.items()
     }

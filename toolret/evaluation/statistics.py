@@ -10,8 +10,10 @@ import numpy as np
 __all__ = ["Comparison", "compare", "confidence_interval"]
 
 _RESAMPLES = 1_000
+"""The number of bootstrap samples, and of permutations in a test."""
+
 _SEED = 0
-"""Fixed, so that the same run gives the same report."""
+"""The seed of the resampling: fixed, so that the same run gives the same report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,8 @@ class Comparison:
 
     Attributes:
         difference: This run's mean minus the other's.
-        interval: Its 95 % bootstrap confidence interval.
-        p_value: p-value of the two-sided paired randomisation test: how often randomly swapping
+        interval: The 95 % bootstrap confidence interval of the difference.
+        p_value: The p-value of the two-sided paired randomisation test: how often randomly swapping
             the two runs per request gives a difference at least as large.
     """
 
@@ -37,7 +39,7 @@ def confidence_interval(values: Sequence[float]) -> tuple[float, float]:
     if len(set(values)) < 2:  # Nothing varies, so there is nothing to resample.
         only = float(values[0])
         return only, only
-    found = bootstrap(
+    interval = bootstrap(
         (np.asarray(values),),
         np.mean,
         n_resamples=_RESAMPLES,
@@ -45,11 +47,11 @@ def confidence_interval(values: Sequence[float]) -> tuple[float, float]:
         method="percentile",
         rng=np.random.default_rng(_SEED),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)
 
 
 def compare(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Comparison:
-    """Compare a metric, by request id, between two runs; test as in Smucker et al. (2007).
+    """Compare a metric, by request id, between two runs, tested as in Smucker et al. (2007).
 
     Raises:
         KeyError: If a request in ``ours`` is missing from ``theirs``.

@@ -1,4 +1,4 @@
-"""How well scores work as probabilities: thresholds, "no tool", calibration."""
+"""Measure how well scores work as probabilities: by thresholds, for "no tool", by calibration."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ Answers = Mapping[str, Sequence[tuple[str, float]]]
 """Ranked tools by request id: ids and scores, best first."""
 
 _SCORES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
+"""The thresholds on tools' scores that a report shows."""
+
 _NEEDS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+"""The thresholds on requests' need for a tool that a report shows."""
+
 _BINS = 10
+"""The number of equal bins of scores for the calibration error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +56,27 @@ class NeedRow:
 
 
 def by_score(gold: Mapping[str, Sequence[str]], answers: Answers) -> list[ScoreRow]:
-    """Return one row per threshold: recall against the number of tools."""
+    """Return one row per threshold on scores: recall against the number of tools."""
     rows = []
     for threshold in _SCORES:
-        given = {
+        returned = {
             id_: {tool for tool, score in answers.get(id_, ()) if score >= threshold}
             for id_ in gold
         }
-        needing = [(set(tools), given[id_]) for id_, tools in gold.items() if tools]
+        needing = [(set(tools), returned[id_]) for id_, tools in gold.items() if tools]
         rows.append(
             ScoreRow(
                 threshold,
-                tools=_mean([len(some) for some in given.values()]),
-                recall=_mean([len(right & some) / len(right) for right, some in needing]),
-                complete=_mean([right <= some for right, some in needing]),
+                tools=_mean([len(tools) for tools in returned.values()]),
+                recall=_mean([len(right & got) / len(right) for right, got in needing]),
+                complete=_mean([right <= got for right, got in needing]),
             )
         )
     return rows
 
 
 def by_need(gold: Mapping[str, Sequence[str]], needs: Mapping[str, float]) -> list[NeedRow]:
-    """Return one row per threshold: requests answered with tools against correct silence."""
+    """Return one row per threshold on need: answered requests against correctly silent ones."""
     needing = [needs[id_] for id_, tools in gold.items() if tools]
     idle = [needs[id_] for id_, tools in gold.items() if not tools]
     return [

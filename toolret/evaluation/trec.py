@@ -15,7 +15,10 @@ from toolret.types import Hit
 __all__ = ["read_trec", "trec_lines"]
 
 _SYSTEM = "toolret"
-_LEAST = np.float32("-inf")
+"""The name of the run, which ends each line."""
+
+_MINUS_INFINITY = np.float32("-inf")
+"""The number towards which a tied score is lowered."""
 
 
 def trec_lines(runs: Mapping[str, Sequence[Hit]]) -> Iterator[str]:
@@ -28,7 +31,7 @@ def trec_lines(runs: Mapping[str, Sequence[Hit]]) -> Iterator[str]:
     for request_id, hits in runs.items():
         score = np.float32("inf")
         for rank, hit in enumerate(hits, start=1):
-            score = min(np.float32(hit.score), np.nextafter(score, _LEAST))
+            score = min(np.float32(hit.score), np.nextafter(score, _MINUS_INFINITY))
             tool = quote(hit.tool.id, safe="")
             yield f"{quote(request_id, safe='')} Q0 {tool} {rank} {score:.9g} {_SYSTEM}"
 
@@ -41,7 +44,7 @@ def read_trec(path: Path) -> dict[str, list[str]]:
     Raises:
         ToolretError: If the file cannot be read as a run.
     """
-    found: dict[str, list[tuple[float, int, str]]] = {}
+    places_by_request: dict[str, list[tuple[float, int, str]]] = {}
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -59,8 +62,8 @@ def read_trec(path: Path) -> dict[str, list[str]]:
                 f"{path}, line {number}: is not of the form 'qid Q0 tool_id rank score name'; "
                 "--against takes what --run wrote"
             ) from None
-        found.setdefault(unquote(request), []).append(place)
+        places_by_request.setdefault(unquote(request), []).append(place)
     return {
         request: list(dict.fromkeys(tool for _, _, tool in sorted(places)))
-        for request, places in found.items()
+        for request, places in places_by_request.items()
     }

@@ -11,21 +11,22 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from toolret.console import CATALOG_HELP, add_json, counted, load_catalogs
+from toolret.console import CATALOG_HELP, add_json, count_of, load_catalogs
 from toolret.errors import ToolretError
 from toolret.lint.findings import CHECKS, LEVELS, Finding
 from toolret.text.visible import visible
 
 __all__ = ["add_lint"]
 
-_WIDTH = 100
-"""Columns of what is not printed to a terminal."""
+_FILE_WIDTH = 100
+"""Columns of output that does not go to a terminal."""
 
-_NARROWEST = 20
+_MIN_WIDTH = 20
+"""The fewest columns that lines are wrapped to, however narrow the terminal is."""
 
 
 def add_lint(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line's subcommands."""
+    """Add ``lint`` to the command line's subcommands."""
     lint = commands.add_parser(
         "lint",
         help="why retrieval will suffer from a catalog",
@@ -80,13 +81,16 @@ def _lint(options: argparse.Namespace) -> None:
     grave = LEVELS[: LEVELS.index(options.fail_on) + 1]
     if count := sum(finding.level in grave for finding in findings):
         raise ToolretError(
-            f"{counted(count, 'finding')} of level {' or '.join(grave)}; see docs/lint.md"
+            f"{count_of(count, 'finding')} of level {' or '.join(grave)}; see docs/lint.md"
         )
 
 
 def _print_findings(findings: Sequence[Finding], tools: int) -> None:
-    """Print each finding as a line on where, and one or more on what, in the terminal's width."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
+    """Print where each finding is and what it is, then how often each check found something.
+
+    Lines are wrapped to the terminal's width.
+    """
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _FILE_WIDTH
     for finding in findings:
         more = f" (+{len(finding.tools) - 1})" if len(finding.tools) > 1 else ""
         place = f"  {finding.place}" if finding.place else ""
@@ -100,13 +104,13 @@ def _print_findings(findings: Sequence[Finding], tools: int) -> None:
         if counts[check]:
             line = f"{counts[check]:6} {check}: {known.advice}"
             _print_wrapped(line, width, first="", rest=" " * 7)
-    print(f"{counted(len(findings), 'finding')} in {counted(tools, 'tool')}")
+    print(f"{count_of(len(findings), 'finding')} in {count_of(tools, 'tool')}")
 
 
 def _print_wrapped(text: str, width: int, *, first: str, rest: str) -> None:
     wrapped = textwrap.wrap(
         visible(text),
-        max(width, _NARROWEST),
+        max(width, _MIN_WIDTH),
         initial_indent=first,
         subsequent_indent=rest,
         drop_whitespace=True,

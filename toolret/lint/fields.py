@@ -12,13 +12,13 @@ __all__ = ["unread_fields"]
 
 
 def unread_fields(tools: Sequence[Tool]) -> Iterator[Finding]:
-    """Find fields that seem to mean one that the tool does not have.
+    """Find unknown fields whose names suggest a field that the tool does not have.
 
-    Fields of a row that toolret does not know are its metadata, which nothing is done with.
+    Unknown fields of a row become the tool's metadata, which retrieval does not use.
     """
     for tool in tools:
         for name in tool.metadata:
-            meant = likely_field(name)
-            if meant and not getattr(tool, meant):
-                problem = f"the field {name!r} is not read; is {meant!r} meant?"
+            likely = likely_field(name)
+            if likely and not getattr(tool, likely):
+                problem = f"the field {name!r} is not read; is {likely!r} meant?"
                 yield Finding("unknown-field", (tool.id,), problem, name)

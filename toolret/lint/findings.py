@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
-__all__ = ["CHECKS", "LEVELS", "Check", "Finding", "Level"]
+__all__ = ["CHECKS", "LEVELS", "Check", "Finding", "Level", "join_first"]
 
 Level: TypeAlias = Literal["error", "warning", "note"]
 
 LEVELS: tuple[Level, ...] = get_args(Level)
-"""Most severe first. An error makes calls fail or does harm; a warning makes retrieval fail."""
+"""The levels, most severe first. An error makes calls fail or does harm; a warning makes retrieval
+fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +117,8 @@ class Finding:
             "advice": CHECKS[self.check].advice,
             "similarity": self.similarity,
         }
+
+
+def join_first(parts: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Return the first ``most`` parts joined; dots stand for the others."""
+    return separator.join([*parts[:most], *["..."] * (len(parts) > most)])

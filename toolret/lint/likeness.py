@@ -10,49 +10,50 @@ from difflib import SequenceMatcher
 from itertools import pairwise
 from math import ceil, sqrt
 
-from toolret.lint.findings import Finding
-from toolret.lint.wording import own_description, words
+from toolret.lint.findings import Finding, join_first
+from toolret.lint.wording import folded_words, own_description
 from toolret.text.rendering import split_identifier
 from toolret.types import Tool
 
 __all__ = ["alike_descriptions", "alike_names"]
 
-_SIMILAR = 0.9
-"""Least similarity: two descriptions of 16 words that differ in one reach it; in shorter ones, one
-word makes a clear difference."""
+_MIN_SIMILARITY = 0.9
+"""The least cosine of descriptions that count as nearly the same: two descriptions of 16 words that
+differ in one reach it; in shorter ones, one word makes a clear difference."""
 
-_COMPARED = 50
-"""Most earlier texts per rare feature to compare a text with; if more share it, they resemble each
-other anyway."""
+_MAX_COMPARED = 50
+"""The most earlier texts with the same rare feature that a text is compared with; if more share the
+feature, they resemble each other anyway."""
 
-_MAX_NAMES = 4
-"""Most tools or differences that a finding lists."""
+_MAX_LISTED = 4
+"""The most tools or differences that a finding lists."""
 
 _ACRONYMS = re.compile(r"([A-Z]{2,})s(?![a-z])")
 """Acronyms in the plural, such as ``IDs``."""
 
 Words = tuple[str, ...]
+"""The words of a description or a name, in order."""
 
 
 def alike_descriptions(tools: Sequence[Tool]) -> Iterator[Finding]:
     """Find clusters of tools with the same, or nearly the same, description."""
     groups: defaultdict[Words, list[Tool]] = defaultdict(list)
     for tool in tools:
-        if said := words(own_description(tool)):
-            groups[said].append(tool)
+        if text := folded_words(own_description(tool)):
+            groups[text].append(tool)
     for group in groups.values():
         if len(group) > 1:
             ids = tuple(tool.id for tool in group)
-            problem = f"{len(ids)} tools are described alike: {_listed(ids)}"
+            problem = f"{len(ids)} tools are described alike: {join_first(ids, _MAX_LISTED)}"
             yield Finding("same-description", ids, problem, "description", 1.0)
     texts = list(groups)
     for cluster in _clusters(texts):
         ids = tuple(tool.id for text in cluster.members for tool in groups[texts[text]])
-        first, other = cluster.pair
-        names = groups[texts[first]][0].id, groups[texts[other]][0].id
+        first, second = (texts[number] for number in cluster.pair)
+        names = groups[first][0].id, groups[second][0].id
         problem = (
             f"{len(ids)} tools are described nearly alike (similarity {cluster.similarity:.2f}): "
-            f"{_listed(ids)}; {_difference(texts[first], texts[other], names)}"
+            f"{join_first(ids, _MAX_LISTED)}; {_difference(first, second, names)}"
         )
         yield Finding(
             "similar-description", ids, problem, "description", round(cluster.similarity, 3)
@@ -70,13 +71,20 @@ def alike_names(tools: Sequence[Tool]) -> Iterator[Finding]:
         names = list(dict.fromkeys(tool.name for tool in group))
         if len(names) > 1:
             ids = tuple(tool.id for tool in group)
-            problem = f"only case, separators or a plural tell them apart: {_listed(names)}"
+            listed = join_first(names, _MAX_LISTED)
+            problem = f"only case, separators or a plural tell them apart: {listed}"
             yield Finding("similar-name", ids, problem, "name")
 
 
 @dataclass(slots=True)
 class _Cluster:
-    """Texts by index, with the least similar pair that links them, and its similarity."""
+    """Texts that similar pairs link to each other.
+
+    Attributes:
+        members: The positions of the texts.
+        pair: The least similar of the pairs, as two positions.
+        similarity: The similarity of that pair.
+    """
 
     members: list[int]
     pair: tuple[int, int]
@@ -84,13 +92,13 @@ class _Cluster:
 
 
 def _clusters(texts: Sequence[Words]) -> Iterator[_Cluster]:
-    """Cluster texts that are linked by pairs with similarity of at least ``_SIMILAR``.
+    """Cluster texts that are linked by pairs with similarity of at least ``_MIN_SIMILARITY``.
 
     Two such texts share most features, and so at least one of each text's rarest few: only those
     are looked up (Bayardo et al., "Scaling up all pairs similarity search", 2007).
     """
     features = [_features(text) for text in texts]
-    count = Counter(feature for one in features for feature in one)
+    count = Counter(feature for own in features for feature in own)
     parents = list(range(len(texts)))
     links: list[tuple[float, int, int]] = []
 
@@ -99,24 +107,25 @@ def _clusters(texts: Sequence[Words]) -> Iterator[_Cluster]:
             parents[text] = text = parents[parents[text]]
         return text
 
-    seen: defaultdict[str, list[int]] = defaultdict(list)
-    for number, one in enumerate(features):
+    earlier: defaultdict[str, list[int]] = defaultdict(list)  # texts by their rarest features
+    for number, own in enumerate(features):
         # A sufficiently similar text shares at least 0.81 n of this one's n features.
-        needed = len(one) - ceil(_SIMILAR**2 * len(one)) + 1
-        rarest = sorted(one, key=lambda feature: (count[feature], feature))[:needed]
-        for candidate in dict.fromkeys(c for f in rarest for c in seen[f][-_COMPARED:]):
-            if root(candidate) != root(number):
-                likeness = _cosine(one, features[candidate])
-                if likeness >= _SIMILAR:
-                    links.append((likeness, candidate, number))
-                    parents[root(number)] = root(candidate)
+        needed = len(own) - ceil(_MIN_SIMILARITY**2 * len(own)) + 1
+        rarest = sorted(own, key=lambda feature: (count[feature], feature))[:needed]
+        for candidate in dict.fromkeys(c for f in rarest for c in earlier[f][-_MAX_COMPARED:]):
+            if root(candidate) == root(number):
+                continue
+            similarity = _cosine(own, features[candidate])
+            if similarity >= _MIN_SIMILARITY:
+                links.append((similarity, candidate, number))
+                parents[root(number)] = root(candidate)
         for feature in rarest:
-            seen[feature].append(number)
+            earlier[feature].append(number)
     clusters: dict[int, _Cluster] = {}
-    for likeness, first, other in links:
-        cluster = clusters.setdefault(root(first), _Cluster([], (first, other), likeness))
-        if likeness < cluster.similarity:
-            cluster.pair, cluster.similarity = (first, other), likeness
+    for similarity, first, second in links:
+        cluster = clusters.setdefault(root(first), _Cluster([], (first, second), similarity))
+        if similarity < cluster.similarity:
+            cluster.pair, cluster.similarity = (first, second), similarity
     for number in range(len(texts)):
         if root(number) in clusters:
             clusters[root(number)].members.append(number)
@@ -128,27 +137,27 @@ def _features(text: Words) -> frozenset[str]:
     return frozenset(text) | {f"{a} {b}" for a, b in pairwise(text)}
 
 
-def _cosine(first: frozenset[str], other: frozenset[str]) -> float:
+def _cosine(first: frozenset[str], second: frozenset[str]) -> float:
     """Return the cosine similarity of two texts' features."""
-    return len(first & other) / sqrt(len(first) * len(other))
+    return len(first & second) / sqrt(len(first) * len(second))
 
 
-def _difference(first: Words, other: Words, names: tuple[str, str]) -> str:
+def _difference(first: Words, second: Words, names: tuple[str, str]) -> str:
     """Say in which words the texts of two tools differ."""
-    changes = SequenceMatcher(None, first, other, autojunk=False).get_opcodes()
+    changes = SequenceMatcher(None, first, second, autojunk=False).get_opcodes()
     parts = [
-        _change(" ".join(first[a:b]), " ".join(other[c:d]), names)
+        _change(" ".join(first[a:b]), " ".join(second[c:d]), names)
         for kind, a, b, c, d in changes
         if kind != "equal"
     ]
-    return "; ".join(parts[:_MAX_NAMES]) + ("; ..." if len(parts) > _MAX_NAMES else "")
+    return join_first(parts, _MAX_LISTED, separator="; ")
 
 
-def _change(first: str, other: str, names: tuple[str, str]) -> str:
-    if first and other:
-        return f"{names[0]} says {first!r} where {names[1]} says {other!r}"
+def _change(first: str, second: str, names: tuple[str, str]) -> str:
+    if first and second:
+        return f"{names[0]} says {first!r} where {names[1]} says {second!r}"
     has, lacks = names if first else names[::-1]
-    return f"{has} says {first or other!r}, which {lacks} does not"
+    return f"{has} says {first or second!r}, which {lacks} does not"
 
 
 def _name_words(name: str) -> list[str]:
@@ -157,8 +166,8 @@ def _name_words(name: str) -> list[str]:
 
 
 def _singular(word: str, known: Container[str]) -> str:
-    """Return the known word whose English plural this is; itself if there is none."""
-    return next((one for one in _singulars(word) if len(one) > 1 and one in known), word)
+    """Return the known word whose English plural a word is; the word itself if there is none."""
+    return next((form for form in _singulars(word) if len(form) > 1 and form in known), word)
 
 
 def _singulars(word: str) -> Iterator[str]:
@@ -169,7 +178,3 @@ def _singulars(word: str) -> Iterator[str]:
         yield word[:-2]
     if word.endswith("ies"):
         yield f"{word[:-3]}y"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_MAX_NAMES]) + (", ..." if len(names) > _MAX_NAMES else "")

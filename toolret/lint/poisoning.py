@@ -20,8 +20,10 @@ from toolret.types import Tool
 __all__ = ["suspicious_texts"]
 
 _MAX_SHOWN = 60
-"""Characters of a suspicious text that a finding shows."""
+"""How many characters of a suspicious text a finding shows."""
 
+# Signs that confirm a command, since plain descriptions may use the same words: a product has
+# rules, and a helpdesk has conversations.
 _ORDERS = r"\b(instructions?|prompts?|rules|guidelines|guardrails)\b"
 _PRIVATE = (
     "conversation|chat history|system prompt|credentials|secrets|private keys?|passwords"
@@ -32,12 +34,10 @@ _USERS = (
 )
 _USER = r"\b(user|human)\b(?!['\u2019]s|s? (name|id|e-?mail))"
 _ADDRESS = r"(?:[\w+-]@\w|https?://|\b[\w-]+\.[a-z]{2,}\b)"
-"""Signs that confirm a command, since plain descriptions may use the same words: a product has
-rules, and a helpdesk has conversations."""
 
 _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (what, re.compile(pattern, re.IGNORECASE))
-    for what, pattern in (
+    (meaning, re.compile(pattern, re.IGNORECASE))
+    for meaning, pattern in (
         (
             "it tells the model to disregard its instructions",
             r"\b(ignore|disregard|forget)\s+(everything|anything|all)\s+(of the |that is )?above"
@@ -95,6 +95,7 @@ _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
     )
 )
+"""Patterns of commands to the model, each with what a command of this kind does."""
 
 
 def suspicious_texts(tools: Sequence[Tool]) -> Iterator[Finding]:
@@ -107,10 +108,10 @@ def suspicious_texts(tools: Sequence[Tool]) -> Iterator[Finding]:
                 yield Finding("hidden-character", (tool.id,), problem, place)
             plain = "".join(c for i, c in enumerate(text) if not is_hidden(text, i))
             plain = unicodedata.normalize("NFKC", plain)
-            for what, pattern in _COMMANDS:
-                if found := pattern.search(plain):
-                    shown = visible(plain[found.start() : found.start() + _MAX_SHOWN])
-                    problem = f"{what}: {shown!r}"
+            for meaning, pattern in _COMMANDS:
+                if match := pattern.search(plain):
+                    shown = visible(plain[match.start() : match.start() + _MAX_SHOWN])
+                    problem = f"{meaning}: {shown!r}"
                     yield Finding("instruction-to-model", (tool.id,), problem, place)
 
 

@@ -19,23 +19,26 @@ from toolret.schemas.accepted import is_bare_array
 from toolret.schemas.drafts import is_pattern, is_uri_reference
 from toolret.schemas.subschemas import subschemas
 
-__all__ = ["Problem", "name_problems", "openai_problems", "schema_problems", "unquoted"]
+__all__ = ["Problem", "name_problems", "openai_problems", "schema_problems", "unquoting_hint"]
 
 Problem = tuple[str, str]
 """A JSON pointer into the schema, and what is wrong there."""
 
 _FORMATS = FormatChecker(formats=())
+"""The formats that the providers check within a schema: patterns and references."""
 _FORMATS.checks("regex")(lambda value: not isinstance(value, str) or is_pattern(value))
 _FORMATS.checks("uri-reference")(
     lambda value: not isinstance(value, str) or is_uri_reference(value)
 )
 
-_META = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=_FORMATS)
+_META_VALIDATOR = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=_FORMATS)
+"""Checks whether a value is a JSON Schema."""
 
-_UNQUOTED = re.compile(r"true|false|-?(0|[1-9]\d{0,30})(\.\d{1,30})?", re.ASCII)
-"""Booleans and numbers that were written as text."""
+_QUOTED_VALUE = re.compile(r"true|false|-?(0|[1-9]\d{0,30})(\.\d{1,30})?", re.ASCII)
+"""A text that is a boolean or a number in quotes."""
 
-_OPENAI_TOP = ("oneOf", "anyOf", "allOf", "enum", "const", "not")
+_NOT_AT_TOP = ("oneOf", "anyOf", "allOf", "enum", "const", "not")
+"""Keywords that OpenAI refuses at the top of a schema."""
 
 
 def schema_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
@@ -43,7 +46,7 @@ def schema_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
 
     OpenAI asks that patterns and references be well-formed, too, and reads patterns as Python does.
     """
-    for error in _META.iter_errors(schema):
+    for error in _META_VALIDATOR.iter_errors(schema):
         pointer = json_pointer("", *error.absolute_path)
         if error.absolute_path and error.absolute_path[-1] == "type":
             yield pointer, f"JSON Schema has no type {_short(repr(error.instance))}"
@@ -52,15 +55,15 @@ def schema_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
             yield (
                 pointer,
                 f"it is no JSON Schema: {key!r} is {_short(repr(error.instance))}, not of type "
-                f"{wanted!r}{unquoted(error.instance, wanted)}",
+                f"{wanted!r}{unquoting_hint(error.instance, wanted)}",
             )
         else:
             yield pointer, f"it is no JSON Schema: {_short(error.message)}"
 
 
-def unquoted(value: Any, type_: Any) -> str:
-    """Return a hint to write a number or a boolean without quotes; empty if it is not that."""
-    if not isinstance(value, str) or not _UNQUOTED.fullmatch(value):
+def unquoting_hint(value: Any, type_: Any) -> str:
+    """Return a hint to write a value without quotes; empty if that would not give it its type."""
+    if not isinstance(value, str) or not _QUOTED_VALUE.fullmatch(value):
         return ""
     fits = Draft202012Validator({"type": type_}).is_valid(json.loads(value))
     return f": write {value} without quotes" if fits else ""
@@ -70,7 +73,7 @@ def openai_problems(schema: Mapping[str, Any]) -> Iterator[Problem]:
     """Find what OpenAI rejects with "Invalid schema for function ..."."""
     if schema.get("type") != "object":
         yield "", "OpenAI asks for type 'object' at the top"
-    for key in _OPENAI_TOP:
+    for key in _NOT_AT_TOP:
         if key in schema:
             yield f"/{key}", f"OpenAI refuses {key!r} at the top"
     for path, part in subschemas(schema):

@@ -15,20 +15,21 @@ from toolret.lint.providers import (
     name_problems,
     openai_problems,
     schema_problems,
-    unquoted,
+    unquoting_hint,
 )
 from toolret.schemas.subschemas import resolve, subschemas, target
 from toolret.types import Tool
 
 __all__ = ["schema_defects"]
 
-_MAX_DEPTH = 80
-"""Deepest nesting to check: twice what reading API documents produces, and half of what exhausts
-Python's stack in a check."""
+_DEEPEST_CHECKED = 80
+"""The most levels of nesting that are checked: twice what reading API documents produces, and half
+of what exhausts Python's stack in a check."""
 
 _ANCHORS = ("$anchor", "$dynamicAnchor")
+"""Keywords that name a part of a schema, to which references can lead."""
 
-_QUICK = frozenset(
+_CHEAP_KEYWORDS = frozenset(
     {
         "const",
         "enum",
@@ -44,41 +45,44 @@ _QUICK = frozenset(
         "type",
     }
 )
-"""Keywords against which default values are checked."""
+"""Keywords against which defaults and choices are checked; ``_accepts`` says why no others."""
 
 
 def schema_defects(tools: Sequence[Tool]) -> Iterator[Finding]:
     """Find schemas that are missing, invalid, rejected by a provider, or contradictory."""
     for tool in tools:
-        here = (tool.id,)
-        if tool.parameters is None:
-            problem = "nothing is known of its arguments"
-            yield Finding("missing-schema", here, problem, "parameters")
-            continue
-        if is_deeper_than(tool.parameters, _MAX_DEPTH):
-            problem = f"it is nested deeper than {_MAX_DEPTH} levels, and not checked further"
-            yield Finding("schema-defect", here, problem, "parameters")
-            continue
-        if WAS_MAP in tool.metadata:
-            problem = (
-                "its parameters are a map of arguments, and read as the properties of an object"
-            )
-            yield Finding("rewritten-schema", here, problem, "parameters")
-        invalid = list(schema_problems(tool.parameters))
-        refused = [*name_problems(tool.parameters), *_lost(tool.parameters)]
-        for place, problem in dict(refused).items():
-            yield Finding("invalid-schema", here, problem, place)
-        for place, problem in dict(invalid[::-1]).items():
-            yield Finding("rewritten-schema", here, problem, place)
-        if not invalid:
-            # A missing type is not the owner's concern.
-            for place, problem in openai_problems({"type": "object", **tool.parameters}):
-                yield Finding("rewritten-schema", here, problem, place)
-            for place, problem in _at_odds(tool.parameters, tool.parameters):
-                yield Finding("schema-defect", here, problem, place)
+        for check, problem, place in _tool_defects(tool):
+            yield Finding(check, (tool.id,), problem, place)
 
 
-def _lost(schema: Mapping[str, Any]) -> Iterator[Problem]:
+def _tool_defects(tool: Tool) -> Iterator[tuple[str, str, str]]:
+    """Yield the name of the check, the problem and its place for each defect of a tool's schema."""
+    schema = tool.parameters
+    if schema is None:
+        yield "missing-schema", "nothing is known of its arguments", "parameters"
+        return
+    if is_deeper_than(schema, _DEEPEST_CHECKED):
+        problem = f"it is nested deeper than {_DEEPEST_CHECKED} levels, and not checked further"
+        yield "schema-defect", problem, "parameters"
+        return
+    if WAS_MAP in tool.metadata:
+        problem = "its parameters are a map of arguments, and read as the properties of an object"
+        yield "rewritten-schema", problem, "parameters"
+    invalid = list(schema_problems(schema))
+    refused = [*name_problems(schema), *_misplaced_parts(schema)]
+    for place, problem in dict(refused).items():
+        yield "invalid-schema", problem, place
+    for place, problem in dict(invalid[::-1]).items():
+        yield "rewritten-schema", problem, place
+    if not invalid:
+        # A missing type is not the owner's concern.
+        for place, problem in openai_problems({"type": "object", **schema}):
+            yield "rewritten-schema", problem, place
+        for place, problem in _contradictions(schema, schema):
+            yield "schema-defect", problem, place
+
+
+def _misplaced_parts(schema: Mapping[str, Any]) -> Iterator[Problem]:
     """Find arguments outside of ``properties``, and references that lead nowhere in the schema."""
     for name in misplaced_arguments(schema)[:1]:
         yield json_pointer("", name), f"{name!r} is no keyword: arguments belong under 'properties'"
@@ -93,11 +97,11 @@ def _lost(schema: Mapping[str, Any]) -> Iterator[Problem]:
             yield json_pointer("", *path, "$ref"), f"the reference {reference!r} leads nowhere"
 
 
-def _at_odds(schema: Any, root: Mapping[str, Any], place: str = "") -> Iterator[Problem]:
+def _contradictions(schema: Any, root: Mapping[str, Any], place: str = "") -> Iterator[Problem]:
     """Find undeclared required arguments, and defaults and choices that the schema rejects."""
     if not isinstance(schema, Mapping):
         return
-    parts = list(_of_one_value(schema, root))
+    parts = list(_schemas_of_value(schema, root))
     if not any("patternProperties" in part for part in parts):
         declared = {name for part in parts for name in part.get("properties", ())}
         for name in schema.get("required", ()):
@@ -111,11 +115,11 @@ def _at_odds(schema: Any, root: Mapping[str, Any], place: str = "") -> Iterator[
             yield place, _misfit("choice", value, schema)
             break
     for name, part in schema.get("properties", {}).items():
-        yield from _at_odds(part, root, json_pointer(place, "properties", name))
-    yield from _at_odds(schema.get("items"), root, json_pointer(place, "items"))
+        yield from _contradictions(part, root, json_pointer(place, "properties", name))
+    yield from _contradictions(schema.get("items"), root, json_pointer(place, "items"))
 
 
-def _of_one_value(
+def _schemas_of_value(
     schema: Mapping[str, Any], root: Mapping[str, Any]
 ) -> Iterator[Mapping[str, Any]]:
     """Yield a schema and all schemas that apply to the same value, each once."""
@@ -134,24 +138,30 @@ def _of_one_value(
             waiting.append(target(root, reference) or {"patternProperties": {}})
 
 
-def _misfit(what: str, value: Any, schema: Mapping[str, Any]) -> str:
-    """Say why a schema does not accept a default or a choice, and how to write it if that helps."""
+def _misfit(role: str, value: Any, schema: Mapping[str, Any]) -> str:
+    """Say why a schema does not accept a value, and how to write it if that helps.
+
+    Args:
+        role: What the value is in the schema: ``default`` or ``choice``.
+        value: The value.
+        schema: The schema.
+    """
     type_, written = schema.get("type"), short_repr(value)
     if type_ is None or _accepts({"type": type_}, value):
-        return f"its {what} {written} is not a value that it accepts"
-    hint = unquoted(value, type_)
-    return f"its {what} {written} is {_kind(value)}, but its type is {type_!r}{hint}"
+        return f"its {role} {written} is not a value that it accepts"
+    hint = unquoting_hint(value, type_)
+    return f"its {role} {written} is {_type_in_words(value)}, but its type is {type_!r}{hint}"
 
 
-def _kind(value: Any) -> str:
+def _type_in_words(value: Any) -> str:
     kinds = {str: "text", bool: "a boolean", list: "a list", dict: "an object"}
     return kinds.get(type(value), "null" if value is None else "a number")
 
 
 def _accepts(schema: Mapping[str, Any], value: Any) -> bool:
-    """Whether a schema accepts a value, judged by cheap keywords only.
+    """Whether a schema accepts a value, as far as keywords tell that are cheap to check.
 
     Patterns may take forever, and references lead elsewhere or may be circular.
     """
-    plain = {keyword: part for keyword, part in schema.items() if keyword in _QUICK}
-    return Draft202012Validator(plain).is_valid(value)
+    cheap = {keyword: part for keyword, part in schema.items() if keyword in _CHEAP_KEYWORDS}
+    return Draft202012Validator(cheap).is_valid(value)

@@ -1,4 +1,4 @@
-"""Arguments that ask the model for a secret which the caller of an API sends anyhow."""
+"""Arguments that ask the model for a secret which the program that calls the API sends itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolret.types import Tool
 
 __all__ = ["secret_arguments"]
 
-_SECRETS = frozenset(
+_SECRET_NAMES = frozenset(
     {
         "accesskey",
         "accesstoken",
@@ -28,24 +28,28 @@ _SECRETS = frozenset(
         "xapikey",
     }
 )
-"""Names of secrets by which an API knows its caller, without separators and capitals."""
+"""Names of secrets by which an API knows its caller, in lower case and without separators."""
 
-_BESIDE = frozenset({"cookie", "header", "query"})
-"""Places outside of what a request is about: secrets stand there, and so do page tokens."""
+_SECRET_PLACES = frozenset({"cookie", "header", "query"})
+"""Places of a request beside what it is about, where a name alone tells a secret; page tokens stand
+there, too."""
 
-_SAYS_SO = re.compile(r"\b(access|api|auth\w*|bearer|oauth)[\s_-]?(key|token)", re.IGNORECASE)
-"""What is said of such a secret in a body, where a card may have a token, too."""
+_SECRET_WORDING = re.compile(
+    r"\b(access|api|auth\w*|bearer|oauth)[\s_-]?(key|token)", re.IGNORECASE
+)
+"""How descriptions call such a secret. In a body the name alone does not tell: a card may have a
+token, too."""
 
 
 def secret_arguments(tools: Sequence[Tool]) -> Iterator[Finding]:
-    """Find arguments of API operations that a security scheme of the document stands for.
+    """Find arguments of API operations that repeat a security scheme of the document.
 
     One finding names all operations of an API that have the argument.
     """
     groups: defaultdict[tuple[str, str, tuple[str, ...]], list[str]] = defaultdict(list)
     for tool in tools:
         schemes = _schemes(tool)
-        for name in _secrets(tool) if schemes else ():
+        for name in _secret_names(tool) if schemes else ():
             groups[tool.namespace, name, schemes].append(tool.id)
     for (_, name, schemes), ids in groups.items():
         listed = " or ".join(map(repr, schemes))
@@ -58,7 +62,7 @@ def secret_arguments(tools: Sequence[Tool]) -> Iterator[Finding]:
 
 
 def _schemes(tool: Tool) -> tuple[str, ...]:
-    """Return the names of the security schemes of an operation; none of other tools."""
+    """Return the names of an operation's security schemes; none if the tool is no operation."""
     alternatives = tool.metadata.get("security") if "arguments" in tool.metadata else None
     if not isinstance(alternatives, list):
         return ()
@@ -66,20 +70,20 @@ def _schemes(tool: Tool) -> tuple[str, ...]:
     return tuple(sorted({str(name) for name in names}))
 
 
-def _secrets(tool: Tool) -> Iterator[str]:
+def _secret_names(tool: Tool) -> Iterator[str]:
     places, parameters = tool.metadata.get("arguments"), tool.parameters or {}
     properties = parameters.get("properties")
     if not (isinstance(places, Mapping) and isinstance(properties, Mapping)):
         return
     for name, schema in properties.items():
-        if re.sub(r"[^a-z]", "", str(name).lower()) not in _SECRETS:
+        if re.sub(r"[^a-z]", "", str(name).lower()) not in _SECRET_NAMES:
             continue
         place = places.get(name)
         where = place.get("in") if isinstance(place, Mapping) else None
-        if where in _BESIDE or (where != "path" and _is_said_to_be(schema)):
+        if where in _SECRET_PLACES or (where != "path" and _is_described_as_secret(schema)):
             yield str(name)
 
 
-def _is_said_to_be(schema: Any) -> bool:
+def _is_described_as_secret(schema: Any) -> bool:
     text = schema.get("description") if isinstance(schema, Mapping) else None
-    return isinstance(text, str) and _SAYS_SO.search(text) is not None
+    return isinstance(text, str) and _SECRET_WORDING.search(text) is not None

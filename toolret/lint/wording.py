@@ -7,38 +7,39 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from toolret.json_values import compact_json
-from toolret.lint.findings import Finding
+from toolret.lint.findings import Finding, join_first
 from toolret.types import Tool
 
-__all__ = ["own_description", "poor_texts", "words"]
+__all__ = ["folded_words", "own_description", "poor_texts"]
 
-_FEW_WORDS = 3
-"""Least words of a description: fewer name an object or an action, but not both."""
+_MIN_WORDS = 3
+"""The fewest words of a description: fewer name an object or an action, but not both."""
 
-_LONG_DESCRIPTION = 256
-"""Tokens: the default embedder reads no more of a tool, including name and parameters."""
+_MAX_DESCRIPTION_TOKENS = 256
+"""The most tokens of a description: the default embedder reads no more of a tool, including its
+name and parameters."""
 
-_LARGE_SCHEMA = 2_000
-"""Tokens: the default budget for all tools and examples in a prompt."""
+_MAX_SCHEMA_TOKENS = 2_000
+"""The most tokens of a schema: the default budget for all tools and examples in a prompt."""
 
-_MAX_NAMES = 6
-"""Most parameters that a finding lists."""
+_MAX_LISTED = 6
+"""The most parameters that a finding lists."""
 
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff"
-"""Scripts written without spaces between words: each character counts as a word."""
+"""The characters of scripts without spaces between words: each of them counts as a word."""
 
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+_FOLDED_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
 
 def own_description(tool: Tool) -> str:
-    """Return the catalog's own description, without one filled in when reading API documents."""
+    """Return a tool's description; empty if reading an API document only filled one in."""
     returns = tool.metadata.get("returns")
     return "" if returns and tool.description == f"Returns: {returns}." else tool.description
 
 
-def words(text: str) -> tuple[str, ...]:
-    """Split a text into lower-case words."""
-    return tuple(_WORD.findall(text.casefold()))
+def folded_words(text: str) -> tuple[str, ...]:
+    """Split a text into words without differences of case."""
+    return tuple(_FOLDED_WORD.findall(text.casefold()))
 
 
 def poor_texts(tools: Sequence[Tool]) -> Iterator[Finding]:
@@ -46,30 +47,29 @@ def poor_texts(tools: Sequence[Tool]) -> Iterator[Finding]:
     for tool in tools:
         here = (tool.id,)
         description = own_description(tool)
-        count = len(words(description))
+        count = len(folded_words(description))
         if not count:
             yield Finding("missing-description", here, "it has no description", "description")
-        elif count < _FEW_WORDS:
+        elif count < _MIN_WORDS:
             yield Finding("short-description", here, f"it only says {description!r}", "description")
-        tokens = _tokens(description)
-        if tokens > _LONG_DESCRIPTION:
+        tokens = _rough_tokens(description)
+        if tokens > _MAX_DESCRIPTION_TOKENS:
             problem = (
-                f"it has about {tokens} tokens; an embedder reads some {_LONG_DESCRIPTION}, of "
-                "name and parameters too"
+                f"it has about {tokens} tokens; an embedder reads some {_MAX_DESCRIPTION_TOKENS}, "
+                "of name and parameters too"
             )
             yield Finding("long-description", here, problem, "description")
         if names := _undescribed(tool.parameters):
-            listed = ", ".join(names[:_MAX_NAMES]) + (", ..." if len(names) > _MAX_NAMES else "")
-            problem = f"{len(names)} without a description: {listed}"
+            problem = f"{len(names)} without a description: {join_first(names, _MAX_LISTED)}"
             yield Finding("undescribed-parameter", here, problem, "parameters")
-        size = _tokens(compact_json(tool.parameters))
-        if size > _LARGE_SCHEMA:
+        size = _rough_tokens(compact_json(tool.parameters))
+        if size > _MAX_SCHEMA_TOKENS:
             problem = f"its parameters take about {size} tokens of a prompt"
             yield Finding("large-schema", here, problem, "parameters")
 
 
-def _tokens(text: str) -> int:
-    """Estimate tokens by a rule of thumb, so that findings are the same on every machine.
+def _rough_tokens(text: str) -> int:
+    """Estimate a text's tokens by a rule of thumb, so that findings are the same everywhere.
 
     Four ASCII characters count as one token, and so does any other character.
     """

@@ -1,4 +1,4 @@
-"""Deterministic stand-ins for tests, users' own included: an embedder, a model, a server."""
+"""Deterministic stand-ins for tests, also for users' own: an embedder, a model, a server."""
 
 from toolret.testing.chat_model import ScriptedChatModel
 from toolret.testing.hashed_words import HashedWordsEmbedder

@@ -14,11 +14,11 @@ class ScriptedChatModel:
     """A ``ChatModel`` that gives scripted replies.
 
     Args:
-        replies: Given one after the other, the last one repeatedly: texts, exceptions to raise, or
-            functions of the messages.
+        replies: The replies, given one after the other, the last one repeatedly: texts, exceptions
+            to raise, or functions from the messages to a text.
 
     Attributes:
-        asked: The messages of every call.
+        asked: The messages of each call, in order.
 
     Raises:
         InputError: If no reply is given.

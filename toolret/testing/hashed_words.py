@@ -12,13 +12,13 @@ __all__ = ["HashedWordsEmbedder"]
 
 
 class HashedWordsEmbedder:
-    """Embeds texts that share words near each other: a word's stem moves one dimension.
+    """Embeds texts that share words near each other, by hashing the stems of the words.
 
-    The feature hashing of Weinberger et al. (2009): each stem adds to or subtracts from its
-    dimension. Vectors are the same in every process.
+    This is the feature hashing of Weinberger et al. (2009): each stem adds 1 to one dimension, or
+    subtracts it. Vectors are the same in every process.
 
     Args:
-        dimensions: Length of the vectors.
+        dimensions: The length of the vectors.
     """
 
     def __init__(self, dimensions: int = 256) -> None:
@@ -26,7 +26,7 @@ class HashedWordsEmbedder:
 
     @property
     def id(self) -> str:
-        """The same for all embedders of one length, including subclasses."""
+        """The embedder's id, the same for all embedders of one length, including subclasses."""
         return f"hashed-words:{self.dimensions}"
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
@@ -34,7 +34,7 @@ class HashedWordsEmbedder:
         return [self.embed_query(text) for text in texts]
 
     def embed_query(self, text: str) -> list[float]:
-        """Return the unit vector of a text; the first axis if it has no words."""
+        """Return the unit vector of a text; if the text has no words, the first axis."""
         vector = np.zeros(self.dimensions)
         for word in words(text):
             digest = int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "big")

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 from uuid import uuid4
 
 import numpy as np
 
 from toolret.testing.hashed_words import HashedWordsEmbedder
-from toolret.testing.scripted import response, response_events
+from toolret.testing.scripted import argument_deltas, response, response_events, text_deltas
 
 __all__ = ["OpenAIServer", "Reply"]
 
@@ -28,8 +27,8 @@ class Reply:
 
     Attributes:
         content: The text of the assistant's message.
-        tool_calls: Names and arguments of the tools that it calls, all at once.
-        status: HTTP status; from 400 on, an error is sent instead of a message.
+        tool_calls: The names and arguments of the tools that the message calls, all at once.
+        status: The HTTP status; from 400 on, an error is sent instead of a message.
         body: A raw body to send instead of a well-formed one.
         delay: Seconds before the answer.
         refuse_schema: Whether to answer 400 to a request with ``response_format``.
@@ -111,7 +110,7 @@ class OpenAIServer:
         with self._lock:
             self.requests.append(request)
             scripted = self._replies[min(len(self.requests), len(self._replies)) - 1]
-        reply = scripted if isinstance(scripted, Reply) else _scripted(scripted, request)
+        reply = scripted if isinstance(scripted, Reply) else _reply_of(scripted, request)
         self._closing.wait(reply.delay)
         if reply.drop:
             handler.close_connection = True
@@ -120,12 +119,12 @@ class OpenAIServer:
         headers = dict(reply.headers)
         body = reply.body
         if body is None:
-            answers = _responses if handler.path.endswith("/responses") else _completions
-            whole, events = answers(request, reply, status)
-            body = json.dumps(whole).encode()
+            is_response = handler.path.endswith("/responses")
+            answer = (_responses_answer if is_response else _chat_answer)(request, reply, status)
+            body = json.dumps(answer.body).encode()
             if request.get("stream") and status < 400:
                 headers["Content-Type"] = "text/event-stream"
-                body = events()
+                body = answer.stream()
         _send(handler, status, body, headers)
 
     def _embeddings(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -152,33 +151,47 @@ class _Server(ThreadingHTTPServer):
     """How many connections may wait to be accepted: a test may open many at once."""
 
 
-def _scripted(function: Callable[[dict[str, Any]], Reply], request: dict[str, Any]) -> Reply:
+def _reply_of(function: Callable[[dict[str, Any]], Reply], request: dict[str, Any]) -> Reply:
+    """Return a function's reply to a request; if the function fails, a reply that says how."""
     try:
         return function(request)
     except Exception as error:  # noqa: BLE001 - a test's code: its client is told what is wrong
-        said = {"message": f"{type(error).__name__}: {error}", "type": "scripted", "code": None}
-        return Reply(status=500, body=json.dumps({"error": said}).encode())
+        body = {"error": _error(f"{type(error).__name__}: {error}")}
+        return Reply(status=500, body=json.dumps(body).encode())
 
 
-_Answer: TypeAlias = tuple[dict[str, Any], Callable[[], bytes]]
-"""A whole reply, and a function that makes a stream of it."""
+def _error(message: str) -> dict[str, Any]:
+    return {"message": message, "type": "scripted", "code": None}
 
 
-def _completions(request: dict[str, Any], reply: Reply, status: int) -> _Answer:
-    completion = _completion(request, reply, status)
-    return completion, lambda: _events(_chunks(request, completion))
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The two forms of a reply.
+
+    Attributes:
+        body: The whole reply.
+        stream: A function that returns the reply as a stream of events.
+    """
+
+    body: dict[str, Any]
+    stream: Callable[[], bytes]
 
 
-def _responses(request: dict[str, Any], reply: Reply, status: int) -> _Answer:
+def _chat_answer(request: dict[str, Any], reply: Reply, status: int) -> _Answer:
+    completion = _chat_completion(request, reply, status)
+    return _Answer(completion, lambda: _chat_stream(_completion_chunks(request, completion)))
+
+
+def _responses_answer(request: dict[str, Any], reply: Reply, status: int) -> _Answer:
     if status >= 400:
-        return _completion(request, reply, status), bytes
+        return _chat_answer(request, reply, status)
     body = response(request, reply.content, reply.tool_calls)
-    return body, lambda: _named_events(response_events(body))
+    return _Answer(body, lambda: _responses_stream(response_events(body)))
 
 
-def _completion(request: dict[str, Any], reply: Reply, status: int) -> dict[str, Any]:
+def _chat_completion(request: dict[str, Any], reply: Reply, status: int) -> dict[str, Any]:
     if status >= 400:
-        return {"error": {"message": f"scripted {status}", "type": "scripted", "code": None}}
+        return {"error": _error(f"scripted {status}")}
     message: dict[str, Any] = {"role": "assistant", "content": reply.content}
     if reply.tool_calls:
         message["tool_calls"] = [
@@ -205,17 +218,18 @@ def _completion(request: dict[str, Any], reply: Reply, status: int) -> dict[str,
     }
 
 
-def _chunks(request: dict[str, Any], completion: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _completion_chunks(
+    request: dict[str, Any], completion: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
     """Yield a completion as stream chunks: words one by one, then each call in two pieces."""
     head = {key: completion[key] for key in ("id", "created", "model")}
     head["object"] = "chat.completion.chunk"
     choice = completion["choices"][0]
     message = choice["message"]
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-    deltas += [{"content": word} for word in re.findall(r"\S+\s*|\s+", message["content"])]
+    deltas += [{"content": delta} for delta in text_deltas(message["content"])]
     for index, call in enumerate(message.get("tool_calls", ())):
-        arguments = call["function"]["arguments"]
-        first, rest = arguments[: len(arguments) // 2], arguments[len(arguments) // 2 :]
+        first, rest = argument_deltas(call["function"]["arguments"])
         begun = call | {"index": index, "function": call["function"] | {"arguments": first}}
         deltas.append({"tool_calls": [begun]})
         deltas.append({"tool_calls": [{"index": index, "function": {"arguments": rest}}]})
@@ -227,12 +241,12 @@ def _chunks(request: dict[str, Any], completion: dict[str, Any]) -> Iterator[dic
         yield head | {"choices": [], "usage": completion["usage"]}
 
 
-def _events(chunks: Iterable[Mapping[str, Any]]) -> bytes:
+def _chat_stream(chunks: Iterable[Mapping[str, Any]]) -> bytes:
     lines = [*map(json.dumps, chunks), "[DONE]"]
     return "".join(f"data: {line}\n\n" for line in lines).encode()
 
 
-def _named_events(events: Iterable[Mapping[str, Any]]) -> bytes:
+def _responses_stream(events: Iterable[Mapping[str, Any]]) -> bytes:
     lines = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events]
     return "".join(lines).encode()
 
