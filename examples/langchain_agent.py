@@ -42,7 +42,7 @@ REQUESTS = {
         {"paymentId": "P-77031", "reason": "order_cancelled"},
     ),
 }
-"""What is asked, and what the scripted model calls if it is offered it."""
+"""The requests, each with the call that the scripted model makes if it is offered the tool."""
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 class DryRun:
-    """Runs every tool by saying that it did."""
+    """A runner that calls nothing: it says of every tool that it was run."""
 
     def runs(self, tool: Tool) -> bool:
         return True
@@ -94,16 +94,16 @@ def show(messages: list[Any]) -> None:
 
 @contextmanager
 def chat_model() -> Iterator[ChatOpenAI]:
-    """The model; nothing below is needed where there is a real one."""
+    """Provide the model; with a real one, nothing below is needed."""
     if os.environ.get("OPENAI_API_KEY"):
         yield ChatOpenAI(model="gpt-5")
         return
-    with OpenAIServer(scripted) as server:
+    with OpenAIServer(scripted_reply) as server:
         yield ChatOpenAI(model="scripted", base_url=server.base_url, api_key=lambda: "none")
 
 
-def scripted(request: dict[str, Any]) -> Reply:
-    """Call what the user's last request needs, once, if it is offered."""
+def scripted_reply(request: dict[str, Any]) -> Reply:
+    """Call the tool that the user's last request needs, once, if it is offered."""
     last = request["messages"][-1]
     if last["role"] == "tool":
         return Reply(f"It says: {last['content']}")

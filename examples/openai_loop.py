@@ -30,11 +30,11 @@ SCRIPT = (
     Reply(tool_calls=[("order_status", {"orderId": "48812"}), ("orders__explode", {})]),
     Reply("Your order 48812 is being packed."),
 )
-"""What the model says; it also calls a tool that there is not."""
+"""The model's replies; the first also calls a tool that does not exist."""
 
 
 def answer(client: OpenAI, toolbox: Toolbox, messages: list[Any]) -> str:
-    """The loop as one has it anyway; new are ``toolbox`` and ``offered``."""
+    """Run the usual loop of calls and results; only ``toolbox`` and ``offered`` are new."""
     while True:
         reply = client.chat.completions.create(model="gpt-5", messages=messages)
         message = reply.choices[0].message
@@ -46,7 +46,7 @@ def answer(client: OpenAI, toolbox: Toolbox, messages: list[Any]) -> str:
 
 
 def main(embedder: Embedder | None = None) -> None:
-    """Index functions beside the shipped catalog, and ask."""
+    """Index a function beside the shipped catalog, and ask a question that needs it."""
     mine = load_tools([order_status])
     with tempfile.TemporaryDirectory() as folder, OpenAIServer(*SCRIPT) as server:
         index = ToolIndex(folder, embedder=embedder)
@@ -60,9 +60,9 @@ def main(embedder: Embedder | None = None) -> None:
         print(f"offered {len(sent['tools'])} of {len(index)} tools:")
         for tool in sent["tools"]:
             print(f"  {tool['function']['name']}")
-        for result in server.requests[1]["messages"]:
-            if result["role"] == "tool":
-                print(f"result: {result['content']}")
+        for message in server.requests[1]["messages"]:
+            if message["role"] == "tool":
+                print(f"result: {message['content']}")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ SCRIPT = (
     Reply(tool_calls=[("orders__getOrder", {"orderId": "48812"})]),
     Reply("Order 48812 has shipped."),
 )
-"""What the model says."""
+"""The model's replies."""
 
 
 def main(embedder: Embedder | None = None) -> None:
@@ -54,18 +54,18 @@ def main(embedder: Embedder | None = None) -> None:
             OpenAIServer(*SCRIPT) as server,
             OpenAI(base_url=server.base_url, api_key="local") as client,
         ):
-            done = run(client, retriever, REQUEST, model="gpt-5", tools=Toolbox(index, runner))
-        print(f"\nAnswer after {done.turns} turns: {done.text}")
+            result = run(client, retriever, REQUEST, model="gpt-5", tools=Toolbox(index, runner))
+        print(f"\nAnswer after {result.turns} turns: {result.text}")
 
 
 def credentials(scheme: SecurityScheme) -> str | None:
-    """The user's token, for this API only."""
+    """Return the user's token, for this API only."""
     return "token-of-the-user" if scheme.origin.startswith("http://127.0.0.1:") else None
 
 
 @contextmanager
 def api_server() -> Iterator[str]:
-    """Stands in for the company's API: says of every order that it has shipped."""
+    """Run a server in place of the company's API, which says of every order that it has shipped."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

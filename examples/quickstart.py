@@ -1,4 +1,4 @@
-"""The main job on the shipped catalog: three requests become planner prompts.
+"""Turn three requests into planner prompts, with the shipped catalog.
 
 make demo
 """
@@ -31,19 +31,19 @@ def main() -> None:
     for kind, report in reports.items():
         print(f"{kind}: {report.added + report.changed} indexed, {report.kept} as they were")
     retriever = ToolRetriever(index, max_tools=5, token_budget=TOKEN_BUDGET)
-    whole = catalog_tokens(list(index), counter=retriever.counter)
+    tokens_of_all = catalog_tokens(list(index), counter=retriever.counter)
     for request in REQUESTS:
-        show(retriever.select(request), whole)
+        show(retriever.select(request), tokens_of_all)
 
 
-def show(selection: Selection, whole: int) -> None:
-    """Print one selection."""
+def show(selection: Selection, tokens_of_all: int) -> None:
+    """Print a selection, its prompt, and how much of the whole catalog's tokens that saves."""
     print(f"\n{'=' * 100}\n{selection.explain()}\n\nThe planner's prompt:")
     print(json.dumps(selection.to_openai(), ensure_ascii=False, indent=1))
     about = "" if selection.tokens_are_exact else "at most "
     print(
-        f"{about}{selection.tokens} of {TOKEN_BUDGET} tokens; the whole catalog takes {whole}: "
-        f"{whole / selection.tokens:.0f} times as many"
+        f"{about}{selection.tokens} of {TOKEN_BUDGET} tokens; the whole catalog takes "
+        f"{tokens_of_all}: {tokens_of_all / selection.tokens:.0f} times as many"
     )
 
 

@@ -3,13 +3,14 @@
     python -m scripts.fit_prior ../shared/data
 
 Each set gives requests with known tools in four ways: its labelled requests against its tools
-alone, the same with its demonstrations, these asked again, singly and in pairs, with
-themselves left out, and the requests with what an LLM once wrote of their needs, where the set
-has that. Requests of the other sets, asked of it, are requests that need none of its
-tools. Every set counts alike, so that a large one does not decide. A set's tools are adapted by a
-matrix that saw nothing of it (``scripts.fit_adapter``): where it has, cosines say more than they do
-of a user's tools. With ``--without NAME`` a set and its siblings are left out, which is how the
-prior is tested on data it has not seen; nothing is written then but the figures.
+alone; the same requests with its demonstrations; the demonstrations themselves, singly and in
+pairs, each left out of those that answer it; and, where the set has that, the requests with the
+needs that an LLM once wrote of them. Requests of other sets are examples of requests that need none
+of its tools. Every set counts alike, so that a large one does not decide. A set's tools are adapted
+by a matrix that saw nothing of it (``scripts.fit_adapter``): with one that did, cosines would say
+more than they do of a user's tools. With ``--without NAME`` a set and its siblings are left out,
+which is how the prior is tested on data it has not seen; nothing is written then, and the fitted
+values are printed.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import argparse
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from scripts.fit_adapter import demonstrations_of, fit_without
+from scripts.fit_adapter import demonstrated_sets, fit_without
 from toolret.catalogs import load_tools
 from toolret.embedders import RoleEmbedder, SentenceTransformerEmbedder
 from toolret.index import ToolIndex
@@ -61,29 +63,31 @@ SETS = (
     "traject/dev",
     "ultratool/dev",
 )
-"""The data folder's development files, ``folder/file``."""
+"""The files of requests to learn from in the data folder, as ``folder/file``."""
 
 MOST_DEMOS = 3_000
-"""Demonstrations of a set that are indexed: evenly spaced ones, to keep the run short."""
+"""The most demonstrations of a set that are indexed, evenly spaced ones, to keep the run short."""
 
 REQUESTS_OF_A_SET = 150
+"""The most requests of a set that are asked: all sets have about as many, so all count alike."""
+
 DEMOS_OF_A_SET = 150
-"""How many of each a set gives: all sets have about as many, so all count alike."""
+"""The most demonstrations of a set that are asked, for the same reason."""
 
 FEW_DEMOS = 30
-"""Of a set, to see what a few are worth."""
+"""The number of demonstrations with which it is seen what a few are worth."""
 
 PAIRS_OF_A_SET = 50
-"""Pairs of demonstrations that are asked as one request."""
+"""The number of pairs of demonstrations of a set that are asked as one request."""
 
 STRANGERS_OF_A_SET = 5
-"""Requests of each other set that are asked of a set as needing none of its tools."""
+"""The number of requests of each other set that a set is asked as needing none of its tools."""
 
 UNIVERSAL = "toolret"
 """A folder whose tools are of every kind, so that no other set's requests are strange to it."""
 
 LEARNT = [i for i, name in enumerate(FEATURES) if name.startswith(("demo", "dense_aligned"))]
-"""Columns that demonstrations decide."""
+"""The positions of the features that demonstrations decide."""
 
 FROM_VECTORS = [
     i
@@ -91,38 +95,62 @@ FROM_VECTORS = [
     if name == "demo_any_nearest"
     or not name.startswith(("lexical", "name", "demo_lexical", "demo_count", "demo_any"))
 ]
-"""Columns that vectors decide."""
+"""The positions of the features that vectors decide."""
 
 PRIOR = Path(__file__).parent.parent / "toolret" / "ranking" / "prior.json"
+"""The file of the shipped prior."""
+
+
+@dataclass(frozen=True)
+class SetExamples:
+    """The training examples of one file of requests.
+
+    Attributes:
+        needing: Examples of requests that need tools of the set.
+        idle: Examples of other sets' requests, which need none of its tools.
+        familiar: Features of the requests with few and with many demonstrations, each with whether
+            these use all tools of the request.
+    """
+
+    needing: list[Example]
+    idle: list[Example]
+    familiar: list[tuple[Floats, bool]]
 
 
 def main() -> None:
-    """Fit, and write or print."""
+    """Fit the prior, and write it; if a set is left out, print it instead."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--without", default="", help="folder of a set to leave out")
     arguments = parser.parse_args()
+    sets = examples_of_sets(arguments.data, arguments.without)
+    written = json.dumps(fit_prior(sets), indent=1)
+    if arguments.without:
+        print(written)
+    else:
+        PRIOR.write_text(written + "\n", "utf-8")
+
+
+def examples_of_sets(data: Path, without: str) -> list[SetExamples]:
+    """Return the examples of each of ``SETS``, except those of the folder ``without``."""
     model = SentenceTransformerEmbedder()
     names = [
         (folder, file)
         for folder, _, file in (name.partition("/") for name in SETS)
-        if folder != arguments.without
+        if folder != without
     ]
-    demonstrated = demonstrations_of(arguments.data, model)
-    demonstrated.pop(arguments.without, None)
+    demonstrated = demonstrated_sets(data, model)
+    demonstrated.pop(without, None)
     adapters = fit_without({folder for folder, _ in names}, demonstrated)
     strangers = {
-        folder: evenly_spaced(requests_of(arguments.data / folder, file), STRANGERS_OF_A_SET)
+        folder: evenly_spaced(requests_of(data / folder, file), STRANGERS_OF_A_SET)
         for folder, file in names
     }
-    examples: list[Example] = []
-    idle: list[Example] = []
-    of_sets: list[list[Example]] = []
-    familiar: list[tuple[Floats, bool]] = []
+    sets: list[SetExamples] = []
     seen: set[str] = set()
     for folder, file in names:
-        asked_here, strange, spoken_of = examples_of(
-            arguments.data / folder,
+        examples = examples_of(
+            data / folder,
             file,
             RoleEmbedder(model, tool_adapter=adapters[folder]),
             ask_demos=folder not in seen,
@@ -134,65 +162,72 @@ def main() -> None:
             ],
         )
         seen.add(folder)
-        print(f"{folder}/{file}: {len(asked_here)} examples, {len(strange)} that need no tool")
-        examples += asked_here
-        idle += strange
-        familiar += spoken_of
-        of_sets.append([example for example in asked_here if silent(example)])
-    start = unfitted(examples)
-    alone = [averaged(example, LEARNT, start) for example in examples if silent(example)]
+        print(
+            f"{folder}/{file}: {len(examples.needing)} examples, "
+            f"{len(examples.idle)} that need no tool"
+        )
+        sets.append(examples)
+    return sets
+
+
+def fit_prior(sets: Sequence[SetExamples]) -> dict[str, Any]:
+    """Fit all that ``prior.json`` holds, as JSON values."""
+    examples = [example for of_set in sets for example in of_set.needing]
+    idle = [example for of_set in sets for example in of_set.idle]
+    start = initial_weights(examples)
+    alone = [
+        with_averages(example, LEARNT, start) for example in examples if is_undemonstrated(example)
+    ]
     text = fit_weights(alone, start)
     by_demos = fit_weights(examples, start)
-    needs = [[need_inputs_of(example, text) for example in of_set] for of_set in of_sets]
+    needs = [
+        [need_inputs_of(example, text) for example in of_set.needing if is_undemonstrated(example)]
+        for of_set in sets
+    ]
     text_need = fit_need(
         [need for of_set in needs for need in of_set],
-        [need_inputs_of(e, text) for e in idle if silent(e)],
+        [need_inputs_of(e, text) for e in idle if is_undemonstrated(e)],
     )
-    # A target of recall is to hold in each catalog: those of a few tools are further from requests
+    # A target of recall shall hold in each catalog: those of a few tools are further from requests
     # than large ones, in which something is always near.
     lowest = np.min([fit_need(of_set, [], text_need).needing for of_set in needs], axis=0)
-    prior = {
+    return {
         "text": weights_to_json(text),
         "demonstrated": weights_to_json(by_demos),
         "text_by_words": weights_to_json(
-            fit_weights([averaged(e, FROM_VECTORS, start) for e in alone], start)
+            fit_weights([with_averages(e, FROM_VECTORS, start) for e in alone], start)
         ),
         "demonstrated_by_words": weights_to_json(
-            fit_weights([averaged(e, FROM_VECTORS, start) for e in examples], start)
+            fit_weights([with_averages(e, FROM_VECTORS, start) for e in examples], start)
         ),
         "text_need": asdict(replace(text_need, needing=tuple(lowest.tolist()))),
         "demonstrated_need": asdict(
             fit_need(
-                [need_inputs_of(e, by_demos) for e in examples if not silent(e)],
-                [need_inputs_of(e, by_demos) for e in idle if not silent(e)],
+                [need_inputs_of(e, by_demos) for e in examples if not is_undemonstrated(e)],
+                [need_inputs_of(e, by_demos) for e in idle if not is_undemonstrated(e)],
             )
         ),
-        "familiarity": familiarity_of(familiar),
+        "familiarity": familiarity_to_json([pair for of_set in sets for pair in of_set.familiar]),
     }
-    written = json.dumps(prior, indent=1)
-    if arguments.without:
-        print(written)
-    else:
-        PRIOR.write_text(written + "\n", "utf-8")
 
 
-def familiarity_of(requests: Sequence[tuple[Floats, bool]]) -> dict[str, float]:
-    """Of requests, each with whether demonstrations use all its tools."""
+def familiarity_to_json(requests: Sequence[tuple[Floats, bool]]) -> dict[str, float]:
+    """Fit the familiarity to requests, each with whether demonstrations use all its tools."""
     kinds: dict[bool, list[Floats]] = {True: [], False: []}
     for features, is_familiar in requests:
         kinds[is_familiar].append(features)
-    found = fit_familiarity(
+    familiarity = fit_familiarity(
         kinds[True],
         kinds[False],
         undemonstrated=len(kinds[False]) / len(kinds[True]),  # each request counts alike
         prior=Familiarity(0.0, 0.0, 0.0),
     )
-    assert found is not None, "there are both kinds"
-    return {name: round(value, 6) for name, value in asdict(found).items()}
+    assert familiarity is not None, "there are both kinds"
+    return {name: round(value, 6) for name, value in asdict(familiarity).items()}
 
 
 def requests_of(folder: Path, file: str) -> list[LabelledRequest]:
-    """The requests of a set that need a tool."""
+    """Return the requests of a set that need a tool."""
     return [request for request in load_requests(folder / f"{file}.jsonl") if request.tools]
 
 
@@ -203,46 +238,50 @@ def examples_of(
     *,
     ask_demos: bool,
     strangers: Sequence[LabelledRequest],
-) -> tuple[list[Example], list[Example], list[tuple[Floats, bool]]]:
-    """What one set shows: its requests with and without demonstrations, and these asked again.
+) -> SetExamples:
+    """Ask a set its requests with and without demonstrations, and other sets' requests.
 
-    Returns:
-        The examples of requests that need its tools; those of the strangers, which do not; and the
-        features of its requests with few and with many demonstrations, with whether these use all
-        tools of the request.
+    Args:
+        folder: The folder of the set.
+        file: The name of the file of requests, without its ending.
+        embedder: The embedder of the set's index.
+        ask_demos: Whether the demonstrations are asked, too.
+        strangers: Requests of other sets.
     """
     with tempfile.TemporaryDirectory() as scratch:
         index = ToolIndex(Path(scratch) / "index", embedder=embedder)
         index.sync_tools(load_tools(folder / "tools.jsonl"))
         requests = evenly_spaced(requests_of(folder, file), REQUESTS_OF_A_SET)
         comparer = Comparer(index.snapshot, embedder)
-        found = [asked(comparer, request) for request in requests]
+        needing = [example_of(comparer, request) for request in requests]
         needs = written_needs(folder / f"{file}.jsonl")
-        found += [asked(comparer, r, needs[r.id]) for r in requests if r.id in needs]
-        strange = [asked(comparer, request) for request in strangers]
-        demos = folder / "demos.jsonl"
-        spoken_of: list[tuple[Floats, bool]] = []
-        for most in (FEW_DEMOS, MOST_DEMOS) if demos.exists() else ():
-            index.sync_demos(evenly_spaced([d for d in load_demos(demos) if d.tools], most))
+        needing += [example_of(comparer, r, needs[r.id]) for r in requests if r.id in needs]
+        idle = [example_of(comparer, request) for request in strangers]
+        familiar: list[tuple[Floats, bool]] = []
+        if not (folder / "demos.jsonl").exists():
+            return SetExamples(needing, idle, familiar)
+        demos = [demo for demo in load_demos(folder / "demos.jsonl") if demo.tools]
+        demonstrated: list[Example] = []
+        for most in (FEW_DEMOS, MOST_DEMOS):
+            index.sync_demos(evenly_spaced(demos, most))
             comparer = Comparer(index.snapshot, embedder)
             used = frozenset[str]().union(*(demo.tools for demo in index.demos))
-            asked_here = [asked(comparer, request) for request in requests]
-            spoken_of += [
+            demonstrated = [example_of(comparer, request) for request in requests]
+            familiar += [
                 (example.features, used.issuperset(request.tools))
-                for example, request in zip(asked_here, requests, strict=True)
+                for example, request in zip(demonstrated, requests, strict=True)
             ]
-        if demos.exists():
-            found += asked_here
-            strange += [asked(comparer, request) for request in strangers]
-        if demos.exists() and ask_demos:
+        needing += demonstrated  # those with the most demonstrations
+        idle += [example_of(comparer, request) for request in strangers]
+        if ask_demos:
             positions = evenly_spaced(range(len(index.demos)), DEMOS_OF_A_SET)
-            found += comparer.examples([[position] for position in positions])
-            found += comparer.examples(distant_pairs(positions, PAIRS_OF_A_SET))
-        return found, strange, spoken_of
+            needing += comparer.examples([[position] for position in positions])
+            needing += comparer.examples(distant_pairs(positions, PAIRS_OF_A_SET))
+        return SetExamples(needing, idle, familiar)
 
 
 def written_needs(file: Path) -> dict[str, list[str]]:
-    """What an LLM wrote of the needs of a file's requests, where the rows hold it."""
+    """Return what an LLM wrote of requests' needs, by request id, for the rows that hold it."""
     rows = map(json.loads, file.read_text("utf-8").splitlines())
     return {
         row["id"]: [need["tool_description"] for need in row["rewritten"]["tool_needs"]]
@@ -251,8 +290,14 @@ def written_needs(file: Path) -> dict[str, list[str]]:
     }
 
 
-def asked(comparer: Comparer, request: LabelledRequest, needs: Sequence[str] = ()) -> Example:
-    """A request as the ranking sees it; one of another set needs none of the tools."""
+def example_of(comparer: Comparer, request: LabelledRequest, needs: Sequence[str] = ()) -> Example:
+    """Return a request as the ranking sees it; one of another set needs none of the tools.
+
+    Args:
+        comparer: The comparer of the index that is asked.
+        request: The request.
+        needs: What an LLM wrote of its needs; without any, the request's clauses are asked.
+    """
     parts = [Query(need, "need") for need in needs]
     parts = parts or [Query(clause, "clause") for clause in split_clauses(request.text)]
     queries = [query.text for query in expand_queries([Query(request.text, "request"), *parts])]
@@ -267,10 +312,9 @@ def asked(comparer: Comparer, request: LabelledRequest, needs: Sequence[str] = (
     )
 
 
-def unfitted(examples: Sequence[Example]) -> Weights:
-    """Weights of zero, with the features' means and deviations over the examples."""
-    with_demos = [e.features for e in examples if e.features[:, FEATURES.index("demo_any")].any()]
-    features = np.concatenate(with_demos)
+def initial_weights(examples: Sequence[Example]) -> Weights:
+    """Return weights of zero, with the features' means and deviations over the examples."""
+    features = np.concatenate([e.features for e in examples if not is_undemonstrated(e)])
     return Weights(
         mean=features.mean(axis=0),
         scale=features.std(axis=0) + 1e-6,
@@ -281,13 +325,13 @@ def unfitted(examples: Sequence[Example]) -> Weights:
     )
 
 
-def silent(example: Example) -> bool:
-    """Whether no demonstration had a say."""
+def is_undemonstrated(example: Example) -> bool:
+    """Whether no demonstration contributed to an example's features."""
     return not example.features[:, FEATURES.index("demo_any")].any()
 
 
-def averaged(example: Example, columns: Sequence[int], weights: Weights) -> Example:
-    """The example with the average in some columns, which then tell nothing."""
+def with_averages(example: Example, columns: Sequence[int], weights: Weights) -> Example:
+    """Return an example with the average in some columns, which then tell nothing."""
     features = example.features.copy()
     features[:, columns] = weights.mean[columns]
     return Example(features, example.right, example.need)

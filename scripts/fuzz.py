@@ -2,7 +2,8 @@
 
     nice python scripts/fuzz.py MINUTES
 
-Prints what was tried; stops with hypothesis' report at the first that fails.
+It prints how many examples each test has tried, and stops with hypothesis' report at the first that
+fails.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import warnings
 from hypothesis import HealthCheck, Phase, seed, settings
 
 _EXAMPLES = 2_000
+"""The number of examples that a test tries before the next test has its turn."""
 
 settings.register_profile(
     "fuzz",
@@ -24,7 +26,9 @@ settings.register_profile(
     phases=[Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
+
 _TESTS = ("test_values_in_memory", "test_functions", "test_requests")
+"""The names of the tests in ``tests/catalogs/test_hostile.py``."""
 
 
 def main() -> None:
@@ -33,18 +37,18 @@ def main() -> None:
     parser.add_argument("minutes", type=float)
     options = parser.parse_args()
     settings.load_profile("fuzz")
-    # Their own settings build upon the profile that is loaded when they are imported.
+    # Imported now: the tests' own settings build upon the profile that is loaded at their import.
     from tests.catalogs import test_hostile
 
     warnings.simplefilter("error")
     logging.disable()
     end = time.monotonic() + 60 * options.minutes
     rounds = dict.fromkeys(_TESTS, 0)
-    number = time.time_ns()
+    current_seed = time.time_ns()
     while time.monotonic() < end:
         for name in _TESTS:
-            number += 1
-            seed(number)(getattr(test_hostile, name))()
+            current_seed += 1
+            seed(current_seed)(getattr(test_hostile, name))()
             rounds[name] += 1
             print(name, rounds[name] * _EXAMPLES, flush=True)
 

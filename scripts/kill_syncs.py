@@ -2,11 +2,11 @@
 
     nice python scripts/kill_syncs.py [KILLS]
 
-Each round begins a sync of other tools and demonstrations than the index holds, as a new process
-that is killed (SIGKILL) after a random time. Then the index must open, hold one of the syncs that
-were begun since the last one known to be complete (that one at least), and find every record by
-its own vector. No text may have been embedded whose vector was stored before. Every few rounds a
-sync is left to complete. Prints the counts; stops at the first that is wrong.
+Each round begins a sync of other tools and demonstrations than the index holds, in a new process
+that is killed (SIGKILL) after a random time. Then the index must open, hold either what it held
+before or what the sync would store, and find every record by its own vector. No text may have been
+embedded whose vector was stored before. Every few rounds a sync is left to complete. The script
+prints counts of what it saw, and stops at the first error.
 """
 
 from __future__ import annotations
@@ -31,16 +31,20 @@ from toolret.testing import HashedWordsEmbedder
 from toolret.types import Demo, Tool
 
 _FORK = multiprocessing.get_context("fork")
-"""A forked process is killed in its sync, and not while it imports."""
+"""Processes are forked, so that they are killed in their sync, and not while they import."""
 
-_TOOLS, _DEMOS = 700, 300
+_TOOLS = 700
+"""The number of tools of a sync."""
 
-_COMPLETE_EVERY = 7
-"""So many rounds after one another are killed at most."""
+_DEMOS = 300
+"""The number of demonstrations of a sync."""
+
+_MOST_KILLED_IN_A_ROW = 7
+"""The most rounds in a row that are killed, before one is left to complete."""
 
 
-class _Logging(HashedWordsEmbedder):
-    """Writes every text to a file before it is embedded."""
+class _LoggingEmbedder(HashedWordsEmbedder):
+    """An embedder that writes every text to a file before it embeds it."""
 
     def __init__(self, log: Path) -> None:
         super().__init__()
@@ -53,7 +57,7 @@ class _Logging(HashedWordsEmbedder):
 
 
 def catalog(number: int) -> tuple[list[Tool], list[Demo]]:
-    """Tools and demonstrations of a sync; two in a row share about half."""
+    """Return the tools and demonstrations of a sync; two syncs in a row share about half."""
     ids = [f"tool_{i}_{number // 2 if i % 2 else (number + 1) // 2}" for i in range(_TOOLS)]
     tools = [Tool(id=id_, name=id_, description=f"does {id_}") for id_ in ids]
     tools.append(Tool(id="number", name="number", metadata={"number": number}))
@@ -62,16 +66,16 @@ def catalog(number: int) -> tuple[list[Tool], list[Demo]]:
 
 
 def sync(folder: Path, number: int, log: Path) -> None:
-    """What is killed."""
-    index = ToolIndex(folder, embedder=_Logging(log))
+    """Sync an index, in the process that is killed; what is embedded is logged."""
+    index = ToolIndex(folder, embedder=_LoggingEmbedder(log))
     index.sync(*catalog(number))
 
 
 def check(folder: Path, expected: Sequence[int]) -> int:
-    """Which sync the index holds, after looking at all of it.
+    """Check all that an index holds, and return the number of the sync that stored it.
 
     Raises:
-        AssertionError: If it holds none of those expected, or anything is not in its place.
+        AssertionError: If that is none of the expected syncs, or anything is not in its place.
     """
     index = ToolIndex(folder, embedder=HashedWordsEmbedder())
     marker = index.get_tool("number")
@@ -83,15 +87,15 @@ def check(folder: Path, expected: Sequence[int]) -> int:
     for form, shelf, items in ((TOOLS, snapshot.tools, tools), (DEMOS, snapshot.demos, demos)):
         assert list(shelf.items) == sorted(items, key=lambda item: item.id)
         if items:
-            asked = form.embed(shelf.texts, embedder)
-            own = np.einsum("ij,ij->i", shelf.vectors, asked)
+            expected_vectors = form.embed(shelf.texts, embedder)
+            own = np.einsum("ij,ij->i", shelf.vectors, expected_vectors)
             assert (own > 0.9999).all(), "a vector is not in its place"
-            assert ((shelf.vectors @ asked.T).max(axis=0) < 1.0001).all()
+            assert ((shelf.vectors @ expected_vectors.T).max(axis=0) < 1.0001).all()
     return held
 
 
 def stored_texts(folder: Path) -> set[str]:
-    """The texts whose vectors are stored."""
+    """Return the texts whose vectors an index stores."""
     path = folder / "index.sqlite3"
     if not path.exists():
         return set()
@@ -102,21 +106,30 @@ def stored_texts(folder: Path) -> set[str]:
         connection.close()
 
 
+def logged_texts(log: Path) -> list[str]:
+    """Return the texts that a sync embedded."""
+    return log.read_text("utf-8").splitlines() if log.exists() else []
+
+
 def kill_rounds(folder: Path, rounds: int, seed: int) -> dict[str, int]:
-    """Kill so many syncs; the counts of what was seen."""
+    """Kill a number of syncs, check the index after each, and return counts of what was seen.
+
+    Raises:
+        AssertionError: If a sync failed by itself, or left something wrong behind.
+    """
     chance = random.Random(seed)  # noqa: S311 - moments, not secrets
     log = folder.parent / "embedded.log"
     index, complete, number, in_a_row = folder / "index", 0, 1, 0
     counts = dict.fromkeys(("killed", "published before the kill", "completed", "embedded"), 0)
     longest = 1.0
     while counts["killed"] < rounds:
-        let_be = in_a_row == _COMPLETE_EVERY
+        completes = in_a_row == _MOST_KILLED_IN_A_ROW
         log.unlink(missing_ok=True)
         before = stored_texts(index)
         process = _FORK.Process(target=sync, args=(index, number, log))
         process.start()
         begun = time.monotonic()
-        if not let_be:
+        if not completes:
             time.sleep(chance.uniform(0, longest))
             process.kill()
         process.join()
@@ -124,14 +137,15 @@ def kill_rounds(folder: Path, rounds: int, seed: int) -> dict[str, int]:
         assert code in (0, -signal.SIGKILL), f"the sync ended with {code}"
         if code == 0:
             longest = 0.9 * longest + 0.1 * (time.monotonic() - begun)
-        again = before & set(log.read_text("utf-8").splitlines()) if log.exists() else set()
+        embedded = logged_texts(log)
+        again = before.intersection(embedded)
         assert not again, f"embedded although it was stored: {sorted(again)[:3]}"
         held = check(index, [number] if code == 0 else [complete, number])
         counts["killed"] += code != 0
         counts["published before the kill"] += code != 0 and held == number
         counts["completed"] += code == 0
-        counts["embedded"] += len(log.read_text("utf-8").splitlines()) if log.exists() else 0
-        in_a_row = 0 if let_be else in_a_row + 1
+        counts["embedded"] += len(embedded)
+        in_a_row = 0 if completes else in_a_row + 1
         complete = held
         if held == number:  # otherwise the same sync is tried again, and goes on
             number += 1
@@ -141,7 +155,7 @@ def kill_rounds(folder: Path, rounds: int, seed: int) -> dict[str, int]:
 
 
 def main() -> None:
-    """Run as a script."""
+    """Kill the syncs of an index in a temporary folder, and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kills", type=int, nargs="?", default=200)
     kills = parser.parse_args().kills

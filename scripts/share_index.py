@@ -1,4 +1,4 @@
-"""Several processes on one index: what readers see while others write.
+"""Let several processes share an index, and check what readers see while others write.
 
     nice python scripts/share_index.py [SECONDS] [PROCESSES]
 
@@ -6,7 +6,7 @@ Half of the processes write. Each in turn syncs all tools and demonstrations of 
 as of one sync, and adds a tool of its own to another. The others read both: of the first, every
 snapshot must be of one sync, tools and demonstrations together, with every vector in its place; of
 neither may a snapshot be older than the one before. In the end the second index must hold all that
-was added. Prints the counts, and how long after a sync had returned readers had seen it.
+was added. The script prints counts, and how long after a sync had returned readers had seen it.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from toolret.testing import HashedWordsEmbedder
 from toolret.types import Demo, Tool
 
 _ITEMS = 200
-"""Tools, and demonstrations, of a sync."""
+"""The number of tools, and of demonstrations, of a sync."""
 
-_LOOK_EVERY = 0.05
-"""Seconds between two requests of a reader."""
+_READ_INTERVAL = 0.05
+"""The seconds that a reader waits after each look at the indexes."""
 
 
 def marked(mark: str) -> tuple[list[Tool], list[Demo]]:
-    """All tools and demonstrations of a sync."""
+    """Return the tools and demonstrations of a sync, all of them marked as of this sync."""
     tools = [
         Tool(id=f"tool {i}", name=f"tool {i}", metadata={"mark": mark}, description=f"{mark} {i}")
         for i in range(_ITEMS)
@@ -48,7 +48,11 @@ def marked(mark: str) -> tuple[list[Tool], list[Demo]]:
 
 
 def check(snapshot: Snapshot) -> None:
-    """Raise ``AssertionError`` unless the snapshot is one sync, whole."""
+    """Check that a snapshot holds one whole sync.
+
+    Raises:
+        AssertionError: If it does not.
+    """
     tools, demos = snapshot.tools, snapshot.demos
     marks = {tool.metadata["mark"] for tool in tools.items} | {d.answer for d in demos.items}
     assert len(marks) == 1, f"half-seen: {marks}"
@@ -60,7 +64,11 @@ def check(snapshot: Snapshot) -> None:
 
 
 def write(folder: Path, worker: int, end: float) -> dict[str, Any]:
-    """Sync and add until the time is over; what was acknowledged, and when."""
+    """Sync one index and add to the other until a time.
+
+    Returns:
+        The marks of the ``syncs``, each with when it had returned, and the ids that were ``added``.
+    """
     synced = ToolIndex(folder / "synced", embedder=HashedWordsEmbedder())
     grown = ToolIndex(folder / "grown", embedder=HashedWordsEmbedder())
     acknowledged: dict[str, list[Any]] = {"syncs": [], "added": []}
@@ -76,7 +84,11 @@ def write(folder: Path, worker: int, end: float) -> dict[str, Any]:
 
 
 def read(folder: Path, end: float) -> dict[str, Any]:
-    """Look at both until the time is over; when each sync was first seen."""
+    """Read both indexes until a time, and check what is seen.
+
+    Returns:
+        When the mark of each sync was first ``seen``, and the number of ``requests``.
+    """
     synced = ToolIndex(folder / "synced", embedder=HashedWordsEmbedder())
     grown = ToolIndex(folder / "grown", embedder=HashedWordsEmbedder())
     seen: dict[str, float] = {}
@@ -93,23 +105,23 @@ def read(folder: Path, end: float) -> dict[str, Any]:
             seen[mark] = time.time()
             check(snapshot)
         requests += 1
-        time.sleep(_LOOK_EVERY)
+        time.sleep(_READ_INTERVAL)
     return {"seen": seen, "requests": requests}
 
 
 def _work(results: Any, role: str, folder: Path, worker: int, end: float) -> None:
     try:
-        found = write(folder, worker, end) if role == "writer" else read(folder, end)
-        results.put((role, found, ""))
+        outcome = write(folder, worker, end) if role == "writer" else read(folder, end)
+        results.put((role, outcome, ""))
     except Exception as error:  # noqa: BLE001 - told to the parent, which fails with it
         results.put((role, {}, f"{type(error).__name__}: {error}"))
 
 
 def share(folder: Path, seconds: float, processes: int) -> dict[str, float]:
-    """Let so many processes share two indexes; the counts.
+    """Let a number of processes share two indexes, and return counts and delays.
 
     Raises:
-        AssertionError: If anything went wrong in any of them.
+        AssertionError: If anything went wrong in any process.
     """
     ToolIndex(folder / "synced", embedder=HashedWordsEmbedder()).sync(*marked("first"))
     ToolIndex(folder / "grown", embedder=HashedWordsEmbedder()).sync_tools([])
@@ -122,38 +134,38 @@ def share(folder: Path, seconds: float, processes: int) -> dict[str, float]:
     ]
     for worker in workers:
         worker.start()
-    found = [results.get() for _ in workers]
+    outcomes = [results.get() for _ in workers]
     for worker in workers:
         worker.join()
-    problems = [problem for _, _, problem in found if problem]
+    problems = [problem for _, _, problem in outcomes if problem]
     assert not problems, problems
-    written = [result for role, result, _ in found if role == "writer"]
-    readers = [result for role, result, _ in found if role == "reader"]
-    added = {mark for result in written for mark in result["added"]}
+    writers = [outcome for role, outcome, _ in outcomes if role == "writer"]
+    readers = [outcome for role, outcome, _ in outcomes if role == "reader"]
+    added = {mark for writer in writers for mark in writer["added"]}
     final = ToolIndex(folder / "grown", embedder=HashedWordsEmbedder())
     assert {tool.id for tool in final} == added, "records are lost"
     check(ToolIndex(folder / "synced", embedder=HashedWordsEmbedder()).snapshot)
-    returned = dict(pair for result in written for pair in result["syncs"])
-    late = [
-        result["seen"][mark] - moment
-        for result in readers
-        for mark, moment in returned.items()
-        if mark in result["seen"]
+    synced_at = dict(pair for writer in writers for pair in writer["syncs"])
+    delays = [
+        reader["seen"][mark] - moment
+        for reader in readers
+        for mark, moment in synced_at.items()
+        if mark in reader["seen"]
     ]
     return {
-        "writers": len(written),
+        "writers": len(writers),
         "readers": len(readers),
-        "syncs": len(returned),
+        "syncs": len(synced_at),
         "additions": len(added),
-        "requests": sum(result["requests"] for result in readers),
-        "snapshots checked": sum(len(result["seen"]) for result in readers),
-        "seconds until seen, median": round(float(np.median(late)), 3) if late else 0.0,
-        "seconds until seen, most": round(max(late), 3) if late else 0.0,
+        "requests": sum(reader["requests"] for reader in readers),
+        "snapshots checked": sum(len(reader["seen"]) for reader in readers),
+        "seconds until seen, median": round(float(np.median(delays)), 3) if delays else 0.0,
+        "seconds until seen, most": round(max(delays), 3) if delays else 0.0,
     }
 
 
 def main() -> None:
-    """Run as a script."""
+    """Share indexes in a temporary folder, and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("seconds", type=float, nargs="?", default=120.0)
     parser.add_argument("processes", type=int, nargs="?", default=8)
