@@ -1,4 +1,4 @@
-"""What a token budget leaves of the prompt: the tools that a request needs, and their arguments.
+"""Measure whether a token budget keeps the tools that a request needs, and their arguments.
 
     python -m benchmarks.budget ../shared/data/bfcl ../shared/data/traject
 
@@ -21,7 +21,7 @@ from toolret import BudgetError, Demo, ToolIndex, ToolRetriever, load_demos, loa
 from toolret.embedders import Embedder
 from toolret.prompt import Packed, pack
 
-__all__ = ["Prompt", "arguments_given", "is_served", "main", "measured"]
+__all__ = ["Prompt", "arguments_given", "is_served", "main", "pack_requests"]
 
 
 def arguments_given(request: Demo) -> dict[str, set[str]]:
@@ -33,7 +33,7 @@ def arguments_given(request: Demo) -> dict[str, set[str]]:
 
 
 def is_served(packed: Packed, wanted: Mapping[str, set[str]]) -> bool:
-    """Whether a prompt has all tools that are wanted, each with the arguments that are."""
+    """Whether a prompt has all wanted tools, each with all its wanted arguments."""
     shown = {tool.id: set(tool.parameters.get("properties", ())) for tool in packed.tools}
     return all(tool in shown and names <= shown[tool] for tool, names in wanted.items())
 
@@ -52,11 +52,13 @@ def main(arguments: Sequence[str] | None = None, *, embedder: Embedder | None = 
             if demos := list(folder.glob("demos.jsonl*")):
                 index.sync_demos(load_demos(*demos))
             requests = [r for r in load_demos(*folder.glob("*dev.jsonl*")) if r.calls]
-            prompts = list(measured(index, requests[: options.requests], options.budgets))
-        asked = len(prompts) // len(options.budgets)  # those that were given a tool that they need
-        print(f"{folder.name}: {asked} requests")
+            prompts = list(pack_requests(index, requests[: options.requests], options.budgets))
+        count = len(prompts) // len(
+            options.budgets
+        )  # requests for which a needed tool was selected
+        print(f"{folder.name}: {count} requests")
         print("| budget | tools | examples | requests served |\n|---|---|---|---|")
-        for budget in options.budgets if asked else ():
+        for budget in options.budgets if count else ():
             rows = [prompt for prompt in prompts if prompt.budget == budget]
             tools, examples, served = (
                 sum(column) / len(rows)
@@ -68,13 +70,13 @@ def main(arguments: Sequence[str] | None = None, *, embedder: Embedder | None = 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a budget left for one request.
+    """The prompt of one request within one budget.
 
     Attributes:
         budget: The budget in tokens.
-        tools: How many tools are in the prompt.
-        examples: How many demonstrations are.
-        served: Whether the needed tools that were selected are, with their arguments.
+        tools: The number of tools in the prompt.
+        examples: The number of demonstrations in the prompt.
+        served: Whether the prompt has those needed tools that were selected, with their arguments.
     """
 
     budget: int
@@ -83,10 +85,10 @@ class Prompt:
     served: bool
 
 
-def measured(
+def pack_requests(
     index: ToolIndex, requests: Iterable[Demo], budgets: Sequence[int]
 ) -> Iterator[Prompt]:
-    """Select tools for each request once, and pack them into each budget."""
+    """Select tools for each request once, and yield what each budget holds of them."""
     retriever = ToolRetriever(index, token_budget=None)
     for request in requests:
         selection = retriever.select(request.text)

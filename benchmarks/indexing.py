@@ -1,12 +1,12 @@
-"""What it costs to index, to sync again, to open, and how much memory it takes.
+"""Measure what it costs to index, to sync again and to open an index, and the memory it takes.
 
     python benchmarks/indexing.py [--texts N] [--tools N ...]
 
 Everything is measured in one run, side by side, in seconds of the processor (of all its cores)
-and of the clock. The model's part: ``--texts`` generated tools through bare
-``SentenceTransformer.encode`` and through ``ToolIndex.sync_tools``, then synced again. The store's
-part: ``--tools`` generated tools whose vectors cost nothing; each
-size in a process of its own, from an iterator, with the most memory that the process ever took.
+and of the clock. The model's part takes ``--texts`` generated tools through bare
+``SentenceTransformer.encode`` and through ``ToolIndex.sync_tools``, then syncs them again. The
+store's part takes ``--tools`` generated tools, from an iterator, whose vectors cost nothing; each
+size has a process of its own, whose peak memory is reported.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ from toolret.types import Tool
 _VERBS = ("create", "list", "update", "delete", "archive", "cancel", "approve", "merge")
 _NOUNS = ("order", "invoice", "customer", "shipment", "ticket", "contract", "payment", "report")
 _DIMENSIONS = 384
+"""The length of the default model's vectors."""
 
 
-class Costless:
-    """Vectors that take no time: what is left is the store's."""
+class CostlessEmbedder:
+    """An embedder that takes no time, so that only the store is measured."""
 
     id = "costless"
 
@@ -51,7 +52,7 @@ class Costless:
 
 
 def generated_tools(count: int) -> Iterator[Tool]:
-    """Tools of the length of those in public sets, no two alike."""
+    """Yield tools as long as those of public sets, no two alike."""
     for i in range(count):
         verb, noun = _VERBS[i % 8], _NOUNS[i // 8 % 8]
         names = [f"{noun}_id", "since", "limit"]
@@ -70,7 +71,12 @@ def generated_tools(count: int) -> Iterator[Tool]:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of the processor and of the clock."""
+    """The time that something took.
+
+    Attributes:
+        cpu: Seconds of the processor, of all its cores together.
+        wall: Seconds of the clock.
+    """
 
     cpu: float = 0.0
     wall: float = 0.0
@@ -79,14 +85,15 @@ class Cost:
         return Cost(self.cpu + other.cpu, self.wall + other.wall)
 
 
-def cost(action: Callable[[], object]) -> Cost:
+def measure_cost(action: Callable[[], object]) -> Cost:
+    """Return what an action takes."""
     cpu, wall = time.process_time(), time.perf_counter()
     action()
     return Cost(time.process_time() - cpu, time.perf_counter() - wall)
 
 
 def model_part(count: int, folder: Path) -> list[tuple[str, Cost]]:
-    """Bare encoding and syncing by turns, so that both see the same machine."""
+    """Return the costs of encoding and of syncing, which take turns on the same machine."""
     embedder = SentenceTransformerEmbedder()
     embedder.encode(["loads the model"])
     tools = list(generated_tools(count))
@@ -97,17 +104,17 @@ def model_part(count: int, folder: Path) -> list[tuple[str, Cost]]:
         index = ToolIndex(folder / str(number), embedder=embedder)
         encode = partial(embedder.encode, sorted(set("\n".join(map(tool_views, part)).split("\n"))))
         if number % 2:
-            encoding += cost(encode)
-            syncing += cost(partial(index.sync_tools, part))
+            encoding += measure_cost(encode)
+            syncing += measure_cost(partial(index.sync_tools, part))
         else:
-            syncing += cost(partial(index.sync_tools, part))
-            encoding += cost(encode)
-        again += cost(partial(index.sync_tools, part))
+            syncing += measure_cost(partial(index.sync_tools, part))
+            encoding += measure_cost(encode)
+        again += measure_cost(partial(index.sync_tools, part))
     return [("bare encode", encoding), ("sync", syncing), ("sync again", again)]
 
 
-def most_memory() -> int:
-    """Of this process so far, in KB."""
+def peak_memory() -> int:
+    """Return the most memory that this process has taken so far, in KB."""
     # Not getrusage, whose peak a process inherits from the one that started it.
     lines = Path("/proc/self/status").read_text().splitlines()
     status = dict(line.split(":", 1) for line in lines)
@@ -115,19 +122,19 @@ def most_memory() -> int:
 
 
 def store_part(count: int, folder: Path) -> dict[str, float]:
-    """One size, in this process."""
-    base = most_memory()
-    index = ToolIndex(folder, embedder=Costless())
-    build = cost(partial(index.sync_tools, generated_tools(count)))
-    again = cost(partial(index.sync_tools, generated_tools(count)))
-    indexing = most_memory()
-    opening = cost(index.refresh)
+    """Return the figures of the store for one number of tools, measured in this process."""
+    base = peak_memory()
+    index = ToolIndex(folder, embedder=CostlessEmbedder())
+    build = measure_cost(partial(index.sync_tools, generated_tools(count)))
+    again = measure_cost(partial(index.sync_tools, generated_tools(count)))
+    indexing = peak_memory()
+    opening = measure_cost(index.refresh)
     return {
         "build": build.cpu,
         "again": again.cpu,
         "open": opening.cpu,
         "indexing_mb": (indexing - base) / 1024,
-        "opened_mb": (most_memory() - base) / 1024,
+        "opened_mb": (peak_memory() - base) / 1024,
         "disk_mb": (folder / "index.sqlite3").stat().st_size / 1e6,
     }
 
@@ -148,22 +155,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print("| | CPU s | clock s | of bare encode (CPU) | (clock) |\n|---|---|---|---|---|")
             rows = model_part(options.texts, folder)
             bare = rows[0][1]
-            for name, found in rows:
+            for name, cost in rows:
                 print(
-                    f"| {name} | {found.cpu:.2f} | {found.wall:.2f} | {found.cpu / bare.cpu:.1%} "
-                    f"| {found.wall / bare.wall:.1%} |"
+                    f"| {name} | {cost.cpu:.2f} | {cost.wall:.2f} | {cost.cpu / bare.cpu:.1%} "
+                    f"| {cost.wall / bare.wall:.1%} |"
                 )
     print("\nThe store alone; CPU seconds, and MB beyond what the imports take\n")
     print("| tools | build | sync again | open | MB indexing | MB opened | MB on disk |")
     print("|---|---|---|---|---|---|---|")
     for count in options.tools:
-        done = subprocess.run(  # in a process of its own: memory is only ever given back by one
+        process = subprocess.run(  # a process's peak never falls: each size has its own process
             [sys.executable, __file__, "--one", str(count)],
             stdout=subprocess.PIPE,
             text=True,
             check=True,
         )
-        row = json.loads(done.stdout)
+        row = json.loads(process.stdout)
         print(
             f"| {count:,} | {row['build']:.2f} | {row['again']:.2f} "
             f"| {row['open']:.2f} | {row['indexing_mb']:.0f} | {row['opened_mb']:.0f} "

@@ -1,10 +1,10 @@
-"""What the LangChain middleware costs a model call beside the selection itself.
+"""Measure what the LangChain middleware adds to a model call besides the selection itself.
 
-python -m benchmarks.langchain_overhead
+    python -m benchmarks.langchain_overhead
 
-The selection is made once and handed out again, so what is timed is all the rest: what can be run,
-what is permitted, what is offered, and the request and the state made of it. Every call is of a
-thread that has been offered a hundred tools.
+The selection is made once and then reused, so what is timed is all the rest: finding what can be
+run, what is permitted and what is offered, and making the request and the state of it. Each call
+belongs to a thread that has been offered a hundred tools.
 """
 
 from __future__ import annotations
@@ -27,25 +27,28 @@ from toolret.prompt.trimming import TOOL_STEPS
 from toolret.testing import HashedWordsEmbedder
 
 SIZES = (300, 3_000, 20_000)
-"""Tools in the index."""
+"""The numbers of tools in the index."""
+
 CALLS = 30
+"""The number of calls that are timed of each kind."""
+
 THINGS = ("order", "payment", "parcel", "invoice", "ticket", "shift", "build", "document")
 
 
 def main() -> None:
-    """Print a row for each size, with tools that the agent was given and without."""
+    """Print two rows for each size: with tools run by the agent, and by the toolbox."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     print(f"{'tools':>7}  {'run by':8}  {'model call':>11}  {'tool call':>10}  (ms, median)")
     for size in SIZES:
         with TemporaryDirectory() as folder:
             index = ToolIndex(Path(folder), embedder=HashedWordsEmbedder(64))
-            index.sync_tools(tools(size))
+            index.sync_tools(generated_tools(size))
             for run_by in ("agent", "toolbox"):
                 model_call, tool_call = measure(index, run_by)
                 print(f"{size:>7}  {run_by:8}  {model_call:>11.2f}  {tool_call:>10.2f}")
 
 
-def tools(size: int) -> Iterator[Tool]:
+def generated_tools(size: int) -> Iterator[Tool]:
     for number in range(size):
         thing = THINGS[number % len(THINGS)]
         yield Tool(
@@ -58,8 +61,8 @@ def tools(size: int) -> Iterator[Tool]:
         )
 
 
-class _Prepared(ToolRetriever):
-    """Chooses once."""
+class _CachingRetriever(ToolRetriever):
+    """A retriever that selects once, and returns that selection from then on."""
 
     prepared: Selection | None = None
 
@@ -69,12 +72,17 @@ class _Prepared(ToolRetriever):
 
 
 def measure(index: ToolIndex, run_by: str) -> tuple[float, float]:
-    """Milliseconds of CPU that a model call and a tool call take, with these tools."""
+    """Return the milliseconds of CPU that a model call and a tool call take.
+
+    Args:
+        index: The tools.
+        run_by: What runs them: the ``agent``, which is given all of them, or a ``toolbox``.
+    """
     toolbox = Toolbox(index)  # nothing is run
-    given = langchain_tools(index, toolbox) if run_by == "agent" else []
+    agent_tools = langchain_tools(index, toolbox) if run_by == "agent" else []
     middleware = ToolRetrieverMiddleware(
-        _Prepared(index, min_recall=1.0),
-        toolbox=None if given else toolbox,
+        _CachingRetriever(index, min_recall=1.0),
+        toolbox=None if agent_tools else toolbox,
         allow=lambda _: set(THINGS),
     )
     messages: list[Any] = [HumanMessage("do something to the order of a customer", id="1")]
@@ -87,21 +95,21 @@ def measure(index: ToolIndex, run_by: str) -> tuple[float, float]:
     state: Any = {"messages": messages, "toolret": {"offered": offered, "examples": []}}
     model: Any = None
     request: ModelRequest[Any] = ModelRequest(
-        model=model, messages=messages, tools=list(given), state=state
+        model=model, messages=messages, tools=list(agent_tools), state=state
     )
     tool_request = ToolCallRequest(
         tool_call={"name": names[-1], "args": {}, "id": "x"},
-        tool=next((tool for tool in given if tool.name == names[-1]), None),
+        tool=next((tool for tool in agent_tools if tool.name == names[-1]), None),
         state=state,
-        runtime=ToolRuntime(state, None, {}, lambda _: None, "x", None, tools=list(given)),
+        runtime=ToolRuntime(state, None, {}, lambda _: None, "x", None, tools=list(agent_tools)),
     )
     return (
-        _median(lambda: middleware.wrap_model_call(request, _answered)),
-        _median(lambda: middleware.wrap_tool_call(tool_request, _run)),
+        _median_ms(lambda: middleware.wrap_model_call(request, _answer)),
+        _median_ms(lambda: middleware.wrap_tool_call(tool_request, _run)),
     )
 
 
-def _answered(request: ModelRequest[Any]) -> ModelResponse[Any]:
+def _answer(request: ModelRequest[Any]) -> ModelResponse[Any]:
     assert len(request.tools) > 90
     return ModelResponse([AIMessage("")])
 
@@ -110,7 +118,7 @@ def _run(_: ToolCallRequest) -> ToolMessage:
     return ToolMessage("", tool_call_id="x")
 
 
-def _median(work: Any) -> float:
+def _median_ms(work: Any) -> float:
     work()
     seconds = []
     for _ in range(CALLS):

@@ -1,11 +1,11 @@
-"""What a question to a model costs besides the call itself.
+"""Measure what a question to a model costs besides the call itself.
 
     python -m benchmarks.llm_overhead
 
-A server in another process answers at once. The same client asks it bare, through ``ask`` with its
-deadline, retries and circuit, with a cache that misses, and out of a cache. Given are CPU and wall
-milliseconds a question, the median of the rounds, which take turns so that a busy machine troubles
-all alike.
+A server in another process answers at once. The same client asks it directly, through ``ask`` with
+its deadline, retries and circuit, through a cache that misses, and through a cache that hits. The
+table has CPU and wall milliseconds per question, as medians of the rounds, which take turns so that
+a busy machine affects all ways alike.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PROMPT = "Write retrieval queries for this conversation. " * 40
 
 
 def question(number: int) -> list[dict[str, str]]:
-    """One that was not asked before."""
+    """Return the messages of a question that is different for each number."""
     return [{"role": "user", "content": f"{PROMPT}{number}"}]
 
 
@@ -50,7 +50,7 @@ def serve(pipe: Connection) -> None:
 
 
 def main() -> None:
-    """Print a table."""
+    """Start the server, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--questions", type=int, default=20, help="in a round")
@@ -66,23 +66,23 @@ def main() -> None:
 
 
 def measure(client: OpenAI, folder: Path, *, rounds: int, questions: int) -> None:
-    """Ask in all ways, round after round, and print what each took."""
+    """Ask in all ways, round after round, and print what each way took."""
     steady = as_chat_model(client, "m")
     cached = as_chat_model(client, "m", cache=folder / "replies.sqlite3")
 
     create: Any = client.chat.completions.create  # its overloads are for literals
 
-    def bare(number: int) -> None:
+    def ask_directly(number: int) -> None:
         create(model="m", messages=question(number), response_format=response_format(SCHEMA))
 
-    def asked(model: ChatModel, number: int) -> None:
+    def ask_model(model: ChatModel, number: int) -> None:
         ask(model, question(number), SCHEMA, str, deadline=30)
 
     ways: dict[str, Callable[[int], None]] = {
-        "the client alone": bare,
-        "ask": partial(asked, steady),
-        "ask, cache misses": partial(asked, cached),
-        "ask, out of the cache": partial(asked, cached),
+        "the client alone": ask_directly,
+        "ask": partial(ask_model, steady),
+        "ask, cache misses": partial(ask_model, cached),
+        "ask, out of the cache": partial(ask_model, cached),
     }
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for turn in range(rounds + 1):

@@ -1,11 +1,11 @@
-"""How much of each prompt a provider's cache can take over, by the mode in which tools are offered.
+"""Measure how much of each prompt a provider's cache can serve, by the mode of offering tools.
 
     python benchmarks/prompt_cache.py
 
 The same conversation of ten requests goes through the real ``openai`` client to a local server,
-where a scripted model calls, by name, what it is offered. A prompt is counted as providers render
-it: tools, then the conversation. Reused is what it has in common with the beginning of an earlier
-prompt of the conversation: the most that a cache can take over.
+where a scripted model calls the tools that it is offered, by their names. A prompt is counted as
+providers render it: tools, then the conversation. What is reused of a prompt is what it has in
+common with the beginning of an earlier prompt of the conversation: the most that a cache can serve.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ CONVERSATION = {
         "calendar.createEvent"
     ),
 }
-"""Requests, and the tool that each needs; none needs the empty name."""
+"""The requests, each with the id of the tool that it needs; empty if it needs none."""
 
 SETTINGS: tuple[tuple[Mode, Api], ...] = (
     ("grow", "chat"),
@@ -60,20 +60,20 @@ SETTINGS: tuple[tuple[Mode, Api], ...] = (
     ("grow", "responses"),
     ("search", "responses"),
 )
+"""The modes that are measured, each with its API."""
 
 FEW = ("billing", "orders", "shipping", "support")
-"""APIs whose tools are few enough for one request: what *allowed* is made for."""
-
+"""The namespaces of tools that are few enough for one request, which *allowed* is made for."""
 
 LINES = [
     {"line": number, "article": f"A-{number * 7919 % 10_000:04}", "count": number % 4 + 1}
     for number in range(40)
 ]
-"""What each tool gives besides: some 800 tokens, as the documents that APIs answer with."""
+"""What each tool returns besides its name: some 800 tokens, like the documents that APIs return."""
 
 
 class EchoRunner:
-    """Runs all tools: each gives a document that says which it was."""
+    """A runner whose tools all return a document with their id and arguments."""
 
     def runs(self, tool: Tool) -> bool:  # noqa: ARG002 - part of the protocol
         return True
@@ -85,8 +85,8 @@ class EchoRunner:
         return self.call(tool, arguments)
 
 
-def scripted(request: Mapping[str, Any]) -> Reply:
-    """A model that calls what is needed if it is offered, searches if it can, or else says so."""
+def scripted_reply(request: Mapping[str, Any]) -> Reply:
+    """Call the needed tool if it is offered, else search for it if possible, else say so."""
     items = request.get("messages") or request["input"]
     latest = max(i for i, item in enumerate(items) if item.get("role") == "user")
     needed = wire_name(CONVERSATION[items[latest]["content"]] or "none")
@@ -96,10 +96,10 @@ def scripted(request: Mapping[str, Any]) -> Reply:
     if '\\"done\\"' in rest:
         return Reply("Done.")
     arguments = {"id": "48812"}
-    found = json.dumps(items).replace("\\", "")
+    said = json.dumps(items).replace("\\", "")
     if needed in callable_names(request):
         return Reply(tool_calls=[(needed, arguments)])
-    if f'"name":"{needed}"' in found and "call_tool" in callable_names(request):
+    if f'"name":"{needed}"' in said and "call_tool" in callable_names(request):
         return Reply(tool_calls=[("call_tool", {"name": needed, "arguments": arguments})])
     for search in {"discover_tools", "tool_search"} & callable_names(request):
         if search not in rest and "tool_search_call" not in rest:
@@ -108,7 +108,7 @@ def scripted(request: Mapping[str, Any]) -> Reply:
 
 
 def callable_names(request: Mapping[str, Any]) -> set[str]:
-    """The names of the tools that the model may call."""
+    """Return the names of the tools that the model may call."""
     tools = list(request.get("tools", ()))
     for item in request.get("input", ()):
         tools += item.get("tools", ()) if item.get("type") == "tool_search_output" else ()
@@ -120,35 +120,35 @@ def callable_names(request: Mapping[str, Any]) -> set[str]:
     return {tool.get("function", tool).get("name", tool["type"]) for tool in tools}
 
 
-def rendered(request: Mapping[str, Any]) -> str:
-    """A prompt as its provider reads it: the tools, then the conversation."""
+def render(request: Mapping[str, Any]) -> str:
+    """Return a prompt as its provider reads it: the tools, then the conversation."""
     parts = [*request.get("tools", ()), *(request.get("messages") or request["input"])]
     return "\n".join(json.dumps(part, ensure_ascii=False) for part in parts)
 
 
-def beginning(one: str, other: str) -> str:
-    """What two texts have in common from the first character on."""
-    low, high = 0, min(len(one), len(other))
+def common_beginning(first: str, second: str) -> str:
+    """Return the longest text that both texts begin with."""
+    low, high = 0, min(len(first), len(second))
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if one[:middle] == other[:middle] else (low, middle - 1)
-    return one[:low]
+        low, high = (middle, high) if first[:middle] == second[:middle] else (low, middle - 1)
+    return first[:low]
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What one mode came to.
+    """The figures of one mode.
 
     Attributes:
-        mode: Its name.
-        api: The API.
-        requests: How many were made for the conversation.
-        called: How many of the needed tools were called.
-        tools: How many tools the last request offered.
-        tokens: Of all prompts.
-        reused: Share of them that an earlier prompt began with, 0 to 1.
-        anew: Tokens that had to be read, not being reused.
-        extended: Of the prompts after the first, the share that the one before is the beginning of.
+        mode: The name of the mode.
+        api: The name of the API.
+        requests: The number of requests that the conversation took.
+        called: The number of the needed tools that were called.
+        tools: The number of tools that the last request offered.
+        tokens: The tokens of all prompts.
+        reused: The share of these tokens that are reused, 0 to 1.
+        anew: The number of these tokens that are not reused.
+        extended: The share of prompts after the first that begin with the whole prompt before.
     """
 
     mode: str
@@ -165,11 +165,11 @@ class Figures:
 def figures(
     mode: str, api: str, requests: Sequence[Mapping[str, Any]], counter: TokenCounter
 ) -> Figures:
-    """Figures of the requests of one conversation."""
-    prompts = [rendered(request) for request in requests]
+    """Compute the figures of one conversation from the bodies of its requests."""
+    prompts = [render(request) for request in requests]
     sizes = [counter.count(prompt) for prompt in prompts]
     common = [
-        max((beginning(prompt, earlier) for earlier in prompts[:turn]), key=len, default="")
+        max((common_beginning(prompt, earlier) for earlier in prompts[:turn]), key=len, default="")
         for turn, prompt in enumerate(prompts)
     ]
     total, reused = sum(sizes), sum(map(counter.count, common))
@@ -190,10 +190,10 @@ def figures(
 def conversation(
     retriever: ToolRetriever, mode: Mode, api: Api, allow: Allow = None
 ) -> list[dict[str, Any]]:
-    """The bodies of the requests that the conversation makes."""
+    """Have the conversation, and return the bodies of the requests that it made."""
     toolbox = Toolbox(retriever.index, EchoRunner())
     messages: list[Any] = []
-    with OpenAIServer(scripted) as server, _client(server) as client:
+    with OpenAIServer(scripted_reply) as server, _client(server) as client:
         for text in CONVERSATION:
             messages.append({"role": "user", "content": text})
             messages = run(
@@ -209,12 +209,12 @@ def conversation(
     return server.requests
 
 
-def whole_catalog(tools: Sequence[Tool]) -> list[dict[str, Any]]:
-    """The same with all tools in each request, which no provider would take."""
+def conversation_with_all_tools(tools: Sequence[Tool]) -> list[dict[str, Any]]:
+    """Have the conversation with all tools in each request, which no provider would take."""
     toolbox = Toolbox(tools, EchoRunner())
     bound: Any = [CHAT.function(packed_tool(tool)) for tool in tools]
     messages: list[Any] = []
-    with OpenAIServer(scripted) as server, _client(server) as client:
+    with OpenAIServer(scripted_reply) as server, _client(server) as client:
         for text in CONVERSATION:
             messages.append({"role": "user", "content": text})
             while True:
@@ -232,7 +232,7 @@ def _client(server: OpenAIServer) -> OpenAI:
 
 
 def table(rows: Sequence[Figures], *, exact: bool) -> str:
-    """The figures as Markdown."""
+    """Return the figures as a table in Markdown; ``exact`` tells whether tokens were counted."""
     lines = [
         "| mode | API | requests | needed tools called | tools at the end | prompt tokens "
         "| reused | read anew | extended |",
@@ -248,7 +248,7 @@ def table(rows: Sequence[Figures], *, exact: bool) -> str:
 
 
 def main(arguments: Sequence[str] | None = None, *, embedder: Embedder | None = None) -> int:
-    """Print the table."""
+    """Measure all modes, print the table, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(arguments)
@@ -258,7 +258,7 @@ def main(arguments: Sequence[str] | None = None, *, embedder: Embedder | None = 
         index.sync(load_tools(ROOT / "tool_catalogs"), demos)
         retriever = ToolRetriever(index)
         counter = token_counter()
-        rows = [figures("all tools", "chat", whole_catalog(list(index)), counter)]
+        rows = [figures("all tools", "chat", conversation_with_all_tools(list(index)), counter)]
         rows += [
             figures(mode, api, conversation(retriever, mode, api), counter)
             for mode, api in SETTINGS

@@ -1,10 +1,10 @@
-"""Which operations of published APIs short requests find, as their documents describe them.
+"""Measure which operations of published APIs are found by short requests.
 
     python -m benchmarks.published_apis ../shared/data/openapi
 
 The documents are those of Stripe, Slack, Twilio, Spotify and smaller APIs, many operations of which
-have dozens of parameters. The requests beside this file were written for it in the
-words of users. Often several operations will do: each need of a request names all that would.
+have dozens of parameters. The requests beside this file were written for this benchmark, in the
+words of users. Often several operations will do: each need of a request names all of them.
 """
 
 from __future__ import annotations
@@ -23,35 +23,45 @@ from toolret.embedders import Embedder
 __all__ = ["Wish", "main", "read_wishes", "share_met"]
 
 WISHES = Path(__file__).with_suffix(".jsonl")
+"""The file of the requests."""
+
 SYSTEMS: tuple[type[System], ...] = (Bm25, Dense, Rrf, ToolretTexts)
+"""The systems that are compared."""
+
 DEPTHS = (1, 3, 5, 10)
+"""The numbers of first tools among which an operation for each need has to be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A request, and for each of its needs the operations of which any one will do."""
+    """A request and its needs.
+
+    Attributes:
+        text: The request.
+        needs: For each need, the ids of the operations of which any one will do.
+    """
 
     text: str
     needs: tuple[frozenset[str], ...]
 
     def met_by(self, ids: Sequence[str]) -> bool:
-        """Whether these hold one for each need."""
+        """Whether some operations include one for each need."""
         return all(not need.isdisjoint(ids) for need in self.needs)
 
 
 def read_wishes(file: Path) -> list[Wish]:
-    """The requests of a file."""
+    """Read the requests of a file."""
     rows = map(json.loads, file.read_text("utf-8").splitlines())
     return [Wish(row["text"], tuple(map(frozenset, row["needs"]))) for row in rows]
 
 
 def share_met(system: System, wishes: Sequence[Wish], depth: int) -> float:
-    """Percent of the requests whose needs are all met by the first so many tools."""
+    """Return the percentage of requests whose needs are all met by the first ``depth`` tools."""
     return 100 * sum(wish.met_by(system.rank(wish.text)[:depth]) for wish in wishes) / len(wishes)
 
 
 def main(arguments: Sequence[str] | None = None, *, embedder: Embedder | None = None) -> int:
-    """Print the table; the exit code."""
+    """Print the table, and return the exit code."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("documents", type=Path, help="the folder of the documents")
     parser.add_argument("--wishes", type=Path, default=WISHES, help="other requests")

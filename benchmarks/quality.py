@@ -1,4 +1,4 @@
-"""Peers side by side: how well each finds the right tools of public sets, with one embedder.
+"""Compare how well systems find the right tools of public sets, with the same embedder.
 
     python -m benchmarks.quality --data ../shared/data --output table.md --json figures.json
 
@@ -9,16 +9,16 @@ each may be gzipped. Every system gets the same text of each tool
 each text is embedded once.
 
 toolret's adapter was fitted on demonstrations of public sets, so it knows their tools better than
-a user's, which shows where it is asked without demonstrations. ``--adapters`` is a folder of such
-as saw nothing of a set, which ``scripts.fit_adapter --held-out`` writes.
+a user's, which shows where it is asked without demonstrations. ``--adapters`` is a folder of
+adapters that saw nothing of the sets, which ``scripts.fit_adapter --held-out`` writes.
 
-``--json`` is written after each set, and ``--add`` takes it up again, so a long run can be made in
-parts.
+``--json`` is written after each set, and ``--add`` continues from such a file, so a long run can be
+made in parts.
 
-``pip install 'toolret[peers]'`` brings the peers. semantic-router wants another major version of
+``pip install 'toolret[peers]'`` installs the peers. semantic-router needs another major version of
 openai than the one toolret is tested with: install ``toolret[semantic-router]`` in an environment
 of its own, run ``--systems semantic-router --json FILE`` there, and pass that file here with
-``--add``. A peer that is not installed, or fails, is shown as such.
+``--add``. A peer that is not installed, or fails, is marked in the table.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 
 from benchmarks.systems import SYSTEMS, CachedModel, Data, System
 from toolret.catalogs import load_tools
+from toolret.console import positive
 from toolret.embedders import Embedder
 from toolret.errors import InputError, ToolretError
 from toolret.evaluation.metrics import mean, metric_values
@@ -46,16 +47,29 @@ from toolret.ranking.learning import evenly_spaced
 from toolret.rows import LabelledRequest, load_demos, load_requests
 
 MEASURES = ("R@1", "COMP@5", "COMP@10", "nDCG@10")
+"""The metrics that are shown, a table for each."""
 
 DEMOS = {"all": 1, "half": 2, "none": 1}
-"""Every how many-th demonstration is indexed, by the choices of ``--demos``."""
+"""The step between the demonstrations that are indexed, by the choices of ``--demos``."""
 
 NO_DEMOS = "needs demonstrations"
+"""The reason why a system that needs demonstrations has no figures of a set without any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one system reached on one set: percent by measure, or the reason why nothing."""
+    """The figures of one system on one set.
+
+    Attributes:
+        set: The name of the set.
+        system: The name of the system.
+        tools: The number of tools in the catalog.
+        demos: The number of indexed demonstrations.
+        requests: The number of requests.
+        measures: The figures in percent, by metric; empty if the system did not answer.
+        reason: Why there are no figures; empty if there are.
+        version: The version of the peer's package; empty if the system is no peer.
+    """
 
     set: str
     system: str
@@ -65,14 +79,13 @@ class Result:
     measures: Mapping[str, float]
     reason: str = ""
     version: str = ""
-    """Of the peer's package."""
 
 
-def measured(
+def measure_system(
     system: type[System], data: Data, sets: Mapping[str, list[LabelledRequest]]
 ) -> list[Result]:
-    """One system on all request sets of one catalog."""
-    found: dict[str, dict[str, float]] = {}
+    """Measure one system on all request sets of one catalog."""
+    measures: dict[str, dict[str, float]] = {}
     reason = NO_DEMOS if system.needs_demos and not data.demos else ""
     if not reason:
         try:
@@ -80,7 +93,7 @@ def measured(
             for name, requests in sets.items():
                 gold = {request.id: request.tools for request in requests}
                 values = metric_values(gold, ranker.runs(requests))
-                found[name] = {measure: 100 * mean(values[measure]) for measure in MEASURES}
+                measures[name] = {measure: 100 * mean(values[measure]) for measure in MEASURES}
         except ImportError as error:
             reason = f"not installed: {error}"
         except Exception as error:
@@ -95,22 +108,22 @@ def measured(
             tools=len(data.tools),
             demos=len(data.demos),
             requests=len(requests),
-            measures=found.get(name, {}),
+            measures=measures.get(name, {}),
             reason=reason,
-            version=version(system.package) if system.package and found else "",
+            version=version(system.package) if system.package and measures else "",
         )
         for name, requests in sets.items()
     ]
 
 
 def main(arguments: Sequence[str] | None = None, *, embedder: Embedder | None = None) -> int:
-    """Measure and write; the exit code. Another embedder than the default is for tests."""
+    """Measure, write the table, and return the exit code; tests give another embedder."""
     options = _parser().parse_args(arguments)
     try:
-        results = [] if options.add is None else added(options.add, options)
+        results = [] if options.add is None else read_figures(options.add, options)
         embedder = embedder or CachedModel()
         for folder, files in request_files(options.data, options.sets).items():
-            results = merged(results + measure_set(folder, files, options, embedder))
+            results = latest_results(results + measure_set(folder, files, options, embedder))
             if options.json is not None:  # after each set: a long run may be cut short
                 write_figures(options.json, results, options)
         table = "\n".join(table_lines(results))
@@ -128,9 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of sets")
     parser.add_argument("--sets", nargs="+", metavar="NAME", help="such as bfcl or metatool/dev")
-    parser.add_argument(
-        "--limit", type=_positive, metavar="N", help="requests a set, evenly spaced"
-    )
+    parser.add_argument("--limit", type=positive, metavar="N", help="requests a set, evenly spaced")
     parser.add_argument("--demos", choices=DEMOS, default="all", help="how many to index")
     parser.add_argument("--adapters", type=Path, metavar="DIR", help="that saw nothing of the sets")
     keys = [system.key for system in SYSTEMS]
@@ -141,57 +152,59 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is less than 1")
-    return number
-
-
 def request_files(data: Path, wanted: Sequence[str] | None) -> dict[Path, list[Path]]:
-    """The files of requests by the folder of their set; those wanted, or all."""
+    """Return the files of requests by the folder of their set: those wanted, or all.
+
+    Raises:
+        InputError: If a wanted set does not exist, or there is none at all.
+    """
     files = sorted(path for path in data.glob("*/*dev.jsonl*") if path.is_file())
     known = {name for path in files for name in (path.parent.name, set_name(path))}
     for name in wanted or ():
         if name not in known:
             raise InputError(f"there is no set {name!r}; there are {', '.join(sorted(known))}")
-    found: dict[Path, list[Path]] = {}
+    by_folder: dict[Path, list[Path]] = {}
     for path in files:
         if wanted is None or not {path.parent.name, set_name(path)}.isdisjoint(wanted):
-            found.setdefault(path.parent, []).append(path)
-    if not found:
+            by_folder.setdefault(path.parent, []).append(path)
+    if not by_folder:
         raise InputError(f"{data}: holds no folder with requests in *dev.jsonl")
-    return found
+    return by_folder
 
 
 def set_name(path: Path) -> str:
-    """``metatool/multi_dev`` for ``.../metatool/multi_dev.jsonl.gz``."""
+    """Return the name of a file's set: ``metatool/dev`` for ``.../metatool/dev.jsonl.gz``."""
     return f"{path.parent.name}/{path.name.partition('.')[0]}"
 
 
 def measure_set(
     folder: Path, files: Sequence[Path], options: argparse.Namespace, embedder: Embedder
 ) -> list[Result]:
-    """All systems on one catalog."""
+    """Measure the chosen systems on one catalog."""
     demos = load_demos(*sorted(folder.glob("demos.jsonl*"))) if options.demos != "none" else []
     demos = demos[:: DEMOS[options.demos]]
     tools = load_tools(*sorted(folder.glob("tools.jsonl*")))
-    sets = {set_name(file): sample(answerable(file), options.limit) for file in files}
-    asked = [request.text for requests in sets.values() for request in requests]
+    sets = {set_name(file): sample(answerable_requests(file), options.limit) for file in files}
+    request_texts = [request.text for requests in sets.values() for request in requests]
+    adapter = held_out_adapter(options.adapters, folder.name)
     with tempfile.TemporaryDirectory() as scratch:
-        data = Data(tools, demos, embedder, Path(scratch), held_out(options.adapters, folder.name))
-        with _timed(f"{folder.name}: embedded"):
-            data.vectors([*data.texts, *(demo.text for demo in demos), *asked])
+        data = Data(tools, demos, embedder, Path(scratch), adapter)
+        with _print_time(f"{folder.name}: embedded"):  # systems then find all vectors in the cache
+            data.vectors([*data.texts, *(demo.text for demo in demos), *request_texts])
         results = []
         for system in SYSTEMS:
             if system.key in options.systems:
-                with _timed(f"{folder.name}: {system.name}"):
-                    results += measured(system, data, sets)
+                with _print_time(f"{folder.name}: {system.name}"):
+                    results += measure_system(system, data, sets)
     return results
 
 
-def held_out(adapters: Path | None, name: str) -> NDArray[np.float32] | None:
-    """The adapter that saw nothing of a set, where there are such adapters."""
+def held_out_adapter(adapters: Path | None, name: str) -> NDArray[np.float32] | None:
+    """Read the adapter that saw nothing of a set; None without a folder of such adapters.
+
+    Raises:
+        InputError: If the folder has no adapter of this set.
+    """
     if adapters is None:
         return None
     file = adapters / f"{name}.npy"
@@ -202,14 +215,18 @@ def held_out(adapters: Path | None, name: str) -> NDArray[np.float32] | None:
 
 
 @contextmanager
-def _timed(what: str) -> Iterator[None]:
+def _print_time(step: str) -> Iterator[None]:
     started = time.perf_counter()
     yield
-    print(f"{what} {time.perf_counter() - started:.1f} s", file=sys.stderr)
+    print(f"{step} {time.perf_counter() - started:.1f} s", file=sys.stderr)
 
 
-def answerable(file: Path) -> list[LabelledRequest]:
-    """The requests that have a right tool."""
+def answerable_requests(file: Path) -> list[LabelledRequest]:
+    """Read the requests that have a right tool.
+
+    Raises:
+        InputError: If there is none.
+    """
     requests = [request for request in load_requests(file) if request.tools]
     if not requests:
         raise InputError("no request here has a right tool: there is nothing to measure", file=file)
@@ -217,27 +234,28 @@ def answerable(file: Path) -> list[LabelledRequest]:
 
 
 def sample(requests: list[LabelledRequest], limit: int | None) -> list[LabelledRequest]:
-    """That many of the requests, evenly spaced."""
+    """Return at most ``limit`` of the requests, evenly spaced; all without a limit."""
     return requests if limit is None else evenly_spaced(requests, limit)
 
 
 def settings(options: argparse.Namespace) -> dict[str, str | int | bool | None]:
-    """The options that figures depend on."""
+    """Return the options that figures depend on."""
     held_out_adapters = options.adapters is not None
     return {"limit": options.limit, "demos": options.demos, "adapters": held_out_adapters}
 
 
 def write_figures(path: Path, results: Sequence[Result], options: argparse.Namespace) -> None:
-    """Everything that was measured, and the options that it depends on."""
+    """Write all results, and the options that they depend on."""
     figures = settings(options) | {"results": [asdict(result) for result in results]}
     path.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
 
 
-def added(path: Path, options: argparse.Namespace) -> list[Result]:
-    """The results of another run, made with the same settings.
+def read_figures(path: Path, options: argparse.Namespace) -> list[Result]:
+    """Read the results of another run, made with the same settings.
 
     Raises:
-        InputError: If the file holds none, or of other systems, or the settings were others.
+        InputError: If the file holds no results, or those of unknown systems, or its settings are
+            others.
     """
     ours = settings(options)
     try:
@@ -256,15 +274,15 @@ def added(path: Path, options: argparse.Namespace) -> list[Result]:
     return results
 
 
-def merged(results: Sequence[Result]) -> list[Result]:
-    """One result for each system on each set, the latest; sets by name, systems in their order."""
+def latest_results(results: Sequence[Result]) -> list[Result]:
+    """Return the latest result of each system on each set, sorted by set and by system."""
     names = [system.name for system in SYSTEMS]
     latest = {(result.set, result.system): result for result in results}
     return sorted(latest.values(), key=lambda result: (result.set, names.index(result.system)))
 
 
 def table_lines(results: Sequence[Result]) -> list[str]:
-    """A Markdown table for each measure, the best of each row in bold, and why some are missing."""
+    """Return a Markdown table for each measure, then the versions and failures of systems."""
     names = [system.name for system in SYSTEMS]
     systems = sorted({result.system for result in results}, key=names.index)
     sets = list(dict.fromkeys(result.set for result in results))
@@ -278,9 +296,11 @@ def table_lines(results: Sequence[Result]) -> list[str]:
             row = [by_place.get((name, system)) for system in systems]
             lines.append(_row(measure, name, row))
         lines.append("")
-    notes = [f"- {some.system} {some.version}" for some in results if some.version]
+    notes = [f"- {result.system} {result.version}" for result in results if result.version]
     notes += [
-        f"- {some.system}: {some.reason}" for some in results if some.reason not in ("", NO_DEMOS)
+        f"- {result.system}: {result.reason}"
+        for result in results
+        if result.reason not in ("", NO_DEMOS)
     ]
     return [*lines, *dict.fromkeys(notes)]
 

@@ -1,4 +1,4 @@
-"""What recording one conversation costs, and what the next request then costs.
+"""Measure what recording a conversation costs, and what the next request costs after it.
 
     python benchmarks/recording.py --tools 2000 --demos 1000 4000
 
@@ -44,21 +44,21 @@ def _conversation(number: int) -> list[dict[str, object]]:
     ]
 
 
-def _seconds(work: Callable[[Any], object], given: Any) -> float:
+def _seconds(work: Callable[[Any], object], argument: Any) -> float:
     started = time.process_time()
-    work(given)
+    work(argument)
     return time.process_time() - started
 
 
 def main() -> None:
-    """Print one line a number of demonstrations."""
+    """Print one line for each number of demonstrations."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tools", type=int, default=2_000)
     parser.add_argument("--demos", type=int, nargs="+", default=[1_000, 4_000])
-    given = parser.parse_args()
-    for demos in given.demos:
+    options = parser.parse_args()
+    for demos in options.demos:
         with TemporaryDirectory() as folder:
-            index = _index(folder, given.tools, demos)
+            index = _index(folder, options.tools, demos)
             retriever = ToolRetriever(index)
             retriever.select("please handle case 3")
             warm = min(_seconds(retriever.select, "please handle case 5") for _ in range(3))
@@ -73,7 +73,7 @@ def main() -> None:
             record, after = min(cost for cost, _ in costs), min(cost for _, cost in costs)
             again = "fitted anew" if index.store.load_fit() != fit else "fit kept"
             print(
-                f"{given.tools} tools, {demos} demonstrations: record {record:.2f} s, the next "
+                f"{options.tools} tools, {demos} demonstrations: record {record:.2f} s, the next "
                 f"request {after:.2f} s, others {warm:.3f} s; {again}"
             )
 

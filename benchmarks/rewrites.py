@@ -1,11 +1,11 @@
-"""What queries written by an LLM bring, from replies written down once: no LLM is asked.
+"""Measure what queries written by an LLM improve, from replies recorded once: no LLM is asked.
 
     python -m benchmarks.rewrites ../shared/data/toolret
 
-The rows of these public sets carry what gpt-4o-mini wrote of each need. Its descriptions of the
-tools that are needed are put into a recording, as replies to this project's own prompt, and
-``toolret eval --replay`` does the rest: the same code that a live model's replies go through. It
-ends with an error if a figure is below its floor.
+The rows of these public sets hold what gpt-4o-mini wrote of each need. Its descriptions of the
+needed tools are put into a recording, as replies to this project's own prompt, and ``toolret eval
+--replay`` does the rest, by the same code that a live model's replies go through. The exit code is
+not 0 if a figure is below its floor.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from toolret.llm import RecordingModel
 from toolret.queries import Conversation, StrategyQueryGenerator, as_request
 from toolret.testing import ScriptedChatModel
 
-__all__ = ["main", "rewritten", "write_recording"]
+__all__ = ["main", "read_rewrites", "write_recording"]
 
 FLOORS = {"apigen": "nDCG@10=84", "toolink": "nDCG@10=54", "gorilla": "nDCG@10=30"}
-"""By set; API-Bank's is what it reaches without the rewrites."""
+"""The least value of a metric by set, in percent; API-Bank's floor is what it reaches without the
+rewrites."""
 
 
-def rewritten(file: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each request of a public file, and what was written of its needs."""
+def read_rewrites(file: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield each request of a public file, with what was written of its needs."""
     for line in file.read_text("utf-8").splitlines():
         row = json.loads(line)
         yield row["text"], [need["tool_description"] for need in row["rewritten"]["tool_needs"]]
@@ -37,12 +38,12 @@ def rewritten(file: Path) -> Iterator[tuple[str, list[str]]]:
 def write_recording(
     written: Iterable[tuple[Conversation, Sequence[str]]], file: Path, *, model: str
 ) -> None:
-    """Write queries down as the replies of a model to the prompt of ``rewrite``.
+    """Record queries as the replies of a model to the prompt of ``rewrite``.
 
     Args:
-        written: Conversations, each with the queries that the model wrote for it.
+        written: The conversations, each with the queries that the model wrote for it.
         file: The recording.
-        model: What it says of whose they are.
+        model: The name of the model in the recording.
     """
     reply = ""
     writer = ScriptedChatModel(lambda _: reply)
@@ -54,7 +55,7 @@ def write_recording(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure each set with and without the recorded rewrites; 1 if a floor is missed."""
+    """Measure each set with and without the rewrites; return 1 if a figure is below its floor."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("data", type=Path, help="the folder of the sets")
     parser.add_argument("--index", type=Path, help="keeps the vectors for another run")
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in options.sets:
             rows = options.data / f"{name}_dev.jsonl"
             recording, report = (Path(scratch) / f"{name}{end}" for end in (".replies", ".json"))
-            write_recording(rewritten(rows), recording, model="gpt-4o-mini")
+            write_recording(read_rewrites(rows), recording, model="gpt-4o-mini")
             command = ["eval", "--tools", str(options.data / "tools.jsonl"), "--keep-all"]
             command += ["--queries", str(rows), "--index", str(index), "--json", str(report)]
             print(f"{name}, the request alone")

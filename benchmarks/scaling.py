@@ -1,9 +1,9 @@
-"""What an index costs by the place where it is kept: ``python -m benchmarks.scaling``.
+"""Measure what an index costs by the place where it is kept: ``python -m benchmarks.scaling``.
 
-Each figure is of one process, and the places take turns in it, so that ratios hold on a loaded
-machine. The embedder is a random projection that costs next to nothing: what is measured is the
-keeping. A server of Chroma is started on this machine; PostgreSQL with pgvector is measured if
-``TOOLRET_PGVECTOR`` is its SQLAlchemy URL.
+Each figure is measured in one process, in which the places take turns, so that ratios hold on a
+loaded machine. The embedder is a random projection that costs next to nothing, so that the storage
+is what is measured. A server of Chroma is started on this machine; PostgreSQL with pgvector is
+measured if ``TOOLRET_PGVECTOR`` is its SQLAlchemy URL.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
@@ -35,34 +34,34 @@ from toolret.stores.records import Store
 from toolret.types import Tool
 
 DIMENSIONS = 384
-"""Of the default model."""
+"""The length of the default model's vectors."""
 
 REQUESTS = 20
-"""Of each kind that is timed; the median counts."""
+"""The number of requests of each kind that are timed; the median counts."""
 
-REFRESH = 1.0
-"""Seconds between two refreshes of a process that serves requests."""
+REFRESH_INTERVAL = 1.0
+"""The seconds between two refreshes of a process that serves requests."""
 
 WORDS = [
     f"{a}{b}{c}" for a in ("ta", "mi", "ro", "se") for b in "bdklmnprst" for c in ("er", "on", "um")
 ]
-"""To make texts of."""
+"""The words that generated texts are made of."""
 
 Open = Callable[[Path], Store]
-"""Opens a place as another machine would, with a cache folder of its own."""
+"""A function that opens a place as another machine would, with a cache folder of its own."""
 
 
 class RandomEmbedder:
-    """A unit vector for each text, drawn by its digest."""
+    """An embedder whose unit vectors are drawn at random, seeded by the text's digest."""
 
     id = f"random:{DIMENSIONS}"
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """One vector a text."""
+        """Return one vector per text."""
         return [self.embed_query(text) for text in texts]
 
     def embed_query(self, text: str) -> list[float]:
-        """The text's vector."""
+        """Return the vector of a text."""
         seed = int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
         vector = np.random.default_rng(seed).normal(size=DIMENSIONS)
         unit: list[float] = (vector / np.linalg.norm(vector)).tolist()
@@ -70,7 +69,7 @@ class RandomEmbedder:
 
 
 def catalog(count: int) -> list[Tool]:
-    """Tools of the usual length: some 100 characters of description and four arguments."""
+    """Return tools of the usual length: some 100 characters of description, four arguments."""
     rng = np.random.default_rng(0)
 
     def text(words: int) -> str:
@@ -94,22 +93,13 @@ def catalog(count: int) -> list[Tool]:
 
 
 @contextmanager
-def chroma(folder: Path) -> Iterator[str]:
-    """The URL of a server that runs meanwhile."""
+def chroma_server(folder: Path) -> Iterator[str]:
+    """Run a server of Chroma within a block, and provide its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    program = Path(sys.executable).with_name("chroma")
-    command = [
-        str(program),
-        "run",
-        "--path",
-        str(folder),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
+    command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(folder)]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
@@ -126,75 +116,78 @@ def chroma(folder: Path) -> Iterator[str]:
 
 
 def places(folder: Path, url: str) -> dict[str, tuple[Open, Callable[[], object]]]:
-    """How to open each place, and how to ask its engine for the nearest 20 of a vector."""
+    """Return, for each place, how to open it, and how to ask its engine for the nearest 20."""
     name = f"bench-{uuid4().hex[:8]}"
     known = IndexEmbeddings(RandomEmbedder())
     query = RandomEmbedder().embed_query("a request")
 
-    def asked_chroma() -> object:
+    def ask_chroma() -> object:
         base = f"{url}/api/v2/tenants/default_tenant/databases/default_database/collections"
-        found = httpx.get(f"{base}/{name}").json()["id"]
+        collection = httpx.get(f"{base}/{name}").json()["id"]
         body = {"query_embeddings": [query], "n_results": 20, "include": ["metadatas"]}
-        return httpx.post(f"{base}/{found}/query", json=body, timeout=60).raise_for_status()
+        return httpx.post(f"{base}/{collection}/query", json=body, timeout=60).raise_for_status()
 
-    found: dict[str, tuple[Open, Callable[[], object]]] = {
+    by_name: dict[str, tuple[Open, Callable[[], object]]] = {
         "folder": (lambda _: store_at(folder / "index", lock_timeout=60), lambda: None),
-        "chroma": (lambda cache: chroma_store(f"{url}/{name}", cache_dir=cache), asked_chroma),
+        "chroma": (lambda cache: chroma_store(f"{url}/{name}", cache_dir=cache), ask_chroma),
     }
     if "TOOLRET_PGVECTOR" in os.environ:
         postgres: Any = import_module("langchain_postgres")
         store = postgres.PGVector(
             known, connection=os.environ["TOOLRET_PGVECTOR"], collection_name=name
         )
-        found["pgvector"] = (
-            partial(_over, store, name),
+        by_name["pgvector"] = (
+            lambda cache: langchain_store(store, name, cache_dir=cache),
             lambda: store.similarity_search_by_vector(query, k=20),
         )
-    return found
-
-
-def _over(store: Any, name: str, cache: Path) -> Store:
-    return langchain_store(store, name, cache_dir=cache)
+    return by_name
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long something takes."""
+    """Return the seconds that something takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
-def median(work: Callable[[], object], times: int = REQUESTS) -> float:
-    """How long something takes most times, the first time aside."""
+def median_seconds(work: Callable[[], object], times: int = REQUESTS) -> float:
+    """Return the median of the seconds that something takes, after a first time."""
     work()
     return float(np.median([seconds(work) for _ in range(times)]))
 
 
 def measure(open_: Open, ask: Callable[[], object], tools: Sequence[Tool], folder: Path) -> Any:
-    """The figures of one place, in seconds."""
+    """Return the figures of one place, in seconds.
 
-    def opened(store: Store) -> ToolIndex:
+    Args:
+        open_: Opens the place.
+        ask: Asks the place's own engine.
+        tools: The tools to index.
+        folder: A folder for caches.
+    """
+
+    def open_index(store: Store) -> ToolIndex:
         index = ToolIndex(store, embedder=RandomEmbedder())
-        assert index.snapshot  # it is read when it is first asked for
+        assert index.snapshot  # reads the index, which otherwise happens at the first use
         return index
 
-    writer = opened(open_(folder / "writer"))
+    writer = open_index(open_(folder / "writer"))
     row = {"build": seconds(lambda: writer.sync_tools(tools))}
     row["again"] = seconds(lambda: writer.sync_tools(tools))
-    row["open, nothing cached"] = seconds(lambda: opened(open_(folder / "new")))
-    row["open"] = seconds(lambda: opened(open_(folder / "new")))
-    reader = opened(open_(folder / "new"))
-    row["refresh, nothing new"] = median(reader.refresh)
+    row["open, nothing cached"] = seconds(lambda: open_index(open_(folder / "new")))
+    row["open"] = seconds(lambda: open_index(open_(folder / "new")))
+    reader = open_index(open_(folder / "new"))
+    row["refresh, nothing new"] = median_seconds(reader.refresh)
     row["one tool added"] = seconds(lambda: writer.add_tools([Tool(id="new", name="new")]))
     row["refresh, one tool new"] = seconds(reader.refresh)
     retriever = ToolRetriever(reader)
-    row["search"] = median(lambda: retriever.search("a request for something", k=20))
-    row["the engine's own search"] = median(ask)
+    row["search"] = median_seconds(lambda: retriever.search("a request for something", k=20))
+    row["the engine's own search"] = median_seconds(ask)
     return row
 
 
-def memory(open_argument: str, cache: Path) -> float:
-    """Bytes a tool in a process that has opened an index for retrieval."""
+def bytes_per_tool(url: str, cache: Path) -> float:
+    """Return the bytes of memory per tool in a process that has opened an index for retrieval."""
     code = (
         "import os, sys\n"
         "from benchmarks.scaling import *\n"
@@ -210,30 +203,33 @@ def memory(open_argument: str, cache: Path) -> float:
         "retriever.search('a request for something', k=20)\n"
         "print((resident() - before) / len(index))\n"
     )
-    command = [sys.executable, "-c", code, open_argument, str(cache)]
+    command = [sys.executable, "-c", code, url, str(cache)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def serve(url: str, cache: str, duration: float) -> None:
-    """A process that answers requests, and looks for a new sync every second."""
+    """Answer requests in this process, look for a new sync every second, and print the rate.
+
+    The process prints ``ready``, and begins when a line can be read.
+    """
     index = ToolIndex(chroma_store(url, cache_dir=cache), embedder=RandomEmbedder())
     retriever = ToolRetriever(index)
     retriever.search("a request", k=20)
     print("ready", flush=True)
     sys.stdin.readline()
     served, end = 0, time.monotonic() + duration
-    refresh_at = time.monotonic() + REFRESH
+    refresh_at = time.monotonic() + REFRESH_INTERVAL
     while (now := time.monotonic()) < end:
         if now >= refresh_at:
             index.refresh()
-            refresh_at = now + REFRESH
+            refresh_at = now + REFRESH_INTERVAL
         retriever.search(f"a request for something {served}", k=20)
         served += 1
     print(served / duration)
 
 
-def served_by(processes: int, url: str, cache: Path, duration: float) -> float:
-    """Requests a second of several processes together."""
+def requests_per_second(processes: int, url: str, cache: Path, duration: float) -> float:
+    """Return how many requests per second several processes answer together."""
     command = [sys.executable, "-m", "benchmarks.scaling", "--serve", url, str(cache)]
     command += ["--seconds", str(duration)]
     started = [
@@ -250,7 +246,7 @@ def served_by(processes: int, url: str, cache: Path, duration: float) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the tables, and write them as JSON if that is wanted."""
+    """Print the tables, and write them as JSON if ``--json`` is given."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", nargs="+", type=int, default=[1_000, 5_000, 20_000])
     parser.add_argument("--processes", nargs="+", type=int, default=[1, 2, 4])
@@ -263,29 +259,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         serve(url, cache, options.seconds)
         return
     results: dict[str, Any] = {"cores": os.cpu_count(), "seconds": {}, "requests a second": {}}
-    with tempfile.TemporaryDirectory() as scratch, chroma(Path(scratch) / "server") as url:
+    with tempfile.TemporaryDirectory() as scratch, chroma_server(Path(scratch) / "server") as url:
         for size in options.sizes:
             folder = Path(scratch) / str(size)
-            found = {
+            figures = {
                 name: measure(*place, catalog(size), folder / name)
                 for name, place in places(folder, url).items()
             }
-            results["seconds"][size] = found
-            print(f"\n{size} tools, milliseconds{''.join(f'{name:>12}' for name in found)}")
-            for row in found["folder"]:
-                cells = "".join(f"{1_000 * found[name][row]:12,.1f}" for name in found)
+            results["seconds"][size] = figures
+            print(f"\n{size} tools, milliseconds{''.join(f'{name:>12}' for name in figures)}")
+            for row in figures["folder"]:
+                cells = "".join(f"{1_000 * figures[name][row]:12,.1f}" for name in figures)
                 print(f"{row:<26}{cells}", flush=True)
         size = options.sizes[-1]
         place = f"{url}/serve"
         store = chroma_store(place, cache_dir=Path(scratch) / "serve")
         ToolIndex(store, embedder=RandomEmbedder()).sync_tools(catalog(size))
-        results["bytes a tool"] = memory(place, Path(scratch) / "serve")
+        results["bytes a tool"] = bytes_per_tool(place, Path(scratch) / "serve")
         print(f"\n{results['bytes a tool']:,.0f} bytes of memory a tool and process")
         print(f"{size} tools, requests a second on {os.cpu_count()} cores")
         for count in options.processes:
-            served = served_by(count, place, Path(scratch) / "serve", options.seconds)
-            results["requests a second"][count] = served
-            print(f"{count:3} processes {served:10,.1f}", flush=True)
+            rate = requests_per_second(count, place, Path(scratch) / "serve", options.seconds)
+            results["requests a second"][count] = rate
+            print(f"{count:3} processes {rate:10,.1f}", flush=True)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
 

@@ -29,18 +29,18 @@ from toolret.types import Demo, Tool
 __all__ = ["SYSTEMS", "CachedModel", "Data", "System"]
 
 DEPTH = 10
-"""How many tools each system is asked for: the measures look no further."""
+"""The number of tools that each system is asked for: the measures look no further."""
 
 RRF_OFFSET = 60
-"""Of reciprocal rank fusion, as Cormack et al. (2009) have it."""
+"""The constant k of reciprocal rank fusion, as chosen by Cormack et al. (2009)."""
 
 VOTERS = 20
-"""The nearest demonstrations that vote."""
+"""The number of nearest demonstrations that vote."""
 
 UTTERANCES = 60
-"""What semantic-router searches for: its default of 5 utterances cannot fill ten places. With 60,
-and a route as good as its best utterance, it did best on BFCL and MetaTool's single tools, of 5,
-20 and 60 and of its three ways to aggregate."""
+"""The number of utterances that semantic-router searches for: its default of 5 cannot fill ten
+places. With 60, and a route as good as its best utterance, it did best on BFCL and MetaTool's
+single tools, of 5, 20 and 60 and of its three ways to aggregate."""
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.intp]
@@ -49,31 +49,37 @@ Runs = Mapping[str, Sequence[str]]
 
 
 class CachedModel(SentenceTransformerEmbedder):
-    """The default embedder, keeping all vectors: each text is embedded once."""
+    """The default embedder with a cache of all vectors, so that each text is embedded once."""
 
     def __init__(self) -> None:
         super().__init__()
         self._vectors: dict[str, Floats] = {}
 
     def encode(self, texts: Sequence[str], *, prompt: str = "") -> Floats:
-        read = [prompt + text for text in texts]
-        new = [text for text in dict.fromkeys(read) if text not in self._vectors]
+        inputs = [prompt + text for text in texts]
+        new = [text for text in dict.fromkeys(inputs) if text not in self._vectors]
         if new:
             self._vectors |= dict(zip(new, super().encode(new), strict=True))
-        return np.stack([self._vectors[text] for text in read])
+        return np.stack([self._vectors[text] for text in inputs])
 
 
 @dataclass(frozen=True)
 class Data:
-    """What a system is built on."""
+    """The data that a system is built on.
+
+    Attributes:
+        tools: The tools.
+        demos: The demonstrations.
+        embedder: The embedder of all texts.
+        folder: A folder for systems that keep an index on disk.
+        adapter: The matrix that moves toolret's vectors of tools; None for the shipped one.
+    """
 
     tools: Sequence[Tool]
     demos: Sequence[Demo]
     embedder: Embedder
     folder: Path
-    """For what keeps an index on disk."""
     adapter: Floats | None = None
-    """What moves toolret's vectors of tools; None for its own."""
 
     @cached_property
     def ids(self) -> list[str]:
@@ -84,25 +90,32 @@ class Data:
         return [tool_text(tool) for tool in self.tools]
 
     def vectors(self, texts: list[str]) -> Floats:
-        """Shape ``(texts, dimensions)``."""
+        """Return the vectors of texts: shape ``(texts, dimensions)``."""
         return np.asarray(self.embedder.embed_documents(texts), dtype=np.float32)
 
 
 class System(ABC):
-    """One way to rank tools."""
+    """One way to rank tools.
+
+    Attributes:
+        key: The system's name in options.
+        name: The system's name in tables.
+        needs_demos: Whether the system can only be built with demonstrations.
+        package: The name of the peer's package; empty if the system is no peer.
+        data: The data that the system is built on.
+    """
 
     key: ClassVar[str]
     name: ClassVar[str]
     needs_demos: ClassVar[bool] = False
     package: ClassVar[str] = ""
-    """The peer's package; empty for what is no peer."""
 
     def __init__(self, data: Data) -> None:
         self.data = data
 
     @abstractmethod
     def rank(self, text: str) -> list[str]:
-        """Ids of the best tools for a request, best first."""
+        """Return the ids of the best tools for a request, best first."""
 
     def runs(self, requests: Sequence[LabelledRequest]) -> Runs:
         return {request.id: self.rank(request.text)[:DEPTH] for request in requests}
@@ -124,7 +137,7 @@ class Bm25(System):
         return tokens
 
     def order(self, text: str) -> Ints:
-        """Positions of the tools that share a word with the request, best first."""
+        """Return the positions of the tools that share a word with the request, best first."""
         tokens = self._tokens([text])[0]
         if not tokens:
             return np.empty(0, dtype=np.intp)
@@ -143,7 +156,7 @@ class Dense(System):
         self._tools = data.vectors(data.texts)
 
     def order(self, text: str) -> Ints:
-        """Positions of all tools, best first."""
+        """Return the positions of all tools, best first."""
         cosines = self._tools @ self.data.vectors([text])[0]
         return np.argsort(-cosines, kind="stable")
 
@@ -164,7 +177,7 @@ class Rrf(System):
 
 
 def fuse(*orders: Ints, tools: int) -> Floats:
-    """Reciprocal rank fusion: shape ``(tools,)``."""
+    """Return the scores of tools by reciprocal rank fusion of their orders: shape ``(tools,)``."""
     fused = np.zeros(tools, dtype=np.float32)
     for order in orders:
         fused[order] += 1 / (RRF_OFFSET + np.arange(1, len(order) + 1))
@@ -188,7 +201,7 @@ class Votes(System):
 
 
 class LangGraphStore(System):
-    """What langgraph-bigtool searches."""
+    """LangGraph's in-memory store, which langgraph-bigtool searches."""
 
     key, name, package = "langgraph", "LangGraph store", "langgraph"
 
@@ -242,7 +255,10 @@ class LlamaIndexObjects(System):
 
 
 class SemanticRouter(System):
-    """A route a tool; its utterances are the requests of the demonstrations that use it."""
+    """semantic-router with a route for each tool.
+
+    The utterances of a route are the requests of the demonstrations that use its tool.
+    """
 
     key, name, package = "semantic-router", "semantic-router", "semantic-router"
     needs_demos = True

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.prompt_cache import beginning, figures, table
+from benchmarks.prompt_cache import common_beginning, figures, table
 from toolret.tokens import TokenCounter
 
 
@@ -15,9 +15,9 @@ def request(tools: str, *said: str) -> dict[str, Any]:
 
 
 def test_what_prompts_have_in_common_with_earlier_ones() -> None:
-    assert beginning("abc", "abd") == "ab"
-    assert beginning("", "a") == ""
-    assert beginning("ab", "abc") == "ab"
+    assert common_beginning("abc", "abd") == "ab"
+    assert common_beginning("", "a") == ""
+    assert common_beginning("ab", "abc") == "ab"
     characters = TokenCounter("characters", exact=True, count=len)
     # As JSON lines: "a"\n"x" is 7 characters, and each further part 4.
     requests = [request("a", "x"), request("a", "x", "y"), request("b", "x")]

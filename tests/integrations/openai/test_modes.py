@@ -17,8 +17,8 @@ from benchmarks.prompt_cache import (
     callable_names,
     conversation,
     figures,
-    rendered,
-    scripted,
+    render,
+    scripted_reply,
 )
 from tests.conftest import demo
 from tests.integrations.openai.conftest import SHOP, Runner, names, parameters, retriever_of
@@ -75,7 +75,7 @@ def test_allowed_changes_nothing_but_the_choice(shipped: ToolRetriever) -> None:
     ids = [tool.id for tool in shipped.index if tool.namespace in FEW]
     assert names(requests[0]) == [wire_name(id_) for id_ in ids]
     for before, after in pairwise(requests):
-        assert rendered(after).startswith(rendered(before).rsplit("\n{", 1)[0])
+        assert render(after).startswith(render(before).rsplit("\n{", 1)[0])
         assert listed(after) == listed(before)
         assert begins(said(after), said(before))
     choices = {json.dumps(request.get("tool_choice")) for request in requests}
@@ -99,7 +99,7 @@ def test_a_search_leaves_the_whole_prompt_as_it_was(
     requests = conversation(shipped, mode, api)
     for before, after in pairwise(requests):
         assert listed(after) == listed(before)
-        assert rendered(after).startswith(rendered(before))
+        assert render(after).startswith(render(before))
     counted = figures(mode, api, requests, token_counter())
     assert counted.extended == 1
     assert counted.called >= 6
@@ -122,7 +122,10 @@ def test_search_of_chat_completions_is_by_proxy(shipped: ToolRetriever) -> None:
 
 def test_a_list_that_is_full_is_begun_anew(shipped: ToolRetriever) -> None:
     kept: list[Any] = []
-    with OpenAIServer(scripted) as server, OpenAI(base_url=server.base_url, api_key="k") as client:
+    with (
+        OpenAIServer(scripted_reply) as server,
+        OpenAI(base_url=server.base_url, api_key="k") as client,
+    ):
         wrapped = wrap(client, shipped, max_offered=16)
         for text in CONVERSATION:
             kept.append({"role": "user", "content": text})
@@ -139,7 +142,10 @@ def test_the_same_talk_of_another_process_begins_anew_with_what_was_called(
     first = conversation(shipped, "grow", "chat")
     restarted = ToolRetriever(shipped.index)
     messages = [m for m in first[-1]["messages"] if "Worked examples" not in str(m.get("content"))]
-    with OpenAIServer(scripted) as server, OpenAI(base_url=server.base_url, api_key="k") as client:
+    with (
+        OpenAIServer(scripted_reply) as server,
+        OpenAI(base_url=server.base_url, api_key="k") as client,
+    ):
         for _ in range(2):
             wrap(client, restarted).chat.completions.create(model="m", messages=messages)
     called = {c["function"]["name"] for m in messages for c in m.get("tool_calls", ())}
@@ -197,7 +203,10 @@ def test_dropped_examples_and_tools_of_the_index_are_not_resent(tmp_path: Any) -
 
 
 def test_responses_go_on_by_the_id_of_the_one_before(shipped: ToolRetriever) -> None:
-    with OpenAIServer(scripted) as server, OpenAI(base_url=server.base_url, api_key="k") as client:
+    with (
+        OpenAIServer(scripted_reply) as server,
+        OpenAI(base_url=server.base_url, api_key="k") as client,
+    ):
         wrapped = wrap(client, shipped)
         texts = list(CONVERSATION)
         first = wrapped.responses.create(model="m", input=texts[0])
