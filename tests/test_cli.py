@@ -10,16 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import toolret
 from tests.conftest import ROOT
+from tests.words_model import WordsModel, use_words_model
 from toolret.cli import main
-from toolret.embedders import SentenceTransformerEmbedder, Vectors
 from toolret.index import ToolIndex
 from toolret.retrieval.retriever import ToolRetriever
-from toolret.testing import HashedWordsEmbedder
 from toolret.tokens import TokenCounter
 
 TOOLS: list[dict[str, Any]] = [
@@ -41,35 +39,10 @@ REQUESTS = [
 ]
 
 
-class WordsModel(SentenceTransformerEmbedder):
-    """The hashed words in the place of a sentence-transformers model of any name."""
-
-    def __init__(self, model: str | Path = "words") -> None:
-        self.model = str(model)
-        self.backend = "torch"
-
-    @property
-    def id(self) -> str:
-        return self.model
-
-    @property
-    def prompts(self) -> dict[str, str]:
-        return {}
-
-    def prepare(self) -> None:
-        pass
-
-    def encode(self, texts: Sequence[str], *, prompt: str = "") -> Vectors:
-        words = HashedWordsEmbedder().embed_documents([prompt + text for text in texts])
-        return np.asarray(words, dtype=np.float32)
-
-
 @pytest.fixture(autouse=True)
 def _no_model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if not request.node.get_closest_marker("model"):
-        monkeypatch.setattr(
-            "toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel
-        )
+        use_words_model(monkeypatch)
 
 
 @pytest.fixture
@@ -88,6 +61,15 @@ def indexed(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> dict[s
     )
     capsys.readouterr()
     return files
+
+
+def index_rows(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str], *rows: dict[str, Any]
+) -> None:
+    """Index these tools and no others; what is printed of it is dropped."""
+    Path(files["tools"]).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["index", files["tools"], "--index", files["index"]]) == 0
+    capsys.readouterr()
 
 
 def test_index_says_what_it_did_and_the_second_time_nothing(
@@ -238,10 +220,8 @@ def test_a_list_shows_the_first_sentence_in_one_safe_line(
     files: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     described = {"long": "word " * 99, "two": "Cancel\n an order. It is gone.", "none": ""}
-    rows = [json.dumps({"name": name, "description": text}) for name, text in described.items()]
-    Path(files["tools"]).write_text("\n".join([*rows, '{"name": "e\\u001b[2J"}']))
-    assert main(["index", files["tools"], "--index", files["index"]]) == 0
-    capsys.readouterr()
+    rows = [{"name": name, "description": text} for name, text in described.items()]
+    index_rows(files, capsys, *rows, {"name": "e\x1b[2J"})
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["list", "--index", files["index"]]) == 0
     assert max(map(len, capsys.readouterr().out.splitlines())) == len("e_[2J  ") + 163
@@ -567,14 +547,14 @@ def test_what_a_caller_with_permissions_gets_is_shown(
 
     def ids(*command: str) -> list[str]:
         assert main([*command, *place, "--json"]) == 0
-        found = json.loads(capsys.readouterr().out)
-        return [each["id"] for each in (found if isinstance(found, list) else found["tools"])]
+        printed = json.loads(capsys.readouterr().out)
+        return [row["id"] for row in (printed if isinstance(printed, list) else printed["tools"])]
 
     request = "return money that was paid"
-    asked = ("search", request, "--keep-all")
-    assert set(ids(*asked)) == {"billing.refund", "orders.cancel"}
-    assert ids(*asked, "--allow", "read") == ids(*asked, "--allow") == ["orders.cancel"]
-    assert ids(*asked, "--allow", "read", "pay")[0] == "billing.refund"
+    search = ("search", request, "--keep-all")
+    assert set(ids(*search)) == {"billing.refund", "orders.cancel"}
+    assert ids(*search, "--allow", "read") == ids(*search, "--allow") == ["orders.cancel"]
+    assert ids(*search, "--allow", "read", "pay")[0] == "billing.refund"
     assert "billing.refund" in ids("plan", request)
     assert "billing.refund" not in ids("plan", request, "--allow", "read")
     assert ids("list", "--allow") == ["orders.cancel"]
@@ -600,9 +580,7 @@ def test_a_hit_is_one_line_as_wide_as_the_terminal(
     files: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = TOOLS[0] | {"description": "Cancel an order " + "word " * 50}
-    Path(files["tools"]).write_text(json.dumps(row))
-    assert main(["index", files["tools"], "--index", files["index"]]) == 0
-    capsys.readouterr()
+    index_rows(files, capsys, row)
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     command = ["search", "cancel the order", "--index", files["index"], "--keep-all"]
@@ -672,30 +650,26 @@ def test_what_a_catalog_says_cannot_work_on_a_terminal(
     files: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evil = {"name": "cancel\x1b[2J", "description": "Cancel an order.\x1b]0;x\x07\nSafely.\u009b"}
-    Path(files["tools"]).write_text(json.dumps(evil) + "\n")
+    index_rows(files, capsys, evil)
     place = ["--index", files["index"]]
-    assert main(["index", files["tools"], *place]) == 0
     commands = [
         ["search", "cancel an order", *place, "--keep-all"],
         ["search", "cancel an order", *place, "--keep-all", "--json"],
         ["plan", "cancel an order", *place, "--format", "text"],
     ]
-    capsys.readouterr()
     for command in commands:
         monkeypatch.undo()
-        monkeypatch.setattr(
-            "toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel
-        )
+        use_words_model(monkeypatch)
         assert main(command) == 0
-        filed = capsys.readouterr().out
+        in_a_file = capsys.readouterr().out
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
         assert main(command) == 0
         shown = capsys.readouterr().out
-        assert shown != filed
+        assert shown != in_a_file
         assert not {"\x1b", "\x07", "\u009b"} & set(shown)
-        assert shown.count("\n") == filed.count("\n")
+        assert shown.count("\n") == in_a_file.count("\n")
         if "--json" in command:
-            assert json.loads(shown) == json.loads(filed)
+            assert json.loads(shown) == json.loads(in_a_file)
 
 
 def test_what_a_catalog_does_not_read_like_cannot_work_on_a_terminal(
@@ -716,7 +690,7 @@ def test_what_a_catalog_does_not_read_like_cannot_work_on_a_terminal(
 
 
 SCRIPT = """
-import sys, tests.test_cli as t, toolret.embedders.role_embedder as e
+import sys, tests.words_model as t, toolret.embedders.role_embedder as e
 e.SentenceTransformerEmbedder = t.WordsModel
 from toolret.cli import main; sys.exit(main())
 """
@@ -777,11 +751,13 @@ def test_a_stream_that_is_closed_is_done_without(
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_characters_that_the_terminal_lacks_are_escaped(
-    files: dict[str, str], monkeypatch: pytest.MonkeyPatch, options: list[str]
+    files: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
 ) -> None:
     row = {"name": "storno_für_alle", "description": "Cancel an order."}
-    Path(files["tools"]).write_text(json.dumps(row) + "\n")
-    assert main(["index", files["tools"], "--index", files["index"]]) == 0
+    index_rows(files, capsys, row)
     out = io.TextIOWrapper(io.BytesIO(), "ascii")
     monkeypatch.setattr(sys, "stdout", out)
     command = ["search", "cancel order", "--keep-all", "--index", files["index"], *options]

@@ -52,6 +52,23 @@ def index(tmp_path: Path, tools: list[Tool], demos: list[Demo]) -> ToolIndex:
     return index
 
 
+def hold_readers(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Make new readers wait.
+
+    Returns:
+        The event that a reader has begun, and the one that lets readers go on.
+    """
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(index: ToolIndex, snapshot: Snapshot) -> Reader:
+        begun.set()
+        assert go_on.wait(30)
+        return Reader(index, snapshot)
+
+    monkeypatch.setattr(latest, "Reader", slow)
+    return begun, go_on
+
+
 def asked(index: ToolIndex) -> list[str]:
     return cast("Counting", index.embedder.embedder).asked
 
@@ -111,14 +128,7 @@ def test_others_go_on_while_one_reads_a_new_snapshot(
     index: ToolIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     retriever = ToolRetriever(index)
-    begun, go_on = threading.Event(), threading.Event()
-
-    def slow(index: ToolIndex, snapshot: Snapshot) -> Reader:
-        begun.set()
-        assert go_on.wait(30)
-        return Reader(index, snapshot)
-
-    monkeypatch.setattr(latest, "Reader", slow)
+    begun, go_on = hold_readers(monkeypatch)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(index.add_tools, [tool("ping_host", "Ping a host of the network.")]).result(30)
         renewing = pool.submit(retriever.search, "ping a host")
@@ -134,14 +144,7 @@ def test_who_changes_the_index_waits_for_what_was_changed(
 ) -> None:
     retriever = ToolRetriever(index)
     request = "please stop my purchase"
-    begun, go_on = threading.Event(), threading.Event()
-
-    def slow(index: ToolIndex, snapshot: Snapshot) -> Reader:
-        begun.set()
-        assert go_on.wait(30)
-        return Reader(index, snapshot)
-
-    monkeypatch.setattr(latest, "Reader", slow)
+    begun, go_on = hold_readers(monkeypatch)
     with ThreadPoolExecutor(2) as pool:
         pool.submit(index.add_tools, [tool("ping_host", "Ping a host of the network.")]).result(30)
         renewing = pool.submit(retriever.search, "ping a host")
@@ -314,14 +317,7 @@ async def renewing(
     retriever: ToolRetriever, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[threading.Event]:
     """Another request makes a reader of an older change, until it is let go on."""
-    begun, go_on = threading.Event(), threading.Event()
-
-    def slow(index: ToolIndex, snapshot: Snapshot) -> Reader:
-        begun.set()
-        assert go_on.wait(30)
-        return Reader(index, snapshot)
-
-    monkeypatch.setattr(latest, "Reader", slow)
+    begun, go_on = hold_readers(monkeypatch)
     added = [tool("ping_host", "Ping a host of the network.")]
     await asyncio.to_thread(retriever.index.add_tools, added)
     other = asyncio.create_task(asyncio.to_thread(retriever.search, "ping a host"))

@@ -13,7 +13,7 @@ from pytest_examples import find_examples
 
 from tests.calling.catalog_server import TOKEN, catalog_server
 from tests.conftest import ROOT
-from tests.test_cli import WordsModel
+from tests.words_model import use_words_model
 from toolret.testing import OpenAIServer, Reply
 from toolret.types import Tool
 
@@ -52,7 +52,7 @@ def test_the_page_on_catalogs(
     shutil.copytree(ROOT / "tool_catalogs", tmp_path / "tool_catalogs")
     shutil.copy(ROOT / "tests" / "integrations" / "mcp_server.py", tmp_path / "files_server.py")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel)
+    use_words_model(monkeypatch)
     replies = [_reply({"tool_calls": [CALL]}), _reply({"content": "Here it is."})]
     with catalog_server(tmp_path / "tool_catalogs") as url, OpenAIServer(*replies) as openai:
         monkeypatch.setenv("FERNHILL_URL", url)

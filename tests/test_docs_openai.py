@@ -10,7 +10,7 @@ import pytest
 from pytest_examples import find_examples
 
 from tests.conftest import ROOT
-from tests.test_cli import WordsModel
+from tests.words_model import use_words_model
 from toolret.testing import OpenAIServer, Reply
 
 
@@ -39,7 +39,7 @@ def test_a_page(
     for name in ("tool_catalogs", "demos"):
         shutil.copytree(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel)
+    use_words_model(monkeypatch)
     assert len(blocks(page)) == count
     with OpenAIServer(reply) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)

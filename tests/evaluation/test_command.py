@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock, Timeout
 
 from tests.conftest import ROOT
-from tests.test_cli import WordsModel
+from tests.words_model import use_words_model
 from toolret.cli import main
 from toolret.rows import load_requests
 from toolret.stores.folder import FolderStore
@@ -43,7 +43,7 @@ REPLIES = (
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr("toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel)
+    use_words_model(monkeypatch)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     for name, rows in (("tools", TOOLS), ("queries", ROWS)):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -52,6 +52,11 @@ class CountingEmbedder(HashedWordsEmbedder):
         return super().embed_documents(texts)
 
 
+@pytest.fixture
+def index(tmp_path: Path, embedder: HashedWordsEmbedder) -> ToolIndex:
+    return ToolIndex(tmp_path, embedder=embedder)
+
+
 def many_tools(count: int) -> list[Tool]:
     return [tool(f"tool_{i}", f"does thing number {i} and {i * i}") for i in range(count)]
 
@@ -110,9 +115,8 @@ def _id_of_hashed_words() -> str:
 
 
 def test_add_and_remove_touch_only_what_they_name(
-    tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
+    index: ToolIndex, tools: list[Tool], demos: list[Demo]
 ) -> None:
-    index = ToolIndex(tmp_path, embedder=embedder)
     index.sync(tools, demos)
     assert index.add_tools([tool("new")]) == SyncReport(added=1, kept=4, embedded=1)
     assert index.remove_tools(["new", "never there"]) == SyncReport(removed=1, kept=4)
@@ -143,9 +147,8 @@ def test_tools_and_demonstrations_are_added_together_or_not_at_all(
 
 
 def test_what_comes_back_after_it_was_removed_is_whole(
-    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
+    index: ToolIndex, tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
 ) -> None:
-    index = ToolIndex(tmp_path, embedder=embedder)
     index.sync_tools(tools)
     index.sync_tools(tools[:1])
     index.sync_tools(tools)
@@ -153,9 +156,8 @@ def test_what_comes_back_after_it_was_removed_is_whole(
 
 
 def test_one_id_for_two_tools_is_an_error_and_nothing_changes(
-    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
+    index: ToolIndex, tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
 ) -> None:
-    index = ToolIndex(tmp_path, embedder=embedder)
     index.sync_tools(tools)
     with pytest.raises(CatalogError, match="cancel_order"):
         index.sync_tools([tools[0], replace(tools[0], description="another")])
@@ -163,9 +165,8 @@ def test_one_id_for_two_tools_is_an_error_and_nothing_changes(
 
 
 def test_a_demonstration_of_an_unknown_tool_is_an_error_before_anything_is_written(
-    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
+    index: ToolIndex, tmp_path: Path, tools: list[Tool]
 ) -> None:
-    index = ToolIndex(tmp_path, embedder=embedder)
     lost = replace(demo("d9", "hello", "no_such_tool"), origin="demos.jsonl: line 7")
     with pytest.raises(DemoError, match=r"^demos\.jsonl: line 7: .*'no_such_tool'"):
         index.sync(tools, [lost])
@@ -242,9 +243,8 @@ def test_lost_vectors_are_embedded_again(tmp_path: Path, tools: list[Tool]) -> N
 
 
 def test_what_is_not_in_the_snapshot_is_taken_from_it_again(
-    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
+    index: ToolIndex, tools: list[Tool]
 ) -> None:
-    index = ToolIndex(tmp_path, embedder=embedder)
     index.sync_tools(tools)
     known = {found.id: found for found in index}
     index.add_tools([tool("another")])
@@ -577,9 +577,8 @@ def test_tools_are_not_added_to_an_index_that_is_gone_as_if_it_were_new(
 
 
 def test_a_process_that_only_indexes_holds_no_snapshot(
-    tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
+    index: ToolIndex, tools: list[Tool], demos: list[Demo]
 ) -> None:
-    index = ToolIndex(tmp_path, embedder=embedder)
     index.sync_tools(iter(tools))
     index.sync_demos(iter(demos))
     index.add_demos(demos[:1])
@@ -587,9 +586,8 @@ def test_a_process_that_only_indexes_holds_no_snapshot(
 
 
 def test_a_repr_tells_the_place_and_the_numbers_without_reading_anything(
-    tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
+    index: ToolIndex, tmp_path: Path, tools: list[Tool], demos: list[Demo]
 ) -> None:
-    index = ToolIndex(tmp_path, embedder=embedder)
     index.sync(tools, demos)
     assert repr(index) == f"<ToolIndex {str(tmp_path)!r}: not read yet>"
     assert index.snapshots.kept is None
@@ -598,9 +596,8 @@ def test_a_repr_tells_the_place_and_the_numbers_without_reading_anything(
 
 
 def test_a_text_is_no_collection_of_ids(
-    tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
+    index: ToolIndex, tools: list[Tool], demos: list[Demo]
 ) -> None:
-    index = ToolIndex(tmp_path, embedder=embedder)
     index.sync(tools, demos)
     with pytest.raises(DemoError, match="'d1' is a text: give a collection of ids"):
         index.remove_demos("d1")
@@ -657,9 +654,8 @@ def test_permissions_that_are_no_texts_in_an_older_index_are_held_by_no_one(
 
 
 def test_what_is_no_tool_or_demonstration_is_refused_with_the_way_out(
-    tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
+    index: ToolIndex, tools: list[Tool], demos: list[Demo]
 ) -> None:
-    index = ToolIndex(tmp_path, embedder=embedder)
     made = re.escape("give tools, which load_tools(...) makes of")
     row = {"id": "a", "name": "a"}
     wrongs: dict[str, Any] = {"the text 'tool_catalogs'": "tool_catalogs", "of the type int": 3}
@@ -682,10 +678,7 @@ def test_what_is_no_tool_or_demonstration_is_refused_with_the_way_out(
     assert (len(index), len(index.demos)) == (4, 4)
 
 
-def test_what_is_no_json_is_refused_with_the_id(
-    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
-) -> None:
-    index = ToolIndex(tmp_path, embedder=embedder)
+def test_what_is_no_json_is_refused_with_the_id(index: ToolIndex, tools: list[Tool]) -> None:
     with pytest.raises(CatalogError, match=r"a\.py: 'odd': a part of it is no JSON: .*set"):
         index.sync_tools([*tools, tool("odd", metadata={"scopes": {1, 2}}, origin="a.py")])
     for number in (float("nan"), float("inf")):
@@ -704,10 +697,7 @@ def _nested(levels: int) -> dict[str, Any]:
     return schema
 
 
-def test_what_is_nested_too_deep_to_be_sent_is_refused(
-    tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
-) -> None:
-    index = ToolIndex(tmp_path, embedder=embedder)
+def test_what_is_nested_too_deep_to_be_sent_is_refused(index: ToolIndex, tools: list[Tool]) -> None:
     index.sync_tools(tools)
     with pytest.raises(CatalogError, match="'deep': it is nested deeper than 200 levels"):
         index.sync_tools([*tools, tool("deep", parameters=_nested(250))])
@@ -807,9 +797,12 @@ def test_an_emptied_collection_has_no_embedder(
 
 
 def test_nothing_is_written_to_an_index_whose_other_half_another_embedder_has_embedded(
-    tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
+    index: ToolIndex,
+    tmp_path: Path,
+    tools: list[Tool],
+    demos: list[Demo],
+    embedder: HashedWordsEmbedder,
 ) -> None:
-    index = ToolIndex(tmp_path, embedder=embedder)
     index.sync(tools, demos)
     assert len(index) == len(tools)
     asked: dict[str, Any] = {"embedder": embedder, "instructions": Instructions(demo="query: ")}

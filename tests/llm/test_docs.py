@@ -10,7 +10,7 @@ import pytest
 from pytest_examples import find_examples
 
 from tests.conftest import ROOT
-from tests.test_cli import WordsModel
+from tests.words_model import use_words_model
 from toolret.testing import OpenAIServer, Reply
 
 BLOCKS = [b for b in find_examples(ROOT / "docs" / "llm.md") if b.prefix == "python"]
@@ -22,7 +22,7 @@ def test_the_page_on_llms(
     assert len(BLOCKS) == 5
     shutil.copytree(ROOT / "tool_catalogs", tmp_path / "tool_catalogs")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel)
+    use_words_model(monkeypatch)
     with OpenAIServer(Reply('{"queries": ["update the address"]}')) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "key")

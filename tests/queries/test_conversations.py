@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.rewrites import write_recording
 from tests.conftest import ROOT
-from tests.test_cli import WordsModel
+from tests.words_model import use_words_model
 from toolret.catalogs import load_tools
 from toolret.cli import main
 from toolret.rows import load_requests
@@ -68,7 +68,7 @@ def measured(tmp_path: Path) -> list[dict[str, float]]:
 def test_what_is_written_of_a_conversation_finds_its_tools(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel)
+    use_words_model(monkeypatch)
     last, whole, replayed = measured(tmp_path)
     # Hashed words do not profit from what was said before, but must not suffer either.
     assert last["COMP@10"] - 5 < whole["COMP@10"]

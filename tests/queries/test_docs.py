@@ -10,7 +10,7 @@ import pytest
 from pytest_examples import find_examples
 
 from tests.conftest import ROOT
-from tests.test_cli import WordsModel
+from tests.words_model import use_words_model
 from toolret.testing import OpenAIServer, Reply
 
 BLOCKS = [b for b in find_examples(ROOT / "docs" / "queries.md") if b.prefix == "python"]
@@ -23,7 +23,7 @@ def test_the_page_on_queries(
     for folder in ("tool_catalogs", "demos"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel)
+    use_words_model(monkeypatch)
     replies = [Reply('{"queries": ["update the address"]}'), Reply('{"missing": []}')]
     with OpenAIServer(*replies[:1], *replies) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.rewrites import main
-from tests.test_cli import WordsModel
+from tests.words_model import use_words_model
 
 TOOLS = [
     {"id": "cancel", "name": "cancel", "description": "Cancel an order."},
@@ -32,7 +32,7 @@ def row(written: str) -> dict[str, object]:
 def test_recorded_rewrites_are_measured_against_their_floor(
     written: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel)
+    use_words_model(monkeypatch)
     (tmp_path / "tools.jsonl").write_text("".join(json.dumps(tool) + "\n" for tool in TOOLS))
     (tmp_path / "apigen_dev.jsonl").write_text(json.dumps(row(written)) + "\n")
     assert main([str(tmp_path), "--sets", "apigen"]) == status

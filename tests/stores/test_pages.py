@@ -11,7 +11,7 @@ from pytest_examples import find_examples
 
 from tests.conftest import ROOT
 from tests.stores.places import chroma_server
-from tests.test_cli import WordsModel
+from tests.words_model import use_words_model
 
 BLOCKS = [b for b in find_examples(ROOT / "docs" / "scaling.md") if b.prefix == "python"]
 
@@ -20,7 +20,7 @@ def test_the_page_on_scaling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(BLOCKS) == 3
     shutil.copytree(ROOT / "tool_catalogs", tmp_path / "tool_catalogs")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel)
+    use_words_model(monkeypatch)
     with chroma_server(tmp_path / "chroma") as server:
         scope: dict[str, Any] = {"CHROMA": server, "TOKEN": "none is asked for"}
         for block in BLOCKS:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain.agents import create_agent
+from langchain.agents.middleware import SummarizationMiddleware
 from langchain_openai import ChatOpenAI
 
 from toolret.calling import ToolResult
@@ -17,12 +18,13 @@ from toolret.testing import OpenAIServer, Reply
 from toolret.types import Call, JsonObject, Tool
 
 Wanted = Sequence[tuple[str, JsonObject]]
+"""The calls that a model wants to make: names and arguments."""
 
 DISCOVER = "discover_tools"
 
 
 class Echo:
-    """Runs every tool by saying what it was asked."""
+    """A runner whose tools return their arguments, and that remembers the calls."""
 
     def __init__(self) -> None:
         self.called: list[tuple[str, JsonObject]] = []
@@ -39,14 +41,15 @@ class Echo:
 
 
 def offered(request: Mapping[str, Any]) -> list[str]:
-    """The names of the functions that a request offers, in order."""
+    """Return the names of the functions that a request offers, in order."""
     return [t["function"]["name"] for t in request.get("tools", ()) if t["type"] == "function"]
 
 
 def wants(plans: Mapping[str, Wanted]) -> Callable[[dict[str, Any]], Reply]:
-    """A model that answers each user's text by calls: all that it is offered at once, in parallel.
+    """Return a model that answers each user's text by the calls that are planned for it.
 
-    What it is not offered it asks for, once, in the user's words; then it gives up.
+    Calls of tools that it is offered are made at once, in parallel. It searches for the other
+    tools, once, in the user's words; then it gives up.
     """
 
     def reply(request: dict[str, Any]) -> Reply:
@@ -70,15 +73,32 @@ def wants(plans: Mapping[str, Wanted]) -> Callable[[dict[str, Any]], Reply]:
 
 
 def model(server: OpenAIServer, **options: Any) -> ChatOpenAI:
-    """The real model that talks to the server."""
+    """Return a real model that talks to the server."""
     return ChatOpenAI(
         model="gpt-5", base_url=server.base_url, api_key="key", max_retries=0, **options
     )
 
 
 def agent_of(server: OpenAIServer, *, streaming: bool = False, **options: Any) -> Any:
-    """The real agent of such a model."""
+    """Return a real agent with such a model."""
     return create_agent(model(server, streaming=streaming), **options)
+
+
+def summarizing_agent(
+    server: OpenAIServer, summarizer: OpenAIServer, middleware: Any, **options: Any
+) -> Any:
+    """Return an agent whose conversation is summarized from five messages on.
+
+    Args:
+        server: The server of the agent's model.
+        summarizer: The server of the model that writes the summaries.
+        middleware: The middleware after the one that summarizes.
+        options: Further options of ``create_agent``.
+    """
+    summary = SummarizationMiddleware(
+        model(summarizer), trigger=("messages", 5), keep=("messages", 1)
+    )
+    return agent_of(server, middleware=[summary, middleware], **options)
 
 
 def as_wanted(calls: Sequence[Call], names: Callable[[str], str]) -> list[tuple[str, JsonObject]]:

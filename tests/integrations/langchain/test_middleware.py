@@ -18,7 +18,6 @@ from langchain.agents.middleware import (
     ClearToolUsesEdit,
     ContextEditingMiddleware,
     HumanInTheLoopMiddleware,
-    SummarizationMiddleware,
 )
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import BaseTool
@@ -29,7 +28,14 @@ from pydantic import BaseModel
 
 from tests.conftest import tool
 from tests.integrations.langchain.conftest import SOME_DEMOS, SOME_TOOLS, few_of
-from tests.integrations.langchain.scripted_agent import Echo, agent_of, model, offered, wants
+from tests.integrations.langchain.scripted_agent import (
+    Echo,
+    agent_of,
+    model,
+    offered,
+    summarizing_agent,
+    wants,
+)
 from toolret import Call, Demo, Tool, Toolbox, ToolIndex, ToolRetriever, load_tools
 from toolret.errors import InputError
 from toolret.integrations.langchain import Caller, ToolRetrieverMiddleware, langchain_tools
@@ -38,9 +44,12 @@ from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
 
 THREAD: Any = {"configurable": {"thread_id": "one"}}
 
+HOSTED = {"type": "function", "function": {"name": "hosted", "description": "By dict."}}
+"""A tool that is given to an agent as a mapping, as tools that a provider runs are."""
 
-def given(tools: Sequence[Tool], echo: Echo) -> list[BaseTool]:
-    """The tools as an agent is given them."""
+
+def agent_tools(tools: Sequence[Tool], echo: Echo) -> list[BaseTool]:
+    """Return tools in the form in which an agent is given them."""
     return langchain_tools(tools, Toolbox(tools, echo))
 
 
@@ -66,7 +75,7 @@ def test_one_line_narrows_an_agents_tools(few: ToolRetriever, echo: Echo) -> Non
     with OpenAIServer(wants(plan)) as server:
         agent = agent_of(
             server,
-            tools=[own_tool, *given(SOME_TOOLS, echo)],
+            tools=[own_tool, *agent_tools(SOME_TOOLS, echo)],
             middleware=[ToolRetrieverMiddleware(few)],
         )
         messages = ask(agent, "cancel the order")
@@ -98,7 +107,7 @@ def test_tools_of_a_namespace_keep_the_names_that_the_agent_has_for_them(
     tmp_path: Path, echo: Echo
 ) -> None:
     tools = [tool(f"make_{i}", f"Make the thing {i}.") for i in range(6)]
-    agents = given(tools, echo)
+    agents = agent_tools(tools, echo)
     index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
     index.sync_tools(load_tools(agents, namespace="shop"))
     plan: Any = {"make the thing 3": [("make_3", {})]}
@@ -119,7 +128,7 @@ def test_examples_without_calls_are_shown_unless_they_name_a_tool_otherwise(
 ) -> None:
     tools = [tool("make_0", "Make the thing 0."), tool("turn_0", "Turn the thing 0.")]
     index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
-    own = load_tools(given(tools[:1], echo), namespace="shop")
+    own = load_tools(agent_tools(tools[:1], echo), namespace="shop")
     others = [tool(f"other_{i}", f"Do something else, {i}.") for i in range(4)]
     index.sync_tools([*own, *tools[1:], *others])
     index.sync_demos(
@@ -133,7 +142,7 @@ def test_examples_without_calls_are_shown_unless_they_name_a_tool_otherwise(
     with OpenAIServer(Reply("Done.")) as server:
         agent = agent_of(
             server,
-            tools=given(tools[:1], echo),
+            tools=agent_tools(tools[:1], echo),
             middleware=[
                 ToolRetrieverMiddleware(retriever, toolbox=Toolbox([*tools[1:], *others], echo))
             ],
@@ -146,8 +155,7 @@ def test_examples_without_calls_are_shown_unless_they_name_a_tool_otherwise(
 
 
 def test_a_small_catalog_is_left_alone(few: ToolRetriever, echo: Echo) -> None:
-    hosted = {"type": "function", "function": {"name": "hosted", "description": "By dict."}}
-    tools = [own_tool, *given(SOME_TOOLS[:2], echo), hosted]
+    tools = [own_tool, *agent_tools(SOME_TOOLS[:2], echo), HOSTED]
     requests = []
     for middleware in ([], [ToolRetrieverMiddleware(few)]):
         with OpenAIServer(wants({"hello": []})) as server:
@@ -173,7 +181,7 @@ def test_a_budget_makes_even_two_tools_too_many(few: ToolRetriever, echo: Echo) 
     with OpenAIServer(wants({"cancel the order": []})) as server:
         agent = agent_of(
             server,
-            tools=given(SOME_TOOLS[:2], echo),
+            tools=agent_tools(SOME_TOOLS[:2], echo),
             middleware=[ToolRetrieverMiddleware(few)],
         )
         ask(agent, "cancel the order")
@@ -191,16 +199,15 @@ def test_providers_own_tools_and_structured_replies_pass(few: ToolRetriever, ech
 
     from langchain.agents.structured_output import ToolStrategy
 
-    hosted = {"type": "function", "function": {"name": "hosted", "description": "By dict."}}
     with OpenAIServer(reply) as server:
         agent = agent_of(
             server,
-            tools=[*given(SOME_TOOLS, echo), hosted],
+            tools=[*agent_tools(SOME_TOOLS, echo), HOSTED],
             middleware=[ToolRetrieverMiddleware(few)],
             response_format=ToolStrategy(Answer),
         )
         answer = agent.invoke({"messages": [("user", "cancel the order")]})
-    assert hosted in server.requests[0]["tools"]
+    assert HOSTED in server.requests[0]["tools"]
     assert answer["structured_response"] == Answer(text="done")
     assert "toolret" not in answer
 
@@ -217,7 +224,7 @@ def test_a_tool_that_was_not_offered_is_refused_and_then_offered(
     with OpenAIServer(*replies) as server:
         agent = agent_of(
             server,
-            tools=given(SOME_TOOLS, echo),
+            tools=agent_tools(SOME_TOOLS, echo),
             middleware=[ToolRetrieverMiddleware(few)],
             checkpointer=saver,
         )
@@ -242,7 +249,7 @@ def test_a_tool_that_does_not_exist_is_refused_without_naming_what_was_not_offer
     with OpenAIServer(*replies) as server:
         agent = agent_of(
             server,
-            tools=[own_tool, *given(SOME_TOOLS, echo)],
+            tools=[own_tool, *agent_tools(SOME_TOOLS, echo)],
             middleware=[ToolRetrieverMiddleware(few)],
         )
         messages = ask(agent, "cancel the order")
@@ -309,7 +316,7 @@ def test_a_tool_of_the_agents_own_may_have_the_name(few: ToolRetriever, echo: Ec
     ) as server:
         agent = agent_of(
             server,
-            tools=[discover_tools, *given(SOME_TOOLS, echo)],
+            tools=[discover_tools, *agent_tools(SOME_TOOLS, echo)],
             middleware=[ToolRetrieverMiddleware(few)],
         )
         messages = ask(agent, "cancel the order")
@@ -396,10 +403,9 @@ def some(*names: str) -> dict[str, Any]:
 def test_a_tool_choice_names_only_what_is_offered(
     few: ToolRetriever, few_toolbox: Toolbox, choice: Any, sent: Any
 ) -> None:
-    hosted = {"type": "function", "function": {"name": "hosted", "description": "By dict."}}
     with OpenAIServer(Reply("Done.")) as server:
         middleware = ToolRetrieverMiddleware(few, toolbox=few_toolbox, allow=["list", "cancel"])
-        agent = agent_of(server, tools=[hosted], middleware=[Choosing(choice), middleware])
+        agent = agent_of(server, tools=[HOSTED], middleware=[Choosing(choice), middleware])
         ask(agent, "cancel the order")
     request = server.requests[0]
     assert request.get("tool_choice") == sent
@@ -539,7 +545,7 @@ def test_what_is_asked_for_is_offered_though_its_result_is_cleared(
 def test_a_small_catalog_is_not_offered_beyond_the_limit(few: ToolRetriever, echo: Echo) -> None:
     middleware = ToolRetrieverMiddleware(few, max_offered=1)
     with OpenAIServer(Reply("Done.")) as server:
-        agent = agent_of(server, tools=given(SOME_TOOLS[:2], echo), middleware=[middleware])
+        agent = agent_of(server, tools=agent_tools(SOME_TOOLS[:2], echo), middleware=[middleware])
         ask(agent, "cancel the order")
     assert offered(server.requests[0]) == ["discover_tools", "cancel_order"]
 
@@ -680,7 +686,7 @@ def test_middleware_before_it_may_bring_tools_and_run_them(
 async def test_tools_of_the_index_that_middleware_brings_to_each_call_are_chosen_and_run(
     few: ToolRetriever, echo: Echo, caplog: pytest.LogCaptureFixture, asynchronous: bool
 ) -> None:
-    tools = {tool.name: tool for tool in given(SOME_TOOLS, echo)}
+    tools = {tool.name: tool for tool in agent_tools(SOME_TOOLS, echo)}
 
     class Bringing(AgentMiddleware[Any, Any, Any]):
         def wrap_model_call(self, request: Any, handler: Any) -> Any:
@@ -717,14 +723,8 @@ def test_a_summary_of_the_conversation_loses_no_tool(
         "list the invoice": [("list_invoice", {})],
     }
     with OpenAIServer(Reply("They cancelled.")) as summarizer, OpenAIServer(wants(plan)) as server:
-        summary = SummarizationMiddleware(
-            model(summarizer), trigger=("messages", 5), keep=("messages", 1)
-        )
-        agent = agent_of(
-            server,
-            middleware=[summary, ToolRetrieverMiddleware(few, toolbox=few_toolbox)],
-            checkpointer=saver,
-        )
+        retrieving = ToolRetrieverMiddleware(few, toolbox=few_toolbox)
+        agent = summarizing_agent(server, summarizer, retrieving, checkpointer=saver)
         for text in plan:
             assert ask(agent, text)[-1].text == f"Done: {text}"
     assert summarizer.requests
@@ -785,7 +785,7 @@ def test_a_tool_that_was_made_shorter_runs_whole(
     with OpenAIServer(wants(plan)) as server:
         agent = agent_of(
             server,
-            tools=given(tools, echo),
+            tools=agent_tools(tools, echo),
             middleware=[ToolRetrieverMiddleware(retriever)],
             checkpointer=saver,
         )
@@ -808,7 +808,7 @@ def test_a_tool_that_was_made_shorter_says_what_its_owner_has_it_say_now(
     index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
     index.sync_tools(tools)
     retriever = ToolRetriever(index, max_tools=1, token_budget=100, min_recall=1.0)
-    mine = given(tools, echo)
+    mine = agent_tools(tools, echo)
     with OpenAIServer(Reply("Done.")) as server:
         agent = agent_of(server, tools=mine, middleware=[ToolRetrieverMiddleware(retriever)])
         ask(agent, "make b")
@@ -834,7 +834,7 @@ def test_a_person_approves_a_call_and_the_thread_goes_on(
             """As a new process makes it."""
             return agent_of(
                 server,
-                tools=given(SOME_TOOLS, echo),
+                tools=agent_tools(SOME_TOOLS, echo),
                 middleware=[
                     HumanInTheLoopMiddleware(interrupt_on={"cancel_order": True}),
                     ToolRetrieverMiddleware(few),
@@ -985,7 +985,7 @@ def test_a_refused_tool_whose_answer_would_end_the_run_goes_back_to_the_model(
     with OpenAIServer(*replies) as server:
         agent = agent_of(
             server,
-            tools=[refund_payment, *given(others, Echo())],
+            tools=[refund_payment, *agent_tools(others, Echo())],
             middleware=[steps, ToolRetrieverMiddleware(few, discover=discover)],
         )
         messages = ask(agent, "track the parcel")

@@ -13,7 +13,7 @@ from pytest_examples import find_examples
 
 from tests.conftest import ROOT
 from tests.integrations.langchain.scripted_agent import offered, wants
-from tests.test_cli import WordsModel
+from tests.words_model import use_words_model
 from toolret.testing import OpenAIServer
 
 BLOCKS = [b for b in find_examples(ROOT / "docs" / "langchain.md") if b.prefix == "python"]
@@ -46,7 +46,7 @@ def test_the_page_on_langchain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     row = {"text": "please cancel my order", "tools": ["cancel_order"]}
     (tmp_path / "demos.jsonl").write_text(json.dumps(row), "utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel)
+    use_words_model(monkeypatch)
     scope: dict[str, Any] = {"many_tools": many_tools(), "__name__": "page"}
     plan: Any = {"cancel order 7": [("cancel_order", {"order": "7"})]}
     with OpenAIServer(wants(plan)) as server:
@@ -67,7 +67,7 @@ def test_the_example(
 ) -> None:
     from examples import langchain_agent
 
-    monkeypatch.setattr("toolret.embedders.role_embedder.SentenceTransformerEmbedder", WordsModel)
+    use_words_model(monkeypatch)
     monkeypatch.setattr(langchain_agent, "INDEX", tmp_path / "index")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     langchain_agent.main()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from langchain.agents.middleware import HumanInTheLoopMiddleware, SummarizationMiddleware
+from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from tests.integrations.langchain.scripted_agent import agent_of, model, wants
+from tests.integrations.langchain.scripted_agent import agent_of, summarizing_agent, wants
 from toolret import Toolbox, ToolIndex, ToolRetriever
 from toolret.integrations.langchain import ToolRetrieverMiddleware, langchain_tools
 from toolret.recording import demonstrations
@@ -57,14 +57,8 @@ def test_a_summary_is_not_what_the_user_asked(
         "track the parcel": [("track_parcel", {})],
     }
     with OpenAIServer(Reply("They cancelled.")) as summarizer, OpenAIServer(wants(plan)) as server:
-        summary = SummarizationMiddleware(
-            model(summarizer), trigger=("messages", 5), keep=("messages", 1)
-        )
-        agent = agent_of(
-            server,
-            middleware=[summary, ToolRetrieverMiddleware(few, toolbox=few_toolbox)],
-            checkpointer=saver,
-        )
+        retrieving = ToolRetrieverMiddleware(few, toolbox=few_toolbox)
+        agent = summarizing_agent(server, summarizer, retrieving, checkpointer=saver)
         for text in plan:
             messages = agent.invoke({"messages": [("user", text)]}, THREAD)["messages"]
     assert "They cancelled." in messages[0].text
