@@ -116,7 +116,7 @@ def chroma_server(folder: Path) -> Iterator[str]:
 
 
 def places(folder: Path, url: str) -> dict[str, tuple[Open, Callable[[], object]]]:
-    """Return, for each place, how to open it, and how to ask its engine for the nearest 20."""
+    """Return how to open each place, and how to ask its engine for the 20 nearest to a vector."""
     name = f"bench-{uuid4().hex[:8]}"
     known = IndexEmbeddings(RandomEmbedder())
     query = RandomEmbedder().embed_query("a request")

@@ -165,7 +165,7 @@ def share(folder: Path, seconds: float, processes: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Share indexes in a temporary folder, and print the counts."""
+    """Run the processes on indexes in a temporary folder, and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("seconds", type=float, nargs="?", default=120.0)
     parser.add_argument("processes", type=int, nargs="?", default=8)

@@ -1,4 +1,4 @@
-"""What Anthropic refuses of the schemas that toolret itself writes."""
+"""Rules of Anthropic for the schemas that toolret itself writes."""
 
 from __future__ import annotations
 

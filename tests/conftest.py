@@ -1,4 +1,4 @@
-"""What all tests share: no network beyond this machine, exact token tables, small catalogs."""
+"""Set-up of all tests: no network beyond this machine, exact token tables, small catalogs."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(absent)
 
 
-def views(*tools: Tool) -> int:
-    """How many texts are embedded of tools whose texts all differ."""
+def count_views(*tools: Tool) -> int:
+    """Return how many texts are embedded of tools whose texts all differ."""
     return sum(len(set(tool_views(tool).split("\n")) - {""}) for tool in tools)
 
 
@@ -57,7 +57,10 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _token_tables() -> Iterator[None]:
-    """The tables that a package of the ``dev`` extra carries; counters are made once a process."""
+    """Use the token tables of a package of the ``dev`` extra.
+
+    They are set for the whole session, because counters are made once per process.
+    """
     spec = find_spec("llama_index.core")
     assert spec is not None and spec.origin is not None
     folder = Path(spec.origin).parent / "_static" / "tiktoken_cache"

@@ -19,8 +19,8 @@ __all__ = [
     "DEFAULT_ENCODING",
     "TokenCounter",
     "batches",
-    "checked_counter",
     "estimate_tokens",
+    "resolve_counter",
     "token_counter",
 ]
 
@@ -64,8 +64,8 @@ class TokenCounter:
         of_kind("count", self.count, Callable, "a function from a text to its number of tokens")
 
 
-def checked_counter(counter: TokenCounter | None) -> TokenCounter:
-    """Return a counter unchanged, whatever its class; for None, the default encoding's counter.
+def resolve_counter(counter: TokenCounter | None) -> TokenCounter:
+    """Return a valid counter unchanged, whatever its class; for None, the default encoding's.
 
     Raises:
         TypeError: If the counter lacks a function ``count``, or ``exact``.

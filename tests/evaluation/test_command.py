@@ -51,6 +51,14 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["eval", "--tools", files[0], "--queries", files[1], "--keep-all"]
 
 
+@pytest.fixture
+def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the test fail if it gets as far as the index that is to be measured."""
+    monkeypatch.setattr(
+        "toolret.evaluation.command._index_to_measure", lambda *_: pytest.fail("it ran")
+    )
+
+
 def test_a_run_is_recorded_and_replayed_without_a_server(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -241,6 +249,7 @@ def test_figures_over_more_tools_than_are_ranked_are_left_out(
     assert "X is not measured; measured are COMP@1" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_run")
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
@@ -252,12 +261,8 @@ def test_what_no_run_can_measure_is_said_before_the_run(
     command: list[str],
     options: list[str],
     problem: str,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(
-        "toolret.evaluation.command._index_to_measure", lambda *_: pytest.fail("it ran")
-    )
     assert main([*command, *options]) == 1
     assert problem in capsys.readouterr().err
 
@@ -339,15 +344,12 @@ def test_an_index_on_a_server_is_not_copied(
     assert "an index on a server is not copied" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_run")
 def test_a_row_that_cannot_be_asked_is_named_before_the_run(
     command: list[str],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(
-        "toolret.evaluation.command._index_to_measure", lambda *_: pytest.fail("it ran")
-    )
     messages = [{"content": "no role"}, {"role": "user", "content": "cancel it"}]
     row = {"id": "q3", "messages": messages, "tools": ["cancel"]}
     with (tmp_path / "queries.jsonl").open("a") as file:

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from tests.conftest import demo, tool, views
+from tests.conftest import count_views, demo, tool
 from toolret.embedders import Instructions, RoleEmbedder
 from toolret.errors import (
     CatalogError,
@@ -78,7 +78,7 @@ def test_sync_reports_what_changed_and_embeds_only_that(tmp_path: Path, tools: l
     assert index.sync_tools(changed) == SyncReport(
         added=1, changed=1, removed=1, kept=2, embedded=2
     )
-    assert embedder.embedded == views(*tools, changed[0], changed[-1])
+    assert embedder.embedded == count_views(*tools, changed[0], changed[-1])
     assert [found.id for found in index] == sorted(found.id for found in changed)
 
 

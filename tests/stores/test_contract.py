@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pytest
 
-from tests.conftest import demo, tool, views
+from tests.conftest import count_views, demo, tool
 from tests.stores.places import DIMENSIONS, Place, embedder
 from toolret.errors import DemoError, EmbedderError, EmbedderMismatchError, StoreError
 from toolret.index import SyncReport, ToolIndex
@@ -113,7 +113,7 @@ def test_a_sync_is_seen_at_refresh_and_embeds_only_what_changed(place: Place) ->
     assert writer.sync_tools(changed) == SyncReport(
         added=1, changed=1, removed=1, kept=698, embedded=2
     )
-    assert counting.embedded == views(*tools, changed[0], changed[-1])
+    assert counting.embedded == count_views(*tools, changed[0], changed[-1])
     assert ids(reader) == {t.id for t in tools}
     reader.refresh()
     assert ids(reader) == {t.id for t in changed}

@@ -30,7 +30,7 @@ from toolret.retrieval.many import as_requests, generate_in_threads
 from toolret.retrieval.reranking import Reranker, ascore_tools, checked_reranker, score_tools
 from toolret.retrieval.selection import Selection, trace
 from toolret.retrieval.viewing import IndexView
-from toolret.tokens import TokenCounter, checked_counter
+from toolret.tokens import TokenCounter, resolve_counter
 from toolret.tracing import Span, log_error, span, use_span
 from toolret.types import Hit
 
@@ -121,7 +121,7 @@ class ToolRetriever:
         self._limits(None, None, 0)  # rejects bad limits now, not at the first call
         if token_budget is not None and not token_budget > 0:
             raise ValueError(f"token_budget is {token_budget}: give more than 0, or None")
-        self.counter = checked_counter(counter)
+        self.counter = resolve_counter(counter)
         self.on_select = of_kind("on_select", on_select, Callable | None, "a function")
         if not (llm is None or is_generator(llm)):
             llm = as_chat_model(llm, model, cache=_replies(index, cache))
