@@ -178,6 +178,7 @@ def _in_langchain() -> list[Any]:
         _in_replies_of_responses(),
         _in_langchain(),
         messages_to_dict(_in_langchain()),
+        {"messages": _in_langchain(), "jump_to": None},
         _in_chunks_of_langchain(),
         _in_messages_of_anthropic(),
         _in_functions_without_ids(),
@@ -189,13 +190,14 @@ def _in_langchain() -> list[Any]:
         "responses objects",
         "langchain",
         "langchain stored",
+        "state of an agent",
         "chunks",
         "anthropic",
         "functions",
     ],
 )
 def test_a_conversation_in_any_form_is_the_same_demonstration(
-    index: ToolIndex, messages: list[Any]
+    index: ToolIndex, messages: Iterable[Any]
 ) -> None:
     recorded = demonstrations(messages, index)
     assert recorded == RecordReport(

@@ -278,7 +278,7 @@ def test_the_raw_request_is_what_the_user_said_last() -> None:
         (None, "None is no message"),
         (["hi"], "'hi' is no message"),
         ([("content", "hi")], "no message"),
-        ({"messages": [{"role": "user", "content": "hi"}]}, "has no role"),
+        ({"conversation": [{"role": "user", "content": "hi"}]}, "has no role"),
     ],
 )
 def test_a_conversation_without_text_is_an_error(conversation: Any, problem: str) -> None:

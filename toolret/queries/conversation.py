@@ -12,9 +12,9 @@ from toolret.types import Message, Request
 
 __all__ = ["Conversation", "as_request"]
 
-Conversation: TypeAlias = str | Request | Sequence[Any]
+Conversation: TypeAlias = str | Request | Mapping[str, Any] | Sequence[Any]
 """A request, or the messages up to and including it: OpenAI's messages, items or replies of its
-Responses API, Anthropic's messages, or LangChain's messages."""
+Responses API, Anthropic's messages, LangChain's messages, or the state of a LangChain agent."""
 
 
 def as_request(conversation: Conversation, *, notes: str = "") -> Request:
@@ -25,10 +25,10 @@ def as_request(conversation: Conversation, *, notes: str = "") -> Request:
     Args:
         conversation: The request as text; OpenAI's messages (``{"role", "content"}``, with text or
             parts as content), or what its client returned; items of its Responses API; Anthropic's
-            messages; LangChain's messages; pairs of role and text; a single message; or a
-            ``Request``. The user's last words, which never include tool results, become the raw
-            request. If there are none, the last other thing that the user sent is taken, such as
-            ``[image]``, or else the last text of any role.
+            messages; LangChain's messages, or the state that its agents return; pairs of role and
+            text; a single message; or a ``Request``. The user's last words, which never include
+            tool results, become the raw request. If there are none, the last other thing that the
+            user sent is taken, such as ``[image]``, or else the last text of any role.
         notes: A stored summary of the user, for an LLM that writes the queries.
 
     Raises:

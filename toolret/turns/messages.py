@@ -1,7 +1,8 @@
 """Convert a conversation in any form to Chat Completions messages.
 
 No other code needs to know the forms: Chat Completions, items and replies of Responses, Anthropic's
-messages, LangChain's, and pairs of role and text; dicts or objects.
+messages, LangChain's and the state that its agents return, and pairs of role and text; dicts or
+objects.
 """
 
 from __future__ import annotations
@@ -100,10 +101,13 @@ def _is_pair(value: Any) -> bool:
 
 
 def _read_entry(entry: Any) -> Iterator[Message | Unread]:
-    """Yield the messages of an entry of a conversation: a message, an item, or a client's reply."""
+    """Yield the messages of an entry of a conversation: a message, an item, or a whole reply."""
     output, choices = field_of(entry, "output"), field_of(entry, "choices")
+    messages = field_of(entry, "messages")
     if field_of(entry, "object") == "response" and _is_list(output):
         yield from messages_of(output)
+    elif _is_list(messages) and field_of(entry, "role") is None:
+        yield from messages_of(messages)
     elif _is_list(choices) and choices:
         yield from _read_entry(field_of(choices[0], "message"))
     elif (message := _as_mapping(entry)) is None:
