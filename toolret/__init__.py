@@ -101,6 +101,7 @@ _NAMES_BY_MODULE = {
     "permissions": ("Allow",),
     "queries": (
         "Clauses",
+        "Combine",
         "FewShot",
         "GeneratedQueries",
         "Hypothesize",
@@ -110,7 +111,6 @@ _NAMES_BY_MODULE = {
         "Strategy",
         "StrategyQueryGenerator",
         "Think",
-        "Combine",
         "Usage",
         "Verbatim",
         "as_request",
@@ -118,8 +118,8 @@ _NAMES_BY_MODULE = {
     "recording": ("RecordReport", "redacting"),
     "retrieval.reranking": ("CrossEncoderReranker", "LLMReranker", "Reranker", "Reranking"),
     "retrieval.retriever": ("ToolRetriever",),
-    "rows": ("LabelledRequest", "load_demos", "load_requests"),
     "retrieval.selection": ("Selection",),
+    "rows": ("LabelledRequest", "load_demos", "load_requests"),
     "tokens": ("TokenCounter",),
     "types": (
         "Call",
