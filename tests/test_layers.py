@@ -19,7 +19,8 @@ PACKAGE = Path(toolret.__file__).parent
 LAYERS = [
     ["errors", "forking", "json_values", "tracing", "types"],
     ["options"],
-    ["files", "permissions", "recent", "schemas", "stores"],
+    ["files", "permissions", "recent", "schemas"],
+    ["stores"],
     ["text"],
     ["llm", "tokens", "turns"],
     ["embedders", "rows"],

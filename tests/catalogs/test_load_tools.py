@@ -15,6 +15,8 @@ from toolret.catalogs.mcp_tools import McpTools
 from toolret.catalogs.openapi import OpenApi
 from toolret.catalogs.source import Source
 from toolret.errors import CatalogError
+from toolret.index import ToolIndex
+from toolret.testing import HashedWordsEmbedder
 from toolret.types import Tool
 
 OPENAPI = """
@@ -200,6 +202,16 @@ def test_no_file_of_a_folder_is_silently_skipped(
     monkeypatch.setattr(Path, "iterdir", refused)
     with pytest.raises(CatalogError, match="locked: cannot be read: Permission denied"):
         load_tools(folder)
+
+
+def test_an_index_within_a_folder_is_no_part_of_it(tmp_path: Path) -> None:
+    _write(tmp_path / "api.yaml", OPENAPI)
+    tools = load_tools(tmp_path)
+    ToolIndex(tmp_path / "my.index", embedder=HashedWordsEmbedder()).sync_tools(tools)
+    (tmp_path / "my.index" / "fit.json").write_text("{}\n{}")
+    assert load_tools(tmp_path) == tools
+    with pytest.raises(CatalogError, match=r"my\.index: the folder is an index: give the files"):
+        load_tools(tmp_path / "my.index")
 
 
 def test_a_folder_without_catalogs_is_an_error(tmp_path: Path) -> None:

@@ -217,11 +217,10 @@ def _check_targets(options: argparse.Namespace) -> None:
 
 def _read_files(options: argparse.Namespace) -> Iterator[Path]:
     from toolret.catalogs.inputs import catalog_files
-    from toolret.files.folders import files_of
-    from toolret.stores.folder import DATABASE
+    from toolret.files.folders import INDEX_DATABASE, files_of
 
     if options.index:
-        yield Path(options.index, DATABASE)
+        yield Path(options.index, INDEX_DATABASE)
     for argument in options.tools:
         yield from (file for file, _ in catalog_files(split_namespace(argument)[1]))
     for path in (*options.queries, *options.demos):

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from toolret.errors import InputError
 
-__all__ = ["files_of", "real_path"]
+__all__ = ["INDEX_DATABASE", "files_of", "real_path"]
+
+INDEX_DATABASE = "index.sqlite3"
+"""Name of the file of an index that holds its records and vectors."""
 
 
 def files_of(
@@ -20,12 +23,13 @@ def files_of(
     Args:
         path: The path of a file or a folder.
         suffixes: File suffixes to look for in a folder and its subfolders, in any case; files may
-            be gzipped (``.gz``). Names that begin with a dot are skipped.
+            be gzipped (``.gz``). Names that begin with a dot are skipped, and so are indexes that
+            are kept in the folder.
         error: The exception type to raise.
 
     Raises:
-        InputError: ``error``, if the path is empty, a folder holds no such files, a subfolder
-            cannot be read, or a link is broken or leads out of the folder.
+        InputError: ``error``, if the path is empty or an index, a folder holds no such files, a
+            subfolder cannot be read, or a link is broken or leads out of the folder.
     """
     if path == "":  # a variable that was not set; to ``Path`` it is the current folder
         raise error("the path is empty: name a file or a folder, '.' for the current one")
@@ -37,6 +41,8 @@ def files_of(
     if not is_folder:
         yield path, ""
         return
+    if _is_index(path):
+        raise error("the folder is an index: give the files or folders that are indexed", file=path)
     files = sorted(_files_in(path, suffixes, error))
     if not files:
         raise error(f"the folder holds no {', '.join(sorted(suffixes))} files", file=path)
@@ -68,13 +74,18 @@ def _files_in(folder: Path, suffixes: Collection[str], error: type[InputError]) 
                 if is_link and (entry.is_dir() or (has_suffix and entry.is_file())):
                     _check_link(entry, root, folder, error)
                 if entry.is_dir():
-                    (linked if is_link else waiting).append(entry)
+                    if not _is_index(entry):
+                        (linked if is_link else waiting).append(entry)
                 elif has_suffix and entry.is_file():
                     yield entry
                 elif is_link and (has_suffix or not entry.suffix) and not entry.exists():
                     raise error("the link leads nowhere: correct or remove it", file=entry)
         except OSError as exc:
             raise error(f"cannot be read: {exc.strerror or exc}", file=current) from exc
+
+
+def _is_index(folder: Path) -> bool:
+    return (folder / INDEX_DATABASE).is_file()
 
 
 def _suffixes_of(file: Path) -> set[str]:

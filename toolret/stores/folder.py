@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from toolret.errors import StoreError
+from toolret.files.folders import INDEX_DATABASE
 from toolret.forking import renew_in_children
 from toolret.stores import database
 from toolret.stores.checked import keep_checked, read_checked
@@ -36,10 +37,7 @@ from toolret.stores.tables import (
     vector_length,
 )
 
-__all__ = ["DATABASE", "LOCK", "FolderChange", "FolderStore", "FolderWriter"]
-
-DATABASE = "index.sqlite3"
-"""Name of the file that holds the records and vectors."""
+__all__ = ["LOCK", "FolderChange", "FolderStore", "FolderWriter"]
 
 _FIT = "fit.json"
 """Name of the file that holds what was learnt from the demonstrations."""
@@ -69,7 +67,7 @@ class FolderStore:
 
     def __init__(self, folder: Path, *, lock_timeout: float) -> None:
         self.folder = folder.absolute()  # the process may change its directory
-        self._path = self.folder / DATABASE
+        self._path = self.folder / INDEX_DATABASE
         self._fit = self.folder / _FIT
         self._checked = self.folder / _CHECKED
         self._lock_timeout = checked_seconds(lock_timeout)
@@ -115,11 +113,11 @@ class FolderStore:
             )
         if self._fit.exists():
             raise StoreError(
-                f"{self.folder}: {DATABASE} is missing: put back a copy, or delete the folder "
-                "and index the catalogs again"
+                f"{self.folder}: {INDEX_DATABASE} is missing: put back a copy, or delete the "
+                "folder and index the catalogs again"
             )
         # Left by a writer that was killed early on, or by a retriever of an index that is gone.
-        expendable = (LOCK, f"{DATABASE}.new", *_EXPENDABLE)
+        expendable = (LOCK, f"{INDEX_DATABASE}.new", *_EXPENDABLE)
         if any(not path.name.startswith(expendable) for path in self.folder.iterdir()):
             raise StoreError(
                 f"{self.folder}: holds something that is no index; name an empty or a new folder"
