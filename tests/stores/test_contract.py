@@ -197,7 +197,7 @@ def test_writers_take_turns(place: Place) -> None:
                 # However busy the machine that runs the tests is, no writer is taken for dead.
                 store.lease = 120
                 if place.kind != "chroma":  # a claim is a writer's own once it has settled
-                    cast("LangChainEngine", store.engine)._settle = 0.5
+                    cast("LangChainEngine", store.engine)._settle = 1.0
                 index.add_tools(many_tools(5, start=100 * machine + 10 * turn))
         except BaseException as error:  # noqa: BLE001 - shown by the test
             errors.append(error)
