@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -84,10 +85,26 @@ def vector_store(kind: str) -> VectorStore:
     if kind == "memory":
         return InMemoryVectorStore(vectors)
     if kind == "qdrant":
-        client = QdrantClient(":memory:")
+        client = _one_at_a_time(QdrantClient(":memory:"))
         client.create_collection("all", VectorParams(size=DIMENSIONS, distance=Distance.COSINE))
         return QdrantVectorStore(client, "all", embedding=vectors)
     return _pgvector(vectors)
+
+
+def _one_at_a_time(client: QdrantClient) -> QdrantClient:
+    """Have a client's calls take turns: Qdrant's local mode, unlike a server, is for one thread."""
+    lock = threading.RLock()
+
+    def serialized(call: Callable[..., Any]) -> Callable[..., Any]:
+        def call_alone(*args: Any, **options: Any) -> Any:
+            with lock:
+                return call(*args, **options)
+
+        return call_alone
+
+    for name in ("delete", "query_points", "retrieve", "upsert"):
+        setattr(client, name, serialized(getattr(client, name)))
+    return client
 
 
 def _pgvector(vectors: IndexEmbeddings) -> VectorStore:

@@ -199,8 +199,6 @@ def test_a_writer_that_is_refused_leaves_alone_what_the_winner_published(tmp_pat
 
 def test_only_one_of_two_heads_is_created(remote: Place) -> None:
     """Even where the claims fail altogether."""
-    if remote.kind == "qdrant":
-        pytest.skip("Qdrant's local mode is for one thread at a time")
     store = remote_store(remote)
     results: list[bool] = []
     barrier = threading.Barrier(4)
