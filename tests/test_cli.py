@@ -628,7 +628,17 @@ def test_help_says_defaults_and_what_a_catalog_is(
     assert [text for text in said if text not in printed] == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["search", "x"], ["search", "x", "--index", "i", "-k0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["search", "x"],
+        ["search", "x", "--index", "i", "-k0"],
+        ["index", "", "--index", "i"],
+        ["lint", ""],
+        ["eval", "--queries", ""],
+    ],
+)
 def test_a_command_line_that_cannot_be_read_is_exit_code_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(arguments)

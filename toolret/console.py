@@ -35,6 +35,7 @@ __all__ = [
     "fit_line",
     "fit_ranking",
     "load_catalogs",
+    "named_path",
     "open_index",
     "positive",
     "print_json",
@@ -86,7 +87,7 @@ def add_paths(
         nargs="+",
         action="extend",
         metavar="PATH",
-        type=Path,
+        type=named_path,
         default=[],
         required=required,
         help=about,
@@ -108,6 +109,13 @@ def add_allow(command: argparse.ArgumentParser) -> None:
 def add_json(command: argparse.ArgumentParser) -> None:
     """Add the flag ``--json``."""
     command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def named_path(text: str) -> Path:
+    """Parse an argument that is a path; an empty one, as of an unset variable, is an error."""
+    if not text:  # ``Path`` would take it for the current folder
+        raise argparse.ArgumentTypeError("the path is empty: name it, or '.' for this folder")
+    return Path(text)
 
 
 def positive(text: str) -> int:

@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolret.console import (
@@ -16,6 +15,7 @@ from toolret.console import (
     add_paths,
     fit_ranking,
     load_catalogs,
+    named_path,
     open_index,
     print_json,
     terminal_safe,
@@ -42,7 +42,7 @@ def add_index(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         description="Make an index hold the tools of these catalogs, and no others, and the "
         "demonstrations if any are given. Only what changed is embedded.",
     )
-    index.add_argument("catalogs", nargs="+", metavar="CATALOG", type=Path, help=CATALOG_HELP)
+    index.add_argument("catalogs", nargs="+", metavar="CATALOG", type=named_path, help=CATALOG_HELP)
     add_paths(index, "--demos", "files or folders of demonstrations")
     index.add_argument(
         "--add",

@@ -20,6 +20,7 @@ from toolret.console import (
     check_writable,
     fit_ranking,
     load_catalogs,
+    named_path,
     open_index,
     positive,
     progress,
@@ -65,16 +66,16 @@ def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     command.add_argument(
         "--keep-all", action="store_true", help="rank tools also where the answer is no tool"
     )
-    command.add_argument("--run", type=Path, metavar="OUT", help="write the TREC run")
+    command.add_argument("--run", type=named_path, metavar="OUT", help="write the TREC run")
     command.add_argument(
         "--json",
-        type=Path,
+        type=named_path,
         metavar="OUT",
         help="write metrics and timings; - prints them in place of the report",
     )
     command.add_argument(
         "--against",
-        type=Path,
+        type=named_path,
         metavar="RUN",
         help="another TREC run to compare with, on the requests for which both have tools",
     )
@@ -106,11 +107,13 @@ def add_eval(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="BASE_URL",
         help="a server that speaks OpenAI's protocol; the key is in OPENAI_API_KEY",
     )
-    model.add_argument("--replay", type=Path, metavar="FILE", help="a recording, and no server")
+    model.add_argument(
+        "--replay", type=named_path, metavar="FILE", help="a recording, and no server"
+    )
     writing.add_argument("--model", metavar="NAME", help="the model to ask")
     writing.add_argument(
         "--record",
-        type=Path,
+        type=named_path,
         metavar="FILE",
         help="write the replies, to be replayed; what is in the file already is not asked again",
     )

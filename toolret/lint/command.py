@@ -9,9 +9,8 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
-from toolret.console import CATALOG_HELP, add_json, count_of, load_catalogs
+from toolret.console import CATALOG_HELP, add_json, count_of, load_catalogs, named_path
 from toolret.errors import ToolretError
 from toolret.lint.findings import CHECKS, LEVELS, Finding
 from toolret.text.visible import visible
@@ -33,7 +32,7 @@ def add_lint(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description="Tell what in a catalog will hurt retrieval or may do harm, and what to do "
         "about it. docs/lint.md explains each check.",
     )
-    lint.add_argument("catalogs", nargs="+", metavar="CATALOG", type=Path, help=CATALOG_HELP)
+    lint.add_argument("catalogs", nargs="+", metavar="CATALOG", type=named_path, help=CATALOG_HELP)
     add_json(lint)
     lint.add_argument(
         "--fail-on",
