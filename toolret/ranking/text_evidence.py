@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from toolret.forking import cached_property
 from toolret.ranking.arrays import Floats, Ints, products, top, union
 from toolret.ranking.comparisons import Comparisons, Layout
 
@@ -86,38 +85,37 @@ class TextEvidence:
             self._dense, self._aligned = self._dense.copy(), self._aligned.copy()
         self._lexical = of_tools(comparisons.lexical)
         self._cosine = of_tools(comparisons.lexical_cosine)
+        # The first rows of each query, best first.
+        self._by_meaning = _first(self._dense)
+        self._by_aligned_meaning = _first(self._aligned)
+        self._by_words = _first(self._lexical)
         best = self._lexical.max(axis=1, keepdims=True)
-        self._relative = self._lexical / np.maximum(best, _TINY)
+        self._relative_to = np.maximum(best, _TINY)
         # Being the first says little where even the first has next to none of the words.
         self._trust = best / np.maximum(comparisons.lexical_most, _TINY)[:, None]
 
-    @cached_property
-    def _first_by_meaning(self) -> list[Ints]:
-        """The first rows by cosine, for each query."""
-        return [_first(values) for values in self._dense]
-
-    @cached_property
-    def _first_by_words(self) -> list[Ints]:
-        """The first rows by BM25, for each query."""
-        return [_first(values) for values in self._lexical]
-
     def put_forward(self, depth: int) -> Iterator[Ints]:
-        """Yield the first rows by each kind of evidence, ``depth`` at most."""
-        yield top(self._dense[0], depth)
-        yield top(self._dense.max(axis=0), depth)
-        yield top(self._aligned[0], depth)
-        yield top(self._aligned.max(axis=0), depth)
-        yield top(self._relative[0], depth)
-        yield top(self._relative.max(axis=0), depth)
+        """Yield the first rows by each kind of evidence, ``depth`` at most, which is 60 or less."""
+        for values, scale, firsts in (
+            (self._dense, 1, self._by_meaning),
+            (self._aligned, 1, self._by_aligned_meaning),
+            (self._lexical, self._relative_to, self._by_words),
+        ):
+            yield firsts[0][:depth]
+            # A row that is among the first by its best query is among the first for that query.
+            pool = union(firsts, len(self._tools))
+            yield pool[top((values[:, pool] / scale).max(axis=0), depth)]
         yield top(self._cosine.max(axis=0), depth)
         yield np.flatnonzero(self._comparisons.names[self._tools] >= _WHOLE)
 
     def best(self) -> Ints:
         """Return the rows that fit the request best by meaning and words, best first."""
-        firsts = [self._first_by_meaning[0], self._first_by_words[0]]
-        all_rows = np.arange(len(self._tools))
-        ranks = _reciprocal_ranks(firsts, all_rows, offset=_FUSION_OFFSET)
-        return top(ranks.sum(axis=0), _BEST)
+        both = [(self._dense[0], self._by_meaning[0]), (self._lexical[0], self._by_words[0])]
+        firsts = [_above_least(*of_kind) for of_kind in both]
+        # Where these are too few, the rest is of no matter.
+        pool = union([*firsts, np.arange(min(_BEST, len(self._tools)))], len(self._tools))
+        ranks = _reciprocal_ranks(firsts, pool, offset=_FUSION_OFFSET)
+        return pool[top(ranks.sum(axis=0), _BEST)]
 
     def features(self, rows: Ints) -> Floats:
         """Return the features of some rows: shape ``(rows, len(TEXT_FEATURES))``.
@@ -128,14 +126,18 @@ class TextEvidence:
         if self._comparisons.query_vectors is not None:
             self._make_exact(self._comparisons.query_vectors, rows)
         dense, aligned = self._dense[:, rows], self._aligned[:, rows]
-        relative = self._relative[:, rows]
+        relative = self._lexical[:, rows] / self._relative_to
         tools = self._tools[rows]
         best = self._dense.max(axis=1, keepdims=True)
-        nearest = self._tools[top(self._dense[0], _NEIGHBOURS)]
+        nearest = self._tools[self._by_meaning[0][:_NEIGHBOURS]]
         neighbourhood = self._layout.tool_vectors[nearest].mean(axis=0)
         names = self._comparisons.names[tools]
-        by_meaning = _reciprocal_ranks(self._first_by_meaning, rows, offset=_RANK_OFFSET)
-        by_words = _reciprocal_ranks(self._first_by_words, rows, offset=_RANK_OFFSET)
+        by_meaning = _reciprocal_ranks(
+            list(map(_above_least, self._dense, self._by_meaning)), rows, offset=_RANK_OFFSET
+        )
+        by_words = _reciprocal_ranks(
+            list(map(_above_least, self._lexical, self._by_words)), rows, offset=_RANK_OFFSET
+        )
         return np.stack(
             [
                 dense[0],
@@ -163,20 +165,24 @@ class TextEvidence:
 
     def _make_exact(self, query_vectors: Floats, rows: Ints) -> None:
         """Make exact, in place, the cosines of some rows and of all that may rank before them."""
-        changed = union([rows, *self._first_by_meaning], len(self._tools))
+        changed = union([rows, *self._by_meaning], len(self._tools))
         exact = products(query_vectors, self._layout.tool_vectors[self._tools[changed]])
         self._dense[:, changed] = exact[: len(self._dense)]
         self._aligned[:, changed] = exact[-len(self._aligned) :]
-        for first, values in zip(self._first_by_meaning, self._dense, strict=True):
+        for first, values in zip(self._by_meaning, self._dense, strict=True):
             first.sort()
             first[:] = first[np.argsort(-values[first], kind="stable")]
 
 
-def _first(values: Floats) -> Ints:
-    """Return the first rows for one query, without those whose value is the least of all."""
-    first = top(values, _RANKED)
-    above_least: Ints = first[values[first] > values.min()]
-    return above_least
+def _first(values: Floats) -> list[Ints]:
+    """Return the first rows for each query, best first."""
+    return [top(of_query, _RANKED) for of_query in values]
+
+
+def _above_least(values: Floats, first: Ints) -> Ints:
+    """Return some rows without those whose value is the least of all."""
+    above: Ints = first[values[first] > values.min()]
+    return above
 
 
 def _reciprocal_ranks(firsts: Sequence[Ints], rows: Ints, *, offset: int) -> Floats:
