@@ -79,6 +79,9 @@ _IDENTIFIERS = (re.compile(r"\w[\w.:/-]*"), re.compile(r"[^\W_][\w.:/-]*", re.AS
 """Runs of characters that identifiers consist of, with punctuation that may end them. The second
 pattern, of ASCII alone, finds names in scripts that join them to words, as Chinese and Japanese."""
 
+_JOINTS = frozenset("_.:/-")
+"""Characters that join the words of an identifier."""
+
 
 def mentioned_names(text: str) -> set[str]:
     """Return the names that a text may mention, case-folded: its identifiers, and all of it.
@@ -87,14 +90,14 @@ def mentioned_names(text: str) -> set[str]:
     """
     text = unquoted(text)
     runs = (run for pattern in _IDENTIFIERS for run in pattern.findall(text))
-    words = (run.rstrip(".:/-") for run in runs)
+    words = {run.rstrip(".:/-") for run in runs}
     return {text.strip().casefold()} | {word.casefold() for word in words if _is_identifier(word)}
 
 
 def _is_identifier(word: str) -> bool:
     """Whether a word cannot be a word of prose: ``listInvoices``, ``list_invoices``, ``a.b``."""
     rest = word[1:]
-    return any(mark in word for mark in "_.:/-") or (not rest.isupper() and rest != rest.lower())
+    return not _JOINTS.isdisjoint(word) or (not rest.isupper() and rest != rest.lower())
 
 
 @lru_cache(maxsize=65_536)  # the same tools are offered again and again
