@@ -284,6 +284,23 @@ def test_a_copy_that_was_put_back_is_read_once(
     assert len(made) == 1
 
 
+def test_a_program_that_asks_whether_the_index_has_changed_does_not_keep_it_from_being_read(
+    index: ToolIndex,
+) -> None:
+    retriever = ToolRetriever(index)
+    ToolIndex(index.store.place, embedder=HashedWordsEmbedder()).add_tools(
+        [tool("ping_host", "Ping a host of the network.")]
+    )
+    index.snapshots._look_at = 0  # as if half a second had passed
+    assert index.is_stale()
+    assert index.is_stale()  # a second time, within the half second
+    deadline = time.monotonic() + 20
+    while retriever.search("ping a host", keep_all=True)[0].tool.id != "ping_host":
+        assert time.monotonic() < deadline
+        assert index.is_stale() or "ping_host" in index
+    assert not index.is_stale()
+
+
 def test_what_another_process_wrote_and_cannot_be_used_is_said_once(
     index: ToolIndex, tools: list[Tool], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -36,6 +36,7 @@ class Snapshots:
         self._keeping = RenewedLock()
         self._readings = count(1)
         self._look_at = 0.0
+        self._stale_reading = 0
         # Of the context, not of the thread: in an event loop, requests run in worker threads.
         self._own_reading: ContextVar[int] = ContextVar("own_reading", default=0)
 
@@ -73,16 +74,23 @@ class Snapshots:
 
     def is_stale(self) -> bool:
         """Whether the index has changed since the kept snapshot; see ``ToolIndex.is_stale``."""
-        now = time.monotonic()
-        if self.kept is None or now < self._look_at:
+        kept, now = self.kept, time.monotonic()
+        if kept is None:
             return False
-        self._look_at = now + _LOOK_EVERY
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_EVERY
+            # Remembered until the next check, for whoever asks next must be told the same: a
+            # program that asks for itself would otherwise keep retrievers from ever following.
+            self._stale_reading = kept.reading if self._has_changed_since(kept) else 0
+        return kept.reading == self._stale_reading
+
+    def _has_changed_since(self, snapshot: Snapshot) -> bool:
         try:
             with apart_from_forks():
                 latest = self._store.generations(timeout=0)
         except StoreError:
             return False  # another process is committing, or the store cannot be read
-        return exist(latest) and latest != self.kept.generations
+        return exist(latest) and latest != snapshot.generations
 
     @property
     def own_reading(self) -> int:

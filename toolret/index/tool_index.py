@@ -248,7 +248,8 @@ class ToolIndex:
     def is_stale(self) -> bool:
         """Whether the index has changed since it was read; checks twice a second at most.
 
-        Costs next to nothing, and returns False if it cannot tell. An index that is gone may be
+        Costs next to nothing, and returns False if it cannot tell; between two checks it says the
+        same unless the index was read. An index that is gone may be
         about to be built again, so what was read of it stays.
         """
         return self.snapshots.is_stale()

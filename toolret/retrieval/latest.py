@@ -53,7 +53,8 @@ class LatestReader:
 
     def follow(self) -> None:
         """Begin to read what another process has synced, if it has, for the calls to come."""
-        if not self._index.is_stale() or time.monotonic() < self._try_at:
+        is_at_it = self._renewing.current.locked()  # a thread, which goes on for a while
+        if is_at_it or not self._index.is_stale() or time.monotonic() < self._try_at:
             return
         with suppress(RuntimeError):  # no thread can be started: the next check tries again
             start_thread(self._follow, "toolret-follow", daemon=True)
