@@ -446,6 +446,25 @@ def test_what_went_wrong_is_taken_back(index: ToolIndex) -> None:
     assert [each.tools for each in index.demos] == [("pay.refund",)]
 
 
+def test_what_uses_a_tool_that_is_gone_or_was_curated_since_is_taken_back(index: ToolIndex) -> None:
+    retriever = ToolRetriever(index)
+    kept = retriever.record(chat(CANCEL, REFUND), allow=["user"])
+    search = (wire_name("search docs"), "{}", "found")
+    named = retriever.record(chat(search))
+    assert {each.id for each in index.demos} == {*kept.ids, *named.ids}
+    index.remove_tools(["orders.cancelOrder", "search docs"])
+    nobody = retriever.record(chat(CANCEL, REFUND), allow=lambda tool: False, success=False)
+    assert nobody.demos == ()
+    assert retriever.record(chat(CANCEL, REFUND), allow=["user"], success=False) == kept
+    assert retriever.record(chat(search), success=False) == named
+    assert not list(index.demos)
+
+    kept = retriever.record(chat(REFUND))
+    index.add_demos([demo("mine", ASKED, "pay.refund")])
+    assert retriever.record(chat(REFUND), success=False) == kept
+    assert [each.id for each in index.demos] == ["mine"]
+
+
 def test_it_is_shown_to_those_who_may_use_its_tools_and_see_it(index: ToolIndex) -> None:
     retriever = ToolRetriever(index, min_score=0.0, min_recall=1.0)
     drop = ("admin__drop", "{}", "gone")

@@ -96,13 +96,16 @@ def record(
     ``allow`` must be the same as when they were recorded. ``ToolRetriever.record`` describes the
     arguments.
     """
-    recorded = demonstrations(messages, index, allow=allow, private_to=private_to, redact=redact)
+    if not success:
+        index.refresh()
+    recorded = demonstrations(
+        messages, index, allow=allow, private_to=private_to, redact=redact, stored=not success
+    )
     if not recorded.demos:
         return recorded
     if success:
         index.add_demos(recorded.demos)
         return recorded
-    index.refresh()
     stored = {demo.id: demo for demo in index.demos}
     removed = tuple(stored[id_] for id_ in recorded.ids if id_ in stored)
     index.remove_demos(demo.id for demo in removed)
@@ -117,15 +120,18 @@ def demonstrations(
     allow: Allow = None,
     private_to: Collection[str] = (),
     redact: Redact | None = None,
+    stored: bool = False,
 ) -> RecordReport:
     """Return the demonstrations that a finished conversation yields; nothing is stored.
 
-    The arguments and the errors are those of ``ToolRetriever.record``.
+    The arguments and the errors are those of ``ToolRetriever.record``. With ``stored``, what it may
+    have yielded earlier is returned: also demonstrations with tools that have left the index since,
+    and those that say the same as a curated one.
     """
     if wrong := invalid_permissions([private_to]):
         raise DemoError(f"private_to holds {short_repr(wrong[0])}: give a set of permissions")
     permissions: Permissions = (frozenset(private_to),) if private_to else ()
-    find = _Finder(index)
+    find = _Finder(index, gone=stored)
     demos: dict[str, Demo] = {}
     grouped, left_out = turns(messages)
     text = ""
@@ -149,7 +155,7 @@ def demonstrations(
             left_out.append("a turn: the redaction hook gave nothing of it")
             continue
         short = _as_stored(redacted)
-        if (same := _find_curated(short, index)) is not None:
+        if not stored and (same := _find_curated(short, index)) is not None:
             left_out.append(f"a turn: the demonstration {same.id!r} says the same")
             continue
         demos[short.id] = short
@@ -190,7 +196,8 @@ def _successful_calls(turn: Turn, find: _Finder, allow: Allow) -> tuple[list[Cal
         if tool is None:
             left_out.append(f"{short_repr(call.name)}: the index holds no such tool")
             continue
-        outcome = _as_successful(call, tool, allow)
+        # Of a tool that is gone nobody can say any more who may use it.
+        outcome = _as_successful(call, tool, None if tool.id in find.gone else allow)
         if isinstance(outcome, str):
             left_out.append(f"{tool.id!r}: {outcome}")
         else:
@@ -218,10 +225,21 @@ def _as_successful(call: TurnCall, tool: Tool, allow: Allow) -> Call | str:
 
 
 class _Finder:
-    """Finds a tool of an index by its name on the wire, its id, or its name if that is unique."""
+    """Finds a tool of an index by its name on the wire, its id, or its name if that is unique.
 
-    def __init__(self, index: ToolIndex) -> None:
+    Args:
+        index: The index.
+        gone: Also find, by name on the wire or id, the tools that the index no longer holds but
+            that its demonstrations use.
+
+    Attributes:
+        gone: The ids of these tools.
+    """
+
+    def __init__(self, index: ToolIndex, *, gone: bool) -> None:
         self._index = index
+        used = {tool for demo in index.demos for tool in demo.tools} if gone else ()
+        self.gone = frozenset(tool for tool in used if tool not in index)
         self._tools: dict[str, Tool | None] = {}
 
     def __call__(self, name: str) -> Tool | None:
@@ -237,6 +255,9 @@ class _Finder:
         for tool in self._index:
             if wire_name(tool.id) == name:
                 return tool
+        for id_ in self.gone:
+            if name in (id_, wire_name(id_)):
+                return Tool(id_, id_)
         same_name = [tool for tool in self._index if tool.name == name]
         return same_name[0] if len(same_name) == 1 else None
 
