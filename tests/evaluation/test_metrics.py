@@ -128,3 +128,9 @@ def test_a_request_whose_tools_fit_no_prompt_is_measured_and_counted(
 def test_a_request_that_names_an_unknown_tool_is_refused(retriever: ToolRetriever) -> None:
     with pytest.raises(DemoError, match="'q1' names the tool 'nothing'"):
         evaluate(retriever, [LabelledRequest("q1", "x", ("nothing",))])
+    both = [
+        LabelledRequest("q1", "x", ("nothing",)),
+        LabelledRequest("q2", "y", ("none", "nothing")),
+    ]
+    with pytest.raises(DemoError, match=r"hold \(nor 'none', which others name\): correct the id"):
+        evaluate(retriever, both)

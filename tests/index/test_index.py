@@ -525,6 +525,13 @@ def test_a_demonstration_uses_the_tools_of_its_calls(
     for change in (index.add_demos, index.sync_demos, lambda demos: index.sync(tools, demos)):
         with pytest.raises(DemoError, match="names the tool 'pay'"):
             change([lost])
+    many = [lost, *(demo(f"g{n}", "x", f"t{n}", "pay") for n in range(7))]
+    with pytest.raises(DemoError) as caught:
+        index.add_demos(many)
+    assert "'f' names the tool 'pay', which the index does not hold (nor 't0', 't1'," in str(
+        caught.value
+    )
+    assert "'t4' and 2 more, which others name): add its catalog" in str(caught.value)
 
 
 def test_demonstrations_are_checked_against_what_others_have_written(

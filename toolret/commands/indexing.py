@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from toolret.console import (
 from toolret.errors import InputError
 
 if TYPE_CHECKING:
-    from toolret.index import SyncReport, ToolIndex
+    from toolret.index import SyncReport
     from toolret.index.shelves import Item, ItemForm
     from toolret.stores.records import Kind
     from toolret.types import Demo, Tool
@@ -79,9 +79,8 @@ def _index(options: argparse.Namespace) -> None:
         raise InputError("--add removes nothing: leave --forget-recorded out")
     if options.forget_recorded and demos is None:
         raise InputError("--forget-recorded needs --demos, which are the demonstrations that stay")
-    dead_lines: list[str] = []
     if options.dry_run:
-        reports = _planned_changes(options, tools, demos)
+        reports, dead_lines = _planned_changes(options, tools, demos)
     else:
         with open_index(options) as index:
             if options.add:
@@ -89,7 +88,7 @@ def _index(options: argparse.Namespace) -> None:
             else:
                 reports = index.sync(tools, demos, keep_recorded=not options.forget_recorded)
             fit_ranking(index)
-            dead_lines = _dead_demo_lines(index)
+            dead_lines = _dead_demo_lines(index.demos, index)
     for line in (*(f"found {source}" for source in tools.found), *dead_lines):
         print(terminal_safe(line, sys.stderr), file=sys.stderr)
     if options.json:
@@ -122,8 +121,10 @@ def _first_ids(ids: Sequence[str]) -> str:
 
 def _planned_changes(
     options: argparse.Namespace, tools: Sequence[Tool], demos: Sequence[Demo] | None
-) -> dict[Kind, SyncReport]:
-    """Return what an index would change, without loading a model and without writing.
+) -> tuple[dict[Kind, SyncReport], list[str]]:
+    """Return what an index would change, and the lines about demonstrations of tools that go.
+
+    No model is loaded, and nothing is written.
 
     Raises:
         DemoError: If a demonstration uses a tool that the index would not hold.
@@ -145,15 +146,18 @@ def _planned_changes(
     old_tools, old_demos = stored_items(TOOLS), stored_items(DEMOS)
     kept_tools = list(old_tools) if options.add else []
     reports: dict[Kind, SyncReport] = {"tools": _changes(old_tools, tools, kept_tools)}
+    tool_ids = {tool.id for tool in tools}.union(kept_tools)
+    kept_demos = old_demos
     if demos is not None:
-        tool_ids = {tool.id for tool in tools}.union(kept_tools)
-        kept_demos = [
-            id_
-            for id_ in old_demos
+        kept_demos = {
+            id_: demo
+            for id_, demo in old_demos.items()
             if options.add or (id_.startswith(RECORDED) and not options.forget_recorded)
-        ]
-        reports["demos"] = _changes(old_demos, checked_demos(demos, tool_ids), kept_demos)
-    return reports
+        }
+        new_demos = checked_demos(demos, tool_ids)
+        reports["demos"] = _changes(old_demos, new_demos, kept_demos)
+        kept_demos = kept_demos | {demo.id: demo for demo in new_demos}
+    return reports, _dead_demo_lines(kept_demos.values(), tool_ids)
 
 
 def _changes(old: Mapping[str, Item], items: Iterable[Item], kept: Iterable[str]) -> SyncReport:
@@ -175,9 +179,9 @@ def _changes(old: Mapping[str, Item], items: Iterable[Item], kept: Iterable[str]
     )
 
 
-def _dead_demo_lines(index: ToolIndex) -> list[str]:
+def _dead_demo_lines(demos: Iterable[Demo], known: Container[str]) -> list[str]:
     """Return a line about demonstrations that use tools that are gone; none if there are none."""
-    gone = [[tool for tool in demo.tools if tool not in index] for demo in index.demos]
+    gone = [[tool for tool in demo.tools if tool not in known] for demo in demos]
     dead = sum(map(bool, gone))
     if not dead:
         return []

@@ -26,7 +26,7 @@ from toolret.queries import Usage, as_request
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import Selection
 from toolret.rows import LabelledRequest
-from toolret.text.nearest import did_you_mean
+from toolret.text.nearest import did_you_mean, nor_others
 from toolret.types import Hit
 
 __all__ = ["Report", "RunComparison", "check_requests", "evaluate"]
@@ -182,15 +182,16 @@ def evaluate(
         DemoError: If a request names a tool that the index does not hold, or cannot be asked.
     """
     check_requests(requests)
-    for request in requests:
-        unknown = [tool for tool in request.tools if tool not in retriever.index]
-        if unknown:
-            raise DemoError(
-                f"request {request.id!r} names the tool {unknown[0]!r}, which the index does not "
-                "hold: correct the id, or index its catalog"
-                + did_you_mean(unknown[0], (tool.id for tool in retriever.index)),
-                place=request.origin,
-            )
+    index = retriever.index
+    unknown = [(each, tool) for each in requests for tool in each.tools if tool not in index]
+    if unknown:
+        request, first = unknown[0]
+        raise DemoError(
+            f"request {request.id!r} names the tool {first!r}, which the index does not hold"
+            f"{nor_others(first, (tool for _, tool in unknown))}: correct the id, or index its "
+            f"catalog{did_you_mean(first, (tool.id for tool in index))}",
+            place=request.origin,
+        )
     answers = _ask_all(
         retriever, requests, k=k, keep_all=keep_all, misses=misses, progress=progress
     )

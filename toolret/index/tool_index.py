@@ -16,7 +16,7 @@ from toolret.options import of_kind
 from toolret.stores import absent, store_at
 from toolret.stores.locks import LOCK_SECONDS
 from toolret.stores.records import Kind, Store, exist
-from toolret.text.nearest import did_you_mean
+from toolret.text.nearest import did_you_mean, nor_others
 from toolret.types import RECORDED, Demo, Tool
 
 __all__ = ["ToolIndex", "checked_demos"]
@@ -343,12 +343,13 @@ def _checked(demos: Sequence[Demo], tool_ids: Collection[str]) -> list[Demo]:
     Raises:
         DemoError: If one uses an unknown tool, or two different ones share an id.
     """
-    for demo in demos:
-        unknown = [tool for tool in demo.tools if tool not in tool_ids]
-        if unknown:
-            raise DemoError(
-                f"demonstration {demo.id!r} names the tool {unknown[0]!r}, which the index does "
-                f"not hold: add its catalog, or correct the id{did_you_mean(unknown[0], tool_ids)}",
-                place=demo.origin,
-            )
+    unknown = [(demo, tool) for demo in demos for tool in demo.tools if tool not in tool_ids]
+    if unknown:
+        demo, first = unknown[0]
+        raise DemoError(
+            f"demonstration {demo.id!r} names the tool {first!r}, which the index does not hold"
+            f"{nor_others(first, (tool for _, tool in unknown))}: add its catalog, or correct the "
+            f"id{did_you_mean(first, tool_ids)}",
+            place=demo.origin,
+        )
     return unique(demos, error=DemoError)
