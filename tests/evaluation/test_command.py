@@ -405,7 +405,20 @@ def test_a_run_is_compared_on_the_requests_that_it_has_tools_for(
     assert half["metrics"]["COMP@1"]["difference"] in (0, 1)
     assert half["metrics"]["COMP@1"].keys() == {"difference", "interval", "p_value"}
     assert main([*command, "--against", str(run)]) == 0
-    assert "with the other run on 1 of 2 requests that have a right" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "with the other run on 1 of 2 requests that have a right" in printed.out
+    assert "gone" not in printed.err
+
+
+def test_tools_of_another_run_that_are_gone_are_told_of(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "before.trec"
+    run.write_text("q1 Q0 halt 1 0.5 other\nq1 Q0 track 2 0.4 other\nq9 Q0 stop 1 0.5 other\n")
+    assert main([*command, "--against", str(run)]) == 0
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"{run}: ranks tools that are gone")
+    assert told.endswith("only have been renamed: halt")
 
 
 def test_missed_requests_are_shown_with_what_came_first(

@@ -13,6 +13,7 @@ from toolret.console import (
     add_index_options,
     add_json,
     add_paths,
+    first_ids,
     fit_ranking,
     load_catalogs,
     named_path,
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from toolret.types import Demo, Tool
 
 __all__ = ["add_index"]
-
-_MOST_NAMED = 5
-"""The most ids that a line names of those that it is about."""
 
 
 def add_index(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -109,14 +107,9 @@ def _report_lines(reports: Mapping[Kind, SyncReport], *, dry_run: bool) -> Itera
         if dry_run:
             for word, ids in (("added", report.added_ids), ("changed", report.changed_ids)):
                 if ids:
-                    yield f"  {word}: {_first_ids(ids)}"
+                    yield f"  {word}: {first_ids(ids)}"
         if report.removed_ids:
-            yield f"  removed: {_first_ids(report.removed_ids)}; with --add nothing is removed"
-
-
-def _first_ids(ids: Sequence[str]) -> str:
-    more = len(ids) - _MOST_NAMED
-    return ", ".join(ids[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+            yield f"  removed: {first_ids(report.removed_ids)}; with --add nothing is removed"
 
 
 def _planned_changes(
@@ -186,6 +179,5 @@ def _dead_demo_lines(demos: Iterable[Demo], known: Container[str]) -> list[str]:
     if not dead:
         return []
     names = sorted({tool for tools in gone for tool in tools})
-    listed = ", ".join(names[:_MOST_NAMED] + ["..."] * (len(names) > _MOST_NAMED))
     who = "1 demonstration uses a tool" if dead == 1 else f"{dead} demonstrations use tools"
-    return [f"{who} that {'is' if dead == 1 else 'are'} gone ({listed})"]
+    return [f"{who} that {'is' if dead == 1 else 'are'} gone ({first_ids(names)})"]

@@ -18,6 +18,7 @@ from toolret.console import (
     add_index_options,
     add_paths,
     check_writable,
+    first_ids,
     fit_ranking,
     load_catalogs,
     named_path,
@@ -158,6 +159,8 @@ def _eval(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         index = _index_to_measure(options, tools, demos, Path(scratch))
         fit_ranking(index)
+        if other_run:
+            _tell_of_renamed(options.against, other_run, index, gold)
         with progress() as show:
             report = evaluate(
                 ToolRetriever(index, llm=generator),
@@ -265,6 +268,19 @@ def _read_other_run(path: Path, gold: Mapping[str, Sequence[str]]) -> dict[str, 
             "tool, so there is nothing to compare"
         )
     return ranked
+
+
+def _tell_of_renamed(
+    path: Path, ranked: Mapping[str, Sequence[str]], index: ToolIndex, gold: Mapping[str, object]
+) -> None:
+    """Tell of tools that the other run ranks and the index lacks: they may have been renamed."""
+    gone = sorted({tool for id_ in gold for tool in ranked.get(id_, ()) if tool not in index})
+    if gone:
+        print(
+            f"{path}: ranks tools that are gone, which count as wrong there although they may "
+            f"only have been renamed: {terminal_safe(first_ids(gone), sys.stderr)}",
+            file=sys.stderr,
+        )
 
 
 def _index_to_measure(
