@@ -32,6 +32,11 @@ def test_gzip_is_recognized_by_content_not_by_name(tmp_path: Path) -> None:
         (b"", "the file is empty"),
         (b"\n \n", "the file is empty"),
         (b'{"a": 1}\n{"a": }\n', "line 2: broken JSON at column 7: Expecting value"),
+        (
+            b'[\n  {"a": 1}\n]\n',
+            "line 1: broken JSON at column 2: Expecting value; each line must hold one whole JSON "
+            "object",
+        ),
         (b"[1, 2]\n", "line 1: expected one JSON object, found [1, 2]"),
         (b'{"a": 1}\n{"a": "\xff"}\n', "line 2: byte 8 of the line is not UTF-8"),
         (b'{"a": NaN}', "line 1: NaN is not JSON (at /a)"),

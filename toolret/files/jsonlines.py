@@ -68,8 +68,9 @@ def row_from_line(
             f"byte {exc.start + 1} of the line is not UTF-8", file=path, place=place
         ) from exc
     except json.JSONDecodeError as exc:
+        ends = "; each line must hold one whole JSON object" if exc.pos == len(exc.doc) else ""
         raise error(
-            f"broken JSON at column {exc.colno}: {exc.msg}", file=path, place=place
+            f"broken JSON at column {exc.colno}: {exc.msg}{ends}", file=path, place=place
         ) from exc
     except ValueError as exc:
         raise error(str(exc), file=path, place=place) from exc
