@@ -14,9 +14,12 @@ from filelock import FileLock, Timeout
 from tests.conftest import ROOT
 from tests.words_model import use_words_model
 from toolret.cli import main
+from toolret.evaluation.runs import Report, evaluate
+from toolret.retrieval.retriever import ToolRetriever
 from toolret.rows import load_requests
 from toolret.stores.folder import FolderStore
 from toolret.testing import OpenAIServer, Reply
+from toolret.types import Demo
 
 TOOLS: list[dict[str, Any]] = [
     {"id": "cancel", "name": "cancel", "description": "Cancel an order."},
@@ -408,6 +411,33 @@ def test_a_run_is_compared_on_the_requests_that_it_has_tools_for(
     printed = capsys.readouterr()
     assert "with the other run on 1 of 2 requests that have a right" in printed.out
     assert "gone" not in printed.err
+
+
+@pytest.mark.parametrize(("other", "code"), [("tools", 1), ("demos", 0)])
+def test_tools_that_change_while_they_are_measured_are_an_error(
+    command: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    other: str,
+    code: int,
+) -> None:
+    place = str(tmp_path / "index")
+    assert main([*command, "--index", place]) == 0
+
+    def meanwhile(retriever: ToolRetriever, *args: Any, **options: Any) -> Report:
+        if other == "tools":
+            retriever.index.remove_tools(["cancel"])
+        else:
+            retriever.index.add_demos([Demo("d", "not any more", tools=("cancel",))])
+        return evaluate(retriever, [], **options)
+
+    monkeypatch.setattr("toolret.evaluation.runs.evaluate", meanwhile)
+    capsys.readouterr()
+    assert main([*command, "--index", place]) == code
+    printed = capsys.readouterr()
+    assert (f"{place}: its tools changed while it was measured" in printed.err) == bool(code)
+    assert f"{3 - code} tools" in printed.out
 
 
 def test_tools_of_another_run_that_are_gone_are_told_of(

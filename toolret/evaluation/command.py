@@ -161,6 +161,7 @@ def _eval(options: argparse.Namespace) -> None:
         fit_ranking(index)
         if other_run:
             _tell_of_renamed(options.against, other_run, index, gold)
+        measured = index.snapshot.tools.keys
         with progress() as show:
             report = evaluate(
                 ToolRetriever(index, llm=generator),
@@ -194,6 +195,11 @@ def _eval(options: argparse.Namespace) -> None:
         raise ToolretError(
             "the LLM failed for every request, so these are no figures of its queries: "
             + commonest_failure(report.llm)
+        )
+    if index.snapshot.tools.keys != measured:  # retrievers follow what other processes sync
+        raise ToolretError(
+            f"{options.index}: its tools changed while it was measured, so these are figures of no "
+            "one index: measure again, or a copy of it"
         )
     problems = unmet_requirements(report, options.require)
     if problems:
