@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ from toolret.embedders import (
     resolve_embedder,
     sentence_transformer,
 )
+from toolret.embedders.model_files import DEFAULT_MODEL, find_model
+from toolret.embedders.onnx_cache import is_exported
 from toolret.errors import EmbedderError
 from toolret.testing import HashedWordsEmbedder, OpenAIServer
 from toolret.tokens import token_counter
@@ -314,6 +317,22 @@ def test_a_model_that_is_nowhere_says_what_to_do(monkeypatch: pytest.MonkeyPatch
         SentenceTransformerEmbedder("nobody/no-such-model")
     with pytest.raises(EmbedderError, match="or 'openai:text-embedding-3-small' for OpenAI's"):
         SentenceTransformerEmbedder("text-embedding-3-small")
+
+
+def test_a_cache_that_may_not_be_read_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = os.stat
+
+    def denied(path: Any, **options: Any) -> os.stat_result:
+        if "no-access" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    folder = find_model(DEFAULT_MODEL)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", "/no-access/hub")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_ASSETS_CACHE", "/no-access/assets")
+    monkeypatch.setattr(os, "stat", denied)
+    assert find_model(DEFAULT_MODEL) == folder
+    assert not is_exported(folder)
 
 
 @pytest.mark.model

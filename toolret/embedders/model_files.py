@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -73,15 +74,16 @@ def find_model(name: str) -> Path:
     from huggingface_hub import constants
 
     hub = Path(constants.HF_HUB_CACHE, f"models--{DEFAULT_MODEL.replace('/', '--')}")
-    if name == DEFAULT_MODEL and not hub.exists() and (packaged := _packaged_model()):
+    may_read = os.access(hub, os.R_OK)  # Path.exists raises where the cache is another user's
+    if name == DEFAULT_MODEL and not may_read and (packaged := _packaged_model()):
         return packaged  # saves loading the rest of the hub client, a third of a second
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     repository = _repository(name)
     try:
         return Path(snapshot_download(repository, local_files_only=True))
-    except LocalEntryNotFoundError:
+    except OSError:  # it is not there, or may not be read
         pass
     except HFValidationError as error:
         raise EmbedderError(f"{name!r} is neither a folder nor a name on the model hub") from error
@@ -89,7 +91,7 @@ def find_model(name: str) -> Path:
         return packaged
     try:
         return Path(snapshot_download(repository, ignore_patterns=list(_NOT_NEEDED)))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except (HfHubHTTPError, OSError) as error:
         hint = " or pip install 'toolret[offline]'" if repository == DEFAULT_MODEL else ""
         if name.startswith("text-embedding-"):
             hint = f", or 'openai:{name}' for OpenAI's model"

@@ -6,6 +6,7 @@ They are not kept beside an index: its folder may be read-only, and many indexes
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from hashlib import sha256
 from pathlib import Path
@@ -27,8 +28,8 @@ _CONFIGURATION = ("*.json", "*.txt", "*.model")
 
 
 def is_exported(folder: Path) -> bool:
-    """Whether a sentence-transformers model has already been exported."""
-    return _kept_folder(folder).is_dir()
+    """Whether a sentence-transformers model has already been exported, and may be read."""
+    return os.access(_kept_folder(folder), os.R_OK)
 
 
 def open_onnx(folder: Path) -> OnnxModel | None:
