@@ -15,10 +15,12 @@ adapters that saw nothing of the sets, which ``scripts.fit_adapter --held-out`` 
 ``--json`` is written after each set, and ``--add`` continues from such a file, so a long run can be
 made in parts.
 
-``pip install 'toolret[peers]'`` installs the peers. semantic-router needs another major version of
-openai than the one toolret is tested with: install ``toolret[semantic-router]`` in an environment
-of its own, run ``--systems semantic-router --json FILE`` there, and pass that file here with
-``--add``. A peer that is not installed, or fails, is marked in the table.
+``pip install 'toolret[peers]'`` installs LangGraph and LlamaIndex, and
+``pip install haystack-ai fastmcp pydantic-ai-slim ratel-ai`` the peers that search words.
+semantic-router needs another major version of openai than the one toolret is tested with: install
+``toolret[semantic-router]`` in an environment of its own, run ``--systems semantic-router --json
+FILE`` there, and pass that file here with ``--add``. A peer that is not installed, or fails, is
+marked in the table.
 """
 
 from __future__ import annotations
@@ -37,7 +39,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.systems import SYSTEMS, CachedModel, Data, System
+from benchmarks.peers import PEERS
+from benchmarks.systems import (
+    Bm25,
+    CachedModel,
+    Data,
+    Dense,
+    Rrf,
+    System,
+    Toolret,
+    ToolretTexts,
+    Votes,
+)
 from toolret.catalogs import load_tools
 from toolret.console import positive
 from toolret.embedders import Embedder
@@ -45,6 +58,9 @@ from toolret.errors import InputError, ToolretError
 from toolret.evaluation.metrics import mean, metric_values
 from toolret.ranking.learning import evenly_spaced
 from toolret.rows import LabelledRequest, load_demos, load_requests
+
+SYSTEMS: tuple[type[System], ...] = (Bm25, Dense, Rrf, *PEERS, Votes, ToolretTexts, Toolret)
+"""What is compared, in the order of the tables' columns."""
 
 MEASURES = ("R@1", "COMP@5", "COMP@10", "nDCG@10")
 """The metrics that are shown, a table for each."""

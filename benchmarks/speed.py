@@ -24,8 +24,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.peers import LangGraphStore, LlamaIndexObjects
 from benchmarks.speed_report import Row, table, update_page
-from benchmarks.systems import DEPTH, Data, LangGraphStore, LlamaIndexObjects, System
+from benchmarks.systems import DEPTH, Data, System
 from toolret.catalogs import load_tools
 from toolret.embedders import RoleEmbedder, SentenceTransformerEmbedder
 from toolret.index import ToolIndex

@@ -1,4 +1,4 @@
-"""The systems that are compared: plain methods, peers through their own public calls, toolret.
+"""The systems that are compared, but for the peers: plain methods, and toolret.
 
 Every system gets the same text of each tool (``toolret.text.rendering.tool_text``) and the same
 embedder, and ranks all tools.
@@ -7,11 +7,11 @@ embedder, and ranks all tools.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
 import bm25s
 import numpy as np
@@ -26,7 +26,7 @@ from toolret.rows import LabelledRequest
 from toolret.text.rendering import tool_text
 from toolret.types import Demo, Tool
 
-__all__ = ["SYSTEMS", "CachedModel", "Data", "System"]
+__all__ = ["DEPTH", "CachedModel", "Data", "System"]
 
 DEPTH = 10
 """The number of tools that each system is asked for: the measures look no further."""
@@ -36,11 +36,6 @@ RRF_OFFSET = 60
 
 VOTERS = 20
 """The number of nearest demonstrations that vote."""
-
-UTTERANCES = 60
-"""The number of utterances that semantic-router searches for: its default of 5 cannot fill ten
-places. With 60, and a route as good as its best utterance, it did best on BFCL and MetaTool's
-single tools, of 5, 20 and 60 and of its three ways to aggregate."""
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.intp]
@@ -200,94 +195,6 @@ class Votes(System):
         return sorted(votes, key=lambda tool: -votes[tool])
 
 
-class LangGraphStore(System):
-    """LangGraph's in-memory store, which langgraph-bigtool searches."""
-
-    key, name, package = "langgraph", "LangGraph store", "langgraph"
-
-    def __init__(self, data: Data) -> None:
-        from langgraph.store.base import IndexConfig
-        from langgraph.store.memory import InMemoryStore
-
-        super().__init__(data)
-        dimensions = len(data.embedder.embed_query(data.texts[0]))
-        embed = cast("Callable[[Sequence[str]], list[list[float]]]", data.embedder.embed_documents)
-        self._store = InMemoryStore(
-            index=IndexConfig(dims=dimensions, embed=embed, fields=["description"])
-        )
-        for id_, text in zip(data.ids, data.texts, strict=True):
-            self._store.put(("tools",), id_, {"description": text})
-
-    def rank(self, text: str) -> list[str]:
-        return [item.key for item in self._store.search(("tools",), query=text, limit=DEPTH)]
-
-
-class LlamaIndexObjects(System):
-    key, name, package = "objectindex", "ObjectIndex", "llama-index-core"
-
-    def __init__(self, data: Data) -> None:
-        from llama_index.core.embeddings import BaseEmbedding
-        from llama_index.core.objects import ObjectIndex
-        from llama_index.core.schema import TextNode
-
-        class Embedding(BaseEmbedding):
-            def _get_text_embedding(self, text: str) -> list[float]:
-                return data.embedder.embed_query(text)
-
-            def _get_query_embedding(self, query: str) -> list[float]:
-                return data.embedder.embed_query(query)
-
-            async def _aget_query_embedding(self, query: str) -> list[float]:
-                return data.embedder.embed_query(query)
-
-        super().__init__(data)
-        tools = {tool.id: tool for tool in data.tools}
-        index = ObjectIndex.from_objects(
-            data.tools,
-            to_node_fn=lambda tool: TextNode(id_=tool.id, text=tool_text(tool)),
-            from_node_fn=lambda node: tools[node.node_id],
-            embed_model=Embedding(),
-        )
-        self._retriever = index.as_retriever(similarity_top_k=DEPTH)
-
-    def rank(self, text: str) -> list[str]:
-        return [tool.id for tool in self._retriever.retrieve(text)]
-
-
-class SemanticRouter(System):
-    """semantic-router with a route for each tool.
-
-    The utterances of a route are the requests of the demonstrations that use its tool.
-    """
-
-    key, name, package = "semantic-router", "semantic-router", "semantic-router"
-    needs_demos = True
-
-    def __init__(self, data: Data) -> None:
-        from semantic_router import IndexedRouter, Route
-        from semantic_router.encoders import DenseEncoder
-
-        class Encoder(DenseEncoder):
-            def __call__(self, docs: list[Any]) -> list[list[float]]:
-                return data.embedder.embed_documents(docs)
-
-        super().__init__(data)
-        utterances: dict[str, list[str]] = {}
-        for demo in data.demos:
-            for tool in demo.tools:
-                utterances.setdefault(tool, []).append(demo.text)
-        self._router = IndexedRouter(
-            encoder=Encoder(name="toolret"),
-            routes=[Route(name=tool, utterances=texts) for tool, texts in utterances.items()],
-            top_k=UTTERANCES,
-            aggregation="max",
-        )
-
-    def rank(self, text: str) -> list[str]:
-        choices: Any = self._router(text, limit=DEPTH)
-        return [choice.name for choice in choices if choice.confidence]
-
-
 class Toolret(System):
     key, name, needs_demos = "toolret", "toolret", True
 
@@ -308,16 +215,3 @@ class Toolret(System):
 
 class ToolretTexts(Toolret):
     key, name, needs_demos = "toolret-texts", "toolret, no demonstrations", False
-
-
-SYSTEMS: tuple[type[System], ...] = (
-    Bm25,
-    Dense,
-    Rrf,
-    LangGraphStore,
-    LlamaIndexObjects,
-    Votes,
-    SemanticRouter,
-    ToolretTexts,
-    Toolret,
-)

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from benchmarks import budget, indexing, published_apis
-from benchmarks.quality import Result, main, sample
+from benchmarks.quality import SYSTEMS, Result, main, sample
 from benchmarks.systems import (
-    SYSTEMS,
     Bm25,
     CachedModel,
     Data,
@@ -269,15 +268,41 @@ def test_a_folder_without_sets_is_refused(
     assert "holds no folder with requests" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("key", ["langgraph", "semantic-router"])
+MODULES = {
+    "langgraph": "langgraph.store",
+    "haystack": "haystack",
+    "fastmcp": "fastmcp",
+    "pydantic-ai": "pydantic_ai",
+    "ratel-ai": "ratel_ai",
+    "semantic-router": "semantic_router",
+}
+"""What a peer is imported as, by its key."""
+
+
+@pytest.mark.parametrize("key", MODULES)
 def test_a_peer_that_is_installed_answers(data: Data, key: str) -> None:
-    pytest.importorskip({"langgraph": "langgraph.store", "semantic-router": "semantic_router"}[key])
-    (system,) = (system for system in SYSTEMS if system.key == key)
+    pytest.importorskip(MODULES[key])
+    peer = next(system for system in SYSTEMS if system.key == key)(data)
     request = "where is the parcel"
     if key == "langgraph":
-        assert system(data).rank(request) == Dense(data).rank(request)
+        assert peer.rank(request) == Dense(data).rank(request)
+    elif key == "semantic-router":
+        assert peer.rank("where is the package of Alice")[0] == "track_parcel"
     else:
-        assert system(data).rank("where is the package of Alice")[0] == "track_parcel"
+        runs = peer.runs([LabelledRequest("1", request), LabelledRequest("2", "zebra")])
+        assert runs["1"][0] == peer.rank(request)[0] == "track_parcel"
+        assert runs["2"] == []
+
+
+def test_ratel_ai_learns_of_demonstrations_where_it_is_installed(data: Data) -> None:
+    pytest.importorskip("ratel_ai")
+    hybrid, learned = (
+        next(system for system in SYSTEMS if system.key == f"ratel-ai-{kind}")(data)
+        for kind in ("hybrid", "learned")
+    )
+    request = "the customer wants her money back"  # as a demonstration says it
+    assert learned.rank(request)[0] == "refund_payment"
+    assert set(learned.rank(request)) <= set(hybrid.rank(request))
 
 
 def test_the_costs_of_indexing_are_a_table(capfd: pytest.CaptureFixture[str]) -> None:
