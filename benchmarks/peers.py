@@ -258,6 +258,7 @@ def serve_vectors(owner: object, embedder: Embedder) -> str:
             body = json.dumps({"data": rows}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
+            self.send_header("Connection", "close")  # else the next request may meet its end
             self.end_headers()
             self.wfile.write(body)
 
