@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from toolret.catalogs import Document, load_tools
 from toolret.catalogs.mcp_tools import McpTools
@@ -25,6 +26,13 @@ info: {title: Orders API, version: 1.0.0}
 paths:
   /orders: {get: {operationId: listOrders, summary: List orders}}
 """
+
+
+class Runnable(BaseModel):
+    """A tool with its function, as fastmcp has them."""
+
+    name: str
+    run: Any
 
 
 def _write(path: Path, content: str) -> Path:
@@ -103,6 +111,16 @@ def test_values_in_memory_are_copied_and_must_be_json() -> None:
         load_tools(circle)
     with pytest.raises(CatalogError, match="found an object of type object: give JSON values"):
         load_tools([object()])
+    with pytest.raises(CatalogError, match=r"^<argument 1>: /0: the value is no JSON: Unable to"):
+        load_tools([Runnable(name="a", run=load_tools)])
+
+
+def test_tools_of_llama_index_describe_themselves() -> None:
+    function_tool = pytest.importorskip("llama_index.core.tools").FunctionTool
+    tool = function_tool.from_defaults(lambda room: room, name="book", description="Book a room.")
+    (loaded,) = load_tools([tool.metadata.to_openai_tool()])
+    assert (loaded.id, loaded.description) == ("book", "Book a room.")
+    assert "room" in (loaded.parameters or {})["properties"]
 
 
 def test_a_list_has_no_files_read(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def _checked_copy(value: Any, file: str, place: str) -> Any:
     if callable(value) or is_langchain_tool(value):
         return value
     if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json", by_alias=True, exclude_none=True)
+        value = _dump(value, file, place)
     if not isinstance(value, Mapping | list | tuple | str | int | float | bool | None):
         raise CatalogError(
             f"found an object of type {type(value).__name__}: give JSON values, Python functions "
@@ -85,6 +85,13 @@ def _checked_copy(value: Any, file: str, place: str) -> Any:
     try:
         return parse_json(json.dumps(value, allow_nan=False, default=_as_dict))
     except (RecursionError, TypeError, ValueError) as exc:
+        raise CatalogError(f"the value is no JSON: {exc}", file=file, place=place) from exc
+
+
+def _dump(model: BaseModel, file: str, place: str) -> Any:
+    try:
+        return model.model_dump(mode="json", by_alias=True, exclude_none=True)
+    except (RecursionError, TypeError, ValueError) as exc:  # such as a field that is a function
         raise CatalogError(f"the value is no JSON: {exc}", file=file, place=place) from exc
 
 
