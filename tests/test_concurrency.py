@@ -103,8 +103,9 @@ def test_a_repeated_request_is_looked_up_until_something_changes(index: ToolInde
     assert retriever.select("cancel order", max_tools=1).packed is not first.packed
     retriever.min_score = 0.9
     assert retriever.select("cancel order").packed is not first.packed
+    assert "cancel_order" in [hit.tool.id for hit in retriever.select("cancel order").tools]
     index.remove_tools(["cancel_order"])
-    assert all(hit.tool.id != "cancel_order" for hit in retriever.select("cancel order").tools)
+    assert "cancel_order" not in [hit.tool.id for hit in retriever.select("cancel order").tools]
 
 
 def test_a_test_of_tools_is_asked_each_time(index: ToolIndex) -> None:
@@ -133,7 +134,9 @@ def test_others_go_on_while_one_reads_a_new_snapshot(
         pool.submit(index.add_tools, [tool("ping_host", "Ping a host of the network.")]).result(30)
         renewing = pool.submit(retriever.search, "ping a host")
         assert begun.wait(30)
-        assert all(hit.tool.id != "ping_host" for hit in retriever.search("ping a host"))
+        found = [hit.tool.id for hit in retriever.search("ping a host", keep_all=True)]
+        assert found
+        assert "ping_host" not in found
         go_on.set()
         assert renewing.result(30)[0].tool.id == "ping_host"
     assert retriever.search("ping a host")[0].tool.id == "ping_host"

@@ -113,15 +113,24 @@ def _cosine(*texts: tuple[str, ...]) -> float:
 
 
 def test_all_pairs_that_are_similar_are_linked() -> None:
-    words = [f"w{i}" for i in range(40)]
-    texts = [tuple(words[:i] + [f"x{i}", f"y{i}"][: i % 3] + words[i:]) for i in range(0, 40, 3)]
-    tools = [_tool(f"t{i:02}", " ".join(text)) for i, text in enumerate(texts)]
-    linked = [f for f in lint(tools) if f.check in ("similar-description", "same-description")]
-    together = {frozenset(f.tools) for f in linked}
-    for i, first in enumerate(texts):
-        for j, other in enumerate(texts[:i]):
-            if _cosine(first, other) >= 0.9:
-                assert any({f"t{i:02}", f"t{j:02}"} <= group for group in together)
+    texts: list[tuple[str, ...]] = []
+    for family in "abc":
+        words = [f"{family}{i}" for i in range(24)]
+        for i in range(1, 24):
+            texts.append((*words[:i], *(f"{family}x{i}", f"{family}y{i}")[: i % 3], *words[i:]))
+    texts = list(dict.fromkeys(texts))
+    tools = [_tool(f"t{i}", " ".join(text)) for i, text in enumerate(texts)]
+    linked = [set(f.tools) for f in lint(tools) if f.check == "similar-description"]
+    pairs = [
+        (i, j)
+        for i, first in enumerate(texts)
+        for j, other in enumerate(texts[:i])
+        if _cosine(first, other) >= 0.9
+    ]
+    assert len(pairs) > 200
+    for i, j in pairs:
+        assert any({f"t{i}", f"t{j}"} <= cluster for cluster in linked)
+    assert len(linked) == 3
 
 
 def test_thousands_of_equal_templates_are_one_cluster_in_seconds() -> None:

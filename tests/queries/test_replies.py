@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.llm.replies import any_replies
 from toolret.errors import LLMError
 from toolret.queries.replies import (
     missing_schema,
@@ -19,8 +19,6 @@ from toolret.queries.replies import (
     thoughtful_schema,
     tools_schema,
 )
-
-PARSERS = [parse_reply, parse_missing, parse_tools]
 
 
 @pytest.mark.parametrize(
@@ -89,11 +87,30 @@ def test_what_is_missing_is_read() -> None:
     assert parse_missing('{"missing": ["a"]}', most=3) == ("a",)
 
 
-@pytest.mark.parametrize("parse", PARSERS)
-@given(reply=st.text(max_size=200))
-def test_any_reply_is_read_or_refused(parse: Callable[..., Any], reply: str) -> None:
-    with suppress(LLMError):
-        assert isinstance(parse(reply, most=3), tuple)
+_TEXTS = st.text(max_size=20) | st.just("half \ud800")
+_PARAMETERS = st.fixed_dictionaries({"name": _TEXTS, "description": _TEXTS})
+_TOOLS = st.fixed_dictionaries(
+    {"name": _TEXTS, "description": _TEXTS},
+    optional={"parameters": st.lists(_PARAMETERS, max_size=3)},
+)
+
+
+@given(
+    st.one_of(
+        any_replies("queries", _TEXTS).map(lambda reply: (parse_reply, reply)),
+        any_replies("missing", _TEXTS).map(lambda reply: (parse_missing, reply)),
+        any_replies("tools", _TOOLS).map(lambda reply: (parse_tools, reply)),
+    )
+)
+def test_any_reply_is_read_or_refused(case: tuple[Callable[..., Any], str]) -> None:
+    parse, reply = case
+    try:
+        parsed = parse(reply, most=3)
+    except LLMError:
+        return
+    assert isinstance(parsed, tuple)
+    assert len(parsed) == len(set(parsed)) <= 3
+    assert all(text.strip() and text.encode() for text in parsed)
 
 
 @pytest.mark.parametrize("schema", [reply_schema, thoughtful_schema, missing_schema, tools_schema])
