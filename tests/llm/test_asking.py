@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -84,14 +85,12 @@ def test_a_model_that_fails_is_not_asked_to_repair(asked: Callable[..., Answer[i
 @both
 def test_a_passed_deadline_leaves_no_time_to_repair(asked: Callable[..., Answer[int]]) -> None:
     def slow(_: Any) -> str:
-        import time
-
-        time.sleep(0.05)
+        time.sleep(0.6)
         return "seven"
 
     model = ScriptedChatModel(slow)
     with pytest.raises(LLMError, match=r"no JSON.*asked again: no time is left$"):
-        asked(model, QUESTION, {}, number, deadline=0.04)
+        asked(model, QUESTION, {}, number, deadline=0.5)
     assert len(model.asked) == 1
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -131,11 +132,14 @@ def test_threads_share_it(circuit: CircuitBreaker, clock: Clock) -> None:
     opened(circuit)
     clock.now = 30
 
+    decided = threading.Barrier(8)
+
     def probe(_: int) -> bool:
         try:
             with circuit.call():
-                asyncio.run(asyncio.sleep(0.1))
+                decided.wait(60)  # the probe goes on until all others were refused
         except LLMError:
+            decided.wait(60)
             return False
         return True
 

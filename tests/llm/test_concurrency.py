@@ -24,7 +24,8 @@ from pydantic import SecretStr
 
 from tests.conftest import tool
 from tests.llm.ways import SCHEMA, question
-from tests.llm.wire import Wire, serving, until
+from tests.llm.wire import Wire, serving
+from tests.waiting import until
 from toolret import ToolIndex, ToolRetriever
 from toolret.llm import ChatModel, RetryPolicy, as_chat_model
 from toolret.testing import HashedWordsEmbedder

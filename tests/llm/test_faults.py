@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -10,7 +11,8 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from tests.llm.ways import SCHEMA, Way, chat_openai, in_every_way, question
-from tests.llm.wire import completion, dripping, until
+from tests.llm.wire import completion, dripping
+from tests.waiting import until
 from toolret.errors import LLMError
 from toolret.llm import ChatModel, RetryPolicy, aask, as_chat_model, json_object
 from toolret.llm.functions import FunctionModel
@@ -161,10 +163,10 @@ async def test_a_response_that_was_cut_off_says_so_too() -> None:
 @in_every_way
 async def test_what_a_call_without_an_answer_cost_is_not_known(way: Way) -> None:
     with OpenAIServer(Reply(delay=30), Reply("awake")) as server:
-        async with way.model(server.base_url, retry_policy=RetryPolicy(call_timeout=0.5)) as model:
-            reply = await way.ask(model, timeout=8)
+        async with way.model(server.base_url, retry_policy=RetryPolicy(call_timeout=1)) as model:
+            reply = await way.ask(model, timeout=20)
             assert (reply.input_tokens, reply.output_tokens) == (None, None)
-            assert (await way.ask(model, timeout=8)).input_tokens == 1
+            assert (await way.ask(model, timeout=20)).input_tokens == 1
     with OpenAIServer(Reply(delay=30)) as server:
         async with way.model(server.base_url) as model:
             with pytest.raises(LLMError) as raised:
@@ -275,14 +277,14 @@ async def test_a_server_that_hangs(way: Way) -> None:
             started = time.perf_counter()
             with pytest.raises(LLMError, match=r"no reply within|[Tt]imed out"):
                 await way.ask(model, timeout=0.5)
-            assert time.perf_counter() - started < 2
+            assert time.perf_counter() - started < 15
 
 
 @in_every_way
 async def test_a_call_that_hangs_leaves_time_for_another(way: Way) -> None:
     with OpenAIServer(Reply(delay=30), Reply("awake")) as server:
-        async with way.model(server.base_url, retry_policy=RetryPolicy(call_timeout=0.5)) as model:
-            reply = await way.ask(model, timeout=8)
+        async with way.model(server.base_url, retry_policy=RetryPolicy(call_timeout=1)) as model:
+            reply = await way.ask(model, timeout=20)
         assert (reply.text, reply.calls) == ("awake", 2)
 
 
@@ -293,14 +295,14 @@ async def test_a_server_that_drips_does_not_outwit_the_deadline(way: Way) -> Non
             started = time.perf_counter()
             with pytest.raises(LLMError, match=r"no reply within|[Tt]imed out"):
                 await way.ask(model, timeout=0.6)
-            assert time.perf_counter() - started < 2
+            assert time.perf_counter() - started < 15
 
 
 @in_every_way
 async def test_a_huge_reply_is_a_reply(way: Way) -> None:
     with OpenAIServer(Reply(HUGE)) as server:
         async with way.model(server.base_url) as model:
-            assert (await way.ask(model, timeout=8)).text == HUGE
+            assert (await way.ask(model, timeout=20)).text == HUGE
 
 
 @in_every_way
@@ -348,7 +350,7 @@ def _queries(reply: str) -> list[str]:
 
 @in_every_way
 async def test_a_failing_model_is_left_alone_and_tried_again(way: Way) -> None:
-    retry_policy = RetryPolicy(max_attempts=1, failure_threshold=2, recovery_timeout=0.3)
+    retry_policy = RetryPolicy(max_attempts=1, failure_threshold=2, recovery_timeout=1)
     with OpenAIServer(Reply(status=500), Reply(status=500), Reply("back")) as server:
         async with way.model(server.base_url, retry_policy=retry_policy) as model:
             for _ in range(2):
@@ -358,17 +360,17 @@ async def test_a_failing_model_is_left_alone_and_tried_again(way: Way) -> None:
                 with pytest.raises(LLMError, match=r"not asked, since its last 2"):
                     await way.ask(model, timeout=5)
             assert len(server.requests) == 2
-            time.sleep(0.3)
+            await asyncio.sleep(1)
             assert (await way.ask(model, timeout=5)).text == "back"
             assert (await way.ask(model, timeout=5)).text == "back"
 
 
 async def test_what_is_left_behind_ends_with_its_connection() -> None:
     way = Way("OpenAI", "async")
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with dripping() as url:
         async with way.model(url) as model:
             with pytest.raises(LLMError):
                 await way.ask(model, timeout=0.2)
-            assert threading.active_count() > before
-    assert until(lambda: threading.active_count() <= before)
+            assert set(threading.enumerate()) - before
+    assert until(lambda: not set(threading.enumerate()) - before)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.llm.ways import SCHEMA, Way, in_every_way, question
+from tests.waiting import until
 from toolret.errors import InputError, LLMError, ReplayError
 from toolret.llm import (
     CachedModel,
@@ -138,11 +139,11 @@ def test_a_repair_is_repeated(file: Path) -> None:
 
 def test_what_came_too_late_does_so_again(file: Path) -> None:
     def slow(_: Any) -> str:
-        time.sleep(0.05)
+        time.sleep(0.6)
         return "seven"
 
     recording = RecordingModel(ScriptedChatModel(slow), file)
-    for model, deadline in ((recording, 0.04), (None, 5)):
+    for model, deadline in ((recording, 0.5), (None, 5)):
         with pytest.raises(LLMError, match=r"no JSON.*asked again: no time is left"):
             ask(model or ReplayModel(file), question(), {}, _refused, deadline=deadline)
 
@@ -245,8 +246,7 @@ for number in itertools.count():
 
 def test_a_killed_run_loses_nothing(file: Path) -> None:
     run = subprocess.Popen([sys.executable, "-c", ENDLESS, str(file)])
-    while not (file.exists() and file.stat().st_size > 100_000):
-        time.sleep(0.02)
+    assert until(lambda: file.exists() and file.stat().st_size > 100_000)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
     replay = ReplayModel(file)

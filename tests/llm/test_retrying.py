@@ -127,8 +127,8 @@ async def test_each_attempt_gets_what_is_left(way: Way) -> None:
     model = Scripted(StatusError(429, **{"retry-after": "0.3"}), None)
     reply = await way.ask(RetryingModel(model), timeout=5)
     assert reply == Completion("fine", calls=2)
-    assert model.timeouts[0] == pytest.approx(5, abs=0.2)
-    assert model.timeouts[1] < 4.75
+    assert model.timeouts[0] <= 5
+    assert 0 < model.timeouts[1] <= model.timeouts[0] - 0.3
 
 
 @both
@@ -174,7 +174,8 @@ async def test_a_wait_between_attempts_can_be_cancelled() -> None:
     model = Scripted(StatusError(429, **{"retry-after": "30"}), None)
     retrying = RetryingModel(model, RetryPolicy(failure_threshold=1))
     task = asyncio.create_task(retrying.acomplete(question(), {}, timeout=60))
-    await asyncio.sleep(0.05)
+    while not model.timeouts:
+        await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

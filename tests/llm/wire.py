@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,19 +25,18 @@ def completion(text: str) -> dict[str, Any]:
 
 
 class Wire:
-    """What a server saw: connections, those of them that are open, requests, those at once."""
+    """What a server saw: connections, those of them that are open, and requests."""
 
     def __init__(self) -> None:
         self.base_url = ""
         self.connections = self.open = 0
-        self.requests = self.running = self.most_running = 0
+        self.requests = 0
         self.lock = threading.Lock()
 
     def count(self, **changes: int) -> None:
         with self.lock:
             for name, change in changes.items():
                 setattr(self, name, getattr(self, name) + change)
-            self.most_running = max(self.most_running, self.running)
 
 
 @contextmanager
@@ -59,7 +57,7 @@ def serving(answer: Callable[[str], str], *, seconds: float = 0.0) -> Iterator[W
             super().finish()
 
         def do_POST(self) -> None:
-            wire.count(requests=1, running=1)
+            wire.count(requests=1)
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             closing.wait(seconds)
             body = json.dumps(completion(answer(request["messages"][-1]["content"]))).encode()
@@ -71,8 +69,6 @@ def serving(answer: Callable[[str], str], *, seconds: float = 0.0) -> Iterator[W
                 self.wfile.write(body)
             except OSError:
                 self.close_connection = True  # the client is gone
-            finally:
-                wire.count(running=-1)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - inherited
             """Say nothing."""
@@ -125,11 +121,3 @@ def dripping() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         closing.set()
         listener.shutdown(socket.SHUT_RDWR)
-
-
-def until(done: Callable[[], bool], *, seconds: float = 5.0) -> bool:
-    """Whether something comes true in time."""
-    end = time.monotonic() + seconds
-    while not done() and time.monotonic() < end:
-        time.sleep(0.02)
-    return done()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.llm.replies import any_replies
@@ -95,6 +95,7 @@ _TOOLS = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=300)
 @given(
     st.one_of(
         any_replies("queries", _TEXTS).map(lambda reply: (parse_reply, reply)),
