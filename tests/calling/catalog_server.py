@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -20,6 +19,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import yaml
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
+
+from tests.http_servers import serving
 
 TOKEN = "s3cret"
 _METHODS = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
@@ -150,23 +151,5 @@ def catalog_server(folder: Path) -> Iterator[str]:
 
         do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = do_HEAD = _answer  # noqa: N815 - as http.server calls them
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - inherited
-            """Say nothing."""
-
     with serving(Handler) as url:
         yield url
-
-
-@contextmanager
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """A server on this machine; its base URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,8 +14,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.calling.catalog_server import serving
 from tests.calling.test_requests import operation, parameter
+from tests.http_servers import free_port, serving, silent_server
 from toolret.calling import HttpRunner, Toolbox, ToolResult
 from toolret.errors import CallError
 from toolret.types import Tool
@@ -79,9 +78,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/plain")
         self.end_headers()
         self.wfile.write(self.headers["Content-Type"].encode() + b"\n" + body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - inherited
-        """Say nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -283,16 +279,10 @@ async def test_a_file_is_sent_whatever_type_the_client_gives_its_requests(server
     assert "\r\n\r\na,b\r\n" in body
 
 
-def _refused() -> str:
-    """The URL of a port where nobody listens."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{unused.getsockname()[1]}"
-
-
 async def test_a_server_that_is_not_there_is_a_clear_error_without_secrets() -> None:
     tool = operation(method="get", path="/x", security=[{"query_key": []}])
-    runner = HttpRunner(base_url=_refused(), credentials=lambda scheme: "s3cret")
+    nobody = f"http://127.0.0.1:{free_port()}"
+    runner = HttpRunner(base_url=nobody, credentials=lambda scheme: "s3cret")
     for fail in (lambda: runner.call(tool, {}), lambda: runner.acall(tool, {})):
         with pytest.raises(CallError, match=r"^GET /x: no answer came \(ConnectError") as caught:
             await _awaited(fail)
@@ -354,16 +344,12 @@ def test_a_documents_server_that_is_no_url_is_an_error_of_the_call(base_url: str
 
 async def test_a_server_that_does_not_answer_times_out() -> None:
     tool = operation(method="get", path="/x")
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with httpx.Client(timeout=0.2) as client:
-            async with httpx.AsyncClient(timeout=0.2) as async_client:
-                runner = HttpRunner(base_url=url, client=client, async_client=async_client)
-                for fail in (lambda: runner.call(tool, {}), lambda: runner.acall(tool, {})):
-                    with pytest.raises(CallError, match="did not answer in time"):
-                        await _awaited(fail)
+    with silent_server() as url, httpx.Client(timeout=0.2) as client:
+        async with httpx.AsyncClient(timeout=0.2) as async_client:
+            runner = HttpRunner(base_url=url, client=client, async_client=async_client)
+            for fail in (lambda: runner.call(tool, {}), lambda: runner.acall(tool, {})):
+                with pytest.raises(CallError, match="did not answer in time"):
+                    await _awaited(fail)
 
 
 async def test_a_response_that_cannot_be_unpacked_is_an_error(server: str) -> None:

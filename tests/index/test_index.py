@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from tests.conftest import count_views, demo, tool
+from tests.conftest import ROOT, count_views, demo, tool
+from tests.stores.places import CountingEmbedder, SameName, many_tools
 from toolret.embedders import Instructions, RoleEmbedder
 from toolret.errors import (
     CatalogError,
@@ -26,7 +27,6 @@ from toolret.errors import (
     EmbedderError,
     EmbedderMismatchError,
     StoreError,
-    StoreLockedError,
 )
 from toolret.index import SyncReport, ToolIndex, shelves
 from toolret.index.shelves import TOOLS
@@ -37,28 +37,9 @@ from toolret.text.rendering import tool_views
 from toolret.types import Call, Demo, Tool
 
 
-class CountingEmbedder(HashedWordsEmbedder):
-    """Counts texts, and fails when it has embedded as many as it may."""
-
-    def __init__(self, most: int | None = None) -> None:
-        super().__init__()
-        self.embedded = 0
-        self.most = most
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        if self.most is not None and self.embedded + len(texts) > self.most:
-            raise EmbedderError("out of breath")
-        self.embedded += len(texts)
-        return super().embed_documents(texts)
-
-
 @pytest.fixture
 def index(tmp_path: Path, embedder: HashedWordsEmbedder) -> ToolIndex:
     return ToolIndex(tmp_path, embedder=embedder)
-
-
-def many_tools(count: int) -> list[Tool]:
-    return [tool(f"tool_{i}", f"does thing number {i} and {i * i}") for i in range(count)]
 
 
 def test_a_new_index_is_empty_and_makes_no_folder(tmp_path: Path, embedder: RoleEmbedder) -> None:
@@ -100,7 +81,7 @@ def test_tools_of_equal_text_are_embedded_once(tmp_path: Path) -> None:
 def test_reopening_finds_everything(tmp_path: Path, tools: list[Tool], demos: list[Demo]) -> None:
     ToolIndex(tmp_path, embedder=HashedWordsEmbedder()).sync(tools, demos)
     embedder = CountingEmbedder()
-    index = ToolIndex(tmp_path, embedder=RoleEmbedder(embedder, embedder_id=_id_of_hashed_words()))
+    index = ToolIndex(tmp_path, embedder=embedder)
     assert sorted(index, key=lambda t: t.id) == sorted(tools, key=lambda t: t.id)
     assert list(index.demos) == demos
     assert index.get_demo("d1") == demos[0]
@@ -108,10 +89,6 @@ def test_reopening_finds_everything(tmp_path: Path, tools: list[Tool], demos: li
     assert embedder.embedded == 0
     expected = TOOLS.embed(index.snapshot.tools.texts, RoleEmbedder(HashedWordsEmbedder()))
     assert np.allclose(index.snapshot.tools.vectors, expected, atol=1e-6)
-
-
-def _id_of_hashed_words() -> str:
-    return RoleEmbedder(HashedWordsEmbedder()).id
 
 
 def test_add_and_remove_touch_only_what_they_name(
@@ -146,15 +123,6 @@ def test_tools_and_demonstrations_are_added_together_or_not_at_all(
     assert set(index.sync_tools([tool("new")]).removed_ids) == {t.id for t in tools[:3]}
 
 
-def test_what_comes_back_after_it_was_removed_is_whole(
-    index: ToolIndex, tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
-) -> None:
-    index.sync_tools(tools)
-    index.sync_tools(tools[:1])
-    index.sync_tools(tools)
-    assert len(ToolIndex(tmp_path, embedder=embedder)) == 4
-
-
 def test_one_id_for_two_tools_is_an_error_and_nothing_changes(
     index: ToolIndex, tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
 ) -> None:
@@ -172,22 +140,6 @@ def test_a_demonstration_of_an_unknown_tool_is_an_error_before_anything_is_writt
         index.sync(tools, [lost])
     assert len(index) == 0
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_failed_sync_leaves_the_index_as_it_was_and_the_next_goes_on(tmp_path: Path) -> None:
-    before, after = many_tools(10), many_tools(1_500)
-    ToolIndex(tmp_path, embedder=CountingEmbedder()).sync_tools(before)
-    failing = ToolIndex(tmp_path, embedder=CountingEmbedder(most=2_200))
-    with pytest.raises(EmbedderError):
-        failing.sync_tools(after[5:])
-    assert {found.id for found in failing} == {found.id for found in before}
-    embedder = CountingEmbedder()
-    index = ToolIndex(tmp_path, embedder=embedder)
-    assert {found.id for found in index} == {found.id for found in before}
-    report = index.sync_tools(after[5:])
-    assert (report.added, report.removed, report.kept) == (1_490, 5, 5)
-    assert report.embedded == 1_490 - 1_024
-    assert embedder.embedded == 2 * report.embedded
 
 
 def test_another_embedder_is_refused_or_embeds_again_when_asked(
@@ -231,14 +183,13 @@ def test_lost_vectors_are_embedded_again(tmp_path: Path, tools: list[Tool]) -> N
         connection.execute("UPDATE vectors SET text = 'another' WHERE number = 3")
     connection.close()
     embedder = CountingEmbedder()
-    counted = RoleEmbedder(embedder, embedder_id=_id_of_hashed_words())
-    index = ToolIndex(tmp_path, embedder=counted)
+    index = ToolIndex(tmp_path, embedder=embedder)
     expected = TOOLS.embed([*map(tool_views, tools)], RoleEmbedder(HashedWordsEmbedder()))
     by_id = dict(zip((found.id for found in index), index.snapshot.tools.vectors, strict=True))
     for found, vector in zip(tools, expected, strict=True):
         assert np.allclose(by_id[found.id], vector, atol=1e-6)
     assert embedder.embedded == 6  # three lost vectors, of two texts each
-    assert len(ToolIndex(tmp_path, embedder=counted).snapshot.tools.vectors) == 4
+    assert len(ToolIndex(tmp_path, embedder=embedder).snapshot.tools.vectors) == 4
     assert embedder.embedded == 6  # three lost vectors, of two texts each
 
 
@@ -264,8 +215,7 @@ def test_tools_and_demonstrations_are_seen_in_one_step(
             return super().embed_documents(texts)
 
     ToolIndex(tmp_path, embedder=HashedWordsEmbedder()).sync(tools[:1], [])
-    looking = RoleEmbedder(Looking(), embedder_id=_id_of_hashed_words())
-    index = ToolIndex(tmp_path, embedder=looking)
+    index = ToolIndex(tmp_path, embedder=Looking())
     index.sync(tools, demos)
     assert seen == [(1, 0), (1, 0)]
     assert (len(index), len(index.demos)) == (4, 4)
@@ -464,19 +414,10 @@ def test_a_timeout_that_is_no_number_is_refused_at_once(place: str) -> None:
         ToolIndex(place, embedder=HashedWordsEmbedder(), lock_timeout=float("nan"))
 
 
-def test_a_writer_waits_for_another_and_then_says_so(tmp_path: Path, tools: list[Tool]) -> None:
-    index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder(), lock_timeout=0.1)
-    with (
-        FileLock(tmp_path / "write.lock"),
-        pytest.raises(StoreLockedError, match=r"more than 0\.1 s"),
-    ):
-        index.sync_tools(tools)
-
-
 KILLED_SYNC = """
     import os, signal, sys
     from pathlib import Path
-    from tests.index.test_index import CountingEmbedder, many_tools
+    from tests.stores.places import CountingEmbedder, many_tools
     from toolret.index import ToolIndex
 
     class Killed(CountingEmbedder):
@@ -484,8 +425,6 @@ KILLED_SYNC = """
             if self.embedded >= 512:
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().embed_documents(texts)
-
-    Killed.__module__, Killed.__qualname__ = CountingEmbedder.__module__, "CountingEmbedder"
     ToolIndex(Path(sys.argv[1]), embedder=Killed()).sync_tools(many_tools(1_200))
 """
 
@@ -494,11 +433,10 @@ def test_a_killed_sync_leaves_the_index_as_it_was_and_the_next_completes_it(
     tmp_path: Path,
 ) -> None:
     ToolIndex(tmp_path, embedder=CountingEmbedder()).sync_tools(many_tools(20))
-    root = Path(__file__).parent.parent.parent
     killed = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(KILLED_SYNC), str(tmp_path)],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL
@@ -715,12 +653,6 @@ def test_what_is_nested_too_deep_to_be_sent_is_refused(index: ToolIndex, tools: 
     for budget in (None, 1_500):
         retriever = ToolRetriever(index, min_recall=1, token_budget=budget)
         assert len(retriever.select("cancel the order").to_openai()["tools"]) == 1
-
-
-class SameName(HashedWordsEmbedder):
-    """Says the same of itself, however long its vectors are."""
-
-    id = "same"
 
 
 def test_vectors_of_two_lengths_are_not_mixed(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import queue
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,8 @@ import pytest
 from mcp import stdio_client
 
 from tests.conftest import tool
+from tests.http_servers import free_port, is_listening
+from tests.waiting import until
 from toolret.calling import Toolbox, ToolResult
 from toolret.catalogs import load_tools
 from toolret.errors import CallError, CatalogError
@@ -47,24 +48,12 @@ def _program(file: str, *arguments: str) -> StdioServerParameters:
 STDIO = _program("mcp_server.py", "stdio")
 
 
-def _free_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return int(unused.getsockname()[1])
-
-
 @contextmanager
 def _http_server(port: int) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, str(HERE / "mcp_server.py"), str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            deadline = time.monotonic() + 30
-            while time.monotonic() < deadline:
-                try:
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                except OSError:
-                    time.sleep(0.05)
+            assert until(lambda: is_listening(port))
             yield process
         finally:
             process.kill()
@@ -72,7 +61,7 @@ def _http_server(port: int) -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.fixture
 def http() -> Iterator[str]:
-    port = _free_port()
+    port = free_port()
     with _http_server(port):
         yield f"http://127.0.0.1:{port}/mcp"
 
@@ -315,7 +304,7 @@ def test_a_call_that_is_cut_off_is_said_to_have_no_answer() -> None:
 
     async def stand_still() -> str:
         with pytest.raises(CallError, match="no answer came: the event loop of the tool is block"):
-            await asyncio.to_thread(run_in_loop, work, asyncio.get_running_loop(), 0.2)
+            await asyncio.to_thread(run_in_loop, work, asyncio.get_running_loop(), 1.0)
         assert begun.is_set()
         return "went on"
 
@@ -361,7 +350,7 @@ async def _watched(servers: McpServers) -> AsyncIterator[Any]:
 
     task = asyncio.create_task(watch())
     try:
-        yield lambda: asyncio.wait_for(lists.get(), 20)
+        yield lambda: asyncio.wait_for(lists.get(), 60)
     finally:
         task.cancel()
 
@@ -422,7 +411,7 @@ async def test_a_transport_of_ones_own_is_made_for_each_connection() -> None:
 
 
 async def test_a_lost_http_server_is_found_again() -> None:
-    port = _free_port()
+    port = free_port()
     web = McpServers({"web": f"http://127.0.0.1:{port}/mcp"})
     with _http_server(port) as process:
         async with web as servers, _watched(servers) as next_list:
@@ -437,7 +426,7 @@ async def test_a_lost_http_server_is_found_again() -> None:
 
 
 async def _until(servers: McpServers, tool: Tool, text: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             outcome = await servers.acall(tool, {"path": "x"})

@@ -334,9 +334,11 @@ async def test_hung_functions_do_not_keep_the_loops_threads() -> None:
 
     model = as_chat_model(hung)
     tasks = [asyncio.create_task(model.acomplete(question(), {}, timeout=60)) for _ in range(100)]
-    begins = (asyncio.to_thread(begun.acquire, timeout=30) for _ in range(100))
-    assert await asyncio.gather(*begins) == [True] * 100
-    awake.set()
+    try:
+        begins = (asyncio.to_thread(begun.acquire, timeout=30) for _ in range(100))
+        assert await asyncio.wait_for(asyncio.gather(*begins), 60) == [True] * 100
+    finally:
+        awake.set()
     assert [reply.text for reply in await asyncio.gather(*tasks)] == ["True"] * 100
 
 

@@ -24,7 +24,7 @@ from pydantic import SecretStr
 
 from tests.conftest import tool
 from tests.llm.ways import SCHEMA, question
-from tests.llm.wire import Wire, serving
+from tests.llm.wire import Wire, answering
 from tests.waiting import until
 from toolret import ToolIndex, ToolRetriever
 from toolret.llm import ChatModel, RetryPolicy, as_chat_model
@@ -75,7 +75,7 @@ every_client = pytest.mark.parametrize("client", ["AsyncOpenAI", "OpenAI", "Chat
 
 @pytest.fixture
 def server() -> Iterator[Wire]:
-    with serving(writes_a_query, seconds=0.05) as wire:
+    with answering(writes_a_query, seconds=0.05) as wire:
         yield wire
 
 
@@ -132,7 +132,7 @@ async def test_all_cancelled_at_once(server: Wire, index: ToolIndex) -> None:
 
 
 async def test_a_server_that_is_down_is_asked_by_few(index: ToolIndex) -> None:
-    with serving(writes_a_query) as wire:
+    with answering(writes_a_query) as wire:
         url = wire.base_url
     async with AsyncOpenAI(api_key="k", base_url=url) as client:
         model = as_chat_model(

@@ -7,8 +7,10 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.http_servers import serving
 
 
 def completion(text: str) -> dict[str, Any]:
@@ -40,7 +42,7 @@ class Wire:
 
 
 @contextmanager
-def serving(answer: Callable[[str], str], *, seconds: float = 0.0) -> Iterator[Wire]:
+def answering(answer: Callable[[str], str], *, seconds: float = 0.0) -> Iterator[Wire]:
     """Answers each request by its last message's text, after a while."""
     wire = Wire()
     closing = threading.Event()
@@ -70,23 +72,12 @@ def serving(answer: Callable[[str], str], *, seconds: float = 0.0) -> Iterator[W
             except OSError:
                 self.close_connection = True  # the client is gone
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - inherited
-            """Say nothing."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 256
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        wire.base_url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
+    with serving(Handler) as url:
+        wire.base_url = f"{url}/v1"
         try:
             yield wire
         finally:
             closing.set()
-            server.shutdown()
-            thread.join()
 
 
 @contextmanager

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,22 +14,57 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 from langchain_qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient
 from qdrant_client.models import Distance, VectorParams
 
+from tests.conftest import tool
+from tests.http_servers import free_port, is_listening
+from tests.waiting import until
+from toolret.errors import EmbedderError
+from toolret.index import ToolIndex
 from toolret.stores import chroma_store, langchain_store, store_at
 from toolret.stores.langchain import IndexEmbeddings
 from toolret.stores.records import Store
 from toolret.testing import HashedWordsEmbedder
+from toolret.types import Tool
 
 DIMENSIONS = 64
 
 
 def embedder() -> HashedWordsEmbedder:
     return HashedWordsEmbedder(DIMENSIONS)
+
+
+class CountingEmbedder(HashedWordsEmbedder):
+    """Counts the texts that it embeds, and fails rather than embed more than it may."""
+
+    def __init__(self, most: int | None = None, *, dimensions: int = 256) -> None:
+        super().__init__(dimensions)
+        self.embedded = 0
+        self.most = most
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        if self.most is not None and self.embedded + len(texts) > self.most:
+            raise EmbedderError("out of breath")
+        self.embedded += len(texts)
+        return super().embed_documents(texts)
+
+
+class SameName(HashedWordsEmbedder):
+    """Has one id, however long its vectors are."""
+
+    id = "same"
+
+
+def many_tools(count: int, start: int = 0) -> list[Tool]:
+    numbers = range(start, start + count)
+    return [tool(f"tool_{i}", f"does thing number {i} and {i * i}") for i in numbers]
+
+
+def ids(index: ToolIndex) -> set[str]:
+    return {found.id for found in index}
 
 
 @dataclass
@@ -48,12 +81,18 @@ class Place:
         return self.open(self.folder / f"machine-{self.machines}")
 
 
+def opened(place: Place, most: int | None = None) -> tuple[ToolIndex, CountingEmbedder]:
+    """Open and read an index as another machine does; its embedder counts."""
+    counting = CountingEmbedder(most, dimensions=DIMENSIONS)
+    index = ToolIndex(place.machine(), embedder=counting)
+    assert index.snapshot  # it is read when it is first asked for
+    return index, counting
+
+
 @contextmanager
 def chroma_server(folder: Path) -> Iterator[str]:
     """``chroma run`` on a free port of this machine."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = start_chroma(folder, port)
     try:
         yield f"http://127.0.0.1:{port}"
@@ -69,14 +108,10 @@ def start_chroma(folder: Path, port: int) -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    for _ in range(600):
-        try:
-            httpx.get(f"http://127.0.0.1:{port}/api/v2/heartbeat")
-            return process
-        except httpx.TransportError:
-            time.sleep(0.1)
-    process.kill()
-    raise AssertionError("chroma run does not start")
+    if not until(lambda: is_listening(port), seconds=120):
+        process.kill()
+        raise AssertionError("chroma run does not start")
+    return process
 
 
 def vector_store(kind: str) -> VectorStore:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import count_views, demo, tool
-from tests.stores.places import DIMENSIONS, Place, embedder
+from tests.stores.places import DIMENSIONS, Place, embedder, ids, many_tools, opened
 from toolret.errors import DemoError, EmbedderError, EmbedderMismatchError, StoreError
 from toolret.index import SyncReport, ToolIndex
 from toolret.retrieval.retriever import ToolRetriever
@@ -20,40 +20,6 @@ from toolret.types import Demo, Tool
 if TYPE_CHECKING:
     from toolret.stores.langchain import LangChainEngine
     from toolret.stores.remote import RemoteStore
-
-
-class Counting(HashedWordsEmbedder):
-    """Counts texts, and fails when it has embedded as many as it may."""
-
-    def __init__(self, most: int = 1 << 30) -> None:
-        super().__init__(DIMENSIONS)
-        self.embedded = 0
-        self.most = most
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        if self.embedded + len(texts) > self.most:
-            raise EmbedderError("out of breath")
-        self.embedded += len(texts)
-        return super().embed_documents(texts)
-
-
-Counting.__module__, Counting.__qualname__ = HashedWordsEmbedder.__module__, "HashedWordsEmbedder"
-
-
-def many_tools(count: int, start: int = 0) -> list[Tool]:
-    numbers = range(start, start + count)
-    return [tool(f"tool_{i}", f"does thing number {i} and {i * i}") for i in numbers]
-
-
-def opened(place: Place, most: int = 1 << 30) -> tuple[ToolIndex, Counting]:
-    counting = Counting(most)
-    index = ToolIndex(place.machine(), embedder=counting)
-    assert index.snapshot  # it is read when it is first asked for
-    return index, counting
-
-
-def ids(index: ToolIndex) -> set[str]:
-    return {found.id for found in index}
 
 
 def test_an_index_that_is_not_there_is_empty_or_refused(place: Place) -> None:
@@ -121,11 +87,9 @@ def test_a_sync_is_seen_at_refresh_and_embeds_only_what_changed(place: Place) ->
     assert reader.snapshot.tools.changes == writer.snapshot.tools.changes == 704
 
 
-def test_what_is_unchanged_is_read_as_the_same(place: Place, tools: list[Tool]) -> None:
-    if place.kind == "folder":
-        pytest.skip("a folder is read anew")
-    opened(place)[0].sync_tools(tools)
-    store = place.machine()
+def test_what_is_unchanged_is_read_as_the_same(remote: Place, tools: list[Tool]) -> None:
+    opened(remote)[0].sync_tools(tools)
+    store = remote.machine()
     assert store.load()["tools"] is store.load()["tools"]
 
 
@@ -146,6 +110,7 @@ def test_a_failed_sync_changes_nothing_and_another_machine_goes_on(place: Place)
     failing, _ = opened(place, most=2_200)
     with pytest.raises(EmbedderError):
         failing.sync_tools(after[5:])
+    assert ids(failing) == {t.id for t in before}
     index, counting = opened(place)
     assert ids(index) == {t.id for t in before}
     report = index.sync_tools(after[5:])
@@ -183,20 +148,21 @@ def test_all_machines_have_one_fit(place: Place, tools: list[Tool], demos: list[
     assert place.machine().load_fit() == kept
 
 
-def test_writers_take_turns(place: Place) -> None:
-    """Four machines add tools at once, twice each: all of them are there."""
-    if place.kind == "folder":
-        pytest.skip("writers of a folder are processes, which have their own tests")
+def test_writers_take_turns(remote: Place) -> None:
+    """Four machines add tools at once, twice each: all of them are there.
+
+    Writers of a folder are processes, which have their own tests.
+    """
     errors: list[BaseException] = []
 
     def add(machine: int) -> None:
         try:
             for turn in range(2):
-                index, _ = opened(place)
+                index, _ = opened(remote)
                 store = cast("RemoteStore", index.store)
                 # However busy the machine that runs the tests is, no writer is taken for dead.
                 store.lease = 120
-                if place.kind != "chroma":  # a claim is a writer's own once it has settled
+                if remote.kind != "chroma":  # a claim is a writer's own once it has settled
                     cast("LangChainEngine", store.engine)._settle = 1.0
                 index.add_tools(many_tools(5, start=100 * machine + 10 * turn))
         except BaseException as error:  # noqa: BLE001 - shown by the test
@@ -208,7 +174,7 @@ def test_writers_take_turns(place: Place) -> None:
     for thread in threads:
         thread.join()
     assert errors == []
-    assert len(opened(place)[0]) == 4 * 2 * 5
+    assert len(opened(remote)[0]) == 4 * 2 * 5
 
 
 def test_demonstrations_of_a_machine_are_retrieved_on_another(
