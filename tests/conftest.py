@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from toolret import tracing
+from toolret.index import ToolIndex
 from toolret.testing import HashedWordsEmbedder
 from toolret.text.rendering import tool_views
 from toolret.types import Call, Demo, Tool
@@ -29,6 +30,9 @@ settings.load_profile("tests")
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+
+HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+"""The methods that an API document may describe under a path."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -93,6 +97,10 @@ def demo(id_: str, text: str, *tools: str) -> Demo:
     return Demo(id=id_, text=text, calls=tuple(Call(name) for name in tools), tools=tools)
 
 
+def ids_of(tools: Iterable[Tool]) -> list[str]:
+    return [tool.id for tool in tools]
+
+
 @pytest.fixture
 def tools() -> list[Tool]:
     return [
@@ -111,3 +119,10 @@ def demos() -> list[Demo]:
         demo("d3", "where is the package of Alice", "track_parcel"),
         demo("d4", "stop the purchase and give the money back", "cancel_order", "refund_payment"),
     ]
+
+
+@pytest.fixture
+def index(tmp_path: Path, tools: list[Tool], demos: list[Demo]) -> ToolIndex:
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync(tools, demos)
+    return index

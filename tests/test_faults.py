@@ -135,7 +135,6 @@ def test_threads_and_coroutines_read_while_syncs_run(tmp_path: Path) -> None:
 @settings(
     max_examples=int(os.environ.get("TOOLRET_DAMAGES", "40")),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
-    deadline=None,
 )
 @given(data=st.data())
 def test_damage_to_any_file_is_an_error_or_does_no_harm(

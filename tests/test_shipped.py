@@ -9,7 +9,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from tests.conftest import ROOT
+from tests.conftest import HTTP_METHODS, ROOT
 from toolret.catalogs import load_tools
 from toolret.evaluation import evaluate
 from toolret.index import ToolIndex
@@ -18,8 +18,6 @@ from toolret.retrieval.retriever import ToolRetriever
 from toolret.rows import LabelledRequest, load_demos, load_requests
 from toolret.tokens import token_counter
 from toolret.types import Demo, Tool
-
-_METHODS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,9 @@ def test_every_operation_of_the_documents_is_a_tool(tools: dict[str, Tool]) -> N
         for path in sorted((ROOT / "tool_catalogs").glob("*.yaml"))
     ]
     operations = sum(
-        len(_METHODS & item.keys()) for document in documents for item in document["paths"].values()
+        len(item.keys() & set(HTTP_METHODS))
+        for document in documents
+        for item in document["paths"].values()
     )
     assert {document["openapi"] for document in documents} == {"3.1.0"}
     assert len(documents) >= 12

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import pytest
 from opentelemetry import trace
@@ -25,15 +24,8 @@ from toolret.index import ToolIndex
 from toolret.retrieval.reranking import Reranking
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import trace as trace_selection
-from toolret.testing import HashedWordsEmbedder, ScriptedChatModel
-from toolret.types import Demo, JsonObject, Request, Tool
-
-
-@pytest.fixture
-def index(tmp_path: Path, tools: list[Tool], demos: list[Demo]) -> ToolIndex:
-    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
-    index.sync(tools, demos)
-    return index
+from toolret.testing import ScriptedChatModel
+from toolret.types import JsonObject, Request, Tool
 
 
 class _Reverse:

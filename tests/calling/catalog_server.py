@@ -20,10 +20,10 @@ import yaml
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
+from tests.conftest import HTTP_METHODS
 from tests.http_servers import serving
 
 TOKEN = "s3cret"
-_METHODS = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
 
 
 class _RefusedError(Exception):
@@ -67,7 +67,7 @@ def _operations(folder: Path) -> Iterator[_Operation]:
         prefix = urlsplit(document["servers"][0]["url"]).path
         for template, item in document["paths"].items():
             names = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(prefix + template))
-            for method in _METHODS:
+            for method in HTTP_METHODS:
                 if method in item:
                     raw = item[method]
                     parameters = item.get("parameters", []) + raw.get("parameters", [])

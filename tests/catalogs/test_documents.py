@@ -21,7 +21,7 @@ def _read(folder: Path, content: str | bytes) -> Document:
 
 @pytest.mark.parametrize(
     "content",
-    ['{"a": [1]}', '{\n  "a": [1]\n}', "a: [1]", "a:\n- 1\n", '\n\ufeff{"a": [1]}'.lstrip("\n")],
+    ['{"a": [1]}', '{\n  "a": [1]\n}', "a: [1]", "a:\n- 1\n", '\ufeff{"a": [1]}'],
 )
 def test_json_and_yaml_are_told_apart_by_content(tmp_path: Path, content: str) -> None:
     document = _read(tmp_path, content)

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 
 from tests.anthropic_rules import anthropic_problems
 from tests.catalogs.documents_strategy import junk, openapi_documents, schemas, swagger_documents
+from tests.conftest import HTTP_METHODS
 from toolret.catalogs.keys import argument_name, is_key
 from toolret.catalogs.openapi import OpenApi
 from toolret.catalogs.refs import Place, References
@@ -29,8 +30,6 @@ from toolret.rows import tool_from_row, tool_to_row
 from toolret.text.rendering import tool_text
 from toolret.types import Tool
 
-_METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
-
 
 def _check(source: OpenApi | Swagger, content: Any) -> list[Tool]:
     before = json.dumps(content)
@@ -45,7 +44,7 @@ def _check(source: OpenApi | Swagger, content: Any) -> list[Tool]:
         for path, item in content["paths"].items()
         if isinstance(item, dict) and "$ref" not in item and not path.startswith("x-")
         for method in item
-        if method in _METHODS
+        if method in HTTP_METHODS
     ]
     assert len(operations) <= len(tools) == len({tool.id for tool in tools})
     for tool in tools:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from tests.conftest import ids_of
 from toolret.catalogs import Document, load_tools
 from toolret.catalogs.mcp_tools import McpTools
 from toolret.catalogs.openapi import OpenApi
@@ -41,17 +42,13 @@ def _write(path: Path, content: str) -> Path:
     return path
 
 
-def _ids(tools: list[Tool]) -> list[str]:
-    return [tool.id for tool in tools]
-
-
 def test_sources_are_told_apart_by_content(tmp_path: Path) -> None:
     rows = _write(tmp_path / "rows.yaml", '{"name": "a"}\n{"name": "b", "namespace": "n"}\n')
     one = _write(tmp_path / "one.txt", '{"name": "c"}')
     listed = _write(tmp_path / "list", '[{"name": "d"}]')
     api = _write(tmp_path / "api.jsonl", OPENAPI)
     tools = load_tools(rows, str(one), listed, api)
-    assert _ids(tools) == ["a", "n.b", "c", "d", "orders.listOrders"]
+    assert ids_of(tools) == ["a", "n.b", "c", "d", "orders.listOrders"]
     assert tools[1].origin == f"{rows}: line 2"
     assert tools[3].origin == f"{listed}: /0"
 
@@ -67,7 +64,7 @@ def test_the_catalog_says_what_was_found(tmp_path: Path) -> None:
         "<argument 3>: OpenAI Chat function, 1 tool",
         "<argument 3>: MCP tool, 1 tool",
     ]
-    assert _ids(catalog) == ["a", "b", "c", "orders.listOrders", "f", "g"]
+    assert ids_of(catalog) == ["a", "b", "c", "orders.listOrders", "f", "g"]
 
 
 def test_lists_may_mix_kinds_and_requests_to_models_are_opened(tmp_path: Path) -> None:
@@ -99,7 +96,7 @@ def test_values_in_memory_are_copied_and_must_be_json() -> None:
     row = {"name": "a", "parameters": {"type": "object", "properties": {}}}
     loaded = load_tools(row)
     row["name"] = "changed"
-    assert _ids(loaded) == ["a"]
+    assert ids_of(loaded) == ["a"]
     assert loaded[0].origin == "<argument 1>"
     with pytest.raises(CatalogError, match=r"<argument 2>: /0: the value is no JSON: set has no"):
         load_tools([{"name": "a"}], [{"name": "a", "tags": {1}}])
@@ -153,7 +150,7 @@ def test_files_that_other_documents_use_need_not_be_catalogs(tmp_path: Path) -> 
             assert document.folder == str(tmp_path)
             return {(tmp_path / document.content["uses"]).resolve()}
 
-    assert _ids(load_tools(tmp_path, sources=[Referring()])) == ["b"]
+    assert ids_of(load_tools(tmp_path, sources=[Referring()])) == ["b"]
     with pytest.raises(CatalogError, match=rf"^{part}: found an object with the keys 'Pet'"):
         load_tools(tmp_path)
 
@@ -163,7 +160,7 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     _write(folder / "a.json", '{"name": "a"}')
     (folder / "b.json").symlink_to(folder / "a.json")
-    assert _ids(load_tools(folder)) == ["a"]
+    assert ids_of(load_tools(folder)) == ["a"]
     (folder / "link.json").symlink_to(secret)
     with pytest.raises(CatalogError, match=r"link.json: the link leads out of the folder"):
         load_tools(folder)
@@ -172,7 +169,7 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
 def test_a_given_namespace_replaces_a_title_and_completes_rows(tmp_path: Path) -> None:
     rows = _write(tmp_path / "rows", '{"name": "a"}\n{"name": "b", "namespace": "n"}\n')
     api = _write(tmp_path / "api", OPENAPI)
-    assert _ids(load_tools(rows, api, namespace="x")) == ["x.a", "n.b", "x.listOrders"]
+    assert ids_of(load_tools(rows, api, namespace="x")) == ["x.a", "n.b", "x.listOrders"]
 
 
 def test_a_folder_gives_its_catalogs_in_order_without_hidden_ones(tmp_path: Path) -> None:
@@ -181,7 +178,7 @@ def test_a_folder_gives_its_catalogs_in_order_without_hidden_ones(tmp_path: Path
     (tmp_path / "c.jsonl.gz").write_bytes(gzip.compress(b'{"name": "c"}'))
     for ignored in ("README.md", ".hidden.json", ".git/x.json", "notes.gz"):
         _write(tmp_path / ignored, "no catalog")
-    assert _ids(load_tools(tmp_path)) == ["z", "orders.listOrders", "c"]
+    assert ids_of(load_tools(tmp_path)) == ["z", "orders.listOrders", "c"]
 
 
 def test_no_file_of_a_folder_is_silently_skipped(
@@ -193,7 +190,7 @@ def test_no_file_of_a_folder_is_silently_skipped(
     (folder / "mounted").symlink_to(".data")
     (folder / "loop").symlink_to(".")
     (folder / "note.txt").symlink_to("nowhere")
-    assert _ids(load_tools(folder)) == ["a", "b"]
+    assert ids_of(load_tools(folder)) == ["a", "b"]
     assert [found.file for found in load_tools(folder).found] == [
         str(folder / name) for name in ("A.JSON", "mounted/b.json")
     ]
@@ -245,7 +242,7 @@ def test_a_catalog_given_as_text_is_an_error_not_a_crash() -> None:
 def test_a_tool_given_twice_stands_once(tmp_path: Path) -> None:
     first = _write(tmp_path / "a.yaml", OPENAPI)
     second = _write(tmp_path / "b.yaml", OPENAPI)
-    assert _ids(load_tools(first, second)) == ["orders.listOrders"]
+    assert ids_of(load_tools(first, second)) == ["orders.listOrders"]
 
 
 def test_one_id_for_two_tools_is_an_error_that_names_both(tmp_path: Path) -> None:
@@ -332,7 +329,7 @@ def test_a_list_without_tools_is_an_error_unless_others_have_some(
     assert str(caught.value) == f"{empty}: {place}holds no tools"
     _write(tmp_path / "a.json", '{"name": "a"}')
     for catalog in (load_tools(tmp_path), load_tools(tmp_path / "a.json", content)):
-        assert _ids(catalog) == ["a"]
+        assert ids_of(catalog) == ["a"]
         assert str(catalog.found[1]).endswith(": empty list, 0 tools")
 
 
@@ -361,7 +358,7 @@ def test_an_openapi_document_of_100_mb_is_read_in_seconds(tmp_path: Path) -> Non
     path = _write(tmp_path / "big.json", f"{head}{item * 100_000}0]}}")
     assert path.stat().st_size > 100_000_000
     started = time.process_time()
-    assert _ids(load_tools(path)) == ["big.get_a"]
+    assert ids_of(load_tools(path)) == ["big.get_a"]
     assert time.process_time() - started < 20
 
 
@@ -377,9 +374,13 @@ def test_an_openapi_document_of_100_mb_is_read_in_seconds(tmp_path: Path) -> Non
 def test_a_namespace_is_made_of_a_whole_name_and_of_no_number(file: str, ids: list[str]) -> None:
     api = {"openapi": "3.1.0", "paths": {"/a": {"get": {}}}}
     tool = {"name": "find", "inputSchema": {}}
-    held: list[tuple[Source, Any]] = [(OpenApi(), api), (McpTools(), tool)]
-    made = [source.tools(Document(content, file), namespace=None) for source, content in held]
-    assert [each.id for (each,) in made] == ids
+    contents: list[tuple[Source, Any]] = [(OpenApi(), api), (McpTools(), tool)]
+    tools = [
+        tool
+        for source, content in contents
+        for tool in source.tools(Document(content, file), namespace=None)
+    ]
+    assert ids_of(tools) == ids
 
 
 def test_a_url_is_not_fetched() -> None:

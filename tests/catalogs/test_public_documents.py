@@ -11,13 +11,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.anthropic_rules import anthropic_problems
-from tests.conftest import SHARED
+from tests.conftest import HTTP_METHODS, SHARED
 from toolret.catalogs import load_tools
 from toolret.lint.providers import openai_problems
 from toolret.types import Tool
 
 _FOLDER = SHARED / "openapi"
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 pytestmark = pytest.mark.shared
 
@@ -35,7 +34,7 @@ def _operations(path: Path) -> set[tuple[str, str]]:
         if text in "{[":
             keys.append(pending)
             pending = None
-            if text == "{" and len(keys) == 4 and keys[1] == "paths" and keys[3] in _METHODS:
+            if text == "{" and len(keys) == 4 and keys[1] == "paths" and keys[3] in HTTP_METHODS:
                 found.add((keys[3].upper(), str(keys[2])))
         elif text in "}]":
             keys.pop()
@@ -96,3 +95,23 @@ def test_what_real_documents_ask_for_is_kept() -> None:
     assert calls["StartTime_lt"] == {"in": "query", "name": "StartTime<"}
     assert calls["StartTime_gt"] == {"in": "query", "name": "StartTime>"}
     assert calls["StartTime"] == {"in": "query", "name": "StartTime"}
+
+
+def test_an_operation_of_stripe_is_read_whole() -> None:
+    tools = {tool.id: tool for tool in load_tools(_FOLDER / "stripe_spec3.json")}
+    tool = tools["stripe.GetCustomersCustomer"]
+    assert tool.description == "Retrieves a Customer object."
+    assert tool.permissions == ()
+    assert tool.parameters == {
+        "type": "object",
+        "properties": {
+            "customer": {"maxLength": 5000, "type": "string"},
+            "expand": {
+                "items": {"maxLength": 5000, "type": "string"},
+                "type": "array",
+                "description": "Specifies which fields in the response should be expanded.",
+            },
+        },
+        "required": ["customer"],
+        "additionalProperties": False,
+    }

@@ -286,7 +286,7 @@ def test_a_loop_over_files_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_a_document_in_memory_refers_to_no_file(tmp_path: Path) -> None:
+def test_a_document_in_memory_refers_to_no_file() -> None:
     refs = References(Document({"a": 1}, "<argument 1>"))
     assert refs.lookup("#/a", Place("<argument 1>")) == (1, Place("<argument 1>", "/a"))
     with pytest.raises(CatalogError, match="the document itself is in none: give toolret the file"):

@@ -17,8 +17,7 @@ from toolret.evaluation.trec import read_trec, trec_lines
 from toolret.index import ToolIndex
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.rows import LabelledRequest
-from toolret.testing import HashedWordsEmbedder
-from toolret.types import Demo, Hit, Tool
+from toolret.types import Hit
 
 
 def test_completeness_wants_all_tools() -> None:
@@ -63,9 +62,7 @@ def test_a_trec_run_has_no_ties_for_other_tools_to_break() -> None:
 
 
 @pytest.fixture
-def retriever(tmp_path: Path, tools: list[Tool], demos: list[Demo]) -> ToolRetriever:
-    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
-    index.sync(tools, demos)
+def retriever(index: ToolIndex) -> ToolRetriever:
     return ToolRetriever(index)
 
 

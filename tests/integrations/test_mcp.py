@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from mcp import stdio_client
 
-from tests.conftest import tool
+from tests.conftest import ids_of, tool
 from tests.http_servers import free_port, is_listening
 from tests.waiting import until
 from toolret.calling import Toolbox, ToolResult
@@ -66,14 +66,10 @@ def http() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/mcp"
 
 
-def _ids(tools: list[Tool]) -> list[str]:
-    return [tool.id for tool in tools]
-
-
 async def test_several_servers_keep_to_their_namespaces(http: str) -> None:
     async with McpServers({"web": http, "disk": STDIO}) as servers:
         tools = await servers.tools()
-    assert _ids(tools) == [f"{space}.{name}" for space in ("web", "disk") for name in NAMES]
+    assert ids_of(tools) == [f"{space}.{name}" for space in ("web", "disk") for name in NAMES]
     assert tools[1] == Tool(
         "web.delete_file",
         "delete_file",
@@ -104,7 +100,7 @@ async def test_a_server_may_have_no_namespace() -> None:
     async with McpServers({"": STDIO}) as servers:
         tools = await servers.tools()
         outcome = await Toolbox(tools, servers).acall("read_file", {"path": "notes.txt"})
-    assert _ids(tools) == list(NAMES)
+    assert ids_of(tools) == list(NAMES)
     assert outcome.text == "contents of notes.txt"
 
 
@@ -128,7 +124,7 @@ async def test_no_server_has_a_tool_in_the_namespace_of_another(
     hub = there.removesuffix(".push")
     async with McpServers({hub: owner, namespace: claims}) as servers:
         tools = await servers.tools()
-        assert _ids(tools) == [there, f"{namespace}.pull".strip(".")]
+        assert ids_of(tools) == [there, f"{namespace}.pull".strip(".")]
         assert (await Toolbox(tools, servers).acall(there, {})).text == "owner"
         claimed = Tool(there, listed, namespace, metadata={"mcp_server": namespace})
         assert not servers.runs(claimed)
@@ -136,7 +132,7 @@ async def test_no_server_has_a_tool_in_the_namespace_of_another(
 
 def test_tools_are_read_once_without_an_event_loop() -> None:
     tools = load_mcp_tools({"disk": STDIO})
-    assert _ids(tools) == [f"disk.{name}" for name in NAMES]
+    assert ids_of(tools) == [f"disk.{name}" for name in NAMES]
     listed = [
         {"name": t.name, "description": t.description, "inputSchema": t.parameters} for t in tools
     ]
@@ -377,9 +373,9 @@ async def test_a_server_of_the_older_protocol() -> None:
     old = McpServers({"old": _program("old_mcp_server.py")})
     async with old as servers, _watched(servers) as next_list:
         tools = await next_list()
-        assert _ids(tools) == ["old.first", "old.second"]
+        assert ids_of(tools) == ["old.first", "old.second"]
         assert (await servers.acall(tools[0], {})).text == "done"
-        assert _ids(await next_list()) == ["old.first", "old.second", "old.tool2"]
+        assert ids_of(await next_list()) == ["old.first", "old.second", "old.tool2"]
 
 
 async def test_a_lost_process_is_started_again() -> None:
@@ -420,7 +416,7 @@ async def test_a_lost_http_server_is_found_again() -> None:
             process.wait()
             with pytest.raises(CallError, match="the MCP server 'web'"):
                 await servers.acall(tools[0], {"path": "x"})
-            assert _ids(await servers.tools()) == _ids(tools)
+            assert ids_of(await servers.tools()) == ids_of(tools)
             with _http_server(port):
                 await _until(servers, tools[0], "contents of x")
 

@@ -712,7 +712,7 @@ HITS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     HITS,
     st.integers(0, 900),
@@ -743,7 +743,7 @@ def test_no_budget_is_ever_exceeded_and_every_schema_stays_valid(
     assert all(cut.tokens_saved > 0 for cut in result.dropped)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(HITS, st.integers(50, 700))
 def test_nothing_is_left_out_that_still_fits(hits: list[Hit], budget: int) -> None:
     try:
@@ -799,7 +799,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     rules("0", "0/properties/a", "1", "1/anyOf/0"),
     rules("1", "1/anyOf/0"),

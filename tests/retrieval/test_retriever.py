@@ -27,13 +27,6 @@ from toolret.tokens import TokenCounter, estimate_tokens, token_counter
 from toolret.types import Demo, Tool
 
 
-@pytest.fixture
-def index(tmp_path: Path, tools: list[Tool], demos: list[Demo]) -> ToolIndex:
-    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
-    index.sync(tools, demos)
-    return index
-
-
 def ids(selection: Selection) -> list[str]:
     return [hit.tool.id for hit in selection.tools]
 
@@ -375,7 +368,7 @@ def test_a_budget_for_no_tool_is_an_error_that_says_what_is_needed(index: ToolIn
         ToolRetriever(index).select("refund the payment", token_budget=3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(budget=st.integers(100, 1500))
 def test_the_budget_is_never_exceeded(budget: int) -> None:
     selection = _wide_retriever().select("refund and stop it", token_budget=budget)

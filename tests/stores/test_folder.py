@@ -293,7 +293,7 @@ def test_a_name_that_no_folder_can_have_is_a_store_error(tmp_path: Path) -> None
 
 
 def test_an_index_that_another_process_makes_meanwhile_is_no_stranger(
-    store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not store.exists()
     iterdir = Path.iterdir
@@ -346,7 +346,7 @@ def test_a_reader_that_keeps_a_sync_from_its_end_is_told_of(
     fill(store, "bb")
 
 
-def test_a_writer_waits_and_then_says_so(store: FolderStore, tmp_path: Path) -> None:
+def test_a_writer_waits_and_then_says_so(tmp_path: Path) -> None:
     waiting = FolderStore(tmp_path, lock_timeout=0.1)
     with (
         FileLock(tmp_path / "write.lock"),
