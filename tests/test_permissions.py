@@ -20,7 +20,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import tool
-from toolret.calling import Toolbox, ToolResult
+from tests.runners import RecordingRunner
+from toolret.calling import Toolbox
 from toolret.catalogs import load_tools
 from toolret.errors import InputError
 from toolret.index import ToolIndex
@@ -30,7 +31,7 @@ from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import Selection
 from toolret.testing import HashedWordsEmbedder
 from toolret.text.names import wire_name
-from toolret.types import Call, Demo, JsonObject, Message, Permissions, Tool
+from toolret.types import Call, Demo, Message, Permissions, Tool
 
 VERBS = ["cancel", "list", "refund", "send", "delete"]
 THINGS = ["order", "invoice", "parcel", "ticket", "mail"]
@@ -106,23 +107,6 @@ def conversations(draw: st.DrawFn) -> list[Message]:
     return [*messages, {"role": "user", "content": last}]
 
 
-class _Recorder:
-    """Runs everything, and remembers what."""
-
-    def __init__(self) -> None:
-        self.ran: list[str] = []
-
-    def runs(self, tool: Tool) -> bool:
-        return True
-
-    def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
-        self.ran.append(tool.id)
-        return ToolResult("done")
-
-    async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
-        return self.call(tool, arguments)
-
-
 def _may_use(tool: Tool, allow: Allow) -> bool:
     """What permissions mean, said once more: independent of the package."""
     if callable(allow):
@@ -196,7 +180,7 @@ def test_nothing_forbidden_is_ever_seen_or_run(
 
 def _check_calls(case: Case, allow: Allow, selection: Selection) -> None:
     """All tools are named in all ways; only those that may be used run."""
-    runner = _Recorder()
+    runner = RecordingRunner()
     user = Toolbox(case.tools, runner).allowed(allow)
     usable = {tool.id for tool in case.tools if _may_use(tool, allow)}
     for id_ in IDS:
@@ -209,7 +193,7 @@ def _check_calls(case: Case, allow: Allow, selection: Selection) -> None:
         run_calls(reply, user, offered={wire_name(id_): id_})  # a confused caller
     assert set(runner.ran) == usable
     assert {tool.id for tool in user} == usable
-    runner.ran.clear()
+    runner.called.clear()
     for id_ in IDS:
         function = {"name": wire_name(id_), "arguments": "{}"}
         reply = {"tool_calls": [{"id": "c", "type": "function", "function": function}]}

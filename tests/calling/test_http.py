@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.calling.test_requests import operation, parameter
+from tests.calling.operations import operation, parameter
 from tests.http_servers import free_port, serving, silent_server
 from toolret.calling import HttpRunner, Toolbox, ToolResult
 from toolret.errors import CallError

@@ -9,15 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.ranking.vectors import unit
 from toolret.ranking.arrays import Floats, products
 from toolret.ranking.comparisons import Layout
 from toolret.ranking.demo_maps import DemoComparison, DemoMaps, DemoModels
 from toolret.ranking.word_vectors import WordRows, WordVectors, tf_idf
-
-
-def unit(*shape: int, seed: int) -> Floats:
-    vectors = np.random.default_rng(seed).normal(size=shape)
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
 
 def catalog(demos: int = 300) -> tuple[Layout, DemoModels, WordVectors]:

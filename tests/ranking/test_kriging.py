@@ -3,14 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.ranking.vectors import unit
 from toolret.ranking.arrays import Floats, Ints
 from toolret.ranking.kriging import krige
 from toolret.ranking.word_vectors import WordRows, tf_idf
-
-
-def unit(*shape: int, seed: int = 0) -> Floats:
-    vectors = np.random.default_rng(seed).normal(size=shape)
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
 
 def wordless(demos: int) -> tuple[Floats, WordRows]:

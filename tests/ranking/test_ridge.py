@@ -2,18 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from tests.ranking.vectors import unit
 from toolret.ranking.ridge import fit_ridge, ridge_weights, ridge_weights_without
 
 
-def vectors(count: int, seed: int) -> NDArray[np.float32]:
-    found = np.random.default_rng(seed).normal(size=(count, 8))
-    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), dtype=np.float32)
-
-
 def test_the_weights_predict_what_is_linear_in_the_vectors() -> None:
-    demos, queries = vectors(400, seed=0), vectors(5, seed=1)
+    demos, queries = unit(400, 8, seed=0), unit(5, 8, seed=1)
     truth = np.arange(8, dtype=np.float32)
     predicted = (demos @ truth) @ ridge_weights(fit_ridge(demos), queries)
     assert predicted == pytest.approx(queries @ truth, abs=0.05)
@@ -21,7 +16,7 @@ def test_the_weights_predict_what_is_linear_in_the_vectors() -> None:
 
 @pytest.mark.parametrize("left_out", [[3, 17, 18], list(range(0, 40, 3)), list(range(40))])
 def test_leaving_out_is_the_same_as_never_having_had(left_out: list[int]) -> None:
-    demos, queries = vectors(40, seed=0), vectors(5, seed=1)
+    demos, queries = unit(40, 8, seed=0), unit(5, 8, seed=1)
     ridge = fit_ridge(demos)
     changed = ridge_weights_without(ridge, ridge_weights(ridge, queries), np.array(left_out))
     kept = np.setdiff1d(np.arange(40), left_out)

@@ -8,14 +8,10 @@ import threading
 import numpy as np
 import pytest
 
+from tests.ranking.vectors import unit
 from toolret.ranking import scanning
 from toolret.ranking.arrays import Floats
 from toolret.ranking.scanning import Scan, quantize
-
-
-def unit(count: int, dimensions: int, seed: int = 0) -> Floats:
-    vectors = np.random.default_rng(seed).normal(size=(count, dimensions))
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
 
 def wait_for_threads() -> None:

@@ -8,7 +8,7 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
 from tests.conftest import ROOT, demo, tool
-from tests.integrations.langchain.scripted_agent import Echo
+from tests.runners import RecordingRunner
 from toolret import Toolbox, ToolIndex, ToolRetriever, load_demos, load_tools
 from toolret.testing import HashedWordsEmbedder
 
@@ -26,12 +26,12 @@ def shipped(shipped_index: ToolIndex) -> ToolRetriever:
 
 
 @pytest.fixture
-def echo() -> Echo:
-    return Echo()
+def echo() -> RecordingRunner:
+    return RecordingRunner()
 
 
 @pytest.fixture
-def toolbox(shipped_index: ToolIndex, echo: Echo) -> Toolbox:
+def toolbox(shipped_index: ToolIndex, echo: RecordingRunner) -> Toolbox:
     return Toolbox(shipped_index, echo)
 
 
@@ -83,5 +83,5 @@ def few(few_index: ToolIndex) -> ToolRetriever:
 
 
 @pytest.fixture
-def few_toolbox(echo: Echo) -> Toolbox:
+def few_toolbox(echo: RecordingRunner) -> Toolbox:
     return Toolbox(SOME_TOOLS, echo)

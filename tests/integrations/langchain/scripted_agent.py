@@ -13,9 +13,8 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import SummarizationMiddleware
 from langchain_openai import ChatOpenAI
 
-from toolret.calling import ToolResult
 from toolret.testing import OpenAIServer, Reply
-from toolret.types import Call, JsonObject, Tool
+from toolret.types import Call, JsonObject
 
 Wanted = Sequence[tuple[str, JsonObject]]
 """The calls that a model wants to make: names and arguments."""
@@ -23,21 +22,8 @@ Wanted = Sequence[tuple[str, JsonObject]]
 DISCOVER = "discover_tools"
 
 
-class Echo:
-    """A runner whose tools return their arguments, and that remembers the calls."""
-
-    def __init__(self) -> None:
-        self.called: list[tuple[str, JsonObject]] = []
-
-    def runs(self, tool: Tool) -> bool:
-        return True
-
-    def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
-        self.called.append((tool.id, arguments))
-        return ToolResult(f"{tool.id} done", dict(arguments))
-
-    async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
-        return self.call(tool, arguments)
+THREAD: Any = {"configurable": {"thread_id": "one"}}
+"""The configuration of a run in a thread."""
 
 
 def offered(request: Mapping[str, Any]) -> list[str]:

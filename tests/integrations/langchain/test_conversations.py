@@ -12,14 +12,13 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from tests.calling.catalog_server import TOKEN, catalog_server
 from tests.conftest import ROOT
-from tests.integrations.langchain.scripted_agent import Echo, agent_of, as_wanted, offered, wants
+from tests.integrations.langchain.scripted_agent import THREAD, agent_of, as_wanted, offered, wants
+from tests.runners import RecordingRunner
 from toolret import Demo, HttpRunner, Toolbox, ToolRetriever
 from toolret.integrations.langchain import ToolRetrieverMiddleware
 from toolret.prompt import catalog_tokens
 from toolret.testing import OpenAIServer
 from toolret.text.names import wire_name
-
-THREAD: Any = {"configurable": {"thread_id": "one"}}
 
 
 def ten_turns(retriever: ToolRetriever) -> list[Demo]:
@@ -31,7 +30,7 @@ def plans(turns: list[Demo]) -> dict[str, Any]:
     return {turn.text: as_wanted(turn.calls, wire_name) for turn in turns}
 
 
-def assert_all_ran(turns: list[Demo], echo: Echo, answers: list[str]) -> None:
+def assert_all_ran(turns: list[Demo], echo: RecordingRunner, answers: list[str]) -> None:
     assert answers == [f"Done: {turn.text}" for turn in turns]
     wanted = [call.tool for turn in turns for call in turn.calls]  # those of a turn run in parallel
     assert sorted(name for name, _ in echo.called) == sorted(wanted)
@@ -46,7 +45,7 @@ def assert_each_request_begins_with_the_one_before(requests: list[dict[str, Any]
 
 
 def test_ten_turns(
-    shipped: ToolRetriever, toolbox: Toolbox, echo: Echo, saver: InMemorySaver
+    shipped: ToolRetriever, toolbox: Toolbox, echo: RecordingRunner, saver: InMemorySaver
 ) -> None:
     turns = ten_turns(shipped)
     middleware = ToolRetrieverMiddleware(shipped, toolbox=toolbox)
@@ -66,7 +65,7 @@ def test_ten_turns(
 
 @pytest.mark.parametrize("mode", ["grow", "replace"])
 async def test_ten_turns_streamed_and_async(
-    shipped: ToolRetriever, toolbox: Toolbox, echo: Echo, saver: InMemorySaver, mode: Any
+    shipped: ToolRetriever, toolbox: Toolbox, echo: RecordingRunner, saver: InMemorySaver, mode: Any
 ) -> None:
     shipped.min_score = 0.002  # so that some are chosen that nobody calls
     turns = ten_turns(shipped)
@@ -139,7 +138,7 @@ def test_a_thread_that_is_forked_has_what_it_had_been_offered_then(
 
 
 def test_an_agent_without_a_checkpointer_is_given_its_history_each_time(
-    shipped: ToolRetriever, toolbox: Toolbox, echo: Echo
+    shipped: ToolRetriever, toolbox: Toolbox, echo: RecordingRunner
 ) -> None:
     turns = ten_turns(shipped)[:4]
     messages: list[Any] = []

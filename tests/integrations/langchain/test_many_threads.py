@@ -11,7 +11,8 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
 from tests.integrations.langchain.conftest import THINGS, VERBS
-from tests.integrations.langchain.scripted_agent import Echo, Wanted, agent_of, offered, wants
+from tests.integrations.langchain.scripted_agent import Wanted, agent_of, offered, wants
+from tests.runners import RecordingRunner
 from toolret import Toolbox, ToolRetriever
 from toolret.integrations.langchain import ToolRetrieverMiddleware
 from toolret.testing import OpenAIServer
@@ -61,7 +62,11 @@ def requests_of(server: OpenAIServer, user: User) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_fifty_users_at_once(
-    few: ToolRetriever, few_toolbox: Toolbox, echo: Echo, saver: InMemorySaver, asynchronous: bool
+    few: ToolRetriever,
+    few_toolbox: Toolbox,
+    echo: RecordingRunner,
+    saver: InMemorySaver,
+    asynchronous: bool,
 ) -> None:
     users = [User(number) for number in range(USERS)]
     plans = {text: wanted for user in users for text, wanted in user.plan().items()}

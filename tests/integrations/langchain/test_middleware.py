@@ -29,26 +29,25 @@ from pydantic import BaseModel
 from tests.conftest import tool
 from tests.integrations.langchain.conftest import SOME_DEMOS, SOME_TOOLS, few_of
 from tests.integrations.langchain.scripted_agent import (
-    Echo,
+    THREAD,
     agent_of,
     model,
     offered,
     summarizing_agent,
     wants,
 )
+from tests.runners import RecordingRunner
 from toolret import Call, Demo, Tool, Toolbox, ToolIndex, ToolRetriever, load_tools
 from toolret.errors import InputError
 from toolret.integrations.langchain import Caller, ToolRetrieverMiddleware, langchain_tools
 from toolret.integrations.tool_choices import chosen_names, without_names
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
 
-THREAD: Any = {"configurable": {"thread_id": "one"}}
-
 HOSTED = {"type": "function", "function": {"name": "hosted", "description": "By dict."}}
 """A tool that is given to an agent as a mapping, as tools that a provider runs are."""
 
 
-def agent_tools(tools: Sequence[Tool], echo: Echo) -> list[BaseTool]:
+def agent_tools(tools: Sequence[Tool], echo: RecordingRunner) -> list[BaseTool]:
     """Return tools in the form in which an agent is given them."""
     return langchain_tools(tools, Toolbox(tools, echo))
 
@@ -70,7 +69,7 @@ def own_tool() -> str:
     return "own"
 
 
-def test_one_line_narrows_an_agents_tools(few: ToolRetriever, echo: Echo) -> None:
+def test_one_line_narrows_an_agents_tools(few: ToolRetriever, echo: RecordingRunner) -> None:
     plan = {"cancel the order": [("cancel_order", {"id": "7"})]}
     with OpenAIServer(wants(plan)) as server:
         agent = agent_of(
@@ -104,7 +103,7 @@ def test_a_given_tool_is_shown_as_it_is(few: ToolRetriever) -> None:
 
 
 def test_tools_of_a_namespace_keep_the_names_that_the_agent_has_for_them(
-    tmp_path: Path, echo: Echo
+    tmp_path: Path, echo: RecordingRunner
 ) -> None:
     tools = [tool(f"make_{i}", f"Make the thing {i}.") for i in range(6)]
     agents = agent_tools(tools, echo)
@@ -124,7 +123,7 @@ def test_tools_of_a_namespace_keep_the_names_that_the_agent_has_for_them(
 
 
 def test_examples_without_calls_are_shown_unless_they_name_a_tool_otherwise(
-    tmp_path: Path, echo: Echo
+    tmp_path: Path, echo: RecordingRunner
 ) -> None:
     tools = [tool("make_0", "Make the thing 0."), tool("turn_0", "Turn the thing 0.")]
     index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
@@ -154,7 +153,7 @@ def test_examples_without_calls_are_shown_unless_they_name_a_tool_otherwise(
     assert "quick" not in said
 
 
-def test_a_small_catalog_is_left_alone(few: ToolRetriever, echo: Echo) -> None:
+def test_a_small_catalog_is_left_alone(few: ToolRetriever, echo: RecordingRunner) -> None:
     tools = [own_tool, *agent_tools(SOME_TOOLS[:2], echo), HOSTED]
     requests = []
     for middleware in ([], [ToolRetrieverMiddleware(few)]):
@@ -165,7 +164,7 @@ def test_a_small_catalog_is_left_alone(few: ToolRetriever, echo: Echo) -> None:
 
 
 def test_a_refusal_in_a_small_catalog_names_no_tool_that_is_not_offered(
-    few: ToolRetriever, echo: Echo
+    few: ToolRetriever, echo: RecordingRunner
 ) -> None:
     with OpenAIServer(Reply(tool_calls=[("nope", {})]), Reply("Done.")) as server:
         toolbox = Toolbox(SOME_TOOLS[:2], echo)
@@ -176,7 +175,7 @@ def test_a_refusal_in_a_small_catalog_names_no_tool_that_is_not_offered(
     )
 
 
-def test_a_budget_makes_even_two_tools_too_many(few: ToolRetriever, echo: Echo) -> None:
+def test_a_budget_makes_even_two_tools_too_many(few: ToolRetriever, echo: RecordingRunner) -> None:
     few.token_budget = 60
     with OpenAIServer(wants({"cancel the order": []})) as server:
         agent = agent_of(
@@ -188,7 +187,9 @@ def test_a_budget_makes_even_two_tools_too_many(few: ToolRetriever, echo: Echo) 
     assert offered(server.requests[0]) == ["discover_tools", "cancel_order"]
 
 
-def test_providers_own_tools_and_structured_replies_pass(few: ToolRetriever, echo: Echo) -> None:
+def test_providers_own_tools_and_structured_replies_pass(
+    few: ToolRetriever, echo: RecordingRunner
+) -> None:
     class Answer(BaseModel):
         """The answer."""
 
@@ -213,7 +214,7 @@ def test_providers_own_tools_and_structured_replies_pass(few: ToolRetriever, ech
 
 
 def test_a_tool_that_was_not_offered_is_refused_and_then_offered(
-    few: ToolRetriever, echo: Echo, saver: InMemorySaver
+    few: ToolRetriever, echo: RecordingRunner, saver: InMemorySaver
 ) -> None:
     """In parallel with one that was; the model recovers by calling it again."""
     replies = [
@@ -243,7 +244,7 @@ def test_a_tool_that_was_not_offered_is_refused_and_then_offered(
 
 
 def test_a_tool_that_does_not_exist_is_refused_without_naming_what_was_not_offered(
-    few: ToolRetriever, echo: Echo
+    few: ToolRetriever, echo: RecordingRunner
 ) -> None:
     replies = [Reply(tool_calls=[("make_coffee", {})]), Reply("Sorry.")]
     with OpenAIServer(*replies) as server:
@@ -260,7 +261,7 @@ def test_a_tool_that_does_not_exist_is_refused_without_naming_what_was_not_offer
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_the_model_asks_for_more(
-    few: ToolRetriever, few_toolbox: Toolbox, echo: Echo, asynchronous: bool
+    few: ToolRetriever, few_toolbox: Toolbox, echo: RecordingRunner, asynchronous: bool
 ) -> None:
     """Of tools that the agent was never given."""
     replies = [
@@ -305,7 +306,9 @@ def test_a_search_that_finds_nothing(
     assert told in messages[2].text
 
 
-def test_a_tool_of_the_agents_own_may_have_the_name(few: ToolRetriever, echo: Echo) -> None:
+def test_a_tool_of_the_agents_own_may_have_the_name(
+    few: ToolRetriever, echo: RecordingRunner
+) -> None:
     @langchain_tool
     def discover_tools(query: str) -> str:
         """Mine."""
@@ -542,7 +545,9 @@ def test_what_is_asked_for_is_offered_though_its_result_is_cleared(
     assert "list_invoice" in offered(server.requests[1])
 
 
-def test_a_small_catalog_is_not_offered_beyond_the_limit(few: ToolRetriever, echo: Echo) -> None:
+def test_a_small_catalog_is_not_offered_beyond_the_limit(
+    few: ToolRetriever, echo: RecordingRunner
+) -> None:
     middleware = ToolRetrieverMiddleware(few, max_offered=1)
     with OpenAIServer(Reply("Done.")) as server:
         agent = agent_of(server, tools=agent_tools(SOME_TOOLS[:2], echo), middleware=[middleware])
@@ -684,7 +689,7 @@ def test_middleware_before_it_may_bring_tools_and_run_them(
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_tools_of_the_index_that_middleware_brings_to_each_call_are_chosen_and_run(
-    few: ToolRetriever, echo: Echo, caplog: pytest.LogCaptureFixture, asynchronous: bool
+    few: ToolRetriever, echo: RecordingRunner, caplog: pytest.LogCaptureFixture, asynchronous: bool
 ) -> None:
     tools = {tool.name: tool for tool in agent_tools(SOME_TOOLS, echo)}
 
@@ -708,7 +713,7 @@ async def test_tools_of_the_index_that_middleware_brings_to_each_call_are_chosen
         asked: Any = {"messages": [("user", "cancel the order")]}
         answer = await agent.ainvoke(asked) if asynchronous else agent.invoke(asked)
     ran, refused = answer["messages"][2:4]
-    assert ran.text == "cancel_order done"
+    assert ran.text == "cancel_order ran"
     assert "'cancel_parcel' is not available now. Available: cancel_order" in refused.text
     assert "none of the agent's tools" not in caplog.text
 
@@ -761,14 +766,14 @@ def test_a_tool_of_a_toolbox_is_made_shorter_as_the_prompt_is(tmp_path: Path) ->
     index.sync_tools(tools)
     retriever = ToolRetriever(index, max_tools=1, token_budget=100, min_recall=1.0)
     with OpenAIServer(Reply("Done.")) as server:
-        middleware = [ToolRetrieverMiddleware(retriever, toolbox=Toolbox(tools, Echo()))]
+        middleware = [ToolRetrieverMiddleware(retriever, toolbox=Toolbox(tools, RecordingRunner()))]
         ask(agent_of(server, middleware=middleware), "make bread")
     (sent,) = (each["function"] for each in server.requests[0]["tools"][1:])
     assert sent["parameters"]["properties"].keys() == {"id", "mail"}
 
 
 def test_a_tool_that_was_made_shorter_runs_whole(
-    tmp_path: Path, echo: Echo, saver: InMemorySaver
+    tmp_path: Path, echo: RecordingRunner, saver: InMemorySaver
 ) -> None:
     """It is shown so in every turn, and what the model leaves out of sight still reaches it."""
     long = {"type": "string", "description": "What the model can do without. " * 40}
@@ -800,7 +805,7 @@ def test_a_tool_that_was_made_shorter_runs_whole(
 
 
 def test_a_tool_that_was_made_shorter_says_what_its_owner_has_it_say_now(
-    tmp_path: Path, echo: Echo
+    tmp_path: Path, echo: RecordingRunner
 ) -> None:
     long = {"type": "string", "description": "What the model can do without. " * 40}
     parameters = {"type": "object", "properties": {"id": long}, "required": ["id"]}
@@ -825,7 +830,7 @@ def test_a_tool_that_was_made_shorter_says_what_its_owner_has_it_say_now(
 
 
 def test_a_person_approves_a_call_and_the_thread_goes_on(
-    few: ToolRetriever, echo: Echo, saver: InMemorySaver
+    few: ToolRetriever, echo: RecordingRunner, saver: InMemorySaver
 ) -> None:
     plan = {"cancel the order": [("cancel_order", {"id": "7"})]}
     with OpenAIServer(wants(plan)) as server:
@@ -853,7 +858,7 @@ def test_a_person_approves_a_call_and_the_thread_goes_on(
 
 
 async def test_a_thread_that_stops_before_its_tools_goes_on(
-    few: ToolRetriever, few_toolbox: Toolbox, echo: Echo, saver: InMemorySaver
+    few: ToolRetriever, few_toolbox: Toolbox, echo: RecordingRunner, saver: InMemorySaver
 ) -> None:
     plan = {"cancel the order": [("cancel_order", {"id": "7"})]}
     with OpenAIServer(wants(plan)) as server:
@@ -917,7 +922,7 @@ def test_an_index_that_changes_while_a_thread_goes_on(
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_another_toolbox_counts_at_once(
-    tmp_path: Path, echo: Echo, asynchronous: bool
+    tmp_path: Path, echo: RecordingRunner, asynchronous: bool
 ) -> None:
     """As when a live server's list of tools has changed."""
     index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
@@ -985,7 +990,7 @@ def test_a_refused_tool_whose_answer_would_end_the_run_goes_back_to_the_model(
     with OpenAIServer(*replies) as server:
         agent = agent_of(
             server,
-            tools=[refund_payment, *agent_tools(others, Echo())],
+            tools=[refund_payment, *agent_tools(others, RecordingRunner())],
             middleware=[steps, ToolRetrieverMiddleware(few, discover=discover)],
         )
         messages = ask(agent, "track the parcel")
@@ -1009,7 +1014,7 @@ async def test_a_tool_of_the_toolbox_whose_answer_ends_the_run(
     index.sync_tools([*others, *direct])
     middleware = ToolRetrieverMiddleware(
         few_of(index),
-        toolbox=Toolbox([*others, *direct, *unknown], Echo()),
+        toolbox=Toolbox([*others, *direct, *unknown], RecordingRunner()),
         allow=lambda caller: caller.context,
     )
     called = Reply(tool_calls=[("refund_payment", {"payment": "1"})])
@@ -1032,7 +1037,9 @@ async def test_a_tool_of_the_toolbox_whose_answer_ends_the_run(
     assert not any("elsewhere" in names for names in seen)
 
 
-def test_a_given_tool_hides_no_operations_of_the_toolbox(tmp_path: Path, echo: Echo) -> None:
+def test_a_given_tool_hides_no_operations_of_the_toolbox(
+    tmp_path: Path, echo: RecordingRunner
+) -> None:
     @langchain_tool
     def search(query: str) -> str:
         """Search the web."""

@@ -14,15 +14,14 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
 from tests.integrations.langchain.conftest import SOME_DEMOS, SOME_TOOLS, few_of
-from tests.integrations.langchain.scripted_agent import Echo, agent_of, offered
+from tests.integrations.langchain.scripted_agent import THREAD, agent_of, offered
+from tests.runners import RecordingRunner
 from toolret import Toolbox, ToolIndex, ToolRetriever
 from toolret.integrations.langchain import Caller, ToolRetrieverMiddleware, langchain_tools
 from toolret.integrations.langchain.access import allow_for
 from toolret.permissions import is_allowed
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
 from toolret.types import Tool
-
-THREAD: Any = {"configurable": {"thread_id": "one"}}
 
 
 @dataclass
@@ -45,7 +44,7 @@ TRIES_ALL = [
 @pytest.mark.parametrize("given", [False, True])
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_what_is_forbidden_is_not_seen_and_not_run(
-    few: ToolRetriever, few_toolbox: Toolbox, echo: Echo, given: bool, asynchronous: bool
+    few: ToolRetriever, few_toolbox: Toolbox, echo: RecordingRunner, given: bool, asynchronous: bool
 ) -> None:
     middleware = ToolRetrieverMiddleware(few, toolbox=few_toolbox, allow=by_scopes)
     tools = langchain_tools(SOME_TOOLS, few_toolbox) if given else []
@@ -71,7 +70,7 @@ async def test_what_is_forbidden_is_not_seen_and_not_run(
 
 
 def test_a_permission_that_is_taken_away_counts_at_once(
-    few: ToolRetriever, few_toolbox: Toolbox, echo: Echo, saver: InMemorySaver
+    few: ToolRetriever, few_toolbox: Toolbox, echo: RecordingRunner, saver: InMemorySaver
 ) -> None:
     """The tool, the examples that showed it, and a call that the model makes from memory."""
     replies = [
@@ -147,7 +146,7 @@ def test_an_example_that_was_redacted_is_no_longer_shown_as_it_was(
 
 
 def test_a_permission_that_is_taken_away_between_the_call_and_its_run(
-    few: ToolRetriever, few_toolbox: Toolbox, echo: Echo, saver: InMemorySaver
+    few: ToolRetriever, few_toolbox: Toolbox, echo: RecordingRunner, saver: InMemorySaver
 ) -> None:
     replies = [Reply(tool_calls=[("cancel_order", {"id": "1"})]), Reply("Done.")]
     with OpenAIServer(*replies) as server:
@@ -252,7 +251,7 @@ def refuses(_: Tool) -> bool:
 def test_an_invalid_allow_permits_nothing(
     few: ToolRetriever,
     few_toolbox: Toolbox,
-    echo: Echo,
+    echo: RecordingRunner,
     caplog: pytest.LogCaptureFixture,
     allow: Callable[[Caller], Any],
 ) -> None:
@@ -286,9 +285,11 @@ def test_as_many_forbidden_tools_as_others_are_no_reason_to_leave_the_request(
         (frozenset({"cancel"}),),
         (frozenset({"refund"}),),
     ]
-    middleware = ToolRetrieverMiddleware(few, toolbox=Toolbox(free, Echo()), allow=["refund"])
+    middleware = ToolRetrieverMiddleware(
+        few, toolbox=Toolbox(free, RecordingRunner()), allow=["refund"]
+    )
     with OpenAIServer(Reply("Done.")) as server:
-        tools = langchain_tools(forbidden, Toolbox(forbidden, Echo()))
+        tools = langchain_tools(forbidden, Toolbox(forbidden, RecordingRunner()))
         agent = agent_of(server, tools=tools, middleware=[middleware])
         agent.invoke({"messages": [("user", "cancel the order")]})
     assert offered(server.requests[0]) == ["refund_order"]

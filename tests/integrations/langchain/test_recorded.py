@@ -9,13 +9,11 @@ from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from tests.integrations.langchain.scripted_agent import agent_of, summarizing_agent, wants
+from tests.integrations.langchain.scripted_agent import THREAD, agent_of, summarizing_agent, wants
 from toolret import Toolbox, ToolIndex, ToolRetriever
 from toolret.integrations.langchain import ToolRetrieverMiddleware, langchain_tools
 from toolret.recording import demonstrations
 from toolret.testing import OpenAIServer, Reply
-
-THREAD: Any = {"configurable": {"thread_id": "one"}}
 
 
 @pytest.mark.parametrize("notice", [{}, {"edit_notice": "Edited."}], ids=["", "own notice"])

@@ -12,7 +12,7 @@ from langchain_tests.integration_tests import RetrieversIntegrationTests, ToolsI
 from langchain_tests.unit_tests import ToolsUnitTests
 
 from tests.integrations.langchain.conftest import SOME_TOOLS, few_of
-from tests.integrations.langchain.scripted_agent import Echo
+from tests.runners import RecordingRunner
 from toolret import Toolbox, ToolIndex
 from toolret.integrations.langchain import langchain_tools
 from toolret.integrations.langchain.retrievers import ToolDocumentRetriever
@@ -42,7 +42,7 @@ class TestRetriever(RetrieversIntegrationTests):
 class _ToolOfAToolbox:
     @property
     def tool_constructor(self) -> BaseTool:
-        return langchain_tools(SOME_TOOLS[:1], Toolbox(SOME_TOOLS, Echo()))[0]
+        return langchain_tools(SOME_TOOLS[:1], Toolbox(SOME_TOOLS, RecordingRunner()))[0]
 
     @property
     def tool_invoke_params_example(self) -> dict[str, Any]:

@@ -17,13 +17,11 @@ from langgraph.prebuilt import InjectedState
 from langgraph.types import Command, interrupt
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from tests.integrations.langchain.scripted_agent import agent_of
+from tests.integrations.langchain.scripted_agent import THREAD, agent_of
 from toolret import Toolbox, ToolIndex, ToolRetriever, load_tools
 from toolret.integrations.langchain import ToolRetrieverMiddleware, langchain_tools
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
 from toolret.tracing import CAPTURE_CONTENT
-
-THREAD: Any = {"configurable": {"thread_id": "one"}}
 
 
 @langchain_tool

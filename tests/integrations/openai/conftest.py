@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, demo, tool
-from toolret import ToolIndex, ToolResult, ToolRetriever, load_demos, load_tools
+from toolret import ToolIndex, ToolRetriever, load_demos, load_tools
 from toolret.testing import HashedWordsEmbedder, Reply
-from toolret.types import JsonObject, Tool
+from toolret.types import Tool
 
 
 def parameters(*names: str) -> dict[str, Any]:
@@ -41,23 +41,6 @@ DEMOS = [
 ]
 
 
-class Runner:
-    """Says what ran."""
-
-    def __init__(self) -> None:
-        self.ran: list[str] = []
-
-    def runs(self, tool: Tool) -> bool:
-        return True
-
-    def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
-        self.ran.append(tool.id)
-        return ToolResult(f"{tool.id} ran")
-
-    async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
-        return self.call(tool, arguments)
-
-
 def retriever_of(tools: list[Tool], path: Path, **options: Any) -> ToolRetriever:
     index = ToolIndex(path, embedder=HashedWordsEmbedder())
     index.sync_tools(tools)
@@ -80,6 +63,12 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> ToolRetriever:
     return ToolRetriever(index)
 
 
+def items_of(request: Mapping[str, Any]) -> list[Any]:
+    """Return the messages of a request's body, in either API."""
+    items = request.get("messages") or request["input"]
+    return items if isinstance(items, list) else [{"role": "user", "content": items}]
+
+
 def names(request: Mapping[str, Any]) -> list[str]:
     """The names of the tools of a request's body."""
     return [t.get("function", t).get("name", t["type"]) for t in request.get("tools", ())]
@@ -87,8 +76,7 @@ def names(request: Mapping[str, Any]) -> list[str]:
 
 def obedient(request: dict[str, Any]) -> Reply:
     """Calls the tool that the user's last words name in full, if it is offered; else talks."""
-    items = request.get("messages") or request["input"]
-    items = items if isinstance(items, list) else [{"role": "user", "content": items}]
+    items = items_of(request)
     said = [i for i, item in enumerate(items) if item.get("role") == "user"]
     if not said:
         return Reply("Hello!")

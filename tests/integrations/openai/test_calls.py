@@ -11,7 +11,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from openai.types.responses import ResponseFunctionToolCall
 
 from tests.conftest import tool
-from tests.integrations.openai.conftest import Runner
+from tests.runners import RecordingRunner
 from toolret.calling import Toolbox
 from toolret.catalogs import load_tools
 from toolret.index import ToolIndex
@@ -155,7 +155,7 @@ def test_offered_names_without_ids() -> None:
 
 def test_a_tool_whose_id_is_anothers_name_runs_and_ends_no_loop() -> None:
     """A catalog may hold it only to be in the way of the other."""
-    runner, ids = Runner(), ["a.b", "a__b"]
+    runner, ids = RecordingRunner(), ["a.b", "a__b"]
     toolbox = Toolbox([tool("b", id=id_) for id_ in ids], runner)
     offered = {wire_name(id_): id_ for id_ in ids}
     reply = {
@@ -171,6 +171,6 @@ def test_a_tool_whose_id_is_anothers_name_runs_and_ends_no_loop() -> None:
     assert "call the first by its name" in told[0]
     for tool_id in ids:
         scoped = [tool("b", id=id_, permissions=(frozenset({id_}),)) for id_ in ids]
-        runner.ran.clear()
+        runner.called.clear()
         run_calls(reply, Toolbox(scoped, runner).allowed({tool_id}), offered=offered)
         assert runner.ran == [tool_id]

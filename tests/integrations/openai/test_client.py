@@ -28,6 +28,7 @@ from openai.types.chat import ChatCompletionFunctionTool
 from openai.types.shared import FunctionDefinition
 from pydantic import BaseModel
 
+from tests.conftest import tool
 from tests.integrations.openai.conftest import SHOP, names, obedient, parameters, retriever_of
 from toolret import ToolRetriever
 from toolret.calling import Toolbox
@@ -65,7 +66,9 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert [r for r in caplog.records if r.name.startswith("toolret")] == []
 
 
-class Echo:
+class NeverRun:
+    """A runner that must not be asked to run anything."""
+
     def runs(self, tool: Tool) -> bool:
         return True
 
@@ -214,9 +217,7 @@ class Mine(BaseModel):
 
 
 @pytest.mark.usefixtures("quiet")
-def test_parse_reads_the_calls_of_the_callers_tools(
-    client: OpenAI, server: OpenAIServer, shop: ToolRetriever
-) -> None:
+def test_parse_reads_the_calls_of_the_callers_tools(client: OpenAI, shop: ToolRetriever) -> None:
     ask: Any = [{"role": "user", "content": "cancel the order: Mine"}]
     with OpenAIServer(Reply(tool_calls=[("Mine", {"x": 1}), ("shop__cancel_order", {})])) as server:
         wrapped = wrap(client.with_options(base_url=server.base_url), shop)
@@ -401,7 +402,7 @@ def test_what_the_model_names_of_what_is_forbidden_is_refused(
         assert ("delete_customer" in json.dumps(request)) == may
     call = {"id": "1", "function": {"name": "shop__delete_customer", "arguments": "{}"}}
     message = {"role": "assistant", "tool_calls": [call]}
-    toolbox = Toolbox(SHOP, Echo())
+    toolbox = Toolbox(SHOP, NeverRun())
     (answer,) = run_calls(message, toolbox, offered=offered(wrapped, ask))
     assert "is not available now" in answer["content"]
     # Offered or not, what the user may not use does not run.
@@ -411,7 +412,7 @@ def test_what_the_model_names_of_what_is_forbidden_is_refused(
 
 
 def test_users_whose_permissions_a_test_decides_are_told_apart_when_tools_change(
-    server: OpenAIServer, client: OpenAI, shop: ToolRetriever
+    client: OpenAI, shop: ToolRetriever
 ) -> None:
     def may_not(*ids: str) -> Any:
         return wrap(client, shop, allow=lambda tool: tool.id not in ids)
@@ -572,7 +573,7 @@ def many(count: int, **more: Any) -> list[Any]:
 
 
 def test_more_of_the_callers_tools_than_a_request_may_have(
-    server: OpenAIServer, client: OpenAI, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    server: OpenAIServer, client: OpenAI, tmp_path: Path
 ) -> None:
     tools: Any = many(300)
     ask: Any = [
@@ -739,9 +740,10 @@ async def test_what_is_forbidden_is_not_offered_where_nothing_can_be_planned(
     assert choices == [None, None, None, None, None, choice]
 
 
+@pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("mode", get_args(Mode))
 def test_no_conversation_makes_a_forbidden_tool_be_offered(
-    server: OpenAIServer, client: OpenAI, shop: ToolRetriever, mode: Mode, quiet: None
+    server: OpenAIServer, client: OpenAI, shop: ToolRetriever, mode: Mode
 ) -> None:
     wrapped = wrap(client, shop, mode=mode, allow=())
     search = {"name": "discover_tools", "arguments": "{}"}
@@ -811,7 +813,3 @@ def test_after_a_fault_the_callers_tools_that_were_offered_stay(
     assert "tool_299" in mine
     assert [name for name in after if name in mine] == mine
     assert len(after) == 128
-
-
-def tool(name: str, description: str, **more: Any) -> Tool:
-    return Tool(id=name, name=name, description=description, **more)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI, InternalServerError, OpenAI
 
-from tests.integrations.openai.conftest import SHOP, Runner, names, obedient
+from tests.integrations.openai.conftest import SHOP, names, obedient
+from tests.runners import RecordingRunner
 from toolret import Toolbox, ToolRetriever
 from toolret.integrations.openai import arun, offered, permitting, run, wrap
 from toolret.testing import OpenAIServer, Reply
@@ -27,7 +28,7 @@ def test_a_run_goes_on_with_what_the_provider_has(
     if mode == "proxy":
         calls = [("call_tool", {"name": "shop__track_parcel", "arguments": {}})]
     replies = [*searches, *[Reply(tool_calls=calls)] * 2, Reply("ok")]
-    runner = Runner()
+    runner = RecordingRunner()
     options: dict[str, Any] = {option: "id_1"}
     with OpenAIServer(*replies) as server, OpenAI(base_url=server.base_url, api_key="k") as client:
         went = run(
@@ -81,7 +82,7 @@ async def test_streamed_responses_are_gone_on_with_by_their_ids(
 
 
 async def test_an_error_that_ends_a_run_tells_what_was_done(shop: ToolRetriever) -> None:
-    runner = Runner()
+    runner = RecordingRunner()
     box = Toolbox(SHOP, runner)
     ask = "where is the parcel"
     replies = [Reply(tool_calls=[("shop__track_parcel", {})]), Reply(status=500)]
@@ -110,7 +111,7 @@ def test_tools_may_change_while_the_model_thinks(shop: ToolRetriever) -> None:
         shop.index.add_tools([Tool("shop.new", "new", description="Something else.")])
         return Reply(tool_calls=[("shop__track_parcel", {})])
 
-    runner = Runner()
+    runner = RecordingRunner()
     with (
         OpenAIServer(thinks, Reply("ok")) as server,
         OpenAI(base_url=server.base_url, api_key="k") as client,

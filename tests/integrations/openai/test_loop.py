@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from tests.integrations.openai.conftest import SHOP, Runner, names, obedient, retriever_of
+from tests.integrations.openai.conftest import SHOP, items_of, names, obedient, retriever_of
+from tests.runners import RecordingRunner
 from toolret import (
     BudgetError,
     CatalogError,
@@ -39,7 +40,7 @@ def test_functions_and_tools_of_the_index_run(shop: ToolRetriever, api: Api) -> 
         Reply(tool_calls=[("add", {"a": 1, "b": 2}), ("shop__track_parcel", {}), ("nope", {})]),
         Reply("There it is."),
     ]
-    runner = Runner()
+    runner = RecordingRunner()
     toolbox = Toolbox([*load_tools([add]), *SHOP], runner)
     with OpenAIServer(*replies) as server, _client(server) as client:
         went = run(client, shop, "where is the parcel", model="m", tools=toolbox, api=api)
@@ -88,7 +89,7 @@ def test_a_model_that_calls_for_ever_is_stopped(shop: ToolRetriever) -> None:
 
 
 def test_what_cannot_be_run_is_not_offered(shop: ToolRetriever) -> None:
-    toolbox = Toolbox([tool for tool in SHOP if tool.name != "cancel_order"], Runner())
+    toolbox = Toolbox([tool for tool in SHOP if tool.name != "cancel_order"], RecordingRunner())
     with OpenAIServer(obedient) as server, _client(server) as client:
         run(client, shop, "cancel the order", model="m", tools=toolbox)
         run(client, shop, "cancel the order", model="m")
@@ -123,7 +124,7 @@ def test_what_the_user_may_not_use_is_not_run(shop: ToolRetriever, mode: Any, ap
         Reply("ok"),
     ]
     for allow, ran in (((), []), ({"admin"}, ["shop.delete_customer"])):
-        runner = Runner()
+        runner = RecordingRunner()
         toolbox = Toolbox(SHOP, runner)
         with OpenAIServer(*replies) as server, _client(server) as client:
             run(
@@ -163,7 +164,7 @@ def test_a_run_within_permitting_is_limited_by_both(shop: ToolRetriever, mode: A
         (lambda tool: tool.id == "own", everything, [*tools, own], ["own"]),
     ]
     for outer, allow, held, ran in limits:
-        runner = Runner()
+        runner = RecordingRunner()
         box = Toolbox(held, runner)
         ask = "cancel_order, refund_payment, track_parcel"
         replies = [Reply(tool_calls=[call]) for call in calls]
@@ -189,7 +190,7 @@ def test_the_proxy_runs_only_what_it_found(shop: ToolRetriever) -> None:
         Reply(tool_calls=[("discover_tools", {"query": "where is the parcel"})]),
         Reply("ok"),
     ]
-    runner = Runner()
+    runner = RecordingRunner()
     with OpenAIServer(*replies) as server, _client(server) as client:
         run(client, shop, "hm", model="m", tools=Toolbox(SHOP, runner), mode="proxy")
     answers = [item["content"] for item in _items(server) if item["role"] == "tool"]
@@ -219,7 +220,9 @@ def test_what_was_found_may_be_kept_as_parts(shop: ToolRetriever, api: Api) -> N
             else:
                 said = wrapped.responses.create(model="m", input=items)
                 items += said.output
-            [answer] = run_calls(said, Toolbox(SHOP, Runner()), offered=offered(wrapped, items))
+            [answer] = run_calls(
+                said, Toolbox(SHOP, RecordingRunner()), offered=offered(wrapped, items)
+            )
             key, kind = ("content", "text") if api == "chat" else ("output", "input_text")
             items.append({**answer, key: [{"type": kind, "text": answer[key]}]})
     assert items[-1][key][0]["text"] == "shop.track_parcel ran"
@@ -234,7 +237,7 @@ def test_a_tool_of_the_user_may_have_the_name_of_a_proxy_tool(shop: ToolRetrieve
     with OpenAIServer(reply) as server, _client(server) as client:
         wrapped = wrap(client, shop)
         said = wrapped.chat.completions.create(model="m", messages=ask, tools=tools)
-    box, names = Toolbox(mine, Runner()), offered(wrapped, ask)
+    box, names = Toolbox(mine, RecordingRunner()), offered(wrapped, ask)
     answers = run_calls(said.choices[0].message, box, offered=names)
     assert [answer["content"] for answer in answers] == ["call_tool ran", "discover_tools ran"]
 
@@ -271,7 +274,7 @@ def test_what_fits_the_budget_in_the_retrievers_format_alone_is_a_failed_search(
         retriever.select("report").to_openai()
     calls: Any = [("discover_tools", {"query": "report"}), ("add", {"a": 1, "b": 2})]
     replies = [Reply(tool_calls=calls[mode == "grow" :]), Reply("ok")]
-    toolbox = Toolbox([*load_tools([add]), report], Runner())
+    toolbox = Toolbox([*load_tools([add]), report], RecordingRunner())
     with OpenAIServer(*replies) as server, _client(server) as client:
         went = run(client, retriever, "report", model="m", tools=toolbox, mode=mode)
     assert went.finished
@@ -282,7 +285,7 @@ def test_what_fits_the_budget_in_the_retrievers_format_alone_is_a_failed_search(
 
 
 def test_a_hand_written_loop_with_streams(shop: ToolRetriever) -> None:
-    runner = Runner()
+    runner = RecordingRunner()
     toolbox = Toolbox(SHOP, runner)
     with OpenAIServer(obedient) as server, _client(server) as client:
         wrapped = wrap(client, shop)
@@ -382,7 +385,7 @@ def test_fifty_conversations_at_once(tmp_path: Path) -> None:
     retriever = retriever_of(tools, tmp_path, max_tools=1)
 
     def talk(client: OpenAI, number: int) -> list[Any]:
-        runner = Runner()
+        runner = RecordingRunner()
         messages: Any = []
         for turn in range(3):
             wanted = (number + turn) % 50
@@ -427,10 +430,8 @@ def _client(server: OpenAIServer) -> OpenAI:
 
 
 def _items(server: OpenAIServer) -> list[dict[str, Any]]:
-    request = server.requests[-1]
-    items: list[dict[str, Any]] = request.get("messages") or request["input"]
-    return items
+    return items_of(server.requests[-1])
 
 
 def _system(request: dict[str, Any]) -> list[Any]:
-    return [m for m in request.get("messages") or request["input"] if m.get("role") == "system"]
+    return [m for m in items_of(request) if m.get("role") == "system"]

@@ -21,7 +21,8 @@ from benchmarks.prompt_cache import (
     scripted_reply,
 )
 from tests.conftest import demo
-from tests.integrations.openai.conftest import SHOP, Runner, names, parameters, retriever_of
+from tests.integrations.openai.conftest import SHOP, items_of, names, parameters, retriever_of
+from tests.runners import RecordingRunner
 from toolret import ToolRetriever
 from toolret.calling import Toolbox
 from toolret.integrations.openai import Api, Mode, offered, run_calls, wrap
@@ -42,7 +43,7 @@ def begins(after: list[str], before: list[str]) -> bool:
 
 
 def said(request: dict[str, Any]) -> list[str]:
-    return [json.dumps(item) for item in request.get("messages") or request["input"]]
+    return [json.dumps(item) for item in items_of(request)]
 
 
 @pytest.mark.parametrize("api", ["chat", "responses"])
@@ -315,7 +316,7 @@ def test_a_search_by_chat_completions_begins_none_of_responses(shop: ToolRetriev
 def test_what_was_chosen_or_found_stays_callable_where_only_results_are_sent(
     shop: ToolRetriever, mode: Any
 ) -> None:
-    toolbox = Toolbox(SHOP, Runner())
+    toolbox = Toolbox(SHOP, RecordingRunner())
     calls: Any = [("shop__track_parcel", {})]
     if mode == "proxy":
         calls = [("call_tool", {"name": "shop__track_parcel", "arguments": {}})]
