@@ -6,31 +6,15 @@ import asyncio
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pytest_examples import find_examples
 
 from tests.calling.catalog_server import TOKEN, catalog_server
 from tests.conftest import ROOT
+from tests.doc_pages import copy_to, run_page
 from tests.words_model import use_words_model
 from toolret.testing import OpenAIServer, Reply
 from toolret.types import Tool
-
-BLOCKS = [b for b in find_examples(ROOT / "docs" / "catalogs.md") if b.prefix == "python"]
-
-
-def _reply(message: dict[str, Any]) -> Reply:
-    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": "stop"}
-    completion = {"id": "c", "object": "chat.completion", "created": 0, "model": "gpt-5"}
-    return Reply(body=json.dumps(completion | {"choices": [choice]}).encode())
-
-
-CALL = {
-    "id": "call_1",
-    "type": "function",
-    "function": {"name": "orders__getOrder", "arguments": '{"orderId": "48731"}'},
-}
 
 
 class _Synced:
@@ -48,20 +32,19 @@ class _Synced:
 def test_the_page_on_catalogs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert len(BLOCKS) == 7
-    shutil.copytree(ROOT / "tool_catalogs", tmp_path / "tool_catalogs")
+    copy_to(tmp_path, monkeypatch, "tool_catalogs")
     shutil.copy(ROOT / "tests" / "integrations" / "mcp_server.py", tmp_path / "files_server.py")
-    monkeypatch.chdir(tmp_path)
     use_words_model(monkeypatch)
-    replies = [_reply({"tool_calls": [CALL]}), _reply({"content": "Here it is."})]
+    replies = [
+        Reply(tool_calls=[("orders__getOrder", {"orderId": "48731"})]),
+        Reply("Here it is."),
+    ]
     with catalog_server(tmp_path / "tool_catalogs") as url, OpenAIServer(*replies) as openai:
         monkeypatch.setenv("FERNHILL_URL", url)
         monkeypatch.setenv("FERNHILL_TOKEN", TOKEN)
         monkeypatch.setenv("OPENAI_BASE_URL", openai.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "key")
-        scope: dict[str, Any] = {}
-        for block in BLOCKS:
-            exec(compile(block.source, "catalogs.md", "exec"), scope)
+        scope = run_page("docs/catalogs.md", blocks=7)
         answer = openai.requests[1]["messages"][-1]
     assert json.loads(answer["content"])["arguments"] == {"orderId": "48731"}
     assert capsys.readouterr().out.endswith("Here it is.\n")
@@ -79,10 +62,5 @@ def test_the_page_on_catalogs(
 
 
 def test_the_page_on_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = [b for b in find_examples(ROOT / "docs" / "storage.md") if b.prefix == "python"]
-    assert len(blocks) == 3
-    shutil.copytree(ROOT / "tool_catalogs", tmp_path / "tool_catalogs")
-    monkeypatch.chdir(tmp_path)
-    scope: dict[str, Any] = {}
-    for block in blocks:
-        exec(compile(block.source, "storage.md", "exec"), scope)
+    copy_to(tmp_path, monkeypatch, "tool_catalogs")
+    run_page("docs/storage.md", blocks=3)

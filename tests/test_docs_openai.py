@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_examples import find_examples
 
-from tests.conftest import ROOT
+from tests.doc_pages import copy_to, run_page
 from tests.words_model import use_words_model
 from toolret.testing import OpenAIServer, Reply
-
-
-def blocks(page: str) -> list[Any]:
-    return [b for b in find_examples(ROOT / "docs" / page) if b.prefix == "python"]
 
 
 def reply(request: dict[str, Any]) -> Reply:
@@ -36,18 +30,12 @@ def test_a_page(
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    for name in ("tool_catalogs", "demos"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    monkeypatch.chdir(tmp_path)
+    copy_to(tmp_path, monkeypatch, "tool_catalogs", "demos")
     use_words_model(monkeypatch)
-    assert len(blocks(page)) == count
     with OpenAIServer(reply) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "key")
-        scope: dict[str, Any] = {}
-        for block in blocks(page):
-            exec(compile(block.source, page, "exec"), scope)
-        scope["client"].close()
+        run_page(f"docs/{page}", blocks=count)["client"].close()
     assert "Here it is." in capsys.readouterr().out
     assert [r for r in caplog.records if r.name.startswith("toolret.integrations")] == []
     if page == "openai.md":

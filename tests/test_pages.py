@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from pytest_examples import find_examples
 
 from tests.conftest import ROOT
+from tests.doc_pages import run_page, source_of
 
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 FILES = re.compile(
@@ -19,26 +19,20 @@ FILES = re.compile(
 )
 
 
-def _code(page: str) -> str:
-    blocks = [b for b in find_examples(ROOT / "docs" / page) if b.prefix == "python"]
-    assert blocks
-    return "\n".join(block.source for block in blocks)
-
-
 def test_the_page_on_learning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(_code("learning.md"), "learning.md", "exec"), {})
+    run_page("docs/learning.md", blocks=4)
 
 
 def test_the_page_on_security() -> None:
-    exec(compile(_code("security.md"), "security.md", "exec"), {})
+    run_page("docs/security.md", blocks=1)
 
 
 def test_the_page_on_tracing(tmp_path: Path) -> None:
     """In a process of its own, for a provider is set once and for all."""
     call = "from toolret import Toolbox\nToolbox([]).call('nothing', {})"
     done = subprocess.run(
-        [sys.executable, "-c", f"{_code('tracing.md')}\n{call}"],
+        [sys.executable, "-c", f"{source_of('docs/tracing.md')}\n{call}"],
         capture_output=True,
         text=True,
         check=True,

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_examples import find_examples
 
-from tests.conftest import ROOT
+from tests.doc_pages import copy_to, run_page
 from toolret.testing import OpenAIServer, Reply
-
-PAGES = (ROOT / "README.md", ROOT / "docs" / "ranking.md")
-BLOCKS = [block for block in find_examples(*PAGES) if block.prefix == "python"]
 
 
 def reply(request: dict[str, Any]) -> Reply:
@@ -27,16 +22,12 @@ def reply(request: dict[str, Any]) -> Reply:
 def test_the_readme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert len(BLOCKS) == 5
-    for name in ("tool_catalogs", "demos"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    monkeypatch.chdir(tmp_path)
+    copy_to(tmp_path, monkeypatch, "tool_catalogs", "demos")
     monkeypatch.setenv("OPENAI_API_KEY", "key")
-    scope: dict[str, Any] = {}
     with OpenAIServer(reply) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
-        for block in BLOCKS:
-            exec(compile(block.source, str(block.path), "exec"), scope)
+        scope = run_page("README.md", blocks=4)
+        scope = run_page("docs/ranking.md", scope, blocks=1)
         scope["client"].close()
     assert "20.0 EUR are" in server.requests[-1]["messages"][-1]["content"]
     first, second, *_ = (line.split()[-1] for line in capsys.readouterr().out.splitlines())

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from huggingface_hub import constants
-from pytest_examples import find_examples
 
 from tests.conftest import ROOT, SHARED
+from tests.doc_pages import run_page
 from toolret.catalogs import load_tools
 from toolret.embedders import (
     RoleEmbedder,
@@ -209,9 +209,7 @@ def test_a_search_by_the_command_line_does_not_import_torch(tmp_path: Path, kept
 
 
 def test_the_page_on_speed(kept: Path) -> None:
-    blocks = [b for b in find_examples(ROOT / "docs" / "speed.md") if b.prefix == "python"]
-    assert len(blocks) == 1
-    exec(compile(blocks[0].source, "speed.md", "exec"), {})
+    run_page("docs/speed.md", blocks=1)
 
 
 def test_onnxruntime_reports_nothing(tmp_path: Path) -> None:

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pytest_examples import find_examples
 
-from tests.conftest import ROOT
+from tests.doc_pages import copy_to, run_page
 from tests.words_model import use_words_model
 from toolret.testing import OpenAIServer, Reply
-
-BLOCKS = [b for b in find_examples(ROOT / "docs" / "llm.md") if b.prefix == "python"]
 
 
 def test_the_page_on_llms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert len(BLOCKS) == 5
-    shutil.copytree(ROOT / "tool_catalogs", tmp_path / "tool_catalogs")
-    monkeypatch.chdir(tmp_path)
+    copy_to(tmp_path, monkeypatch, "tool_catalogs")
     use_words_model(monkeypatch)
     with OpenAIServer(Reply('{"queries": ["update the address"]}')) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "key")
-        scope: dict[str, Any] = {}
-        for block in BLOCKS:
-            exec(compile(block.source, "llm.md", "exec"), scope)
-        scope["client"].close()
+        run_page("docs/llm.md", blocks=5)["client"].close()
     printed = capsys.readouterr().out.splitlines()
     assert "update the address" in printed[0]
     assert printed[1] == "all went well"

@@ -9,14 +9,11 @@ from typing import Any
 import pytest
 from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as langchain_tool
-from pytest_examples import find_examples
 
-from tests.conftest import ROOT
+from tests.doc_pages import run_page
 from tests.integrations.langchain.scripted_agent import offered, wants
 from tests.words_model import use_words_model
 from toolret.testing import OpenAIServer
-
-BLOCKS = [b for b in find_examples(ROOT / "docs" / "langchain.md") if b.prefix == "python"]
 
 
 def many_tools() -> list[BaseTool]:
@@ -42,7 +39,6 @@ def many_tools() -> list[BaseTool]:
 
 
 def test_the_page_on_langchain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(BLOCKS) == 8
     row = {"text": "please cancel my order", "tools": ["cancel_order"]}
     (tmp_path / "demos.jsonl").write_text(json.dumps(row), "utf-8")
     monkeypatch.chdir(tmp_path)
@@ -52,8 +48,7 @@ def test_the_page_on_langchain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with OpenAIServer(wants(plan)) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "key")
-        for block in BLOCKS:
-            exec(compile(block.source, "langchain.md", "exec", dont_inherit=True), scope)
+        run_page("docs/langchain.md", scope, blocks=8)
     assert "cancelled 7" in json.dumps(server.requests)
     assert len(offered(server.requests[0])) < 10
     assert scope["offered"][0]["name"] == "cancel_order"
