@@ -17,6 +17,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from tests.conftest import demo, tool
+from tests.waiting import until
 from toolret.embedders import RoleEmbedder
 from toolret.errors import EmbedderMismatchError, InputError
 from toolret.index import Snapshot, ToolIndex
@@ -158,8 +159,7 @@ def test_who_changes_the_index_waits_for_what_was_changed(
             return [hit.demo.id for hit in retriever.select(request).demos]
 
         waiting = pool.submit(removed)
-        while index.get_demo("d1"):
-            time.sleep(0.01)
+        assert until(lambda: not index.get_demo("d1"))
         assert "d1" in [hit.demo.id for hit in retriever.select(request).demos]  # others go on
         assert not waiting.done()
         go_on.set()
@@ -181,12 +181,7 @@ def test_requests_are_answered_where_no_thread_can_be_started(
         patched.setattr(threading.Thread, "start", start)
         assert retriever.search("cancel an order")[0].tool.id == "cancel_order"
     index.snapshots._look_at = 0
-    for _ in range(200):
-        retriever.search("cancel an order")
-        if "ping_host" in index:
-            break
-        time.sleep(0.05)
-    assert "ping_host" in index
+    assert until(lambda: bool(retriever.search("cancel an order")) and "ping_host" in index)
 
 
 async def test_threads_and_coroutines_get_right_answers_while_a_sync_runs(
@@ -393,8 +388,8 @@ def test_what_cannot_be_used_is_not_read_again_and_again(
         raise EmbedderMismatchError("another")
 
     monkeypatch.setattr(index.snapshots, "read", read)
-    until = time.monotonic() + 1
-    while time.monotonic() < until:
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
         index.snapshots._look_at = 0  # as if half a second had passed
         assert retriever.search("cancel an order")[0].tool.id == "cancel_order"
         time.sleep(0.01)

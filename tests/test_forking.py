@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ import pytest
 
 from tests.conftest import tool
 from tests.stores.places import make_place
+from tests.waiting import until
 from toolret import forking
 from toolret.errors import LLMError
 from toolret.forking import RenewedLock
@@ -140,9 +140,7 @@ def test_a_child_follows_and_changes_an_index_that_its_parent_was_reading(
 
     def work() -> list[str]:
         retriever.index.snapshots._look_at = 0
-        until = time.monotonic() + _LONGEST
-        while "ping_host" not in found(retriever, "ping a host") and time.monotonic() < until:
-            time.sleep(0.05)
+        until(lambda: "ping_host" in found(retriever, "ping a host"), seconds=_LONGEST)
         retriever.index.add_tools([tool("water_plant", "Water a plant.")])
         return [found(retriever, "ping a host")[0], found(retriever, "water a plant")[0]]
 
@@ -181,8 +179,7 @@ def test_a_child_has_all_locks_of_a_shared_index(tmp_path: Path) -> None:
     held = [store._reading, store._listening, store._writing]
     for lock in held:
         threading.Thread(target=lock.acquire).start()
-    while not (store._reading.locked() and store._listening.locked()):
-        time.sleep(0.01)
+    assert until(lambda: all(lock.locked() for lock in (store._reading, store._listening)))
 
     def work() -> list[bool]:
         return [

@@ -659,18 +659,20 @@ junk = st.recursive(
     ),
     max_leaves=12,
 )  # fmt: skip
-_INDEX: list[ToolIndex] = []
 
 
-@given(st.lists(junk, max_size=6), st.sampled_from(["", "\ud800", "é"]))
-def test_no_conversation_breaks_it(messages: list[Any], odd: str) -> None:
-    if not _INDEX:
-        from tempfile import mkdtemp
+@pytest.fixture(scope="module")
+def paying(tmp_path_factory: pytest.TempPathFactory) -> ToolIndex:
+    """An index that no test changes."""
+    index = ToolIndex(tmp_path_factory.mktemp("paying"), embedder=HashedWordsEmbedder())
+    index.sync_tools(TOOLS)
+    return index
 
-        _INDEX.append(ToolIndex(mkdtemp(), embedder=HashedWordsEmbedder()))
-        _INDEX[0].sync_tools(TOOLS)
+
+@given(messages=st.lists(junk, max_size=6), odd=st.sampled_from(["", "\ud800", "é"]))
+def test_no_conversation_breaks_it(paying: ToolIndex, messages: list[Any], odd: str) -> None:
     call = ("pay__refund", "{}", f"paid {odd}")
-    found = demonstrations([*messages, *chat(call, asked=f"money {odd} back")], _INDEX[0])
+    found = demonstrations([*messages, *chat(call, asked=f"money {odd} back")], paying)
     assert found.demos
     for each in found.demos:
         json.dumps([each.text, each.answer, each.id], ensure_ascii=False).encode()

@@ -51,9 +51,9 @@ def test_half_a_surrogate_pair_is_counted() -> None:
 
 
 def test_a_megabyte_without_a_space_takes_no_quadratic_time() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert token_counter().count("a" * 1_000_000) == 125_000
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=300))

@@ -589,11 +589,11 @@ def named(schema: Any, root: Any) -> dict[str, Any]:
 def test_a_thousand_anchors_are_followed_in_no_time() -> None:
     ways = {f"way_{number}": {"$ref": f"#{number}"} for number in range(3_000)}
     schema = {"type": "object", "properties": ways, "required": [*ways], "$defs": ways}
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert (
         TOOL_STEPS["optional parameters removed"](PackedTool("t", "t", "", schema)).schema == schema
     )
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2
 
 
 def test_a_definition_that_is_shorter_than_its_uses_stays() -> None:

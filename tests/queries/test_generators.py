@@ -222,13 +222,13 @@ async def test_several_strategies_together() -> None:
 async def test_all_questions_share_one_deadline() -> None:
     class Slow(ScriptedChatModel):
         def complete(self, messages: Messages, schema: Any, *, timeout: float) -> Completion:
-            time.sleep(0.15)
+            time.sleep(0.3)
             return super().complete(messages, schema, timeout=timeout)
 
     model = Slow(
         *(queries(str(n), key=key) for n, key in enumerate(["queries"] + 99 * ["missing"]))
     )
-    generator = StrategyQueryGenerator(Refine(rounds=99), model, deadline=0.4)
+    generator = StrategyQueryGenerator(Refine(rounds=99), model, deadline=0.8)
     made = generator.write_queries(as_request("x"))
     assert 1 <= made.usage.calls <= 4
     assert made.note == "some queries missing, since scripted failed: no time is left"
@@ -237,7 +237,7 @@ async def test_all_questions_share_one_deadline() -> None:
 def test_a_question_for_which_no_time_was_left_is_replayed_as_it_was(tmp_path: Path) -> None:
     class SlowCatalog:
         def tools(self, queries: Sequence[Query], k: int) -> Sequence[Tool]:
-            time.sleep(0.3)
+            time.sleep(0.6)
             return ()
 
         def demos(self, text: str, k: int) -> Sequence[tuple[Demo, Sequence[Tool]]]:
@@ -245,7 +245,7 @@ def test_a_question_for_which_no_time_was_left_is_replayed_as_it_was(tmp_path: P
 
     file = tmp_path / "run.jsonl"
     model = RecordingModel(ScriptedChatModel(queries("a"), queries("b", key="missing")), file)
-    for asked, deadline in ((model, 0.2), (None, 0.2), (None, 60)):
+    for asked, deadline in ((model, 0.5), (None, 0.5), (None, 60)):
         generator = StrategyQueryGenerator("refine", asked or ReplayModel(file), deadline=deadline)
         made = generator.write_queries(as_request("x"), SlowCatalog())
         assert [query.text for query in made.queries] == ["x", "a"]

@@ -4,7 +4,6 @@ import asyncio
 import math
 import shutil
 import threading
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -16,6 +15,7 @@ from openai import OpenAI
 
 from tests.conftest import demo, tool
 from tests.llm.ways import chat_openai
+from tests.waiting import until
 from toolret.errors import BudgetError, InputError
 from toolret.index import ToolIndex
 from toolret.queries import StrategyQueryGenerator
@@ -368,10 +368,23 @@ def test_a_budget_for_no_tool_is_an_error_that_says_what_is_needed(index: ToolIn
         ToolRetriever(index).select("refund the payment", token_budget=3)
 
 
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> ToolRetriever:
+    """A retriever that offers more than most budgets hold."""
+    index = ToolIndex(tmp_path_factory.mktemp("wide"), embedder=HashedWordsEmbedder())
+    long = {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(9)}}
+    index.sync(
+        [tool(f"refund_{i}", "Give money back. " * 9, parameters=long) for i in range(12)],
+        [demo(f"d{i}", f"refund number {i} and stop it", f"refund_{i}") for i in range(12)],
+    )
+    counter = TokenCounter("estimate", exact=False, count=estimate_tokens)
+    return ToolRetriever(index, min_score=0.0, min_recall=1.0, counter=counter)
+
+
 @settings(max_examples=40)
 @given(budget=st.integers(100, 1500))
-def test_the_budget_is_never_exceeded(budget: int) -> None:
-    selection = _wide_retriever().select("refund and stop it", token_budget=budget)
+def test_the_budget_is_never_exceeded(wide: ToolRetriever, budget: int) -> None:
+    selection = wide.select("refund and stop it", token_budget=budget)
     assert selection.tokens <= budget
     assert selection.to_text()
     names = {entry["function"]["name"] for entry in selection.to_openai()["tools"]}
@@ -390,8 +403,8 @@ def test_another_form_may_not_fit_the_budget(index: ToolIndex) -> None:
         selection.to_openai()
 
 
-def test_what_the_budget_leaves_out_is_not_offered_under_any_name() -> None:
-    selection = _wide_retriever().select("refund and stop it", token_budget=400)
+def test_what_the_budget_leaves_out_is_not_offered_under_any_name(wide: ToolRetriever) -> None:
+    selection = wide.select("refund and stop it", token_budget=400)
     prompt = selection.to_openai()
     offered = [entry["function"]["name"] for entry in prompt["tools"]]
     assert 0 < len(offered) < len(selection.tools)
@@ -426,31 +439,6 @@ def test_without_a_budget_nothing_is_cut(index: ToolIndex) -> None:
     assert {tool["name"] for tool in selection.to_anthropic()["tools"]} == set(selection.names)
 
 
-_WIDE: list[ToolRetriever] = []
-
-
-def _wide_retriever() -> ToolRetriever:
-    """Made once for all examples of the property test."""
-    if not _WIDE:
-        from tempfile import mkdtemp
-
-        index = ToolIndex(mkdtemp(), embedder=HashedWordsEmbedder())
-        long = {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(9)}}
-        index.sync(
-            [tool(f"refund_{i}", "Give money back. " * 9, parameters=long) for i in range(12)],
-            [demo(f"d{i}", f"refund number {i} and stop it", f"refund_{i}") for i in range(12)],
-        )
-        _WIDE.append(
-            ToolRetriever(
-                index,
-                min_score=0.0,
-                min_recall=1.0,
-                counter=TokenCounter("estimate", exact=False, count=estimate_tokens),
-            )
-        )
-    return _WIDE[0]
-
-
 def test_what_another_process_synced_is_found_without_waiting(
     tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
 ) -> None:
@@ -458,12 +446,12 @@ def test_what_another_process_synced_is_found_without_waiting(
     own.sync(tools, demos)
     retriever = ToolRetriever(own)
     ToolIndex(tmp_path, embedder=embedder).add_tools([tool("water_plants", "Water the plants.")])
-    deadline = time.monotonic() + 30
-    found: set[str] = set()
-    while "water_plants" not in found and time.monotonic() < deadline:
-        found = {hit.tool.id for hit in retriever.search("water the plants", keep_all=True)}
-        time.sleep(0.05)
-    assert "water_plants" in found
+
+    def is_found() -> bool:
+        hits = retriever.search("water the plants", keep_all=True)
+        return "water_plants" in {hit.tool.id for hit in hits}
+
+    assert until(is_found)
     assert "water_plants" in own
 
 

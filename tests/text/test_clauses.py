@@ -64,9 +64,9 @@ def test_long_lists_are_joined_to_ten_of_about_as_many_words() -> None:
 
 @pytest.mark.parametrize("text", ["and " * 250_000, '"' * 1_000_000, "a, " * 300_000, "x" * 10**6])
 def test_a_megabyte_is_split_in_linear_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(split_clauses(text)) <= 10
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20
 
 
 @given(st.text(max_size=300))

@@ -67,9 +67,9 @@ def test_no_request_loses_all_its_words(text: str) -> None:
 
 @pytest.mark.parametrize("piece", ["a", "a@", "/a", "'", '"a\n', "~", "1.", "-"])
 def test_long_requests_take_no_time(piece: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     without_values(piece * 50_000)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_tools_are_sought_between_what_is_said_and_the_same_without_values(tmp_path: Path) -> None:
