@@ -25,15 +25,24 @@ _MAX_SHOWN = 60
 # Signs that confirm a command, since plain descriptions may use the same words: a product has
 # rules, and a helpdesk has conversations.
 _ORDERS = r"\b(instructions?|prompts?|rules|guidelines|guardrails)\b"
+"""What a model was told."""
+
 _PRIVATE = (
     "conversation|chat history|system prompt|credentials|secrets|private keys?|passwords"
     "|environment variables"
 )
+"""What a model may know, and should keep."""
+
 _USERS = (
     r"\busers?['\u2019]s?\s+(\w+\s+)?(api keys?|access tokens?|credentials|passwords?|secrets)\b"
 )
+"""What a user keeps."""
+
 _USER = r"\b(user|human)\b(?!['\u2019]s|s? (name|id|e-?mail))"
+"""The user, but neither a user's things nor a field's name."""
+
 _ADDRESS = r"(?:[\w+-]@\w|https?://|\b[\w-]+\.[a-z]{2,}\b)"
+"""An address of mail or of the web."""
 
 _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (meaning, re.compile(pattern, re.IGNORECASE))

@@ -29,6 +29,7 @@ _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff"
 """The characters of scripts without spaces between words: each of them counts as a word."""
 
 _FOLDED_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+"""A word of a text without differences of case."""
 
 
 def own_description(tool: Tool) -> str:
