@@ -179,17 +179,14 @@ async def test_refine_shows_what_was_found_and_asks_for_what_is_missing(index: T
     ids=["nothing missing", "nothing new", "two rounds at most", "fails later"],
 )
 async def test_refine_ends(replies: list[Any], texts: list[str], calls: int) -> None:
-    for run in (0, 1):
-        model = ScriptedChatModel(*replies)
-        made = (
-            (await both(StrategyQueryGenerator(Refine(rounds=2), model), "x"))[0]
-            if not run
-            else (
-                await StrategyQueryGenerator(
-                    Refine(rounds=2), ScriptedChatModel(*replies)
-                ).awrite_queries(as_request("x"))
-            )
-        )
+    def generator() -> StrategyQueryGenerator:
+        return StrategyQueryGenerator(Refine(rounds=2), ScriptedChatModel(*replies))
+
+    request = as_request("x")
+    for made in (
+        generator().write_queries(request),
+        await generator().awrite_queries(request),
+    ):
         assert [query.text for query in made.queries] == ["x", *texts]
         assert made.usage.calls == calls
         failed = isinstance(replies[-1], Exception)
