@@ -136,6 +136,35 @@ def test_demonstrations_of_tools_that_are_gone_are_told_of(
             assert capsys.readouterr().err.splitlines()[1:] == [f"{said} ({gone})"]
 
 
+@pytest.mark.parametrize(
+    ("properties", "required", "fits"),
+    [
+        ({"order_id": {}}, ["order_id"], True),
+        ({"order_id": {}, "reason": {"default": "none"}}, ["order_id", "reason"], True),
+        ({"number": {}}, [], False),
+        ({"order_id": {}, "reason": {}}, ["reason"], False),
+        ({}, [], True),
+    ],
+)
+def test_demonstrations_by_arguments_that_do_not_fit_are_told_of(
+    indexed: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    properties: dict[str, Any],
+    required: list[str],
+    fits: bool,
+) -> None:
+    parameters = {"type": "object", "properties": properties, "required": required}
+    changed = {**TOOLS[0], "parameters": parameters}
+    Path(indexed["tools"]).write_text("\n".join(map(json.dumps, (changed, TOOLS[1]))))
+    call = {"tool": "orders.cancel", "arguments": {"order_id": "48812"}}
+    Path(indexed["demos"]).write_text(json.dumps({"id": "d", "text": "stop it", "calls": [call]}))
+    command = ["index", indexed["tools"], "--index", indexed["index"], "--demos", indexed["demos"]]
+    told = ["1 demonstration calls a tool by arguments that do not fit (orders.cancel)"]
+    for more in (["--dry-run"], []):
+        assert main([*command, *more]) == 0
+        assert capsys.readouterr().err.splitlines()[1:] == ([] if fits else told)
+
+
 def test_an_option_that_is_given_twice_adds_to_the_first(
     files: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

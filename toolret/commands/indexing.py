@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from toolret.index import SyncReport
     from toolret.index.shelves import Item, ItemForm
     from toolret.stores.records import Kind
-    from toolret.types import Demo, Tool
+    from toolret.types import Call, Demo, Tool
 
 __all__ = ["add_index"]
 
@@ -78,7 +78,7 @@ def _index(options: argparse.Namespace) -> None:
     if options.forget_recorded and demos is None:
         raise InputError("--forget-recorded needs --demos, which are the demonstrations that stay")
     if options.dry_run:
-        reports, dead_lines = _planned_changes(options, tools, demos)
+        reports, stale_lines = _planned_changes(options, tools, demos)
     else:
         with open_index(options) as index:
             if options.add:
@@ -86,8 +86,8 @@ def _index(options: argparse.Namespace) -> None:
             else:
                 reports = index.sync(tools, demos, keep_recorded=not options.forget_recorded)
             fit_ranking(index)
-            dead_lines = _dead_demo_lines(index.demos, index)
-    for line in (*(f"found {source}" for source in tools.found), *dead_lines):
+            stale_lines = _stale_demo_lines(index.demos, index.get_tool)
+    for line in (*(f"found {source}" for source in tools.found), *stale_lines):
         print(terminal_safe(line, sys.stderr), file=sys.stderr)
     if options.json:
         print_json({kind: asdict(report) for kind, report in reports.items()})
@@ -115,7 +115,7 @@ def _report_lines(reports: Mapping[Kind, SyncReport], *, dry_run: bool) -> Itera
 def _planned_changes(
     options: argparse.Namespace, tools: Sequence[Tool], demos: Sequence[Demo] | None
 ) -> tuple[dict[Kind, SyncReport], list[str]]:
-    """Return what an index would change, and the lines about demonstrations of tools that go.
+    """Return what an index would change, and the lines about demonstrations that would be stale.
 
     No model is loaded, and nothing is written.
 
@@ -137,9 +137,9 @@ def _planned_changes(
         return {record.id: form.load(record.row) for record in records}
 
     old_tools, old_demos = stored_items(TOOLS), stored_items(DEMOS)
-    kept_tools = list(old_tools) if options.add else []
+    kept_tools = old_tools if options.add else {}
     reports: dict[Kind, SyncReport] = {"tools": _changes(old_tools, tools, kept_tools)}
-    tool_ids = {tool.id for tool in tools}.union(kept_tools)
+    new_tools = kept_tools | {tool.id: tool for tool in tools}
     kept_demos = old_demos
     if demos is not None:
         kept_demos = {
@@ -147,10 +147,10 @@ def _planned_changes(
             for id_, demo in old_demos.items()
             if options.add or (id_.startswith(RECORDED) and not options.forget_recorded)
         }
-        new_demos = checked_demos(demos, tool_ids)
+        new_demos = checked_demos(demos, new_tools)
         reports["demos"] = _changes(old_demos, new_demos, kept_demos)
         kept_demos = kept_demos | {demo.id: demo for demo in new_demos}
-    return reports, _dead_demo_lines(kept_demos.values(), tool_ids)
+    return reports, _stale_demo_lines(kept_demos.values(), new_tools.get)
 
 
 def _changes(old: Mapping[str, Item], items: Iterable[Item], kept: Iterable[str]) -> SyncReport:
@@ -172,12 +172,47 @@ def _changes(old: Mapping[str, Item], items: Iterable[Item], kept: Iterable[str]
     )
 
 
-def _dead_demo_lines(demos: Iterable[Demo], known: Container[str]) -> list[str]:
-    """Return a line about demonstrations that use tools that are gone; none if there are none."""
-    gone = [[tool for tool in demo.tools if tool not in known] for demo in demos]
-    dead = sum(map(bool, gone))
-    if not dead:
-        return []
-    names = sorted({tool for tools in gone for tool in tools})
-    who = "1 demonstration uses a tool" if dead == 1 else f"{dead} demonstrations use tools"
-    return [f"{who} that {'is' if dead == 1 else 'are'} gone ({first_ids(names)})"]
+def _stale_demo_lines(demos: Iterable[Demo], find_tool: Callable[[str], Tool | None]) -> list[str]:
+    """Return lines about demonstrations that do not fit the tools as they are; none if all do."""
+    tools: dict[str, Tool | None] = {}
+    gone: list[set[str]] = []
+    misused: list[set[str]] = []
+    for demo in demos:
+        tools |= {id_: find_tool(id_) for id_ in demo.tools if id_ not in tools}
+        gone.append({id_ for id_ in demo.tools if tools[id_] is None})
+        misused.append(
+            {
+                call.tool
+                for call in demo.calls
+                if (tool := tools[call.tool]) and _misfits(call, tool)
+            }
+        )
+    lines = []
+    for of_demos, one, many in (
+        (gone, "uses a tool that is gone", "use tools that are gone"),
+        (
+            misused,
+            "calls a tool by arguments that do not fit",
+            "call tools by arguments that do not fit",
+        ),
+    ):
+        if stale := sum(map(bool, of_demos)):
+            who = f"1 demonstration {one}" if stale == 1 else f"{stale} demonstrations {many}"
+            lines.append(f"{who} ({first_ids(sorted(set().union(*of_demos)))})")
+    return lines
+
+
+def _misfits(call: Call, tool: Tool) -> bool:
+    """Whether a call has an argument that its tool lacks, or lacks one that the tool requires."""
+    from toolret.schemas.accepted import accepted_form
+    from toolret.schemas.subschemas import mapping
+
+    schema = accepted_form(tool.parameters)
+    known = schema["properties"]
+    if not known or schema.get("additionalProperties") or "patternProperties" in schema:
+        return False  # the schema does not list all arguments
+    required = {
+        name for name in schema.get("required", ()) if "default" not in mapping(known.get(name))
+    }
+    given = call.arguments.keys()
+    return not required <= given <= known.keys()
