@@ -5,12 +5,12 @@
 Each set gives requests with known tools in four ways: its labelled requests against its tools
 alone; the same requests with its demonstrations; the demonstrations themselves, singly and in
 pairs, each left out of those that answer it; and, where the set has that, the requests with the
-needs that an LLM once wrote of them. Requests of other sets are examples of requests that need none
-of its tools. Every set counts alike, so that a large one does not decide. A set's tools are adapted
-by a matrix that saw nothing of it (``scripts.fit_adapter``): with one that did, cosines would say
-more than they do of a user's tools. With ``--without NAME`` a set and its siblings are left out,
-which is how the prior is tested on data it has not seen; nothing is written then, and the fitted
-values are printed.
+needs that an LLM once wrote of them. Requests that need none of its tools are those of other sets,
+and the general ones, each left out of their mean. Every set counts alike, so that a large one does
+not decide. A set's tools are adapted by a matrix that saw nothing of it (``scripts.fit_adapter``):
+with one that did, cosines would say more than they do of a user's tools. With ``--without NAME`` a
+set and its siblings are left out, which is how the prior is tested on data it has not seen; nothing
+is written then, and the fitted values are printed.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from toolret.ranking.comparer import Comparer
 from toolret.ranking.evidence import FEATURES, gather
 from toolret.ranking.familiarity import Familiarity, fit_familiarity
 from toolret.ranking.fitting import Example, fit_weights, need_inputs_of
+from toolret.ranking.general import GENERAL_REQUESTS, general_vectors
 from toolret.ranking.learning import distant_pairs, evenly_spaced, weights_to_json
 from toolret.ranking.need import fit_need, need_inputs
 from toolret.ranking.weighing import Weights
@@ -107,7 +108,7 @@ class SetExamples:
 
     Attributes:
         needing: Examples of requests that need tools of the set.
-        idle: Examples of other sets' requests, which need none of its tools.
+        idle: Examples of general requests and other sets', which need none of its tools.
         familiar: Features of the requests with few and with many demonstrations, each with whether
             these use all tools of the request.
     """
@@ -239,7 +240,7 @@ def examples_of(
     ask_demos: bool,
     strangers: Sequence[LabelledRequest],
 ) -> SetExamples:
-    """Ask a set its requests with and without demonstrations, and other sets' requests.
+    """Ask a set its requests with and without demonstrations, and such as need none of its tools.
 
     Args:
         folder: The folder of the set.
@@ -253,10 +254,14 @@ def examples_of(
         index.sync_tools(load_tools(folder / "tools.jsonl"))
         requests = evenly_spaced(requests_of(folder, file), REQUESTS_OF_A_SET)
         comparer = Comparer(index.snapshot, embedder)
-        needing = [example_of(comparer, request) for request in requests]
+        vectors = general_vectors(embedder)
+        general = vectors.mean(axis=0)
+        needing = [example_of(comparer, request, general) for request in requests]
         needs = written_needs(folder / f"{file}.jsonl")
-        needing += [example_of(comparer, r, needs[r.id]) for r in requests if r.id in needs]
-        idle = [example_of(comparer, request) for request in strangers]
+        needing += [
+            example_of(comparer, r, general, needs[r.id]) for r in requests if r.id in needs
+        ]
+        idle = idle_examples(comparer, strangers, vectors)
         familiar: list[tuple[Floats, bool]] = []
         if not (folder / "demos.jsonl").exists():
             return SetExamples(needing, idle, familiar)
@@ -266,17 +271,17 @@ def examples_of(
             index.sync_demos(evenly_spaced(demos, most))
             comparer = Comparer(index.snapshot, embedder)
             used = frozenset[str]().union(*(demo.tools for demo in index.demos))
-            demonstrated = [example_of(comparer, request) for request in requests]
+            demonstrated = [example_of(comparer, request, general) for request in requests]
             familiar += [
                 (example.features, used.issuperset(request.tools))
                 for example, request in zip(demonstrated, requests, strict=True)
             ]
         needing += demonstrated  # those with the most demonstrations
-        idle += [example_of(comparer, request) for request in strangers]
+        idle += idle_examples(comparer, strangers, vectors)
         if ask_demos:
             positions = evenly_spaced(range(len(index.demos)), DEMOS_OF_A_SET)
-            needing += comparer.examples([[position] for position in positions])
-            needing += comparer.examples(distant_pairs(positions, PAIRS_OF_A_SET))
+            needing += comparer.examples([[position] for position in positions], general)
+            needing += comparer.examples(distant_pairs(positions, PAIRS_OF_A_SET), general)
         return SetExamples(needing, idle, familiar)
 
 
@@ -290,12 +295,38 @@ def written_needs(file: Path) -> dict[str, list[str]]:
     }
 
 
-def example_of(comparer: Comparer, request: LabelledRequest, needs: Sequence[str] = ()) -> Example:
+def idle_examples(
+    comparer: Comparer, strangers: Sequence[LabelledRequest], vectors: Floats
+) -> list[Example]:
+    """Return requests that need no tool as the ranking sees them; none if a set has every tool.
+
+    Args:
+        comparer: The comparer of the index that is asked.
+        strangers: Requests of other sets, if these need none of the tools.
+        vectors: Vectors of the general requests, shape ``(requests, dimensions)``.
+    """
+    if not strangers:
+        return []
+    general = vectors.mean(axis=0)
+    others = (vectors.sum(axis=0) - vectors) / (len(vectors) - 1)
+    return [
+        *(example_of(comparer, request, general) for request in strangers),
+        *(
+            example_of(comparer, LabelledRequest("general", text, ()), of_others)
+            for text, of_others in zip(GENERAL_REQUESTS, others, strict=True)
+        ),
+    ]
+
+
+def example_of(
+    comparer: Comparer, request: LabelledRequest, general: Floats, needs: Sequence[str] = ()
+) -> Example:
     """Return a request as the ranking sees it; one of another set needs none of the tools.
 
     Args:
         comparer: The comparer of the index that is asked.
         request: The request.
+        general: Mean vector of general requests, shape ``(dimensions,)``.
         needs: What an LLM wrote of its needs; without any, the request's clauses are asked.
     """
     parts = [Query(need, "need") for need in needs]
@@ -308,7 +339,7 @@ def example_of(comparer: Comparer, request: LabelledRequest, needs: Sequence[str
     return Example(
         candidates.features,
         np.isin(candidates.tools, gold),
-        need_inputs(comparer.layout, comparisons, candidates.features),
+        need_inputs(comparer.layout, comparisons, candidates.features, general),
     )
 
 

@@ -59,7 +59,7 @@ def test_the_default_embedder_is_trusted_and_the_prior_is_its_own() -> None:
 def test_another_scale_gives_the_same_contributions() -> None:
     fitted = DEFAULT_SCALE
     here = CosineScale(0.7, 0.7 + (fitted.near - fitted.typical) / 2)
-    weights = prior_for(fitted).text
+    weights = prior_for(fitted, np.zeros(1, np.float32)).text
     features = np.random.default_rng(0).random((5, len(FEATURES))).astype(np.float32)
     stretched = features.copy()
     for column, name in enumerate(FEATURES):
@@ -73,8 +73,8 @@ def test_another_scale_gives_the_same_contributions() -> None:
     assert len(columns) >= 5
     there = contributions(stretched, rescale_weights(weights, here))
     assert np.allclose(there[:, columns], contributions(features, weights)[:, columns], atol=1e-4)
-    need = Need((1.0, 2.0, 3.0, 0.0, 4.0, 5.0, 6.0), -1.0, (), ())
-    inputs = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, -1.0], dtype=np.float32)
+    need = Need((1.0, 2.0, 3.0, 0.0, -2.0, 4.0, 5.0, 6.0), -1.0, (), ())
+    inputs = np.array([0.2, 0.3, 0.4, 0.5, 0.1, 0.6, 0.7, -1.0], dtype=np.float32)
     other = np.where(np.arange(INPUTS) < COSINES, here.equivalent(inputs), inputs)
     assert rescale_need(need, here).log_odds(other) == pytest.approx(
         need.log_odds(inputs), abs=1e-4

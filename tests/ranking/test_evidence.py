@@ -41,6 +41,9 @@ LAYOUT = Layout(
 )
 """Four tools; three demonstrations, the middle one with two tools."""
 
+GENERAL = floats(0.1, 0.0, 0.5, 0.2)
+"""The mean vector of general requests."""
+
 REQUEST = Comparisons(
     dense=floats([0.1, 0.2], [0.4, 0.1], [0.3, 0.9], [0.0, 0.0]),
     aligned=floats([0.1, 0.2], [0.5, 0.1], [0.3, 0.8], [0.0, 0.0]),
@@ -53,6 +56,9 @@ REQUEST = Comparisons(
     demo_kriged=floats([1.1, -0.1], [0.3, -0.1], [-0.1, 0.7]),
     demo_sets=floats(1.0, 0.0, -1.0),
     demo_lexical=floats(0.8, 0.4, 0.0),
+    query_vectors=floats(
+        [0.1, 0.4, 0.3, 0], [0.2, 0.1, 0.9, 0], [0.1, 0.5, 0.3, 0], [0.2, 0.1, 0.8, 0]
+    ),
 )
 
 
@@ -213,10 +219,10 @@ def test_probabilities_are_calibrated() -> None:
 
 
 def test_demonstrations_are_asked_without_themselves_and_their_copies() -> None:
-    example = example_of(LAYOUT, REQUEST, np.array([0]), np.array([0, 1]))
+    example = example_of(LAYOUT, REQUEST, np.array([0]), np.array([0, 1]), GENERAL)
     assert example.right.tolist() == [True, False, False, False]
     assert column(example.features, "demo_clause_nearest") == [0.0, 0.0, 0.8, 0.0]
-    pair = example_of(LAYOUT, REQUEST, np.array([0, 2]), np.array([0, 2]))
+    pair = example_of(LAYOUT, REQUEST, np.array([0, 2]), np.array([0, 2]), GENERAL)
     assert pair.right.tolist() == [True, False, True, False]
     assert column(pair.features, "demo_clause_nearest") == [0.6, 0.6, 0.0, 0.0]
 
@@ -232,7 +238,7 @@ def request(nearest: float, covered: float) -> Array:
 
 
 def test_a_strange_request_is_ranked_by_the_texts() -> None:
-    prior = Prior(plain(dense=2), plain(), NEED, NEED, UNTAUGHT)
+    prior = Prior(plain(dense=2), plain(), NEED, NEED, UNTAUGHT, GENERAL)
     learnt = Fit(prior, plain(dense=4), NEED, heard=Familiarity(20.0, 20.0, -20.0))
 
     def weight_at(nearest: float, covered: float) -> float:
@@ -245,7 +251,7 @@ def test_a_strange_request_is_ranked_by_the_texts() -> None:
 
 
 def test_fitting_nothing_gives_the_prior() -> None:
-    prior = Prior(plain(), plain(dense=1), NEED, NEED, UNTAUGHT)
+    prior = Prior(plain(), plain(dense=1), NEED, NEED, UNTAUGHT, GENERAL)
     assert fit([], prior, undemonstrated=0.5) == Fit(prior)
     assert Fit(prior).weights(request(0.9, 0.9)) is prior.text
 
@@ -273,7 +279,7 @@ def test_a_few_demonstrations_hardly_move_what_public_data_taught() -> None:
 
 
 def test_the_ranking_hears_demonstrations_sooner_than_need_does() -> None:
-    prior = Prior(plain(), plain(), NEED, NEED, Familiarity(4.0, 4.0, -4.0))
+    prior = Prior(plain(), plain(), NEED, NEED, Familiarity(4.0, 4.0, -4.0), GENERAL)
     strange = [request(0.1, 0.0)] * 20
     learnt = fit(random_examples(3), prior, strange=strange, undemonstrated=0.9)
     assert learnt.familiarity is not None
@@ -284,7 +290,9 @@ def test_the_ranking_hears_demonstrations_sooner_than_need_does() -> None:
 
 def test_where_every_tool_is_demonstrated_every_request_is_familiar() -> None:
     learnt = fit(
-        random_examples(20), Prior(plain(), plain(), NEED, NEED, UNTAUGHT), undemonstrated=0.0
+        random_examples(20),
+        Prior(plain(), plain(), NEED, NEED, UNTAUGHT, GENERAL),
+        undemonstrated=0.0,
     )
     assert learnt.familiarity is None
     assert learnt.heard is None

@@ -54,12 +54,16 @@ def fit_path(index: ToolIndex) -> Path:
     return Path(index.store.place) / "fit.json"
 
 
+GENERAL = np.zeros(1, dtype=np.float32)
+"""A mean vector of general requests that says nothing."""
+
+
 def refit(index: ToolIndex) -> Fit:
     return fit_index(index, Comparer(index.snapshot, index.embedder))
 
 
 def test_the_prior_survives_json() -> None:
-    prior = prior_for(CosineScale(0.0, 0.3)).demonstrated
+    prior = prior_for(CosineScale(0.0, 0.3), GENERAL).demonstrated
     again = weights_from_json(json.loads(json.dumps(weights_to_json(prior))))
     for name in ("mean", "scale", "weight"):
         assert getattr(again, name) == pytest.approx(getattr(prior, name), abs=1e-6)
@@ -74,7 +78,7 @@ def test_without_demonstrations_the_prior_counts(index: ToolIndex) -> None:
     index.sync_demos([])
     fit = fit_index(index, Comparer(index.snapshot, index.embedder))
     assert fit.own is None
-    prior = prior_for(measure_cosines(index.embedder))
+    prior = prior_for(measure_cosines(index.embedder), GENERAL)
     assert weights_to_json(fit.prior.text) == weights_to_json(prior.text)
 
 
@@ -82,7 +86,7 @@ def test_a_fit_is_deterministic_kept_and_read_again(index: ToolIndex) -> None:
     fit = fit_index(index, Comparer(index.snapshot, index.embedder))
     assert fit.own is not None
     assert weights_to_json(fit.own) != weights_to_json(
-        prior_for(CosineScale(0.0, 0.3)).demonstrated
+        prior_for(CosineScale(0.0, 0.3), GENERAL).demonstrated
     )
     written = fit_path(index).read_text()
     fit_path(index).unlink()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.ranking.test_evidence import LAYOUT, REQUEST
+from tests.ranking.test_evidence import GENERAL, LAYOUT, REQUEST
 from toolret.ranking.arrays import Floats
 from toolret.ranking.evidence import gather
 from toolret.ranking.need import INPUTS, Need, fit_need, need_inputs, with_likeliest
@@ -15,7 +15,7 @@ from toolret.ranking.need import INPUTS, Need, fit_need, need_inputs, with_likel
 
 def inputs(rng: np.random.Generator, nearest: float, idle: float) -> Floats:
     noise = rng.normal(scale=0.05, size=INPUTS)
-    return (np.array([0.5, 0.5, nearest, idle, 0.4, 0.8, -1.0]) + noise).astype(np.float32)
+    return (np.array([0.5, 0.5, nearest, idle, 0.1, 0.4, 0.8, -1.0]) + noise).astype(np.float32)
 
 
 def both_kinds(count: int, seed: int = 0) -> tuple[list[Floats], list[Floats]]:
@@ -26,7 +26,7 @@ def both_kinds(count: int, seed: int = 0) -> tuple[list[Floats], list[Floats]]:
 
 def asked_of(**limits: Any) -> Floats:
     features = gather(LAYOUT, REQUEST, **limits).features
-    return need_inputs(LAYOUT, REQUEST, features, heard=limits.get("heard"))
+    return need_inputs(LAYOUT, REQUEST, features, GENERAL, heard=limits.get("heard"))
 
 
 def test_the_inputs_are_the_largest_values_of_each_kind() -> None:
@@ -35,14 +35,15 @@ def test_the_inputs_are_the_largest_values_of_each_kind() -> None:
     assert found[1] == REQUEST.dense.max()
     uses = np.unique(LAYOUT.demo_of)
     assert found[2] == REQUEST.demo_dense[uses, 0].max()
+    assert found[4] == pytest.approx(0.1 * 0.1 + 0.3 * 0.5)
     # 12 is what the request's words could give, and log(10) another that none of four texts has.
-    assert found[4] == pytest.approx(6 / (12 + np.log(10)))
-    assert found[5] == REQUEST.demo_kriged[:, 0].max()
+    assert found[5] == pytest.approx(6 / (12 + np.log(10)))
+    assert found[6] == REQUEST.demo_kriged[:, 0].max()
     one_allowed = asked_of(allowed=np.array([False, False, True, False]))
-    assert one_allowed[[0, 1, 5]].tolist() == pytest.approx([0.3, 0.9, 0])
-    assert one_allowed[4] == pytest.approx(found[4] / 2)
+    assert one_allowed[[0, 1, 6]].tolist() == pytest.approx([0.3, 0.9, 0])
+    assert one_allowed[5] == pytest.approx(found[5] / 2)
     nothing_allowed = asked_of(allowed=np.zeros(4, np.bool_))
-    assert nothing_allowed[[0, 1, 4, 5]].tolist() == [0, 0, 0, 0]
+    assert nothing_allowed[[0, 1, 5, 6]].tolist() == [0, 0, 0, 0]
     unheard = asked_of(heard=np.zeros(len(REQUEST.demo_dense), np.bool_))
     assert unheard[2:4].tolist() == [0, 0]
 
@@ -57,7 +58,7 @@ def test_need_is_learnt_from_requests_of_both_kinds() -> None:
 
 def test_without_requests_of_both_kinds_the_prior_stays() -> None:
     known = tuple(np.linspace(-4, 0, 101).tolist())
-    prior = Need((1.0, 2.0, 3.0, 0.0, 1.0, 1.0, 1.0), -9.0, needing=known, idle=(-1.0, 0.5))
+    prior = Need((1.0, 2.0, 3.0, 0.0, 1.0, 1.0, 1.0, 1.0), -9.0, needing=known, idle=(-1.0, 0.5))
     assert fit_need([], [], prior) == prior
     needing, _ = both_kinds(95)
     learnt = fit_need(needing, [], prior)

@@ -128,12 +128,13 @@ class Comparer:
         """
         return self._compare(queries, *vectors, self._scans)
 
-    def examples(self, groups: Sequence[Sequence[int]]) -> list[Example]:
+    def examples(self, groups: Sequence[Sequence[int]], general: Floats) -> list[Example]:
         """Return demonstrations as examples: asked as requests, with themselves left out.
 
         Args:
             groups: Positions of the demonstrations that make up each request: one, or several for a
                 request of several needs.
+            general: Mean vector of general requests, shape ``(dimensions,)``.
         """
         demos = self.snapshot.demos
         texts = [" ".join(demos.items[position].text for position in group) for group in groups]
@@ -148,7 +149,7 @@ class Comparer:
             left_out = np.flatnonzero(likeness >= _NEAR_COPY)
             vectors = (as_tools[start:end], as_demos[start:end])
             comparisons = self._compare(of_group, *vectors, self._exact_scans, left_out)
-            examples.append(example_of(self.layout, comparisons, asked, left_out))
+            examples.append(example_of(self.layout, comparisons, asked, left_out, general))
         return examples
 
     def description_features(self, positions: Sequence[int]) -> list[Floats]:

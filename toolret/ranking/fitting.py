@@ -82,6 +82,7 @@ class Prior:
         text_need: Model of need by the tools' texts alone.
         demonstrated_need: Model of need for requests that demonstrations speak of.
         familiarity: Model of whether demonstrations speak of a request.
+        general: Mean vector of general requests, shape ``(dimensions,)``.
         cosines: Scale of the embedder's cosines.
     """
 
@@ -90,6 +91,7 @@ class Prior:
     text_need: Need
     demonstrated_need: Need
     familiarity: Familiarity
+    general: Floats
     cosines: CosineScale = DEFAULT_SCALE
 
 
@@ -164,7 +166,9 @@ def need_inputs_of(example: Example, weights: Weights) -> Floats:
     return with_likeliest(example.need, log_odds(example.features, weights))
 
 
-def example_of(layout: Layout, comparisons: Comparisons, asked: Ints, left_out: Ints) -> Example:
+def example_of(
+    layout: Layout, comparisons: Comparisons, asked: Ints, left_out: Ints, general: Floats
+) -> Example:
     """Return the example of some demonstrations that are asked together as one request.
 
     Args:
@@ -172,6 +176,7 @@ def example_of(layout: Layout, comparisons: Comparisons, asked: Ints, left_out: 
         comparisons: The comparisons of the request with the index, without those left out.
         asked: Positions of the demonstrations that make up the request.
         left_out: Positions of these and of their copies, which would give the answer away.
+        general: As in ``Prior``.
     """
     heard = np.ones(len(comparisons.demo_lexical), dtype=np.bool_)
     heard[left_out] = False
@@ -180,7 +185,7 @@ def example_of(layout: Layout, comparisons: Comparisons, asked: Ints, left_out: 
     return Example(
         candidates.features,
         np.isin(candidates.tools, gold),
-        need_inputs(layout, comparisons, candidates.features, heard=heard),
+        need_inputs(layout, comparisons, candidates.features, general, heard=heard),
     )
 
 

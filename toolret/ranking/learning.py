@@ -16,6 +16,7 @@ import numpy as np
 from toolret.embedders import Role
 from toolret.errors import StoreError
 from toolret.index import ToolIndex
+from toolret.ranking.arrays import Floats
 from toolret.ranking.comparer import Comparer
 from toolret.ranking.cosines import (
     CosineScale,
@@ -27,6 +28,7 @@ from toolret.ranking.cosines import (
 from toolret.ranking.evidence import FEATURES
 from toolret.ranking.familiarity import Familiarity
 from toolret.ranking.fitting import Fit, Prior, fit
+from toolret.ranking.general import general_vectors
 from toolret.ranking.need import Need
 from toolret.ranking.weighing import Weights, blend
 from toolret.stores.records import Store
@@ -66,6 +68,7 @@ class _StoredFit:
     Attributes:
         spaces: Identities of the vectors of all roles, and their length.
         cosines: Scale of the embedder's cosines.
+        general: Mean vector of general requests.
         prior: Digest of the prior.
         changes: Numbers of changes to tools and to demonstrations that the index had seen.
         own: ``Fit.own``, as ``weights_to_json`` writes it.
@@ -77,6 +80,7 @@ class _StoredFit:
 
     spaces: list[str]
     cosines: CosineScale
+    general: list[float]
     prior: str
     changes: tuple[int, int]
     own: dict[str, Any] | None
@@ -86,11 +90,15 @@ class _StoredFit:
     related: float
 
 
-def prior_for(cosines: CosineScale) -> Prior:
+def prior_for(cosines: CosineScale, general: Floats) -> Prior:
     """Return what was fitted on public data, adapted to the scale of an embedder's cosines.
 
     To the degree that these are not trusted, weights that were fitted without vectors take over.
     ``docs/ranking.md`` says how both were fitted.
+
+    Args:
+        cosines: The scale.
+        general: Mean vector of general requests, shape ``(dimensions,)``.
     """
     stored = _public_prior()
 
@@ -107,6 +115,7 @@ def prior_for(cosines: CosineScale) -> Prior:
         text_need=need("text_need"),
         demonstrated_need=need("demonstrated_need"),
         familiarity=rescale_familiarity(Familiarity(**stored["familiarity"]), cosines),
+        general=general,
         cosines=cosines,
     )
 
@@ -143,8 +152,13 @@ def fit_index(index: ToolIndex, comparer: Comparer) -> Fit:
     spaces.append(f"{comparer.snapshot.tools.vectors.shape[1]} dimensions")
     if stored and stored.spaces != spaces:
         stored = None
-    cosines = stored.cosines if stored else measure_cosines(index.embedder)
-    prior = prior_for(cosines)
+    if stored:
+        cosines, general = stored.cosines, stored.general
+    else:
+        cosines = measure_cosines(index.embedder)
+        mean = general_vectors(index.embedder).mean(axis=0)
+        general = [round(value, 6) for value in mean.tolist()]
+    prior = prior_for(cosines, np.array(general, dtype=np.float32))
     changes = (comparer.snapshot.tools.changes, demos.changes)
     if (
         stored
@@ -157,6 +171,7 @@ def fit_index(index: ToolIndex, comparer: Comparer) -> Fit:
     stored = _StoredFit(
         spaces=spaces,
         cosines=cosines,
+        general=general,
         prior=_prior_digest(),
         changes=changes,
         own=weights_to_json(fresh.own) if fresh.own else None,
@@ -193,11 +208,11 @@ def _learn(comparer: Comparer, prior: Prior) -> Fit:
     idle = evenly_spaced(np.setdiff1d(np.arange(len(demos.items)), using).tolist(), _EXAMPLES)
     undemonstrated = np.setdiff1d(np.arange(tools), comparer.layout.tool_of)
     return fit(
-        comparer.examples([[position] for position in positions]),
+        comparer.examples([[position] for position in positions], prior.general),
         prior,
-        compositions=comparer.examples(distant_pairs(positions, _COMPOSITIONS)),
+        compositions=comparer.examples(distant_pairs(positions, _COMPOSITIONS), prior.general),
         strange=comparer.description_features(evenly_spaced(undemonstrated.tolist(), _STRANGE)),
-        idle=comparer.examples([[position] for position in idle]),
+        idle=comparer.examples([[position] for position in idle], prior.general),
         undemonstrated=len(undemonstrated) / tools,
     )
 

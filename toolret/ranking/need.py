@@ -1,9 +1,10 @@
 """Need: whether a request needs any of the tools, since no tool is an answer too.
 
-A logistic model has seven inputs:
+A logistic model has eight inputs:
 
-- four cosines: of the nearest tool with the request and with its best clause, of the nearest
-  demonstration that uses tools, and of the nearest that is labelled with none;
+- five cosines: of the nearest tool with the request and with its best clause, of the nearest
+  demonstration that uses tools, of the nearest that is labelled with none, and the mean cosine of
+  the request with general ones;
 - the largest share of the request's words that one tool's text says;
 - the highest prediction for any tool by regression on the demonstrations;
 - the log-odds of the likeliest tool in the ranking.
@@ -29,10 +30,10 @@ from toolret.text.lexical import rarity
 
 __all__ = ["COSINES", "INPUTS", "Need", "fit_need", "need_inputs", "with_likeliest"]
 
-INPUTS = 7
+INPUTS = 8
 """The number of inputs of the model: cosines first, and the likeliest tool's log-odds last."""
 
-COSINES = 4
+COSINES = 5
 """The number of inputs that are cosines, whose meaning depends on the embedder."""
 
 _STRENGTH = 0.02
@@ -107,7 +108,12 @@ def _threshold(
 
 
 def need_inputs(
-    layout: Layout, comparisons: Comparisons, features: Floats, *, heard: Bools | None = None
+    layout: Layout,
+    comparisons: Comparisons,
+    features: Floats,
+    general: Floats,
+    *,
+    heard: Bools | None = None,
 ) -> Floats:
     """Return all inputs except the last, which ``with_likeliest`` adds: ``(INPUTS - 1,)``.
 
@@ -117,10 +123,12 @@ def need_inputs(
         layout: The vectors and uses of the index.
         comparisons: The comparisons of the request with the index.
         features: Features of the candidates, among which is the nearest tool of each kind.
+        general: Mean vector of general requests, shape ``(dimensions,)``.
         heard: Whether each demonstration counts, shape ``(demos,)``; by default all do.
     """
     nearest, nearest_to_clause, lexical_log, kriged = features[:, _READ].max(axis=0, initial=0)
     demos, uses = comparisons.demo_dense[:, 0], layout.uses_tools
+    queries = comparisons.query_vectors
     counts = np.ones(len(demos), dtype=np.bool_) if heard is None else heard
     # As if the request had one word more, which is nowhere: one word alone says little.
     most = comparisons.lexical_most[0] + rarity(0, len(layout.tool_vectors))
@@ -130,6 +138,7 @@ def need_inputs(
             nearest_to_clause,
             demos[counts & uses].max(initial=0),
             demos[counts & ~uses].max(initial=0),
+            0 if queries is None else queries[0] @ general,
             np.expm1(lexical_log) / most,
             kriged,
         ],

@@ -146,7 +146,9 @@ class Reader:
             rest[first].tolist(),
             named[first].tolist(),
         )
-        inputs = need_inputs(self.comparer.layout, comparisons, candidates.features)
+        inputs = need_inputs(
+            self.comparer.layout, comparisons, candidates.features, self.fit.prior.general
+        )
         need, least = self.fit.need(candidates.features, inputs, recall=recall, precision=precision)
         chance, least_chance = probabilities(np.array([need, least], dtype=np.float32)).tolist()
         by_name = int(named.sum())
