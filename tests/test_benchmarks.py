@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import budget, indexing, published_apis
+from benchmarks import budget, indexing, need, published_apis
 from benchmarks.quality import SYSTEMS, Result, main, sample
 from benchmarks.systems import (
     Bm25,
@@ -25,6 +25,7 @@ from benchmarks.systems import (
     fuse,
 )
 from toolret.embedders import SentenceTransformerEmbedder
+from toolret.ranking.general import GENERAL_REQUESTS
 from toolret.rows import LabelledRequest
 from toolret.testing import HashedWordsEmbedder
 from toolret.types import Demo, Tool
@@ -367,3 +368,26 @@ def test_a_budget_serves_a_request_if_the_arguments_of_its_calls_are_left(
         ("1.0", "0.0 %"),
         ("1.0", "100.0 %"),
     ]
+
+
+def test_need_is_measured_on_requests_of_other_sets_and_on_general_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, wish in (("shop", "find my parcel"), ("bfcl", "orbits of planets")):
+        (tmp_path / name).mkdir()
+        tool = {"id": f"{name}.tool", "name": "tool", "description": wish}
+        requests = [{"id": i, "text": f"{wish} {i}", "tools": [tool["id"]]} for i in "123"]
+        write(tmp_path / name / "tools.jsonl", [tool])
+        write(tmp_path / name / "dev.jsonl", requests)
+    assert need.main([str(tmp_path), "shop"], embedder=HashedWordsEmbedder()) == 0
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[:3] for row in rows] == [
+        ["shop", "100", "its own or others'"],
+        ["shop", "100", "general"],
+    ]
+    assert [float(row[3]) for row in rows] == [100, pytest.approx(100, abs=5)]
+
+
+def test_the_general_requests_measured_are_not_those_of_the_fit() -> None:
+    assert len(set(need.GENERAL)) == len(need.GENERAL) == 40
+    assert not set(need.GENERAL) & set(GENERAL_REQUESTS)

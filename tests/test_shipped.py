@@ -92,8 +92,10 @@ def test_the_quality_gate(tmp_path: Path) -> None:
     without = evaluate(retriever, requests, keep_all=True).metrics
     assert with_demos["COMP@10"] >= 0.68
     assert with_demos["nDCG@10"] >= 0.55
+    assert with_demos["AUROC"] >= 0.72
     assert without["COMP@10"] >= 0.54
     assert without["nDCG@10"] >= 0.46
+    assert without["AUROC"] >= 0.68
     selection = retriever.select(requests[0].text)
     whole = catalog_tokens(tools, counter=token_counter())
     assert selection.tokens <= 2_000 < whole / 20

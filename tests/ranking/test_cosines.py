@@ -81,6 +81,15 @@ def test_another_scale_gives_the_same_contributions() -> None:
     )
 
 
+def test_a_general_request_is_less_likely_to_need_a_tool() -> None:
+    prior = prior_for(DEFAULT_SCALE, np.zeros(1, np.float32))
+    for need in (prior.text_need, prior.demonstrated_need):
+        inputs = np.full(INPUTS, 0.3, dtype=np.float32)
+        general = inputs.copy()
+        general[COSINES - 1] += 0.1
+        assert need.log_odds(general) < need.log_odds(inputs) - 0.5
+
+
 def test_a_copy_is_as_near_as_can_be_to_any_embedder() -> None:
     assert DEFAULT_SCALE.alike(0.95) == pytest.approx(0.95)
     for scale in (CosineScale(0.7, 0.9), CosineScale(0.0, 0.1), CosineScale(-0.1, 0.6)):
