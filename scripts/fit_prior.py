@@ -312,7 +312,7 @@ def idle_examples(
     return [
         *(example_of(comparer, request, general) for request in strangers),
         *(
-            example_of(comparer, LabelledRequest("general", text, ()), of_others)
+            example_of(comparer, LabelledRequest("general", text), of_others)
             for text, of_others in zip(GENERAL_REQUESTS, others, strict=True)
         ),
     ]

@@ -27,7 +27,7 @@ class IndexView:
         self._allow = allow
 
     def tools(self, queries: Sequence[Query], k: int) -> Sequence[Tool]:
-        """Return at most ``most`` tools, best first; the first query is the request itself."""
+        """Return at most ``k`` tools, best first; the first query is the request itself."""
         reader = self._reader()
         compared = reader.comparer.compare(*reader.embed(expand_queries(queries)))
         allowed = reader.allowed(self._allow)
@@ -37,7 +37,7 @@ class IndexView:
         return [hit.tool for hit in ranking.hits]
 
     def demos(self, text: str, k: int) -> Sequence[tuple[Demo, Sequence[Tool]]]:
-        """Return at most ``most`` demonstrations, the nearest to a text first, with their tools.
+        """Return at most ``k`` demonstrations, the nearest to a text first, with their tools.
 
         Demonstrations without tools are left out. So are those with a tool that is forbidden, or
         that is no longer in the index, since its permissions went with it.
