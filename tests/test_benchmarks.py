@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import budget, indexing, need, published_apis
+from benchmarks import budget, indexing, mixtures, need, published_apis
 from benchmarks.quality import SYSTEMS, Result, main, sample
 from benchmarks.systems import (
     Bm25,
@@ -391,3 +391,22 @@ def test_need_is_measured_on_requests_of_other_sets_and_on_general_ones(
 def test_the_general_requests_measured_are_not_those_of_the_fit() -> None:
     assert len(set(need.GENERAL)) == len(need.GENERAL) == 40
     assert not set(need.GENERAL) & set(GENERAL_REQUESTS)
+
+
+def test_demonstrations_of_one_catalog_beside_requests_for_another(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "sky").mkdir()
+    orbit = {"id": "orbit", "name": "orbit", "description": "Compute the orbits of planets."}
+    write(folder / "sky" / "tools.jsonl", [orbit])
+    asked = [{"id": "1", "text": "orbits of planets", "tools": ["orbit"]}]
+    write(folder / "sky" / "dev.jsonl", asked)
+    embedder = HashedWordsEmbedder()
+    assert mixtures.main([str(folder), "shop+sky"], embedder=embedder) == 0
+    row = "| shop | sky | 100.0 | 100.0 | 100.0 | 100.0 |"
+    assert capsys.readouterr().out.splitlines()[2:] == [row]
+    monkeypatch.setattr(mixtures, "MOST_LOST", -1.0)
+    assert mixtures.main([str(folder), "shop+sky"], embedder=embedder) == 1
+    for pair in ("shop", "shop+gone", "bare+shop"):
+        assert mixtures.main([str(folder), pair], embedder=embedder) == 1
+        assert capsys.readouterr().err.startswith("mixtures: ")
