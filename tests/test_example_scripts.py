@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from mcp.client import Client
+from mcp.types import TextContent
 
-from examples import openai_loop, openapi_catalog
+from examples import mcp_server, openai_loop, openapi_catalog
 from tests.conftest import ROOT
+from toolret import HttpRunner, Toolbox, ToolIndex, ToolRetriever, load_tools
 from toolret.testing import HashedWordsEmbedder
 
 
@@ -27,6 +31,36 @@ def test_the_openapi_catalog(capsys: pytest.CaptureFixture[str]) -> None:
     assert "orders.getOrder" in out
     assert "The API was asked: GET /orders/v1/orders/48812" in out
     assert out.endswith("Answer after 2 turns: Order 48812 has shipped.\n")
+
+
+async def test_the_mcp_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync_tools(load_tools(openapi_catalog.DOCUMENT))
+    with openapi_catalog.api_server() as url:
+        monkeypatch.setenv("API_ORIGIN", url)
+        toolbox = Toolbox(index, HttpRunner(base_url=url, credentials=mcp_server.credentials))
+        async with Client(mcp_server.catalog_server(ToolRetriever(index), toolbox)) as client:
+
+            async def answer(tool: str, **arguments: object) -> tuple[bool, str]:
+                result = await client.call_tool(tool, arguments)
+                [text] = result.content
+                assert isinstance(text, TextContent)
+                return not result.is_error, text.text
+
+            assert [tool.name for tool in (await client.list_tools()).tools] == [
+                "find_tools",
+                "call_tool",
+            ]
+            ok, found = await answer("find_tools", request="show everything about one order")
+            assert ok
+            assert "orders__getOrder: Show one order." in found
+            order = {"name": "orders__getOrder", "arguments": {"orderId": "48812"}}
+            ok, reason = await answer("call_tool", **order)
+            assert (ok, "needs credentials" in reason) == (False, True)
+            monkeypatch.setenv("API_TOKEN", "secret")
+            ok, shown = await answer("call_tool", **order)
+            assert ok
+            assert '"status":"shipped"' in shown.replace(" ", "")
 
 
 @pytest.mark.parametrize(

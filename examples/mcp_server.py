@@ -1,0 +1,66 @@
+"""A whole catalog behind an MCP server with two tools: any MCP client can search it and call it.
+
+python examples/mcp_server.py CATALOG... --index FOLDER
+
+CATALOG is whatever ``load_tools`` reads, such as an OpenAPI document. A client starts the server
+with that command, and asks it by standard input and output. For an API other than where its
+document says, add ``--api URL``. What a client may use is ``toolbox.allowed(...)`` and
+``aselect(..., allow=...)``: here it may use everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import ToolAnnotations
+
+from toolret import HttpRunner, SecurityScheme, Toolbox, ToolIndex, ToolRetriever, load_tools
+
+
+def catalog_server(retriever: ToolRetriever, toolbox: Toolbox) -> MCPServer:
+    """Return a server by which clients find the tools of an index, and call them."""
+    server = MCPServer("toolret", instructions="Find tools first, then call them by their names.")
+
+    @server.tool(annotations=ToolAnnotations(read_only_hint=True))
+    async def find_tools(request: str) -> str:
+        """Find the tools for a request in plain words: names, arguments and worked examples."""
+        selection = await retriever.aselect(request)
+        return selection.to_text() or "No tool of this catalog is for that."
+
+    @server.tool()
+    async def call_tool(name: str, arguments: dict[str, Any]) -> str:
+        """Call a tool by the name and with the arguments that find_tools gave."""
+        result = await toolbox.acall(name, arguments)
+        if not result.ok:
+            raise ToolError(result.text)
+        return result.text
+
+    return server
+
+
+def credentials(scheme: SecurityScheme) -> str | None:
+    """Return the token, but only for the server that it belongs to."""
+    return os.environ.get("API_TOKEN") if scheme.origin == os.environ.get("API_ORIGIN") else None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Index the catalog, and serve it until the client hangs up."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("catalogs", nargs="+", metavar="CATALOG")
+    parser.add_argument("--index", required=True, metavar="FOLDER")
+    parser.add_argument("--api", metavar="URL")
+    options = parser.parse_args(arguments)
+
+    index = ToolIndex(options.index)
+    index.sync_tools(load_tools(*options.catalogs))
+    toolbox = Toolbox(index, HttpRunner(base_url=options.api, credentials=credentials))
+    catalog_server(ToolRetriever(index, token_budget=2_000), toolbox).run("stdio")
+
+
+if __name__ == "__main__":
+    main()
