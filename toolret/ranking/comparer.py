@@ -27,7 +27,7 @@ from toolret.ranking.scanning import Scan
 from toolret.ranking.word_vectors import WordRows, WordVectors, tf_idf
 from toolret.stores.derived import Arrays, nested, read_arrays, under, write_arrays
 from toolret.text.clauses import split_clauses
-from toolret.text.lexical import Postings, bm25, both_words, name_shares, words
+from toolret.text.lexical import Postings, bm25, content_and_all_words, name_shares, words
 from toolret.text.rendering import searched_text
 from toolret.text.values import unquoted, without_values
 
@@ -216,7 +216,7 @@ class Comparer:
         left_out: Ints | None = None,
     ) -> Comparisons:
         """Compare a request with the index, as if the demonstrations left out did not exist."""
-        content_words, all_words = zip(*map(both_words, queries), strict=True)
+        content_words, all_words = zip(*map(content_and_all_words, queries), strict=True)
         counts = [Counter(of_query) for of_query in content_words]
         demo_words = self._cosines_of_demos.cosines(all_words)
         demos = self._compare_demos(as_tools, as_demos, demo_words, scans, left_out)
@@ -229,7 +229,9 @@ class Comparer:
             aligned=cosines[-len(queries) :].T,
             lexical=self._words_of_tools.scores(counts).T,
             lexical_cosine=self._cosines_of_tools.cosines(content_words).T,
-            lexical_most=np.array(list(map(self._words_of_tools.most, counts)), dtype=np.float32),
+            lexical_most=np.array(
+                list(map(self._words_of_tools.highest_score, counts)), dtype=np.float32
+            ),
             names=self._names.scores(once)[0],
             namespace_names=self._namespaces.scores(once)[0],
             demo_dense=demos.cosines,

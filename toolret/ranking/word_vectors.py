@@ -130,4 +130,4 @@ def tf_idf(texts: Sequence[Sequence[str]]) -> WordVectors:
     values = np.asarray((1 + np.log(count.astype(np.float32))) * rarity[word], dtype=np.float32)
     lengths = np.sqrt(np.bincount(position, weights=values**2, minlength=len(texts)))
     values /= lengths[position].astype(np.float32)
-    return WordVectors(Postings.of(numbers, word, position, values, len(texts)), rarity)
+    return WordVectors(Postings.from_entries(numbers, word, position, values, len(texts)), rarity)

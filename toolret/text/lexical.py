@@ -1,4 +1,4 @@
-"""Words: BM25 over texts whose identifiers were split and whose words were stemmed."""
+"""Lexical search: BM25 over texts whose identifiers are split and whose words are stemmed."""
 
 from __future__ import annotations
 
@@ -19,20 +19,35 @@ from numpy.typing import NDArray
 
 from toolret.text.rendering import LONGEST_REMEMBERED, MARKS, split_identifier
 
-__all__ = ["Postings", "bm25", "bm25_scores", "both_words", "name_shares", "rarity", "words"]
+__all__ = [
+    "Postings",
+    "bm25",
+    "bm25_scores",
+    "content_and_all_words",
+    "name_shares",
+    "rarity",
+    "words",
+]
 
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.integer[Any]]
 
 _K1 = 1.2
+"""The parameter k1 of BM25 (Robertson and Zaragoza, 2009), which limits what repetitions of a word
+add: the usual value."""
+
 _B = 0.5
-"""Parameters of BM25 (Robertson and Zaragoza, 2009). A tool's text is long because it has more
-parameters, not because it is wordier: its length counts less than the usual 0.75."""
+"""The parameter b of BM25: how much the score of a long text is reduced, 0 to 1. A tool's text is
+long because it has more parameters, not because it is wordier, so this is below the usual 0.75."""
 
 _TOKEN = re.compile(rf"(?:[^\W_]|[{MARKS}])+")
+"""A run of letters and digits of any script, with their marks."""
+
 _CONTRACTED = re.compile(r"(?<=\w)['\u2019](?:s|t|d|m|ll|re|ve)\b", re.IGNORECASE)
+"""The ending of a contraction or possessive, which is dropped."""
+
 _IDEOGRAPHS = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)")
-"""Scripts written without spaces; their runs are read as overlapping pairs of characters."""
+"""A run of characters of a script written without spaces, which is read as overlapping pairs."""
 
 _STOP_WORDS = frozenset(
     re.findall(
@@ -47,69 +62,76 @@ _STOP_WORDS = frozenset(
     """,
     )
 )
-"""Words that say nothing of what is wanted: pronouns, auxiliaries, conjunctions and the like. In
-short tool texts they would pass for rare ones. Not among them are those that tools are named by,
-such as *off*, *up*, *before* and *get*."""
+"""Words that say nothing about what is wanted: pronouns, auxiliaries, conjunctions and the like. In
+short tool texts they would pass for rare words. Words that tools are named by, such as *off*, *up*,
+*before* and *get*, are not among them."""
 
-_REMEMBERED = 16_384
-"""How many texts have their words remembered: 2 kB with the text of a tool of usual length."""
+_TEXTS_REMEMBERED = 16_384
+"""The number of texts whose words are cached: 2 kB each, for a tool's text of usual length."""
 
 _local = threading.local()
+"""The stemmer of each thread."""
 
 
 def words(text: str, *, every: bool = False) -> list[str]:
-    """The words of a text: identifiers split, stop words dropped, English stems.
+    """Return the words of a text as English stems, with identifiers split.
 
     Args:
         text: The text.
-        every: Whether to keep stop words, as among requests, where their frequency weighs them.
+        every: Whether to keep stop words. Among requests they are kept, because weights by
+            frequency make them count little there.
     """
-    said = _said(text)
-    kept = said if every else [word for word in said if word not in _STOP_WORDS]
+    lowercase = _lowercase_words(text)
+    kept = lowercase if every else [word for word in lowercase if word not in _STOP_WORDS]
     stems: list[str] = _stemmer().stemWords(kept)
     return stems
 
 
-def both_words(text: str) -> tuple[list[str], list[str]]:
-    """The words of a text without stop words, and with them."""
-    said = _said(text)
-    stems: list[str] = _stemmer().stemWords(said)
-    kept = [stem for word, stem in zip(said, stems, strict=True) if word not in _STOP_WORDS]
-    return kept, stems
+def content_and_all_words(text: str) -> tuple[list[str], list[str]]:
+    """Return the ``words`` of a text without stop words, and those with them."""
+    lowercase = _lowercase_words(text)
+    stems: list[str] = _stemmer().stemWords(lowercase)
+    content = [stem for word, stem in zip(lowercase, stems, strict=True) if word not in _STOP_WORDS]
+    return content, stems
 
 
-def _said(text: str) -> list[str]:
-    """The words of a text in small letters, not stemmed."""
-    found: list[str] = []
-    # One spelling of what can be written in several: an accent with its letter, or after it.
+def _lowercase_words(text: str) -> list[str]:
+    """Return the words of a text in lower case, not stemmed."""
+    split: list[str] = []
+    # One form of what Unicode can write in several, such as an accented letter.
     text = unicodedata.normalize("NFKC", text)
     for token in _TOKEN.findall(_CONTRACTED.sub("", text)):
-        found += _split(token) if len(token) <= LONGEST_REMEMBERED else _split.__wrapped__(token)
-    return found
+        short = len(token) <= LONGEST_REMEMBERED
+        split += _split_token(token) if short else _split_token.__wrapped__(token)
+    return split
 
 
 @lru_cache(maxsize=65_536)  # the same words are read again and again
-def _split(token: str) -> tuple[str, ...]:
-    """The words of a token in small letters."""
-    found: list[str] = []
+def _split_token(token: str) -> tuple[str, ...]:
+    """Return the words of a token in lower case."""
+    split: list[str] = []
     for place, run in enumerate(_IDEOGRAPHS.split(token)):
-        if place % 2:
-            found += [run[i : i + 2] for i in range(max(1, len(run) - 1))]
+        if place % 2:  # the runs that the pattern matched
+            split += [run[i : i + 2] for i in range(max(1, len(run) - 1))]
         else:
-            found += split_identifier(run).lower().split()
-    return tuple(found)
+            split += split_identifier(run).lower().split()
+    return tuple(split)
 
 
 @dataclass(frozen=True)
 class Postings:
-    """For each word of some texts, in which of them it stands and what it counts there.
+    """An inverted index: for each word of some texts, the texts that have it and its value there.
+
+    The postings of a word are one such text and value each. They are stored word after word.
 
     Attributes:
-        numbers: Of each word, its number.
-        starts: Where each word's postings begin, and the end of the last: ``(words + 1,)``.
-        positions: Of the texts, for each posting; within a word each once.
-        values: What the word counts in that text, for each posting.
-        count: How many texts there are.
+        numbers: The number of each word, 0 and up.
+        starts: Position of each word's first posting, by the word's number, and the number of
+            postings at the end: shape ``(words + 1,)``.
+        positions: The text of each posting, as its position among the texts, shape
+            ``(postings,)``. A word has one posting for each text at most.
+        values: The value of each posting, which is what the word counts in that text, same shape.
+        count: The number of texts.
     """
 
     numbers: Mapping[str, int]
@@ -119,27 +141,27 @@ class Postings:
     count: int
 
     @classmethod
-    def of(
+    def from_entries(
         cls, numbers: Mapping[str, int], word: Ints, position: Ints, values: Floats, count: int
     ) -> Postings:
-        """Postings from single entries.
+        """Return the index of entries that are not yet ordered by word.
 
         Args:
-            numbers: Of each word, its number.
-            word: Of each entry, the word's number.
-            position: The text; ascending within a word.
-            values: What the word counts there.
-            count: How many texts there are.
+            numbers: The number of each word.
+            word: The number of each entry's word, shape ``(entries,)``.
+            position: The text of each entry, same shape; ascending within a word.
+            values: What the word counts in the text, same shape.
+            count: The number of texts.
         """
         order = np.argsort(word, kind="stable")
         starts = np.searchsorted(word[order], np.arange(len(numbers) + 1))
         return cls(numbers, starts, position[order].astype(np.int32), values[order], count)
 
     def scores(self, queries: Sequence[Mapping[str, float]]) -> Floats:
-        """Weighed sums of what each query's words count in each text.
+        """Return the weighted sums of what each query's words count in each text.
 
         Args:
-            queries: The words of each, and what each word counts.
+            queries: The words of each query, with the weight of each word.
 
         Returns:
             Shape ``(queries, texts)``.
@@ -159,20 +181,20 @@ class Postings:
                 )
         return scores
 
-    def most(self, query: Mapping[str, float]) -> float:
-        """What BM25 comes near to in a text that says all of a query's words over and over.
+    def highest_score(self, query: Mapping[str, float]) -> float:
+        """Return the limit of a query's BM25 score, for a text that repeats all its words.
 
-        Words that are nowhere count too, as the rarest: much is missing where they are.
+        Words that no text has count too, as the rarest: a text that lacks them lacks much.
         """
-        most = 0.0
+        limit = 0.0
         for word, weight in query.items():
             number = self.numbers.get(word)
             texts = 0 if number is None else self.starts[number + 1] - self.starts[number]
-            most += weight * rarity(texts, self.count)
-        return most
+            limit += weight * rarity(texts, self.count)
+        return limit
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The same as arrays, to be kept in a file."""
+        """Return the index as arrays, to be stored in a file."""
         vocabulary = "\n".join(self.numbers).encode("utf-8", "surrogatepass")
         return {
             "vocabulary": np.frombuffer(vocabulary, dtype=np.uint8),
@@ -184,7 +206,7 @@ class Postings:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Postings:
-        """The inverse of ``arrays``."""
+        """Return the index whose ``arrays`` these are."""
         vocabulary = arrays["vocabulary"].tobytes().decode("utf-8", "surrogatepass")
         return cls(
             {word: number for number, word in enumerate(vocabulary.split("\n"))},
@@ -196,19 +218,24 @@ class Postings:
 
 
 def rarity(texts: int, count: int) -> float:
-    """What BM25 weighs a word with that stands in so many of all texts."""
+    """Return the weight of a word in BM25: its inverse document frequency.
+
+    Args:
+        texts: The number of texts that have the word.
+        count: The number of all texts.
+    """
     return math.log1p((count - texts + 0.5) / (texts + 0.5))
 
 
 def bm25(texts: Sequence[Sequence[str]]) -> Postings:
-    """BM25 of each word in each text.
+    """Return an index of texts in which the value of a word is its BM25 score.
 
     Args:
-        texts: The ``words`` of each.
+        texts: The ``words`` of each text.
     """
     import bm25s
 
-    # Its import has it log at DEBUG, into whatever the application has set up.
+    # On import it sets its logger to DEBUG, which would flood the application's log.
     logging.getLogger("bm25s").setLevel(logging.WARNING)
     if not any(texts):
         return name_shares([""] * len(texts), [])
@@ -226,66 +253,68 @@ def bm25(texts: Sequence[Sequence[str]]) -> Postings:
 
 
 def bm25_scores(query: Mapping[str, float], texts: Sequence[str]) -> NDArray[np.float64]:
-    """What ``bm25`` has a query score in each text, for texts that come with each request anew.
+    """Return the BM25 score of a query in each text, without an index: shape ``(texts,)``.
 
-    Nothing is indexed. The words of a text are remembered by what it says, so that the same texts
-    cost little the next time, and one that has changed is read anew.
+    This is for texts that come with each request anew; the scores are those of ``bm25``. The words
+    of each text are cached, so the same texts cost little the next time.
 
     Args:
-        query: Its ``words``, and what each counts.
-        texts: The texts, whole.
+        query: The ``words`` of the query, with the weight of each.
+        texts: The texts, not yet split into words.
     """
     if not texts:
         return np.zeros(0)
-    read = [_hashed_words(text) for text in texts]
-    lengths = np.array([len(each) for each in read])
-    every, place = np.concatenate(read), np.repeat(np.arange(len(texts)), lengths)
+    hashes = [_hashed_words(text) for text in texts]
+    lengths = np.array([len(of_text) for of_text in hashes])
+    all_hashes, place = np.concatenate(hashes), np.repeat(np.arange(len(texts)), lengths)
     damping = _K1 * (1 - _B + _B * lengths / max(1, lengths.mean()))
     scores = np.zeros(len(texts))
     for word, weight in query.items():
-        times = np.bincount(place[every == hash(word)], minlength=len(texts))
+        times = np.bincount(place[all_hashes == hash(word)], minlength=len(texts))
         weight *= rarity(int(np.count_nonzero(times)), len(texts))
         scores += weight * times / (times + damping)
     return scores
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=_TEXTS_REMEMBERED)
 def _hashed_words(text: str) -> NDArray[np.int64]:
-    """The words of a text by their hashes: 64 bits, so that different words have different ones."""
+    """Return the hashes of a text's words: with 64 bits, different words have different ones."""
     return np.array([hash(word) for word in words(text)], dtype=np.int64)
 
 
 def name_shares(names: Sequence[str], texts: Sequence[Sequence[str]]) -> Postings:
-    """What share of each name a word is, rare words counting for more.
+    """Return an index of names in which the value of a word is its share of the name.
+
+    The shares of a name's words add up to 1, and rarer words have larger shares.
 
     Args:
         names: Identifiers.
-        texts: The ``words`` of what the rarity of words is taken from, such as the whole texts of
-            the tools.
+        texts: The ``words`` of each text that the rarity of words is taken from, such as the whole
+            texts of the tools.
     """
     frequency = Counter(word for text in texts for word in set(text))
-    split: dict[str, list[tuple[int, float]]] = {}
+    shares_of: dict[str, list[tuple[int, float]]] = {}
     numbers: dict[str, int] = {}
     entries: list[tuple[int, int, float]] = []
     for place, name in enumerate(names):
-        if name not in split:
+        if name not in shares_of:
             rarities = {
                 word: math.log1p(len(texts) / (frequency[word] + 0.5)) for word in set(words(name))
             }
             total = sum(rarities.values())
-            split[name] = [
+            shares_of[name] = [
                 (numbers.setdefault(word, len(numbers)), weight / total)
                 for word, weight in rarities.items()
             ]
-        entries += [(number, place, share) for number, share in split[name]]
+        entries += [(number, place, share) for number, share in shares_of[name]]
     word = np.array([number for number, _, _ in entries], dtype=np.int64)
     position = np.array([position for _, position, _ in entries], dtype=np.int64)
     shares = np.array([share for _, _, share in entries], dtype=np.float32)
-    return Postings.of(numbers, word, position, shares, len(names))
+    return Postings.from_entries(numbers, word, position, shares, len(names))
 
 
 def _stemmer() -> Stemmer.Stemmer:
-    """One a thread: PyStemmer's objects are not safe to share."""
+    """Return the stemmer of this thread: PyStemmer's objects must not be shared by threads."""
     if not hasattr(_local, "stemmer"):
         _local.stemmer = Stemmer.Stemmer("english")
     return _local.stemmer
