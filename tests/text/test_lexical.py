@@ -61,7 +61,7 @@ def test_a_word_is_the_same_however_it_is_written() -> None:
 
 def test_long_runs_of_letters_and_digits_are_split_but_not_remembered() -> None:
     digest = "3fB" * 100
-    remembered = lexical._split_token, rendering._split
+    remembered = lexical._split_token, rendering._split_runs
     sizes = [split.cache_info().currsize for split in remembered]
     assert words(digest) == ["3", "f", "b"] * 100
     assert [split.cache_info().currsize for split in remembered] == sizes

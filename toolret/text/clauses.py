@@ -25,6 +25,7 @@ _SEPARATOR = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+"""What may separate two clauses: punctuation, line breaks, and words that join clauses."""
 
 _LEAST_TOKENS = 3
 """The least number of tokens between spaces in a clause: fewer are a name or an aside ("in Rome,
@@ -44,7 +45,7 @@ def split_clauses(text: str) -> tuple[str, ...]:
     clauses: list[str] = []
     pending: list[str] = []
     token_count = word_count = 0
-    for part in _split(unquoted(text)):
+    for part in _parts(unquoted(text)):
         pending.append(part)
         token_count += len(part.split())
         word_count += len(words(part))
@@ -74,7 +75,7 @@ def _merge(clauses: list[str], most: int) -> list[str]:
     return [" ".join(group) for group in groups.values()]
 
 
-def _split(text: str) -> list[str]:
+def _parts(text: str) -> list[str]:
     """Return the parts of a text between separators, except those within quotations."""
     parts = []
     start = 0

@@ -59,7 +59,7 @@ RESERVED = frozenset(
 """Names of tools that others add to a request: two of one name are refused, or confused."""
 
 _MAX_LENGTH = 64
-"""Length of a name, in characters, that the strictest provider accepts: OpenAI takes
+"""The most characters of a name that the strictest provider accepts: OpenAI takes
 ``^[a-zA-Z0-9_-]{1,64}$``."""
 
 _DIGEST_LENGTH = 12
@@ -70,7 +70,8 @@ _PLAIN_PART = re.compile(r"(?!_)[A-Za-z0-9_-]+(?<!_)")
 """A part of an id that is kept as it is: no underscore at either end."""
 
 _DIGEST = re.compile(rf"[0-9a-f]{{{_DIGEST_LENGTH}}}")
-"""What looks like the digest of an id, and so may not end a name that is kept."""
+"""The form of an id's digest. An id that ends like this is replaced, so that its name is not taken
+for one with a digest."""
 
 _BEGINNING = re.compile(r"[A-Za-z]")
 """The first character of a name: some providers accept no digit or hyphen there."""

@@ -1,4 +1,4 @@
-"""What is said of an unknown id: which known one was probably meant, and what else is unknown."""
+"""Parts of error messages about unknown ids: the known id that was probably meant, and others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from difflib import get_close_matches
 __all__ = ["did_you_mean", "nor_others"]
 
 _MOST_NAMED = 5
-"""The most other unknown ids that are named."""
+"""The most further unknown ids that a message names."""
 
 
 def did_you_mean(unknown: str, known: Iterable[str]) -> str:
@@ -20,7 +20,8 @@ def did_you_mean(unknown: str, known: Iterable[str]) -> str:
 def nor_others(first: str, unknown: Iterable[str]) -> str:
     """Return `` (nor 'a' and 2 more, which others name)`` for further unknown ids; empty if none.
 
-    So that whoever renamed ten tools is not told of them in ten runs, one by one.
+    With it, one run tells of all unknown ids: without, somebody who renamed ten tools would learn
+    of them one by one, in ten runs.
     """
     others = [repr(id_) for id_ in dict.fromkeys(unknown) if id_ != first]
     if not others:

@@ -44,8 +44,8 @@ thousands, most of which say nothing about what a tool does. Between 200 and 600
 difference."""
 
 LONGEST_REMEMBERED = 64
-"""Characters of what is split once for all. Requests hold longer ones, such as keys and digests,
-which do not come again, and would fill the memory."""
+"""The most characters of a word whose parts are cached. Longer words of requests, such as keys and
+digests, do not come again, and would fill the memory."""
 
 MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0970-\u0dff"
 """Ranges of accents and vowel signs that are separate characters: those of any letter, and those of
@@ -57,11 +57,12 @@ _RUN = re.compile(rf"(?:[^\W\d_]|[{MARKS}])+|\d+")
 
 def split_identifier(name: str) -> str:
     """Return the words of an identifier: ``listInvoices_v2`` becomes ``list Invoices v 2``."""
-    return _split(name) if len(name) <= LONGEST_REMEMBERED else _split.__wrapped__(name)
+    return _split_runs(name) if len(name) <= LONGEST_REMEMBERED else _split_runs.__wrapped__(name)
 
 
 @lru_cache(maxsize=65_536)  # the same words are read again and again
-def _split(name: str) -> str:
+def _split_runs(name: str) -> str:
+    """Return what ``split_identifier`` returns."""
     return " ".join(word for run in _RUN.findall(name) for word in _split_case(run)) or name
 
 
@@ -160,19 +161,20 @@ def _inner_schemas(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         elif isinstance(value, Mapping) and keyword not in _VALUES:
             yield "", value
         elif isinstance(value, list) and keyword not in _VALUES:
-            yield from (("", each) for each in value if isinstance(each, Mapping))
+            yield from (("", item) for item in value if isinstance(item, Mapping))
 
 
 def _value_texts(schema: Mapping[str, Any]) -> Iterator[str]:
     """Yield the values that an argument may have, as far as they are texts in its schema."""
     for keyword in _VALUES:
         value = schema.get(keyword)
-        for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, str):
-                yield each
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, str):
+                yield item
 
 
 def _description(schema: Any) -> str:
+    """Return the description in a schema, in one line; empty if there is none."""
     text = schema.get("description") if isinstance(schema, Mapping) else None
     return " ".join(text.split()) if isinstance(text, str) else ""
 

@@ -8,11 +8,13 @@ import unicodedata
 __all__ = ["code_point", "is_hidden", "visible"]
 
 _PLAIN_CONTROLS = frozenset("\t\n\r")
+"""Control characters that people see, as white space."""
 
 _JOINERS = frozenset("\u200c\u200d")
 """Invisible joiners that some scripts need between letters, and emoji between their parts."""
 
 _JOINED_SCRIPTS = re.compile(r"[\u0590-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17ff]")
+"""A letter of a script that uses joiners: those of the Middle East, India, Myanmar and Cambodia."""
 
 
 def is_hidden(text: str, index: int) -> bool:
@@ -41,6 +43,7 @@ def code_point(character: str) -> str:
 
 
 def _joins(before: str, after: str) -> bool:
+    """Whether a joiner between these characters has a visible effect; either may be empty."""
     if not before or not after:
         return False
     emoji = all(unicodedata.category(c) in ("So", "Sk", "Mn", "Me") for c in (before, after))
