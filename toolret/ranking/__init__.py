@@ -52,4 +52,6 @@ familiarity
     a request is, the more what was learnt from them counts, rather than the tools' texts alone.
 need
     Whether a request needs any tool.
+idle
+    A request is idle if it needs no tool, and a demonstration if it is labelled with none.
 """

@@ -38,7 +38,8 @@ _BLOCKS_PER_VALUE = 3
 several of these values, and too many others reach the bound that the blocks give."""
 
 _MANY_TIES = 8
-"""Candidates for each value that ``top`` is to return from which on ties are cut before sorting."""
+"""The number of candidates, for each value that ``top`` is to return, beyond which ties are cut
+before sorting."""
 
 _SERIAL_PRODUCTS = 2**18
 """The most multiplications that OpenBLAS does in the calling thread. It shares out more of them

@@ -1,6 +1,6 @@
-"""The data that a ranking needs of all items of an index, as arrays.
+"""The data that a ranking needs about all items of an index, as arrays.
 
-They are derived once and kept, so that a process need not parse 20,000 items before it answers.
+They are derived once and stored, so that a process need not parse 20,000 items before it answers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from toolret.ranking.arrays import Ints
 from toolret.ranking.comparisons import DemoUses, Layout
 from toolret.stores.derived import Arrays
 from toolret.text.names import wire_name
-from toolret.types import Permissions
+from toolret.types import Permissions, Tool
 
 __all__ = ["Columns", "columns_of"]
 
@@ -31,7 +31,7 @@ class Columns(DemoUses):
         permitting: The first tool that has each of these numbers, shape ``(permissions,)``.
         names: Digests of all names of the tools, ascending, shape ``(names,)``. A tool has up to
             three names.
-        named: The tool that each of these is a name of, shape ``(names,)``.
+        named: The tool that has each of these names, shape ``(names,)``.
     """
 
     permissions: Ints
@@ -80,18 +80,12 @@ def columns_of(snapshot: Snapshot) -> Columns:
     ]
     set_of_demo = [tuple(sorted(used)) for used in tools_of_demo]
     sets = {used: number for number, used in enumerate(dict.fromkeys(set_of_demo))}
-    named = [
-        (name, position)
-        for position, tool in enumerate(tools.items)
-        for name in {name.casefold() for name in (tool.id, tool.name, wire_name(tool.id))}
-    ]
-    digests = _digests(name for name, _ in named)
-    order = np.argsort(digests, kind="stable")
+    names, named = _sorted_names(tools.items)
     return Columns(
         permissions=np.array([numbers[tool.permissions] for tool in tools.items], dtype=np.intp),
         permitting=np.array(list(firsts.values()), dtype=np.intp),
-        names=digests[order],
-        named=np.array([position for _, position in named], dtype=np.intp)[order],
+        names=names,
+        named=named,
         demo_of=np.repeat(np.arange(len(tools_of_demo)), [len(used) for used in tools_of_demo]),
         tool_of=np.array([tool for used in tools_of_demo for tool in used], dtype=np.intp),
         set_of=np.array([number for used, number in sets.items() for _ in used], dtype=np.intp),
@@ -100,10 +94,22 @@ def columns_of(snapshot: Snapshot) -> Columns:
     )
 
 
-def _digests(names: Iterable[str]) -> Ints:
-    """Return a digest of each name, of 64 bits.
+def _sorted_names(tools: Iterable[Tool]) -> tuple[Ints, Ints]:
+    """Return the digests of the tools' case-folded names, ascending, and the tool of each name."""
+    named = [
+        (name, position)
+        for position, tool in enumerate(tools)
+        for name in {name.casefold() for name in (tool.id, tool.name, wire_name(tool.id))}
+    ]
+    digests = _digests(name for name, _ in named)
+    order = np.argsort(digests, kind="stable")
+    return digests[order], np.array([position for _, position in named], dtype=np.intp)[order]
 
-    Of a million names two collide with odds of one in 40 million.
+
+def _digests(names: Iterable[str]) -> Ints:
+    """Return a 64-bit digest of each name.
+
+    Among a million names, the odds that two collide are one in 40 million.
     """
     digests = b"".join(sha256(name.encode("utf-8", "surrogatepass")).digest()[:8] for name in names)
     return np.frombuffer(digests, dtype="<u8")

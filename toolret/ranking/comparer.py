@@ -41,7 +41,7 @@ _NEAR_COPY = 0.985
 
 
 class _Scans(NamedTuple):
-    """The products of queries with all vectors of the tools, and of the demonstrations."""
+    """Functions that multiply queries with the vectors of all tools and of all demonstrations."""
 
     tools: Products
     demos: Products
@@ -52,7 +52,7 @@ class Comparer:
 
     Args:
         snapshot: The index at one moment.
-        embedder: The one that the index was built with.
+        embedder: The embedder that the index was built with.
         kept: The file that stores what is derived from the snapshot; without one, it is derived
             each time, which takes seconds for 20,000 tools.
 
@@ -85,7 +85,7 @@ class Comparer:
         self._exact_scans = _Scans(*(partial(products, vectors=vectors) for vectors in both))
 
     def _digest(self) -> str:
-        """Return a digest of everything that is derived from.
+        """Return a digest of all that the stored arrays are derived from.
 
         An item's key is a digest of all that it consists of. The lengths of vectors are included
         because two embedders of one name may differ in them.
@@ -153,7 +153,7 @@ class Comparer:
         return examples
 
     def description_features(self, positions: Sequence[int]) -> list[Floats]:
-        """Return the features of each request that would be a tool's description.
+        """Return the features of requests for which tools' descriptions are used.
 
         Args:
             positions: Positions of the tools.
@@ -220,10 +220,10 @@ class Comparer:
         counts = [Counter(of_query) for of_query in content_words]
         demo_words = self._cosines_of_demos.cosines(all_words)
         demos = self._compare_demos(as_tools, as_demos, demo_words, scans, left_out)
-        # Both in one product, as reading the tools' vectors is what takes time.
+        # Both kinds in one product, as reading the tools' vectors is what takes time.
         query_vectors = np.concatenate([as_tools, demos.aligned])
         cosines = scans.tools(as_tools if demos.aligned is as_tools else query_vectors)
-        once = [dict.fromkeys(counts[0], 1)]
+        each_once = [dict.fromkeys(counts[0], 1)]
         return Comparisons(
             dense=cosines[: len(queries)].T,
             aligned=cosines[-len(queries) :].T,
@@ -232,8 +232,8 @@ class Comparer:
             lexical_most=np.array(
                 list(map(self._words_of_tools.highest_score, counts)), dtype=np.float32
             ),
-            names=self._names.scores(once)[0],
-            namespace_names=self._namespaces.scores(once)[0],
+            names=self._names.scores(each_once)[0],
+            namespace_names=self._namespaces.scores(each_once)[0],
             demo_dense=demos.cosines,
             demo_kriged=demos.kriged,
             demo_sets=demos.sets,

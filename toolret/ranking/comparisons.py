@@ -1,4 +1,4 @@
-"""What is indexed, and what a request was compared with, as arrays."""
+"""Arrays of what is indexed, and of what comes of comparing a request with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Comparisons", "DemoUses", "Layout"]
 
 @dataclass(frozen=True)
 class DemoUses:
-    """Which tools the demonstrations use; tools and demonstrations are given by their positions.
+    """The tools that each demonstration uses; both are given by their positions.
 
     A use is one tool in one demonstration. Demonstrations that use the same tools share a set.
 

@@ -142,10 +142,11 @@ class DemoModels:
         """Compare a request as ``DemoMaps.compare`` does, as if some demonstrations did not exist.
 
         Args:
-            as_tools: As in ``DemoMaps.compare``.
-            as_demos: As in ``DemoMaps.compare``.
-            words: As in ``DemoMaps.compare``.
-            rows: As in ``DemoMaps.compare``.
+            as_tools: Vectors of the queries to compare with tools, ``(queries, dimensions)``.
+            as_demos: Vectors of the queries to compare with demonstrations, same shape.
+            words: Cosines of the queries' words with the demonstrations', shape
+                ``(queries, demos)``.
+            rows: The demonstrations' words.
             left_out: Positions of the demonstrations that are left out.
         """
         layout = self._layout

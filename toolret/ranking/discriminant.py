@@ -93,8 +93,9 @@ class Centroids:
     """The groups by their means, to compare queries with.
 
     Attributes:
-        centre: As in ``Discriminant``.
-        whitening: As in ``Discriminant``.
+        centre: Mean of all demonstrations, shape ``(dimensions,)``.
+        whitening: Map into the space where the groups are spheres, of centred vectors as rows:
+            shape ``(dimensions, dimensions)``.
         means: Shrunk means of the groups that are not empty, shape ``(filled, dimensions)``.
         halves: Half the squared length of each mean, shape ``(filled,)``.
         filled: Whether each group has a member, shape ``(groups,)``.
@@ -129,7 +130,7 @@ def discriminants(groups: Centroids, query: Floats) -> Floats:
     fits = np.zeros(len(groups.filled), dtype=np.float32)
     if groups.filled.any():
         whitened = (query - groups.centre) @ groups.whitening
-        of_filled = _standardised(groups.means @ whitened - groups.halves)
+        of_filled = _standardise(groups.means @ whitened - groups.halves)
         fits[:] = of_filled.min()
         fits[groups.filled] = of_filled
     return fits
@@ -143,10 +144,10 @@ class Gaussians:
     as the means has to be stored, or read for each request.
 
     Attributes:
-        centre: As in ``Discriminant``.
+        centre: Mean of all demonstrations, shape ``(dimensions,)``.
         precision: Inverse of the covariance, shape ``(dimensions, dimensions)``.
         counts: The number of members of each group that is not empty, shape ``(filled,)``.
-        halves: As in ``Centroids``.
+        halves: Half the squared length of each of these groups' shrunk means, shape ``(filled,)``.
     """
 
     centre: Floats
@@ -166,7 +167,7 @@ class Gaussians:
             sums: Sums of the products of each group's members with it, shape ``(filled,)``.
         """
         centred = sums - self.counts * (self.centre @ probe)
-        return _standardised(centred / (self.counts + np.float32(_PRIOR_COUNT)) - self.halves)
+        return _standardise(centred / (self.counts + np.float32(_PRIOR_COUNT)) - self.halves)
 
 
 def gaussians(model: Discriminant) -> Gaussians:
@@ -176,7 +177,7 @@ def gaussians(model: Discriminant) -> Gaussians:
     return Gaussians(model.centre, precision, model.counts[groups.filled], groups.halves)
 
 
-def _standardised(values: NDArray[Any]) -> Floats:
+def _standardise(values: NDArray[Any]) -> Floats:
     """Return values less their mean, in units of their standard deviation."""
     return np.asarray((values - values.mean()) / (values.std() + 1e-6), dtype=np.float32)
 

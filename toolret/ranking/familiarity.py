@@ -28,7 +28,10 @@ _STRENGTH = 1.0
 1."""
 
 _ANY_NEAREST = FEATURES.index("demo_any_nearest")
+"""The column of the nearest demonstration's cosine."""
+
 _COVERED = FEATURES.index("demo_covered")
+"""The column of the share of the best tools by their texts that is demonstrated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ from toolret.ranking.weighing import Weights, blend, listwise_scores, log_odds, 
 __all__ = ["Example", "Fit", "Prior", "example_of", "fit", "fit_weights", "need_inputs_of"]
 
 _RELATED = 0.05
-"""The quantile of the demonstrations' cosines with the nearest other one, from which on one is near
-enough to a request to be shown."""
+"""A demonstration is near enough to a request to be shown if their cosine reaches this quantile of
+the demonstrations' cosines, each with the nearest other one."""
 
 _STRENGTH = 20.0
 """Loss that one unit of distance from the prior costs, in examples. With 7 a catalog whose
@@ -54,7 +54,10 @@ say all. Between 1.5 and 3 makes no difference on public sets with 10 to 3,000 d
 3 of them, 3 costs some sets half a point."""
 
 _ANY = FEATURES.index("demo_any")
+"""The column that says whether a demonstration uses the tool."""
+
 _ANY_NEAREST = FEATURES.index("demo_any_nearest")
+"""The column of the nearest demonstration's cosine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +141,10 @@ class Fit:
         Args:
             features: Features of the request's candidates.
             inputs: Inputs of the request, which ``need_inputs`` returned.
-            recall: As in ``Need.threshold``.
-            precision: As in ``Need.threshold``.
+            recall: Share of the requests needing a tool that are to get tools, as
+                ``Need.threshold`` takes it.
+            precision: Least share of requests needing a tool among those that get tools, as
+                ``Need.threshold`` takes it; None if there is no such target.
         """
 
         def judge(weights: Weights, model: Need) -> tuple[float, float]:
@@ -176,7 +181,7 @@ def example_of(
         comparisons: The comparisons of the request with the index, without those left out.
         asked: Positions of the demonstrations that make up the request.
         left_out: Positions of these and of their copies, which would give the answer away.
-        general: As in ``Prior``.
+        general: Mean vector of general requests, shape ``(dimensions,)``.
     """
     heard = np.ones(len(comparisons.demo_lexical), dtype=np.bool_)
     heard[left_out] = False

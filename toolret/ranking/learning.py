@@ -1,4 +1,4 @@
-"""Find the fit of an index, which is made when its items change much and stored with them."""
+"""Find the fit of an index: the stored one, or a new one if the items have changed much since."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from toolret.embedders import Role
 from toolret.errors import StoreError
-from toolret.index import ToolIndex
+from toolret.index import Snapshot, ToolIndex
 from toolret.ranking.arrays import Floats
 from toolret.ranking.comparer import Comparer
 from toolret.ranking.cosines import (
@@ -122,11 +122,13 @@ def prior_for(cosines: CosineScale, general: Floats) -> Prior:
 
 @cache
 def _prior_text() -> bytes:
+    """Return the file of the models that were fitted on public data."""
     return files("toolret.ranking").joinpath("prior.json").read_bytes()
 
 
 @cache
 def _public_prior() -> dict[str, Any]:
+    """Return these models as JSON values."""
     stored: dict[str, Any] = json.loads(_prior_text())
     return stored
 
@@ -146,10 +148,10 @@ def fit_index(index: ToolIndex, comparer: Comparer) -> Fit:
     Raises:
         EmbedderError: If the embedder fails.
     """
-    demos = comparer.snapshot.demos
+    snapshot = comparer.snapshot
     stored = _read_fit(index.store)
     spaces = [index.embedder.space(role) for role in get_args(Role)]
-    spaces.append(f"{comparer.snapshot.tools.vectors.shape[1]} dimensions")
+    spaces.append(f"{snapshot.tools.vectors.shape[1]} dimensions")
     if stored and stored.spaces != spaces:
         stored = None
     if stored:
@@ -159,30 +161,34 @@ def fit_index(index: ToolIndex, comparer: Comparer) -> Fit:
         mean = general_vectors(index.embedder).mean(axis=0)
         general = [round(value, 6) for value in mean.tolist()]
     prior = prior_for(cosines, np.array(general, dtype=np.float32))
-    changes = (comparer.snapshot.tools.changes, demos.changes)
-    if (
-        stored
-        and stored.prior == _prior_digest()
-        and abs(changes[0] - stored.changes[0]) <= _DRIFT * len(comparer.snapshot.tools.items)
-        and abs(changes[1] - stored.changes[1]) <= _DRIFT * len(demos.items)
-    ):
+    if stored and _still_holds(stored, snapshot):
         return _restore(stored, prior)
-    fresh = _learn(comparer, prior)
-    stored = _StoredFit(
+    learnt = _learn(comparer, prior)
+    fresh = _StoredFit(
         spaces=spaces,
         cosines=cosines,
         general=general,
         prior=_prior_digest(),
-        changes=changes,
-        own=weights_to_json(fresh.own) if fresh.own else None,
-        own_need=asdict(fresh.own_need) if fresh.own_need else None,
-        familiarity=asdict(fresh.familiarity) if fresh.familiarity else None,
-        heard=asdict(fresh.heard) if fresh.heard else None,
-        related=fresh.related,
+        changes=(snapshot.tools.changes, snapshot.demos.changes),
+        own=weights_to_json(learnt.own) if learnt.own else None,
+        own_need=asdict(learnt.own_need) if learnt.own_need else None,
+        familiarity=asdict(learnt.familiarity) if learnt.familiarity else None,
+        heard=asdict(learnt.heard) if learnt.heard else None,
+        related=learnt.related,
     )
-    _write_fit(index.store, stored)
+    _write_fit(index.store, fresh)
     # It is returned as it will be read, rounded for the file, so that the next process ranks alike.
-    return _restore(stored, prior)
+    return _restore(fresh, prior)
+
+
+def _still_holds(stored: _StoredFit, snapshot: Snapshot) -> bool:
+    """Whether a fit started from the present prior, and few items have changed since."""
+    tools, demos = snapshot.tools, snapshot.demos
+    return (
+        stored.prior == _prior_digest()
+        and abs(tools.changes - stored.changes[0]) <= _DRIFT * len(tools.items)
+        and abs(demos.changes - stored.changes[1]) <= _DRIFT * len(demos.items)
+    )
 
 
 def _restore(stored: _StoredFit, prior: Prior) -> Fit:

@@ -43,10 +43,10 @@ differ by tenths need weights of tens."""
 _QUANTILES = 101
 """The number of quantiles that are kept of the log-odds of known requests."""
 
-_KNOWN = 5.0
-"""Weight of the prior's quantiles, in requests: the lowest of three says little about the rest."""
+_PRIOR_REQUESTS = 5.0
+"""Weight of the prior's quantiles, in requests: the quantiles of only three requests say little."""
 
-_READ = [FEATURES.index(n) for n in ("dense", "dense_clause", "lexical_log", "demo_kriged")]
+_MAXIMA = [FEATURES.index(n) for n in ("dense", "dense_clause", "lexical_log", "demo_kriged")]
 """Columns of the features of which the largest values are inputs."""
 
 _UNLIKELY = -10.0
@@ -96,6 +96,7 @@ class Need:
 def _threshold(
     needing: tuple[float, ...], idle: tuple[float, ...], recall: float, precision: float | None
 ) -> float:
+    """Return what ``Need.threshold`` returns, for these quantiles of known requests."""
     least = min(float(np.quantile(needing, 1 - recall)), 0.0) if recall < 1 else -np.inf
     if precision is None:
         return least
@@ -126,7 +127,7 @@ def need_inputs(
         general: Mean vector of general requests, shape ``(dimensions,)``.
         heard: Whether each demonstration counts, shape ``(demos,)``; by default all do.
     """
-    nearest, nearest_to_clause, lexical_log, kriged = features[:, _READ].max(axis=0, initial=0)
+    nearest, nearest_to_clause, lexical_log, kriged = features[:, _MAXIMA].max(axis=0, initial=0)
     demos, uses = comparisons.demo_dense[:, 0], layout.uses_tools
     queries = comparisons.query_vectors
     counts = np.ones(len(demos), dtype=np.bool_) if heard is None else heard
@@ -188,8 +189,8 @@ def fit_need(
     model = Need(tuple(weights), intercept, (), ())
     return replace(
         model,
-        needing=_quantiles([model.log_odds(each) for each in needing], prior.needing, counts),
-        idle=_quantiles([model.log_odds(each) for each in idle], prior.idle),
+        needing=_quantiles([model.log_odds(inputs) for inputs in needing], prior.needing, counts),
+        idle=_quantiles([model.log_odds(inputs) for inputs in idle], prior.idle),
     )
 
 
@@ -200,7 +201,7 @@ def _quantiles(
 
     Args:
         log_odds: Log-odds of requests of one kind; without any, the prior's quantiles stay.
-        prior: The prior's quantiles, which count as ``_KNOWN`` requests.
+        prior: The prior's quantiles, which count as ``_PRIOR_REQUESTS`` requests.
         counts: Weight of each request; 1 by default.
     """
     if not log_odds:
@@ -213,6 +214,6 @@ def _quantiles(
     places = (middle - middle[0]) / max(middle[-1] - middle[0], _TINY)
     quantiles = np.interp(np.linspace(0, 1, _QUANTILES), places, values[order])
     if prior:
-        share = count.sum() / (count.sum() + _KNOWN)
+        share = count.sum() / (count.sum() + _PRIOR_REQUESTS)
         quantiles = share * quantiles + (1 - share) * np.array(prior)
     return tuple(round(float(value), 6) for value in quantiles)

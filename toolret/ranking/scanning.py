@@ -70,7 +70,7 @@ class Scan:
         self._counting = RenewedLock()
 
     def products(self, queries: Floats) -> Floats:
-        """Return inner products, to within a few thousandths of the lengths multiplied.
+        """Return inner products, with errors of a few thousandths of the vectors' lengths at most.
 
         Args:
             queries: Vectors of the queries, shape ``(queries, dimensions)``.

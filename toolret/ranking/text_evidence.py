@@ -72,16 +72,16 @@ class TextEvidence:
         self._layout = layout
         self._comparisons = comparisons
         self._tools = tools
-        every = len(tools) == len(layout.tool_vectors)
+        all_tools = len(tools) == len(layout.tool_vectors)
 
         def of_tools(values: Floats) -> Floats:
-            return values.T if every else np.take(values.T, tools, axis=1)
+            return values.T if all_tools else np.take(values.T, tools, axis=1)
 
         # Shape (queries, tools) from here on: the values of one query lie together. Of the first
         # two some are made exact later, which must not change the comparisons.
         self._dense = of_tools(comparisons.dense)
         self._aligned = of_tools(comparisons.aligned)
-        if every:
+        if all_tools:
             self._dense, self._aligned = self._dense.copy(), self._aligned.copy()
         self._lexical = of_tools(comparisons.lexical)
         self._cosine = of_tools(comparisons.lexical_cosine)
