@@ -98,18 +98,20 @@ class Grouping:
         bounds = zip(starts.tolist(), ends.tolist(), strict=True)
         return np.unique(np.concatenate([self._member[start:end] for start, end in bounds]))
 
-    def spread(self, of_filled: NDArray[_Float]) -> NDArray[_Float]:
+    def spread(self, filled_values: NDArray[_Float]) -> NDArray[_Float]:
         """Return values of the filled groups with 0 for the others: shape ``(..., groups)``."""
-        of_groups = np.zeros((*of_filled.shape[:-1], self._groups), dtype=of_filled.dtype)
-        of_groups[..., self.filled] = of_filled
-        return of_groups
+        group_values = np.zeros(
+            (*filled_values.shape[:-1], self._groups), dtype=filled_values.dtype
+        )
+        group_values[..., self.filled] = filled_values
+        return group_values
 
     def _reduce(self, reduce: np.ufunc, values: NDArray[_Float], axis: int) -> NDArray[_Float]:
-        of_members = np.take(values, self._member, axis=axis)
+        member_values = np.take(values, self._member, axis=axis)
         if not len(self.filled):
-            return of_members
-        of_filled: NDArray[_Float] = reduce.reduceat(of_members, self._starts, axis=axis)
-        return of_filled
+            return member_values
+        filled_values: NDArray[_Float] = reduce.reduceat(member_values, self._starts, axis=axis)
+        return filled_values
 
 
 def products(queries: Floats, vectors: Floats) -> Floats:

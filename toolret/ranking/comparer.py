@@ -139,16 +139,18 @@ class Comparer:
         demos = self.snapshot.demos
         texts = [" ".join(demos.items[position].text for position in group) for group in groups]
         queries = [[text, *split_clauses(text)] for text in texts]
-        as_tools, as_demos = self.embed([query for of_group in queries for query in of_group])
+        as_tools, as_demos = self.embed(
+            [query for group_queries in queries for query in group_queries]
+        )
         bounds = pairwise(accumulate(map(len, queries), initial=0))
         examples = []
-        for group, of_group, (start, end) in zip(groups, queries, bounds, strict=True):
+        for group, group_queries, (start, end) in zip(groups, queries, bounds, strict=True):
             asked = np.array(group, dtype=np.intp)
             likeness = (demos.vectors @ demos.vectors[asked].T).max(axis=1)
             likeness[asked] = 1
             left_out = np.flatnonzero(likeness >= _NEAR_COPY)
             vectors = (as_tools[start:end], as_demos[start:end])
-            comparisons = self._compare(of_group, *vectors, self._exact_scans, left_out)
+            comparisons = self._compare(group_queries, *vectors, self._exact_scans, left_out)
             examples.append(example_of(self.layout, comparisons, asked, left_out, general))
         return examples
 
@@ -217,7 +219,7 @@ class Comparer:
     ) -> Comparisons:
         """Compare a request with the index, as if the demonstrations left out did not exist."""
         content_words, all_words = zip(*map(content_and_all_words, queries), strict=True)
-        counts = [Counter(of_query) for of_query in content_words]
+        counts = [Counter(query_words) for query_words in content_words]
         demo_words = self._cosines_of_demos.cosines(all_words)
         demos = self._compare_demos(as_tools, as_demos, demo_words, scans, left_out)
         # Both kinds in one product, as reading the tools' vectors is what takes time.

@@ -95,7 +95,7 @@ class DemoMaps:
         multiplied = scan(np.concatenate([as_demos, [probe]]))
         cosines = multiplied[:-1]
         # Every set is that of at least one demonstration.
-        of_sets = np.bincount(layout.set_of_demo, weights=multiplied[-1]).astype(np.float32)
+        set_sums = np.bincount(layout.set_of_demo, weights=multiplied[-1]).astype(np.float32)
         near = krige(as_demos, cosines, words, layout.demo_vectors, rows, layout.set_of_demo)
         np.put_along_axis(cosines, near.demos, near.cosines, axis=1)
         # What the nearest leave unexplained goes to the trend.
@@ -104,7 +104,7 @@ class DemoMaps:
         moved = as_tools + products(rest, self.shift)
         _add_nearest(layout, near, kriged, moved)
         return DemoComparison(
-            cosines.T, kriged.T, unit(moved), self.sets.discriminants(probe, of_sets)
+            cosines.T, kriged.T, unit(moved), self.sets.discriminants(probe, set_sums)
         )
 
     def arrays(self) -> Arrays:
@@ -174,9 +174,9 @@ class DemoModels:
     @cached_property
     def _sets(self) -> Discriminant:
         """The sets of tools, as groups of demonstrations."""
-        of_demo = self._layout.set_of_demo
-        demos, sets = np.arange(len(of_demo)), int(of_demo.max()) + 1
-        return fit_discriminant(self._layout.demo_vectors, demos, of_demo, sets)
+        sets_of_demos = self._layout.set_of_demo
+        demos, sets = np.arange(len(sets_of_demos)), int(sets_of_demos.max()) + 1
+        return fit_discriminant(self._layout.demo_vectors, demos, sets_of_demos, sets)
 
     @cached_property
     def _shifts(self) -> Floats:
@@ -204,11 +204,11 @@ def _add_nearest(layout: Layout, near: Nearest, kriged: Floats, moved: Floats) -
     for row, (demos, weights) in enumerate(zip(near.demos, near.weights, strict=True)):
         starts, ends = layout.starts[demos], layout.starts[demos + 1]
         uses, counts = ranges(starts, ends), ends - starts
-        of_uses = np.repeat(weights, counts)
-        np.add.at(kriged[row], layout.column_of[uses], of_uses)
+        use_weights = np.repeat(weights, counts)
+        np.add.at(kriged[row], layout.column_of[uses], use_weights)
         # From each demonstration to the mean of its tools; one that uses none moves nothing.
-        of_uses /= np.repeat(counts, counts)
-        moved[row] += of_uses @ layout.tool_vectors[layout.tool_of[uses]] - near.means[row]
+        use_weights /= np.repeat(counts, counts)
+        moved[row] += use_weights @ layout.tool_vectors[layout.tool_of[uses]] - near.means[row]
         if not counts.all():
             idle = counts == 0
             moved[row] += weights[idle] @ layout.demo_vectors[demos[idle]]

@@ -130,9 +130,9 @@ def discriminants(groups: Centroids, query: Floats) -> Floats:
     fits = np.zeros(len(groups.filled), dtype=np.float32)
     if groups.filled.any():
         whitened = (query - groups.centre) @ groups.whitening
-        of_filled = _standardise(groups.means @ whitened - groups.halves)
-        fits[:] = of_filled.min()
-        fits[groups.filled] = of_filled
+        filled_fits = _standardise(groups.means @ whitened - groups.halves)
+        fits[:] = filled_fits.min()
+        fits[groups.filled] = filled_fits
     return fits
 
 

@@ -311,7 +311,7 @@ def _calibrate(examples: Sequence[Example], weights: Weights, orphan_weight: flo
     inputs = np.stack(
         [
             np.concatenate(scores),
-            np.concatenate([log_shares(of_example) for of_example in scores]),
+            np.concatenate([log_shares(example_scores) for example_scores in scores]),
             np.ones(sum(map(len, scores))),
         ],
         axis=1,
@@ -360,14 +360,15 @@ class _Batch:
         stacked = np.concatenate([example.features for example in examples]).astype(np.float64)
         lengths = [len(example.right) for example in examples]
         right = np.concatenate([example.right for example in examples])
-        of_example = np.repeat(np.arange(len(lengths)), lengths)
-        of_right = of_example[right]
+        example_of_row = np.repeat(np.arange(len(lengths)), lengths)
+        example_of_right = example_of_row[right]
         return cls(
             features=(stacked - weights.mean) / weights.scale,
             right=right,
             starts=np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.intp),
-            example=of_example,
-            share=_right_counts(stacked[right], orphan_weight) / np.bincount(of_right)[of_right],
+            example=example_of_row,
+            share=_right_counts(stacked[right], orphan_weight)
+            / np.bincount(example_of_right)[example_of_right],
         )
 
     def loss(self, weight: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -376,11 +377,14 @@ class _Batch:
         scores -= np.maximum.reduceat(scores, self.starts)[self.example]
         exponentials = np.exp(scores)
         wrong_sums = np.add.reduceat(np.where(self.right, 0, exponentials), self.starts)
-        of_right = self.example[self.right]
-        normaliser = wrong_sums[of_right] + exponentials[self.right]
+        example_of_right = self.example[self.right]
+        normaliser = wrong_sums[example_of_right] + exponentials[self.right]
         value = float(self.share @ (np.log(normaliser) - scores[self.right]))
         # The factor of each candidate's features in the gradient: a wrong one is in the normaliser
         # of each right one; a right one is in its own normaliser, less one.
-        pull = np.bincount(of_right, weights=self.share / normaliser)[self.example] * exponentials
+        pull = (
+            np.bincount(example_of_right, weights=self.share / normaliser)[self.example]
+            * exponentials
+        )
         pull[self.right] = self.share * (exponentials[self.right] / normaliser - 1)
         return value, pull @ self.features

@@ -65,8 +65,8 @@ class Nearest:
 
     def add_to(self, weights: Floats) -> None:
         """Add these weights, in place, to weights of all demonstrations: ``(queries, demos)``."""
-        for of_query, demos, added in zip(weights, self.demos, self.weights, strict=True):
-            of_query[demos] += added
+        for row, demos, added in zip(weights, self.demos, self.weights, strict=True):
+            row[demos] += added
 
 
 def krige(
@@ -102,13 +102,13 @@ def krige(
         no_demos = np.empty((len(queries), 0), dtype=np.intp)
         no_values = no_demos.astype(np.float32)
         return Nearest(no_demos, no_values, no_values, np.zeros_like(queries))
-    demos = np.stack([_nearest(of_query, sets, count) for of_query in likeness])
+    demos = np.stack([_nearest(row, sets, count) for row in likeness])
     members = vectors[demos]
     exact = np.matmul(members, queries[:, :, None])[..., 0]
     fall = _FALL / np.maximum(1 - exact.mean(axis=1, keepdims=True), _LEAST_DISTANCE)
-    among = np.stack([products(of_query, of_query) for of_query in members])
+    among = np.stack([products(nearest, nearest) for nearest in members])
     kernel = np.exp(fall[:, :, None] * (among - 1))
-    kernel += np.float32(_WORDS) * np.stack([rows.likeness(of_query) for of_query in demos])
+    kernel += np.float32(_WORDS) * np.stack([rows.likeness(nearest) for nearest in demos])
     kernel[:, range(count), range(count)] += np.float32(_NOISE * (1 + _WORDS))
     in_words = np.float32(_WORDS) * np.take_along_axis(words, demos, axis=1)
     to_query = np.exp(fall * (exact - 1)) + in_words

@@ -74,17 +74,17 @@ class TextEvidence:
         self._tools = tools
         all_tools = len(tools) == len(layout.tool_vectors)
 
-        def of_tools(values: Floats) -> Floats:
+        def tool_values(values: Floats) -> Floats:
             return values.T if all_tools else np.take(values.T, tools, axis=1)
 
         # Shape (queries, tools) from here on: the values of one query lie together. Of the first
         # two some are made exact later, which must not change the comparisons.
-        self._dense = of_tools(comparisons.dense)
-        self._aligned = of_tools(comparisons.aligned)
+        self._dense = tool_values(comparisons.dense)
+        self._aligned = tool_values(comparisons.aligned)
         if all_tools:
             self._dense, self._aligned = self._dense.copy(), self._aligned.copy()
-        self._lexical = of_tools(comparisons.lexical)
-        self._cosine = of_tools(comparisons.lexical_cosine)
+        self._lexical = tool_values(comparisons.lexical)
+        self._cosine = tool_values(comparisons.lexical_cosine)
         # The first rows of each query, best first.
         self._by_meaning = _first(self._dense)
         self._by_aligned_meaning = _first(self._aligned)
@@ -176,7 +176,7 @@ class TextEvidence:
 
 def _first(values: Floats) -> list[Ints]:
     """Return the first rows for each query, best first."""
-    return [top(of_query, _RANKED) for of_query in values]
+    return [top(query_values, _RANKED) for query_values in values]
 
 
 def _above_least(values: Floats, first: Ints) -> Ints:
@@ -197,8 +197,8 @@ def _reciprocal_ranks(firsts: Sequence[Ints], rows: Ints, *, offset: int) -> Flo
         Shape ``(queries, rows)``.
     """
     reciprocals = np.zeros((len(firsts), len(rows)), dtype=np.float32)
-    for of_query, first in zip(reciprocals, firsts, strict=True):
+    for query_reciprocals, first in zip(reciprocals, firsts, strict=True):
         columns = np.searchsorted(rows, first)
         included = rows[np.minimum(columns, len(rows) - 1)] == first
-        of_query[columns[included]] = 1 / (offset + np.flatnonzero(included))
+        query_reciprocals[columns[included]] = 1 / (offset + np.flatnonzero(included))
     return reciprocals

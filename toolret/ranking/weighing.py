@@ -101,8 +101,8 @@ def log_shares(scores: Floats) -> Floats:
 def log_odds(features: Floats, weights: Weights) -> Floats:
     """Return the log-odds of each candidate, shape ``(candidates,)``."""
     scores = listwise_scores(features, weights)
-    of_scores = weights.slope * scores + weights.share * log_shares(scores)
-    return np.asarray(of_scores + weights.intercept, dtype=np.float32)
+    from_scores = weights.slope * scores + weights.share * log_shares(scores)
+    return np.asarray(from_scores + weights.intercept, dtype=np.float32)
 
 
 def probabilities(log_odds: Floats) -> Floats:

@@ -101,8 +101,8 @@ class WordRows:
         shared = texts_with[words] > 1
         columns = np.cumsum(texts_with > 1) - 1
         dense = np.zeros((len(texts), columns[-1] + 1 if len(columns) else 0), dtype=np.float32)
-        of_text = np.repeat(np.arange(len(texts)), ends - starts)
-        dense[of_text[shared], columns[words[shared]]] = self.values[components[shared]]
+        text_of_component = np.repeat(np.arange(len(texts)), ends - starts)
+        dense[text_of_component[shared], columns[words[shared]]] = self.values[components[shared]]
         cosines = dense @ dense.T
         cosines[np.diag_indices_from(cosines)] = ends > starts
         return cosines

@@ -167,16 +167,16 @@ class Postings:
             Shape ``(queries, texts)``.
         """
         scores = np.zeros((len(queries), self.count), dtype=np.float32)
-        for of_query, query in zip(scores, queries, strict=True):
+        for query_scores, query in zip(scores, queries, strict=True):
             positions, values = [], []
             for word, weight in query.items():
                 number = self.numbers.get(word)
                 if number is not None:
-                    of_word = slice(self.starts[number], self.starts[number + 1])
-                    positions.append(self.positions[of_word])
-                    values.append(self.values[of_word] * np.float32(weight))
+                    word_postings = slice(self.starts[number], self.starts[number + 1])
+                    positions.append(self.positions[word_postings])
+                    values.append(self.values[word_postings] * np.float32(weight))
             if positions:
-                of_query[:] = np.bincount(
+                query_scores[:] = np.bincount(
                     np.concatenate(positions), np.concatenate(values), self.count
                 )
         return scores
@@ -265,7 +265,7 @@ def bm25_scores(query: Mapping[str, float], texts: Sequence[str]) -> NDArray[np.
     if not texts:
         return np.zeros(0)
     hashes = [_hashed_words(text) for text in texts]
-    lengths = np.array([len(of_text) for of_text in hashes])
+    lengths = np.array([len(text_hashes) for text_hashes in hashes])
     all_hashes, place = np.concatenate(hashes), np.repeat(np.arange(len(texts)), lengths)
     damping = _K1 * (1 - _B + _B * lengths / max(1, lengths.mean()))
     scores = np.zeros(len(texts))
