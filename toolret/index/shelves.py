@@ -1,4 +1,4 @@
-"""Tools and demonstrations in memory, and how each kind is stored and read."""
+"""Tools and demonstrations in memory, and the form in which each kind is stored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["DEMOS", "TOOLS", "Item", "ItemForm", "Items", "Shelf", "Snapshot"]
 Item = TypeVar("Item", Tool, Demo)
 
 _MAX_DEPTH = 200
-"""Deepest nesting of an item's JSON in levels, as for YAML: trimming and copying a schema recurses
+"""The most levels of nesting of an item's JSON, as for YAML: trimming and copying a schema recurses
 twice per level, on top of the caller's own stack."""
 
 
@@ -124,16 +124,16 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class ItemForm(Generic[Item]):
-    """How items of one kind are stored.
+    """The form in which items of one kind, tools or demonstrations, are stored and embedded.
 
     Attributes:
-        kind: Their collection.
+        kind: The name of their collection.
         role: The embedder's role for their texts.
         error: The exception type for invalid items.
         text: Returns the text to embed for an item.
         weights: Weight of each line of that text in the vector; None if it is embedded whole.
         to_row: Converts an item to a JSON object.
-        from_row: The inverse of ``to_row``.
+        from_row: Converts such an object to the item.
     """
 
     kind: Kind
@@ -182,7 +182,7 @@ class ItemForm(Generic[Item]):
             ) from error
 
     def embed(self, texts: Sequence[str], embedder: RoleEmbedder) -> Vectors:
-        """Embed item texts: unit vectors, shape ``(texts, dimensions)``, float32.
+        """Return the unit vectors of items' texts: shape ``(texts, dimensions)``, float32.
 
         With ``weights``, a vector is the normalised weighted sum of its lines' vectors; empty lines
         are skipped, and a text of empty lines only gives zeros.
@@ -250,7 +250,7 @@ TOOLS: ItemForm[Tool] = ItemForm(
     to_row=tool_to_row,
     from_row=_tool_from_row,
 )
-"""How tools are stored."""
+"""The form of tools."""
 
 DEMOS: ItemForm[Demo] = ItemForm(
     kind="demos",
@@ -261,4 +261,4 @@ DEMOS: ItemForm[Demo] = ItemForm(
     to_row=demo_to_row,
     from_row=_demo_from_row,
 )
-"""How demonstrations are stored."""
+"""The form of demonstrations."""

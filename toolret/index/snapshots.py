@@ -1,4 +1,4 @@
-"""``Snapshots``: which snapshot of an index is the current one, for many threads at once."""
+"""``Snapshots``: the current snapshot of an index, shared by many threads."""
 
 from __future__ import annotations
 
@@ -85,6 +85,7 @@ class Snapshots:
         return kept.reading == self._stale_reading
 
     def _has_changed_since(self, snapshot: Snapshot) -> bool:
+        """Whether the store holds other generations now; False if that cannot be told."""
         try:
             with apart_from_forks():
                 latest = self._store.generations(timeout=0)
@@ -94,14 +95,14 @@ class Snapshots:
 
     @property
     def own_reading(self) -> int:
-        """Number of the reading after the latest change of this thread or asyncio task.
+        """The number of the reading after the latest change of this thread or asyncio task.
 
-        It must not be served older ones.
+        Its requests must not be answered from an older reading. It is 0 without a change.
         """
         return self._own_reading.get()
 
     def see_current(self) -> None:
-        """Count the current snapshot as read after a change of this thread or asyncio task."""
+        """Note that this thread or asyncio task must not be served a snapshot older than this."""
         self._own_reading.set(self.current.reading)
 
     def see_own(self) -> None:

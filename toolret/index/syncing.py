@@ -24,9 +24,9 @@ __all__ = ["Collections", "Progress", "SyncReport"]
 _log = logging.getLogger(__name__)
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""A function that is called with the name of the collection that is being embedded (``tools`` or
-``demos``), how many of its items to embed are done, and how many there are; of an iterator, only
-those that were read so far."""
+"""A function to call while a collection is embedded: with the collection's name (``tools`` or
+``demos``), the number of its items that are embedded by now, and the number to embed. If the items
+come from an iterator, the latter counts those that were read so far."""
 
 _EMBED_BATCH = 512
 """Number of texts embedded between two writes: enough for cheap writes, and few to embed again if
@@ -118,11 +118,13 @@ class Collections:
             self._reembed(DEMOS, contents["demos"])
 
     def _is_foreign(self, form: ItemForm[Any], stored: Contents) -> bool:
+        """Whether a collection holds vectors of another embedder, or of another length."""
         if not stored.records or stored.space != self._space(form):
             return bool(stored.records)
         return stored.vectors.shape[1] not in (0, self._embedder.dimensions)
 
     def _reembed(self, form: ItemForm[Item], stored: Contents) -> None:
+        """Embed a collection again if its vectors are foreign; ``write`` reports their number."""
         if not self._is_foreign(form, stored):
             return
         items = [form.load(record.row) for record in stored.records.values()]
@@ -167,11 +169,11 @@ class Collections:
                 self.check()  # of the other collection too: what is written must be readable
             old = writer.live
             new: dict[str, str] = {}
-            told = embedded = 0
+            stored_count = embedded = 0
             for chunk in _chunks(items, form.error):
-                missing = self._missing(form, writer, chunk, new)
-                embedded += self._store_items(form, writer, missing, told)
-                told += len(missing)
+                missing = self._collect_missing(form, writer, chunk, new)
+                embedded += self._store_items(form, writer, missing, stored_count)
+                stored_count += len(missing)
             wanted = {id_: key for id_, key in old.items() if keep and keep(id_)} | new
             writer.publish(wanted.values())
         added = sorted(wanted.keys() - old.keys())
@@ -188,14 +190,14 @@ class Collections:
             removed_ids=tuple(removed),
         )
 
-    def _missing(
+    def _collect_missing(
         self,
         form: ItemForm[Item],
         writer: StoreWriter,
         items: Iterable[Item],
         keys: dict[str, str],
     ) -> list[Item]:
-        """Return the items that are not stored yet, those with the longest texts first.
+        """Collect the keys of items, and return the items that are not stored yet, longest first.
 
         Texts of similar length share a batch, which needs little padding, and the first progress
         report is the slowest.
@@ -204,7 +206,7 @@ class Collections:
             form: The kind of items.
             writer: The writer of their collection.
             items: Tools or demonstrations.
-            keys: Receives the record keys, by id.
+            keys: Record keys by id; those of the items are added.
         """
         missing: dict[str, tuple[int, Item]] = {}
         for item in items:
@@ -221,7 +223,7 @@ class Collections:
         return [item for _, item in queue]
 
     def _store_items(
-        self, form: ItemForm[Item], writer: StoreWriter, items: Sequence[Item], told: int
+        self, form: ItemForm[Item], writer: StoreWriter, items: Sequence[Item], stored_count: int
     ) -> int:
         """Store items; return the number of texts embedded.
 
@@ -229,7 +231,7 @@ class Collections:
             form: The kind of items.
             writer: The writer of their collection.
             items: Tools or demonstrations.
-            told: How many were stored before, of which the progress has been told.
+            stored_count: The number of items that were stored before, for the progress.
         """
         embedded = 0
         for start in range(0, len(items), _EMBED_BATCH):
@@ -242,12 +244,14 @@ class Collections:
             writer.add([record for record, _ in batch], new)
             embedded += len(texts)
             if self._progress:
-                self._progress(form.kind, told + start + len(batch), told + len(items))
+                done = stored_count + start + len(batch)
+                self._progress(form.kind, done, stored_count + len(items))
         return embedded
 
     def _shelf(
         self, form: ItemForm[Item], contents: Contents, before: Shelf[Item] | None
     ) -> Shelf[Item]:
+        """Return a collection in memory, with the items that the last one has parsed by now."""
         self._check_space(form, contents.space if contents.records else "")
         known = before.items.parsed(before.keys) if before else {}
         records = contents.records.values()
@@ -260,13 +264,15 @@ class Collections:
             tuple(record.id for record in records),
             items,
             texts,
-            self._with_lost(form, contents, texts),
+            self._complete_vectors(form, contents, texts),
             contents.changes,
             keys=tuple(contents.records),
         )
 
-    def _with_lost(self, form: ItemForm[Any], contents: Contents, texts: Sequence[str]) -> Vectors:
-        """Return the collection's vectors, embedding lost ones again."""
+    def _complete_vectors(
+        self, form: ItemForm[Any], contents: Contents, texts: Sequence[str]
+    ) -> Vectors:
+        """Return a collection's vectors; lost ones are embedded and stored again."""
         lost = {
             record.vector_key: position
             for position, (record, text) in enumerate(
@@ -303,6 +309,7 @@ class Collections:
             )
 
     def _check_space(self, form: ItemForm[Any], stored: str) -> None:
+        """Raise if a collection holds vectors of this identity, and new ones would have another."""
         space = self._space(form)
         if stored in ("", space):
             return
@@ -319,6 +326,7 @@ class Collections:
         )
 
     def _space(self, form: ItemForm[Any]) -> str:
+        """Return the identity of a collection's vectors, which the store keeps with them."""
         return f"{self._embedder.space(form.role)}|{RENDERER_VERSION}"
 
 

@@ -33,14 +33,15 @@ class ToolIndex:
         embedder: A sentence-transformers name or folder (``onnx:NAME`` to run it with onnxruntime),
             ``openai:NAME``, or any object with LangChain's ``embed_documents`` and
             ``embed_query``. By default all-MiniLM-L6-v2.
-        instructions: What to put before texts of each role; a ``RoleEmbedder`` has its own.
+        instructions: The prefix of texts of each role; a ``RoleEmbedder`` has its own.
         reembed: Embed everything again if the index was built with another embedder, or if the
             embedder's vectors have a new length under the same id.
         create: Whether a new index may be made if there is none.
         lock_timeout: Seconds to wait for another process that is writing; unused if ``place`` is a
             store.
-        progress: Called repeatedly while texts are embedded: with ``tools`` or ``demos``, how many
-            of these are done, and how many they are; of an iterator's, those that were read so far.
+        progress: Called repeatedly while texts are embedded: with ``tools`` or ``demos``, the
+            number of these that are embedded by now, and the number to embed (of an iterator's,
+            those that were read so far).
 
     Raises:
         EmbedderMismatchError: If the index was built with another embedder.
@@ -51,7 +52,7 @@ class ToolIndex:
 
     Attributes:
         embedder: The embedder of the tools, demonstrations and queries.
-        snapshots: What was read of the index; for retrievers, which share it between threads.
+        snapshots: The snapshots of the index, which retrievers share between threads.
     """
 
     def __init__(
@@ -138,7 +139,7 @@ class ToolIndex:
         """
         checked = unique(items_of_type(tools, Tool, error=CatalogError), error=CatalogError)
         if demos is not None:
-            demos = _checked(_with_called_tools(demos), {tool.id for tool in checked})
+            demos = _check_demos(_with_called_tools(demos), {tool.id for tool in checked})
         reports: dict[Kind, SyncReport] = {}
         with self._store.together():
             reports["tools"] = self._collections.write(TOOLS, checked)
@@ -151,23 +152,24 @@ class ToolIndex:
     def add(
         self, tools: Iterable[Tool], demos: Iterable[Demo] | None = None
     ) -> dict[Kind, SyncReport]:
-        """``add_tools`` and, unless ``demos`` is None, ``add_demos``, as one visible change.
+        """Do what ``add_tools`` and, unless ``demos`` is None, ``add_demos`` do, as one change.
 
         Everything is checked before anything is written. Raises what the two raise.
         """
         checked = unique(items_of_type(tools, Tool, error=CatalogError), error=CatalogError)
         new_ids = {tool.id for tool in checked}
-        given = None if demos is None else _with_called_tools(demos)
+        new_demos = None if demos is None else _with_called_tools(demos)
         self._check_not_gone()
-        if given is not None and not self._store.exists():
-            _checked(given, new_ids)  # now, for to open a new index for writing would make it
+        if new_demos is not None and not self._store.exists():
+            _check_demos(new_demos, new_ids)  # now, because opening a new index creates it
         reports: dict[Kind, SyncReport] = {}
         with self._store.together():
-            if given is not None:
-                given = _checked(given, new_ids.union(self._collections.ids(TOOLS)))
+            if new_demos is not None:
+                known_ids = new_ids.union(self._collections.ids(TOOLS))
+                new_demos = _check_demos(new_demos, known_ids)
             reports["tools"] = self._collections.write(TOOLS, checked, keep=lambda _: True)
-            if given is not None:
-                reports["demos"] = self._collections.write(DEMOS, given, keep=lambda _: True)
+            if new_demos is not None:
+                reports["demos"] = self._collections.write(DEMOS, new_demos, keep=lambda _: True)
         self.snapshots.see_own()
         return reports
 
@@ -248,14 +250,14 @@ class ToolIndex:
     def is_stale(self) -> bool:
         """Whether the index has changed since it was read; checks twice a second at most.
 
-        Costs next to nothing, and returns False if it cannot tell; between two checks it says the
-        same unless the index was read. An index that is gone may be
-        about to be built again, so what was read of it stays.
+        It costs next to nothing, and returns False if it cannot tell. Between two checks the answer
+        stays the same unless the index is read. An index that is gone may be about to be built
+        again, so it does not count as changed, and what was read of it stays.
         """
         return self.snapshots.is_stale()
 
     def see_latest(self) -> None:
-        """Count the ``snapshot`` as a change of this thread or task, which is served none older."""
+        """Have this thread or asyncio task served by no snapshot older than ``snapshot``."""
         self.snapshots.see_current()
 
     def _change(
@@ -266,6 +268,7 @@ class ToolIndex:
         keep: Callable[[str], bool] | None = None,
         anew: bool = False,
     ) -> SyncReport:
+        """Write a collection, and read the index again."""
         report = self._collections.write(form, items, keep=keep, anew=anew)
         self.snapshots.see_own()
         return report
@@ -277,10 +280,11 @@ class ToolIndex:
         keep: Callable[[str], bool] | None,
         anew: bool = False,
     ) -> SyncReport:
+        """Write demonstrations whose tools the index holds, and read the index again."""
         complete = _with_called_tools(demos)
-        self._check_there()
+        self._check_exists()
         with self._store.together():
-            checked = _checked(complete, self._collections.ids(TOOLS))
+            checked = _check_demos(complete, self._collections.ids(TOOLS))
             report = self._collections.write(DEMOS, checked, keep=keep, anew=anew)
         self.snapshots.see_own()
         return report
@@ -293,7 +297,7 @@ class ToolIndex:
             kind = type(other[0]).__name__
             raise form.error(f"what is removed is named by its id, a text, not by a {kind}")
         removed = frozenset(unwanted)
-        self._check_there()
+        self._check_exists()
         return self._change(form, (), keep=lambda id_: id_ not in removed)
 
     def _check_place(self, *, create: bool) -> None:
@@ -307,9 +311,9 @@ class ToolIndex:
     def _check_not_gone(self) -> None:
         """Raise if the index is gone since it was read; one that was never there may be made."""
         if self.snapshots.kept and exist(self.snapshots.kept.generations):
-            self._check_there()
+            self._check_exists()
 
-    def _check_there(self) -> None:
+    def _check_exists(self) -> None:
         """Raise if the index is gone: writing without tools would empty it for its readers."""
         if not self._store.exists():
             raise absent(self._store)
@@ -328,17 +332,17 @@ def _with_called_tools(demos: Iterable[Demo]) -> list[Demo]:
 
 
 def checked_demos(demos: Iterable[Demo], tool_ids: Collection[str]) -> list[Demo]:
-    """Return the demonstrations as an index of these tools holds them.
+    """Return the demonstrations in the form in which an index of these tools holds them.
 
     Raises:
         DemoError: If one uses another tool, two different ones share an id, or something is not a
             ``Demo``.
     """
-    return _checked(_with_called_tools(demos), tool_ids)
+    return _check_demos(_with_called_tools(demos), tool_ids)
 
 
-def _checked(demos: Sequence[Demo], tool_ids: Collection[str]) -> list[Demo]:
-    """Return the demonstrations without duplicates.
+def _check_demos(demos: Sequence[Demo], tool_ids: Collection[str]) -> list[Demo]:
+    """Check that an index of these tools can hold demonstrations; return them without duplicates.
 
     Raises:
         DemoError: If one uses an unknown tool, or two different ones share an id.
