@@ -18,8 +18,8 @@ from toolret.text.surrogates import replace_surrogates
 __all__ = [
     "DEFAULT_ENCODING",
     "TokenCounter",
-    "batches",
     "estimate_tokens",
+    "request_batches",
     "resolve_counter",
     "token_counter",
 ]
@@ -155,7 +155,7 @@ def _estimate_character(character: str) -> float:
     return 3  # all others, such as Hangul and emoji: three or four bytes that rarely merge
 
 
-def batches(
+def request_batches(
     texts: Iterable[str], *, longest: int, most: int, together: int, encoding: str
 ) -> Iterator[list[str]]:
     """Split texts into batches that a service accepts, each text cut to the length it accepts.

@@ -16,7 +16,14 @@ Role: TypeAlias = Literal["tool", "demo", "tool_request", "demo_request"]
 
 @dataclass(frozen=True, slots=True)
 class Instructions:
-    """The prefix of texts of each role, for models that were trained with instructions."""
+    """The prefixes of texts, for models that were trained with instructions; empty for none.
+
+    Attributes:
+        tool: The prefix of the texts of tools.
+        demo: The prefix of the texts of demonstrations.
+        tool_request: The prefix of requests that are compared with tools.
+        demo_request: The prefix of requests that are compared with demonstrations.
+    """
 
     tool: str = ""
     demo: str = ""

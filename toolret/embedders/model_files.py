@@ -78,7 +78,7 @@ def find_model(name: str) -> Path:
     if name == DEFAULT_MODEL and not may_read and (packaged := _packaged_model()):
         return packaged  # saves loading the rest of the hub client, a third of a second
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import HFValidationError
 
     repository = _repository(name)
     try:
@@ -89,6 +89,18 @@ def find_model(name: str) -> Path:
         raise EmbedderError(f"{name!r} is neither a folder nor a name on the model hub") from error
     if repository == DEFAULT_MODEL and (packaged := _packaged_model()):
         return packaged
+    return _download_model(name, repository)
+
+
+def _download_model(name: str, repository: str) -> Path:
+    """Return the folder of a model that is downloaded from the hub.
+
+    Raises:
+        EmbedderError: If the hub cannot be reached, or does not have the model.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
     try:
         return Path(snapshot_download(repository, ignore_patterns=list(_NOT_NEEDED)))
     except (HfHubHTTPError, OSError) as error:

@@ -89,7 +89,7 @@ def _replace(fresh: Path, kept: Path) -> None:
 
 
 def _kept_folder(folder: Path) -> Path:
-    """Return where the export of a model is kept, which depends on all the model's files."""
+    """Return the folder for a model's export; its name depends on all files of the model."""
     from huggingface_hub import constants
 
     digest = sha256(f"{_FORMAT}|{weights_digest(folder)}".encode())

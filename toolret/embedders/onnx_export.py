@@ -63,7 +63,11 @@ def export(folder: Path, into: Path) -> None:
         warnings.simplefilter("ignore")
         _write_graph(model, into / GRAPH)
     write_checksums(into)
-    exported = OnnxModel(into)
+    _check_vectors(model, OnnxModel(into))
+
+
+def _check_vectors(model: SentenceTransformer, exported: OnnxModel) -> None:
+    """Raise a ``ValueError`` if an exported model gives other vectors than the original."""
     originals = model.encode(list(_PROBES), normalize_embeddings=True, show_progress_bar=False)
     for batch_size in (1, len(_PROBES)):
         vectors = exported.encode(_PROBES, batch_size=batch_size)

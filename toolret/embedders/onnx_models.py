@@ -65,11 +65,12 @@ class OnnxModel:
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
 
     def encode(self, texts: Sequence[str], *, batch_size: int) -> NDArray[np.float32]:
-        """Embed texts as unit vectors, shape ``(texts, dimensions)``.
+        """Return the unit vectors of texts, shape ``(texts, dimensions)``.
 
         Args:
-            texts: At least one.
-            batch_size: Texts per pass; those of similar length are batched to reduce padding.
+            texts: The texts, at least one.
+            batch_size: The number of texts per pass; those of similar length are batched, which
+                reduces padding.
         """
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
@@ -82,7 +83,7 @@ class OnnxModel:
         """Return the graph's vectors of one batch of texts, shape ``(texts, dimensions)``."""
         encoded = self._tokenizer.encode_batch(texts)
         feed = {
-            name: np.array([getattr(each, INPUTS[name]) for each in encoded], dtype=np.int64)
+            name: np.array([getattr(text, INPUTS[name]) for text in encoded], dtype=np.int64)
             for name in self._inputs
         }
         vectors: NDArray[np.float32] = self._session.run(None, feed)[0]

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from toolret.errors import EmbedderError
 from toolret.options import whole_number
-from toolret.tokens import batches
+from toolret.tokens import request_batches
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
 __all__ = ["OpenAIEmbedder"]
 
-_OPENAI_TAKES = {"longest": 8_000, "most": 2_048, "together": 250_000}
-"""Limits of a request: tokens of a text, texts, and tokens of all texts. OpenAI's API takes 8,192,
-2,048 and 300,000; the margin is for estimates that are a little low."""
+_REQUEST_LIMITS = {"longest": 8_000, "most": 2_048, "together": 250_000}
+"""Limits of a request: the most tokens of a text, the most texts, and the most tokens of all texts.
+OpenAI's API takes 8,192, 2,048 and 300,000; the margin is for estimates that are a little low."""
 
 
 class OpenAIEmbedder:
@@ -62,7 +62,7 @@ class OpenAIEmbedder:
         try:
             if self._client is None:
                 self._client = OpenAI()
-            for batch in batches(texts, **_OPENAI_TAKES, encoding="cl100k_base"):
+            for batch in request_batches(texts, **_REQUEST_LIMITS, encoding="cl100k_base"):
                 reply = self._client.embeddings.create(
                     model=self._model, input=batch, dimensions=self._dimensions or omit
                 )

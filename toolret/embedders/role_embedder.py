@@ -23,7 +23,7 @@ from toolret.recent import Recent
 __all__ = ["RoleEmbedder", "resolve_embedder"]
 
 _REQUESTS_REMEMBERED = 4_096
-"""The number of cached vectors, of the latest requests: 6 MB with 384 dimensions."""
+"""The number of latest requests whose vectors are cached: 6 MB with 384 dimensions."""
 
 _models: WeakValueDictionary[str, SentenceTransformerEmbedder] = WeakValueDictionary()
 """The models that are in use and run by onnxruntime, by their ids: an open one takes 100 MB."""
@@ -64,7 +64,7 @@ class RoleEmbedder:
         self._request_vectors: Recent[tuple[str, str], Vectors] = Recent(_REQUESTS_REMEMBERED)
         self.instructions = instructions or _own_instructions(embedder)
         self._adapter = adapter_of(self.id) if tool_adapter is None else tool_adapter
-        self._adapted = "" if self._adapter is None else f"|{adapter_digest(self._adapter)}"
+        self._adapter_suffix = "" if self._adapter is None else f"|{adapter_digest(self._adapter)}"
         self._dimensions = 0
 
     def prepare(self) -> None:
@@ -74,7 +74,9 @@ class RoleEmbedder:
 
     def space(self, role: Role) -> str:
         """Return the identity of a role's vectors; an index holds one identity of each role."""
-        return f"{self.id}|{self.instructions.of(role)}" + (self._adapted if role == "tool" else "")
+        return f"{self.id}|{self.instructions.of(role)}" + (
+            self._adapter_suffix if role == "tool" else ""
+        )
 
     @property
     def dimensions(self) -> int:
@@ -178,9 +180,11 @@ def resolve_embedder(
         if name.startswith("openai:"):
             model = OpenAIEmbedder(name.removeprefix("openai:"))
         elif name.startswith("onnx:"):
-            model = _shared(SentenceTransformerEmbedder(name.removeprefix("onnx:"), backend="onnx"))
+            model = _share_open_model(
+                SentenceTransformerEmbedder(name.removeprefix("onnx:"), backend="onnx")
+            )
         else:
-            model = _shared(SentenceTransformerEmbedder(name))
+            model = _share_open_model(SentenceTransformerEmbedder(name))
         return RoleEmbedder(model, instructions=instructions)
     if not isinstance(embedder, Embedder):
         raise EmbedderError(
@@ -190,10 +194,10 @@ def resolve_embedder(
     return RoleEmbedder(embedder, instructions=instructions)
 
 
-def _shared(model: SentenceTransformerEmbedder) -> SentenceTransformerEmbedder:
-    """Return the embedder of the same model that is in use already, if there is one.
+def _share_open_model(model: SentenceTransformerEmbedder) -> SentenceTransformerEmbedder:
+    """Return the embedder of the same model that is in use already; if there is none, this one.
 
-    Not those that torch runs: their tokenizers do not bear several threads at once.
+    A model that torch runs is not shared: its tokenizer must not be used by several threads.
     """
     return _models.setdefault(model.id, model) if model.backend == "onnx" else model
 

@@ -37,7 +37,7 @@ class SentenceTransformerEmbedder:
     Args:
         model: A name on the hub, or a folder.
         device: ``cpu``, ``cuda`` ...; chosen by sentence-transformers if not given.
-        batch_size: Texts per forward pass.
+        batch_size: The number of texts per forward pass.
         backend: ``onnx`` exports the model once and runs it with onnxruntime, which loads ten times
             faster; where that is impossible, sentence-transformers runs it instead, and the log
             says why. By default ``onnx`` for the default model without a ``device``, otherwise
@@ -144,16 +144,18 @@ class SentenceTransformerEmbedder:
             if self._model is None and self.backend == "onnx":
                 self._model = open_onnx(self._folder)
             if self._model is None:
-                from sentence_transformers import SentenceTransformer
-
-                try:
-                    with hide_progress_bar():
-                        self._model = SentenceTransformer(
-                            str(self._folder), device=self._device, local_files_only=True
-                        )
-                except (OSError, ValueError, RuntimeError) as error:
-                    raise EmbedderError(
-                        f"cannot load the embedding model {self._name!r} "
-                        f"from {self._folder}: {error}"
-                    ) from error
+                self._model = self._load_with_torch()
             return self._model
+
+    def _load_with_torch(self) -> SentenceTransformer:
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            with hide_progress_bar():
+                return SentenceTransformer(
+                    str(self._folder), device=self._device, local_files_only=True
+                )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise EmbedderError(
+                f"cannot load the embedding model {self._name!r} from {self._folder}: {error}"
+            ) from error

@@ -47,7 +47,7 @@ def checked_rows(rows: Any, *, expected: int, embedder: str) -> Vectors:
 
 
 def _as_list(rows: Any) -> list[Any]:
-    """Return an embedder's output as a list, of which an awaitable is the one element."""
+    """Return an embedder's output as a list; an awaitable becomes its only element."""
     return [rows] if inspect.isawaitable(rows) else list(rows)
 
 

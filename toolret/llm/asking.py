@@ -22,9 +22,10 @@ __all__ = ["Answer", "aask", "ask", "total"]
 _T = TypeVar("_T")
 
 _REPAIR_PROMPT = "repair_v1"
+"""The name of the shipped prompt that asks a model to repair its reply."""
 
 _LONGEST_SHOWN = 2_000
-"""How many characters of a malformed reply the model is shown when it is asked to repair it."""
+"""The most characters of a malformed reply that the model is shown when it is to repair it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,11 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _BUSY_SECONDS = 0.5
-"""How many seconds to wait for another process's write, which normally takes milliseconds."""
+"""The longest wait for another process's write, in seconds; a write normally takes milliseconds."""
 
 _REST_SECONDS = 60.0
-"""How many seconds the cache is bypassed after an error of its file: a broken file is not tried for
-each reply, and one that was mended is used again within a minute."""
+"""The time for which the cache is bypassed after an error of its file, in seconds: a broken file is
+not tried for each reply, and one that was mended is used again within a minute."""
 
 _MAX_BYTES = 64 * 1024 * 1024
 """The default limit of a cache's size: room for about 100,000 replies."""
@@ -54,6 +54,7 @@ CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON replies
 PRAGMA user_version = 1;
 COMMIT;
 """
+"""The SQL that creates the tables in a new file; triggers keep the total size up to date."""
 
 _NEXT_USE = "(SELECT coalesce(max(used), 0) + 1 FROM replies)"
 """The SQL expression for the ``used`` of the row that is used now: uses are numbered."""

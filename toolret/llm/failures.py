@@ -13,7 +13,7 @@ from toolret.errors import LLMError
 __all__ = ["LLMCallError", "call_failure", "empty_reply", "response_failure"]
 
 _LONGEST_REASON = 200
-"""How many characters of another library's error message are passed on."""
+"""The most characters of another library's error message that are passed on."""
 
 _TOO_MANY_REQUESTS = 429
 """The HTTP status of a server that asks to be called less often."""

@@ -109,7 +109,7 @@ class OpenAIModel:
 
 @dataclass(frozen=True, slots=True)
 class _Api:
-    """How to call an endpoint, and how to read its response.
+    """An endpoint of the API: how it is called, and how its response is read.
 
     Attributes:
         create: Returns a client's method that calls the endpoint.
@@ -210,3 +210,4 @@ _APIS = {
     "chat": _Api(lambda client: client.chat.completions.create, _chat_request, _read_chat),
     "responses": _Api(lambda client: client.responses.create, _responses_request, _read_response),
 }
+"""The endpoints, by their names in ``Api``."""

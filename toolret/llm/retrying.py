@@ -42,7 +42,7 @@ class RetryPolicy:
         max_attempts: The most attempts in case of 429, 5xx or network errors.
         failure_threshold: The number of consecutive failures, not counting retries, after which the
             model is not called for a while.
-        recovery_timeout: How long it is then not called, in seconds.
+        recovery_timeout: The time for which it is then not called, in seconds.
 
     Raises:
         InputError: If a number is not above 0; ``recovery_timeout`` may be 0.
@@ -147,7 +147,7 @@ class _Attempts:
     def retry_settings(self) -> _RetrySettings:
         """Return when to retry: not at all if the wait would pass the deadline."""
         return {
-            "retry": retry_if_exception(_is_transient),
+            "retry": retry_if_exception(_may_be_retried),
             "wait": _wait,
             "stop": stop_after_attempt(self._policy.max_attempts)
             | stop_before_delay(self._timeout),
@@ -190,11 +190,13 @@ class _Attempts:
         return total(c.input_tokens for c in costs), total(c.output_tokens for c in costs)
 
 
-def _is_transient(error: BaseException) -> bool:
+def _may_be_retried(error: BaseException) -> bool:
+    """Whether the same call may succeed a little later."""
     return isinstance(error, LLMCallError) and error.transient
 
 
 def _wait(state: RetryCallState) -> float:
+    """Return the seconds before the next attempt, which the failed one's server may have set."""
     error = state.outcome.exception() if state.outcome else None
     retry_after = error.retry_after if isinstance(error, LLMCallError) else None
     return _backoff(state) if retry_after is None else retry_after

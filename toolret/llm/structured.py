@@ -36,7 +36,7 @@ class StructuredOutput:
         except Exception as error:
             if not _is_refusal(error):
                 raise
-        return self._without_support(call({}))
+        return self._stop_using_schemas(call({}))
 
     async def ask_async(
         self, schema: Schema, call: Callable[[Schema], Awaitable[Completion]]
@@ -49,10 +49,10 @@ class StructuredOutput:
         except Exception as error:
             if not _is_refusal(error):
                 raise
-        return self._without_support(await call({}))
+        return self._stop_using_schemas(await call({}))
 
-    def _without_support(self, reply: Completion) -> Completion:
-        """Stop using schemas; return the reply with the rejected call counted."""
+    def _stop_using_schemas(self, reply: Completion) -> Completion:
+        """Send no more schemas, and return the reply with the rejected call counted."""
         self._supported = False
         return replace(reply, calls=reply.calls + 1)
 

@@ -14,7 +14,7 @@ _MEDIA_TYPE = re.compile(r"data:([\w.+-]+/[\w.+-]+)")
 """The media type of a ``data:`` URL, whose remainder is the content itself."""
 
 _LONGEST_NAME = 100
-"""How many characters of a file's name are kept."""
+"""The most characters of a file's name that are kept."""
 
 SILENT = ("reasoning", "thinking", "redacted_thinking", "tool_use", "tool_call")
 """The types of parts without text: reasoning, and calls, which are read separately."""

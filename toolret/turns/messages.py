@@ -137,7 +137,7 @@ def _as_mapping(entry: Any) -> Message | None:
 
 
 def _from_message(message: Message) -> Iterator[Message]:
-    """Yield a message in OpenAI's form, after the tool results inside of it, if it is a user's."""
+    """Yield a message in OpenAI's form; before a user's message, the tool results within it."""
     role, content = _ROLES.get(message["role"], message["role"]), _as_parts(message.get("content"))
     if role == "user" and _is_list(content):
         results = [part for part in content if field_of(part, "type") == "tool_result"]
@@ -166,6 +166,7 @@ def _as_parts(content: Any) -> Any:
 
 
 def _as_part(part: Any) -> Any:
+    """Return a part of a content as a mapping; a text, and what has no attributes, unchanged."""
     if hasattr(part, "model_dump"):
         return part.model_dump(exclude_none=True)
     return part if isinstance(part, str | Mapping) or not hasattr(part, "__dict__") else vars(part)
@@ -173,11 +174,11 @@ def _as_part(part: Any) -> Any:
 
 def _from_result(part: Any) -> Message:
     """Convert Anthropic's tool result to a message."""
-    result = _result(field_of(part, "tool_use_id"), field_of(part, "content"))
-    return {**result, "status": "error"} if field_of(part, "is_error") else result
+    message = _tool_message(field_of(part, "tool_use_id"), field_of(part, "content"))
+    return {**message, "status": "error"} if field_of(part, "is_error") else message
 
 
-def _result(call_id: Any, content: Any) -> Message:
+def _tool_message(call_id: Any, content: Any) -> Message:
     return {"role": "tool", "tool_call_id": call_id, "content": content}
 
 
@@ -211,7 +212,7 @@ def _from_item(item: Message) -> Iterator[Message | Unread]:
     """Convert a Responses item that is not a message to the equivalent message."""
     kind = item["type"]
     if kind.endswith("_output"):
-        yield _result(item.get("call_id"), item.get("output"))
+        yield _tool_message(item.get("call_id"), item.get("output"))
     elif kind in ("function_call", "custom_tool_call"):
         yield {"role": "assistant", "content": "", "tool_calls": [_call(item)]}
     elif kind not in SILENT:

@@ -20,7 +20,7 @@ _INSTRUCTIONS = ("system", "developer")
 """The roles of instructions, which belong to no turn."""
 
 _FAILED = re.compile(r"\s*(error|exception|traceback|http [45]\d\d)(?![\w-])", re.IGNORECASE)
-"""How the results of failed calls begin: toolret's own, LangChain's, and Python's."""
+"""The beginning of a failed call's result, as toolret, LangChain and Python write it."""
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class TurnCall:
         id: The call's id, by which its result is found.
         name: The called name, as the model wrote it.
         arguments: The arguments, as JSON or as an object.
-        result: The result's text; None as long as there is none.
+        result: The result's text; None if the conversation does not hold it.
         failed: Whether the result says that the call failed.
     """
 
@@ -44,7 +44,7 @@ class TurnCall:
 
 @dataclass(slots=True)
 class Turn:
-    """What a user asked for, and what was done about it.
+    """A user's request in a conversation, and what was done about it.
 
     Attributes:
         said: The texts of the user's messages.
@@ -91,15 +91,17 @@ def turns(conversation: Any) -> tuple[list[Turn], list[str]]:
         elif role == "assistant":
             turn.answer = text
             if calls := message.get("tool_calls"):
-                turn.calls += _unwrapped(TurnCall(call["id"], **call["function"]) for call in calls)
+                turn.calls += _unwrap_calls(
+                    TurnCall(call["id"], **call["function"]) for call in calls
+                )
                 turn.answer = ""
         elif role not in _INSTRUCTIONS:
             unread.append(f"a message of the role {short_repr(role)}: it was not read")
     return grouped, unread
 
 
-def _unwrapped(calls: Iterable[TurnCall]) -> Iterator[TurnCall]:
-    """Yield calls of tools, without searches for tools; ``call_tool`` as the call that it wraps."""
+def _unwrap_calls(calls: Iterable[TurnCall]) -> Iterator[TurnCall]:
+    """Yield calls without those that search for tools; of ``call_tool``, the call that it wraps."""
     for call in calls:
         if call.name == CALL:
             inner = arguments_of(call.arguments) or {}
@@ -164,4 +166,5 @@ def map_values(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def _clean_value(value: Any) -> Any:
+    """Return a value, without lone surrogates if it is a text."""
     return clean(value) if isinstance(value, str) else value
