@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolret.evaluation.thresholds import by_need, by_score, calibration_error, separation
+from toolret.evaluation.thresholds import calibration_error, need_rows, score_rows, separation
 
 GOLD = {"1": ("a", "b"), "2": ("c",), "3": ()}
 ANSWERS = {
@@ -13,7 +13,7 @@ ANSWERS = {
 
 
 def test_by_score_shows_recall_against_the_number_of_tools() -> None:
-    rows = {row.threshold: row for row in by_score(GOLD, ANSWERS)}
+    rows = {row.threshold: row for row in score_rows(GOLD, ANSWERS)}
     assert rows[0.0].tools == pytest.approx(5 / 3)
     assert (rows[0.0].recall, rows[0.0].complete) == (1, 1)
     assert rows[0.3].tools == 1
@@ -23,11 +23,11 @@ def test_by_score_shows_recall_against_the_number_of_tools() -> None:
 
 def test_by_need_shows_who_is_answered_and_who_is_not() -> None:
     needs = {"1": 0.9, "2": 0.15, "3": 0.25}
-    rows = {row.threshold: row for row in by_need(GOLD, needs)}
+    rows = {row.threshold: row for row in need_rows(GOLD, needs)}
     assert (rows[0.0].answered, rows[0.0].silent) == (1, 0)
     assert (rows[0.2].answered, rows[0.2].silent) == (0.5, 0)
     assert (rows[0.3].answered, rows[0.3].silent) == (0.5, 1)
-    assert by_need({"1": ("a",)}, needs)[0].silent is None
+    assert need_rows({"1": ("a",)}, needs)[0].silent is None
 
 
 def test_separation_is_the_chance_that_a_needing_request_looks_more_in_need() -> None:

@@ -33,6 +33,7 @@ from toolret.errors import DemoError, InputError, ToolretError
 
 if TYPE_CHECKING:
     from toolret.evaluation.reports import Requirement
+    from toolret.evaluation.runs import Report, RunComparison
     from toolret.index import ToolIndex
     from toolret.llm import ChatModel
     from toolret.queries import StrategyQueryGenerator
@@ -138,10 +139,8 @@ def _requirement(text: str) -> Requirement:
 
 
 def _eval(options: argparse.Namespace) -> None:
-    from toolret.evaluation.misses import miss_lines
-    from toolret.evaluation.reports import commonest_failure, report_lines, unmet_requirements
+    from toolret.evaluation.reports import unmet_requirements
     from toolret.evaluation.runs import check_requests, evaluate
-    from toolret.evaluation.trec import trec_lines
     from toolret.retrieval.retriever import ToolRetriever
     from toolret.rows import load_demos, load_requests
 
@@ -160,8 +159,8 @@ def _eval(options: argparse.Namespace) -> None:
         index = _index_to_measure(options, tools, demos, Path(scratch))
         fit_ranking(index)
         if other_run:
-            _tell_of_renamed(options.against, other_run, index, gold)
-        measured = index.snapshot.tools.keys
+            _warn_of_missing_tools(options.against, other_run, index, gold)
+        measured_tools = index.snapshot.tools.keys
         with progress() as show:
             report = evaluate(
                 ToolRetriever(index, llm=generator),
@@ -171,14 +170,36 @@ def _eval(options: argparse.Namespace) -> None:
                 misses=options.misses,
                 progress=show,
             )
-    against = report.against(gold, other_run) if other_run else None
+    _write_report(options, report, report.against(gold, other_run) if other_run else None)
+    _check_llm(report)
+    if index.snapshot.tools.keys != measured_tools:  # retrievers follow what other processes sync
+        raise ToolretError(
+            f"{options.index}: its tools changed while it was measured, so these are figures of no "
+            "one index: measure again, or a copy of it"
+        )
+    if problems := unmet_requirements(report, options.require):
+        raise ToolretError("the requirements are not met: " + "; ".join(problems))
+
+
+def _write_report(
+    options: argparse.Namespace, report: Report, against: RunComparison | None
+) -> None:
+    """Write the files that the options name, and print the report, whether or not that succeeds.
+
+    Raises:
+        ToolretError: If a file cannot be written.
+    """
+    from toolret.evaluation.misses import miss_lines
+    from toolret.evaluation.reports import report_lines
+    from toolret.evaluation.trec import trec_lines
+
     required = [requirement.metric for requirement in options.require]
     lines = [*report_lines(report, more=required, against=against)]
     report_json = report.to_json()
     if against:
         report_json["against"] = against.to_json()
     if options.misses:
-        lines += miss_lines(report.misses, k=options.k, requests=len(requests))
+        lines += miss_lines(report.misses, k=options.k, requests=report.counts["requests"])
         report_json["misses"] = [miss.to_json() for miss in report.misses]
     output = terminal_safe("\n".join(lines), sys.stdout)
     figures = json.dumps(report_json, indent=2)
@@ -191,19 +212,17 @@ def _eval(options: argparse.Namespace) -> None:
             write_file(options.json, f"{figures}\n")
     finally:
         print(output)
-    if report.llm and report.llm["failed"] == len(requests):
+
+
+def _check_llm(report: Report) -> None:
+    """Raise a ``ToolretError`` if queries of an LLM were to be measured, and it wrote none."""
+    from toolret.evaluation.reports import commonest_failure
+
+    if report.llm and report.llm["failed"] == report.counts["requests"]:
         raise ToolretError(
             "the LLM failed for every request, so these are no figures of its queries: "
             + commonest_failure(report.llm)
         )
-    if index.snapshot.tools.keys != measured:  # retrievers follow what other processes sync
-        raise ToolretError(
-            f"{options.index}: its tools changed while it was measured, so these are figures of no "
-            "one index: measure again, or a copy of it"
-        )
-    problems = unmet_requirements(report, options.require)
-    if problems:
-        raise ToolretError("the requirements are not met: " + "; ".join(problems))
 
 
 def _check_inputs(options: argparse.Namespace) -> None:
@@ -214,7 +233,7 @@ def _check_inputs(options: argparse.Namespace) -> None:
 
 
 def _check_targets(options: argparse.Namespace) -> None:
-    """Check that output files can be written, are different, and replace no file that is read."""
+    """Raise if an output file cannot be written, is named twice, or is a file that is read."""
     json_file = None if options.json == _STDOUT else options.json
     output_files = {"--run": options.run, "--json": json_file, "--record": options.record}
     targets = {option: path for option, path in output_files.items() if path}
@@ -228,6 +247,7 @@ def _check_targets(options: argparse.Namespace) -> None:
 
 
 def _read_files(options: argparse.Namespace) -> Iterator[Path]:
+    """Yield the files that the command reads."""
     from toolret.catalogs.inputs import catalog_files
     from toolret.files.folders import INDEX_DATABASE, files_of
 
@@ -242,6 +262,7 @@ def _read_files(options: argparse.Namespace) -> Iterator[Path]:
 
 
 def _check_depths(requirements: Sequence[Requirement], k: int) -> None:
+    """Raise if a required metric looks at more tools than are ranked."""
     for requirement in requirements:
         if requirement.depth > k:
             raise InputError(
@@ -251,6 +272,7 @@ def _check_depths(requirements: Sequence[Requirement], k: int) -> None:
 
 
 def _check_labels(requirements: Sequence[Requirement], gold: Mapping[str, Sequence[str]]) -> None:
+    """Raise if a required metric cannot be computed from these labels."""
     for requirement in requirements:
         metric = requirement.metric
         if not any(gold.values()):
@@ -276,10 +298,10 @@ def _read_other_run(path: Path, gold: Mapping[str, Sequence[str]]) -> dict[str, 
     return ranked
 
 
-def _tell_of_renamed(
+def _warn_of_missing_tools(
     path: Path, ranked: Mapping[str, Sequence[str]], index: ToolIndex, gold: Mapping[str, object]
 ) -> None:
-    """Tell of tools that the other run ranks and the index lacks: they may have been renamed."""
+    """Print which tools the other run ranks and the index lacks: they may have been renamed."""
     gone = sorted({tool for id_ in gold for tool in ranked.get(id_, ()) if tool not in index})
     if gone:
         print(
@@ -325,10 +347,7 @@ def _index_to_measure(
 
 
 def _copy_index(index: Path, to: Path) -> Path:
-    """Copy an index while no writer changes it.
-
-    Where this process may not write to the index, it cannot hold writers off.
-    """
+    """Copy an index, and return the copy; writers wait if this process may lock the index."""
     from toolret.stores.folder import LOCK
     from toolret.stores.locks import LOCK_SECONDS, file_lock
 

@@ -24,7 +24,7 @@ def metric_values(
         gold: Ids of the right tools by request id; requests without any are skipped.
         runs: Ids of the ranked tools by request id, best first; a missing request was answered with
             no tool.
-        most: Number of tools ranked per request; metrics that look at more are left out.
+        most: The number of tools ranked per request; metrics that look at more are left out.
 
     Returns:
         By metric and request id: ``COMP@k``, ``R@k`` (recall), ``nDCG@k``, ``Hit@k`` for each of

@@ -12,10 +12,10 @@ from toolret.rows import LabelledRequest
 __all__ = ["MISS_DEPTH", "Miss", "RankedTool", "miss_lines", "miss_of"]
 
 MISS_DEPTH = 100
-"""How many tools are ranked per request, to tell at which rank its right tools are."""
+"""The number of tools ranked per request to find the ranks of its right tools."""
 
 _FIRST_SHOWN = 3
-"""How many of the first-ranked tools are shown for a miss."""
+"""The number of first-ranked tools that are shown for a miss."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from toolret.evaluation.statistics import Comparison, compare, confidence_interv
 from toolret.evaluation.thresholds import (
     NeedRow,
     ScoreRow,
-    by_need,
-    by_score,
     calibration_error,
+    need_rows,
+    score_rows,
     separation,
 )
 from toolret.queries import Usage, as_request
@@ -62,8 +62,8 @@ class Report:
         seen: Means over the requests whose right tools all occur in demonstrations
             (interpolation). Empty if there are none.
         unseen: Means over the other requests with a right tool (extrapolation).
-        auroc: How well the estimated need for a tool separates requests that have a right tool from
-            those that have none; None unless there are both.
+        auroc: Area under the ROC curve of the estimated need for a tool, as a predictor of whether
+            a request has a right tool; None unless there are requests of both kinds.
         calibration_error: Expected calibration error of the scores, 0 to 1.
         by_score: Effect of a threshold on the tools' scores.
         by_need: Effect of a threshold on the requests' need for a tool.
@@ -73,9 +73,9 @@ class Report:
         tokens: Mean and largest size of the planned prompts, and whether counted exactly.
         seconds: Time by stage and in total: median and 95th percentile.
         runs: Ranked hits by request id; no entry for a request answered with no tool.
-        llm: Use of an LLM for queries: its name, the strategy, calls, tokens, how many requests
-            lack some or all of its queries, and for how many of them each reason was given,
-            the commonest first. Empty without an LLM.
+        llm: Use of an LLM for queries: its name, the strategy, calls, tokens, the number of
+            requests that lack some or all of its queries, and the reasons, the commonest first,
+            with the number of requests for each. Empty without an LLM.
         misses: The requests whose answer was not right, if they were asked for.
     """
 
@@ -183,7 +183,7 @@ def evaluate(
     """
     check_requests(requests)
     index = retriever.index
-    unknown = [(each, tool) for each in requests for tool in each.tools if tool not in index]
+    unknown = [(r, tool) for r in requests for tool in r.tools if tool not in index]
     if unknown:
         request, first = unknown[0]
         raise DemoError(
@@ -200,7 +200,7 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """What a retriever answered to the requests of a set.
+    """The answers of a retriever to a set of requests.
 
     Attributes:
         runs: Ranked hits by request id; no entry for a request answered with no tool.
@@ -228,7 +228,7 @@ def _ask_all(
     misses: bool,
     progress: Callable[[str, int, int], None] | None,
 ) -> _Answers:
-    """Select tools for every request; ``run`` describes the arguments."""
+    """Select tools for every request; ``evaluate`` describes the arguments."""
     answers = _Answers()
     depth = max(k, MISS_DEPTH) if misses else k
     for done, request in enumerate(requests, start=1):
@@ -271,8 +271,8 @@ def _report(
         unseen=_means_over(values, needing - seen),
         auroc=separation(gold, needs),
         calibration_error=calibration_error(gold, scored),
-        by_score=by_score(gold, scored),
-        by_need=by_need(gold, needs),
+        by_score=score_rows(gold, scored),
+        by_need=need_rows(gold, needs),
         counts={
             "tools": len(index),
             "demos": len(index.demos),
@@ -311,6 +311,7 @@ def _select(
 
 
 def _llm_figures(usages: Sequence[Usage]) -> dict[str, Any]:
+    """Return ``Report.llm``."""
     if not (usages and usages[0].model):
         return {}
     read, wrote = (
@@ -329,6 +330,7 @@ def _llm_figures(usages: Sequence[Usage]) -> dict[str, Any]:
 
 
 def _means_over(values: Mapping[str, Mapping[str, float]], requests: set[str]) -> dict[str, float]:
+    """Return the mean of each metric over some requests; empty if there are none."""
     if not requests:
         return {}
     return {

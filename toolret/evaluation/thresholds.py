@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["NeedRow", "ScoreRow", "by_need", "by_score", "calibration_error", "separation"]
+__all__ = ["NeedRow", "ScoreRow", "calibration_error", "need_rows", "score_rows", "separation"]
 
 Answers = Mapping[str, Sequence[tuple[str, float]]]
 """Ranked tools by request id: ids and scores, best first."""
@@ -55,7 +55,7 @@ class NeedRow:
     silent: float | None
 
 
-def by_score(gold: Mapping[str, Sequence[str]], answers: Answers) -> list[ScoreRow]:
+def score_rows(gold: Mapping[str, Sequence[str]], answers: Answers) -> list[ScoreRow]:
     """Return one row per threshold on scores: recall against the number of tools."""
     rows = []
     for threshold in _SCORES:
@@ -68,15 +68,15 @@ def by_score(gold: Mapping[str, Sequence[str]], answers: Answers) -> list[ScoreR
             ScoreRow(
                 threshold,
                 tools=_mean([len(tools) for tools in returned.values()]),
-                recall=_mean([len(right & got) / len(right) for right, got in needing]),
-                complete=_mean([right <= got for right, got in needing]),
+                recall=_mean([len(right & shown) / len(right) for right, shown in needing]),
+                complete=_mean([right <= shown for right, shown in needing]),
             )
         )
     return rows
 
 
-def by_need(gold: Mapping[str, Sequence[str]], needs: Mapping[str, float]) -> list[NeedRow]:
-    """Return one row per threshold on need: answered requests against correctly silent ones."""
+def need_rows(gold: Mapping[str, Sequence[str]], needs: Mapping[str, float]) -> list[NeedRow]:
+    """Return one row per threshold on need: requests that get tools, and those rightly without."""
     needing = [needs[id_] for id_, tools in gold.items() if tools]
     idle = [needs[id_] for id_, tools in gold.items() if not tools]
     return [

@@ -91,7 +91,8 @@ class Finding:
         check: The name of the check.
         tools: The ids of the tools concerned.
         problem: What is wrong, in a few words.
-        place: Where in the tool: a JSON pointer into its ``parameters``, or a field; may be empty.
+        place: The place in the tool: a JSON pointer into its ``parameters``, or a field's name; may
+            be empty.
         similarity: Similarity of the descriptions, 0 to 1; None for other checks.
     """
 

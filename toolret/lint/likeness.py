@@ -36,7 +36,7 @@ Words = tuple[str, ...]
 
 
 def alike_descriptions(tools: Sequence[Tool]) -> Iterator[Finding]:
-    """Find clusters of tools with the same, or nearly the same, description."""
+    """Find groups of tools with the same, or nearly the same, description."""
     groups: defaultdict[Words, list[Tool]] = defaultdict(list)
     for tool in tools:
         if text := folded_words(own_description(tool)):
@@ -91,45 +91,69 @@ class _Cluster:
     similarity: float
 
 
-def _clusters(texts: Sequence[Words]) -> Iterator[_Cluster]:
-    """Cluster texts that are linked by pairs with similarity of at least ``_MIN_SIMILARITY``.
+class _LinkedTexts:
+    """Groups of texts that are linked directly or through others (union-find).
 
-    Two such texts share most features, and so at least one of each text's rarest few: only those
-    are looked up (Bayardo et al., "Scaling up all pairs similarity search", 2007).
+    Args:
+        count: The number of texts.
     """
-    features = [_features(text) for text in texts]
-    count = Counter(feature for own in features for feature in own)
-    parents = list(range(len(texts)))
-    links: list[tuple[float, int, int]] = []
 
-    def root(text: int) -> int:
+    def __init__(self, count: int) -> None:
+        self._parents = list(range(count))
+
+    def group(self, text: int) -> int:
+        """Return the text that stands for the group of a text."""
+        parents = self._parents
         while parents[text] != text:
             parents[text] = text = parents[parents[text]]
         return text
 
+    def link(self, first: int, second: int) -> None:
+        """Make one group of the groups of two texts."""
+        self._parents[self.group(second)] = self.group(first)
+
+
+def _clusters(texts: Sequence[Words]) -> Iterator[_Cluster]:
+    """Yield clusters of texts, linked by pairs with similarity of at least ``_MIN_SIMILARITY``."""
+    linked = _LinkedTexts(len(texts))
+    clusters: dict[int, _Cluster] = {}
+    for similarity, first, second in _link_similar(texts, linked):
+        cluster = clusters.setdefault(
+            linked.group(first), _Cluster([], (first, second), similarity)
+        )
+        if similarity < cluster.similarity:
+            cluster.pair, cluster.similarity = (first, second), similarity
+    for number in range(len(texts)):
+        if linked.group(number) in clusters:
+            clusters[linked.group(number)].members.append(number)
+    yield from clusters.values()
+
+
+def _link_similar(texts: Sequence[Words], linked: _LinkedTexts) -> list[tuple[float, int, int]]:
+    """Link similar texts in ``linked``; return the similarity and the texts of each pair.
+
+    Two such texts share most features, and so at least one of each text's rarest few: only those
+    are looked up (Bayardo et al., "Scaling up all pairs similarity search", 2007). Texts that are
+    linked already are not compared.
+    """
+    features = [_features(text) for text in texts]
+    count = Counter(feature for own in features for feature in own)
+    pairs: list[tuple[float, int, int]] = []
     earlier: defaultdict[str, list[int]] = defaultdict(list)  # texts by their rarest features
     for number, own in enumerate(features):
         # A sufficiently similar text shares at least 0.81 n of this one's n features.
         needed = len(own) - ceil(_MIN_SIMILARITY**2 * len(own)) + 1
         rarest = sorted(own, key=lambda feature: (count[feature], feature))[:needed]
         for candidate in dict.fromkeys(c for f in rarest for c in earlier[f][-_MAX_COMPARED:]):
-            if root(candidate) == root(number):
+            if linked.group(candidate) == linked.group(number):
                 continue
             similarity = _cosine(own, features[candidate])
             if similarity >= _MIN_SIMILARITY:
-                links.append((similarity, candidate, number))
-                parents[root(number)] = root(candidate)
+                pairs.append((similarity, candidate, number))
+                linked.link(candidate, number)
         for feature in rarest:
             earlier[feature].append(number)
-    clusters: dict[int, _Cluster] = {}
-    for similarity, first, second in links:
-        cluster = clusters.setdefault(root(first), _Cluster([], (first, second), similarity))
-        if similarity < cluster.similarity:
-            cluster.pair, cluster.similarity = (first, second), similarity
-    for number in range(len(texts)):
-        if root(number) in clusters:
-            clusters[root(number)].members.append(number)
-    yield from clusters.values()
+    return pairs
 
 
 def _features(text: Words) -> frozenset[str]:
@@ -154,6 +178,7 @@ def _difference(first: Words, second: Words, names: tuple[str, str]) -> str:
 
 
 def _change(first: str, second: str, names: tuple[str, str]) -> str:
+    """Say how one tool's text differs from another's in one place; either part may be empty."""
     if first and second:
         return f"{names[0]} says {first!r} where {names[1]} says {second!r}"
     has, lacks = names if first else names[::-1]

@@ -20,29 +20,29 @@ from toolret.types import Tool
 __all__ = ["suspicious_texts"]
 
 _MAX_SHOWN = 60
-"""How many characters of a suspicious text a finding shows."""
+"""The most characters of a suspicious text that a finding shows."""
 
 # Signs that confirm a command, since plain descriptions may use the same words: a product has
 # rules, and a helpdesk has conversations.
 _ORDERS = r"\b(instructions?|prompts?|rules|guidelines|guardrails)\b"
-"""What a model was told."""
+"""A pattern of words for what a model was told to do."""
 
 _PRIVATE = (
     "conversation|chat history|system prompt|credentials|secrets|private keys?|passwords"
     "|environment variables"
 )
-"""What a model may know, and should keep."""
+"""A pattern of words for what a model may know, and should not pass on."""
 
 _USERS = (
     r"\busers?['\u2019]s?\s+(\w+\s+)?(api keys?|access tokens?|credentials|passwords?|secrets)\b"
 )
-"""What a user keeps."""
+"""A pattern of words for the secrets of a user."""
 
 _USER = r"\b(user|human)\b(?!['\u2019]s|s? (name|id|e-?mail))"
-"""The user, but neither a user's things nor a field's name."""
+"""A pattern of words for the user, but neither for a user's things nor for a field's name."""
 
 _ADDRESS = r"(?:[\w+-]@\w|https?://|\b[\w-]+\.[a-z]{2,}\b)"
-"""An address of mail or of the web."""
+"""A pattern of e-mail and web addresses."""
 
 _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (meaning, re.compile(pattern, re.IGNORECASE))
@@ -115,13 +115,17 @@ def suspicious_texts(tools: Sequence[Tool]) -> Iterator[Finding]:
                 listed = ", ".join(map(code_point, hidden[:5]))
                 problem = f"it holds characters that are not seen: {listed}"
                 yield Finding("hidden-character", (tool.id,), problem, place)
-            plain = "".join(c for i, c in enumerate(text) if not is_hidden(text, i))
-            plain = unicodedata.normalize("NFKC", plain)
-            for meaning, pattern in _COMMANDS:
-                if match := pattern.search(plain):
-                    shown = visible(plain[match.start() : match.start() + _MAX_SHOWN])
-                    problem = f"{meaning}: {shown!r}"
-                    yield Finding("instruction-to-model", (tool.id,), problem, place)
+            for problem in _commands_in(text):
+                yield Finding("instruction-to-model", (tool.id,), problem, place)
+
+
+def _commands_in(text: str) -> Iterator[str]:
+    """Yield a description of each kind of command to the model that a text holds."""
+    plain = "".join(c for i, c in enumerate(text) if not is_hidden(text, i))
+    plain = unicodedata.normalize("NFKC", plain)
+    for meaning, pattern in _COMMANDS:
+        if match := pattern.search(plain):
+            yield f"{meaning}: {visible(plain[match.start() : match.start() + _MAX_SHOWN])!r}"
 
 
 def _texts(tool: Tool) -> Iterator[tuple[str, str]]:

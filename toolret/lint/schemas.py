@@ -109,10 +109,10 @@ def _contradictions(schema: Any, root: Mapping[str, Any], place: str = "") -> It
                 yield json_pointer(place, "required"), f"{name!r} is required and not declared"
     # A null default only means that there is none.
     if schema.get("default") is not None and not _accepts(schema, schema["default"]):
-        yield place, _misfit("default", schema["default"], schema)
+        yield place, _misfit_in_words("default", schema["default"], schema)
     for value in schema.get("enum", ()):
         if "type" in schema and not _accepts({"type": schema["type"]}, value):
-            yield place, _misfit("choice", value, schema)
+            yield place, _misfit_in_words("choice", value, schema)
             break
     for name, part in schema.get("properties", {}).items():
         yield from _contradictions(part, root, json_pointer(place, "properties", name))
@@ -138,11 +138,11 @@ def _schemas_of_value(
             waiting.append(target(root, reference) or {"patternProperties": {}})
 
 
-def _misfit(role: str, value: Any, schema: Mapping[str, Any]) -> str:
+def _misfit_in_words(role: str, value: Any, schema: Mapping[str, Any]) -> str:
     """Say why a schema does not accept a value, and how to write it if that helps.
 
     Args:
-        role: What the value is in the schema: ``default`` or ``choice``.
+        role: The part that the value has in the schema: ``default`` or ``choice``.
         value: The value.
         schema: The schema.
     """

@@ -31,13 +31,13 @@ _SECRET_NAMES = frozenset(
 """Names of secrets by which an API knows its caller, in lower case and without separators."""
 
 _SECRET_PLACES = frozenset({"cookie", "header", "query"})
-"""Places of a request beside what it is about, where a name alone tells a secret; page tokens stand
-there, too."""
+"""Places of a request, besides its path and body, where the name alone tells a secret, although
+page tokens stand there, too."""
 
 _SECRET_WORDING = re.compile(
     r"\b(access|api|auth\w*|bearer|oauth)[\s_-]?(key|token)", re.IGNORECASE
 )
-"""How descriptions call such a secret. In a body the name alone does not tell: a card may have a
+"""Words that describe such a secret. In a body the name alone does not tell: a card may have a
 token, too."""
 
 
@@ -71,6 +71,7 @@ def _schemes(tool: Tool) -> tuple[str, ...]:
 
 
 def _secret_names(tool: Tool) -> Iterator[str]:
+    """Yield the names of an operation's arguments that are secrets of its caller."""
     places, parameters = tool.metadata.get("arguments"), tool.parameters or {}
     properties = parameters.get("properties")
     if not (isinstance(places, Mapping) and isinstance(properties, Mapping)):

@@ -79,6 +79,7 @@ def _rough_tokens(text: str) -> int:
 
 
 def _undescribed(parameters: Mapping[str, Any] | None) -> list[str]:
+    """Return the names of the parameters without any description."""
     properties = (parameters or {}).get("properties")
     if not isinstance(properties, Mapping):
         return []
