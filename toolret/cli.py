@@ -85,6 +85,7 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line, with all commands."""
     from toolret import __version__
 
     parser = argparse.ArgumentParser(

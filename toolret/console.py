@@ -58,10 +58,10 @@ CATALOG_HELP = (
 """Help text of arguments that name tool catalogs."""
 
 _MOST_NAMED = 5
-"""The most ids that a line names of those that it is about."""
+"""The most ids that a line names."""
 
 _LONGEST_SUMMARY = 160
-"""How many characters of a text's first sentence a list shows."""
+"""The most characters of a text's first sentence that a list shows."""
 
 _AFTER_SENTENCE = re.compile(r"(?<=[.!?])\s")
 """The white space after a sentence."""
@@ -233,6 +233,7 @@ def progress() -> Iterator[Progress]:
 
 
 def _bars() -> Bars:
+    """Return progress bars on standard error, which vanish when they are done."""
     from rich.console import Console
     from rich.progress import Progress
 

@@ -51,7 +51,7 @@ class InputError(ToolretError):
         file: The file that the input came from, or None if it came from memory.
         place: The position in the file, such as ``line 12`` or ``/paths/~1users/get``; may be
             empty.
-        problem: What is wrong there and what to do about it.
+        problem: A description of what is wrong there, and of what to do about it.
     """
 
     def __init__(self, problem: str, *, file: str | Path | None = None, place: str = "") -> None:

@@ -83,10 +83,10 @@ _threads: WeakSet[threading.Thread] = WeakSet()
 """The threads that a fork waits for."""
 
 _apart = threading.Lock()
-"""A lock that a thread in ``apart_from_forks`` holds, and a thread that forks."""
+"""A lock that is held in an ``apart_from_forks`` block, and by a thread while it forks."""
 
 _forking = threading.local()
-"""Its attribute ``holds`` says whether this thread, which forks, has acquired ``_apart``."""
+"""The state of a thread that forks: the attribute ``holds`` says whether it acquired ``_apart``."""
 
 
 def renew_in_children(owner: Renewed) -> None:
@@ -124,6 +124,7 @@ def keep_for_ever(kept: object) -> None:
 
 
 def _before_fork() -> None:
+    """Wait for the threads and blocks that a fork must not interrupt."""
     deadline = time.monotonic() + _LONGEST_WAIT
     for thread in list(_threads):
         if thread.is_alive() and thread is not threading.current_thread():
@@ -132,11 +133,13 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_parent() -> None:
+    """Release what ``_before_fork`` acquired."""
     if _forking.holds:
         _apart.release()
 
 
 def _after_fork_in_child() -> None:
+    """Replace the locks of all registered objects, and this module's own."""
     global _apart
     _apart = threading.Lock()  # the thread that held the other one may not exist here
     for owner in list(_renewed):

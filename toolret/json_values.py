@@ -1,4 +1,4 @@
-"""JSON values: read strictly, written compactly, located, measured and quoted in messages."""
+"""Operations on JSON values: parse, write, point to a part, measure nesting, and quote."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 __all__ = ["compact_json", "is_deeper_than", "json_pointer", "parse_json", "short_repr"]
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair, which cannot be encoded as UTF-8."""
 
 _MAX_REPR = 60
 """Characters of a value quoted in an error message: enough to recognize it, still on one line."""
@@ -73,6 +74,7 @@ def is_deeper_than(value: Any, levels: int) -> bool:
 
 
 def _children(value: Any) -> Iterable[Any]:
+    """Return the values directly within a JSON value."""
     if isinstance(value, Mapping):
         return value.values()
     return value if isinstance(value, list | tuple) else ()
@@ -91,7 +93,7 @@ def json_pointer(pointer: str, *keys: object) -> str:
 
 
 _INVALID = object()
-"""A mark in parsed JSON: the place of a part that breaks the rules of ``parse_json``."""
+"""A mark in parsed JSON, in the place of a part that breaks the rules of ``parse_json``."""
 
 
 def _location_of_problem(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Checks of the arguments of constructors and functions, before they do harm in a later call."""
+"""Check the arguments of constructors and functions, before they do harm in a later call."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def of_kind(
         name: The parameter's name.
         value: The argument.
         kind: A class, a protocol, or several joined by ``|``.
-        give: What to pass instead, for the error's message.
+        give: A description of what to pass instead, for the error's message.
         error: The exception type to raise.
 
     Raises:

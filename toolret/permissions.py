@@ -1,4 +1,4 @@
-"""Which tools a caller may use; permissions apply before anything is ranked.
+"""Decide which tools a caller may use; permissions apply before anything is ranked.
 
 Anything other than a clear yes is a no or an error; it never means "all tools".
 """
@@ -87,14 +87,14 @@ def fail_closed(allow: Allow) -> Allow:
     if not callable(allow):
         return freeze_allow(allow)
 
-    def test(tool: Tool) -> bool:
+    def is_surely_allowed(tool: Tool) -> bool:
         try:
             return is_allowed(tool, allow)
         except Exception as error:  # noqa: BLE001 - any failure means no
             _log.warning("`allow`: the test of %r failed, so it is forbidden: %r", tool.id, error)
             return False
 
-    return test
+    return is_surely_allowed
 
 
 def may_see(demo: Demo, allow: Allow) -> bool:

@@ -41,6 +41,7 @@ _NANOSECONDS = 1_000_000_000
 """Nanoseconds per second: OpenTelemetry's times are in nanoseconds."""
 
 _tracer = trace.get_tracer("toolret")
+"""The tracer of all spans; without an SDK, one that records nothing."""
 
 Attributes: TypeAlias = Mapping[str, Any]
 """Attributes of a span, by name: numbers, strings, booleans and lists of them; None if unknown."""
@@ -97,10 +98,10 @@ def add_stages(
     """Add a child span ``toolret.NAME`` for each of some consecutive stages.
 
     Args:
-        seconds: How long each stage took, by its name, in their order; a stage that took no time
-            was skipped and gets no span.
+        seconds: The time that each stage took, by the stage's name, in the order of the stages; a
+            stage that took no time was skipped and gets no span.
         notes: The attributes of stages, by the stages' names.
-        ended: When the last stage ended, in nanoseconds since 1970.
+        ended: The time at which the last stage ended, in nanoseconds since 1970.
     """
     if not trace.get_current_span().is_recording():
         return
@@ -144,7 +145,7 @@ def log_error(log: logging.Logger, what: str, error: Exception) -> None:
 
     Args:
         log: The logger.
-        what: What raised the error, for the log's reader.
+        what: The code that raised the error, in words for the log's reader.
         error: The error.
     """
     if captures_content():

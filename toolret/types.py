@@ -148,7 +148,7 @@ class Query:
 
     Attributes:
         text: The text to search for.
-        kind: Where the text comes from. ``request`` is the user's own text, ``clause`` a part of
+        kind: The source of the text. ``request`` is the user's own text, ``clause`` a part of
             it, and ``turn`` that text with what the user said before; ``need`` was written by an
             LLM, and ``tool`` is the text of a tool that an LLM wishes for.
     """

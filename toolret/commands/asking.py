@@ -36,10 +36,10 @@ _WIDEST = 40
 """The most characters that the column of ids is wide; longer ids stick out."""
 
 _SAMPLE_SIZE = 500
-"""How many tools, about, are counted to estimate the tokens of a whole catalog."""
+"""The number of tools, roughly, whose tokens are counted to estimate those of a whole catalog."""
 
 _ESTIMATE_DIGITS = 3
-"""How many significant digits of that estimate are shown."""
+"""The number of significant digits of that estimate that are shown."""
 
 _DEFAULT_BUDGET = 2_000
 """Default of ``plan --budget``, in tokens: that of ``ToolRetriever``."""
@@ -201,7 +201,7 @@ def _plan_lines(
 
 
 def _catalog_size(index: ToolIndex, allow: Allow, counter: TokenCounter) -> tuple[int, int]:
-    """Return how many tools a caller may use, and an estimate of the tokens they would all take."""
+    """Return the number of tools that a caller may use, and an estimate of all their tokens."""
     from toolret.permissions import is_allowed
     from toolret.prompt import catalog_tokens
 
@@ -251,5 +251,6 @@ def _selection_json(selection: Selection, form: str) -> dict[str, Any]:
 
 
 def _prompt(selection: Selection, form: str) -> dict[str, Any] | str:
+    """Return a selection's prompt in a form that ``--format`` names."""
     forms = {"openai": selection.to_openai, "anthropic": selection.to_anthropic}
     return forms[form]() if form in forms else selection.to_text()

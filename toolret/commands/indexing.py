@@ -154,7 +154,7 @@ def _planned_changes(
 
 
 def _changes(old: Mapping[str, Item], items: Iterable[Item], kept: Iterable[str]) -> SyncReport:
-    """Return what replaces the old items by new ones; ``kept`` are ids that are never removed."""
+    """Return the changes that replace old items by new ones; ids in ``kept`` are never removed."""
     from toolret.index import SyncReport
 
     new = {item.id: item for item in items}
@@ -175,8 +175,8 @@ def _changes(old: Mapping[str, Item], items: Iterable[Item], kept: Iterable[str]
 def _stale_demo_lines(demos: Iterable[Demo], find_tool: Callable[[str], Tool | None]) -> list[str]:
     """Return lines about demonstrations that do not fit the tools as they are; none if all do."""
     tools: dict[str, Tool | None] = {}
-    gone: list[set[str]] = []
-    misused: list[set[str]] = []
+    gone: list[set[str]] = []  # of each demonstration, the tools that are gone
+    misused: list[set[str]] = []  # of each demonstration, the tools that it calls wrongly
     for demo in demos:
         tools |= {id_: find_tool(id_) for id_ in demo.tools if id_ not in tools}
         gone.append({id_ for id_ in demo.tools if tools[id_] is None})
@@ -187,19 +187,27 @@ def _stale_demo_lines(demos: Iterable[Demo], find_tool: Callable[[str], Tool | N
                 if (tool := tools[call.tool]) and _misfits(call, tool)
             }
         )
-    lines = []
-    for of_demos, one, many in (
-        (gone, "uses a tool that is gone", "use tools that are gone"),
-        (
+    return [
+        *_stale_line(gone, "uses a tool that is gone", "use tools that are gone"),
+        *_stale_line(
             misused,
             "calls a tool by arguments that do not fit",
             "call tools by arguments that do not fit",
         ),
-    ):
-        if stale := sum(map(bool, of_demos)):
-            who = f"1 demonstration {one}" if stale == 1 else f"{stale} demonstrations {many}"
-            lines.append(f"{who} ({first_ids(sorted(set().union(*of_demos)))})")
-    return lines
+    ]
+
+
+def _stale_line(tools_of_demos: Sequence[set[str]], one: str, many: str) -> Iterator[str]:
+    """Yield a line about the demonstrations that have such tools, if there are any.
+
+    Args:
+        tools_of_demos: Ids of the tools that make each demonstration stale.
+        one: The problem, as said of one demonstration.
+        many: The problem, as said of several.
+    """
+    if stale := sum(map(bool, tools_of_demos)):
+        who = f"1 demonstration {one}" if stale == 1 else f"{stale} demonstrations {many}"
+        yield f"{who} ({first_ids(sorted(set().union(*tools_of_demos)))})"
 
 
 def _misfits(call: Call, tool: Tool) -> bool:
@@ -214,5 +222,4 @@ def _misfits(call: Call, tool: Tool) -> bool:
     required = {
         name for name in schema.get("required", ()) if "default" not in mapping(known.get(name))
     }
-    given = call.arguments.keys()
-    return not required <= given <= known.keys()
+    return not required <= call.arguments.keys() <= known.keys()

@@ -33,7 +33,7 @@ _WAYS_TO_LOAD = {
     Tool: "tools, which load_tools(...) makes of files, functions and rows",
     Demo: "demonstrations, which load_demos(...) makes of files",
 }
-"""What to give instead of an object of another type, for error messages."""
+"""Descriptions of the objects to give instead of those of another type, for error messages."""
 
 
 def tool_to_row(tool: Tool) -> dict[str, Any]:
@@ -118,13 +118,13 @@ def unique(items: Iterable[_Item], *, error: type[InputError]) -> list[_Item]:
         if first != item:
             raise error(
                 f"the id {item.id!r} already stands for something else, given at "
-                f"{first.origin or 'an unknown place'}: {_way_out(item)}",
+                f"{first.origin or 'an unknown place'}: {_advice_on_ids(item)}",
                 place=item.origin,
             )
     return list(kept.values())
 
 
-def _way_out(item: _Identified) -> str:
+def _advice_on_ids(item: _Identified) -> str:
     """Say what to do about an id that stands for two different items, for error messages."""
     way = "give one of them another id"
     if isinstance(item, Tool):

@@ -34,7 +34,7 @@ def accepted_form(parameters: JsonObject | None) -> JsonObject:
     """
     schema = as_draft_2020_12(parameters or {})
     if not schema.keys().isdisjoint(_REFUSED):
-        schema = _flattened(schema)
+        schema = _flatten(schema)
     if schema.get("type") != "object":
         schema = {"type": "object"} | {k: v for k, v in schema.items() if k != "type"}
     if "properties" not in schema:
@@ -84,7 +84,7 @@ class _ObjectRules:
     text: str = ""
 
 
-def _flattened(schema: JsonObject) -> JsonObject:
+def _flatten(schema: JsonObject) -> JsonObject:
     """Return a schema with the references, choices and parts at its top level merged into one."""
     rules = _ObjectReader(schema).read(schema) or _ObjectRules({})
     rest = {key: value for key, value in schema.items() if key not in _REFUSED}
@@ -95,11 +95,16 @@ def _flattened(schema: JsonObject) -> JsonObject:
         rest["required"] = list(rules.required)
     if rules.closed:
         rest["additionalProperties"] = False
-    return without_unused(_with_moved_definitions(rest | flat, schema))
+    return without_unused(_move_definitions(rest | flat, schema))
 
 
-def _with_moved_definitions(flat: JsonObject, source: JsonObject) -> JsonObject:
-    """Return a schema with definitions for references that lead elsewhere than in the source."""
+def _move_definitions(flat: JsonObject, source: JsonObject) -> JsonObject:
+    """Return a schema with a new definition for each reference that no longer leads to its target.
+
+    Args:
+        flat: The schema, whose parts were moved.
+        source: The schema that it was made from, in which all references lead to their targets.
+    """
     moved: dict[str, str] = {}
 
     def redirect(part: dict[str, Any], _: bool) -> dict[str, Any]:
@@ -155,6 +160,7 @@ class _ObjectReader:
         return rules
 
     def _referenced(self, reference: str) -> _ObjectRules | None:
+        """Return the rules of the schema that a reference leads to."""
         if reference not in self._known:
             self._known[reference] = _ObjectRules({})  # for references back to itself
             self._known[reference] = self.read(target(self._root, reference))

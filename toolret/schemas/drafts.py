@@ -86,7 +86,7 @@ _STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 """A percent sign that does not begin a percent code."""
 
 _URI_PART = r"(?:[\w.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*"
-"""What may stand in a URI, or in its fragment: the characters above, and percent codes."""
+"""A pattern of a URI or of its fragment: the characters above, and percent codes."""
 
 _URI_REFERENCE = re.compile(rf"{_URI_PART}(?:#{_URI_PART})?", re.ASCII)
 """A URI or a relative reference, with or without a fragment."""
@@ -109,7 +109,7 @@ def _rewrite(schema: JsonObject) -> tuple[dict[str, Any], bool]:
     Returns:
         The schema, and whether it accepts no more than before.
     """
-    result: dict[str, Any] = {}
+    rewritten: dict[str, Any] = {}
     loosened_choices: list[Any] = []
     translated, is_exact = _translate_own_keywords(schema)
     for key, value in translated.items():
@@ -117,28 +117,28 @@ def _rewrite(schema: JsonObject) -> tuple[dict[str, Any], bool]:
         if key in NESTED and isinstance(value, Mapping):
             part, is_same = _rewrite(value)
             if is_same or key not in _CONDITIONS:
-                result[key] = part
+                rewritten[key] = part
         elif key in NESTED_LISTS and isinstance(value, list) and value:
             parts, are_same = zip(*map(_rewrite_part, value), strict=True)
             is_same = all(are_same)
             if key == "oneOf" and not is_same:  # of what accepts more, several may match
                 loosened_choices = [*parts]
             else:
-                result[key] = [*parts]
+                rewritten[key] = [*parts]
         elif key in MAPS and isinstance(value, Mapping):
-            rewritten = {name: _rewrite_part(part) for name, part in value.items()}
-            is_same = all(same for _, same in rewritten.values())
-            result[key] = {name: part for name, (part, _) in rewritten.items()}
+            parts_by_name = {name: _rewrite_part(part) for name, part in value.items()}
+            is_same = all(same for _, same in parts_by_name.values())
+            rewritten[key] = {name: part for name, (part, _) in parts_by_name.items()}
         elif key not in _IS_VALID or _IS_VALID[key](value):
-            result[key] = value
+            rewritten[key] = value
         else:
             is_same = key in _ANNOTATIONS
         is_exact = is_exact and is_same
-    if loosened_choices and "anyOf" in result:
-        result["allOf"] = [*result.get("allOf", ()), {"anyOf": loosened_choices}]
+    if loosened_choices and "anyOf" in rewritten:
+        rewritten["allOf"] = [*rewritten.get("allOf", ()), {"anyOf": loosened_choices}]
     elif loosened_choices:
-        result["anyOf"] = loosened_choices
-    return result, is_exact
+        rewritten["anyOf"] = loosened_choices
+    return rewritten, is_exact
 
 
 def _rewrite_part(value: Any) -> tuple[Any, bool]:
@@ -158,39 +158,43 @@ def _translate_own_keywords(schema: JsonObject) -> tuple[dict[str, Any], bool]:
     Returns:
         The schema, and whether it accepts no more than before.
     """
-    result, is_exact = dict(schema), True
-    # It would make readers take the keywords for those of another draft.
-    result.pop("$schema", None)
-    if "type" in result:
-        result["type"] = _type_or_types(result["type"])
-    if isinstance(prefix := result.get("items"), list):
-        result["items"] = result.pop("additionalItems", {})
-        result.setdefault("prefixItems", prefix)
+    translated, is_exact = dict(schema), True
+    # ``$schema`` would make readers take the keywords for those of another draft.
+    translated.pop("$schema", None)
+    if "type" in translated:
+        translated["type"] = _type_or_types(translated["type"])
+    # Until draft 2019-09, a list of ``items`` held the schemas of the first items.
+    if isinstance(prefix := translated.get("items"), list):
+        translated["items"] = translated.pop("additionalItems", {})
+        translated.setdefault("prefixItems", prefix)
+    # Until draft 4, exclusive bounds were flags.
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-        if isinstance(flag := result.get(exclusive), bool):
-            del result[exclusive]
-            if flag and bound in result:
-                result[exclusive] = result.pop(bound)
-    if isinstance(result.get("required"), bool):  # draft 3: the object with the property reads it
-        del result["required"]
-    needed = [*_strings(result.get("required")), *_self_required(result.get("properties"))]
+        if isinstance(flag := translated.get(exclusive), bool):
+            del translated[exclusive]
+            if flag and bound in translated:
+                translated[exclusive] = translated.pop(bound)
+    # In draft 3, a property says itself whether it is required; its object collects that below.
+    if isinstance(translated.get("required"), bool):
+        del translated["required"]
+    needed = [*_strings(translated.get("required")), *_self_required(translated.get("properties"))]
     if needed:
-        result["required"] = list(dict.fromkeys(needed))
-    for name, part in mapping(result.pop("dependencies", None)).items():
+        translated["required"] = list(dict.fromkeys(needed))
+    # Until draft 7, one keyword stood for two.
+    for name, part in mapping(translated.pop("dependencies", None)).items():
         keyword = "dependentSchemas" if isinstance(part, Mapping | bool) else "dependentRequired"
         needs = [part] if isinstance(part, str) else part
-        result[keyword] = {**mapping(result.get(keyword)), name: needs}
-    patterns = mapping(result.get("patternProperties"))
+        translated[keyword] = {**mapping(translated.get(keyword)), name: needs}
+    patterns = mapping(translated.get("patternProperties"))
     if not all(map(is_pattern, patterns)):
         is_exact = False
-        result["patternProperties"] = {k: part for k, part in patterns.items() if is_pattern(k)}
+        translated["patternProperties"] = {k: part for k, part in patterns.items() if is_pattern(k)}
         # Otherwise these would refuse the properties that the dropped patterns matched.
-        result.pop("additionalProperties", None)
-        result.pop("unevaluatedProperties", None)
-    if isinstance(reference := result.get("$ref"), str):
+        translated.pop("additionalProperties", None)
+        translated.pop("unevaluatedProperties", None)
+    if isinstance(reference := translated.get("$ref"), str):
         start, mark, fragment = reference.partition("#")
-        result["$ref"] = f"{_percent_encoded(start)}{mark}{_percent_encoded(fragment)}"
-    return result, is_exact
+        translated["$ref"] = f"{_percent_encoded(start)}{mark}{_percent_encoded(fragment)}"
+    return translated, is_exact
 
 
 def _percent_encoded(part: str) -> str:

@@ -23,14 +23,14 @@ __all__ = ["OpenAIServer", "Reply"]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """How ``OpenAIServer`` answers one request.
+    """The answer of an ``OpenAIServer`` to one request.
 
     Attributes:
         content: The text of the assistant's message.
         tool_calls: The names and arguments of the tools that the message calls, all at once.
         status: The HTTP status; from 400 on, an error is sent instead of a message.
         body: A raw body to send instead of a well-formed one.
-        delay: Seconds before the answer.
+        delay: The time before the answer, in seconds.
         refuse_schema: Whether to answer 400 to a request with ``response_format``.
         headers: Further headers, such as ``Retry-After``.
         drop: Whether to close the connection without an answer.
@@ -148,7 +148,7 @@ class OpenAIServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
-    """How many connections may wait to be accepted: a test may open many at once."""
+    """The number of connections that may wait to be accepted: a test may open many at once."""
 
 
 def _reply_of(function: Callable[[dict[str, Any]], Reply], request: dict[str, Any]) -> Reply:
