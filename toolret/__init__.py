@@ -1,7 +1,7 @@
 """toolret gives LLM agents the right few tools and worked examples, inside a token budget.
 
 ``ToolIndex`` keeps the tools that ``load_tools`` reads, ``ToolRetriever`` chooses among them, and a
-``Toolbox`` runs them. What fits them into agents is in ``toolret.integrations``: ``langchain``,
+``Toolbox`` runs them. Adapters to agent frameworks are in ``toolret.integrations``: ``langchain``,
 ``openai``, ``anthropic`` and ``mcp``. Stand-ins for tests are in ``toolret.testing``.
 
 Public names are loaded when they are first used, so that ``import toolret`` costs nothing.
@@ -67,8 +67,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Must be set before onnxruntime is imported, by whomever: otherwise it writes usage data into the
-# user's cache, reports them, and keeps forked processes from ending.
+# This must be set before anything imports onnxruntime, which would otherwise write usage data into
+# the user's cache, report them, and keep forked processes from ending.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _NAMES_BY_MODULE = {

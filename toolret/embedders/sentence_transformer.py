@@ -75,7 +75,7 @@ class SentenceTransformerEmbedder:
     def after_fork(self) -> None:
         """Have a forked process load the model anew, as the threads of an open one are not there.
 
-        A model that torch runs cannot be used there either way, for torch has threads of its own.
+        A model that torch runs cannot be used there in any case: torch has threads of its own.
         """
         self._loading = threading.Lock()
         if isinstance(self._model, OnnxModel):

@@ -79,8 +79,8 @@ class Snapshots:
             return False
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
-            # Remembered until the next check, for whoever asks next must be told the same: a
-            # program that asks for itself would otherwise keep retrievers from ever following.
+            # The answer holds until the next check: if it were given only once, a program that asks
+            # for itself would keep retrievers from ever learning of a change.
             self._stale_reading = kept.reading if self._has_changed_since(kept) else 0
         return kept.reading == self._stale_reading
 

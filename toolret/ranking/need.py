@@ -131,7 +131,7 @@ def need_inputs(
     demos, uses = comparisons.demo_dense[:, 0], layout.uses_tools
     queries = comparisons.query_vectors
     counts = np.ones(len(demos), dtype=np.bool_) if heard is None else heard
-    # As if the request had one word more, which is nowhere: one word alone says little.
+    # One word that no text has is added to the request's: a single word alone says little.
     most = comparisons.lexical_most[0] + rarity(0, len(layout.tool_vectors))
     return np.array(
         [

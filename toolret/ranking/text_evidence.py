@@ -112,7 +112,7 @@ class TextEvidence:
         """Return the rows that fit the request best by meaning and words, best first."""
         both = [(self._dense[0], self._by_meaning[0]), (self._lexical[0], self._by_words[0])]
         firsts = [_above_least(*of_kind) for of_kind in both]
-        # Where these are too few, the rest is of no matter.
+        # Where these are too few, it does not matter which others are added.
         pool = union([*firsts, np.arange(min(_BEST, len(self._tools)))], len(self._tools))
         ranks = _reciprocal_ranks(firsts, pool, offset=_FUSION_OFFSET)
         return pool[top(ranks.sum(axis=0), _BEST)]
