@@ -120,7 +120,7 @@ def test_what_was_recorded_is_forgotten_on_request(
     assert "--forget-recorded needs --demos" in capsys.readouterr().err
 
 
-def test_demonstrations_of_tools_that_are_gone_are_told_of(
+def test_demonstrations_of_tools_that_are_gone_are_reported(
     indexed: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["index", indexed["tools"], "--index", indexed["index"]]
@@ -146,7 +146,7 @@ def test_demonstrations_of_tools_that_are_gone_are_told_of(
         ({}, [], True),
     ],
 )
-def test_demonstrations_by_arguments_that_do_not_fit_are_told_of(
+def test_demonstrations_by_arguments_that_do_not_fit_are_reported(
     indexed: dict[str, str],
     capsys: pytest.CaptureFixture[str],
     properties: dict[str, Any],
@@ -469,7 +469,7 @@ def _expect_unharmed(indexed: dict[str, str], capsys: pytest.CaptureFixture[str]
     }
 
 
-def test_what_is_not_there_is_said(
+def test_a_missing_index_is_reported(
     files: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["search", "x", "--index", files["index"]]) == 1

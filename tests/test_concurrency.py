@@ -118,7 +118,7 @@ def test_a_test_of_tools_is_asked_each_time(index: ToolIndex) -> None:
     assert not retriever.select("cancel order", allow=lambda _: verdict).tools
 
 
-def test_what_was_not_used_for_longest_is_forgotten() -> None:
+def test_the_least_recently_used_value_is_dropped() -> None:
     recent: Recent[str, int] = Recent(2)
     recent.put("a", 1)
     recent.put("b", 2)
@@ -144,7 +144,7 @@ def test_others_go_on_while_one_reads_a_new_snapshot(
     assert retriever.search("ping a host")[0].tool.id == "ping_host"
 
 
-def test_who_changes_the_index_waits_for_what_was_changed(
+def test_a_thread_that_changes_the_index_waits_for_its_change(
     index: ToolIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     retriever = ToolRetriever(index)
@@ -309,7 +309,7 @@ def test_a_program_that_asks_whether_the_index_has_changed_does_not_keep_it_from
     assert not index.is_stale()
 
 
-def test_what_another_process_wrote_and_cannot_be_used_is_said_once(
+def test_an_unusable_state_written_by_another_process_is_logged_once(
     index: ToolIndex, tools: list[Tool], caplog: pytest.LogCaptureFixture
 ) -> None:
     retriever = ToolRetriever(index)
@@ -384,7 +384,7 @@ async def test_a_task_that_records_finds_it_at_once(
     assert selection.demos[0].demo.text == "the tent never came, call it off"
 
 
-def test_what_cannot_be_used_is_not_read_again_and_again(
+def test_an_unusable_state_is_not_read_repeatedly(
     index: ToolIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     retriever = ToolRetriever(index)
@@ -406,7 +406,7 @@ def test_what_cannot_be_used_is_not_read_again_and_again(
     assert len(readings) == 1
 
 
-def test_what_is_gone_stays_as_it_was_read(index: ToolIndex) -> None:
+def test_an_index_that_is_gone_stays_as_it_was_read(index: ToolIndex) -> None:
     retriever = ToolRetriever(index)
     shutil.rmtree(index.store.folder)
     index.refresh()

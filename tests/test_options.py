@@ -216,7 +216,7 @@ RUNNERS: list[Any] = [
 @pytest.mark.parametrize(
     ("make", "error", "told"), [*STRATEGIES, *MODELS, *EMBEDDERS, *PLACES, *RUNNERS]
 )
-def test_what_would_fail_later_is_refused_at_once(
+def test_options_that_would_fail_later_are_refused_at_once(
     make: Callable[[], Any],
     error: type[Exception],
     told: str,
@@ -251,7 +251,7 @@ def test_what_would_fail_later_is_refused_at_once(
         refused("form is one of openai", ValueError, lambda r: r.select("x").packed_as("json")),
     ],
 )
-def test_integrations_refuse_it_too(
+def test_integrations_refuse_bad_options_too(
     index: ToolIndex, make: Callable[[Any], Any], error: type[Exception], told: str
 ) -> None:
     with pytest.raises(error, match=told):

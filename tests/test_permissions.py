@@ -201,7 +201,7 @@ def _check_calls(case: Case, allow: Allow, selection: Selection) -> None:
     assert set(runner.ran) <= usable
 
 
-def test_what_may_be_used_is_seen(tmp_path: Path) -> None:
+def test_permitted_tools_are_found(tmp_path: Path) -> None:
     """The property would hold of a retriever that finds nothing."""
     used = _tool("order.cancel", (frozenset({"write"}),))
     case = Case([used], [_demo(1, ["cancel", "it"], [used.id], (frozenset({"read"}),))], [])

@@ -102,7 +102,7 @@ def test_unknown_fields_of_a_tool_are_kept_and_metadata_wins() -> None:
         ("tag", "tags"),
     ],
 )
-def test_a_misspelt_field_of_a_tool_is_told_and_not_kept_as_another(field: str, meant: str) -> None:
+def test_a_misspelt_field_of_a_tool_is_an_error(field: str, meant: str) -> None:
     row = {"name": "pay", "cost": 3, "scopes": ["x"], field: ["admin"]}
     with pytest.raises(CatalogError) as caught:
         tool_from_row(row, file="tools.jsonl", place="line 7")

@@ -95,7 +95,7 @@ def test_a_selection_is_a_span_with_its_stages(
     }
 
 
-def test_why_something_was_done_otherwise_is_said(
+def test_spans_say_that_a_selection_is_degraded_and_with_content_why(
     index: ToolIndex, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That it was, always; why, with the content, for it may quote what a model said."""
@@ -207,7 +207,7 @@ async def test_a_span_of_the_tools_own_is_below_that_of_its_call(
         assert below.parent.span_id == above.context.span_id
 
 
-def test_without_an_sdk_it_costs_next_to_nothing(index: ToolIndex) -> None:
+def test_without_an_sdk_tracing_costs_next_to_nothing(index: ToolIndex) -> None:
     """Beside a selection with the cheapest embedder there is."""
     retriever = ToolRetriever(index)
     selection = retriever.select(REQUEST)

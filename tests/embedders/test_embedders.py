@@ -76,7 +76,7 @@ def test_texts_without_a_word_that_the_embedder_knows_are_no_error() -> None:
     assert RoleEmbedder(Recording(zeros)).embed(["a", "b", "c"], "tool").tolist() == zeros
 
 
-def test_no_text_needs_no_embedder() -> None:
+def test_embedding_no_texts_calls_no_embedder() -> None:
     inner = Recording()
     assert RoleEmbedder(inner).embed([], "tool").shape == (0, 0)
     assert inner.documents == []
@@ -129,7 +129,7 @@ def test_unusable_vectors_are_refused(rows: Any, problem: str) -> None:
         RoleEmbedder(Recording(rows)).embed(["a", "b"], "tool")
 
 
-def test_vectors_may_come_one_after_the_other() -> None:
+def test_vectors_may_come_from_an_iterator() -> None:
     vectors = RoleEmbedder(Recording(iter([[3.0, 4.0]]))).embed(["a"], "tool")
     np.testing.assert_allclose(vectors, [[0.6, 0.8]])
 
@@ -265,7 +265,7 @@ def test_openai_by_name_needs_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
         resolve_embedder("openai:text-embedding-3-small").embed(["refund"], "tool")
 
 
-def test_a_name_that_cannot_be_one_is_refused() -> None:
+def test_an_impossible_model_name_is_refused() -> None:
     with pytest.raises(EmbedderError, match="neither a folder nor a name"):
         resolve_embedder("a/b/c")
 
@@ -311,7 +311,7 @@ def test_packaged_weights_that_are_not_the_published_ones_are_refused(
         model_files._packaged_model()
 
 
-def test_a_model_that_is_nowhere_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_model_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(EmbedderError, match="not on this machine"):
         SentenceTransformerEmbedder("nobody/no-such-model")

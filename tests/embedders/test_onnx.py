@@ -149,7 +149,7 @@ def test_processes_that_export_at_once_do_not_disturb_each_other(
     assert len(list((tmp_path / "toolret" / "onnx").iterdir())) == 1
 
 
-def test_what_cannot_be_exported_is_run_by_sentence_transformers_and_said_once(
+def test_a_model_that_cannot_be_exported_is_run_by_sentence_transformers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path))
@@ -162,7 +162,7 @@ def test_what_cannot_be_exported_is_run_by_sentence_transformers_and_said_once(
     assert list((tmp_path / "toolret" / "onnx").iterdir()) == []
 
 
-def test_a_cache_that_cannot_be_written_is_said(
+def test_a_cache_that_cannot_be_written_is_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()

@@ -93,7 +93,7 @@ def test_a_run_is_recorded_and_replayed_without_a_server(
     assert "ask by the strategy that was recorded" in capsys.readouterr().err
 
 
-def test_a_server_that_is_down_costs_the_queries_and_is_told(
+def test_a_server_that_is_down_costs_the_queries_and_is_reported(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = tmp_path / "report.json"
@@ -108,7 +108,7 @@ def test_a_server_that_is_down_costs_the_queries_and_is_told(
     assert failures == {"APIConnectionError: Connection error.": 2}
 
 
-def test_some_failures_are_told_and_asked_for_again_by_a_second_run(
+def test_failures_are_reported_and_asked_again_by_a_second_run(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with OpenAIServer(Reply(status=401), *REPLIES[::-1]) as server:
@@ -146,7 +146,7 @@ def test_an_outage_costs_no_more_requests_than_it_lasts(
         (["--replay", "none.jsonl", "--model", "m"], "--replay asks no model"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(
+def test_impossible_options_are_reported_in_one_line(
     command: list[str], options: list[str], problem: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*command, *options]) == 1
@@ -224,7 +224,7 @@ def test_an_index_is_not_overwritten(
 
 
 @pytest.mark.parametrize("option", ["--run", "--json"])
-def test_what_cannot_be_written_is_said_before_the_run(
+def test_output_that_cannot_be_written_is_reported_before_the_run(
     command: list[str], option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*command, option, str(tmp_path / "none" / "out")]) == 1
@@ -260,7 +260,7 @@ def test_figures_over_more_tools_than_are_ranked_are_left_out(
         (["--require", "AUROC=50"], "AUROC needs requests that have no right tool, too"),
     ],
 )
-def test_what_no_run_can_measure_is_said_before_the_run(
+def test_requirements_that_cannot_be_measured_are_reported_before_the_run(
     command: list[str],
     options: list[str],
     problem: str,
@@ -440,7 +440,7 @@ def test_tools_that_change_while_they_are_measured_are_an_error(
     assert f"{3 - code} tools" in printed.out
 
 
-def test_tools_of_another_run_that_are_gone_are_told_of(
+def test_tools_of_another_run_that_are_gone_are_reported(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "before.trec"

@@ -34,13 +34,13 @@ def test_requirements_are_read(text: str, wanted: Requirement) -> None:
         ("MRR=1", "asks for 1 %, for these are percentages: write MRR=100"),
     ],
 )
-def test_what_no_run_can_tell_is_said(text: str, problem: str) -> None:
+def test_requirements_that_cannot_be_read_are_refused(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         parse_requirement(text)
 
 
 @pytest.mark.parametrize("text", ["C@5", "C@5=high", "=5", "C@5=80=90", ""])
-def test_what_is_no_requirement_is_said(text: str) -> None:
+def test_malformed_requirements_are_reported(text: str) -> None:
     with pytest.raises(ValueError, match="METRIC=PERCENT"):
         parse_requirement(text)
 

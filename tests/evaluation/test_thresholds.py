@@ -12,7 +12,7 @@ ANSWERS = {
 }
 
 
-def test_by_score_shows_recall_against_the_number_of_tools() -> None:
+def test_rows_by_score_show_recall_against_the_number_of_tools() -> None:
     rows = {row.threshold: row for row in score_rows(GOLD, ANSWERS)}
     assert rows[0.0].tools == pytest.approx(5 / 3)
     assert (rows[0.0].recall, rows[0.0].complete) == (1, 1)
@@ -21,7 +21,7 @@ def test_by_score_shows_recall_against_the_number_of_tools() -> None:
     assert rows[0.5].complete == 0
 
 
-def test_by_need_shows_who_is_answered_and_who_is_not() -> None:
+def test_rows_by_need_count_answered_and_silent_requests() -> None:
     needs = {"1": 0.9, "2": 0.15, "3": 0.25}
     rows = {row.threshold: row for row in need_rows(GOLD, needs)}
     assert (rows[0.0].answered, rows[0.0].silent) == (1, 0)
@@ -30,7 +30,7 @@ def test_by_need_shows_who_is_answered_and_who_is_not() -> None:
     assert need_rows({"1": ("a",)}, needs)[0].silent is None
 
 
-def test_separation_is_the_chance_that_a_needing_request_looks_more_in_need() -> None:
+def test_separation_is_the_auroc_of_need() -> None:
     needs = {"1": 0.9, "2": 0.15, "3": 0.25}
     assert separation(GOLD, needs) == 0.5
     assert separation({"1": ("a",)}, needs) is None

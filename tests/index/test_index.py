@@ -193,7 +193,7 @@ def test_lost_vectors_are_embedded_again(tmp_path: Path, tools: list[Tool]) -> N
     assert embedder.embedded == 6  # three lost vectors, of two texts each
 
 
-def test_what_is_not_in_the_snapshot_is_taken_from_it_again(
+def test_a_new_snapshot_reuses_the_parsed_items_of_the_last(
     index: ToolIndex, tools: list[Tool]
 ) -> None:
     index.sync_tools(tools)
@@ -232,7 +232,7 @@ def test_a_sync_without_changes_touches_nothing(
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
 
 
-def test_an_iterator_is_taken_as_it_comes(tmp_path: Path) -> None:
+def test_an_iterator_is_consumed_in_chunks(tmp_path: Path) -> None:
     embedder = CountingEmbedder()
     held: list[int] = []
 
@@ -282,7 +282,7 @@ def test_a_sync_that_comes_before_the_lock_of_a_reembedding_is_not_lost(
     assert "late" in ToolIndex(tmp_path, embedder=embedder, reembed=True)
 
 
-def test_what_fails_in_the_callers_own_code_is_the_callers_error(
+def test_errors_of_the_callers_own_code_are_not_converted(
     tmp_path: Path, tools: list[Tool]
 ) -> None:
     def read() -> Iterator[Tool]:
@@ -311,7 +311,7 @@ def test_half_a_surrogate_pair_is_refused_with_the_id(tmp_path: Path, tools: lis
         index.sync_demos([demo("d", "\ud800", "cancel_order")])
 
 
-def test_progress_is_told(tmp_path: Path) -> None:
+def test_progress_is_reported(tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     index = ToolIndex(
         tmp_path, embedder=HashedWordsEmbedder(), progress=lambda *step: seen.append(step)
@@ -377,9 +377,7 @@ def test_an_index_that_is_built_again_or_put_back_is_seen(
     assert not is_stale()
 
 
-def test_what_was_read_earlier_does_not_replace_what_was_read_later(
-    tmp_path: Path, tools: list[Tool]
-) -> None:
+def test_an_earlier_reading_does_not_replace_a_later_one(tmp_path: Path, tools: list[Tool]) -> None:
     index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
     index.sync_tools(tools)
     earlier = index.snapshots.read()
@@ -707,7 +705,7 @@ def test_an_index_in_which_vectors_of_two_lengths_were_mixed_is_put_right(
         np.testing.assert_array_equal(index.snapshot.tools.vectors, expected)
 
 
-def test_a_vector_that_was_cut_off_is_no_other_embedders(
+def test_a_truncated_vector_is_not_taken_for_another_embedders(
     tmp_path: Path, tools: list[Tool], embedder: HashedWordsEmbedder
 ) -> None:
     ToolIndex(tmp_path, embedder=embedder).sync_tools(tools)
@@ -751,7 +749,7 @@ def test_nothing_is_written_to_an_index_whose_other_half_another_embedder_has_em
     assert len(ToolIndex(tmp_path, **asked)) == len(tools)
 
 
-def test_where_nothing_is_to_be_embedded_again_nothing_is_written(
+def test_reembedding_writes_nothing_if_no_vectors_are_foreign(
     tmp_path: Path, tools: list[Tool], demos: list[Demo], embedder: HashedWordsEmbedder
 ) -> None:
     ToolIndex(tmp_path / "new", embedder=embedder, reembed=True)

@@ -64,7 +64,7 @@ def test_nothing_is_parsed_that_a_request_does_not_select(tmp_path: Path) -> Non
     assert snapshot.demos.items.parsed(snapshot.demos.keys) == {}
 
 
-def test_tools_are_called_by_any_of_their_names(tmp_path: Path) -> None:
+def test_tools_are_found_by_any_of_their_names(tmp_path: Path) -> None:
     index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
     index.sync_tools(
         [tool("Größe", id="a.b c"), tool("listInvoices", id="x.y"), tool("x.y", id="listinvoices")]
@@ -78,7 +78,7 @@ def test_tools_are_called_by_any_of_their_names(tmp_path: Path) -> None:
     assert columns.tools_named([]) == []
 
 
-def test_a_tool_lies_where_its_views_do() -> None:
+def test_the_vector_of_a_tool_is_the_weighted_mean_of_its_views() -> None:
     embedder = RoleEmbedder(HashedWordsEmbedder())
     found = tool("cancel_order", "Stops an order before it is shipped.")
     views = tool_views(found)
@@ -119,7 +119,7 @@ def test_a_tool_of_which_the_embedder_knows_nothing_is_zeros_and_spoils_no_score
     assert found[0].tool.id == "cancel_order"
 
 
-def test_texts_that_say_nothing_are_zeros() -> None:
+def test_empty_texts_have_zero_vectors() -> None:
     embedder = RoleEmbedder(HashedWordsEmbedder(dimensions=8))
     assert TOOLS.embed(["\n", "\n"], embedder).tolist() == [[0.0] * 8] * 2
     assert [any(row) for row in TOOLS.embed(["\n", "ping\n"], embedder)] == [False, True]

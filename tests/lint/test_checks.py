@@ -66,7 +66,7 @@ def test_long_texts_and_large_schemas() -> None:
     ] + [("large-schema", "parameters", "its parameters take about 3030 tokens of a prompt")]
 
 
-def test_parameters_of_which_nothing_is_said() -> None:
+def test_undescribed_parameters() -> None:
     told: dict[str, Any] = {"a": {"description": "x"}, "b": {"title": "x"}}
     told["c2"] = {"type": "array", "items": {"properties": {"d": {"description": "x"}}}}
     names = {name: {"type": "string", "description": " "} for name in "cdefghi"}
@@ -246,7 +246,7 @@ def test_schemas_that_are_refused_or_at_odds_with_themselves(
         {"patternProperties": {"a": {}}},
     ],
 )
-def test_what_a_part_of_a_schema_declares_is_declared(more: dict[str, Any]) -> None:
+def test_arguments_declared_in_a_part_of_a_schema_are_declared(more: dict[str, Any]) -> None:
     part = {"type": "object", "description": "x", "required": ["a"], **more}
     defined = {"$anchor": "anchor", "properties": {"a": {}}}
     schema = {"properties": {"p": part}, "$defs": {"x/y": defined}}
@@ -264,7 +264,9 @@ def test_what_a_part_of_a_schema_declares_is_declared(more: dict[str, Any]) -> N
         ),
     ],
 )
-def test_what_nothing_declares_is_found_at_any_depth(part: dict[str, Any], place: str) -> None:
+def test_undeclared_required_arguments_are_found_at_any_depth(
+    part: dict[str, Any], place: str
+) -> None:
     schema = {"properties": {"p": {"description": "x", **part}}}
     assert _found(_tool("a", parameters=schema)) == [
         ("schema-defect", place, "'a' is required and not declared")
@@ -312,9 +314,7 @@ def test_references_that_lead_nowhere_are_found(reference: str, is_lost: bool) -
         ("tag", "tags"),
     ],
 )
-def test_fields_that_are_not_read_are_told_with_the_one_that_is_meant(
-    field: str, meant: str
-) -> None:
+def test_unread_fields_are_reported_with_the_field_that_is_meant(field: str, meant: str) -> None:
     lacking: dict[str, Any] = {"description": "", "parameters": None, "tags": (), "permissions": ()}
     tool = replace(_tool("pay", metadata={field: ["a"]}), **{meant: lacking[meant]})
     notes = [f for f in lint([tool]) if f.check == "unknown-field"]
@@ -342,7 +342,7 @@ def test_hostile_defaults_are_read_in_no_time(part: dict[str, Any]) -> None:
     assert [each for each in found if each[0] != "rewritten-schema"] == []
 
 
-def test_a_schema_that_is_nested_too_deeply_is_said_so() -> None:
+def test_a_schema_that_is_nested_too_deeply_is_reported() -> None:
     schema: dict[str, Any] = {}
     for _ in range(300):
         schema = {"type": "object", "properties": {"a": schema}}
@@ -490,7 +490,7 @@ def test_tags_are_read_by_models_too() -> None:
         "Find é, ü and 語 in\na\ttext.",
     ],
 )
-def test_characters_that_writing_needs_are_not(text: str) -> None:
+def test_characters_that_scripts_and_emoji_need_are_not_hidden(text: str) -> None:
     assert _found(_tool("a", text)) == []
 
 
@@ -581,7 +581,7 @@ def test_a_keyword_of_another_type_says_how_to_write_it() -> None:
     ]
 
 
-def test_words_that_one_of_two_descriptions_lacks_are_told() -> None:
+def test_words_that_one_of_two_descriptions_lacks_are_reported() -> None:
     text = "Lists the {}invoices of one customer in the order in which they were once created here"
     first, other = _tool("a", text.format("upcoming ")), _tool("b", text.format(""))
     ((_, _, problem),) = _found(first, other)

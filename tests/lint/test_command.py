@@ -101,7 +101,9 @@ def test_the_exit_code_says_whether_something_grave_was_found(
     assert said in capsys.readouterr().err
 
 
-def test_nothing_found_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_findings_are_reported_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "tools.json"
     path.write_text('[{"name": "a", "description": "Cancel an order.", "parameters": {}}]')
     assert main(["lint", str(path)]) == 0

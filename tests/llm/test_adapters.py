@@ -55,7 +55,7 @@ async def test_tokens_that_are_no_numbers_are_not_known(way: Way) -> None:
     assert (answer.input_tokens, answer.output_tokens) == (None, None)
 
 
-async def test_a_completion_that_is_none() -> None:
+async def test_the_text_and_token_counts_of_a_functions_completion_are_checked() -> None:
     said: list[Any] = [Completion("hi", input_tokens="5", output_tokens=2)]  # type: ignore[arg-type]
     model = as_chat_model(lambda _: said[-1])
     answer = await aask(model, question(), {}, str, deadline=5)
@@ -65,7 +65,7 @@ async def test_a_completion_that_is_none() -> None:
         await aask(model, question(), {}, str, deadline=5)
 
 
-async def test_an_http_client_of_the_users_is_never_gone_around() -> None:
+async def test_the_users_own_http_client_is_never_bypassed() -> None:
     """It may hold a proxy, certificates or hooks; its connections belong to one event loop."""
     seen: list[str] = []
 
@@ -350,7 +350,7 @@ async def test_a_function_sees_the_callers_context() -> None:
     assert model.complete(question(), {}, timeout=5).text == "in a span"
 
 
-def test_what_is_no_llm_is_refused() -> None:
+def test_objects_that_are_no_llm_are_refused() -> None:
     with pytest.raises(LLMError, match="int is no LLM"):
         as_chat_model(7)
     with (

@@ -58,7 +58,7 @@ async def test_the_same_question_is_asked_once(way: Way, file: Path) -> None:
         assert len(server.requests) == 1
 
 
-async def test_what_differs_is_asked_anew(file: Path) -> None:
+async def test_a_question_that_differs_is_asked_again(file: Path) -> None:
     replies = [Reply(str(number)) for number in range(9)]
     with (
         OpenAIServer(*replies) as server,
@@ -208,7 +208,7 @@ def test_a_repaired_reply_is_kept_with_its_repair(file: Path) -> None:
 @pytest.mark.parametrize("caller", ["sync", "async"])
 @pytest.mark.parametrize("repair", ["VII", RuntimeError("no JSON, but down")], ids=["bad", "none"])
 @pytest.mark.parametrize("recorded", [False, True], ids=["", "recorded"])
-def test_replies_good_for_nothing_are_not_kept(
+def test_unusable_replies_are_not_cached(
     file: Path, caller: str, repair: str | Exception, recorded: bool
 ) -> None:
     scripted = ScriptedChatModel("seven", repair, '{"number": 7}')
@@ -227,7 +227,7 @@ def test_replies_good_for_nothing_are_not_kept(
     assert scripted.asked[-1] == question()
 
 
-def test_what_was_not_used_for_longest_makes_room(file: Path) -> None:
+def test_the_least_recently_used_replies_are_evicted(file: Path) -> None:
     cache = ReplyCache(file, max_bytes=3_000)
     for key in "abc":
         cache.put(key, key * 700)
@@ -303,7 +303,7 @@ def under_a_file(file: Path) -> None:
     "broken", [a_folder, no_database, a_later_version, other_tables, under_a_file]
 )
 @pytest.mark.parametrize("way", [Way("", "sync"), Way("", "async")], ids=["sync", "async"])
-async def test_a_broken_file_is_done_without(
+async def test_a_broken_cache_file_is_bypassed(
     broken: Callable[[Path], None], way: Way, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken(file)
@@ -330,7 +330,7 @@ def test_a_locked_file_is_not_waited_for_long(file: Path, caplog: pytest.LogCapt
     other.close()
 
 
-def test_a_reply_is_given_though_its_use_cannot_be_noted(file: Path) -> None:
+def test_a_reply_is_returned_even_if_its_use_cannot_be_recorded(file: Path) -> None:
     ReplyCache(file).put("a", "kept")
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

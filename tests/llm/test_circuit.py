@@ -52,7 +52,7 @@ def opened(circuit: CircuitBreaker) -> CircuitBreaker:
     return circuit
 
 
-def test_some_failures_in_a_row_open_it(circuit: CircuitBreaker, clock: Clock) -> None:
+def test_consecutive_failures_open_the_circuit(circuit: CircuitBreaker, clock: Clock) -> None:
     fails(circuit)
     fails(circuit)
     works(circuit)  # not in a row, then
@@ -62,7 +62,7 @@ def test_some_failures_in_a_row_open_it(circuit: CircuitBreaker, clock: Clock) -
     refuses(circuit, "again in 1 s")
 
 
-def test_a_probe_that_works_closes_it(circuit: CircuitBreaker, clock: Clock) -> None:
+def test_a_successful_probe_closes_the_circuit(circuit: CircuitBreaker, clock: Clock) -> None:
     opened(circuit)
     clock.now = 30
     works(circuit)
@@ -71,7 +71,7 @@ def test_a_probe_that_works_closes_it(circuit: CircuitBreaker, clock: Clock) -> 
     works(circuit)
 
 
-def test_a_probe_that_fails_opens_it_at_once(circuit: CircuitBreaker, clock: Clock) -> None:
+def test_a_failed_probe_reopens_the_circuit(circuit: CircuitBreaker, clock: Clock) -> None:
     opened(circuit)
     clock.now = 30
     fails(circuit)
@@ -95,7 +95,9 @@ def test_a_cancelled_probe_decides_nothing(circuit: CircuitBreaker, clock: Clock
     refuses(circuit, "again in 30 s")
 
 
-def test_a_probe_that_is_at_fault_itself_closes_it(circuit: CircuitBreaker, clock: Clock) -> None:
+def test_a_probe_with_a_bad_request_closes_the_circuit(
+    circuit: CircuitBreaker, clock: Clock
+) -> None:
     opened(circuit)
     clock.now = 30
     fails(circuit, blames_request=True)  # the server refused the request, and so it answers
@@ -106,7 +108,7 @@ def test_a_probe_that_is_at_fault_itself_closes_it(circuit: CircuitBreaker, cloc
     works(circuit)
 
 
-def test_being_cancelled_and_a_bad_request_are_no_failures(circuit: CircuitBreaker) -> None:
+def test_cancelled_calls_and_bad_requests_do_not_count(circuit: CircuitBreaker) -> None:
     for _ in range(5):
         with pytest.raises(asyncio.CancelledError), circuit.call():
             raise asyncio.CancelledError
@@ -114,7 +116,9 @@ def test_being_cancelled_and_a_bad_request_are_no_failures(circuit: CircuitBreak
     works(circuit)
 
 
-def test_calls_from_before_it_opened_do_not_count(circuit: CircuitBreaker, clock: Clock) -> None:
+def test_calls_from_before_the_circuit_opened_do_not_count(
+    circuit: CircuitBreaker, clock: Clock
+) -> None:
     early = circuit.call()
     early.__enter__()
     late = circuit.call()

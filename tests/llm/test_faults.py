@@ -56,7 +56,7 @@ HUGE = json.dumps({"queries": ["x" * 1_000_000]})
         "null choices", "a list", "empty text", "blank text", "an error", "an error's text",
     ],
 )  # fmt: skip
-async def test_what_is_hopeless_is_tried_once(way: Way, fault: Reply, reason: str) -> None:
+async def test_permanent_errors_are_not_retried(way: Way, fault: Reply, reason: str) -> None:
     with OpenAIServer(fault) as server:
         async with way.model(server.base_url) as model:
             with pytest.raises(LLMError, match=reason) as raised:
@@ -76,7 +76,7 @@ async def test_what_is_hopeless_is_tried_once(way: Way, fault: Reply, reason: st
     ],
     ids=["429", "500", "503", "dropped"],
 )
-async def test_what_may_pass_is_tried_again(way: Way, fault: Reply) -> None:
+async def test_transient_errors_are_retried(way: Way, fault: Reply) -> None:
     with OpenAIServer(fault, fault, Reply("third time lucky")) as server:
         async with way.model(server.base_url) as model:
             started = time.perf_counter()
@@ -90,7 +90,7 @@ async def test_what_may_pass_is_tried_again(way: Way, fault: Reply) -> None:
 @pytest.mark.parametrize("client", ["OpenAI", "AsyncOpenAI"])
 @pytest.mark.parametrize("api", ["chat", "responses"])
 @pytest.mark.parametrize("code", [429, "503", "server_error"])
-async def test_an_error_that_is_no_status_may_pass_too(
+async def test_an_error_within_a_response_may_be_transient(
     client: str, api: str, code: str | int
 ) -> None:
     error = {"error": {"message": "overloaded", "code": code}}
@@ -133,7 +133,7 @@ def cut_off(reason: str, **message: str | None) -> Reply:
     ],
     ids=["length", "stop", "refusal"],
 )
-async def test_what_came_to_nothing_says_why_and_what_it_cost(
+async def test_an_empty_reply_says_why_and_what_it_cost(
     way: Way, fault: Reply, reason: str
 ) -> None:
     with OpenAIServer(fault) as server:
@@ -215,7 +215,7 @@ async def test_a_time_out_of_the_models_own_says_so(caller: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["sk-secret-0123456789", "k"])
-def test_a_key_that_a_server_repeats_is_not_told(key: str) -> None:
+def test_a_key_that_a_server_repeats_is_masked(key: str) -> None:
     error = {"error": {"message": f"Incorrect API key provided: {key}."}}
     fault = Reply(status=401, body=json.dumps(error).encode())
     with (
@@ -242,7 +242,7 @@ def test_a_key_that_a_server_repeats_is_not_told(key: str) -> None:
     ],
     ids=["httpx", "requests"],
 )
-def test_a_key_in_a_url_is_not_told(said: str, told: str) -> None:
+def test_a_key_in_a_url_is_masked(said: str, told: str) -> None:
     def broken(_: object) -> str:
         raise ValueError(said)
 
@@ -252,7 +252,7 @@ def test_a_key_in_a_url_is_not_told(said: str, told: str) -> None:
 
 
 @in_every_way
-async def test_no_more_attempts_are_made_than_meant(way: Way) -> None:
+async def test_the_clients_own_retries_are_off(way: Way) -> None:
     with OpenAIServer(Reply(status=500)) as server:
         async with way.model(server.base_url, retry_policy=RetryPolicy(max_attempts=2)) as model:
             with pytest.raises(LLMError, match="scripted 500") as raised:

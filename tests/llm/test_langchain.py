@@ -148,7 +148,7 @@ async def test_an_inner_call_is_no_part_of_the_users_run(inner: ChatModel) -> No
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-async def test_a_model_that_streams_all_it_says_does_not_here(is_async: bool) -> None:
+async def test_a_streaming_model_does_not_stream_these_calls(is_async: bool) -> None:
     """Its own callbacks count what it costs, and print no tokens."""
     listener = Listener()
     with OpenAIServer(Reply("whole")) as server:
@@ -178,7 +178,7 @@ async def test_retries_are_not_multiplied() -> None:
         assert len(server.requests) == 2
 
 
-def test_what_a_model_was_made_into_is_a_model() -> None:
+def test_runnables_derived_from_a_model_are_models() -> None:
     broken = GenericFakeChatModel(messages=iter(()))
     model = as_chat_model(broken.with_fallbacks([fake("instead")]), "either")
     assert model.name == "either"
@@ -188,6 +188,6 @@ def test_what_a_model_was_made_into_is_a_model() -> None:
 @pytest.mark.parametrize(
     ("reply", "reason"), [(AIMessage(""), "empty reply"), (7, "no message but 7")]
 )
-def test_what_is_no_reply_is_an_error(reply: Any, reason: str) -> None:
+def test_something_other_than_a_reply_is_an_error(reply: Any, reason: str) -> None:
     with pytest.raises(LLMError, match=reason):
         as_chat_model(RunnableLambda(lambda _: reply)).complete(question(), {}, timeout=5)

@@ -112,7 +112,7 @@ async def test_a_changed_prompt_fails_loudly(file: Path, caller: str) -> None:
     assert "prompts, or the data that they are made of, have changed" in str(raised.value)
 
 
-def test_it_is_no_ordinary_failure(file: Path) -> None:
+def test_an_incomplete_recording_is_not_an_llm_failure(file: Path) -> None:
     """What goes on after a failure of an LLM does not go on after this."""
     assert issubclass(ReplayError, InputError)
     assert not issubclass(ReplayError, LLMError)
@@ -137,7 +137,7 @@ def test_a_repair_is_repeated(file: Path) -> None:
     assert (first.value, first.calls) == (again.value, again.calls) == (7, 2)
 
 
-def test_what_came_too_late_does_so_again(file: Path) -> None:
+def test_a_repair_that_came_too_late_is_replayed_as_a_failure(file: Path) -> None:
     def slow(_: Any) -> str:
         time.sleep(0.6)
         return "seven"
@@ -213,7 +213,7 @@ def test_processes_may_begin_a_file_at_the_same_moment(file: Path) -> None:
         ]  # fmt: skip
 
 
-def test_it_goes_on_where_it_ended(file: Path) -> None:
+def test_a_recording_is_continued_where_it_ended(file: Path) -> None:
     for text in ("one", "two"):
         RecordingModel(ScriptedChatModel(text), file).complete(question(text), {}, timeout=5)
     assert len(lines(file)) == 3
@@ -295,7 +295,7 @@ def test_it_stays_where_it_is_wherever_the_process_goes(
     assert len(lines(file)) == 2
 
 
-def test_it_may_be_gzipped(file: Path) -> None:
+def test_a_recording_may_be_gzipped(file: Path) -> None:
     RecordingModel(ScriptedChatModel("1"), file).complete(question(), {}, timeout=5)
     packed = file.with_suffix(".jsonl.gz")
     packed.write_bytes(gzip.compress(file.read_bytes()))
@@ -319,7 +319,7 @@ HEAD = '{"toolret_recording": 1, "model": "m"}\n'
         (HEAD + "{\n{}\n", "line 2: broken JSON"),
     ],
 )
-def test_what_is_no_recording_is_refused_and_kept(
+def test_another_file_is_refused_and_left_as_it_was(
     file: Path, made: Callable[[Path], Any], content: str, problem: str
 ) -> None:
     file.write_text(content)
@@ -329,7 +329,7 @@ def test_what_is_no_recording_is_refused_and_kept(
     assert file.read_text() == content
 
 
-def test_what_is_packed_is_not_added_to(file: Path) -> None:
+def test_a_gzipped_recording_is_not_added_to(file: Path) -> None:
     content = gzip.compress(HEAD.encode())
     file.write_bytes(content)
     with pytest.raises(ReplayError, match="is gzipped, so nothing can be added to it"):

@@ -58,7 +58,7 @@ class ReadError(TransportError):
     ],
     ids=repr,
 )
-def test_what_is_worth_another_try(
+def test_failures_are_classified(
     error: BaseException, transient: bool, blames_request: bool
 ) -> None:
     failed = call_failure(error)
@@ -80,13 +80,13 @@ def test_what_is_worth_another_try(
         ("Fri, 31 Dec 99999 23:59:59 GMT", None),
     ],
 )
-def test_how_long_a_server_asks_to_be_left_alone(value: str, seconds: float | None) -> None:
+def test_retry_after_in_seconds(value: str, seconds: float | None) -> None:
     failed = call_failure(StatusError(429, **{"retry-after": value}))
     assert isinstance(failed, LLMCallError)
     assert failed.retry_after == seconds
 
 
-def test_it_may_ask_by_a_date() -> None:
+def test_retry_after_as_a_date() -> None:
     for date, low, high in ((time.time() + 60, 55, 61), (time.time() - 60, 0, 0)):
         failed = call_failure(StatusError(429, **{"retry-after": email.utils.formatdate(date)}))
         assert isinstance(failed, LLMCallError)
@@ -94,7 +94,7 @@ def test_it_may_ask_by_a_date() -> None:
         assert low <= failed.retry_after <= high
 
 
-def test_our_own_errors_are_left_as_they_are() -> None:
+def test_llm_errors_are_not_converted_again() -> None:
     error = LLMError("mine")
     assert call_failure(error) is error
 
@@ -123,7 +123,7 @@ both = pytest.mark.parametrize("way", [Way("", "sync"), Way("", "async")], ids=[
 
 
 @both
-async def test_each_attempt_gets_what_is_left(way: Way) -> None:
+async def test_each_attempt_gets_the_time_that_is_left(way: Way) -> None:
     model = Scripted(StatusError(429, **{"retry-after": "0.3"}), None)
     reply = await way.ask(RetryingModel(model), timeout=5)
     assert reply == Completion("fine", calls=2)
@@ -132,14 +132,14 @@ async def test_each_attempt_gets_what_is_left(way: Way) -> None:
 
 
 @both
-async def test_or_less_if_one_call_may_not_take_it_all(way: Way) -> None:
+async def test_an_attempt_gets_at_most_the_call_timeout(way: Way) -> None:
     model = Scripted(None)
     await way.ask(RetryingModel(model, RetryPolicy(call_timeout=2)), timeout=5)
     assert model.timeouts == [2]
 
 
 @both
-async def test_what_comes_after_the_deadline_is_not_waited_for(way: Way) -> None:
+async def test_a_retry_after_beyond_the_deadline_is_not_waited_for(way: Way) -> None:
     model = Scripted(StatusError(429, **{"retry-after": "6"}), None)
     started = time.perf_counter()
     with pytest.raises(LLMError, match="status 429"):

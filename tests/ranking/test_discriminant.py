@@ -21,7 +21,7 @@ def clouds(seed: int = 0) -> tuple[Floats, Ints]:
     return points.astype(np.float32), group
 
 
-def test_what_varies_within_the_groups_counts_little() -> None:
+def test_differences_within_groups_count_little() -> None:
     points, group = clouds()
     demos = np.arange(len(points))
     model = fit_discriminant(points, demos, group, 3)

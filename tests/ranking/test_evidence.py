@@ -133,7 +133,7 @@ def test_tools_that_are_not_allowed_count_as_not_indexed() -> None:
     assert column(candidates.features, "lexical_trusted") == [0.0, 0.25]
 
 
-def test_nothing_allowed_finds_nothing() -> None:
+def test_no_tool_is_found_if_none_is_allowed() -> None:
     candidates = gather(LAYOUT, REQUEST, allowed=np.zeros(4, dtype=np.bool_))
     assert candidates.features.shape == (0, len(FEATURES))
     assert listwise_scores(candidates.features, plain()).shape == (0,)
@@ -237,7 +237,7 @@ def request(nearest: float, covered: float) -> Array:
     return features
 
 
-def test_a_strange_request_is_ranked_by_the_texts() -> None:
+def test_an_unfamiliar_request_is_ranked_by_the_tools_texts() -> None:
     prior = Prior(plain(dense=2), plain(), NEED, NEED, UNTAUGHT, GENERAL)
     learnt = Fit(prior, plain(dense=4), NEED, heard=Familiarity(20.0, 20.0, -20.0))
 
@@ -278,7 +278,7 @@ def test_a_few_demonstrations_hardly_move_what_public_data_taught() -> None:
     assert learnt.probability(request(0.8, 0.2)) > 0.5
 
 
-def test_the_ranking_hears_demonstrations_sooner_than_need_does() -> None:
+def test_the_ranking_uses_demonstrations_at_lower_familiarity_than_need_does() -> None:
     prior = Prior(plain(), plain(), NEED, NEED, Familiarity(4.0, 4.0, -4.0), GENERAL)
     strange = [request(0.1, 0.0)] * 20
     learnt = fit(random_examples(3), prior, strange=strange, undemonstrated=0.9)

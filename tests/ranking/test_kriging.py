@@ -53,7 +53,7 @@ def test_the_same_words_count_where_meanings_do_not_tell() -> None:
     assert near.weights[0, 0] > near.weights[0, 1]
 
 
-def test_only_the_nearest_are_looked_at_and_none_of_those_left_out() -> None:
+def test_only_the_nearest_that_are_not_left_out_have_weights() -> None:
     vectors, asked = unit(200, 16), unit(3, 16, seed=1)
     cosines = asked @ vectors.T
     words, rows = np.zeros_like(cosines), tf_idf([[]] * 200).rows()
@@ -64,7 +64,7 @@ def test_only_the_nearest_are_looked_at_and_none_of_those_left_out() -> None:
     assert not np.isin(near.demos, gone).any()
 
 
-def test_many_of_the_same_tools_leave_room_for_others() -> None:
+def test_the_nearest_include_few_demonstrations_of_the_same_tools() -> None:
     vectors, asked = unit(200, 16), unit(1, 16, seed=1)
     cosines = asked @ vectors.T
     words, rows = wordless(200)
@@ -93,7 +93,7 @@ def test_without_demonstrations_there_are_no_weights(demos: int) -> None:
     assert near.means.tolist() == np.zeros((2, 16)).tolist()
 
 
-def test_copies_of_the_query_are_one_that_says_all() -> None:
+def test_copies_of_the_query_share_all_the_weight() -> None:
     vectors = np.concatenate([np.tile(unit(1, 16), (80, 1)), unit(80, 16, seed=1)])
     words, rows = wordless(160)
     asked = vectors[:1]

@@ -164,13 +164,13 @@ def test_demonstrations_that_cover_a_catalog_do_not_speak_against_demonstrated_t
     assert hits[0].tool.id == "cancel_order"
 
 
-def test_the_two_of_a_pair_are_far_apart() -> None:
+def test_pairs_are_of_distant_positions() -> None:
     assert distant_pairs([3, 5, 8, 9], 2) == [(3, 8), (9, 5)]
     assert distant_pairs([3, 5, 8, 9], 9) == [(3, 8), (5, 9), (8, 3), (9, 5)]
     assert distant_pairs([3], 9) == []
 
 
-def test_what_was_learnt_of_other_instructions_or_another_adapter_does_not_count(
+def test_a_fit_with_other_instructions_or_another_adapter_does_not_hold(
     tmp_path: Path,
 ) -> None:
     words = HashedWordsEmbedder(64)

@@ -15,7 +15,9 @@ def test_the_weights_predict_what_is_linear_in_the_vectors() -> None:
 
 
 @pytest.mark.parametrize("left_out", [[3, 17, 18], list(range(0, 40, 3)), list(range(40))])
-def test_leaving_out_is_the_same_as_never_having_had(left_out: list[int]) -> None:
+def test_leaving_demonstrations_out_is_the_same_as_fitting_without_them(
+    left_out: list[int],
+) -> None:
     demos, queries = unit(40, 8, seed=0), unit(5, 8, seed=1)
     ridge = fit_ridge(demos)
     changed = ridge_weights_without(ridge, ridge_weights(ridge, queries), np.array(left_out))

@@ -35,7 +35,7 @@ def test_texts_without_words_are_like_nothing(texts: list[list[str]]) -> None:
     assert kept.rows().likeness(np.arange(len(texts))).tolist() == [[0] * len(texts)] * len(texts)
 
 
-def test_likeness_is_the_cosines_of_each_with_each_and_is_kept() -> None:
+def test_likeness_is_the_matrix_of_cosines_and_survives_being_stored() -> None:
     found = WordVectors.from_arrays(tf_idf(TEXTS).arrays())
     rows = WordRows(**found.rows().arrays())
     some = np.array([1, 3, 0])

@@ -264,12 +264,12 @@ def test_references_keep_their_targets() -> None:
     assert made["properties"]["c"] == {"$ref": "#"}
 
 
-def test_values_that_are_no_schemas_are_dropped() -> None:
+def test_values_other_than_schemas_are_dropped() -> None:
     odd = {"anyOf": [{"required": [{"name": "a"}, 1]}, {"required": "b", "properties": 7}, 5]}
     assert accepted_form(odd) == {"type": "object", "properties": {}}
 
 
-def test_what_providers_accept_is_left_as_it_is() -> None:
+def test_schemas_that_providers_accept_are_left_as_they_are() -> None:
     data = {"type": "array"}  # a value, not a schema
     schema = {
         "type": "object",

@@ -49,7 +49,7 @@ def test_requests_are_split_where_a_new_need_may_begin(text: str, clauses: tuple
     assert split_clauses(text) == clauses
 
 
-def test_long_lists_are_joined_to_ten_of_about_as_many_words() -> None:
+def test_long_lists_are_merged_into_ten_clauses_of_similar_word_counts() -> None:
     text = "\n".join(f"do the task number {i}" for i in range(20))
     clauses = split_clauses(text)
     assert len(clauses) == 10
@@ -70,14 +70,14 @@ def test_a_megabyte_is_split_in_linear_time(text: str) -> None:
 
 
 @given(st.text(max_size=300))
-def test_clauses_are_distinct_parts_and_never_one(text: str) -> None:
+def test_clauses_are_distinct_and_never_a_single_one(text: str) -> None:
     clauses = split_clauses(text)
     assert len(clauses) != 1
     assert len(set(clauses)) == len(clauses)
     assert all(clause.strip() for clause in clauses)
 
 
-def test_next_week_is_a_time_and_no_seam() -> None:
+def test_next_week_is_a_time_and_does_not_separate_clauses() -> None:
     assert split_clauses("cancel my meeting with Dana and book my holiday for next week") == (
         "cancel my meeting with Dana",
         "book my holiday for next week",

@@ -89,7 +89,7 @@ def test_rare_words_count_for_more() -> None:
 
 
 @pytest.mark.parametrize("texts", [[], ["", "the"], ["word"]])
-def test_what_shares_no_word_scores_zero(texts: list[str]) -> None:
+def test_texts_that_share_no_word_score_zero(texts: list[str]) -> None:
     found = scores(texts, "other")
     assert found.dtype == np.float32
     assert found.tolist() == [0] * len(texts)
@@ -99,7 +99,7 @@ def test_a_request_of_stop_words_scores_zero() -> None:
     assert scores(["word"], "the of").tolist() == [0]
 
 
-def test_names_are_said_wholly_partly_or_not_at_all() -> None:
+def test_the_share_of_a_name_that_a_request_mentions() -> None:
     names = ["cancelOrder", "listOrders", "ping"]
     shares = name_shares(
         names, [words(text) for text in ("cancel Order", "list Orders", "ping")]

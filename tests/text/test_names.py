@@ -81,7 +81,7 @@ def test_every_name_is_one_that_each_provider_takes(tool_id: str) -> None:
 
 
 @given(st.lists(IDS, unique=True, max_size=30))
-def test_names_are_unique_and_lead_back(tool_ids: list[str]) -> None:
+def test_names_are_unique_and_map_back_to_ids(tool_ids: list[str]) -> None:
     # Ids that look like the names of others are ids like any.
     every = list(dict.fromkeys([*tool_ids, *map(wire_name, tool_ids)]))
     ids = ids_by_name(every)
@@ -109,7 +109,7 @@ def test_names_are_the_same_in_every_process() -> None:
     assert wire_name("GET /users/{id}") == "GET_users_id__e870987d0579"
 
 
-def test_an_id_made_to_look_like_another_ids_name_has_another() -> None:
+def test_an_id_that_looks_like_the_name_of_another_id_gets_a_different_name() -> None:
     assert wire_name(wire_name("GET /x")) != wire_name("GET /x")
     digest = wire_name("GET /x").rpartition("__")[2]
     assert wire_name(f"GET_x.{digest}") != wire_name("GET /x")
@@ -127,7 +127,7 @@ def test_an_id_made_to_look_like_another_ids_name_has_another() -> None:
         ("取消_订单", {"取消_订单"}),
     ],
 )
-def test_identifiers_are_names_that_a_text_says(text: str, said: set[str]) -> None:
+def test_identifiers_in_a_text_are_mentioned_names(text: str, said: set[str]) -> None:
     assert mentioned_names(text) == said | {text.strip().casefold()}
 
 

@@ -44,7 +44,7 @@ def test_a_tool_reads_namespace_name_description_parameters() -> None:
     )
 
 
-def test_tags_are_read_but_for_those_that_say_how_a_tool_behaves() -> None:
+def test_tags_are_read_except_those_about_behaviour() -> None:
     tags = ("Image-to-Text", "orders", "read-only", "deprecated", "order_status")
     shown = tool("scan", "Reads a label.", namespace="Orders", tags=tags)
     assert tool_text(shown) == "Orders. scan. Reads a label. Image to Text. order status"
@@ -75,7 +75,7 @@ def test_words_are_looked_for_in_nested_arguments_and_in_values() -> None:
     assert searched_text(shown) == f"{said}. celsius kelvin. blue. fast. station Code Its code. LHR"
 
 
-def test_what_is_too_long_hides_nothing_else_that_is_said_of_arguments() -> None:
+def test_argument_texts_that_are_too_long_do_not_displace_others() -> None:
     currencies = [f"currency{i:03}" for i in range(100)]
     properties = {
         "currency": {"enum": currencies},
@@ -115,14 +115,14 @@ def test_a_long_parameter_description_without_spaces_is_cut_anywhere() -> None:
     assert text == f"t. a {'查询' * 375}. b {'word ' * 149}word"
 
 
-def test_what_is_missing_is_left_out() -> None:
+def test_empty_parts_of_a_tool_are_left_out_of_its_text() -> None:
     assert tool_text(tool("ping")) == "ping"
     assert tool_text(tool("ping", parameters={"properties": None})) == "ping"
     assert tool_text(tool("...", id="dots")) == "..."
     assert tool_text(tool(" ", id="blank")) == "blank"
 
 
-def test_the_views_of_a_tool_are_lines_and_the_first_is_all_that_is_said() -> None:
+def test_the_views_of_a_tool_are_lines_and_the_first_is_its_whole_text() -> None:
     parameters = {"properties": {"orderId": {"type": "string"}}}
     shown = tool("cancelOrder", "Stops\nan  order.", namespace="shop", parameters=parameters)
     views = tool_views(shown)

@@ -34,7 +34,7 @@ from toolret.types import Tool
         ("", ""),
     ],
 )
-def test_values_are_left_out_unless_nothing_else_is_said(text: str, bare: str) -> None:
+def test_values_are_left_out_unless_no_word_remains(text: str, bare: str) -> None:
     assert without_values(text) == bare
 
 
@@ -72,7 +72,9 @@ def test_long_requests_take_no_time(piece: str) -> None:
     assert time.process_time() - started < 2
 
 
-def test_tools_are_sought_between_what_is_said_and_the_same_without_values(tmp_path: Path) -> None:
+def test_tools_are_searched_halfway_between_a_request_and_the_request_without_values(
+    tmp_path: Path,
+) -> None:
     embedder = RoleEmbedder(HashedWordsEmbedder())
     index = ToolIndex(tmp_path / "index", embedder=embedder)
     index.sync_tools(
