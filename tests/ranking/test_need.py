@@ -74,7 +74,7 @@ def test_a_few_requests_hardly_move_the_threshold() -> None:
     alone = [with_likeliest(np.zeros(INPUTS - 1, np.float32), np.array([-9.0], np.float32))] * 3
     assert fit_need(alone, [], prior).threshold(recall=1 - 1e-9) > -6
     # Those of which other demonstrations do not speak count less.
-    strange = fit_need(alone, [], prior, counts=[0.1] * 3)
+    strange = fit_need(alone, [], prior, sample_weights=[0.1] * 3)
     assert strange.threshold(recall=1 - 1e-9) == pytest.approx((0.3 * -9 + 5 * -4) / 5.3)
     many = fit_need(
         [*alone, *(with_likeliest(a[:-1], np.ones(1, np.float32)) for a in alone * 99)], [], prior

@@ -70,10 +70,10 @@ class Comparer:
         arrays = _read_or_derive(kept, self._digest(), self._derive) if kept else self._derive()
         self.columns = Columns(**under(arrays, "columns"))
         self.layout = self.columns.layout(snapshot)
-        self._words_of_tools = Postings.from_arrays(under(arrays, "tools"))
-        self._cosines_of_tools = WordVectors.from_arrays(under(arrays, "tool_words"))
-        self._cosines_of_demos = WordVectors.from_arrays(under(arrays, "demo_words"))
-        self._rows_of_demos = WordRows(**under(arrays, "demo_rows"))
+        self._tool_postings = Postings.from_arrays(under(arrays, "tools"))
+        self._tool_word_vectors = WordVectors.from_arrays(under(arrays, "tool_words"))
+        self._demo_word_vectors = WordVectors.from_arrays(under(arrays, "demo_words"))
+        self._demo_word_rows = WordRows(**under(arrays, "demo_rows"))
         self._names = Postings.from_arrays(under(arrays, "names"))
         self._namespaces = Postings.from_arrays(under(arrays, "namespaces"))
         self._maps = (
@@ -220,8 +220,8 @@ class Comparer:
         """Compare a request with the index, as if the demonstrations left out did not exist."""
         content_words, all_words = zip(*map(content_and_all_words, queries), strict=True)
         counts = [Counter(query_words) for query_words in content_words]
-        demo_words = self._cosines_of_demos.cosines(all_words)
-        demos = self._compare_demos(as_tools, as_demos, demo_words, scans, left_out)
+        word_cosines = self._demo_word_vectors.cosines(all_words)
+        demos = self._compare_demos(as_tools, as_demos, word_cosines, scans, left_out)
         # Both kinds in one product, as reading the tools' vectors is what takes time.
         query_vectors = np.concatenate([as_tools, demos.aligned])
         cosines = scans.tools(as_tools if demos.aligned is as_tools else query_vectors)
@@ -229,17 +229,17 @@ class Comparer:
         return Comparisons(
             dense=cosines[: len(queries)].T,
             aligned=cosines[-len(queries) :].T,
-            lexical=self._words_of_tools.scores(counts).T,
-            lexical_cosine=self._cosines_of_tools.cosines(content_words).T,
+            lexical=self._tool_postings.scores(counts).T,
+            lexical_cosine=self._tool_word_vectors.cosines(content_words).T,
             lexical_most=np.array(
-                list(map(self._words_of_tools.highest_score, counts)), dtype=np.float32
+                list(map(self._tool_postings.highest_score, counts)), dtype=np.float32
             ),
             names=self._names.scores(each_once)[0],
             namespace_names=self._namespaces.scores(each_once)[0],
             demo_dense=demos.cosines,
             demo_kriged=demos.kriged,
             demo_sets=demos.sets,
-            demo_lexical=demo_words[0],
+            demo_lexical=word_cosines[0],
             query_vectors=query_vectors,
         )
 
@@ -247,12 +247,12 @@ class Comparer:
         self,
         as_tools: Vectors,
         as_demos: Vectors,
-        words: Floats,
+        word_cosines: Floats,
         scans: _Scans,
         left_out: Ints | None,
     ) -> DemoComparison:
         """Compare a request with the demonstrations; queries are aligned only if they use tools."""
-        request = (as_tools, as_demos, words, self._rows_of_demos)
+        request = (as_tools, as_demos, word_cosines, self._demo_word_rows)
         if self._maps is None:
             return DemoComparison(
                 cosines=scans.demos(as_demos).T,

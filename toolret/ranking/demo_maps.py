@@ -77,8 +77,8 @@ class DemoMaps:
         scan: Products,
         as_tools: Floats,
         as_demos: Floats,
-        words: Floats,
-        rows: WordRows,
+        word_cosines: Floats,
+        demo_words: WordRows,
     ) -> DemoComparison:
         """Compare a request with all demonstrations.
 
@@ -87,16 +87,18 @@ class DemoMaps:
             scan: The products of queries with the demonstrations' vectors.
             as_tools: Vectors of the queries to compare with tools, ``(queries, dimensions)``.
             as_demos: Vectors of the queries to compare with demonstrations, same shape.
-            words: Cosines of the queries' words with the demonstrations', shape
+            word_cosines: Cosines of the queries' words with the demonstrations', shape
                 ``(queries, demos)``.
-            rows: The demonstrations' words.
+            demo_words: The demonstrations' words.
         """
         probe = self.sets.probe(as_demos[0])
         multiplied = scan(np.concatenate([as_demos, [probe]]))
         cosines = multiplied[:-1]
         # Every set is that of at least one demonstration.
         set_sums = np.bincount(layout.set_of_demo, weights=multiplied[-1]).astype(np.float32)
-        near = krige(as_demos, cosines, words, layout.demo_vectors, rows, layout.set_of_demo)
+        near = krige(
+            as_demos, cosines, word_cosines, layout.demo_vectors, demo_words, layout.set_of_demo
+        )
         np.put_along_axis(cosines, near.demos, near.cosines, axis=1)
         # What the nearest leave unexplained goes to the trend.
         rest = as_demos - near.means
@@ -137,22 +139,33 @@ class DemoModels:
         )
 
     def compare_without(
-        self, as_tools: Floats, as_demos: Floats, words: Floats, rows: WordRows, left_out: Ints
+        self,
+        as_tools: Floats,
+        as_demos: Floats,
+        word_cosines: Floats,
+        demo_words: WordRows,
+        left_out: Ints,
     ) -> DemoComparison:
         """Compare a request as ``DemoMaps.compare`` does, as if some demonstrations did not exist.
 
         Args:
             as_tools: Vectors of the queries to compare with tools, ``(queries, dimensions)``.
             as_demos: Vectors of the queries to compare with demonstrations, same shape.
-            words: Cosines of the queries' words with the demonstrations', shape
+            word_cosines: Cosines of the queries' words with the demonstrations', shape
                 ``(queries, demos)``.
-            rows: The demonstrations' words.
+            demo_words: The demonstrations' words.
             left_out: Positions of the demonstrations that are left out.
         """
         layout = self._layout
         cosines = products(as_demos, layout.demo_vectors)
         near = krige(
-            as_demos, cosines, words, layout.demo_vectors, rows, layout.set_of_demo, left_out
+            as_demos,
+            cosines,
+            word_cosines,
+            layout.demo_vectors,
+            demo_words,
+            layout.set_of_demo,
+            left_out,
         )
         rest = as_demos - near.means
         weights = ridge_weights(self._ridge, rest)

@@ -78,11 +78,11 @@ def fit_familiarity(
         return prior
     rows = np.array([(*_inputs(features), 1.0) for features in (*familiar, *strange)])
     right = np.repeat([1.0, 0.0], [len(familiar), len(strange)])
-    counts = np.repeat(
+    sample_weights = np.repeat(
         [1.0, undemonstrated * len(familiar) / len(strange)], [len(familiar), len(strange)]
     )
     start = np.array([prior.nearest, prior.covered, prior.intercept])
-    return Familiarity(*map(float, fit_logistic(rows, right, counts, start, _STRENGTH)))
+    return Familiarity(*map(float, fit_logistic(rows, right, sample_weights, start, _STRENGTH)))
 
 
 def _inputs(features: Floats) -> tuple[float, float]:

@@ -156,12 +156,12 @@ class Fit:
         share = 1.0 if self.familiarity is None else self.familiarity.probability(features)
         if share == 1:
             return judge(self.own, self.own_need)
-        likely, threshold = judge(self.prior.text, self.prior.text_need)
+        by_prior, threshold = judge(self.prior.text, self.prior.text_need)
         if share == 0:  # where 0 times an infinite threshold would be no number
-            return likely, threshold
-        own_likely, own_threshold = judge(self.own, self.own_need)
+            return by_prior, threshold
+        by_own, own_threshold = judge(self.own, self.own_need)
         return (
-            share * own_likely + (1 - share) * likely,
+            share * by_own + (1 - share) * by_prior,
             share * own_threshold + (1 - share) * threshold,
         )
 
@@ -237,7 +237,9 @@ def fit(
             [need_inputs_of(example, own) for example in needing],
             [need_inputs_of(example, own) for example in idle],
             prior.demonstrated_need,
-            counts=[familiarity.probability(e.features) if familiarity else 1.0 for e in needing],
+            sample_weights=[
+                familiarity.probability(e.features) if familiarity else 1.0 for e in needing
+            ],
         ),
         familiarity=familiarity,
         heard=fitted(sooner),
@@ -317,20 +319,20 @@ def _calibrate(examples: Sequence[Example], weights: Weights, orphan_weight: flo
         axis=1,
     ).astype(np.float64)
     right = np.concatenate([example.right for example in examples]).astype(np.float64)
-    # An example counts as a whole: its wrong tools with its right ones.
-    counts = np.concatenate(
+    # All candidates of an example have one weight: its wrong tools weigh what its right ones do.
+    sample_weights = np.concatenate(
         [
-            np.full(len(e.right), _right_counts(e.features[e.right], orphan_weight).mean())
+            np.full(len(e.right), _right_weights(e.features[e.right], orphan_weight).mean())
             for e in examples
         ]
     )
     start = np.array([weights.slope, weights.share, weights.intercept])
-    point = fit_logistic(inputs, right, counts, start, _CALIBRATION_STRENGTH)
+    point = fit_logistic(inputs, right, sample_weights, start, _CALIBRATION_STRENGTH)
     slope, share, intercept = map(float, point)
     return replace(weights, slope=slope, share=share, intercept=intercept)
 
 
-def _right_counts(right: NDArray[Any], orphan_weight: float) -> NDArray[np.float64]:
+def _right_weights(right: NDArray[Any], orphan_weight: float) -> NDArray[np.float64]:
     """Return the weight of each right tool, given by its features: shape ``(right,)``."""
     return np.where(right[:, _ANY] == 0, orphan_weight, 1.0)
 
@@ -367,7 +369,7 @@ class _Batch:
             right=right,
             starts=np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.intp),
             example=example_of_row,
-            share=_right_counts(stacked[right], orphan_weight)
+            share=_right_weights(stacked[right], orphan_weight)
             / np.bincount(example_of_right)[example_of_right],
         )
 

@@ -72,9 +72,9 @@ class Nearest:
 def krige(
     queries: Floats,
     cosines: Floats,
-    words: Floats,
+    word_cosines: Floats,
     vectors: Floats,
-    rows: WordRows,
+    demo_words: WordRows,
     sets: Ints,
     left_out: Ints | None = None,
 ) -> Nearest:
@@ -87,13 +87,13 @@ def krige(
         queries: Vectors of the queries, shape ``(queries, dimensions)``.
         cosines: Cosines of the queries with the demonstrations, shape ``(queries, demos)``, which
             may be approximate.
-        words: Cosines of their words, same shape.
+        word_cosines: Cosines of their words, same shape.
         vectors: Vectors of the demonstrations, shape ``(demos, dimensions)``.
-        rows: Words of the demonstrations.
+        demo_words: Words of the demonstrations.
         sets: The set of tools that each demonstration uses, shape ``(demos,)``.
         left_out: Positions of demonstrations to treat as if they did not exist.
     """
-    likeness = cosines + np.float32(_WORDS) * words
+    likeness = cosines + np.float32(_WORDS) * word_cosines
     count = min(_NEAREST, likeness.shape[1])
     if left_out is not None:
         likeness[:, left_out] = -np.inf
@@ -108,9 +108,9 @@ def krige(
     fall = _FALL / np.maximum(1 - exact.mean(axis=1, keepdims=True), _LEAST_DISTANCE)
     among = np.stack([products(nearest, nearest) for nearest in members])
     kernel = np.exp(fall[:, :, None] * (among - 1))
-    kernel += np.float32(_WORDS) * np.stack([rows.likeness(nearest) for nearest in demos])
+    kernel += np.float32(_WORDS) * np.stack([demo_words.likeness(nearest) for nearest in demos])
     kernel[:, range(count), range(count)] += np.float32(_NOISE * (1 + _WORDS))
-    in_words = np.float32(_WORDS) * np.take_along_axis(words, demos, axis=1)
+    in_words = np.float32(_WORDS) * np.take_along_axis(word_cosines, demos, axis=1)
     to_query = np.exp(fall * (exact - 1)) + in_words
     weights = np.linalg.solve(kernel, to_query[:, :, None])[..., 0]
     return Nearest(demos, exact, weights, np.matmul(weights[:, None], members)[:, 0])

@@ -11,7 +11,7 @@ __all__ = ["fit_logistic"]
 def fit_logistic(
     rows: NDArray[np.float64],
     right: NDArray[np.float64],
-    counts: NDArray[np.float64],
+    sample_weights: NDArray[np.float64],
     prior: NDArray[np.float64],
     strength: float,
 ) -> NDArray[np.float64]:
@@ -23,7 +23,7 @@ def fit_logistic(
     Args:
         rows: Inputs of each row, shape ``(rows, inputs)``; a column of ones gives an intercept.
         right: 1 for the right rows and 0 for the others, shape ``(rows,)``.
-        counts: Weight of each row in the loss, shape ``(rows,)``.
+        sample_weights: Weight of each row in the loss, shape ``(rows,)``.
         prior: Weights to start from and to stay near to, shape ``(inputs,)``.
         strength: Loss that one unit of distance from the prior costs, in rows.
     """
@@ -32,11 +32,10 @@ def fit_logistic(
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         log_odds = rows @ weights
         pull = strength * (weights - prior)
-        value = (
-            counts @ (np.logaddexp(0, log_odds) - log_odds * right) + pull @ (weights - prior) / 2
-        )
-        likely = 1 / (1 + np.exp(-log_odds))
-        return float(value), rows.T @ (counts * (likely - right)) + pull
+        losses = np.logaddexp(0, log_odds) - log_odds * right
+        value = sample_weights @ losses + pull @ (weights - prior) / 2
+        probabilities = 1 / (1 + np.exp(-log_odds))
+        return float(value), rows.T @ (sample_weights * (probabilities - right)) + pull
 
     weights: NDArray[np.float64] = minimize(loss, prior, jac=True, method="L-BFGS-B").x
     return weights

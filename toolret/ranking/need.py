@@ -130,15 +130,15 @@ def need_inputs(
     nearest, nearest_to_clause, lexical_log, kriged = features[:, _MAXIMA].max(axis=0, initial=0)
     demos, uses = comparisons.demo_dense[:, 0], layout.uses_tools
     queries = comparisons.query_vectors
-    counts = np.ones(len(demos), dtype=np.bool_) if heard is None else heard
+    counted = np.ones(len(demos), dtype=np.bool_) if heard is None else heard
     # One word that no text has is added to the request's: a single word alone says little.
     most = comparisons.lexical_most[0] + rarity(0, len(layout.tool_vectors))
     return np.array(
         [
             nearest,
             nearest_to_clause,
-            demos[counts & uses].max(initial=0),
-            demos[counts & ~uses].max(initial=0),
+            demos[counted & uses].max(initial=0),
+            demos[counted & ~uses].max(initial=0),
             0 if queries is None else queries[0] @ general,
             np.expm1(lexical_log) / most,
             kriged,
@@ -162,7 +162,7 @@ def fit_need(
     idle: Sequence[Floats],
     prior: Need | None = None,
     *,
-    counts: Sequence[float] | None = None,
+    sample_weights: Sequence[float] | None = None,
 ) -> Need:
     """Fit the model to requests of both kinds.
 
@@ -174,7 +174,7 @@ def fit_need(
         idle: Inputs of requests that need none.
         prior: Model to start from, and to stay near to; needed unless there are requests of both
             kinds.
-        counts: Weight of each request of ``needing`` in the quantiles; 1 by default.
+        sample_weights: Weight of each request of ``needing`` in the quantiles; 1 by default.
     """
     if prior is None:
         prior = Need((0.0,) * INPUTS, 0.0, (), ())
@@ -183,37 +183,41 @@ def fit_need(
         rows = np.array([(*inputs, 1.0) for inputs in (*needing, *idle)])
         right = np.repeat([1.0, 0.0], [len(needing), len(idle)])
         # Both kinds count alike, whichever has more requests.
-        worth = np.repeat([1.0, len(needing) / len(idle)], [len(needing), len(idle)])
-        point = fit_logistic(rows, right, worth, point, _STRENGTH)
+        balance = np.repeat([1.0, len(needing) / len(idle)], [len(needing), len(idle)])
+        point = fit_logistic(rows, right, balance, point, _STRENGTH)
     *weights, intercept = (round(float(value), 6) for value in point)
     model = Need(tuple(weights), intercept, (), ())
     return replace(
         model,
-        needing=_quantiles([model.log_odds(inputs) for inputs in needing], prior.needing, counts),
+        needing=_quantiles(
+            [model.log_odds(inputs) for inputs in needing], prior.needing, sample_weights
+        ),
         idle=_quantiles([model.log_odds(inputs) for inputs in idle], prior.idle),
     )
 
 
 def _quantiles(
-    log_odds: Sequence[float], prior: tuple[float, ...], counts: Sequence[float] | None = None
+    log_odds: Sequence[float],
+    prior: tuple[float, ...],
+    sample_weights: Sequence[float] | None = None,
 ) -> tuple[float, ...]:
     """Return evenly spaced quantiles of log-odds, mixed with those of the prior if it has any.
 
     Args:
         log_odds: Log-odds of requests of one kind; without any, the prior's quantiles stay.
         prior: The prior's quantiles, which count as ``_PRIOR_REQUESTS`` requests.
-        counts: Weight of each request; 1 by default.
+        sample_weights: Weight of each request; 1 by default.
     """
     if not log_odds:
         return prior
     values = np.array(log_odds)
     order = np.argsort(values, kind="stable")
-    count = np.ones(len(values)) if counts is None else np.array(counts)[order]
+    weights = np.ones(len(values)) if sample_weights is None else np.array(sample_weights)[order]
     # Each request is in the middle of its weight, and the first and the last are at the ends.
-    middle = np.cumsum(count) - count / 2
+    middle = np.cumsum(weights) - weights / 2
     places = (middle - middle[0]) / max(middle[-1] - middle[0], _TINY)
     quantiles = np.interp(np.linspace(0, 1, _QUANTILES), places, values[order])
     if prior:
-        share = count.sum() / (count.sum() + _PRIOR_REQUESTS)
+        share = weights.sum() / (weights.sum() + _PRIOR_REQUESTS)
         quantiles = share * quantiles + (1 - share) * np.array(prior)
     return tuple(round(float(value), 6) for value in quantiles)
