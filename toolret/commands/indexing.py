@@ -124,6 +124,7 @@ def _planned_changes(
         StoreError: If the index cannot be read.
     """
     from toolret.index.shelves import DEMOS, TOOLS
+    from toolret.index.syncing import report_changes
     from toolret.index.tool_index import checked_demos
     from toolret.stores import store_at
     from toolret.stores.locks import LOCK_SECONDS
@@ -138,38 +139,18 @@ def _planned_changes(
 
     old_tools, old_demos = stored_items(TOOLS), stored_items(DEMOS)
     kept_tools = old_tools if options.add else {}
-    reports: dict[Kind, SyncReport] = {"tools": _changes(old_tools, tools, kept_tools)}
     new_tools = kept_tools | {tool.id: tool for tool in tools}
-    kept_demos = old_demos
+    reports: dict[Kind, SyncReport] = {"tools": report_changes(old_tools, new_tools)}
+    new_demos = old_demos
     if demos is not None:
         kept_demos = {
             id_: demo
             for id_, demo in old_demos.items()
             if options.add or (id_.startswith(RECORDED) and not options.forget_recorded)
         }
-        new_demos = checked_demos(demos, new_tools)
-        reports["demos"] = _changes(old_demos, new_demos, kept_demos)
-        kept_demos = kept_demos | {demo.id: demo for demo in new_demos}
-    return reports, _stale_demo_lines(kept_demos.values(), new_tools.get)
-
-
-def _changes(old: Mapping[str, Item], items: Iterable[Item], kept: Iterable[str]) -> SyncReport:
-    """Return the changes that replace old items by new ones; ids in ``kept`` are never removed."""
-    from toolret.index import SyncReport
-
-    new = {item.id: item for item in items}
-    added = sorted(new.keys() - old.keys())
-    changed = sorted(id_ for id_, item in new.items() if id_ in old and old[id_] != item)
-    removed = sorted(old.keys() - new.keys() - set(kept))
-    return SyncReport(
-        added=len(added),
-        changed=len(changed),
-        removed=len(removed),
-        kept=len(old) - len(changed) - len(removed),
-        added_ids=tuple(added),
-        changed_ids=tuple(changed),
-        removed_ids=tuple(removed),
-    )
+        new_demos = kept_demos | {demo.id: demo for demo in checked_demos(demos, new_tools)}
+        reports["demos"] = report_changes(old_demos, new_demos)
+    return reports, _stale_demo_lines(new_demos.values(), new_tools.get)
 
 
 def _stale_demo_lines(demos: Iterable[Demo], find_tool: Callable[[str], Tool | None]) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -19,7 +19,7 @@ from toolret.index.shelves import DEMOS, TOOLS, Item, ItemForm, Items, Shelf, Sn
 from toolret.stores.records import KINDS, Contents, Kind, Store, StoreWriter
 from toolret.text.rendering import RENDERER_VERSION
 
-__all__ = ["Collections", "Progress", "SyncReport"]
+__all__ = ["Collections", "Progress", "SyncReport", "report_changes"]
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +59,22 @@ class SyncReport:
     added_ids: tuple[str, ...] = field(default=(), compare=False, repr=False)
     changed_ids: tuple[str, ...] = field(default=(), compare=False, repr=False)
     removed_ids: tuple[str, ...] = field(default=(), compare=False, repr=False)
+
+
+def report_changes(old: Mapping[str, object], new: Mapping[str, object]) -> SyncReport:
+    """Return how a collection changed, given its items or their keys by id; none is embedded."""
+    added = sorted(new.keys() - old.keys())
+    removed = sorted(old.keys() - new.keys())
+    changed = sorted(id_ for id_, item in old.items() if new.get(id_, item) != item)
+    return SyncReport(
+        added=len(added),
+        changed=len(changed),
+        removed=len(removed),
+        kept=len(old) - len(changed) - len(removed),
+        added_ids=tuple(added),
+        changed_ids=tuple(changed),
+        removed_ids=tuple(removed),
+    )
 
 
 class Collections:
@@ -176,19 +192,8 @@ class Collections:
                 stored_count += len(missing)
             wanted = {id_: key for id_, key in old.items() if keep and keep(id_)} | new
             writer.publish(wanted.values())
-        added = sorted(wanted.keys() - old.keys())
-        removed = sorted(old.keys() - wanted.keys())
-        changed = sorted(id_ for id_, key in old.items() if wanted.get(id_, key) != key)
-        return SyncReport(
-            added=len(added),
-            changed=len(changed),
-            removed=len(removed),
-            kept=len(old) - len(changed) - len(removed),
-            embedded=embedded + self._reembedded.pop(form.kind, 0),
-            added_ids=tuple(added),
-            changed_ids=tuple(changed),
-            removed_ids=tuple(removed),
-        )
+        embedded += self._reembedded.pop(form.kind, 0)
+        return replace(report_changes(old, wanted), embedded=embedded)
 
     def _collect_missing(
         self,
