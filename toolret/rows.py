@@ -79,6 +79,8 @@ _Name = Annotated[str, StringConstraints(pattern=r"\S")]
 
 
 class _BaseRow(BaseModel):
+    """A row of any kind, in which a null counts as a missing field."""
+
     model_config = ConfigDict(strict=True, extra="ignore")
     checked_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that no unknown field may be a misspelling of."""
@@ -104,6 +106,8 @@ _Permissions = Annotated[list[Any], AfterValidator(_alternatives)]
 
 
 class _ToolRow(_BaseRow):
+    """A tool; a blank name is replaced by the id."""
+
     checked_fields = _CHECKED_FIELDS
     id: _Name | None = None
     name: str
@@ -124,12 +128,16 @@ class _ToolRow(_BaseRow):
 
 
 class _CallRow(_BaseRow):
+    """A call in a demonstration."""
+
     tool: _Name
     arguments: dict[str, Any] = {}
     result: Any = None
 
 
 class _DemoRow(_BaseRow):
+    """A demonstration."""
+
     checked_fields = ("permissions",)
     id: _Name | None = None
     text: _Name
@@ -140,6 +148,8 @@ class _DemoRow(_BaseRow):
 
 
 class _RequestRow(_BaseRow):
+    """A request of an evaluation set."""
+
     id: _Name
     text: _Name | None = None
     messages: list[dict[str, Any]] = []
@@ -259,6 +269,7 @@ def demo_from_row(row: JsonObject, *, file: str | Path | None = None, place: str
 
 
 def _request_from_row(row: JsonObject, *, file: str | Path, place: str) -> LabelledRequest:
+    """Make an evaluation request from a row; raises as ``demo_from_row`` does."""
     known = _validate(_RequestRow, row, error=DemoError, file=file, place=place)
     tools = tuple(dict.fromkeys(known.tools))
     messages = tuple(known.messages)
@@ -294,6 +305,7 @@ def _validate(
     file: str | Path | None,
     place: str,
 ) -> _RowModel:
+    """Return a row's known fields; raise ``error`` if one is missing, misspelt or mistyped."""
     try:
         known = model.model_validate(row)
     except ValidationError as exc:
@@ -358,4 +370,5 @@ def _problem(exc: ValidationError) -> str:
 
 
 def _origin(file: str | Path | None, place: str) -> str:
+    """Return the ``origin`` of an item: its file and its place there, as far as they are known."""
     return ": ".join(part for part in ("" if file is None else str(file), place) if part)

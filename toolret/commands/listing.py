@@ -1,9 +1,10 @@
-"""``toolret list``: what an index holds."""
+"""``toolret list``: print the tools or the demonstrations of an index."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from toolret.console import (
@@ -17,6 +18,7 @@ from toolret.console import (
 )
 
 if TYPE_CHECKING:
+    from toolret.stores.records import Contents, Kind
     from toolret.types import Demo, Tool
 
 __all__ = ["add_list"]
@@ -45,8 +47,6 @@ def add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _list(options: argparse.Namespace) -> None:
     # The store is read directly: opening an index would require the embedder that made it.
     from toolret.files.plain_rows import demo_to_row, tool_to_row
-    from toolret.index.shelves import DEMOS, TOOLS
-    from toolret.permissions import is_allowed, may_see
     from toolret.stores import absent, store_at
     from toolret.stores.locks import LOCK_SECONDS
 
@@ -55,18 +55,12 @@ def _list(options: argparse.Namespace) -> None:
         raise absent(store)
     contents = store.load()
     rows: list[dict[str, Any]]
-    tools: list[Tool] = []
-    if options.allow is not None or not options.demos:
-        tools = [TOOLS.load(record.row) for record in contents["tools"].records.values()]
-        tools = [tool for tool in tools if is_allowed(tool, options.allow)]
     if options.demos:
-        demos = [DEMOS.load(record.row) for record in contents["demos"].records.values()]
-        if options.allow is not None:
-            usable = {tool.id for tool in tools}
-            demos = [d for d in demos if may_see(d, options.allow) and usable.issuperset(d.tools)]
+        demos = _visible_demos(contents, options.allow)
         rows = [demo_to_row(demo) for demo in demos]
         summaries = [(demo.id, _demo_summary(demo)) for demo in demos]
     else:
+        tools = _usable_tools(contents, options.allow)
         rows = [tool_to_row(tool) for tool in tools]
         summaries = [(tool.id, summary_line(tool.description)) for tool in tools]
     if options.json:
@@ -78,5 +72,27 @@ def _list(options: argparse.Namespace) -> None:
     print(count_of(len(summaries), "demonstration" if options.demos else "tool"), file=sys.stderr)
 
 
+def _usable_tools(contents: Mapping[Kind, Contents], allow: Sequence[str] | None) -> list[Tool]:
+    """Return the stored tools that a caller with these permissions may use; None allows all."""
+    from toolret.index.shelves import TOOLS
+    from toolret.permissions import is_allowed
+
+    tools = [TOOLS.load(record.row) for record in contents["tools"].records.values()]
+    return [tool for tool in tools if is_allowed(tool, allow)]
+
+
+def _visible_demos(contents: Mapping[Kind, Contents], allow: Sequence[str] | None) -> list[Demo]:
+    """Return the stored demonstrations that such a caller may see, with all the tools they use."""
+    from toolret.index.shelves import DEMOS
+    from toolret.permissions import may_see
+
+    demos = [DEMOS.load(record.row) for record in contents["demos"].records.values()]
+    if allow is None:
+        return demos
+    usable = {tool.id for tool in _usable_tools(contents, allow)}
+    return [demo for demo in demos if may_see(demo, allow) and usable.issuperset(demo.tools)]
+
+
 def _demo_summary(demo: Demo) -> str:
+    """Return a demonstration's request and its tools, in one line."""
     return f"{summary_line(demo.text)}  ({', '.join(demo.tools) or 'no tool'})"

@@ -148,6 +148,7 @@ class SentenceTransformerEmbedder:
             return self._model
 
     def _load_with_torch(self) -> SentenceTransformer:
+        """Return the model as sentence-transformers runs it."""
         from sentence_transformers import SentenceTransformer
 
         try:

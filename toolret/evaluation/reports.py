@@ -204,6 +204,7 @@ def commonest_failure(llm: Mapping[str, Any]) -> str:
 
 
 def _llm_lines(llm: Mapping[str, Any]) -> Iterator[str]:
+    """Yield lines on the use of an LLM, which is ``Report.llm``."""
     read, wrote = (
         "an unknown number of" if tokens is None else tokens
         for tokens in (llm["input_tokens"], llm["output_tokens"])
@@ -218,6 +219,7 @@ def _llm_lines(llm: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _threshold_lines(report: Report) -> Iterator[str]:
+    """Yield the tables of thresholds on scores and on need."""
     if report.values:
         yield f"calibration error {100 * report.calibration_error:.1f}; with tools from a score on:"
         yield "  score   tools  recall  complete"

@@ -62,6 +62,7 @@ def as_chat_model(
 
 
 def _adapter(llm: Any, model: str | None, api: Api) -> OpenAIModel | LangChainModel | FunctionModel:
+    """Return the adapter for an LLM object, which calls it once for each reply."""
     if is_openai(llm):
         if not model:
             raise LLMError("an openai client serves many models: pass the name of one as model=...")

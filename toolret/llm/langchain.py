@@ -155,6 +155,7 @@ def _as_pairs(messages: Messages) -> list[tuple[str, str]]:
 
 
 def _as_completion(reply: Any) -> Completion:
+    """Return the reply in what a LangChain model returned, a message or a text."""
     if isinstance(reply, str):
         return Completion(reply)
     text = getattr(reply, "text", None)

@@ -130,6 +130,7 @@ def _chat_request(model: str, messages: Messages, schema: Schema) -> dict[str, A
 
 
 def _read_chat(answer: Any) -> Completion:
+    """Return the reply in a response of Chat Completions."""
     # The client validates nothing: the "answer" may be an HTML page.
     try:
         choice = answer.choices[0] if answer.choices else None
@@ -160,6 +161,7 @@ def _responses_request(model: str, messages: Messages, schema: Schema) -> dict[s
 
 
 def _read_response(answer: Any) -> Completion:
+    """Return the reply in a response of the Responses API."""
     try:
         parts = [p for item in answer.output if item.type == "message" for p in item.content]
         refusals = [part.refusal for part in parts if part.type == "refusal"]

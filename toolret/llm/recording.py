@@ -136,6 +136,7 @@ class RecordingModel:
             self._record(row.model_copy(update={"dropped": True}), replace=True)
 
     def _recorded_reply(self, key: str) -> Completion | None:
+        """Return the recorded reply to a question; None if there is none that could be used."""
         row = self._rows.get(key)
         return row.completion() if row and row.error is None and not row.dropped else None
 
@@ -153,6 +154,7 @@ class RecordingModel:
         return row.completion()
 
     def _append(self, row: Mapping[str, Any]) -> None:
+        """Append a line to the file as a whole, or not at all."""
         line = _as_line(row)
         try:
             with self._file.open("ab", buffering=0) as file:

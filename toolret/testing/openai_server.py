@@ -104,6 +104,7 @@ class OpenAIServer:
         self._thread.join()
 
     def _answer(self, handler: BaseHTTPRequestHandler, request: dict[str, Any]) -> None:
+        """Record a request, and send the answer that is scripted for it."""
         if handler.path.endswith("/embeddings"):
             _send(handler, 200, json.dumps(self._embeddings(request)).encode(), {})
             return
@@ -128,6 +129,7 @@ class OpenAIServer:
         _send(handler, status, body, headers)
 
     def _embeddings(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the body of an answer with the vectors of a request's texts."""
         texts = [request["input"]] if isinstance(request["input"], str) else request["input"]
         vectors = self._embedder.embed_documents(texts)
         encoded: list[Any] = list(vectors)
@@ -146,6 +148,8 @@ class OpenAIServer:
 
 
 class _Server(ThreadingHTTPServer):
+    """An HTTP server with a thread per connection, none of which keeps the process from ending."""
+
     daemon_threads = True
     request_queue_size = 128
     """The number of connections that may wait to be accepted: a test may open many at once."""
