@@ -83,6 +83,6 @@ class OpenAIEmbedder:
 
 def _is_usable(client: Any) -> bool:
     """Whether a client makes embeddings, and is not the asynchronous one."""
-    from toolret.llm.kinds import is_instance_of  # which takes the time of the whole package
+    from toolret.llm.kinds import is_instance_of  # imports the whole package, which takes time
 
     return hasattr(client, "embeddings") and not is_instance_of(client, "openai", "AsyncOpenAI")

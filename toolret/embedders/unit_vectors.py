@@ -53,8 +53,8 @@ def _as_list(rows: Any) -> list[Any]:
 
 def unit(vectors: Vectors) -> Vectors:
     """Return vectors scaled to unit length; zeros stay zeros."""
-    # By powers of two first, which changes no digit: squares of very large or small numbers are
-    # beyond what 32 bits hold.
+    # Scaling by powers of two first changes no digit, and is needed because the squares of very
+    # large or very small numbers are beyond what 32 bits hold.
     _, exponents = np.frexp(np.abs(vectors).max(axis=1, keepdims=True, initial=0))
     scaled = np.ldexp(vectors, -exponents)
     norms = np.linalg.norm(scaled, axis=1, keepdims=True)

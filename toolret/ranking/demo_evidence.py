@@ -60,7 +60,7 @@ class DemoEvidence:
         # Shape (..., used tools) from here on.
         self._nearest, self._lexical_nearest = uses.best(np.stack([dense.max(axis=0), lexical]))
         self._kriged = kriged
-        # In float64: most are next to nothing, and their order decides which tools are put forward.
+        # In float64, since most shares are tiny, and their order decides which are put forward.
         set_shares = layout.sets.sums(softmax_shares(comparisons.demo_sets).astype(np.float64))
         self._set_shares = layout.sets.spread(set_shares)[self._tools]
 

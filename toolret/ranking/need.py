@@ -213,7 +213,7 @@ def _quantiles(
     values = np.array(log_odds)
     order = np.argsort(values, kind="stable")
     weights = np.ones(len(values)) if sample_weights is None else np.array(sample_weights)[order]
-    # Each request is in the middle of its weight, and the first and the last are at the ends.
+    # Each request lies in the middle of its weight; then the first and the last get the ends.
     middle = np.cumsum(weights) - weights / 2
     places = (middle - middle[0]) / max(middle[-1] - middle[0], _TINY)
     quantiles = np.interp(np.linspace(0, 1, _QUANTILES), places, values[order])

@@ -117,11 +117,11 @@ def _move_definitions(flat: JsonObject, source: JsonObject) -> JsonObject:
         return {**part, "$ref": f"#/$defs/{moved[reference]}"}
 
     redirected: dict[str, Any] = map_schemas(flat, redirect)
-    definitions = dict(mapping(redirected.get("$defs")))
-    waiting = list(moved)
-    for reference in waiting:  # redirecting a target may add references to ``moved``
-        definitions[moved[reference]] = map_schemas(target(source, reference), redirect)
-        waiting += [new for new in moved if new not in waiting]
+    targets: dict[str, Any] = {}
+    while waiting := [reference for reference in moved if moved[reference] not in targets]:
+        for reference in waiting:  # redirecting a target may add references to ``moved``
+            targets[moved[reference]] = map_schemas(target(source, reference), redirect)
+    definitions = {**mapping(redirected.get("$defs")), **targets}
     return {**redirected, "$defs": definitions} if moved else flat
 
 

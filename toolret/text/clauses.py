@@ -12,7 +12,7 @@ __all__ = ["split_clauses"]
 
 _SEPARATOR = re.compile(
     r"""
-      (?: ^ | \n+ | (?<=[.!?;])\s+ )        # words that count the parts, and say nothing of them
+      (?: ^ | \n+ | (?<=[.!?;])\s+ )        # words that order the parts and say no more
         (?: (?: first | second | third | fourth | fifth | last | final )(?:ly)? | next | then | also
           | later | additionally | afterwards? | after\ that | besides | furthermore | moreover
           | in\ addition | meanwhile ),\s+

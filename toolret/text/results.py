@@ -39,7 +39,7 @@ def _json(value: Any) -> str:
 
 
 def _pydantic_json(bytes_mode: Literal["utf8", "base64"], value: Any) -> str:
-    if isinstance(value, Iterator):  # to read it would leave the program nothing
+    if isinstance(value, Iterator):  # reading it would leave nothing for the program
         return str(value)
     return _json(to_jsonable_python(value, bytes_mode=bytes_mode, fallback=_python_value))
 
