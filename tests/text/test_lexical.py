@@ -38,8 +38,8 @@ def test_contractions_are_no_words_and_words_of_names_are_kept(text: str, found:
     assert words(text) == found
 
 
-def test_every_word_is_kept_on_request() -> None:
-    assert words("What are the invoices for?", every=True) == [
+def test_stop_words_are_kept_on_request() -> None:
+    assert words("What are the invoices for?", keep_stop_words=True) == [
         "what",
         "are",
         "the",

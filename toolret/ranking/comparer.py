@@ -99,7 +99,7 @@ class Comparer:
         """Compute everything that is stored in the file, by parsing all items."""
         tools, demos = self.snapshot.tools, self.snapshot.demos
         texts = [words(searched_text(tool)) for tool in tools.items]
-        demo_words = tf_idf([words(text, every=True) for text in demos.texts])
+        demo_words = tf_idf([words(text, keep_stop_words=True) for text in demos.texts])
         columns = columns_of(self.snapshot)
         parts: dict[str, Arrays] = {
             "columns": columns.arrays(),

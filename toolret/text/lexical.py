@@ -73,17 +73,18 @@ _local = threading.local()
 """The stemmer of each thread."""
 
 
-def words(text: str, *, every: bool = False) -> list[str]:
+def words(text: str, *, keep_stop_words: bool = False) -> list[str]:
     """Return the words of a text as English stems, with identifiers split.
 
     Args:
         text: The text.
-        every: Whether to keep stop words. Among requests they are kept, because weights by
-            frequency make them count little there.
+        keep_stop_words: Whether to keep stop words, as for comparing requests with each other:
+            weights by frequency make them count little there.
     """
     lowercase = _lowercase_words(text)
-    kept = lowercase if every else [word for word in lowercase if word not in _STOP_WORDS]
-    stems: list[str] = _stemmer().stemWords(kept)
+    if not keep_stop_words:
+        lowercase = [word for word in lowercase if word not in _STOP_WORDS]
+    stems: list[str] = _stemmer().stemWords(lowercase)
     return stems
 
 
