@@ -322,7 +322,7 @@ def test_an_unusable_state_written_by_another_process_is_logged_once(
 
     def follow() -> int:
         for _ in range(3):
-            retriever._latest._try_at = 0.0  # as if the pause were over
+            retriever._latest._next_try = 0.0  # as if the pause were over
             retriever._latest._follow()
         return sum(record.name == "toolret.retrieval.latest" for record in caplog.records)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import email.utils
+import logging
 import re
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from toolret.errors import LLMError
+from toolret.errors import LLMError, ToolretError
+from toolret.tracing import log_error
 
-__all__ = ["LLMCallError", "call_failure", "empty_reply", "response_failure"]
+__all__ = ["LLMCallError", "call_failure", "empty_reply", "foreign_failure", "response_failure"]
 
 _LONGEST_REASON = 200
 """The most characters of another library's error message that are passed on."""
@@ -113,6 +115,27 @@ def call_failure(error: BaseException) -> LLMError:
     )
     failed.__cause__ = error
     return failed
+
+
+def foreign_failure(log: logging.Logger, what: str, error: Exception) -> str:
+    """Return in one line why foreign code failed that may call an LLM, such as a user's reranker.
+
+    Anything but a failure of an LLM is also logged, since it is a mistake in that code.
+
+    Args:
+        log: The logger.
+        what: What raised the error, for the log's reader.
+        error: The error.
+
+    Raises:
+        ToolretError: ``error`` itself, if it is one of toolret's own that is no failure of an LLM,
+            such as a ``ReplayError``.
+    """
+    if not isinstance(error, LLMError):
+        if isinstance(error, ToolretError):
+            raise error
+        log_error(log, what, error)
+    return str(call_failure(error))
 
 
 def response_failure(error: Any) -> LLMCallError:

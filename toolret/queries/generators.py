@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from toolret.errors import InputError, LLMError, ToolretError
+from toolret.errors import InputError, LLMError
 from toolret.llm import Answer, ChatModel, aask, as_chat_model, ask
 from toolret.llm.asking import total
-from toolret.llm.failures import call_failure
+from toolret.llm.failures import foreign_failure
 from toolret.options import seconds, whole_number
 from toolret.queries.framing import BUDGET, Framed, frame
 from toolret.queries.generating import (
@@ -24,7 +24,6 @@ from toolret.queries.generating import (
 )
 from toolret.queries.steps import Lookup, Question, Strategy, StrategyContext
 from toolret.queries.strategies import as_strategy, queries_without_llm
-from toolret.tracing import log_error
 from toolret.types import Query, Request
 
 __all__ = [
@@ -180,12 +179,7 @@ class _Flow:
 
     def send(self, value: Any) -> None:
         """Continue the strategy with the result of its current step."""
-        try:
-            self.step = self._steps.send(value)
-        except StopIteration as done:
-            self._queries, self.step = done.value, None
-        except LLMError:  # The strategy cannot continue.
-            self.step = None
+        self._resume(self._steps.send, value)
 
     def send_answer(self, answer: Answer[tuple[str, ...]]) -> None:
         """Continue the strategy with the LLM's answer."""
@@ -195,11 +189,14 @@ class _Flow:
     def send_failure(self, error: LLMError) -> None:
         """Continue the strategy without an answer, if it can."""
         self._failures.append(error)
+        self._resume(self._steps.throw, error)
+
+    def _resume(self, resume: Callable[[Any], Question | Lookup], value: Any) -> None:
         try:
-            self.step = self._steps.throw(error)
+            self.step = resume(value)
         except StopIteration as done:
             self._queries, self.step = done.value, None
-        except LLMError:
+        except LLMError:  # the strategy cannot continue
             self.step = None
 
     def result(self) -> GeneratedQueries:
@@ -318,13 +315,9 @@ def _checked_queries(generator: QueryGenerator, generated: Any) -> GeneratedQuer
 def _after_failure(
     generator: QueryGenerator, request: Request, error: Exception, started: float
 ) -> GeneratedQueries:
-    """Return the request's own queries, in place of those of a generator that failed."""
+    """Return the request's own queries in place of a failed generator's; log or raise the error."""
     name = type(generator).__name__
-    if not isinstance(error, LLMError):
-        if isinstance(error, ToolretError):
-            raise error
-        log_error(_log, f"the query generator {name}", error)
-    reason = str(call_failure(error))
+    reason = foreign_failure(_log, f"the query generator {name}", error)
     usage = Usage(strategy=name, seconds=time.perf_counter() - started, failure=reason)
     queries = _with_request(request, queries_without_llm(request))
     return GeneratedQueries(queries, f"{_NO_QUERIES}, since {name} failed: {reason}", usage)

@@ -106,7 +106,7 @@ class Found:
         comparisons: How the request compares with the tools and demonstrations.
         allowed: Which tools the caller may use; None if all.
         ranking: The top of the ranking, and whether any tool is needed.
-        open: The hits that a reranker may reorder.
+        reorderable: The part of the hits that a reranker may reorder.
         seconds: How long each stage took.
     """
 
@@ -115,19 +115,19 @@ class Found:
     comparisons: Comparisons
     allowed: Bools | None
     ranking: Ranking
-    open: slice
+    reorderable: slice
     seconds: dict[str, float]
 
     @property
     def candidates(self) -> list[Tool]:
         """The tools for a reranker to look at: at least two, or none."""
-        tools = [hit.tool for hit in self.ranking.hits[self.open]]
+        tools = [hit.tool for hit in self.ranking.hits[self.reorderable]]
         return tools if len(tools) > 1 else []
 
     def reranked(self, reranking: Reranking, seconds: float) -> Found:
-        """Return the same with these tools reordered."""
+        """Return the same with the candidates reordered, and with the reranking's note."""
         hits = list(self.ranking.hits)
-        hits[self.open], note = reorder(hits[self.open], reranking)
+        hits[self.reorderable], note = reorder(hits[self.reorderable], reranking)
         generated = self.retrieval.generated
         notes = filter(None, (generated.note, note))
         generated = replace(generated, note="; ".join(notes))
@@ -139,13 +139,13 @@ class Found:
         )
 
 
-def find(reader: Reader, retrieval: Retrieval, *, seen: int) -> Found:
+def find(reader: Reader, retrieval: Retrieval, *, rerank_depth: int) -> Found:
     """Rank the tools for a request.
 
     Args:
         reader: Ranks the tools.
         retrieval: The request, its queries, and how much is asked for.
-        seen: How many tools a reranker looks at.
+        rerank_depth: How many tools a reranker looks at; 0 without one.
     """
     limits = retrieval.limits
     generated_at = time.perf_counter()
@@ -158,19 +158,19 @@ def find(reader: Reader, retrieval: Retrieval, *, seen: int) -> Found:
         retrieval.request,
         comparisons,
         allowed,
-        most=max(limits.max_tools, limits.depth, seen),
+        most=max(limits.max_tools, limits.depth, rerank_depth),
         recall=limits.min_recall,
         precision=limits.min_precision,
     )
     if not (ranking.needed or limits.depth):
-        seen = 0  # If no tool is needed, their order is not worth a model's time.
+        rerank_depth = 0  # If no tool is needed, their order is not worth a model's time.
     return Found(
         retrieval,
         reader,
         comparisons,
         allowed,
         ranking,
-        open=slice(ranking.named, max(ranking.named, seen)),
+        reorderable=slice(ranking.named, max(ranking.named, rerank_depth)),
         seconds={
             "queries": generated_at - retrieval.started,
             "embed": embedded_at - generated_at,
@@ -189,10 +189,10 @@ def choose(found: Found, counter: TokenCounter) -> Selection:
     ranked_at = time.perf_counter()
     retrieval = found.retrieval
     generated, limits = retrieval.generated, retrieval.limits
-    first = found.ranking.hits[: limits.max_tools]
+    first = found.ranking.hits[: limits.max_tools] if found.ranking.needed else ()
     likely = [hit for hit in first if hit.score >= limits.min_score]
-    named = ids_by_name(hit.tool.id for hit in likely).values() if found.ranking.needed else ()
-    chosen = tuple(hit for hit in likely if hit.tool.id in named)
+    callable_ids = ids_by_name(hit.tool.id for hit in likely).values()  # each name calls one tool
+    chosen = tuple(hit for hit in likely if hit.tool.id in callable_ids)
     may_show = found.reader.may_show(retrieval.allow, found.allowed)
     demos = found.reader.choose_demos(found.comparisons, chosen, may_show, most=limits.max_demos)
     chosen_at = time.perf_counter()

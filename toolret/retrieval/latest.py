@@ -15,9 +15,10 @@ from toolret.retrieval.reader import Reader
 __all__ = ["LatestReader"]
 
 _PAUSE = 50
+"""After a reading that failed, the wait before the next one, in multiples of the time it took."""
+
 _LONGEST_PAUSE = 5.0
-"""What cannot be used is read again after so many times the seconds that it took, but soon enough
-to see that somebody has put it right."""
+"""The longest such wait, in seconds: soon enough to see that somebody has put it right."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,32 +37,36 @@ class LatestReader:
     def __init__(self, index: ToolIndex) -> None:
         self._index = index
         self._renewing = RenewedLock()
-        self._said = ""
-        self._try_at = 0.0
+        self._logged_problem = ""
+        self._next_try = 0.0
         self._reader = Reader(index, index.snapshot)
 
     def __call__(self) -> Reader:
         """Return the latest reader."""
         if self._reader.snapshot is not self._index.snapshot:
             older = self._reader.snapshot.reading < self._index.snapshots.own_reading
-            with self._alone(wait=older) as alone:
+            with self._renewing_alone(wait=older) as alone:
                 if alone:
-                    self._take(self._index.snapshot)
+                    self._renew(self._index.snapshot)
         else:
             self.follow()
         return self._reader
 
     def follow(self) -> None:
         """Begin to read what another process has synced, if it has, for the calls to come."""
-        is_at_it = self._renewing.current.locked()  # a thread, which goes on for a while
-        if is_at_it or not self._index.is_stale() or time.monotonic() < self._try_at:
+        is_renewing = self._renewing.current.locked()
+        if is_renewing or not self._index.is_stale() or time.monotonic() < self._next_try:
             return
         with suppress(RuntimeError):  # no thread can be started: the next check tries again
             start_thread(self._follow, "toolret-follow", daemon=True)
 
     @contextmanager
-    def _alone(self, *, wait: bool) -> Iterator[bool]:
-        """Whether no other thread makes a reader meanwhile, which is waited for if asked."""
+    def _renewing_alone(self, *, wait: bool) -> Iterator[bool]:
+        """Keep other threads from making a reader, and yield whether that could be done.
+
+        Args:
+            wait: Whether to wait for a thread that is making one; without, the answer is then no.
+        """
         lock = self._renewing.current
         alone = lock.acquire(blocking=wait)
         try:
@@ -70,25 +75,27 @@ class LatestReader:
             if alone:
                 lock.release()
 
-    def _take(self, snapshot: Snapshot) -> None:
+    def _renew(self, snapshot: Snapshot) -> None:
+        """Make the reader of a snapshot, unless it is there already."""
         if self._reader.snapshot is not snapshot:
             reader = Reader(self._index, snapshot)
             self._index.snapshots.keep(snapshot)
             self._reader = reader
 
     def _follow(self) -> None:
-        with self._alone(wait=False) as alone:
-            if not alone or time.monotonic() < self._try_at:  # the thread before may have failed
+        """Read what another process has synced; log why if it cannot be used."""
+        with self._renewing_alone(wait=False) as alone:
+            if not alone or time.monotonic() < self._next_try:  # the thread before may have failed
                 return
             started = time.monotonic()
             try:
-                self._take(self._index.snapshots.read())
-                self._said, self._try_at = "", 0.0
+                self._renew(self._index.snapshots.read())
+                self._logged_problem, self._next_try = "", 0.0
             except ToolretError as error:
                 # What cannot be used may take seconds to read, and stays so until somebody acts.
                 now = time.monotonic()
-                self._try_at = now + min(_PAUSE * (now - started), _LONGEST_PAUSE)
+                self._next_try = now + min(_PAUSE * (now - started), _LONGEST_PAUSE)
                 problem = str(error)
-                if problem != self._said:  # it recurs with every try
+                if problem != self._logged_problem:  # it recurs with every try
                     _log.warning("what another process wrote cannot be used: %s", problem)
-                self._said = problem
+                self._logged_problem = problem

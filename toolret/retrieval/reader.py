@@ -58,8 +58,8 @@ class Ranking:
     """The first tools of a ranking, and whether the request needs any.
 
     Attributes:
-        hits: Best first.
-        named: How many of the request's tools are called by name: so many of the first.
+        hits: The first tools, best first.
+        named: How many tools the request calls by their names. They come first in ``hits``.
         need: The probability that a tool is needed.
         need_threshold: The probability from which on tools are given.
         needed: Whether tools are given.
@@ -76,14 +76,14 @@ class Reader:
     """Ranks the tools of a snapshot, and chooses demonstrations.
 
     Args:
-        index: Whose embedder and fit are used.
+        index: The index whose embedder and fit are used.
         snapshot: The index at one moment; syncs after that do not change it.
 
     Attributes:
-        snapshot: What it reads.
-        comparer: What compares requests with it.
-        fit: What its demonstrations taught.
-        answers: The selections that were made of it last.
+        snapshot: The snapshot.
+        comparer: Compares requests with the snapshot.
+        fit: What the snapshot's demonstrations taught.
+        answers: The latest selections that were made from the snapshot.
     """
 
     def __init__(self, index: ToolIndex, snapshot: Snapshot) -> None:
@@ -93,19 +93,19 @@ class Reader:
         self.comparer = Comparer(snapshot, index.embedder, kept=kept)
         self.fit: Fit = fit_index(index, self.comparer)
         firsts = self.comparer.columns.permitting.tolist()
-        self._each_permissions = [snapshot.tools.items[first] for first in firsts]
+        self._first_by_permissions = [snapshot.tools.items[first] for first in firsts]
         self.answers: Recent[Hashable, Selection] = Recent(_ANSWERS_REMEMBERED)
 
     def allowed(self, allow: Allow) -> Bools | None:
-        """Which tools the caller may use: shape ``(tools,)``; None if it may use all."""
+        """Return which tools the caller may use, shape ``(tools,)``; None if it may use all."""
         if allow is None or callable(allow):
             return allowed_tools(self.snapshot.tools.items, allow)
-        # Many tools need the same few permissions.
-        verdicts = allowed_tools(self._each_permissions, allow)
+        # Many tools need the same few permissions, so one tool is asked about for all of them.
+        verdicts = allowed_tools(self._first_by_permissions, allow)
         return None if verdicts is None else verdicts[self.comparer.columns.permissions]
 
     def embed(self, queries: Sequence[Query]) -> tuple[list[str], tuple[Vectors, Vectors]]:
-        """The queries' texts, and their vectors, each in its role: what ``compare`` takes."""
+        """Return the queries' texts and their vectors, which ``Comparer.compare`` takes."""
         texts = [query.text for query in queries]
         tools = [place for place, query in enumerate(queries) if query.kind == "tool"]
         return texts, self.comparer.embed(texts, tools)
@@ -120,15 +120,17 @@ class Reader:
         recall: float,
         precision: float | None,
     ) -> Ranking:
-        """The tools that the request most likely needs.
+        """Return the tools that the request most likely needs, and whether it needs any.
 
         Args:
             request: The request.
-            comparisons: What it was compared with.
-            allowed: As ``allowed`` gives it; the rest is not in the index to the ranking.
-            most: How many hits to give at most.
+            comparisons: How it compares with the tools and demonstrations.
+            allowed: Which tools the caller may use, as ``allowed`` returns it; to the ranking, the
+                others are not in the index.
+            most: How many hits to return at most.
             recall: Of the requests that need a tool, the least share that are to be given any.
-            precision: Of the requests given a tool, the least share that are to need one.
+            precision: Of the requests given a tool, the least share that are to need one; None for
+                no such target.
         """
         called = self.comparer.columns.tools_named(mentioned_names(request.text))
         candidates = gather(self.comparer.layout, comparisons, allowed=allowed, called=called)
@@ -136,23 +138,25 @@ class Reader:
         named = np.isin(candidates.tools, called)
         log_odds = (parts.sum(axis=1) + rest + named * _EXACT_NAME_LOG_ODDS).astype(np.float32)
         first = np.argsort(-log_odds, kind="stable")[:most]
-        sums = np.stack([parts[first][:, some].sum(axis=1) for some in SIGNALS.values()], axis=1)
+        by_signal = [parts[first][:, features].sum(axis=1) for features in SIGNALS.values()]
         hits = map(
             _hit,
             [self.snapshot.tools.items[tool] for tool in candidates.tools[first]],
             probabilities(log_odds[first]).tolist(),
             candidates.features[first][:, _SHOWN_COLUMNS].tolist(),
-            sums.tolist(),
+            np.stack(by_signal, axis=1).tolist(),
             rest[first].tolist(),
             named[first].tolist(),
         )
         inputs = need_inputs(
             self.comparer.layout, comparisons, candidates.features, self.fit.prior.general
         )
-        need, least = self.fit.need(candidates.features, inputs, recall=recall, precision=precision)
-        chance, least_chance = probabilities(np.array([need, least], dtype=np.float32)).tolist()
-        by_name = int(named.sum())
-        return Ranking(tuple(hits), by_name, chance, least_chance, by_name > 0 or need >= least)
+        odds, least_odds = self.fit.need(
+            candidates.features, inputs, recall=recall, precision=precision
+        )
+        need, need_threshold = probabilities(np.array([odds, least_odds], np.float32)).tolist()
+        count = int(named.sum())
+        return Ranking(tuple(hits), count, need, need_threshold, count > 0 or odds >= least_odds)
 
     def choose_demos(
         self,
@@ -162,13 +166,13 @@ class Reader:
         *,
         most: int,
     ) -> tuple[DemoHit, ...]:
-        """The demonstrations to show with the chosen tools.
+        """Return the demonstrations to show with the chosen tools.
 
         Args:
-            comparisons: What the request was compared with.
+            comparisons: How the request compares with the tools and demonstrations.
             chosen: The tools.
-            may_show: As ``may_show`` gives it.
-            most: How many to give at most.
+            may_show: Whether the caller may be shown a demonstration, as ``may_show`` returns it.
+            most: How many to return at most.
         """
         tools, demos = self.snapshot.tools, self.snapshot.demos
         if not demos.items or not chosen:
@@ -191,16 +195,14 @@ class Reader:
         )
 
     def may_show(self, allow: Allow, allowed: Bools | None) -> Callable[[Demo], bool] | None:
-        """Which demonstrations the caller may be shown: none with a tool that it may not use.
+        """Return a test of whether the caller may be shown a demonstration; None if all may be.
 
-        A tool that is gone from the index is such a one: its permissions went with it.
+        Demonstrations with a tool that it may not use are not shown, nor those with a tool that is
+        gone from the index, since its permissions went with it.
 
         Args:
-            allow: What the caller may use.
-            allowed: The same of each tool, as ``allowed`` gives it.
-
-        Returns:
-            A test of demonstrations; None if all may be shown.
+            allow: The caller's permissions.
+            allowed: Which tools they allow, as ``allowed`` returns it.
         """
         if allowed is None:
             return None
@@ -223,19 +225,19 @@ def _hit(
     rest: float,
     named: bool,
 ) -> Hit:
-    """A tool with its evidence, the weightiest first.
+    """Return a tool with its evidence, the weightiest first.
 
     Args:
         tool: The tool.
         chance: The probability that it is needed.
-        values: Of each of ``SIGNALS``, the value that is shown.
-        parts: Of the same, what it added to the log-odds.
+        values: The value that is shown of each of ``SIGNALS``.
+        parts: What each of them added to the log-odds.
         rest: What the other candidates added.
         named: Whether the request calls the tool by its name.
     """
-    found = list(map(Evidence, SIGNALS, values, parts))
-    found.append(Evidence(AGAINST_OTHERS, rest, rest))
+    evidence = list(map(Evidence, SIGNALS, values, parts))
+    evidence.append(Evidence(AGAINST_OTHERS, rest, rest))
     if named:
-        found.append(Evidence("exact name", 1.0, _EXACT_NAME_LOG_ODDS))
-    found.sort(key=lambda item: -abs(item.contribution))
-    return Hit(tool, chance, tuple(found))
+        evidence.append(Evidence("exact name", 1.0, _EXACT_NAME_LOG_ODDS))
+    evidence.sort(key=lambda item: -abs(item.contribution))
+    return Hit(tool, chance, tuple(evidence))

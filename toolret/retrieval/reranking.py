@@ -16,16 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from toolret.embedders.model_files import find_model, hide_progress_bar
-from toolret.errors import EmbedderError, LLMError, ToolretError
+from toolret.errors import EmbedderError, LLMError
 from toolret.forking import RenewedLock
 from toolret.llm import Messages, aask, as_chat_model, ask
-from toolret.llm.failures import call_failure
+from toolret.llm.failures import foreign_failure
 from toolret.llm.replies import parse_reply_as
 from toolret.llm.shipped import prompt_text
 from toolret.options import of_kind, seconds, whole_number
 from toolret.queries.framing import conversation_lines, json_lines, truncate
 from toolret.text.rendering import tool_text
-from toolret.tracing import log_error
 from toolret.types import Evidence, Hit, JsonObject, Request, Tool
 
 if TYPE_CHECKING:
@@ -260,11 +259,7 @@ def _checked_reranking(reranking: Any) -> Reranking:
 def _after_failure(reranker: Reranker, error: Exception) -> Reranking:
     """Return the verdict in place of that of a reranker that failed; log or raise the error."""
     name = type(reranker).__name__
-    if not isinstance(error, LLMError):
-        if isinstance(error, ToolretError):
-            raise error
-        log_error(_log, f"the reranker {name}", error)
-    return _unchanged(name, str(call_failure(error)))
+    return _unchanged(name, foreign_failure(_log, f"the reranker {name}", error))
 
 
 def reorder(hits: Sequence[Hit], reranking: Reranking) -> tuple[tuple[Hit, ...], str]:

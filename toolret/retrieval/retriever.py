@@ -37,10 +37,12 @@ from toolret.types import Hit
 __all__ = ["Allow", "ToolRetriever"]
 
 _REPLIES = "replies.sqlite3"
-
-_log = logging.getLogger(__name__)
+"""The file in the index's folder that caches the LLM's replies."""
 
 _SPAN = "toolret.select"
+"""The name of a selection's span."""
+
+_log = logging.getLogger(__name__)
 
 
 class ToolRetriever:
@@ -363,8 +365,15 @@ class ToolRetriever:
         return await asyncio.to_thread(choose, found, self.counter)
 
     def _find(self, retrieval: Retrieval) -> Found:
-        seen = self.reranker.depth if self.reranker else 0
-        return find(self._latest(), retrieval, seen=seen)
+        depth = self.reranker.depth if self.reranker else 0
+        return find(self._latest(), retrieval, rerank_depth=depth)
+
+    def _reranked(self, found: Found) -> Found:
+        if not (self.reranker and found.candidates):
+            return found
+        asked_at = time.perf_counter()
+        reranking = score_tools(self.reranker, found.retrieval.request, found.candidates)
+        return found.reranked(reranking, time.perf_counter() - asked_at)
 
     def _report(self, current: Span, selection: Selection) -> Selection:
         """Record a selection on its span, and tell ``on_select`` of it."""
@@ -375,13 +384,6 @@ class ToolRetriever:
             except Exception as error:  # noqa: BLE001 - the caller's agent goes on
                 log_error(_log, "on_select", error)
         return selection
-
-    def _reranked(self, found: Found) -> Found:
-        if not (self.reranker and found.candidates):
-            return found
-        asked_at = time.perf_counter()
-        reranking = score_tools(self.reranker, found.retrieval.request, found.candidates)
-        return found.reranked(reranking, time.perf_counter() - asked_at)
 
 
 def _replies(index: ToolIndex, cache: str | Path | bool) -> ReplyCache | None:

@@ -24,9 +24,10 @@ AGAINST_OTHERS = "against the others"
 """Names what the other candidates add to a tool's log-odds; it is no signal of the tool's own."""
 
 _LEFT_OUT = "  (left out: beyond the token budget)"
+"""What an explanation adds to a tool or example that is chosen, but not in the prompt."""
 
 _NEAREST = 3
-"""How many tools that were not chosen are named where none was."""
+"""How many tools an explanation names if none was chosen."""
 
 
 @dataclass(frozen=True)
@@ -140,10 +141,10 @@ class Selection:
             out = "" if hit.tool.id in tools else _LEFT_OUT
             lines.append(f"{rank}. {hit.tool.id}  p={hit.score:.3f}{out}")
             lines += evidence_lines(hit)
-        for shown in self.demos:
-            out = "" if shown.demo.id in demos else _LEFT_OUT
-            about = f"cosine={shown.similarity:.3f}: {shown.reason}{out}"
-            lines.append(f"example {shown.demo.id}  {about}")
+        for example in self.demos:
+            out = "" if example.demo.id in demos else _LEFT_OUT
+            about = f"cosine={example.similarity:.3f}: {example.reason}{out}"
+            lines.append(f"example {example.demo.id}  {about}")
         for kind, step in dict.fromkeys((cut.kind, cut.step) for cut in self.dropped):
             cuts = [cut for cut in self.dropped if (cut.kind, cut.step) == (kind, step)]
             saved = sum(cut.tokens_saved for cut in cuts)
@@ -181,18 +182,18 @@ class Selection:
 def evidence_lines(hit: Hit) -> list[str]:
     """Return what each signal added to a hit's log-odds, one signal a line."""
     return [
-        f"     {each.contribution:+7.2f}  {each.signal}{_figure(each)}"
-        for each in sorted(hit.evidence, key=lambda each: each.signal == AGAINST_OTHERS)
-        if round(each.contribution, 2)
+        f"     {item.contribution:+7.2f}  {item.signal}{_figure(item)}"
+        for item in sorted(hit.evidence, key=lambda item: item.signal == AGAINST_OTHERS)
+        if round(item.contribution, 2)
     ]
 
 
 def _figure(evidence: Evidence) -> str:
-    """Return the value of a signal in words, in brackets; empty if it has none worth telling."""
+    """Return a signal's value for people, in brackets; empty if it has none worth telling."""
     value = evidence.value
     if evidence.signal == "demonstrations" and not value:
         return " (no demonstration uses it)"
-    said = {
+    figures = {
         "dense": f"cosine {value:.2f}",
         "lexical": f"{math.sqrt(max(value, 0)):.0%} of the best score",
         "name": f"{value:.0%} of it said",
@@ -201,7 +202,7 @@ def _figure(evidence: Evidence) -> str:
         "demonstrations": f"nearest: cosine {value:.2f}",
         "reranked": f"score {value:g}",
     }
-    return f" ({said[evidence.signal]})" if evidence.signal in said else ""
+    return f" ({figures[evidence.signal]})" if evidence.signal in figures else ""
 
 
 def trace(current: Span, selection: Selection, embedder: str) -> None:
