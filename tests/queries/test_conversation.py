@@ -14,7 +14,7 @@ from openai.types.responses import Response, ResponseFunctionToolCall, ResponseR
 from toolret.errors import InputError
 from toolret.queries import as_request
 from toolret.queries.framing import conversation_lines
-from toolret.queries.strategies import queries_without_llm
+from toolret.queries.without_llm import queries_without_llm
 from toolret.testing.scripted import response
 from toolret.turns import content_text
 from toolret.types import Request

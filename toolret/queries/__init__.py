@@ -10,16 +10,8 @@ from toolret.queries.generating import (
 )
 from toolret.queries.generators import StrategyQueryGenerator
 from toolret.queries.steps import Lookup, Question, Steps, Strategy, StrategyContext
-from toolret.queries.strategies import (
-    Clauses,
-    Combine,
-    FewShot,
-    Hypothesize,
-    Refine,
-    Rewrite,
-    Think,
-    Verbatim,
-)
+from toolret.queries.strategies import Combine, FewShot, Hypothesize, Refine, Rewrite, Think
+from toolret.queries.without_llm import Clauses, Verbatim
 
 __all__ = [
     "EMPTY_CATALOG",

@@ -23,7 +23,8 @@ from toolret.queries.generating import (
     Usage,
 )
 from toolret.queries.steps import Lookup, Question, Strategy, StrategyContext
-from toolret.queries.strategies import as_strategy, queries_without_llm
+from toolret.queries.strategies import as_strategy
+from toolret.queries.without_llm import queries_without_llm
 from toolret.types import Query, Request
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Strategies for writing queries from a conversation."""
+"""Strategies by which an LLM writes queries from a conversation, and strategies by their names."""
 
 from __future__ import annotations
 
@@ -21,21 +21,17 @@ from toolret.queries.replies import (
     tools_schema,
 )
 from toolret.queries.steps import Question, Steps, Strategy, StrategyContext
-from toolret.text.clauses import split_clauses
-from toolret.turns import words_of
-from toolret.types import Demo, Query, Request, Tool
+from toolret.queries.without_llm import Clauses, Verbatim
+from toolret.types import Demo, Query, Tool
 
 __all__ = [
-    "Clauses",
     "Combine",
     "FewShot",
     "Hypothesize",
     "Refine",
     "Rewrite",
     "Think",
-    "Verbatim",
     "as_strategy",
-    "queries_without_llm",
 ]
 
 _MOST_QUERIES = 8
@@ -56,43 +52,11 @@ little after the second."""
 _TOOLS_SHOWN = 12
 """How many tools the LLM is shown in each round, by default."""
 
-_LONGEST_TURN = 500
-"""How many characters of an earlier user message are added to a query: pasted pages add little."""
-
 _LONGEST_DESCRIPTION = 200
 """How many characters of a tool's description a prompt shows: the beginning says what it does."""
 
 _LONGEST_EXAMPLE = 400
 """How many characters of a demonstration's request a prompt shows."""
-
-
-class Verbatim:
-    """Searches for nothing but the raw request."""
-
-    name = "verbatim"
-    needs_llm = False
-
-    def steps(self, context: StrategyContext) -> Steps:  # noqa: ARG002 - part of the protocol
-        """Take no steps, and return no further queries."""
-        yield from ()
-        return ()
-
-
-class Clauses:
-    """Searches also for the request's clauses, and for the request with the previous message.
-
-    Clauses are queries only if there are several. The request with the user's previous message is
-    an additional query and never replaces the request, so it does no harm if the user has changed
-    the subject.
-    """
-
-    name = "clauses"
-    needs_llm = False
-
-    def steps(self, context: StrategyContext) -> Steps:
-        """Take no steps, and return the queries."""
-        yield from ()
-        return queries_without_llm(context.request)
 
 
 class Rewrite:
@@ -368,20 +332,6 @@ def as_strategy(strategy: str | Strategy) -> Strategy:
 def _checked_strategy(strategy: Strategy) -> Strategy:
     give = f"a Strategy, such as Rewrite(), or a name: {', '.join(_BY_NAME)}"
     return of_kind("strategy", strategy, Strategy, give, error=InputError)
-
-
-def queries_without_llm(request: Request) -> tuple[Query, ...]:
-    """Return the queries, besides the request itself, that can be written without an LLM."""
-    clauses = [Query(clause, "clause") for clause in split_clauses(request.text)]
-    user_texts = [
-        text
-        for message in request.messages
-        if message.get("role") == "user" and (text := words_of(message.get("content")))
-    ]
-    with_previous = [
-        Query(f"{request.text} {text[:_LONGEST_TURN]}", "turn") for text in user_texts[-2:-1]
-    ]
-    return (*clauses, *with_previous)
 
 
 def _as_needs(texts: Sequence[str]) -> tuple[Query, ...]:
