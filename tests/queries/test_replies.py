@@ -13,9 +13,9 @@ from toolret.errors import LLMError
 from toolret.queries.replies import (
     missing_schema,
     parse_missing,
-    parse_reply,
+    parse_queries,
     parse_tools,
-    reply_schema,
+    queries_schema,
     thoughtful_schema,
     tools_schema,
 )
@@ -42,7 +42,7 @@ from toolret.queries.replies import (
     ],
 )
 def test_replies_are_read(reply: str, queries: tuple[str, ...]) -> None:
-    assert parse_reply(reply, most=3) == queries
+    assert parse_queries(reply, most=3) == queries
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_replies_are_read(reply: str, queries: tuple[str, ...]) -> None:
 )
 def test_malformed_replies_are_errors(reply: str, reason: str) -> None:
     with pytest.raises(LLMError, match=reason):
-        parse_reply(reply, most=3)
+        parse_queries(reply, most=3)
 
 
 def test_tools_that_are_wished_for_read_as_the_catalogs_tools_do() -> None:
@@ -98,7 +98,7 @@ _TOOLS = st.fixed_dictionaries(
 @settings(max_examples=300)
 @given(
     st.one_of(
-        any_replies("queries", _TEXTS).map(lambda reply: (parse_reply, reply)),
+        any_replies("queries", _TEXTS).map(lambda reply: (parse_queries, reply)),
         any_replies("missing", _TEXTS).map(lambda reply: (parse_missing, reply)),
         any_replies("tools", _TOOLS).map(lambda reply: (parse_tools, reply)),
     )
@@ -114,7 +114,9 @@ def test_any_reply_is_read_or_refused(case: tuple[Callable[..., Any], str]) -> N
     assert all(text.strip() and text.encode() for text in parsed)
 
 
-@pytest.mark.parametrize("schema", [reply_schema, thoughtful_schema, missing_schema, tools_schema])
+@pytest.mark.parametrize(
+    "schema", [queries_schema, thoughtful_schema, missing_schema, tools_schema]
+)
 def test_schemas_keep_the_rules_of_structured_output(schema: Callable[[], Any]) -> None:
     def check(node: dict[str, Any]) -> None:
         if node["type"] == "object":

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from toolret.prompt import Packed
+from toolret.prompt.offers import SEARCH_DESCRIPTION
 from toolret.prompt.packed import packed_tool
 from toolret.retrieval.selection import Selection
 from toolret.text.names import DISCOVER, wire_name
@@ -37,8 +38,7 @@ def search_tool() -> dict[str, Any]:
     query = {"type": "string", "description": "What is to be done, in a few words."}
     return {
         "name": SEARCH_NAME,
-        "description": "Searches the catalog for tools. Search when none of the tools at hand does "
-        "what is needed, once for each different thing to do.",
+        "description": SEARCH_DESCRIPTION,
         "input_schema": {"type": "object", "properties": {"query": query}, "required": ["query"]},
     }
 

@@ -12,12 +12,11 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from toolret.json_values import short_repr
-from toolret.text.names import DISCOVER
 from toolret.turns import field_of
 
 __all__ = [
-    "DISCOVER",
     "PROVIDER_LIMIT",
+    "SEARCH_DESCRIPTION",
     "called_names",
     "limited_names_to_offer",
     "names_to_offer",
@@ -26,6 +25,12 @@ __all__ = [
 
 PROVIDER_LIMIT = 128
 """How many tools OpenAI accepts in a request."""
+
+SEARCH_DESCRIPTION = (
+    "Searches the catalog for tools. Search when none of the tools at hand does what is needed, "
+    "once for each different thing to do."
+)
+"""What a model is told of the tool with which it searches."""
 
 
 def called_names(messages: Iterable[Any]) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ from toolret.types import JsonObject, Tool
 __all__ = [
     "missing_schema",
     "parse_missing",
-    "parse_reply",
+    "parse_queries",
     "parse_tools",
-    "reply_schema",
+    "queries_schema",
     "thoughtful_schema",
     "tools_schema",
 ]
@@ -59,7 +59,7 @@ class _ToolsReply:
     tools: list[_WishedTool]
 
 
-def reply_schema() -> JsonObject:
+def queries_schema() -> JsonObject:
     """Return the JSON Schema of a reply with queries, within the rules of structured output."""
     return _object(queries=_text_list())
 
@@ -82,19 +82,19 @@ def tools_schema() -> JsonObject:
     return _object(tools={"type": "array", "items": tool})
 
 
-def parse_reply(reply: str, *, most: int) -> tuple[str, ...]:
+def parse_queries(reply: str, *, most: int) -> tuple[str, ...]:
     """Return the queries in an LLM's reply, which is JSON alone, in a code fence or within prose.
 
     Blank and repeated queries are dropped, long ones are truncated, and at most ``most`` are kept.
 
     Raises:
-        LLMError: If the reply holds no JSON that follows ``reply_schema``.
+        LLMError: If the reply holds no JSON that follows ``queries_schema``.
     """
     return _distinct(parse_reply_as(_QueriesReply, reply).queries, _LONGEST_QUERY, most)
 
 
 def parse_missing(reply: str, *, most: int) -> tuple[str, ...]:
-    """Return the queries in a reply that follows ``missing_schema``, as ``parse_reply`` does."""
+    """Return the queries in a reply that follows ``missing_schema``, as ``parse_queries`` does."""
     return _distinct(parse_reply_as(_MissingReply, reply).missing, _LONGEST_QUERY, most)
 
 

@@ -14,9 +14,9 @@ from toolret.queries.prompts import as_prompt
 from toolret.queries.replies import (
     missing_schema,
     parse_missing,
-    parse_reply,
+    parse_queries,
     parse_tools,
-    reply_schema,
+    queries_schema,
     thoughtful_schema,
     tools_schema,
 )
@@ -77,7 +77,7 @@ class Rewrite:
     name = "rewrite"
     needs_llm = True
     _shipped = "rewrite_v1"
-    _schema = staticmethod(reply_schema)
+    _schema = staticmethod(queries_schema)
 
     def __init__(
         self, prompt: str | Path | None = None, *, max_queries: int = _MOST_QUERIES
@@ -88,7 +88,9 @@ class Rewrite:
     def steps(self, context: StrategyContext) -> Steps:
         """Ask one question."""
         prompt = self._prompt.fill(max_queries=self._max_queries, conversation=context.conversation)
-        needs = yield Question(prompt, self._schema(), partial(parse_reply, most=self._max_queries))
+        needs = yield Question(
+            prompt, self._schema(), partial(parse_queries, most=self._max_queries)
+        )
         return _as_needs(needs)
 
 
@@ -155,7 +157,9 @@ class FewShot:
             examples=json_lines(_example_for_prompt(demo, tools) for demo, tools in demos),
             conversation=context.conversation,
         )
-        needs = yield Question(prompt, reply_schema(), partial(parse_reply, most=self._max_queries))
+        needs = yield Question(
+            prompt, queries_schema(), partial(parse_queries, most=self._max_queries)
+        )
         return _as_needs(needs)
 
 

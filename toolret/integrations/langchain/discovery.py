@@ -10,8 +10,8 @@ from pydantic import Field
 
 from toolret.integrations.langchain.offering import Offer, offers_of, with_agent_names
 from toolret.integrations.langchain.searching import Search
-from toolret.prompt.offers import DISCOVER
 from toolret.retrieval.selection import Selection
+from toolret.text.names import DISCOVER
 
 __all__ = ["DiscoverTool"]
 

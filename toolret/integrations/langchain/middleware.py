@@ -41,9 +41,10 @@ from toolret.integrations.tool_choices import chosen_name, chosen_names, without
 from toolret.json_values import short_repr
 from toolret.options import of_kind, whole_number
 from toolret.prompt import catalog_tokens
-from toolret.prompt.offers import DISCOVER, refusal
+from toolret.prompt.offers import refusal
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import Selection
+from toolret.text.names import DISCOVER
 
 __all__ = ["ToolRetrieverMiddleware", "ToolRetrieverState"]
 
@@ -198,11 +199,11 @@ class ToolRetrieverMiddleware(AgentMiddleware[ToolRetrieverState, Any, Any]):
             _log.warning(_why_nothing_is_chosen(available))
         offering = Offering(
             available,
-            allow_for(self.allow, _caller(request)),
-            _offers_in(request.state),
-            request.messages,
-            request.state["messages"],
-            chosen_names(request.tool_choice),
+            allow=allow_for(self.allow, _caller(request)),
+            before=_offers_in(request.state),
+            messages=request.messages,
+            history=request.state["messages"],
+            demanded=chosen_names(request.tool_choice),
         )
         return _Turn(request, offering, is_small)
 

@@ -19,11 +19,11 @@ from toolret.files.plain_rows import demo_to_row
 from toolret.integrations.langchain.catalog import Available, CatalogEntry
 from toolret.permissions import Allow, is_allowed, may_see
 from toolret.prompt import Packed
-from toolret.prompt.offers import DISCOVER, called_names, names_to_offer
+from toolret.prompt.offers import called_names, names_to_offer
 from toolret.prompt.packed import PackedDemo, PackedTool
 from toolret.prompt.trimming import TOOL_STEPS
 from toolret.retrieval.selection import Selection
-from toolret.text.names import wire_name
+from toolret.text.names import DISCOVER, wire_name
 from toolret.types import Demo
 
 __all__ = [
@@ -89,6 +89,7 @@ class Offers(TypedDict):
 
 
 _OFFERS = TypeAdapter(list[Offer])
+"""Checks the artifacts of messages, which anybody may have written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +343,7 @@ def _called_names(messages: Sequence[AnyMessage], *, by_last: bool = False) -> l
 def _offers_found_in(messages: Sequence[AnyMessage]) -> list[Offer]:
     """Read the offers in messages of ``discover_tools``; none from another tool of that name.
 
-    Permissions are checked afterwards: anybody may have written the messages.
+    Permissions are checked afterwards.
     """
     offers: list[Offer] = []
     for message in messages:

@@ -9,17 +9,13 @@ from typing import Any, Literal
 from toolret.calling import Toolbox
 from toolret.errors import CallError
 from toolret.integrations.openai.offered import Offered
-from toolret.integrations.openai.searching import (
-    CALL,
-    found_text,
-    query_of,
-    search_output,
-)
+from toolret.integrations.openai.searching import found_text, query_of, search_output
 from toolret.json_values import parse_json
 from toolret.options import of_kind
 from toolret.permissions import Allow, fail_closed, is_allowed
 from toolret.prompt import Packed
-from toolret.prompt.offers import DISCOVER, refusal
+from toolret.prompt.offers import refusal
+from toolret.text.names import CALL, DISCOVER
 from toolret.turns import field_of
 
 __all__ = ["arun_calls", "run_calls"]
@@ -220,14 +216,14 @@ def _next_step(
                 return f"Error: {CALL} takes the name of a tool, and an object of its arguments"
     elif call.kind == "search":
         return ""
-    names = {} if offered is None else offered
-    tool = _toolbox_name(toolbox, name, names)
-    if (offered is not None and name not in offered) or not _may_run(toolbox, tool, limits):
-        if offered is None:
-            return refusal(name, None)
-        tools = {other: _toolbox_name(toolbox, other, offered) for other in offered}
-        return refusal(name, [n for n, tool in tools.items() if _may_run(toolbox, tool, limits)])
-    return _RunStep(tool, arguments)
+    is_offered = offered is None or name in offered
+    tool = _toolbox_name(toolbox, name, offered or {})
+    if is_offered and _may_run(toolbox, tool, limits):
+        return _RunStep(tool, arguments)
+    if offered is None:
+        return refusal(name, None)
+    tools = {other: _toolbox_name(toolbox, other, offered) for other in offered}
+    return refusal(name, [n for n, tool in tools.items() if _may_run(toolbox, tool, limits)])
 
 
 def _inner_call(arguments: Any) -> tuple[str, Any]:

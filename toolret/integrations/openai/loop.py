@@ -21,6 +21,7 @@ from toolret.integrations.openai.offered import Offered
 from toolret.integrations.openai.planner import earlier_id
 from toolret.integrations.openai.planning import Mode
 from toolret.integrations.openai.view import names_of
+from toolret.integrations.retrievers import checked_retriever
 from toolret.json_values import short_repr
 from toolret.options import one_of, whole_number
 from toolret.permissions import Allow, fail_closed, is_allowed
@@ -184,24 +185,27 @@ class _Loop:
     ) -> _Loop:
         """Prepare a conversation, from the arguments of ``run``."""
         one_of("api", api, get_args(Api))
+        checked_retriever(retriever)
         form: RequestForm = CHAT if api == "chat" else RESPONSES
-        own = list(tools) if isinstance(tools, Toolbox) else _load(list(tools))
+        if isinstance(tools, Toolbox):
+            loaded, toolbox = list(tools), tools
+        else:
+            loaded = _load(list(tools))
+            toolbox = _make_toolbox(loaded, retriever)
         limit = fail_closed(allow)
         permitted = intersection(current_permissions(), limit)
+        own = [t for t in loaded if t.id not in retriever.index and is_allowed(t, permitted)]
 
         def runnable(tool: Tool) -> bool:
             return tool.id in toolbox and is_allowed(tool, limit)
 
-        wrapped = wrap_within(runnable, client, retriever, mode=mode)
-        toolbox = tools if isinstance(tools, Toolbox) else _make_toolbox(own, retriever)
-        own = [tool for tool in own if tool.id not in retriever.index]
         return cls(
-            wrapped,
-            form,
-            toolbox,
-            permitted,
-            [form.function(packed_tool(tool)) for tool in own if is_allowed(tool, permitted)],
-            [{"role": "user", "content": messages}]
+            client=wrap_within(runnable, client, retriever, mode=mode),
+            form=form,
+            toolbox=toolbox,
+            allow=permitted,
+            own=[form.function(packed_tool(tool)) for tool in own],
+            messages=[{"role": "user", "content": messages}]
             if isinstance(messages, str)
             else list(messages),
             continued=earlier_id(options),

@@ -36,10 +36,11 @@ from toolret.integrations.openai.view import View, names_of, split_tools, visibl
 from toolret.json_values import short_repr
 from toolret.permissions import Allow, fail_closed
 from toolret.prompt import pack_alone
-from toolret.prompt.offers import DISCOVER, PROVIDER_LIMIT
+from toolret.prompt.offers import PROVIDER_LIMIT
 from toolret.queries import as_request
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import Selection
+from toolret.text.names import DISCOVER
 from toolret.types import JsonObject, Request
 
 __all__ = ["Planner", "earlier_id", "with_lists"]
@@ -234,14 +235,14 @@ class Planner:
         request = CallerRequest(
             form,
             mode,
-            self._max_offered,
-            items,
-            search.text if search else "",
-            split_tools(tools, view, budget=budget, counter=counter),
-            as_choice(options.get("tool_choice")),
-            view,
-            state if state and state.begun else None,
-            partial(pack_alone, budget=budget, form="openai", counter=counter),
+            max_offered=self._max_offered,
+            items=items,
+            text=search.text if search else "",
+            tools=split_tools(tools, view, budget=budget, counter=counter),
+            choice=as_choice(options.get("tool_choice")),
+            view=view,
+            state=state if state and state.begun else None,
+            trim=partial(pack_alone, budget=budget, form="openai", counter=counter),
         )
         # In *proxy*, the model asks for what is chosen.
         return _Draft(options, request, None if mode == "proxy" else search, owners, beginnings)

@@ -99,11 +99,6 @@ def plan(request: CallerRequest, selection: Selection | None, *, failed: bool = 
         room = min(room, max(request.max_offered, len(names.offerable(*required))))
     offered = _names_by_mode(request, names, required, selected, room, selection)
     tools = [*request.tools.fixed, *(names.as_sent(name) for name in offered), *extras]
-    choice = (
-        _allowed_choice(request, names, {*required, *selected})
-        if request.mode == "allowed"
-        else None
-    )
     may_call = [name for tool in callable_tools(tools) if (name := tool_name(tool))]
     sent = {*may_call, *request.form.loaded_names(request.items)}
     unsent = tuple(name for name in chosen_names(request.choice) if name not in sent)
@@ -116,8 +111,10 @@ def plan(request: CallerRequest, selection: Selection | None, *, failed: bool = 
         selected=tuple(selected),
         begun=bool(selection or request.state or request.mode == "proxy"),
     )
-    left = without_names(request.choice, unsent) if unsent else request.choice
-    return Plan(tuple(tools), choice or left, unsent, state)
+    choice = without_names(request.choice, unsent) if unsent else request.choice
+    if request.mode == "allowed":
+        choice = _allowed_choice(request, names, {*required, *selected}) or choice
+    return Plan(tuple(tools), choice, unsent, state)
 
 
 def _names_by_mode(

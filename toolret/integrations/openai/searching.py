@@ -8,14 +8,13 @@ from typing import Any
 from toolret.integrations.openai.forms import RESPONSES, RequestForm
 from toolret.json_values import compact_json, parse_json
 from toolret.prompt import Packed
-from toolret.prompt.offers import DISCOVER
+from toolret.prompt.offers import SEARCH_DESCRIPTION
 from toolret.prompt.packed import PackedTool
-from toolret.text.names import CALL
+from toolret.text.names import CALL, DISCOVER
 from toolret.turns import Unread, content_text, messages_of
 from toolret.types import JsonObject
 
 __all__ = [
-    "CALL",
     "found_names",
     "found_text",
     "proxy_tools",
@@ -25,19 +24,21 @@ __all__ = [
     "search_tool",
 ]
 
-_SEARCH = (
-    "Searches the catalog for tools. Search when none of the tools at hand does what is needed, "
-    "once for each different thing to do."
-)
 _QUERY = "What is to be done, in a few words, such as: refund a payment"
+
 _PARAMETERS: JsonObject = {
     "type": "object",
     "properties": {"query": {"type": "string", "description": _QUERY}},
     "required": ["query"],
     "additionalProperties": False,
 }
+"""The schema of a search's arguments."""
+
 _NONE = "No tool of the catalog does that. Say so, or search for it in other words."
+"""What the model is told if nothing was found."""
+
 _FAILED = "Error: the search of the catalog failed. Go on without it."
+"""What the model is told if the search failed."""
 
 
 def search_tool() -> JsonObject:
@@ -45,7 +46,7 @@ def search_tool() -> JsonObject:
     return {
         "type": "tool_search",
         "execution": "client",
-        "description": _SEARCH,
+        "description": SEARCH_DESCRIPTION,
         "parameters": _PARAMETERS,
     }
 
@@ -82,7 +83,7 @@ def proxy_tools(form: RequestForm) -> tuple[JsonObject, ...]:
     }
     about = f"Calls a tool that {DISCOVER} found."
     tools = (
-        PackedTool(DISCOVER, DISCOVER, _SEARCH, _PARAMETERS),
+        PackedTool(DISCOVER, DISCOVER, SEARCH_DESCRIPTION, _PARAMETERS),
         PackedTool(CALL, CALL, about, call),
     )
     return tuple(form.function(tool) for tool in tools)
@@ -114,7 +115,7 @@ def found_text(found: Packed | None, known: Collection[str]) -> str:
 
 def search_ids(items: Iterable[Any]) -> tuple[str, ...]:
     """Return the ids of the calls of ``discover_tools`` in a conversation or in a response."""
-    messages = (each for each in messages_of(list(items)) if not isinstance(each, Unread))
+    messages = [entry for entry in messages_of(list(items)) if not isinstance(entry, Unread)]
     calls = [call for message in messages for call in message.get("tool_calls") or ()]
     ids = (call["id"] for call in calls if call["function"]["name"] == DISCOVER)
     return tuple(id_ for id_ in ids if isinstance(id_, str))
