@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 __all__ = [
     "BEHAVIOUR_TAGS",
+    "OPERATION_KEYS",
     "RECORDED",
     "Call",
     "Demo",
@@ -34,6 +35,10 @@ needed."""
 
 BEHAVIOUR_TAGS = frozenset({"deprecated", "destructive", "idempotent", "open-world", "read-only"})
 """Tags that catalog readers add, which say how a tool behaves and not what it is about."""
+
+OPERATION_KEYS = frozenset({"arguments", "method", "path", "server"})
+"""Keys of ``Tool.metadata`` that together make a tool an API operation, which can be called over
+HTTP; individually they are harmless."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from http import HTTPStatus
 from secrets import token_hex
 from typing import Any
@@ -18,7 +16,7 @@ from urllib.parse import unquote_plus
 import httpx
 
 from toolret.calling.redirects import secret_pattern, without_secrets
-from toolret.calling.requests import HttpRequest, build_request, server_url
+from toolret.calling.requests import HttpRequest, build_request, is_operation, server_url
 from toolret.calling.results import ToolResult
 from toolret.calling.security import Credentials, PlacedCredentials, place_credentials
 from toolret.errors import CallError
@@ -106,7 +104,7 @@ class HttpRunner:
 
     def runs(self, tool: Tool) -> bool:
         """Whether the tool was read from an OpenAPI document."""
-        return {"method", "path", "server", "arguments"} <= tool.metadata.keys()
+        return is_operation(tool)
 
     def request(self, tool: Tool, arguments: JsonObject) -> HttpRequest:
         """Return what ``call`` would send, including credentials; nothing is sent.
@@ -145,7 +143,7 @@ class HttpRunner:
                     body.add(chunk)
                     if body.cut:
                         break
-                return _outcome(response, body, partial(secret_pattern, client, placed))
+                return _outcome(response, body, client, placed)
             finally:
                 response.close()
 
@@ -162,7 +160,7 @@ class HttpRunner:
                         body.add(chunk)
                         if body.cut:
                             break
-                    return _outcome(response, body, partial(secret_pattern, client, placed))
+                    return _outcome(response, body, client, placed)
                 finally:
                     await response.aclose()
 
@@ -211,7 +209,10 @@ class _LimitedBody:
 
 
 def _outcome(
-    response: httpx.Response, body: _LimitedBody, secrets: Callable[[], re.Pattern[str]]
+    response: httpx.Response,
+    body: _LimitedBody,
+    client: httpx.Client | httpx.AsyncClient,
+    placed: PlacedCredentials,
 ) -> ToolResult:
     """Return a response as an outcome; the text names the status unless all went well."""
     status = response.status_code
@@ -222,7 +223,8 @@ def _outcome(
     if not ok or not body.data or response.has_redirect_location:
         status_line = f"HTTP {status} {response.reason_phrase}".strip()
         if response.has_redirect_location:
-            location = without_secrets(secrets(), response.headers["location"])
+            secrets = secret_pattern(client, placed)
+            location = without_secrets(secrets, response.headers["location"])
             status_line += f", which leads to {location}"
         text = f"{status_line}: {text}" if body.data else status_line
     return ToolResult(text=text, value=value, ok=ok, status=status)

@@ -12,12 +12,13 @@ from toolret.calling.security import PlacedCredentials
 from toolret.calling.styles import form_pairs, header_text, json_text, path_text, plain_value
 from toolret.errors import CallError
 from toolret.text.media_types import ANY, FORM, MULTIPART, essence, is_json
-from toolret.types import JsonObject, Tool
+from toolret.types import OPERATION_KEYS, JsonObject, Tool
 
-__all__ = ["HttpRequest", "build_request", "server_url"]
+__all__ = ["HttpRequest", "build_request", "is_operation", "server_url"]
 
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 """A character that must not stand in a URL or header: with a line break, one could add a header."""
+
 _STYLING = ("style", "explode", "allowReserved")
 """OpenAPI's fields that say how a parameter is serialised."""
 
@@ -67,6 +68,11 @@ class _PlacedArguments:
     files: set[str] = field(default_factory=set)
     whole_body: tuple[Any, ...] = ()
     is_object: bool = False
+
+
+def is_operation(tool: Tool) -> bool:
+    """Whether a tool was read from an OpenAPI document, and so can be called over HTTP."""
+    return tool.metadata.keys() >= OPERATION_KEYS
 
 
 def server_url(tool: Tool, base_url: str | None) -> str:

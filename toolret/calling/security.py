@@ -127,20 +127,19 @@ def _place_credential(
             f"the credentials hook gave an object of type {type(secret).__name__} for {name!r}: it "
             "has to return a text, a user name and password, or None"
         )
-    user_and_password = secret if isinstance(secret, str) else ":".join(secret)
+    text = secret if isinstance(secret, str) else ":".join(secret)
     if type_ == "apiKey":
-        key = str(definition.get("name"))
-        if definition.get("in") == "query":
-            return PlacedCredentials(
-                query=((quote(key, safe=""), quote(user_and_password, safe="")),)
-            )
-        if definition.get("in") == "cookie":
-            return PlacedCredentials(
-                cookies=((key, quote(user_and_password, safe=_COOKIE_CHARACTERS)),)
-            )
-        return PlacedCredentials(headers=((key, user_and_password),))
+        return _place_key(str(definition.get("name")), text, definition.get("in"))
     if scheme.scheme == "basic":
-        encoded = b64encode(user_and_password.encode()).decode()
-        return PlacedCredentials(headers=(("Authorization", f"Basic {encoded}"),))
+        text = b64encode(text.encode()).decode()
     word = "Bearer" if type_ in _BEARER_TYPES else scheme.scheme.capitalize()
-    return PlacedCredentials(headers=(("Authorization", f"{word} {user_and_password}"),))
+    return PlacedCredentials(headers=(("Authorization", f"{word} {text}"),))
+
+
+def _place_key(name: str, key: str, where: Any) -> PlacedCredentials:
+    """Return an API key in the query, in a cookie or, by default, in a header of this name."""
+    if where == "query":
+        return PlacedCredentials(query=((quote(name, safe=""), quote(key, safe="")),))
+    if where == "cookie":
+        return PlacedCredentials(cookies=((name, quote(key, safe=_COOKIE_CHARACTERS)),))
+    return PlacedCredentials(headers=((name, key),))

@@ -8,6 +8,7 @@ from copy import copy
 from dataclasses import replace
 from typing import Any
 
+from toolret.calling.requests import is_operation
 from toolret.calling.results import Runner, ToolResult, failed_result, pauses_a_graph
 from toolret.calling.targets import TargetRunner
 from toolret.errors import CallError
@@ -56,8 +57,8 @@ class Toolbox:
         self._names = ids_by_name(self._tools)
         self._allows: tuple[Allow, ...] = ()
         if self._tools and not any(map(self._may_run, self._tools.values())):
-            some = next(iter(self._tools.values()))
-            _log.warning("none of the toolbox's tools can be run: %s", _cannot_be_run(some))
+            first = next(iter(self._tools.values()))
+            _log.warning("none of the toolbox's tools can be run: %s", _cannot_be_run(first))
 
     def __iter__(self) -> Iterator[Tool]:
         return filter(self._may_run, self._tools.values())
@@ -203,16 +204,12 @@ class Toolbox:
 
 def _cannot_be_run(tool: Tool) -> str:
     """Say that a toolbox cannot run a tool, and what to give it."""
-    return f"{tool.id!r} cannot be run: {_way_out(tool)}"
-
-
-def _way_out(tool: Tool) -> str:
-    """Return what to give a toolbox that cannot run a tool."""
+    give = "the function that it was made from, or a Runner of your own"
     if "mcp_server" in tool.metadata:
-        return "give the Toolbox its McpServers"
-    if {"method", "path", "server", "arguments"} <= tool.metadata.keys():  # as ``HttpRunner.runs``
-        return "give the Toolbox a runner for API operations, such as HttpRunner()"
-    return "give the Toolbox the function that it was made from, or a Runner of your own"
+        give = "its McpServers"
+    elif is_operation(tool):
+        give = "a runner for API operations, such as HttpRunner()"
+    return f"{tool.id!r} cannot be run: give the Toolbox {give}"
 
 
 def _parsed_arguments(arguments: JsonObject | str | None) -> JsonObject:

@@ -10,12 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from toolret.types import Tool
+from toolret.types import OPERATION_KEYS, Tool
 
 __all__ = ["namespace_of", "without_claims"]
-
-_OPERATION = frozenset({"method", "path", "server", "arguments"})
-"""Keys that together define an operation; individually they are harmless."""
 
 _MCP_SERVER = "mcp_server"
 """Key of the server that listed an MCP tool."""
@@ -24,8 +21,8 @@ _MCP_SERVER = "mcp_server"
 def without_claims(tool: Tool) -> Tool:
     """Return a tool without metadata that would make it run as an API operation or an MCP tool."""
     claimed = {_MCP_SERVER} & tool.metadata.keys()
-    if tool.metadata.keys() >= _OPERATION:
-        claimed |= _OPERATION
+    if tool.metadata.keys() >= OPERATION_KEYS:
+        claimed |= OPERATION_KEYS
     if not claimed:
         return tool
     kept = {key: value for key, value in tool.metadata.items() if key not in claimed}

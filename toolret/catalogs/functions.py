@@ -152,12 +152,18 @@ def schema_tool(
             place=document.at,
         )
     row: dict[str, Any] = {key: fields[key] for key in ("name", "description") if key in fields}
-    others = {
-        key: value for key, value in fields.items() if key not in ("name", "description", schema)
+    row |= {
+        "parameters": parameters,
+        "namespace": namespace or "",
+        "tags": list(tags),
+        "permissions": permissions,
+        "metadata": {
+            key: value
+            for key, value in fields.items()
+            if key not in ("name", "description", schema)
+        },
     }
-    row |= {"parameters": parameters, "namespace": namespace or "", "tags": list(tags)}
-    row |= {"permissions": permissions}
-    tool = tool_from_row(row | {"metadata": others}, file=document.file, place=document.at)
+    tool = tool_from_row(row, file=document.file, place=document.at)
     return with_properties(without_claims(tool))
 
 

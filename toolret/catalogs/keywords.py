@@ -10,7 +10,7 @@ from toolret.catalogs.text import plain_text
 from toolret.schemas.drafts import BOUNDS, COUNTS, JSON_TYPES, is_count, is_number, is_pattern
 from toolret.schemas.subschemas import NESTED, NESTED_LISTS, NESTED_MAPS
 
-__all__ = ["NESTING", "plain_keyword", "types"]
+__all__ = ["NESTING", "plain_keyword", "plain_type"]
 
 NESTING = frozenset({"$ref"}) | NESTED | NESTED_LISTS | NESTED_MAPS
 """Keywords that contain schemas or refer to one."""
@@ -27,7 +27,7 @@ def plain_keyword(key: str, value: Any, keys: PropertyKeys) -> dict[str, Any]:
     if key == "description" and isinstance(value, str):
         value = plain_text(value)
     elif key == "type":
-        value = types(value)
+        value = plain_type(value)
     elif key == "required" and isinstance(value, list):
         value = [keys.key(name) for name in _distinct_strings(value)]
     elif key == "example":
@@ -40,8 +40,8 @@ def plain_keyword(key: str, value: Any, keys: PropertyKeys) -> dict[str, Any]:
     return {key: value}
 
 
-def types(value: Any) -> Any:
-    """Return a value of ``type`` as one type or several; an empty list if it is invalid."""
+def plain_type(value: Any) -> Any:
+    """Return a value of ``type`` normalised: a type, or a list of several; empty if invalid."""
     names = _distinct_strings(value if isinstance(value, list) else [value])
     known = names if JSON_TYPES.issuperset(names) else []
     return known[0] if len(known) == 1 else known

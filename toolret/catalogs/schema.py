@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from toolret.catalogs.discriminators import with_values
 from toolret.catalogs.keys import PropertyKeys, with_name
-from toolret.catalogs.keywords import NESTING, plain_keyword, types
+from toolret.catalogs.keywords import NESTING, plain_keyword, plain_type
 from toolret.catalogs.refs import Place, References
 from toolret.catalogs.schema_merge import ANNOTATIONS, merge_schemas
 from toolret.catalogs.subtypes import Subtypes
@@ -284,7 +284,7 @@ class _Inliner:
     def _cut(self, raw: Schema, reason: str) -> Schema:
         """Return a schema that accepts any value of its type, and whose description says why."""
         self._cuts += 1
-        named = types(raw.get("type"))
+        named = plain_type(raw.get("type"))
         accepted = named if isinstance(named, str) else " or ".join(named)
         reason = f"{reason}: any {accepted or 'value'} is accepted"
         text = raw.get("description")
@@ -388,7 +388,7 @@ def _nullable(schema: Schema) -> Schema:
         return annotations | {"anyOf": [asserted, {"type": "null"}]}
     if "type" in asserted:
         named = asserted["type"]
-        asserted["type"] = types([*(named if isinstance(named, list) else [named]), "null"])
+        asserted["type"] = plain_type([*(named if isinstance(named, list) else [named]), "null"])
     if "enum" in asserted and None not in asserted["enum"]:
         asserted["enum"] = [*asserted["enum"], None]
     return annotations | asserted
