@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from toolret.integrations.offers import SEARCH_DESCRIPTION
 from toolret.prompt import Packed
-from toolret.prompt.offers import SEARCH_DESCRIPTION
 from toolret.prompt.packed import packed_tool
 from toolret.retrieval.selection import Selection
 from toolret.text.names import DISCOVER, wire_name

@@ -26,6 +26,7 @@ from tests.runners import RecordingRunner
 from toolret import ToolRetriever
 from toolret.calling import Toolbox
 from toolret.integrations.openai import Api, Mode, offered, run_calls, wrap
+from toolret.integrations.openai.planning import limited_names_to_offer
 from toolret.testing import OpenAIServer, Reply
 from toolret.text.names import wire_name
 from toolret.tokens import token_counter
@@ -337,3 +338,19 @@ def test_what_was_chosen_or_found_stays_callable_where_only_results_are_sent(
     assert answers[-3:] == ["shop.track_parcel ran"] * 3
     if mode == "allowed":
         assert server.requests[1]["tool_choice"] == server.requests[0]["tool_choice"]
+
+
+def test_a_list_that_is_full_keeps_what_is_called_or_chosen() -> None:
+    known = set("abcdef")
+    assert limited_names_to_offer(["a", "b"], ["c"], ["d"], known, most=4) == ("a", "b", "c", "d")
+    assert limited_names_to_offer(["a", "b", "c"], ["c"], ["d", "a"], known, most=3) == (
+        "a",
+        "c",
+        "d",
+    )
+    # What is called is not given up for what is merely chosen.
+    assert limited_names_to_offer(["a"], ["b", "c"], ["d", "e", "a"], known, most=3) == (
+        "b",
+        "c",
+        "d",
+    )

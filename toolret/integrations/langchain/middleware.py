@@ -36,12 +36,12 @@ from toolret.integrations.langchain.offering import (
 )
 from toolret.integrations.langchain.searching import Search
 from toolret.integrations.langchain.tools import langchain_tools
+from toolret.integrations.offers import refusal
 from toolret.integrations.retrievers import checked_retriever
 from toolret.integrations.tool_choices import chosen_name, chosen_names, without_names
 from toolret.json_values import short_repr
 from toolret.options import of_kind, whole_number
 from toolret.prompt import catalog_tokens
-from toolret.prompt.offers import refusal
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import Selection
 from toolret.text.names import DISCOVER

@@ -17,9 +17,9 @@ from typing_extensions import TypedDict
 
 from toolret.files.plain_rows import demo_to_row
 from toolret.integrations.langchain.catalog import Available, CatalogEntry
+from toolret.integrations.offers import called_names, names_to_offer
 from toolret.permissions import Allow, is_allowed, may_see
 from toolret.prompt import Packed
-from toolret.prompt.offers import called_names, names_to_offer
 from toolret.prompt.packed import PackedDemo, PackedTool
 from toolret.prompt.trimming import TOOL_STEPS
 from toolret.retrieval.selection import Selection

@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from toolret.calling import Toolbox
 from toolret.errors import CallError
+from toolret.integrations.offers import refusal
 from toolret.integrations.openai.offered import Offered
 from toolret.integrations.openai.searching import found_text, query_of, search_output
 from toolret.json_values import parse_json
 from toolret.options import of_kind
 from toolret.permissions import Allow, fail_closed, is_allowed
 from toolret.prompt import Packed
-from toolret.prompt.offers import refusal
 from toolret.text.names import CALL, DISCOVER
 from toolret.turns import field_of
 

@@ -11,14 +11,13 @@ from typing import Any, TypeVar, get_args
 
 from openai import AsyncOpenAI, AsyncStream, OpenAI, Stream
 
-from toolret.integrations.openai.forms import CHAT, RESPONSES, RequestForm
+from toolret.integrations.openai.forms import CHAT, PROVIDER_LIMIT, RESPONSES, RequestForm
 from toolret.integrations.openai.offered import Offered
 from toolret.integrations.openai.planner import Planner, with_lists
 from toolret.integrations.openai.planning import Mode
 from toolret.integrations.retrievers import checked_retriever
 from toolret.options import of_kind, one_of, whole_number
 from toolret.permissions import Allow
-from toolret.prompt.offers import PROVIDER_LIMIT
 from toolret.retrieval.retriever import ToolRetriever
 
 __all__ = ["offered", "wrap", "wrap_within"]

@@ -12,6 +12,7 @@ from toolret.types import JsonObject
 
 __all__ = [
     "CHAT",
+    "PROVIDER_LIMIT",
     "RESPONSES",
     "Chat",
     "RequestForm",
@@ -24,6 +25,9 @@ __all__ = [
     "tool_name",
     "value_or_none",
 ]
+
+PROVIDER_LIMIT = 128
+"""How many tools OpenAI accepts in a request."""
 
 _Dict: TypeAlias = dict[str, Any]
 

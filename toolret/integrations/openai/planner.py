@@ -15,6 +15,7 @@ from toolret.forking import RenewedLock
 from toolret.integrations.openai.access import current_permissions, intersection
 from toolret.integrations.openai.forms import (
     CHAT,
+    PROVIDER_LIMIT,
     RESPONSES,
     RequestForm,
     as_choice,
@@ -36,7 +37,6 @@ from toolret.integrations.openai.view import View, names_of, split_tools, visibl
 from toolret.json_values import short_repr
 from toolret.permissions import Allow, fail_closed
 from toolret.prompt import pack_alone
-from toolret.prompt.offers import PROVIDER_LIMIT
 from toolret.queries import as_request
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import Selection

@@ -6,22 +6,27 @@ beginning. The modes differ in how the model gets other tools in later turns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-from toolret.integrations.openai.forms import RequestForm, callable_tools, tool_name
+from toolret.integrations.offers import called_names, names_to_offer
+from toolret.integrations.openai.forms import (
+    PROVIDER_LIMIT,
+    RequestForm,
+    callable_tools,
+    tool_name,
+)
 from toolret.integrations.openai.memory import ConversationState, SentTool, ShownExamples
 from toolret.integrations.openai.searching import found_names, proxy_tools, search_tool
 from toolret.integrations.openai.view import CallerTools, View, names_by_words
 from toolret.integrations.tool_choices import chosen_names, without_names
-from toolret.prompt.offers import PROVIDER_LIMIT, called_names, limited_names_to_offer
 from toolret.prompt.packed import PackedTool, packed_tool
 from toolret.retrieval.selection import Selection
 from toolret.text.names import wire_name
 from toolret.types import JsonObject, Tool
 
-__all__ = ["CallerRequest", "Mode", "Plan", "plan"]
+__all__ = ["CallerRequest", "Mode", "Plan", "limited_names_to_offer", "plan"]
 
 Mode: TypeAlias = Literal["grow", "replace", "allowed", "search", "proxy"]
 """How a conversation's later requests differ from its first; see ``wrap``."""
@@ -92,10 +97,11 @@ def plan(request: CallerRequest, selection: Selection | None, *, failed: bool = 
     """
     extras = _extras(request)
     names = _Naming(request, selection, extras)
-    room = max(0, PROVIDER_LIMIT - len(request.tools.fixed) - len(extras))
     required = names.required()
     selected = names.selected(failed=failed)
+    room = max(0, PROVIDER_LIMIT - len(request.tools.fixed) - len(extras))
     if not (failed or request.tools.unindexed or request.mode == "allowed"):
+        # What is required is offered even if that is more.
         room = min(room, max(request.max_offered, len(names.offerable(*required))))
     offered = _names_by_mode(request, names, required, selected, room, selection)
     tools = [*request.tools.fixed, *(names.as_sent(name) for name in offered), *extras]
@@ -137,6 +143,31 @@ def _names_by_mode(
         before = names.initial(selection, room)
     known = names.offerable(*before, *required, *selected)
     return limited_names_to_offer(before, required, selected, known, most=room)
+
+
+def limited_names_to_offer(
+    offered: Sequence[str],
+    called: Sequence[str],
+    selected: Sequence[str],
+    known: Collection[str],
+    *,
+    most: int,
+) -> tuple[str, ...]:
+    """Return at most ``most`` names to offer now; otherwise as ``names_to_offer``.
+
+    A list that would grow longer starts over: what was offered before stays only if it is called or
+    selected now, so the prompt's beginning changes once instead of in every turn that follows.
+    """
+    names = names_to_offer(offered, called, selected, known)
+    if len(names) <= most:
+        return names
+    wanted = {*called, *selected}
+    names = names_to_offer([name for name in offered if name in wanted], called, selected, known)
+    if len(names) <= most:
+        return names
+    # What the conversation calls takes precedence over what is merely selected.
+    kept = {*names_to_offer((), called, selected, known)[:most]}
+    return tuple(name for name in names if name in kept)
 
 
 def _found_names(request: CallerRequest) -> tuple[str, ...]:

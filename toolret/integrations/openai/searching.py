@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from toolret.integrations.offers import SEARCH_DESCRIPTION
 from toolret.integrations.openai.forms import RESPONSES, RequestForm
 from toolret.json_values import compact_json, parse_json
 from toolret.prompt import Packed
-from toolret.prompt.offers import SEARCH_DESCRIPTION
 from toolret.prompt.packed import PackedTool
 from toolret.text.names import CALL, DISCOVER
 from toolret.turns import Unread, content_text, messages_of

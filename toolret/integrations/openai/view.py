@@ -13,10 +13,9 @@ from weakref import WeakKeyDictionary
 
 from toolret.forking import cached_property
 from toolret.index import Snapshot
-from toolret.integrations.openai.forms import RequestForm, as_dict, tool_name
+from toolret.integrations.openai.forms import PROVIDER_LIMIT, RequestForm, as_dict, tool_name
 from toolret.json_values import compact_json
 from toolret.permissions import Allow, allowed_tools, is_allowed, may_see
-from toolret.prompt.offers import PROVIDER_LIMIT
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.text.lexical import bm25_scores, words
 from toolret.text.names import ids_by_name

@@ -2,7 +2,7 @@
 
 from langchain_core.messages import AIMessage, HumanMessage
 
-from toolret.prompt.offers import called_names, limited_names_to_offer, names_to_offer, refusal
+from toolret.integrations.offers import called_names, names_to_offer, refusal
 
 
 def test_called_names_are_read_from_every_form() -> None:
@@ -35,19 +35,3 @@ def test_a_refusal_names_what_can_be_called() -> None:
     assert refusal("x", ["b", "a"]).endswith("Available: a, b")
     assert refusal("x", []).endswith("Available: none")
     assert refusal("x", None).endswith("not available now")
-
-
-def test_a_list_that_is_full_keeps_what_is_called_or_chosen() -> None:
-    known = set("abcdef")
-    assert limited_names_to_offer(["a", "b"], ["c"], ["d"], known, most=4) == ("a", "b", "c", "d")
-    assert limited_names_to_offer(["a", "b", "c"], ["c"], ["d", "a"], known, most=3) == (
-        "a",
-        "c",
-        "d",
-    )
-    # What is called is not given up for what is merely chosen.
-    assert limited_names_to_offer(["a"], ["b", "c"], ["d", "e", "a"], known, most=3) == (
-        "b",
-        "c",
-        "d",
-    )

@@ -2,8 +2,7 @@
 
 Providers cache a prompt by its beginning, which holds the tools. So tools once offered stay, in the
 same order, and new ones go to the end. What has to leave a list that is full, each integration
-decides: ``limited_names_to_offer`` is the rule for OpenAI's APIs; LangChain's is in
-``integrations.langchain.offering``.
+decides: see ``openai.planning`` and ``langchain.offering``.
 """
 
 from __future__ import annotations
@@ -15,16 +14,11 @@ from toolret.json_values import short_repr
 from toolret.turns import field_of
 
 __all__ = [
-    "PROVIDER_LIMIT",
     "SEARCH_DESCRIPTION",
     "called_names",
-    "limited_names_to_offer",
     "names_to_offer",
     "refusal",
 ]
-
-PROVIDER_LIMIT = 128
-"""How many tools OpenAI accepts in a request."""
 
 SEARCH_DESCRIPTION = (
     "Searches the catalog for tools. Search when none of the tools at hand does what is needed, "
@@ -64,31 +58,6 @@ def names_to_offer(
     """
     names = dict.fromkeys([*offered, *called, *selected])
     return tuple(name for name in names if name in known)
-
-
-def limited_names_to_offer(
-    offered: Sequence[str],
-    called: Sequence[str],
-    selected: Sequence[str],
-    known: Collection[str],
-    *,
-    most: int,
-) -> tuple[str, ...]:
-    """Return at most ``most`` names to offer now; otherwise as ``names_to_offer``.
-
-    A list that would grow longer starts over: what was offered before stays only if it is called or
-    selected now, so the prompt's beginning changes once instead of in every turn that follows.
-    """
-    names = names_to_offer(offered, called, selected, known)
-    if len(names) <= most:
-        return names
-    wanted = {*called, *selected}
-    names = names_to_offer([name for name in offered if name in wanted], called, selected, known)
-    if len(names) <= most:
-        return names
-    # What the conversation calls takes precedence over what is merely selected.
-    kept = {*names_to_offer((), called, selected, known)[:most]}
-    return tuple(name for name in names if name in kept)
 
 
 def refusal(name: str, offered: Collection[str] | None) -> str:
