@@ -32,7 +32,6 @@ __all__ = [
     "add_paths",
     "check_writable",
     "count_of",
-    "first_ids",
     "fit_line",
     "fit_ranking",
     "load_catalogs",
@@ -56,9 +55,6 @@ CATALOG_HELP = (
     "(rows that name their own keep it)"
 )
 """Help text of arguments that name tool catalogs."""
-
-_MOST_NAMED = 5
-"""The most ids that a line names."""
 
 _LONGEST_SUMMARY = 160
 """The most characters of a text's first sentence that a list shows."""
@@ -133,12 +129,6 @@ def positive(text: str) -> int:
 def count_of(number: int, noun: str) -> str:
     """Return a number with a noun, in the plural unless it is 1: ``1 tool``, ``2 tools``."""
     return f"{number} {noun}{'s' * (number != 1)}"
-
-
-def first_ids(ids: Sequence[str]) -> str:
-    """Return the first ids, and how many more there are: ``a, b, c, d, e and 3 more``."""
-    more = len(ids) - _MOST_NAMED
-    return ", ".join(ids[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def summary_line(text: str) -> str:

@@ -297,8 +297,8 @@ def _as_stored(demo: Demo) -> Demo:
     calls = tuple(
         Call(
             call.tool,
-            map_values(call.arguments, _short_value),
-            _short_result(call.result),
+            map_values(call.arguments, _stored_value),
+            _stored_result(call.result),
         )
         for call in demo.calls
     )
@@ -327,10 +327,10 @@ def _find_curated(demo: Demo, index: ToolIndex) -> Demo | None:
     return None
 
 
-def _short_value(value: Any) -> Any:
+def _stored_value(value: Any) -> Any:
     return first_sentences(value, _LONGEST_VALUE) if isinstance(value, str) else value
 
 
-def _short_result(result: Any) -> Any:
+def _stored_result(result: Any) -> Any:
     text = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
     return result if len(text) <= _LONGEST_VALUE else first_sentences(text, _LONGEST_VALUE)

@@ -13,7 +13,6 @@ from toolret.console import (
     add_index_options,
     add_json,
     add_paths,
-    first_ids,
     fit_ranking,
     load_catalogs,
     named_path,
@@ -22,6 +21,7 @@ from toolret.console import (
     terminal_safe,
 )
 from toolret.errors import InputError
+from toolret.text.nearest import first_ids
 
 if TYPE_CHECKING:
     from toolret.index import SyncReport

@@ -18,7 +18,6 @@ from toolret.console import (
     add_index_options,
     add_paths,
     check_writable,
-    first_ids,
     fit_ranking,
     load_catalogs,
     named_path,
@@ -30,6 +29,7 @@ from toolret.console import (
     write_file,
 )
 from toolret.errors import DemoError, InputError, ToolretError
+from toolret.text.nearest import first_ids
 
 if TYPE_CHECKING:
     from toolret.evaluation.reports import Requirement

@@ -10,7 +10,7 @@ from toolret.errors import StoreError
 from toolret.forking import RenewedLock, apart_from_forks
 from toolret.index.shelves import Snapshot
 from toolret.index.syncing import Collections
-from toolret.stores.records import Store, exist
+from toolret.stores.records import Store, any_synced
 
 __all__ = ["Snapshots"]
 
@@ -59,7 +59,7 @@ class Snapshots:
         """
         before = self.kept
         latest = self._collections.read(before, next(self._readings))
-        return latest if before is None or exist(latest.generations) else before
+        return latest if before is None or any_synced(latest.generations) else before
 
     def keep(self, snapshot: Snapshot) -> Snapshot:
         """Keep a snapshot unless a later reading is kept; return the one that is kept now.
@@ -91,7 +91,7 @@ class Snapshots:
                 latest = self._store.generations(timeout=0)
         except StoreError:
             return False  # another process is committing, or the store cannot be read
-        return exist(latest) and latest != snapshot.generations
+        return any_synced(latest) and latest != snapshot.generations
 
     @property
     def own_reading(self) -> int:

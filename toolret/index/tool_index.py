@@ -15,7 +15,7 @@ from toolret.index.syncing import Collections, Progress, SyncReport
 from toolret.options import of_kind
 from toolret.stores import absent, store_at
 from toolret.stores.locks import LOCK_SECONDS
-from toolret.stores.records import Kind, Store, exist
+from toolret.stores.records import Kind, Store, any_synced
 from toolret.text.nearest import did_you_mean, nor_others
 from toolret.types import RECORDED, Demo, Tool
 
@@ -310,7 +310,7 @@ class ToolIndex:
 
     def _check_not_gone(self) -> None:
         """Raise if the index is gone since it was read; one that was never there may be made."""
-        if self.snapshots.kept and exist(self.snapshots.kept.generations):
+        if self.snapshots.kept and any_synced(self.snapshots.kept.generations):
             self._check_exists()
 
     def _check_exists(self) -> None:

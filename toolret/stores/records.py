@@ -25,7 +25,7 @@ __all__ = [
     "Store",
     "StoreWriter",
     "TextVectors",
-    "exist",
+    "any_synced",
     "record_key",
 ]
 
@@ -40,8 +40,8 @@ Generation: TypeAlias = tuple[int, str]
 identify the content: it starts again if an index is rebuilt or restored from a copy."""
 
 
-def exist(generations: Sequence[Generation]) -> bool:
-    """Whether the generations belong to an index: where there is none, all numbers are 0."""
+def any_synced(generations: Sequence[Generation]) -> bool:
+    """Whether any collection was ever synced: where there is no index, all numbers are 0."""
     return any(number for number, _ in generations)
 
 

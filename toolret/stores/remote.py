@@ -111,7 +111,7 @@ class RemoteStore:
                 threading.Thread(target=self._ask_engine, daemon=True).start()
             except RuntimeError:  # no thread can be started: the next call tries again
                 self._listening.release()
-        return self._last_known or self._state.generations
+        return self._last_known or self._state.head.generations
 
     def spaces(self) -> dict[Kind, str]:
         """Return the identity of each collection's vectors; empty if it has none."""
@@ -200,7 +200,7 @@ class RemoteStore:
                 complete = all(latest.is_complete(kind) for kind in KINDS)
                 if complete:
                     self._state = latest
-                    self._last_known = latest.generations
+                    self._last_known = head.generations
                 if complete or repairing:
                     return latest
         raise self._incomplete()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from toolret.stores.ledger import IndexHead
-from toolret.stores.records import KINDS, Contents, Generation, Kind
+from toolret.stores.records import KINDS, Contents, Kind
 
 __all__ = ["RemoteState"]
 
@@ -36,8 +36,3 @@ class RemoteState:
         """Whether every page and record that the head refers to was found."""
         has_pages = all(name in self.pages for name in self.head.parts[kind].pages)
         return has_pages and len(self.contents[kind].records) == len(self.names(kind))
-
-    @property
-    def generations(self) -> tuple[Generation, ...]:
-        """The generation of each collection."""
-        return self.head.generations

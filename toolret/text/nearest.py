@@ -1,14 +1,14 @@
-"""Parts of error messages about unknown ids: the known id that was probably meant, and others."""
+"""Ids in messages: which known one an unknown id probably means, and the first of many."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-__all__ = ["did_you_mean", "nor_others"]
+__all__ = ["did_you_mean", "first_ids", "nor_others"]
 
 _MOST_NAMED = 5
-"""The most further unknown ids that a message names."""
+"""The most ids that a message names of those that it is about."""
 
 
 def did_you_mean(unknown: str, known: Iterable[str]) -> str:
@@ -26,5 +26,10 @@ def nor_others(first: str, unknown: Iterable[str]) -> str:
     others = [repr(id_) for id_ in dict.fromkeys(unknown) if id_ != first]
     if not others:
         return ""
-    more = f" and {len(others) - _MOST_NAMED:,} more" if len(others) > _MOST_NAMED else ""
-    return f" (nor {', '.join(others[:_MOST_NAMED])}{more}, which others name)"
+    return f" (nor {first_ids(others)}, which others name)"
+
+
+def first_ids(ids: Sequence[str]) -> str:
+    """Return the first ids, and how many more there are: ``a, b, c, d, e and 3 more``."""
+    more = len(ids) - _MOST_NAMED
+    return ", ".join(ids[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
