@@ -15,13 +15,13 @@ from toolret.queries.combining import expand_queries
 from toolret.ranking.arrays import Bools
 from toolret.ranking.comparisons import Comparisons
 from toolret.retrieval.reader import Ranking, Reader
-from toolret.retrieval.reranking import Reranking, reorder
+from toolret.retrieval.reranking import Reranker, Reranking, ascore_tools, reorder, score_tools
 from toolret.retrieval.selection import Selection
 from toolret.text.names import ids_by_name
 from toolret.tokens import TokenCounter
 from toolret.types import Request, Tool
 
-__all__ = ["Found", "Limits", "Retrieval", "choose", "find"]
+__all__ = ["Found", "Limits", "Retrieval", "arerank", "choose", "find", "rerank"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +178,24 @@ def find(reader: Reader, retrieval: Retrieval, *, rerank_depth: int) -> Found:
             "rank": time.perf_counter() - compared_at,
         },
     )
+
+
+def rerank(found: Found, reranker: Reranker | None) -> Found:
+    """Return the same with the candidates, if there are any, in the reranker's order."""
+    if reranker is None or not found.candidates:
+        return found
+    asked_at = time.perf_counter()
+    reranking = score_tools(reranker, found.retrieval.request, found.candidates)
+    return found.reranked(reranking, time.perf_counter() - asked_at)
+
+
+async def arerank(found: Found, reranker: Reranker) -> Found:
+    """Rerank the candidates; the asynchronous version of ``rerank``."""
+    if not found.candidates:
+        return found
+    asked_at = time.perf_counter()
+    reranking = await ascore_tools(reranker, found.retrieval.request, found.candidates)
+    return found.reranked(reranking, time.perf_counter() - asked_at)
 
 
 def choose(found: Found, counter: TokenCounter) -> Selection:

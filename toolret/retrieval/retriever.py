@@ -24,10 +24,10 @@ from toolret.queries.generators import (
     is_generator,
 )
 from toolret.recording import RecordReport, Redact, record
-from toolret.retrieval.finding import Found, Limits, Retrieval, choose, find
+from toolret.retrieval.finding import Found, Limits, Retrieval, arerank, choose, find, rerank
 from toolret.retrieval.latest import LatestReader
 from toolret.retrieval.many import as_requests, generate_in_threads
-from toolret.retrieval.reranking import Reranker, ascore_tools, checked_reranker, score_tools
+from toolret.retrieval.reranking import Reranker, checked_reranker
 from toolret.retrieval.selection import Selection, trace
 from toolret.retrieval.viewing import IndexView
 from toolret.tokens import TokenCounter, resolve_counter
@@ -245,7 +245,7 @@ class ToolRetriever:
         generated = generate_queries(self.generator, request, self._view(allow))
         limits = self._limits(k, None, k if keep_all else 0)
         found = self._find(Retrieval(request, generated, allow, limits, started))
-        ranking = self._reranked(found).ranking
+        ranking = rerank(found, self.reranker).ranking
         return ranking.hits[:k] if keep_all or ranking.needed else ()
 
     def record(
@@ -348,7 +348,7 @@ class ToolRetriever:
                 seconds = dict.fromkeys(known.seconds, 0.0)
                 seconds["queries"] = time.perf_counter() - retrieval.started
                 return replace(known, usage=generated.usage, seconds=seconds)
-        found = self._reranked(self._find(retrieval))
+        found = rerank(self._find(retrieval), self.reranker)
         selection = choose(found, self.counter)
         if key:
             found.reader.answers.put(key, selection)
@@ -358,22 +358,12 @@ class ToolRetriever:
         if not self.reranker:
             return await asyncio.to_thread(self._select, retrieval)
         found = await asyncio.to_thread(self._find, retrieval)
-        if found.candidates:
-            asked_at = time.perf_counter()
-            reranking = await ascore_tools(self.reranker, retrieval.request, found.candidates)
-            found = found.reranked(reranking, time.perf_counter() - asked_at)
+        found = await arerank(found, self.reranker)
         return await asyncio.to_thread(choose, found, self.counter)
 
     def _find(self, retrieval: Retrieval) -> Found:
         depth = self.reranker.depth if self.reranker else 0
         return find(self._latest(), retrieval, rerank_depth=depth)
-
-    def _reranked(self, found: Found) -> Found:
-        if not (self.reranker and found.candidates):
-            return found
-        asked_at = time.perf_counter()
-        reranking = score_tools(self.reranker, found.retrieval.request, found.candidates)
-        return found.reranked(reranking, time.perf_counter() - asked_at)
 
     def _report(self, current: Span, selection: Selection) -> Selection:
         """Record a selection on its span, and tell ``on_select`` of it."""

@@ -129,13 +129,7 @@ class Selection:
             lines.append(f"cut from the LLM's prompt: {self.usage.cut}")
         if self.note:
             lines.append(f"note: {self.note}")
-        needed = f"p={self.need:.3f} that a tool is needed"
-        if not self.tools or self.need >= self.need_threshold:  # else one was called by its name
-            needed += f", given from p={self.need_threshold:.3f} on"
-        lines.append(needed if self.tools else f"no tool fits: {needed}")
-        if not self.tools:
-            nearest = [f"{hit.tool.id} (p={hit.score:.3f})" for hit in self.ranked[:_NEAREST]]
-            lines.append(f"nearest: {', '.join(nearest) or 'there was no tool to choose from'}")
+        lines += self._need_lines()
         tools, demos = self._packed_ids
         for rank, hit in enumerate(self.tools, start=1):
             out = "" if hit.tool.id in tools else _LEFT_OUT
@@ -145,12 +139,30 @@ class Selection:
             out = "" if example.demo.id in demos else _LEFT_OUT
             about = f"cosine={example.similarity:.3f}: {example.reason}{out}"
             lines.append(f"example {example.demo.id}  {about}")
+        return "\n".join([*lines, *self._cut_lines()])
+
+    def _need_lines(self) -> list[str]:
+        """Explain whether a tool is needed; if none was chosen, which came nearest."""
+        needed = f"p={self.need:.3f} that a tool is needed"
+        if not self.tools or self.need >= self.need_threshold:  # else one was called by its name
+            needed += f", given from p={self.need_threshold:.3f} on"
+        if self.tools:
+            return [needed]
+        nearest = [f"{hit.tool.id} (p={hit.score:.3f})" for hit in self.ranked[:_NEAREST]]
+        return [
+            f"no tool fits: {needed}",
+            f"nearest: {', '.join(nearest) or 'there was no tool to choose from'}",
+        ]
+
+    def _cut_lines(self) -> list[str]:
+        """Explain what was cut to fit the budget, one step a line."""
+        lines = []
         for kind, step in dict.fromkeys((cut.kind, cut.step) for cut in self.dropped):
             cuts = [cut for cut in self.dropped if (cut.kind, cut.step) == (kind, step)]
             saved = sum(cut.tokens_saved for cut in cuts)
             of = f"{len(cuts)} {kind}{'s' * (len(cuts) > 1)}"
             lines.append(f"cut: {step}, of {of} (-{saved} tokens)")
-        return "\n".join(lines)
+        return lines
 
     def packed_as(self, form: Format) -> Packed:
         """The prompt in a format, within the budget; never more than ``packed`` holds.
