@@ -315,8 +315,9 @@ def _pair_name(pair: str) -> str:
 
 def _request_arguments(request: HttpRequest) -> dict[str, Any]:
     """Return the arguments for httpx's ``build_request``."""
-    headers = [("Accept", _ACCEPT)] if not _has_header(request, "accept") else []
-    headers += request.headers
+    headers = list(request.headers)
+    if not any(name.lower() == "accept" for name, _ in headers):
+        headers.insert(0, ("Accept", _ACCEPT))
     if request.parts:  # httpx would keep a client's own Content-Type
         headers.append(("Content-Type", f"multipart/form-data; boundary={token_hex(16)}"))
     arguments: dict[str, Any] = {
@@ -330,10 +331,6 @@ def _request_arguments(request: HttpRequest) -> dict[str, Any]:
     if request.parts:
         arguments["files"] = list(request.parts)
     return arguments
-
-
-def _has_header(request: HttpRequest, header: str) -> bool:
-    return any(name.lower() == header for name, _ in request.headers)
 
 
 def _value_and_text(response: httpx.Response, body: _LimitedBody) -> tuple[Any, str]:

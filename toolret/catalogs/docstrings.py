@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 __all__ = ["read_docstring"]
 
@@ -35,32 +35,54 @@ def read_docstring(
     Raises:
         ValueError: If it describes something that is no argument.
     """
+    introduction, sections = _split_sections(text)
+    texts: dict[str, str] = {}
+    for lines in sections:
+        texts |= _argument_texts(lines, names, allow_others=allow_others)
+    return " ".join("\n".join(introduction).split("\n\n")).strip(), texts
+
+
+def _split_sections(text: str) -> tuple[list[str], list[list[str]]]:
+    """Return the lines before the first section, and those of each section about arguments."""
     introduction: list[str] = []
-    texts: dict[str, list[str]] = {}
-    section, indent, current = "", -1, list[str]()
+    sections: list[list[str]] = []
+    current: list[str] | None = introduction  # None in a section that is not read
     for line in text.splitlines():
-        depth = len(line) - len(line.lstrip())
         if _ARGUMENTS_HEADING.fullmatch(line):
-            section, indent, current = "arguments", -1, []
-        elif _OTHER_HEADING.match(line) and (section or any(introduction)):
-            section = "other"
-        elif not section:
+            current = []
+            sections.append(current)
+        elif _OTHER_HEADING.match(line) and (current is not introduction or any(introduction)):
+            current = None
+        elif current is introduction:
             introduction.append(line)
-        elif section == "arguments" and line.strip():
-            if indent < 0:
-                indent = depth
-            if depth == 0 < indent:  # a text without indentation ends the section
-                section = "other"
-                continue
-            entry = _ENTRY.fullmatch(line.strip()) if depth <= indent else None
-            described = _entry_names(entry, names, allow_others=allow_others) if entry else []
-            if entry and described:
-                current = [entry["text"] or ""]
-                texts |= dict.fromkeys(described, current)
+        elif current is not None and line.strip():
+            if current and _indent(line) == 0 < _indent(current[0]):
+                current = None  # a text without indentation ends the section
             else:
-                current.append(line.strip())
-    description = " ".join("\n".join(introduction).split("\n\n")).strip()
-    return description, {name: " ".join(lines).strip() for name, lines in texts.items()}
+                current.append(line)
+    return introduction, sections
+
+
+def _argument_texts(
+    lines: Sequence[str], names: Collection[str], *, allow_others: bool
+) -> dict[str, str]:
+    """Return the texts about arguments in the lines of a section; see ``read_docstring``."""
+    texts: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in lines:
+        is_start = _indent(line) <= _indent(lines[0])
+        entry = _ENTRY.fullmatch(line.strip()) if is_start else None
+        described = _entry_names(entry, names, allow_others=allow_others) if entry else []
+        if entry and described:
+            current = [entry["text"] or ""]
+            texts |= dict.fromkeys(described, current)
+        else:
+            current.append(line.strip())
+    return {name: " ".join(parts).strip() for name, parts in texts.items()}
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _entry_names(entry: re.Match[str], names: Collection[str], *, allow_others: bool) -> list[str]:

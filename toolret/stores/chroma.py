@@ -81,32 +81,11 @@ class ChromaEngine:
         timeout: float = 30.0,
         verify: Any = True,
     ) -> None:
-        try:
-            parts = urlsplit(url)
-            httpx.URL(url, port=parts.port)  # each rejects URLs that the other accepts
-        except (ValueError, httpx.InvalidURL) as error:
-            # Do not show the URL: it may hold credentials.
-            raise StoreError(f"the index's URL cannot be read: {error}") from error
-        names = [unquote(name) for name in parts.path.strip("/").split("/") if name]
-        if parts.username or parts.password:
-            raise StoreError("an index's URL holds no credentials: give them in `headers`")
-        if len(names) not in (1, 3) or not parts.hostname or parts.query or parts.fragment:
-            raise StoreError(
-                f"{url}: names no index: write http://HOST:PORT/NAME, or with a tenant "
-                "http://HOST:PORT/TENANT/DATABASE/NAME"
-            )
-        if not _NAME.fullmatch(names[-1]):
-            raise StoreError(
-                f"{url}: {names[-1]!r} cannot be an index's name: it needs 3 to 500 characters, "
-                "letters, digits, dots, underscores and hyphens, a letter or digit first and last"
-            )
+        database_url, self._name = _split_url(url)
         self.place = url.rstrip("/")
-        tenant, database = names[:2] if len(names) == 3 else _DEFAULTS
-        base = f"{parts.scheme}://{parts.netloc}/api/v2/tenants/{quote(tenant, safe='')}"
-        self._name = names[-1]
         self._new_client = partial(
             httpx.Client,
-            base_url=f"{base}/databases/{quote(database, safe='')}",
+            base_url=database_url,
             headers=headers,
             timeout=timeout,
             verify=verify,
@@ -235,6 +214,36 @@ class ChromaEngine:
         if response.status_code in _UNWELL:
             raise httpx.NetworkError(f"it answers {response.status_code}")
         return response
+
+
+def _split_url(url: str) -> tuple[str, str]:
+    """Return the URL of the API of an index's database, and the name of the index in it.
+
+    Raises:
+        StoreError: If the index's URL names no index, or holds credentials.
+    """
+    try:
+        parts = urlsplit(url)
+        httpx.URL(url, port=parts.port)  # each rejects URLs that the other accepts
+    except (ValueError, httpx.InvalidURL) as error:
+        # Do not show the URL: it may hold credentials.
+        raise StoreError(f"the index's URL cannot be read: {error}") from error
+    names = [unquote(name) for name in parts.path.strip("/").split("/") if name]
+    if parts.username or parts.password:
+        raise StoreError("an index's URL holds no credentials: give them in `headers`")
+    if len(names) not in (1, 3) or not parts.hostname or parts.query or parts.fragment:
+        raise StoreError(
+            f"{url}: names no index: write http://HOST:PORT/NAME, or with a tenant "
+            "http://HOST:PORT/TENANT/DATABASE/NAME"
+        )
+    if not _NAME.fullmatch(names[-1]):
+        raise StoreError(
+            f"{url}: {names[-1]!r} cannot be an index's name: it needs 3 to 500 characters, "
+            "letters, digits, dots, underscores and hyphens, a letter or digit first and last"
+        )
+    tenant, database = names[:2] if len(names) == 3 else _DEFAULTS
+    base = f"{parts.scheme}://{parts.netloc}/api/v2/tenants/{quote(tenant, safe='')}"
+    return f"{base}/databases/{quote(database, safe='')}", names[-1]
 
 
 def _as_text(vector: NDArray[np.float32]) -> str:
