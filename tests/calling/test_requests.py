@@ -483,6 +483,26 @@ def test_an_invalid_secret_is_an_error_that_does_not_quote_it() -> None:
     )
 
 
+def test_what_the_hook_raises_is_logged_and_not_quoted(caplog: pytest.LogCaptureFixture) -> None:
+    """It may come from the server that gives the secrets, and the model would be told."""
+    failure: Exception = RuntimeError("401 for https://auth.example/token?client_secret=s3cret")
+
+    def hook(_scheme: Any) -> Any:
+        raise failure
+
+    tool = operation(security=[{"bearer": []}])
+    with pytest.raises(CallError) as caught:
+        place_credentials(tool, SERVER, hook)
+    assert (
+        str(caught.value) == "'t.op' needs credentials (bearer), and the hook raised RuntimeError"
+    )
+    assert "the credentials hook raised RuntimeError:\n" in caplog.text
+    assert "s3cret" not in caplog.text
+    failure = CallError("ask the user to sign in first")
+    with pytest.raises(CallError, match="ask the user to sign in first"):
+        place_credentials(tool, SERVER, hook)
+
+
 def test_the_hook_sees_the_scheme() -> None:
     asked: list[SecurityScheme] = []
 

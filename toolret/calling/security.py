@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
+from toolret.calling.results import pauses_a_graph
 from toolret.errors import CallError
+from toolret.tracing import log_error
 from toolret.types import Tool
 
 __all__ = ["Credentials", "PlacedCredentials", "Secret", "SecurityScheme", "place_credentials"]
+
+_log = logging.getLogger(__name__)
 
 _BEARER_TYPES = frozenset({"oauth2", "openIdConnect"})
 """Types of security schemes whose tokens are sent as bearer tokens."""
@@ -76,7 +81,7 @@ def place_credentials(
         credentials: The caller's hook; without one there are no credentials.
 
     Raises:
-        CallError: If the caller lacks credentials for every alternative, or the hook gives
+        CallError: If the caller lacks credentials for every alternative, or the hook fails or gives
             something else.
     """
     alternatives: list[Mapping[str, Any]] = tool.metadata.get("security") or []
@@ -119,7 +124,16 @@ def _place_credential(
         origin=origin,
         tool=tool.id,
     )
-    secret = credentials(scheme)
+    try:
+        secret = credentials(scheme)
+    except Exception as error:
+        if isinstance(error, CallError) or pauses_a_graph(error):
+            raise
+        # The model is not told its message, which may quote a secret or where it was asked for.
+        log_error(_log, "the credentials hook", error)
+        raise CallError(
+            f"{tool.id!r} needs credentials ({name}), and the hook raised {type(error).__name__}"
+        ) from error
     if secret is None:
         return None
     if not isinstance(secret, str | tuple | list):  # an asynchronous hook's coroutine, for example
