@@ -37,6 +37,7 @@ REPLIES: dict[str, tuple[int, dict[str, str], bytes]] = {
     "/v1/deep": (200, {"Content-Type": "application/json"}, b"[" * 100_000),
     "/v1/moved": (302, {"Location": "https://elsewhere.example/"}, b""),
     "/v1/down": (503, {"Content-Type": "text/html"}, b"<h1>down</h1>"),
+    "/v1/busy": (429, {"Retry-After": "17"}, b""),
     "/v1/packed": (200, {"Content-Encoding": "gzip"}, gzip.compress(b"x" * 5_000_000)),
     "/v1/misnamed": (200, {"Content-Encoding": "gzip"}, b"no gzip"),
 }
@@ -126,6 +127,10 @@ async def _both(runner: HttpRunner, tool: Tool, **arguments: Any) -> ToolResult:
                 ok=False,
                 status=503,
             ),
+        ),
+        (
+            "busy",
+            ToolResult("HTTP 429 Too Many Requests (Retry-After: 17)", ok=False, status=429),
         ),
     ],
 )

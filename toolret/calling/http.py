@@ -222,6 +222,8 @@ def _outcome(
         text += f"\n(cut: {body.cut})"
     if not ok or not body.data or response.has_redirect_location:
         status_line = f"HTTP {status} {response.reason_phrase}".strip()
+        if not ok and (wait := response.headers.get("retry-after")):
+            status_line += f" (Retry-After: {wait})"
         if response.has_redirect_location:
             secrets = secret_pattern(client, placed)
             location = without_secrets(secrets, response.headers["location"])
