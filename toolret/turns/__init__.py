@@ -2,7 +2,15 @@
 
 from toolret.turns.contents import clean, content_text, spoken_text, words_of
 from toolret.turns.messages import Unread, field_of, messages_of
-from toolret.turns.turns import Turn, TurnCall, arguments_of, map_values, turns, value_of
+from toolret.turns.turns import (
+    Turn,
+    TurnCall,
+    arguments_of,
+    map_values,
+    says_failed,
+    turns,
+    value_of,
+)
 
 __all__ = [
     "Turn",
@@ -14,6 +22,7 @@ __all__ = [
     "field_of",
     "map_values",
     "messages_of",
+    "says_failed",
     "spoken_text",
     "turns",
     "value_of",

@@ -14,7 +14,15 @@ from toolret.turns.contents import clean, words_of
 from toolret.turns.messages import Unread, messages_of
 from toolret.types import Message
 
-__all__ = ["Turn", "TurnCall", "arguments_of", "map_values", "turns", "value_of"]
+__all__ = [
+    "Turn",
+    "TurnCall",
+    "arguments_of",
+    "map_values",
+    "says_failed",
+    "turns",
+    "value_of",
+]
 
 _INSTRUCTIONS = ("system", "developer")
 """The roles of instructions, which belong to no turn."""
@@ -121,11 +129,11 @@ def _put_result(grouped: Sequence[Turn], message: Message, text: str) -> None:
         if call.id == message.get("tool_call_id") and call.result is None:
             call.result = text
             status = message.get("status")  # of LangChain's messages; OpenAI's have none
-            call.failed = status == "error" or (status != "success" and _says_failed(text))
+            call.failed = status == "error" or (status != "success" and says_failed(text))
             return
 
 
-def _says_failed(text: str) -> bool:
+def says_failed(text: str) -> bool:
     """Whether a result's text says that the call failed."""
     if _FAILED.match(text):
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +13,14 @@ from openai.types.responses import ResponseFunctionToolCall
 
 from tests.conftest import tool
 from tests.runners import RecordingRunner
-from toolret.calling import Toolbox
+from toolret.calling import Toolbox, ToolResult
 from toolret.catalogs import load_tools
 from toolret.index import ToolIndex
 from toolret.integrations.openai import arun_calls, run_calls
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply
 from toolret.text.names import wire_name
+from toolret.types import JsonObject, Tool
 
 
 def cancel_order(order: str) -> str:
@@ -151,6 +153,24 @@ def test_offered_names_without_ids() -> None:
     offered: Any = ["shop__cancel_order"]
     with pytest.raises(TypeError, match="offered is a list: give ids by names"):
         run_calls({"role": "assistant"}, Toolbox(CATALOG), offered=offered)
+
+
+async def test_a_failure_that_only_its_status_tells_is_told_and_not_learnt(tmp_path: Path) -> None:
+    class Failing(RecordingRunner):
+        def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
+            return ToolResult("no such file", ok=False)
+
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync_tools([tool("read", id="disk.read")])
+    toolbox = Toolbox(index, Failing())
+    function = {"name": "disk__read", "arguments": "{}"}
+    reply = {"role": "assistant", "tool_calls": [{"id": "call_0", "function": function}]}
+    answers = run_calls(reply, toolbox)
+    assert [answer["content"] for answer in answers] == ["Error: no such file"]
+    assert await arun_calls(reply, toolbox) == answers
+    messages = [{"role": "user", "content": "read my notes"}, reply, *answers]
+    recorded = ToolRetriever(index).record(messages)
+    assert (recorded.demos, recorded.left_out) == ((), ("'disk.read': the call failed",))
 
 
 def test_a_tool_whose_id_is_anothers_name_runs_and_ends_no_loop() -> None:

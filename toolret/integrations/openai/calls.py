@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from toolret.calling import Toolbox
+from toolret.calling import Toolbox, ToolResult
 from toolret.errors import CallError
 from toolret.integrations.offers import refusal
 from toolret.integrations.openai.offered import Offered
@@ -16,7 +16,7 @@ from toolret.options import of_kind
 from toolret.permissions import Allow, fail_closed, is_allowed
 from toolret.prompt import Packed
 from toolret.text.names import CALL, DISCOVER
-from toolret.turns import field_of
+from toolret.turns import field_of, says_failed
 
 __all__ = ["arun_calls", "run_calls"]
 
@@ -36,6 +36,11 @@ class _Call:
     name: str
     arguments: Any
     kind: Literal["chat", "responses", "search"]
+
+    def answer_outcome(self, outcome: ToolResult) -> dict[str, Any]:
+        """Return the answer with a tool's outcome; only the text can say that the call failed."""
+        said = outcome.ok or says_failed(outcome.text)
+        return self.answer(outcome.text if said else f"Error: {outcome.text}")
 
     def answer(self, text: str) -> dict[str, Any]:
         """Return the answer with a text."""
@@ -101,7 +106,7 @@ def run_calls(
             found = step.offered.finder.find(step.query)
             messages.append(call.answer_search(found, step.offered))
         elif isinstance(step, _RunStep):
-            messages.append(call.answer(toolbox.call(step.tool, step.arguments).text))
+            messages.append(call.answer_outcome(toolbox.call(step.tool, step.arguments)))
         elif step:
             messages.append(call.answer(step))
     return messages
@@ -123,7 +128,7 @@ async def arun_calls(
             messages.append(call.answer_search(found, step.offered))
         elif isinstance(step, _RunStep):
             outcome = await toolbox.acall(step.tool, step.arguments)
-            messages.append(call.answer(outcome.text))
+            messages.append(call.answer_outcome(outcome))
         elif step:
             messages.append(call.answer(step))
     return messages
