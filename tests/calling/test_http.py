@@ -271,6 +271,29 @@ async def test_what_a_client_adds_to_its_requests_yields_to_credentials_but_no_a
         assert sent["query"] == "api+key=ours&v=2&q=a%20b"
 
 
+async def test_a_session_that_a_response_opens_for_one_user_is_not_anothers() -> None:
+    sent = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers["Cookie"])
+        return httpx.Response(200, headers={"Set-Cookie": "session=alices"})
+
+    added: dict[str, Any] = {
+        "transport": httpx.MockTransport(answer),
+        "cookies": {"theme": "ours"},
+    }
+    with httpx.Client(**added) as client:
+        async with httpx.AsyncClient(**added) as async_client:
+            runner = HttpRunner(
+                base_url="http://t.example", client=client, async_client=async_client
+            )
+            for _ in range(2):
+                await _both(runner, operation(method="get"))
+            client.cookies["theme"] = async_client.cookies["theme"] = "new"
+            await _both(runner, operation(method="get"))
+    assert sent == 4 * ["theme=ours"] + 2 * ["theme=new"]
+
+
 async def test_a_file_is_sent_whatever_type_the_client_gives_its_requests(server: str) -> None:
     schema = {"type": "object", "properties": {"f": {"type": "string", "format": "binary"}}}
     tool = operation(body={"multipart/form-data": {"schema": schema}})

@@ -7,10 +7,11 @@ import json
 import time
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from copy import copy
 from dataclasses import replace
 from http import HTTPStatus
 from secrets import token_hex
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote_plus
 
 import httpx
@@ -25,6 +26,8 @@ from toolret.options import of_kind, whole_number
 from toolret.types import JsonObject, Tool
 
 __all__ = ["HttpRunner"]
+
+_Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
 
 _TIMEOUT = 30.0
 """Timeout in seconds of clients that are made here: how long a server may be silent."""
@@ -57,7 +60,8 @@ class HttpRunner:
             its own.
         client: Sends ``call``s; by default a new client for each, with a timeout of 30 seconds.
             Redirects are never followed, whatever the client does otherwise: they may lead
-            anywhere.
+            anywhere. Nor does it keep cookies of their responses: another user's call would send
+            them.
         async_client: Sends ``acall``s.
         max_bytes: The most bytes of a response to keep; the text says so if there were more, or if
             the response had not ended after two minutes.
@@ -167,7 +171,7 @@ class HttpRunner:
     @contextmanager
     def _client(self) -> Iterator[httpx.Client]:
         if self.client is not None:
-            yield self.client
+            yield _without_memory(self.client)
             return
         with httpx.Client(timeout=_TIMEOUT) as client:
             yield client
@@ -175,10 +179,17 @@ class HttpRunner:
     @asynccontextmanager
     async def _async_client(self) -> AsyncIterator[httpx.AsyncClient]:
         if self.async_client is not None:
-            yield self.async_client
+            yield _without_memory(self.async_client)
             return
         async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
             yield client
+
+
+def _without_memory(client: _Client) -> _Client:
+    """Return a client that shares everything with another but the cookies that responses set."""
+    once = copy(client)
+    once.cookies = client.cookies  # which copies them
+    return once
 
 
 class _LimitedBody:
