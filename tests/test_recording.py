@@ -56,7 +56,7 @@ def index(tmp_path: Path) -> ToolIndex:
     return index
 
 
-def chat(*calls: tuple[str, str, str], asked: str = ASKED, answer: str = "Done.") -> list[Any]:
+def chat(*calls: tuple[str, str, str], asked: Any = ASKED, answer: str = "Done.") -> list[Any]:
     """One turn in the form of Chat Completions; calls are ``(name, arguments, result)``."""
     messages: list[Any] = [{"role": "user", "content": asked}]
     for number, (name, arguments, result) in enumerate(calls):
@@ -314,6 +314,13 @@ def test_what_cannot_be_read_is_left_out_and_said(index: ToolIndex, strange: Any
     assert demonstrations(items, index).left_out == (
         "'pay.refund': the arguments are no JSON object",
     )
+
+
+def test_a_request_without_words_is_left_out_and_said(index: ToolIndex) -> None:
+    photo = [{"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}]
+    recorded = demonstrations(chat(CANCEL, asked=photo), index)
+    assert recorded.demos == ()
+    assert recorded.left_out == ("a turn: the user said nothing in words",)
 
 
 def test_anthropics_results_say_themselves_what_failed(index: ToolIndex) -> None:

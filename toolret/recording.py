@@ -140,7 +140,10 @@ def demonstrations(
         text = f"{text}\n{own}".strip() if len(words(own)) < _FEWEST_WORDS else own
         calls, skipped = _successful_calls(turn, find, allow)
         left_out += skipped
-        if not calls or not text:
+        if not calls:
+            continue
+        if not text:  # an image alone, say
+            left_out.append("a turn: the user said nothing in words")
             continue
         demo = Demo(
             id="",
