@@ -140,6 +140,21 @@ def test_an_unreadable_fit_is_made_again(
     assert fit_path(index).read_text() == good
 
 
+@pytest.mark.parametrize("change", [{"cosines": None}, {"heard of later": 1}])
+def test_a_fit_of_another_version_is_made_again_and_called_so(
+    index: ToolIndex, change: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    refit(index)
+    good = fit_path(index).read_text()
+    index.store.keep_fit(json.dumps(json.loads(index.store.load_fit() or b"") | change).encode())
+    refit(index)
+    assert caplog.messages == [
+        f"{index.store.place}: the fit cannot be read and is made again: another version of "
+        "toolret wrote it"
+    ]
+    assert fit_path(index).read_text() == good
+
+
 def test_a_fit_that_cannot_be_kept_is_used(
     index: ToolIndex, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

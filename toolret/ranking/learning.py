@@ -279,7 +279,7 @@ def _read_fit(store: Store) -> _StoredFit | None:
     try:
         content = store.load_fit()
         return None if content is None else _from_json(json.loads(content))
-    except (StoreError, ValueError, TypeError, KeyError) as error:
+    except (StoreError, ValueError) as error:
         _log.warning("%s: the fit cannot be read and is made again: %s", store.place, error)
         return None
 
@@ -288,10 +288,13 @@ def _from_json(data: dict[str, Any]) -> _StoredFit:
     """Return the stored fit whose fields these are.
 
     Raises:
-        KeyError, TypeError: If another version wrote them.
+        ValueError: If another version wrote them.
     """
-    cosines, changes = CosineScale(**data["cosines"]), tuple(data["changes"])
-    return _StoredFit(**{**data, "cosines": cosines, "changes": changes})
+    try:
+        cosines, changes = CosineScale(**data["cosines"]), tuple(data["changes"])
+        return _StoredFit(**{**data, "cosines": cosines, "changes": changes})
+    except (KeyError, TypeError) as error:
+        raise ValueError("another version of toolret wrote it") from error
 
 
 def _write_fit(store: Store, stored: _StoredFit) -> None:
