@@ -228,6 +228,18 @@ def test_no_number_of_tools_is_negative(index: ToolIndex) -> None:
     assert retriever.select("stop it", max_tools=0).tools == ()
 
 
+async def test_no_model_is_paid_for_a_call_with_wrong_limits(index: ToolIndex) -> None:
+    model = ScriptedChatModel('{"queries": ["where a parcel is now"]}')
+    retriever = ToolRetriever(index, llm=model)
+    with pytest.raises(ValueError, match="a number of tools is 0 or more, not -1"):
+        retriever.select("stop it", max_tools=-1)
+    with pytest.raises(ValueError, match="a number of tools is 0 or more, not -1"):
+        await retriever.aselect("stop it", max_tools=-1)
+    with pytest.raises(ValueError, match="a number of tools is 0 or more, not -1"):
+        retriever.search("stop it", k=-1)
+    assert not model.asked
+
+
 def test_what_is_no_index_number_probability_or_form_is_refused(index: ToolIndex) -> None:
     with pytest.raises(TypeError, match=r"index is 'x.index': give a ToolIndex, such as"):
         ToolRetriever("x.index")  # type: ignore[arg-type]

@@ -163,11 +163,11 @@ class ToolRetriever:
             EmbedderError: If the embedder fails.
         """
         allow = freeze_allow(allow)
+        limits = self._limits(max_tools, token_budget, depth)
         with span(_SPAN, "retrieval") as current:
             started = time.perf_counter()
             request = as_request(conversation)
             generated = generate_queries(self.generator, request, self._view(allow))
-            limits = self._limits(max_tools, token_budget, depth)
             selection = self._select(Retrieval(request, generated, allow, limits, started))
             return self._report(current, selection)
 
@@ -214,11 +214,11 @@ class ToolRetriever:
     ) -> Selection:
         """``select`` for event loops: LLM calls are awaited, the rest runs in a worker thread."""
         allow = freeze_allow(allow)
+        limits = self._limits(max_tools, token_budget, depth)
         with span(_SPAN, "retrieval") as current:
             started = time.perf_counter()
             request = await asyncio.to_thread(as_request, conversation)
             generated = await agenerate_queries(self.generator, request, self._view(allow))
-            limits = self._limits(max_tools, token_budget, depth)
             selection = await self._aselect(Retrieval(request, generated, allow, limits, started))
             return self._report(current, selection)
 
@@ -240,10 +240,10 @@ class ToolRetriever:
             keep_all: Return them even if the request seems to need none.
         """
         allow = freeze_allow(allow)
+        limits = self._limits(k, None, k if keep_all else 0)
         started = time.perf_counter()
         request = as_request(conversation)
         generated = generate_queries(self.generator, request, self._view(allow))
-        limits = self._limits(k, None, k if keep_all else 0)
         found = self._find(Retrieval(request, generated, allow, limits, started))
         ranking = rerank(found, self.reranker).ranking
         return ranking.hits[:k] if keep_all or ranking.needed else ()
