@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -213,13 +214,29 @@ async def test_a_long_response_is_cut_and_says_so(server: str) -> None:
 async def test_a_response_that_never_ends_is_cut_and_says_so(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toolret.calling.http._MAX_SECONDS", 0.2)
+    monkeypatch.setattr("toolret.calling.responses._MAX_SECONDS", 0.2)
     tool = operation(method="get", path="/events")
     runner = HttpRunner(base_url=server)
     for outcome in (runner.call(tool, {}), await runner.acall(tool, {})):
         assert outcome.ok
         assert outcome.text.startswith("data: 1\n\ndata: 1\n\n")
         assert outcome.text.endswith("\n(cut: the response did not end within 0.2 seconds)")
+
+
+async def test_certificates_are_read_once_for_all_calls(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[ssl.SSLContext] = []
+    create = ssl.create_default_context
+
+    def counted(*arguments: Any, **options: Any) -> ssl.SSLContext:
+        made.append(create(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+    for _ in range(2):
+        await _both(HttpRunner(base_url=server), operation(method="get", path="/json"))
+    assert len(made) <= 1  # none if an earlier test has made a call
 
 
 async def test_headers_as_they_are_sent(server: str) -> None:

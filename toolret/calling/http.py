@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import time
+import ssl
 from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from copy import copy
 from dataclasses import replace
-from http import HTTPStatus
+from functools import cache
 from secrets import token_hex
 from typing import Any, TypeVar
 from urllib.parse import unquote_plus
 
 import httpx
 
-from toolret.calling.redirects import secret_pattern, without_secrets
 from toolret.calling.requests import HttpRequest, build_request, is_operation, server_url
+from toolret.calling.responses import LimitedBody, read_result
 from toolret.calling.results import ToolResult
 from toolret.calling.security import Credentials, PlacedCredentials, place_credentials
 from toolret.errors import CallError
@@ -32,9 +31,6 @@ _Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
 _TIMEOUT = 30.0
 """Timeout in seconds of clients that are made here: how long a server may be silent."""
 
-_MAX_SECONDS = 120.0
-"""Most seconds to read a response once it has begun: a stream of events may never end."""
-
 _ACCEPT = "application/json, text/*;q=0.9, */*;q=0.5"
 """The header ``Accept`` of requests without one: JSON first, then text, then anything."""
 
@@ -42,9 +38,6 @@ _REPLACEABLE_HEADERS = frozenset(
     {"accept", "accept-encoding", "connection", "content-type", "user-agent"}
 )
 """Headers that every client sends, and which a request may therefore replace."""
-
-_TEXTUAL_MARKS = ("json", "text/", "xml", "yaml", "csv", "javascript", "x-www-form-urlencoded")
-"""Parts of the media types whose content is text; any other content is returned as bytes."""
 
 
 class HttpRunner:
@@ -142,12 +135,12 @@ class HttpRunner:
             sent = _httpx_request(client, request, placed)
             response = client.send(sent, stream=True, follow_redirects=False)
             try:
-                body = _LimitedBody(self.max_bytes)
+                body = LimitedBody(self.max_bytes)
                 for chunk in response.iter_bytes():
                     body.add(chunk)
                     if body.cut:
                         break
-                return _outcome(response, body, client, placed)
+                return read_result(response, body, client, placed)
             finally:
                 response.close()
 
@@ -159,12 +152,12 @@ class HttpRunner:
                 sent = _httpx_request(client, request, placed)
                 response = await client.send(sent, stream=True, follow_redirects=False)
                 try:
-                    body = _LimitedBody(self.max_bytes)
+                    body = LimitedBody(self.max_bytes)
                     async for chunk in response.aiter_bytes():
                         body.add(chunk)
                         if body.cut:
                             break
-                    return _outcome(response, body, client, placed)
+                    return read_result(response, body, client, placed)
                 finally:
                     await response.aclose()
 
@@ -173,7 +166,7 @@ class HttpRunner:
         if self.client is not None:
             yield _without_memory(self.client)
             return
-        with httpx.Client(timeout=_TIMEOUT) as client:
+        with httpx.Client(timeout=_TIMEOUT, verify=_tls_context()) as client:
             yield client
 
     @asynccontextmanager
@@ -181,8 +174,14 @@ class HttpRunner:
         if self.async_client is not None:
             yield _without_memory(self.async_client)
             return
-        async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
+        async with httpx.AsyncClient(timeout=_TIMEOUT, verify=_tls_context()) as client:
             yield client
+
+
+@cache  # reading the certificates takes tens of milliseconds, and would keep an event loop waiting
+def _tls_context() -> ssl.SSLContext:
+    """Return the TLS settings of the clients that are made here: httpx's own."""
+    return httpx.create_ssl_context()
 
 
 def _without_memory(client: _Client) -> _Client:
@@ -190,57 +189,6 @@ def _without_memory(client: _Client) -> _Client:
     once = copy(client)
     once.cookies = client.cookies  # which copies them
     return once
-
-
-class _LimitedBody:
-    """The body of a response, as far as it is kept.
-
-    Args:
-        max_bytes: The most bytes to keep.
-
-    Attributes:
-        data: The bytes read so far.
-        cut: Why no more are kept; empty as long as the body is complete.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self.data = bytearray()
-        self.cut = ""
-        self._max_bytes = max_bytes
-        self._deadline = time.monotonic() + _MAX_SECONDS
-
-    def add(self, chunk: bytes) -> None:
-        """Add bytes; if they are too many, or came too late, ``cut`` says so."""
-        self.data += chunk
-        if len(self.data) > self._max_bytes:
-            del self.data[self._max_bytes :]
-            self.cut = f"the response is longer than {self._max_bytes:,} bytes"
-        elif time.monotonic() > self._deadline:
-            self.cut = f"the response did not end within {_MAX_SECONDS:g} seconds"
-
-
-def _outcome(
-    response: httpx.Response,
-    body: _LimitedBody,
-    client: httpx.Client | httpx.AsyncClient,
-    placed: PlacedCredentials,
-) -> ToolResult:
-    """Return a response as an outcome; the text names the status unless all went well."""
-    status = response.status_code
-    ok = status < HTTPStatus.BAD_REQUEST
-    value, text = _value_and_text(response, body)
-    if body.cut:
-        text += f"\n(cut: {body.cut})"
-    if not ok or not body.data or response.has_redirect_location:
-        status_line = f"HTTP {status} {response.reason_phrase}".strip()
-        if not ok and (wait := response.headers.get("retry-after")):
-            status_line += f" (Retry-After: {wait})"
-        if response.has_redirect_location:
-            secrets = secret_pattern(client, placed)
-            location = without_secrets(secrets, response.headers["location"])
-            status_line += f", which leads to {location}"
-        text = f"{status_line}: {text}" if body.data else status_line
-    return ToolResult(text=text, value=value, ok=ok, status=status)
 
 
 def _checked_origins(urls: Collection[str]) -> frozenset[str]:
@@ -344,33 +292,6 @@ def _request_arguments(request: HttpRequest) -> dict[str, Any]:
     if request.parts:
         arguments["files"] = list(request.parts)
     return arguments
-
-
-def _value_and_text(response: httpx.Response, body: _LimitedBody) -> tuple[Any, str]:
-    """Return a body as JSON values, text or bytes, as its content type says, and as text."""
-    media_type = response.headers.get("content-type", "").lower()
-    data = bytes(body.data)
-    if not data:
-        return None, ""
-    if media_type and not any(mark in media_type for mark in _TEXTUAL_MARKS):
-        return data, f"({media_type}, {len(data):,} bytes)"
-    text = _decode(response, data, is_json="json" in media_type)
-    if "json" in media_type and not body.cut:
-        with suppress(RecursionError, ValueError):
-            value = json.loads(text)
-            return value, value if isinstance(value, str) else text
-    return text, text
-
-
-def _decode(response: httpx.Response, data: bytes, *, is_json: bool) -> str:
-    """Return a body as text; bytes that are invalid in its encoding are replaced."""
-    if is_json:  # JSON is Unicode whatever its charset says, except from old servers
-        with suppress(UnicodeDecodeError):
-            return data.decode(json.detect_encoding(data))
-    try:
-        return data.decode(response.encoding or "utf-8", "replace")
-    except LookupError:  # the charset names a codec of Python that is not for text
-        return data.decode("utf-8", "replace")
 
 
 @contextmanager
