@@ -30,7 +30,14 @@ from toolret import (
     ToolIndex,
     ToolRetriever,
 )
-from toolret.errors import BudgetError, EmbedderError, InputError, LLMError, StoreError
+from toolret.errors import (
+    BudgetError,
+    EmbedderError,
+    InputError,
+    LLMError,
+    StoreError,
+    ToolretError,
+)
 from toolret.integrations.langchain import (
     ToolRetrieverMiddleware,
     as_example_selector,
@@ -94,9 +101,9 @@ def refused(told: str, error: type[Exception], make: Any, /, *given: Any, **opti
             "StrategyQueryGenerator is a class: give an obj",
         ),
         ({"llm": OpenAI}, LLMError, "OpenAI is a class: give an object of it"),
-        ({"token_budget": -1}, ValueError, "token_budget is -1: give more than 0, or None"),
-        ({"token_budget": 0}, ValueError, "token_budget is 0"),
-        ({"token_budget": float("nan")}, ValueError, "token_budget is nan"),
+        ({"token_budget": -1}, InputError, "token_budget is -1: give more than 0, or None"),
+        ({"token_budget": 0}, InputError, "token_budget is 0"),
+        ({"token_budget": float("nan")}, InputError, "token_budget is nan"),
         ({"token_budget": True}, TypeError, "token_budget is a number or None, not True"),
         ({"max_tools": True}, TypeError, "a number of tools is a whole number, not True"),
         ({"max_demos": False}, TypeError, "demonstrations is a whole number, not False"),
@@ -203,9 +210,9 @@ PLACES: list[Any] = [
 RUNNERS: list[Any] = [
     refused("a runner is the class HttpRunner", TypeError, Toolbox, TOOLS, HttpRunner),
     refused(r"a runner is \[", TypeError, Toolbox, TOOLS, [HttpRunner()]),
-    refused("max_bytes is 0", ValueError, HttpRunner, max_bytes=0),
-    refused("the server '' needs a scheme and a host", ValueError, HttpRunner, base_url=""),
-    refused("'a.example' needs a scheme", ValueError, HttpRunner, base_url="a.example"),
+    refused("max_bytes is 0", InputError, HttpRunner, max_bytes=0),
+    refused("the server '' needs a scheme and a host", InputError, HttpRunner, base_url=""),
+    refused("'a.example' needs a scheme", InputError, HttpRunner, base_url="a.example"),
     refused("give an httpx.Client", TypeError, HttpRunner, client=httpx.AsyncClient()),
     refused("give an AsyncClient", TypeError, HttpRunner, async_client=httpx.Client()),
     refused("servers is 'http://x': give a dict", TypeError, McpServers, "http://x"),
@@ -242,13 +249,13 @@ def test_options_that_would_fail_later_are_refused_at_once(
         refused("of the type dict", InputError, lambda r: as_example_selector(r, allow={"a": 1})),
         refused("limit is 0", InputError, lambda r: retrieve_tools_function(r, limit=0)),
         refused(
-            "max_turns is 0", ValueError, lambda r: run(CLIENT, r, "hi", model="m", max_turns=0)
+            "max_turns is 0", InputError, lambda r: run(CLIENT, r, "hi", model="m", max_turns=0)
         ),
         refused(
             "toolbox is .* a Toolbox", TypeError, lambda r: run_calls({"role": "assistant"}, TOOLS)
         ),
         refused("a whole number, not True", TypeError, lambda r: r.select("x", depth=True)),
-        refused("form is one of openai", ValueError, lambda r: r.select("x").packed_as("json")),
+        refused("form is one of openai", InputError, lambda r: r.select("x").packed_as("json")),
     ],
 )
 def test_integrations_refuse_bad_options_too(
@@ -272,3 +279,8 @@ def test_options_are_returned_as_they_were() -> None:
     with pytest.raises(TypeError, match=r"n is .*: give a number") as told:
         of_kind("n", long, int, "a number")
     assert len(str(told.value)) < 400
+
+
+def test_a_wrong_value_is_one_of_our_errors_and_one_of_pythons() -> None:
+    assert issubclass(InputError, ToolretError)
+    assert issubclass(InputError, ValueError)

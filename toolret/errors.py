@@ -3,7 +3,7 @@
 ::
 
     ToolretError
-    ├── InputError                  a given file, row or value cannot be used
+    ├── InputError                  a given file, row or value cannot be used (a ValueError)
     │   ├── CatalogError            it is a tool catalog
     │   ├── DemoError               it is a demonstration or an evaluation request
     │   └── ReplayError             it is a recording of an LLM's replies, or lacks one of them
@@ -16,7 +16,8 @@
     ├── CallError                   a tool cannot be called like this, or no answer came
     └── MissingExtraError           an optional dependency is not installed
 
-A message says what was wrong, shows the value, and names the way out.
+A message says what was wrong, shows the value, and names the way out. An argument of the wrong type
+is a ``TypeError``, as everywhere in Python.
 """
 
 from __future__ import annotations
@@ -41,10 +42,13 @@ __all__ = [
 
 
 class ToolretError(Exception):
-    """The root: ``except ToolretError`` catches everything that toolret raises on purpose."""
+    """The root: ``except ToolretError`` catches all that toolret raises on purpose, but for types.
+
+    An argument of the wrong type is a ``TypeError``.
+    """
 
 
-class InputError(ToolretError):
+class InputError(ToolretError, ValueError):
     """The given input cannot be used.
 
     Attributes:

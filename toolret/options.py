@@ -41,7 +41,7 @@ def of_kind(
 
 
 def one_of(
-    name: str, value: Any, choices: Collection[str], *, error: type[Exception] = ValueError
+    name: str, value: Any, choices: Collection[str], *, error: type[Exception] = InputError
 ) -> None:
     """Check an argument that has a few possible values.
 

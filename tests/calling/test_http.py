@@ -18,7 +18,7 @@ import pytest
 from tests.calling.operations import operation, parameter
 from tests.http_servers import free_port, serving, silent_server
 from toolret.calling import HttpRunner, Toolbox, ToolResult
-from toolret.errors import CallError
+from toolret.errors import CallError, InputError
 from toolret.types import Tool
 
 REPLIES: dict[str, tuple[int, dict[str, str], bytes]] = {
@@ -376,7 +376,7 @@ async def test_a_text_that_cannot_be_encoded_is_an_error_that_can(server: str) -
     ],
 )
 def test_origins_that_no_server_has(origins: Any, problem: str) -> None:
-    with pytest.raises(ValueError, match=problem):
+    with pytest.raises(InputError, match=problem):
         HttpRunner(origins=origins)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from toolret.calling import HttpRunner, SecurityScheme, Toolbox, ToolResult
 from toolret.catalogs import load_tools
-from toolret.errors import CallError
+from toolret.errors import CallError, InputError
 from toolret.integrations.mcp import McpServers
 from toolret.text.names import wire_name
 from toolret.types import JsonObject, Tool
@@ -68,7 +68,7 @@ async def test_no_row_becomes_the_tool_of_an_mcp_server() -> None:
 
 
 def test_credentials_need_a_server_that_the_user_named() -> None:
-    with pytest.raises(ValueError, match="credentials need base_url or origins"):
+    with pytest.raises(InputError, match="credentials need base_url or origins"):
         HttpRunner(credentials=lambda scheme: "s3cret")
 
 

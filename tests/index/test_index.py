@@ -26,6 +26,7 @@ from toolret.errors import (
     DemoError,
     EmbedderError,
     EmbedderMismatchError,
+    InputError,
     StoreError,
 )
 from toolret.index import SyncReport, ToolIndex, shelves
@@ -408,7 +409,7 @@ def test_an_emptied_folder_becomes_an_index_again_whatever_a_retriever_left_in_i
 def test_a_timeout_that_is_no_number_is_refused_at_once(place: str) -> None:
     with pytest.raises(TypeError, match="lock_timeout is a number of seconds, not None"):
         ToolIndex(place, embedder=HashedWordsEmbedder(), lock_timeout=None)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="not NaN"):
+    with pytest.raises(InputError, match="not NaN"):
         ToolIndex(place, embedder=HashedWordsEmbedder(), lock_timeout=float("nan"))
 
 

@@ -215,15 +215,15 @@ def test_no_reply_stands_in_the_way_of_an_index_that_is_built_again(
 
 def test_no_number_of_tools_is_negative(index: ToolIndex) -> None:
     retriever = ToolRetriever(index)
-    with pytest.raises(ValueError, match="a number of tools is 0 or more, not -1"):
+    with pytest.raises(InputError, match="a number of tools is 0 or more, not -1"):
         retriever.select("stop it", max_tools=-1, depth=10)
-    with pytest.raises(ValueError, match="a number of ranked tools is 0 or more, not -2"):
+    with pytest.raises(InputError, match="a number of ranked tools is 0 or more, not -2"):
         retriever.select("stop it", depth=-2)
-    with pytest.raises(ValueError, match="a number of tools is 0 or more, not -5"):
+    with pytest.raises(InputError, match="a number of tools is 0 or more, not -5"):
         retriever.search("stop it", k=-5)
-    with pytest.raises(ValueError, match="a number of tools is 0 or more, not -3"):
+    with pytest.raises(InputError, match="a number of tools is 0 or more, not -3"):
         ToolRetriever(index, max_tools=-3)
-    with pytest.raises(ValueError, match="a number of demonstrations is 0 or more, not -1"):
+    with pytest.raises(InputError, match="a number of demonstrations is 0 or more, not -1"):
         ToolRetriever(index, max_demos=-1)
     assert retriever.select("stop it", max_tools=0).tools == ()
 
@@ -231,11 +231,11 @@ def test_no_number_of_tools_is_negative(index: ToolIndex) -> None:
 async def test_no_model_is_paid_for_a_call_with_wrong_limits(index: ToolIndex) -> None:
     model = ScriptedChatModel('{"queries": ["where a parcel is now"]}')
     retriever = ToolRetriever(index, llm=model)
-    with pytest.raises(ValueError, match="a number of tools is 0 or more, not -1"):
+    with pytest.raises(InputError, match="a number of tools is 0 or more, not -1"):
         retriever.select("stop it", max_tools=-1)
-    with pytest.raises(ValueError, match="a number of tools is 0 or more, not -1"):
+    with pytest.raises(InputError, match="a number of tools is 0 or more, not -1"):
         await retriever.aselect("stop it", max_tools=-1)
-    with pytest.raises(ValueError, match="a number of tools is 0 or more, not -1"):
+    with pytest.raises(InputError, match="a number of tools is 0 or more, not -1"):
         retriever.search("stop it", k=-1)
     assert not model.asked
 
@@ -247,7 +247,7 @@ def test_what_is_no_index_number_probability_or_form_is_refused(index: ToolIndex
         ToolRetriever(index, max_tools="3")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="token_budget is a number or None, not '600'"):
         ToolRetriever(index).select("stop it", token_budget="600")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="min_score is a share from 0 to 1, not 2"):
+    with pytest.raises(InputError, match="min_score is a share from 0 to 1, not 2"):
         ToolRetriever(index, min_score=2)
     with pytest.raises(
         ValueError, match="prompt_format is one of openai, anthropic, text, not 'json'"
@@ -333,7 +333,7 @@ def test_targets_decide_which_requests_get_tools(index: ToolIndex) -> None:
     named = ToolRetriever(index, min_precision=1.0).select("refund_payment")
     assert ids(named)[0] == "refund_payment"
     for wrong in ({"min_recall": 99}, {"min_precision": -0.1}):
-        with pytest.raises(ValueError, match="a share from 0 to 1"):
+        with pytest.raises(InputError, match="a share from 0 to 1"):
             ToolRetriever(index, **wrong)
     with pytest.raises(TypeError, match="min_recall is a number, not None"):
         ToolRetriever(index, min_recall=None)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from toolret.calling.requests import HttpRequest, build_request, is_operation, s
 from toolret.calling.responses import LimitedBody, read_result
 from toolret.calling.results import ToolResult
 from toolret.calling.security import Credentials, PlacedCredentials, place_credentials
-from toolret.errors import CallError
+from toolret.errors import CallError, InputError
 from toolret.json_values import short_repr
 from toolret.options import of_kind, whole_number
 from toolret.types import JsonObject, Tool
@@ -60,7 +60,7 @@ class HttpRunner:
             the response had not ended after two minutes.
 
     Raises:
-        ValueError: If there are ``credentials``, but neither ``base_url`` nor ``origins`` to say
+        InputError: If there are ``credentials``, but neither ``base_url`` nor ``origins`` to say
             where they may go; if an origin or ``base_url`` is not a URL with scheme and host; or if
             ``max_bytes`` is not 1 or more.
         TypeError: If ``credentials`` are no function, or a client is of another kind.
@@ -77,7 +77,7 @@ class HttpRunner:
         max_bytes: int = 1_000_000,
     ) -> None:
         if credentials is not None and base_url is None and origins is None:
-            raise ValueError(
+            raise InputError(
                 "credentials need base_url or origins: a document names its server itself, so say "
                 "where secrets may go"
             )
@@ -97,7 +97,7 @@ class HttpRunner:
         self.base_url = base_url
         self.client = client
         self.async_client = async_client
-        self.max_bytes = whole_number("max_bytes", max_bytes, error=ValueError)
+        self.max_bytes = whole_number("max_bytes", max_bytes)
 
     def runs(self, tool: Tool) -> bool:
         """Whether the tool was read from an OpenAPI document."""
@@ -195,18 +195,18 @@ def _checked_origins(urls: Collection[str]) -> frozenset[str]:
     """Return the origins of servers.
 
     Raises:
-        ValueError: If one is not a URL with scheme and host.
+        InputError: If one is not a URL with scheme and host.
     """
     if isinstance(urls, str):
-        raise ValueError(f"origins is the text {urls!r}: give a collection of servers")
+        raise InputError(f"origins is the text {urls!r}: give a collection of servers")
     origins = set()
     for url in urls:
         try:
             origin = _origin_of(url)
         except CallError as exc:
-            raise ValueError(str(exc)) from exc
+            raise InputError(str(exc)) from exc
         if "" in origin.split("://"):
-            raise ValueError(
+            raise InputError(
                 f"the server {url!r} needs a scheme and a host: https://api.example.com"
             )
         origins.add(origin)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from toolret.errors import InputError, LLMError
+from toolret.errors import LLMError
 from toolret.llm.caching import CachedModel, ReplyCache
 from toolret.llm.functions import FunctionModel
 from toolret.llm.kinds import is_langchain, is_openai
@@ -44,7 +44,7 @@ def as_chat_model(
         TypeError: If ``model``, ``retry_policy`` or ``cache`` is of another type.
         InputError: If there is no endpoint ``api``.
     """
-    one_of("api", api, get_args(Api), error=InputError)
+    one_of("api", api, get_args(Api))
     of_kind("model", model, str | None, "the model's name")
     of_kind("cache", cache, ReplyCache | str | Path | None, "a file, or None for no cache")
     if isinstance(llm, type):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from numbers import Real
 from typing import SupportsFloat, SupportsIndex, get_args
 
+from toolret.errors import InputError
 from toolret.options import one_of
 from toolret.permissions import Allow
 from toolret.prompt import Format, pack
@@ -40,7 +41,7 @@ class Limits:
 
     Raises:
         TypeError: If a number is expected and something else given.
-        ValueError: If a number of tools or demonstrations is negative, a share is outside 0 to 1,
+        InputError: If a number of tools or demonstrations is negative, a share is outside 0 to 1,
             or the form is unknown.
     """
 
@@ -63,7 +64,7 @@ class Limits:
             if isinstance(count, bool) or not isinstance(count, SupportsIndex):
                 raise TypeError(f"a number of {name} is a whole number, not {count!r}")
             if count < 0:
-                raise ValueError(f"a number of {name} is 0 or more, not {count}")
+                raise InputError(f"a number of {name} is 0 or more, not {count}")
         if isinstance(self.token_budget, bool) or not isinstance(self.token_budget, Real | None):
             raise TypeError(f"token_budget is a number or None, not {self.token_budget!r}")
         shares = {"min_score": self.min_score, "min_recall": self.min_recall}
@@ -73,7 +74,7 @@ class Limits:
             if isinstance(share, bool) or not isinstance(share, SupportsFloat):
                 raise TypeError(f"{name} is a number, not {share!r}")
             if not 0 <= share <= 1:
-                raise ValueError(f"{name} is a share from 0 to 1, not {share}")
+                raise InputError(f"{name} is a share from 0 to 1, not {share}")
         one_of("prompt_format", self.prompt_format, get_args(Format))
 
 

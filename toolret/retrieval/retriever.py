@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from toolret.errors import InputError
 from toolret.index import ToolIndex
 from toolret.llm import ReplyCache, as_chat_model
 from toolret.options import of_kind
@@ -81,10 +82,9 @@ class ToolRetriever:
 
     Raises:
         TypeError: If a limit is not a number, or anything else is of the wrong kind.
-        ValueError: If a share or a probability is outside 0 to 1, a number of tools or
+        InputError: If a share or a probability is outside 0 to 1, a number of tools or
             demonstrations is negative, ``token_budget`` is not above 0, or ``prompt_format`` is
-            unknown.
-        InputError: If the strategy is unknown, it needs an LLM or ``model`` names one and none is
+            unknown; if the strategy is unknown, it needs an LLM or ``model`` names one and none is
             given, or ``llm`` is a ``QueryGenerator``, which has its own strategy and model, and
             either is given too.
         LLMError: If ``llm`` is of no known kind, or the model's name is missing.
@@ -122,7 +122,7 @@ class ToolRetriever:
         self.prompt_format = prompt_format
         self._limits(None, None, 0)  # rejects bad limits now, not at the first call
         if token_budget is not None and not token_budget > 0:
-            raise ValueError(f"token_budget is {token_budget}: give more than 0, or None")
+            raise InputError(f"token_budget is {token_budget}: give more than 0, or None")
         self.counter = resolve_counter(counter)
         self.on_select = of_kind("on_select", on_select, Callable | None, "a function")
         if not (llm is None or is_generator(llm)):
@@ -155,10 +155,9 @@ class ToolRetriever:
                 any signal puts forward: a hundred or so.
 
         Raises:
-            InputError: If the conversation holds no text, or ``allow`` is a string, a mapping, an
-                iterator or not a collection.
+            InputError: If the conversation holds no text, ``allow`` is a string, a mapping, an
+                iterator or not a collection, or a number of tools is negative.
             TypeError: If a limit is not a number.
-            ValueError: If a number of tools is negative.
             BudgetError: If the budget is too small for any of the chosen tools.
             EmbedderError: If the embedder fails.
         """

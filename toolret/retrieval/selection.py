@@ -170,7 +170,7 @@ class Selection:
         Raises:
             BudgetError: If this is not the retriever's format, and the budget holds none of the
                 tools.
-            ValueError: If there is no such format.
+            InputError: If there is no such format.
         """
         one_of("form", form, get_args(Format))
         if form == self.packed.form:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from toolret.errors import StoreError, StoreLockedError
+from toolret.errors import InputError, StoreError, StoreLockedError
 
 __all__ = ["LOCK_SECONDS", "checked_seconds", "file_lock", "thread_lock"]
 
@@ -22,12 +22,12 @@ def checked_seconds(seconds: float) -> float:
 
     Raises:
         TypeError: If it is not a number.
-        ValueError: If it is NaN.
+        InputError: If it is NaN.
     """
     if not isinstance(seconds, int | float):
         raise TypeError(f"lock_timeout is a number of seconds, not {seconds!r}")
     if math.isnan(seconds):
-        raise ValueError("lock_timeout is a number of seconds, not NaN")
+        raise InputError("lock_timeout is a number of seconds, not NaN")
     return seconds
 
 

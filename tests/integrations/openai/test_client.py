@@ -32,6 +32,7 @@ from tests.conftest import tool
 from tests.integrations.openai.conftest import SHOP, names, obedient, parameters, retriever_of
 from toolret import ToolRetriever
 from toolret.calling import Toolbox
+from toolret.errors import InputError
 from toolret.integrations.openai import Mode, offered, permitting, run_calls, wrap
 from toolret.integrations.openai import client as client_module
 from toolret.testing import OpenAIServer, Reply
@@ -353,7 +354,7 @@ def test_the_client_that_was_given_is_as_it_was(
     assert server.requests[1]["messages"] == ASK
     with pytest.raises(TypeError, match="the client was not wrapped"):
         offered(client, ASK)
-    with pytest.raises(ValueError, match="mode is one of grow, replace, allowed, search, proxy"):
+    with pytest.raises(InputError, match="mode is one of grow, replace, allowed, search, proxy"):
         wrap(client, shop, mode="grown")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"a ToolIndex chooses nothing: .* ToolRetriever\(index\)"):
         wrap(client, shop.index)  # type: ignore[arg-type]

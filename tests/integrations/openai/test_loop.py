@@ -336,7 +336,7 @@ async def test_arguments_that_a_loop_cannot_take(shop: ToolRetriever) -> None:
             start(eventual, shop, "x", model="m")
         with pytest.raises(TypeError, match="of type OpenAI: give an AsyncOpenAI, or use run"):
             await begin(client, shop, "x", model="m")
-        with pytest.raises(ValueError, match="api is one of chat, responses, not 'respones'"):
+        with pytest.raises(InputError, match="api is one of chat, responses, not 'respones'"):
             start(client, shop, "x", model="m", api="respones")
         with pytest.raises(TypeError, match="only whole replies are read"):
             start(client, shop, "x", model="m", stream=True)

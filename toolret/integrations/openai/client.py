@@ -76,7 +76,7 @@ def wrap(
             what ``tool_choice`` names is offered even if that is more.
 
     Raises:
-        ValueError: If the mode is unknown, or ``max_offered`` is less than 1.
+        InputError: If the mode is unknown, or ``max_offered`` is less than 1.
         TypeError: If ``allow`` is a string, or ``client`` or ``retriever`` is of another kind.
     """
     return wrap_within(None, client, retriever, mode=mode, allow=allow, max_offered=max_offered)
@@ -94,7 +94,7 @@ def wrap_within(
     """``wrap``, with a limit to what requests may use that ``permitting`` does not override."""
     of_kind("client", client, OpenAI | AsyncOpenAI, "an OpenAI or an AsyncOpenAI")
     one_of("mode", mode, get_args(Mode))
-    whole_number("max_offered", max_offered, error=ValueError)
+    whole_number("max_offered", max_offered)
     checked_retriever(retriever)
     wrapped = copied(client)
     kind: Any = type(client)

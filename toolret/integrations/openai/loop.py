@@ -96,10 +96,10 @@ def run(
     Raises:
         openai.OpenAIError: If a request fails, after the client's own retries.
         CatalogError: If tools cannot be read.
-        InputError: If the server's answer is not a reply, or a response that failed.
+        InputError: If the API or mode is unknown, ``max_turns`` is not 1 or more, or the server's
+            answer is not a reply, or a response that failed.
         TypeError: If ``client`` or ``retriever`` is of another kind, loaded tools are given without
             a ``Toolbox``, or ``stream`` is asked for.
-        ValueError: If the API or mode is unknown, or ``max_turns`` is not 1 or more.
     """
     _check(client, OpenAI, "arun", max_turns, options)
     loop = _Loop.begin(client, retriever, messages, tools, allow, mode, api, options)
@@ -297,9 +297,9 @@ def _check(client: Any, kind: type, other: str, max_turns: int, options: Mapping
 
     Raises:
         TypeError: If it is one of the first two.
-        ValueError: If it is the last.
+        InputError: If it is the last.
     """
-    whole_number("max_turns", max_turns, error=ValueError)
+    whole_number("max_turns", max_turns)
     if not isinstance(client, kind):
         actual = type(client).__name__
         raise TypeError(f"the client is of type {actual}: give an {kind.__name__}, or use {other}")
