@@ -575,6 +575,13 @@ def test_long_texts_are_shortened(index: ToolIndex) -> None:
     assert len(repr(found)) < 2_500
 
 
+def test_long_lists_are_shortened(index: ToolIndex) -> None:
+    lines = {"lines": [{"prices": list(range(9_000))}] * 9_000}
+    call = ("pay__refund", json.dumps(lines), "paid")
+    (found,) = demonstrations(chat(call), index).demos
+    assert found.calls[0].arguments == {"lines": [{"prices": list(range(20))}] * 20}
+
+
 async def test_in_an_event_loop(index: ToolIndex) -> None:
     retriever = ToolRetriever(index)
     recorded = await retriever.arecord(chat(CANCEL))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, TypeAlias
@@ -46,6 +46,9 @@ _LONGEST_ANSWER = 500
 
 _LONGEST_VALUE = 300
 """How many characters of a result, or of a text among the arguments, are kept."""
+
+_MOST_ENTRIES = 20
+"""How many entries of a list among the arguments are kept: as an example, the first will do."""
 
 _DEEPEST = 100
 """How many levels deep arguments and results may be nested: half of what an index stores, so that
@@ -298,11 +301,7 @@ def _redact(demo: Demo, redact: Redact) -> Demo | None:
 def _as_stored(demo: Demo) -> Demo:
     """Return a demonstration shortened, with the id of its request, tools and permissions."""
     calls = tuple(
-        Call(
-            call.tool,
-            map_values(call.arguments, _stored_value),
-            _stored_result(call.result),
-        )
+        Call(call.tool, _stored_value(call.arguments), _stored_result(call.result))
         for call in demo.calls
     )
     short = replace(
@@ -331,6 +330,11 @@ def _find_curated(demo: Demo, index: ToolIndex) -> Demo | None:
 
 
 def _stored_value(value: Any) -> Any:
+    """Return arguments, or a value among them, with long texts and lists shortened."""
+    if isinstance(value, Mapping):
+        return {_stored_value(key): _stored_value(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_stored_value(inner) for inner in value[:_MOST_ENTRIES]]
     return first_sentences(value, _LONGEST_VALUE) if isinstance(value, str) else value
 
 
