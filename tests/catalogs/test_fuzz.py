@@ -18,9 +18,10 @@ from tests.conftest import HTTP_METHODS
 from toolret.catalogs.keys import argument_name, is_key
 from toolret.catalogs.openapi import OpenApi
 from toolret.catalogs.refs import Place, References
-from toolret.catalogs.schema import Schemas, writable
+from toolret.catalogs.schema import Schemas
 from toolret.catalogs.source import Document
 from toolret.catalogs.swagger import Swagger
+from toolret.catalogs.writable import writable
 from toolret.catalogs.yaml_values import YamlError, parse_yaml
 from toolret.errors import CatalogError
 from toolret.json_values import parse_json

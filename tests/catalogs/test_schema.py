@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from toolret.catalogs.refs import Place, References
-from toolret.catalogs.schema import Schemas, writable
+from toolret.catalogs.schema import Schemas
 from toolret.catalogs.schema_merge import merge_schemas
 from toolret.catalogs.source import Document
+from toolret.catalogs.writable import writable
 from toolret.errors import CatalogError
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from toolret.catalogs.keys import MAX_KEY, argument_name, with_name
 from toolret.catalogs.refs import Place
-from toolret.catalogs.schema import Schema, Schemas, writable
+from toolret.catalogs.schema import Schema, Schemas
 from toolret.catalogs.schema_merge import ANNOTATIONS
 from toolret.catalogs.text import join_texts, plain_text
+from toolret.catalogs.writable import writable
 from toolret.schemas.accepted import choice_in_words
 from toolret.text.media_types import ANY, FORM, MULTIPART, essence, is_json
 

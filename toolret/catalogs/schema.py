@@ -10,8 +10,7 @@ more. Only property names may change, see ``keys``.
 
 from __future__ import annotations
 
-import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from toolret.catalogs.discriminators import with_values
@@ -25,7 +24,7 @@ from toolret.schemas.accepted import with_items
 from toolret.schemas.drafts import is_pattern
 from toolret.schemas.subschemas import NESTED, NESTED_LISTS, NESTED_MAPS
 
-__all__ = ["Schema", "Schemas", "writable"]
+__all__ = ["Schema", "Schemas"]
 
 Schema: TypeAlias = dict[str, Any]
 """A JSON Schema that is an object."""
@@ -39,12 +38,6 @@ Stripe's largest has 266."""
 
 _REFUSING = frozenset({"allOf", "anyOf", "const", "if", "not", "oneOf"})
 """Keywords that may reject null although ``type`` allows it."""
-
-_CHOICES = ("anyOf", "oneOf")
-"""Keywords for alternatives, of which an empty one would accept anything."""
-
-_IN_PLACE = ("allOf", *_CHOICES)
-"""In-place applicators: keywords whose subschemas apply to the same value as the schema itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +53,35 @@ class _CompleteSchema:
     schema: Schema
     size: int
     height: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """Where a schema is met while another is inlined.
+
+    Attributes:
+        place: The schema's place.
+        depth: Its level.
+        active: The targets of the references that lead to it.
+        in_subtype: Whether a subtype builds on it, so that the other subtypes are no choices.
+    """
+
+    place: Place
+    depth: int = 0
+    active: frozenset[Place] = frozenset()
+    in_subtype: bool = False
+
+    def nested(self, place: Place, *, in_subtype: bool = False) -> _Position:
+        """Return the position of one of the schema's own subschemas."""
+        return _Position(place, self.depth + 1, self.active, in_subtype)
+
+    def target(self, place: Place, *, in_subtype: bool) -> _Position:
+        """Return the position of the schema that this one refers to."""
+        return _Position(place, self.depth + 1, self.active | {place}, in_subtype)
+
+    def beside(self) -> _Position:
+        """Return the position of the keywords beside the schema's reference."""
+        return replace(self, in_subtype=False)
 
 
 class Schemas:
@@ -110,16 +132,16 @@ class Schemas:
         # Without the subtypes' own properties, those of their base may fit.
         for show_subtypes in (True, False):
             attempt = _Inliner(self, _MAX_DEPTH, show_subtypes=show_subtypes)
-            result = attempt.inline(schema, place)
+            result = attempt.inline(schema, _Position(place))
             if not attempt.overflowed:
                 return result
         # A single level is the fallback: its size is bounded by the document itself.
         fits, fails = 1, _MAX_DEPTH
-        result = _Inliner(self, fits, limited=False).inline(schema, place)
+        result = _Inliner(self, fits, limited=False).inline(schema, _Position(place))
         while fails - fits > 1:
             depth = (fits + fails) // 2
             attempt = _Inliner(self, depth)
-            candidate = attempt.inline(schema, place)
+            candidate = attempt.inline(schema, _Position(place))
             if attempt.overflowed:
                 fails = depth
             else:
@@ -161,45 +183,30 @@ class _Inliner:
         """Whether the limit of subschemas was reached, so that results are incomplete."""
         return self._left == 0
 
-    def inline(
-        self,
-        raw: Any,
-        place: Place,
-        depth: int = 0,
-        active: frozenset[Place] = frozenset(),
-        *,
-        in_subtype: bool = False,
-    ) -> Schema:
+    def inline(self, raw: Any, at: _Position) -> Schema:
         """Inline a schema.
 
         Args:
             raw: The schema in its document.
-            place: The schema's place.
-            depth: The schema's level.
-            active: The targets of the references that lead here.
-            in_subtype: Whether a subtype builds on the schema, so that the other subtypes are no
-                choices.
+            at: Its position.
         """
         if raw is False:
             return {"not": {}}
         if self.overflowed or not isinstance(raw, dict):
             return {}
         self._left -= 1
-        self._deepest = max(self._deepest, depth)
-        if depth > self._depth and not NESTING.isdisjoint(raw):
+        self._deepest = max(self._deepest, at.depth)
+        if at.depth > self._depth and not NESTING.isdisjoint(raw):
             return self._cut(raw, "nested too deeply to show")
         if isinstance(raw.get("$ref"), str):
-            return self._reference(raw, place, depth, active, in_subtype)
-        if not in_subtype and self._show_subtypes:
-            raw = self._schemas.subtypes.with_choices(raw, place)
-        elif not in_subtype and (named := self._schemas.subtypes.with_names(raw, place)) is not raw:
-            raw = named
-            self._cuts += 1
+            return self._reference(raw, at)
+        if not at.in_subtype:
+            raw = self._with_subtypes(raw, at.place)
         result: Schema = {}
         loosened: set[str] = set()
         for key, value in raw.items():
             before = self._cuts
-            kept = self._keyword(key, value, place, depth, active)
+            kept = self._keyword(key, value, at)
             self._cuts += _is_partly_lost(key, value, kept)
             if self._cuts > before:
                 loosened |= kept.keys()
@@ -207,15 +214,21 @@ class _Inliner:
         result = with_values(result, raw, self._schemas.keys)
         return _with_interactions(_loosened(result, loosened), raw)
 
-    def _keyword(
-        self, key: str, value: Any, place: Place, depth: int, active: frozenset[Place]
-    ) -> Schema:
+    def _with_subtypes(self, raw: Schema, place: Place) -> Schema:
+        """Return a schema with those that build on it, as choices or, cut, as names."""
+        if self._show_subtypes:
+            return self._schemas.subtypes.with_choices(raw, place)
+        named = self._schemas.subtypes.with_names(raw, place)
+        self._cuts += named is not raw
+        return named
+
+    def _keyword(self, key: str, value: Any, at: _Position) -> Schema:
         """Return a keyword, converted; empty if it is not kept."""
 
         def nested(part: Any, place: Place, *, in_subtype: bool = False) -> Schema:
-            return self.inline(part, place, depth + 1, active, in_subtype=in_subtype)
+            return self.inline(part, at.nested(place, in_subtype=in_subtype))
 
-        there = place / key
+        there = at.place / key
         if key == "items" and isinstance(value, list):
             key = "prefixItems"
         if key in NESTED and isinstance(value, bool):
@@ -223,7 +236,7 @@ class _Inliner:
         if key in NESTED and isinstance(value, dict):
             return {key: nested(value, there)}
         if key in NESTED_LISTS and isinstance(value, list) and value:
-            derives = key == "allOf" and self._schemas.subtypes.may_be_subtype(place)
+            derives = key == "allOf" and self._schemas.subtypes.may_be_subtype(at.place)
             return {
                 key: [nested(v, there / index, in_subtype=derives) for index, v in enumerate(value)]
             }
@@ -237,47 +250,38 @@ class _Inliner:
             return {key: {self._schemas.keys.key(name): part for name, part in parts.items()}}
         return plain_keyword(key, value, self._schemas.keys)
 
-    def _reference(
-        self,
-        raw: Schema,
-        place: Place,
-        depth: int,
-        active: frozenset[Place],
-        in_subtype: bool,
-    ) -> Schema:
+    def _reference(self, raw: Schema, at: _Position) -> Schema:
         """Inline the target of a reference, merged with the keywords beside the reference."""
-        target, there = self._schemas.refs.lookup(raw["$ref"], place)
+        target, there = self._schemas.refs.lookup(raw["$ref"], at.place)
         beside = {key: value for key, value in raw.items() if key != "$ref"}
-        in_subtype = in_subtype and self._schemas.subtypes.is_base(target)
-        if in_subtype and there in active:  # a choice of its base, whose rules stand around it
+        in_subtype = at.in_subtype and self._schemas.subtypes.is_base(target)
+        if in_subtype and there in at.active:  # a choice of its base, whose rules stand around it
             self._cuts += 1
-            return self.inline(beside, place, depth, active) if beside else {}
-        if there in active:
+            return self.inline(beside, at.beside()) if beside else {}
+        if there in at.active:
             described = target | beside if isinstance(target, dict) else beside
             return self._cut(described, f"circular reference to {there.name}")
-        within = active | {there}
-        if in_subtype:
-            inlined = self.inline(target, there, depth + 1, within, in_subtype=True)
-        else:
-            inlined = self._target(target, there, depth + 1, within)
+        inlined = self._target(target, at.target(there, in_subtype=in_subtype))
         if not beside:
             return inlined
-        both = with_items(merge_schemas([self.inline(beside, place, depth, active), inlined]))
+        both = with_items(merge_schemas([self.inline(beside, at.beside()), inlined]))
         return _nullable(both) if raw.get("nullable") is True else both
 
-    def _target(self, target: Any, place: Place, depth: int, active: frozenset[Place]) -> Schema:
+    def _target(self, target: Any, at: _Position) -> Schema:
         """Inline a reference's target, reusing an earlier result if it fits."""
-        complete = self._schemas.complete(place)
-        if complete and depth + complete.height <= self._depth and complete.size < self._left:
+        if at.in_subtype:  # the result lacks the choices that it has elsewhere
+            return self.inline(target, at)
+        complete = self._schemas.complete(at.place)
+        if complete and at.depth + complete.height <= self._depth and complete.size < self._left:
             self._left -= complete.size
-            self._deepest = max(self._deepest, depth + complete.height)
+            self._deepest = max(self._deepest, at.depth + complete.height)
             return complete.schema
         cuts, left, deepest = self._cuts, self._left, self._deepest
-        self._deepest = depth
-        inlined = self.inline(target, place, depth, active)
+        self._deepest = at.depth
+        inlined = self.inline(target, at)
         if self._cuts == cuts and not self.overflowed:
-            size, height = left - self._left, self._deepest - depth
-            self._schemas.remember(place, _CompleteSchema(inlined, size, height))
+            size, height = left - self._left, self._deepest - at.depth
+            self._schemas.remember(at.place, _CompleteSchema(inlined, size, height))
         self._deepest = max(self._deepest, deepest)
         return inlined
 
@@ -295,48 +299,6 @@ class _Inliner:
         )
         cut = with_items(cut)
         return _nullable(cut) if raw.get("nullable") is True else cut
-
-
-def writable(schema: Schema, hidden: frozenset[str] = frozenset()) -> Schema:
-    """Return an inlined schema without properties that only the server sets (``readOnly``).
-
-    A schema without any is returned as it is.
-
-    Args:
-        schema: The schema.
-        hidden: Read-only properties declared by other schemas for the same object.
-    """
-    hidden |= _read_only(schema)
-    result: Schema = {}
-    for key, value in schema.items():
-        if key in NESTED and isinstance(value, dict):
-            result[key] = writable(value)
-        elif key in NESTED_LISTS:
-            parts = [writable(part, hidden if key in _IN_PLACE else frozenset()) for part in value]
-            same = all(map(operator.is_, parts, value))
-            if same or key not in _CHOICES or all(part.keys() - ANNOTATIONS for part in parts):
-                result[key] = value if same else parts
-        elif key in NESTED_MAPS:
-            kept = {
-                name: writable(part)
-                for name, part in value.items()
-                if "readOnly" not in part and not (key == "properties" and name in hidden)
-            }
-            same = len(kept) == len(value) and all(kept[name] is value[name] for name in kept)
-            result[key] = value if same else kept
-        elif key == "required" and not hidden.isdisjoint(value):
-            if needed := [name for name in value if name not in hidden]:
-                result[key] = needed
-        else:
-            result[key] = value
-    same = len(result) == len(schema) and all(result[key] is schema[key] for key in schema)
-    return schema if same else result
-
-
-def _read_only(schema: Schema) -> frozenset[str]:
-    """Return the read-only properties of a schema, including those of its ``allOf`` parts."""
-    own = {name for name, part in schema.get("properties", {}).items() if "readOnly" in part}
-    return frozenset(own).union(*map(_read_only, schema.get("allOf", ())))
 
 
 def _is_partly_lost(key: str, value: Any, kept: Schema) -> bool:
