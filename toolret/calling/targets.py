@@ -29,7 +29,7 @@ class TargetRunner:
             CallError: If it was made from an asynchronous function.
         """
         target: BaseTool = tool.target
-        if getattr(target, "func", target) is None:
+        if getattr(target, "func", None) is None and getattr(target, "coroutine", None):
             raise CallError(f"{tool.id!r} is asynchronous: use acall")
         value = target.invoke(dict(arguments))
         return ToolResult(result_text(value), value)

@@ -10,7 +10,7 @@ import pytest
 from langchain.agents import AgentState
 from langchain.tools import ToolRuntime
 from langchain_core.messages import ToolMessage
-from langchain_core.tools import InjectedToolCallId, ToolException
+from langchain_core.tools import InjectedToolArg, InjectedToolCallId, ToolException
 from langchain_core.tools import tool as langchain_tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.prebuilt import InjectedState
@@ -99,6 +99,43 @@ async def test_what_they_are_given_and_give_passes_through(asynchronous: bool) -
     assert said["x__look"] == ([{"type": "text", "text": "here"}], "success", {"here"})
     assert said["x__refuse"] == ("no", "error", None)
     assert said["x__fail"] == ("Error: KeyError: 'gone'", "error", None)
+
+
+TEXT_ALONE = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+
+
+@langchain_tool(args_schema=TEXT_ALONE)
+def who_by_schema(
+    text: str, runtime: ToolRuntime, user: Annotated[str, InjectedToolArg] = "nobody"
+) -> str:
+    """Say who asks; the schema holds only what the model supplies."""
+    return f"{text} {runtime.state['messages'][0].content} {user}"
+
+
+@langchain_tool(args_schema=TEXT_ALONE)
+def of_unknown_types(text: "Unknown") -> str:  # type: ignore[name-defined]  # noqa: F821, UP037
+    """Repeat a text."""
+    return str(text)
+
+
+def of_its_own(text: str, _state: Annotated[Any, InjectedState] = None) -> str:
+    """Repeat a text."""
+    return text
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_what_is_injected_need_not_stand_in_the_schema(asynchronous: bool) -> None:
+    box = Toolbox(load_tools([who_by_schema, of_unknown_types, of_its_own]))
+    calls: list[tuple[str, Any]] = [
+        ("who_by_schema", {"text": "hi", "user": "root"}),
+        ("of_unknown_types", {"text": "hi"}),
+        ("of_its_own", {"text": "hi"}),
+    ]
+    with OpenAIServer(Reply(tool_calls=calls), Reply("Done.")) as server:
+        agent = agent_of(server, tools=langchain_tools(box, box))
+        answer = await asked(agent, asynchronous, {"messages": [("user", "go")]})
+    said = [m.content for m in answer["messages"] if isinstance(m, ToolMessage)]
+    assert said == ["hi go nobody", "hi", "hi"]
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

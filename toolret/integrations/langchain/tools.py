@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_type_hints
 
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
@@ -69,6 +69,7 @@ def _langchain_tool(tool: Tool, toolbox: Toolbox) -> BaseTool:
             metadata={**(target.metadata or {}), "tool_id": tool.id},
             extras=target.extras,
             target=target.model_copy(update={"name": wire_name(tool.id)}),
+            func=_typed_function(target),
             tool_id=tool_id,
             toolbox=toolbox,
         )
@@ -85,10 +86,32 @@ def _langchain_tool(tool: Tool, toolbox: Toolbox) -> BaseTool:
     )
 
 
+def _typed_function(target: BaseTool) -> Any:
+    """Return the function that a LangChain tool runs, in whose types is said what to inject.
+
+    None if it has none, its schema takes nothing else, or its types cannot be read, for which
+    LangGraph would end the agent's run.
+    """
+    if getattr(target.args_schema, "model_config", {}).get("extra") == "forbid":
+        return None
+    function = getattr(target, "func", None) or getattr(target, "coroutine", None)
+    try:
+        get_type_hints(function)
+    except Exception:  # noqa: BLE001 - types may be any expression
+        return None
+    return function
+
+
 class _TargetTool(BaseTool):
-    """A LangChain tool under its name in the index; passes on all that it is invoked with."""
+    """A LangChain tool under its name in the index; passes on all that it is invoked with.
+
+    Attributes:
+        func: The target's function, if LangGraph is to read there what to inject: the schema need
+            not say it. What the model supplies for that is then ignored.
+    """
 
     target: Any = Field(exclude=True, repr=False)
+    func: Any = Field(default=None, exclude=True, repr=False)
     tool_id: str
     toolbox: Any = Field(exclude=True, repr=False)
 
