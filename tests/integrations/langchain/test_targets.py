@@ -138,6 +138,27 @@ async def test_what_is_injected_need_not_stand_in_the_schema(asynchronous: bool)
     assert said == ["hi go nobody", "hi", "hi"]
 
 
+def deploy(runtime: str, version: int = 1) -> str:
+    """Deploy a function."""
+    return f"{runtime} {version}"
+
+
+RUNTIME_ALONE = {"type": "object", "properties": {"runtime": {"type": "string"}}}
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("tool", [deploy, langchain_tool(args_schema=RUNTIME_ALONE)(deploy)])
+async def test_an_argument_may_be_called_runtime(tool: Any, asynchronous: bool) -> None:
+    box = Toolbox(load_tools([tool]))
+    call = ("deploy", {"runtime": "python"})
+    with OpenAIServer(Reply(tool_calls=[call]), Reply("Done.")) as server:
+        agent = agent_of(server, tools=langchain_tools(box, box))
+        answer = await asked(agent, asynchronous, {"messages": [("user", "go")]})
+    assert [m.content for m in answer["messages"] if isinstance(m, ToolMessage)] == ["python 1"]
+    (shown,) = server.requests[0]["tools"]
+    assert shown["function"]["parameters"]["properties"]["runtime"] == {"type": "string"}
+
+
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_one_that_waits_for_a_human_pauses_the_agent(
     tmp_path: Path, saver: InMemorySaver, asynchronous: bool

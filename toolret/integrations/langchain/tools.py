@@ -60,16 +60,17 @@ def _langchain_tool(tool: Tool, toolbox: Toolbox) -> BaseTool:
     source = toolbox.tool(tool_id) if tool_id in toolbox else tool
     target: BaseTool | None = source.target
     if target is not None:
+        schema, function = _schema_and_function(target)
         return _TargetTool(
             name=wire_name(tool.id),
             description=tool.description,
-            args_schema=target.args_schema or target.get_input_schema(),
+            args_schema=schema,
             return_direct=target.return_direct,
             tags=target.tags,
             metadata={**(target.metadata or {}), "tool_id": tool.id},
             extras=target.extras,
             target=target.model_copy(update={"name": wire_name(tool.id)}),
-            func=_typed_function(target),
+            func=function,
             tool_id=tool_id,
             toolbox=toolbox,
         )
@@ -86,20 +87,30 @@ def _langchain_tool(tool: Tool, toolbox: Toolbox) -> BaseTool:
     )
 
 
-def _typed_function(target: BaseTool) -> Any:
-    """Return the function that a LangChain tool runs, in whose types is said what to inject.
+def _schema_and_function(target: BaseTool) -> tuple[Any, Any]:
+    """Return a LangChain tool's schema and function, where LangGraph reads what to inject.
 
-    None if it has none, its schema takes nothing else, or its types cannot be read, for which
+    Both hide an argument `runtime` that the model supplies: LangGraph goes by the name alone. The
+    function is None too if the schema takes nothing else, or if its types cannot be read, for which
     LangGraph would end the agent's run.
     """
-    if getattr(target.args_schema, "model_config", {}).get("extra") == "forbid":
-        return None
+    schema = target.args_schema or target.get_input_schema()
+    supplied: Any = target.tool_call_schema
+    if isinstance(supplied, dict):
+        if "runtime" in supplied.get("properties", {}):
+            return schema, None
+    else:
+        runtime = getattr(supplied, "model_fields", {}).get("runtime")
+        if runtime and runtime.annotation is not Any:  # without a type it may well be LangGraph's
+            return supplied.model_json_schema(), None
+    if getattr(schema, "model_config", {}).get("extra") == "forbid":
+        return schema, None
     function = getattr(target, "func", None) or getattr(target, "coroutine", None)
     try:
         get_type_hints(function)
     except Exception:  # noqa: BLE001 - types may be any expression
-        return None
-    return function
+        return schema, None
+    return schema, function
 
 
 class _TargetTool(BaseTool):
