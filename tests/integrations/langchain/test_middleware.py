@@ -940,6 +940,21 @@ async def test_another_toolbox_counts_at_once(
     assert ["read_backup" in offered(request) for request in server.requests].count(True) == 2
 
 
+def test_an_example_goes_with_the_toolboxs_tool(
+    few: ToolRetriever, few_toolbox: Toolbox, echo: RecordingRunner, saver: InMemorySaver
+) -> None:
+    middleware = ToolRetrieverMiddleware(few, toolbox=few_toolbox)
+    with OpenAIServer(Reply("Done.")) as server:
+        agent = agent_of(server, middleware=[middleware], checkpointer=saver)
+        for text in ("cancel the order of Alice", "thank you", "thank you"):
+            if len(server.requests) == 2:
+                left = [tool for tool in SOME_TOOLS if tool.id != "cancel_order"]
+                middleware.toolbox = Toolbox(left, echo)
+            agent.invoke({"messages": [("user", text)]}, THREAD)
+    said = [json.dumps(request["messages"]) for request in server.requests]
+    assert ["Call: cancel_order" in text for text in said] == [True, True, False]
+
+
 def test_a_tool_may_hold_what_cannot_be_compared(few: ToolRetriever) -> None:
     class Vectors(BaseTool):
         name: str = "cancel_order"

@@ -203,14 +203,19 @@ class Offering:
         return [*stay, new]
 
     def _may_stay(self, shown: Examples, message_ids: set[str | None]) -> bool:
-        """Whether their message is still there, and the examples are unchanged and allowed."""
-        catalog = self.available.catalog
+        """Whether their message is still there, and the examples are unchanged and can be followed.
+
+        That is, whether their tools can be run and are allowed.
+        """
+        available, catalog = self.available, self.available.catalog
         demos = [catalog.demos.get(id_) for id_ in shown["demos"]]
         tools = [catalog.tools.get(id_) for id_ in shown["tools"]]
         return (
             shown["before"] in message_ids
             and all(demo and may_see(demo, self.allow) for demo in demos)
-            and all(tool and is_allowed(tool, self.allow) for tool in tools)
+            and all(
+                tool and available.can_run(tool) and is_allowed(tool, self.allow) for tool in tools
+            )
             and [_digest(demo) for demo in demos if demo] == shown.get("digests")
         )
 
