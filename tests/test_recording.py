@@ -294,6 +294,13 @@ def test_what_is_no_evidence_is_left_out_and_said(
     assert kept.calls == (Call("pay.refund", {"order": 7}, "12 EUR"),)
 
 
+def test_a_name_of_several_tools_is_no_evidence_for_any(index: ToolIndex) -> None:
+    index.add_tools([tool("refund", "Return a parcel.", id="parcels.refund")])
+    recorded = demonstrations(chat(("refund", "{}", "fine")), index)
+    assert recorded.demos == ()
+    assert recorded.left_out == ("'refund': the index holds several tools of that name",)
+
+
 @pytest.mark.parametrize(
     ("strange", "why"),
     [

@@ -200,7 +200,7 @@ def _successful_calls(turn: Turn, find: _Finder, allow: Allow) -> tuple[list[Cal
     for call in turn.calls:
         tool = find(call.name)
         if tool is None:
-            left_out.append(f"{short_repr(call.name)}: the index holds no such tool")
+            left_out.append(f"{short_repr(call.name)}: {find.why_none(call.name)}")
             continue
         # Of a tool that is gone nobody can say any more who may use it.
         outcome = _as_successful(call, tool, None if tool.id in find.gone else allow)
@@ -264,8 +264,16 @@ class _Finder:
         for id_ in self.gone:
             if name in (id_, wire_name(id_)):
                 return Tool(id_, id_)
-        same_name = [tool for tool in self._index if tool.name == name]
+        same_name = self._tools_named(name)
         return same_name[0] if len(same_name) == 1 else None
+
+    def why_none(self, name: str) -> str:
+        """Say why no tool is found by a name."""
+        what = "several tools of that name" if self._tools_named(name) else "no such tool"
+        return f"the index holds {what}"
+
+    def _tools_named(self, name: str) -> list[Tool]:
+        return [tool for tool in self._index if tool.name == name]
 
 
 def _redact(demo: Demo, redact: Redact) -> Demo | None:
