@@ -11,6 +11,7 @@ document says, add ``--api URL``. What a client may use is ``toolbox.allowed(...
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +36,7 @@ def catalog_server(retriever: ToolRetriever, toolbox: Toolbox) -> MCPServer:
     @server.tool()
     async def call_tool(name: str, arguments: dict[str, Any]) -> str:
         """Call a tool by the name and with the arguments that find_tools gave."""
-        result = await toolbox.acall(name, arguments)
+        result = await toolbox.acall(name, json.dumps(arguments))  # as text: a model wrote them
         if not result.ok:
             raise ToolError(result.text)
         return result.text

@@ -4,10 +4,12 @@ import asyncio
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
+from langchain_core.tools import InjectedToolArg
+from langchain_core.tools import tool as langchain_tool
 from pydantic import BaseModel, Field
 
 from toolret.calling import Toolbox, ToolResult
@@ -65,6 +67,22 @@ def test_functions_run_by_name_or_id() -> None:
     assert "calc__add" in TOOLBOX
     assert "calc.add" in TOOLBOX
     assert "add" not in TOOLBOX
+
+
+async def test_only_the_program_supplies_what_is_hidden_from_the_model() -> None:
+    @langchain_tool
+    def orders(status: str, user: Annotated[str, InjectedToolArg] = "nobody") -> str:
+        """List the user's orders."""
+        return f"{status} orders of {user}"
+
+    toolbox = Toolbox(load_tools([orders]))
+    by_model = '{"status": "open", "user": "somebody else"}'
+    for outcome in (toolbox.call("orders", by_model), await toolbox.acall("orders", by_model)):
+        assert not outcome.ok
+        assert outcome.text == "Error: 'orders' has no argument 'user'; it has 'status'"
+    assert toolbox.call("orders", '{"status": "open"}').text == "open orders of nobody"
+    by_program = {"status": "open", "user": "Alice"}
+    assert toolbox.call("orders", by_program).text == "open orders of Alice"
 
 
 async def test_functions_run_in_an_event_loop() -> None:

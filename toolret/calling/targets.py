@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from toolret.calling.results import ToolResult
 from toolret.errors import CallError
+from toolret.json_values import short_repr
+from toolret.schemas.accepted import accepted_form
 from toolret.text.results import result_text
 from toolret.types import JsonObject, Tool
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
-__all__ = ["TargetRunner"]
+__all__ = ["TargetRunner", "refuse_hidden"]
 
 
 class TargetRunner:
@@ -39,3 +41,24 @@ class TargetRunner:
         target: BaseTool = tool.target
         value = await target.ainvoke(dict(arguments))
         return ToolResult(result_text(value), value)
+
+
+def refuse_hidden(tool: Tool, arguments: JsonObject) -> None:
+    """Refuse a model's arguments if a tool's target may take one that models are not shown.
+
+    LangChain calls those injected: the program supplies them, such as the user's id. Schemas that
+    allow other arguments than they list hide none.
+
+    Raises:
+        CallError: If an argument is hidden, or there is none of that name.
+    """
+    if tool.target is None:
+        return
+    shown = accepted_form(tool.parameters or {})
+    if shown.get("additionalProperties") or shown.get("patternProperties"):
+        return
+    known = shown.get("properties", {})
+    for name in arguments:
+        if name not in known:
+            names = ", ".join(map(repr, known)) or "none"
+            raise CallError(f"{tool.id!r} has no argument {short_repr(name)}; it has {names}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from toolret.calling.requests import is_operation
 from toolret.calling.results import Runner, ToolResult, failed_result, pauses_a_graph
-from toolret.calling.targets import TargetRunner
+from toolret.calling.targets import TargetRunner, refuse_hidden
 from toolret.errors import CallError
 from toolret.files.plain_rows import items_of_type
 from toolret.json_values import parse_json, short_repr
@@ -119,10 +119,11 @@ class Toolbox:
 
         Args:
             name: The tool's name as the model sees it, or its id.
-            arguments: The arguments, or their JSON as a model wrote it; None if there are none.
+            arguments: The arguments, or their JSON as a model wrote it, which may hold none that a
+                LangChain tool hides from the model; None if there are none.
         """
         return self.call_with(
-            lambda tool: self._runner(tool).call(tool, _parsed_arguments(arguments)),
+            lambda tool: self._runner(tool).call(tool, _checked_arguments(tool, arguments)),
             name,
             arguments,
         )
@@ -131,7 +132,7 @@ class Toolbox:
         """``call`` for event loops."""
 
         async def run(tool: Tool) -> ToolResult:
-            return await self._runner(tool).acall(tool, _parsed_arguments(arguments))
+            return await self._runner(tool).acall(tool, _checked_arguments(tool, arguments))
 
         return await self.acall_with(run, name, arguments)
 
@@ -210,6 +211,18 @@ def _cannot_be_run(tool: Tool) -> str:
     elif is_operation(tool):
         give = "a runner for API operations, such as HttpRunner()"
     return f"{tool.id!r} cannot be run: give the Toolbox {give}"
+
+
+def _checked_arguments(tool: Tool, arguments: JsonObject | str | None) -> JsonObject:
+    """Return the arguments of a call, parsed; a model's hold nothing that is hidden from it.
+
+    Raises:
+        CallError: If they are no JSON object, or a model's hold something else.
+    """
+    parsed = _parsed_arguments(arguments)
+    if isinstance(arguments, str):
+        refuse_hidden(tool, parsed)
+    return parsed
 
 
 def _parsed_arguments(arguments: JsonObject | str | None) -> JsonObject:

@@ -11,7 +11,7 @@ from toolret.errors import CallError
 from toolret.integrations.offers import refusal
 from toolret.integrations.openai.offered import Offered
 from toolret.integrations.openai.searching import found_text, query_of, search_output
-from toolret.json_values import parse_json
+from toolret.json_values import compact_json, parse_json
 from toolret.options import of_kind
 from toolret.permissions import Allow, fail_closed, is_allowed
 from toolret.prompt import Packed
@@ -231,8 +231,8 @@ def _next_step(
     return refusal(name, [n for n, tool in tools.items() if _may_run(toolbox, tool, limits)])
 
 
-def _inner_call(arguments: Any) -> tuple[str, Any]:
-    """Return the name and the arguments that ``call_tool`` was called with.
+def _inner_call(arguments: Any) -> tuple[str, str]:
+    """Return the name and the arguments, as JSON, that ``call_tool`` was called with.
 
     Raises:
         KeyError: If one is missing.
@@ -240,7 +240,8 @@ def _inner_call(arguments: Any) -> tuple[str, Any]:
         ValueError: If they are not JSON.
     """
     call = parse_json(arguments) if isinstance(arguments, str) else arguments
-    return str(call["name"]), call["arguments"]
+    inner = call["arguments"]
+    return str(call["name"]), inner if isinstance(inner, str) else compact_json(inner)
 
 
 def _toolbox_name(toolbox: Toolbox, name: str, names: Mapping[str, str]) -> str:
