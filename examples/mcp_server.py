@@ -3,9 +3,9 @@
 python examples/mcp_server.py CATALOG... --index FOLDER
 
 CATALOG is whatever ``load_tools`` reads, such as an OpenAPI document. A client starts the server
-with that command, and asks it by standard input and output. For an API other than where its
-document says, add ``--api URL``. What a client may use is ``toolbox.allowed(...)`` and
-``aselect(..., allow=...)``: here it may use everything.
+with that command, and asks it by standard input and output. Operations are called where their
+document says, or with ``--api URL`` there; only there goes the token that ``API_TOKEN`` holds. What
+a client may use is ``toolbox.allowed(...)`` and ``aselect(..., allow=...)``: here, everything.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 
-from toolret import HttpRunner, SecurityScheme, Toolbox, ToolIndex, ToolRetriever, load_tools
+from toolret import Embedder, HttpRunner, Toolbox, ToolIndex, ToolRetriever, load_tools
 
 
 def catalog_server(retriever: ToolRetriever, toolbox: Toolbox) -> MCPServer:
@@ -44,12 +44,7 @@ def catalog_server(retriever: ToolRetriever, toolbox: Toolbox) -> MCPServer:
     return server
 
 
-def credentials(scheme: SecurityScheme) -> str | None:
-    """Return the token, but only for the server that it belongs to."""
-    return os.environ.get("API_TOKEN") if scheme.origin == os.environ.get("API_ORIGIN") else None
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, embedder: Embedder | None = None) -> None:
     """Index the catalog, and serve it until the client hangs up."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("catalogs", nargs="+", metavar="CATALOG")
@@ -57,10 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--api", metavar="URL")
     options = parser.parse_args(arguments)
 
-    index = ToolIndex(options.index)
+    index = ToolIndex(options.index, embedder=embedder)
     index.sync_tools(load_tools(*options.catalogs))
-    toolbox = Toolbox(index, HttpRunner(base_url=options.api, credentials=credentials))
-    catalog_server(ToolRetriever(index, token_budget=2_000), toolbox).run("stdio")
+    runner = HttpRunner()
+    if options.api:
+        runner = HttpRunner(
+            base_url=options.api, credentials=lambda _scheme: os.environ.get("API_TOKEN")
+        )
+    retriever = ToolRetriever(index, token_budget=2_000)
+    catalog_server(retriever, Toolbox(index, runner)).run("stdio")
 
 
 if __name__ == "__main__":

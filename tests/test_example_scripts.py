@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from mcp.client import Client
+from mcp.server.mcpserver import MCPServer
 from mcp.types import TextContent
 
 from examples import mcp_server, openai_loop, openapi_catalog
 from tests.conftest import ROOT
-from toolret import HttpRunner, Toolbox, ToolIndex, ToolRetriever, load_tools
 from toolret.testing import HashedWordsEmbedder
 
 
@@ -33,34 +33,48 @@ def test_the_openapi_catalog(capsys: pytest.CaptureFixture[str]) -> None:
     assert out.endswith("Answer after 2 turns: Order 48812 has shipped.\n")
 
 
+def served(monkeypatch: pytest.MonkeyPatch, index: Path, *options: str) -> MCPServer:
+    """Return the server that the script would run."""
+    servers: list[MCPServer] = []
+    monkeypatch.setattr(MCPServer, "run", lambda server, _transport: servers.append(server))
+    arguments = [str(openapi_catalog.DOCUMENT), "--index", str(index), *options]
+    mcp_server.main(arguments, HashedWordsEmbedder())
+    return servers[0]
+
+
+async def answer(client: Client, tool: str, **arguments: object) -> tuple[bool, str]:
+    result = await client.call_tool(tool, arguments)
+    [text] = result.content
+    assert isinstance(text, TextContent)
+    return not result.is_error, text.text
+
+
+ORDER = {"name": "orders__getOrder", "arguments": {"orderId": "48812"}}
+
+
 async def test_the_mcp_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
-    index.sync_tools(load_tools(openapi_catalog.DOCUMENT))
+    monkeypatch.delenv("API_TOKEN", raising=False)
     with openapi_catalog.api_server() as url:
-        monkeypatch.setenv("API_ORIGIN", url)
-        toolbox = Toolbox(index, HttpRunner(base_url=url, credentials=mcp_server.credentials))
-        async with Client(mcp_server.catalog_server(ToolRetriever(index), toolbox)) as client:
-
-            async def answer(tool: str, **arguments: object) -> tuple[bool, str]:
-                result = await client.call_tool(tool, arguments)
-                [text] = result.content
-                assert isinstance(text, TextContent)
-                return not result.is_error, text.text
-
-            assert [tool.name for tool in (await client.list_tools()).tools] == [
-                "find_tools",
-                "call_tool",
-            ]
-            ok, found = await answer("find_tools", request="show everything about one order")
+        async with Client(served(monkeypatch, tmp_path / "index", "--api", url)) as client:
+            tools = (await client.list_tools()).tools
+            assert [tool.name for tool in tools] == ["find_tools", "call_tool"]
+            ok, found = await answer(client, "find_tools", request="show all about one order")
             assert ok
             assert "orders__getOrder: Show one order." in found
-            order = {"name": "orders__getOrder", "arguments": {"orderId": "48812"}}
-            ok, reason = await answer("call_tool", **order)
+            ok, reason = await answer(client, "call_tool", **ORDER)
             assert (ok, "needs credentials" in reason) == (False, True)
             monkeypatch.setenv("API_TOKEN", "secret")
-            ok, shown = await answer("call_tool", **order)
+            ok, shown = await answer(client, "call_tool", **ORDER)
             assert ok
             assert '"status":"shipped"' in shown.replace(" ", "")
+
+
+async def test_the_mcp_server_needs_no_other_address_than_the_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Client(served(monkeypatch, tmp_path / "index")) as client:
+        ok, found = await answer(client, "find_tools", request="show all about one order")
+        assert (ok, "orders__getOrder" in found) == (True, True)
 
 
 @pytest.mark.parametrize(
