@@ -8,7 +8,6 @@ the server out and write ``wrap(OpenAI(), retriever)``.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from openai import OpenAI
 
 from toolret import Embedder, Toolbox, ToolIndex, ToolRetriever, load_demos, load_tools
 from toolret.integrations.openai import offered, run_calls, wrap
+from toolret.stores import temporary_store
 from toolret.testing import OpenAIServer, Reply
 
 ROOT = Path(__file__).parent.parent
@@ -48,10 +48,10 @@ def answer(client: OpenAI, toolbox: Toolbox, messages: list[Any]) -> str:
 def main(embedder: Embedder | None = None) -> None:
     """Index a function beside the shipped catalog, and ask a question that needs it."""
     mine = load_tools([order_status])
-    with tempfile.TemporaryDirectory() as folder, OpenAIServer(*SCRIPT) as server:
-        index = ToolIndex(folder, embedder=embedder)
-        demos = load_demos(ROOT / "demos" / "orders.jsonl")
-        index.sync([*load_tools(ROOT / "tool_catalogs"), *mine], demos)
+    index = ToolIndex(temporary_store(), embedder=embedder)
+    demos = load_demos(ROOT / "demos" / "orders.jsonl")
+    index.sync([*load_tools(ROOT / "tool_catalogs"), *mine], demos)
+    with OpenAIServer(*SCRIPT) as server:
         with OpenAI(base_url=server.base_url, api_key="local") as bare:
             client = wrap(bare, ToolRetriever(index))
             messages: list[Any] = [{"role": "user", "content": "order_status of order 48812?"}]

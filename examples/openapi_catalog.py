@@ -9,7 +9,6 @@ credentials of your API, and ``run`` the client ``OpenAI()``.
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from toolret import (
     load_tools,
 )
 from toolret.integrations.openai import run
+from toolret.stores import temporary_store
 from toolret.testing import OpenAIServer, Reply
 
 DOCUMENT = Path(__file__).parent.parent / "tool_catalogs" / "orders.yaml"
@@ -43,19 +43,19 @@ SCRIPT = (
 
 def main(embedder: Embedder | None = None) -> None:
     """Index the document, show the plan for a request, and answer it by calling the API."""
-    with tempfile.TemporaryDirectory() as folder, api_server() as url:
-        index = ToolIndex(folder, embedder=embedder)
-        index.sync_tools(load_tools(DOCUMENT))
-        retriever = ToolRetriever(index, max_tools=4)
-        print(retriever.select(REQUEST).explain())
+    index = ToolIndex(temporary_store(), embedder=embedder)
+    index.sync_tools(load_tools(DOCUMENT))
+    retriever = ToolRetriever(index, max_tools=4)
+    print(retriever.select(REQUEST).explain())
 
+    with (
+        api_server() as url,
+        OpenAIServer(*SCRIPT) as server,
+        OpenAI(base_url=server.base_url, api_key="local") as client,
+    ):
         runner = HttpRunner(base_url=url, credentials=credentials)
-        with (
-            OpenAIServer(*SCRIPT) as server,
-            OpenAI(base_url=server.base_url, api_key="local") as client,
-        ):
-            result = run(client, retriever, REQUEST, model="gpt-5", tools=Toolbox(index, runner))
-        print(f"\nAnswer after {result.turns} turns: {result.text}")
+        result = run(client, retriever, REQUEST, model="gpt-5", tools=Toolbox(index, runner))
+    print(f"\nAnswer after {result.turns} turns: {result.text}")
 
 
 def credentials(scheme: SecurityScheme) -> str | None:

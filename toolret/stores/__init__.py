@@ -1,4 +1,4 @@
-"""Places to keep an index: a folder, a Chroma server, or any LangChain vector store."""
+"""Where an index is kept: in a folder, on a Chroma server, in any LangChain vector store."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from toolret.errors import StoreError
 from toolret.stores.folder import FolderStore
 from toolret.stores.locks import LOCK_SECONDS
 from toolret.stores.records import Store
+from toolret.stores.temporary import temporary_store
 
 if TYPE_CHECKING:
     from langchain_core.vectorstores import VectorStore
 
     from toolret.stores.langchain import IndexEmbeddings
 
-__all__ = ["IndexEmbeddings", "Store", "chroma_store", "langchain_store"]
+__all__ = ["IndexEmbeddings", "Store", "chroma_store", "langchain_store", "temporary_store"]
 
 
 def store_at(place: str | Path, *, lock_timeout: float) -> Store:
@@ -28,8 +29,8 @@ def store_at(place: str | Path, *, lock_timeout: float) -> Store:
     """
     if place in ("", ":memory:"):
         raise StoreError(
-            f"{place!r} is no folder: name one; for an index that is not kept, a temporary one, "
-            "such as tempfile.mkdtemp()"
+            f"{place!r} is no folder: name one; for an index that is not kept, give "
+            "toolret.stores.temporary_store()"
         )
     scheme, colon, _ = str(place).partition(":/")
     if colon and scheme.lower() in ("http", "https"):
