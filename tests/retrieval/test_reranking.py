@@ -142,7 +142,8 @@ async def test_a_reranker_changes_the_order_before_tools_and_examples_are_chosen
             "queries", "embed", "compare", "rank", "rerank", "pack",
         ]  # fmt: skip
     assert reranker.seen == [ids(before.ranked)] * 2
-    assert ids(retriever.search(REQUEST, k=2)) == ids(before.ranked)[:-3:-1]
+    for hits in (retriever.search(REQUEST, k=2), await retriever.asearch(REQUEST, k=2)):
+        assert ids(hits) == ids(before.ranked)[:-3:-1]
 
 
 def test_only_the_first_tools_are_looked_at_again(index: ToolIndex, before: Selection) -> None:

@@ -265,6 +265,20 @@ async def test_aselect_gives_what_select_gives(index: ToolIndex) -> None:
     assert ids(awaited) == ["list_invoices"]
 
 
+async def test_asearch_gives_what_search_gives(index: ToolIndex) -> None:
+    model = ScriptedChatModel('{"queries": ["list the invoices of a customer"]}')
+    retriever = ToolRetriever(index, llm=model)
+    allow = {"billing"}
+    hits = await retriever.asearch("what does she owe?", k=1, allow=allow)
+    assert [hit.tool.id for hit in hits] == ["list_invoices"]
+    assert hits == retriever.search("what does she owe?", k=1, allow=allow)
+    strict = ToolRetriever(index, min_recall=0.5, min_precision=1.0)
+    assert await strict.asearch("the weather on Mars") == ()
+    assert len(await strict.asearch("the weather on Mars", k=2, keep_all=True)) == 2
+    with pytest.raises(InputError, match="0 or more"):
+        await retriever.asearch("stop it", k=-1)
+
+
 def test_a_sync_is_seen_by_the_next_request(index: ToolIndex) -> None:
     retriever = ToolRetriever(index)
     index.add_tools([tool("book_flight", "Book a flight to a city.")])

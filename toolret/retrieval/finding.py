@@ -20,7 +20,7 @@ from toolret.retrieval.reranking import Reranker, Reranking, ascore_tools, reord
 from toolret.retrieval.selection import Selection
 from toolret.text.names import ids_by_name
 from toolret.tokens import TokenCounter
-from toolret.types import Request, Tool
+from toolret.types import Hit, Request, Tool
 
 __all__ = ["Found", "Limits", "Retrieval", "arerank", "choose", "find", "rerank"]
 
@@ -125,6 +125,10 @@ class Found:
         tools = [hit.tool for hit in self.ranking.hits[self.reorderable]]
         return tools if len(tools) > 1 else []
 
+    def first(self, k: int, *, keep_all: bool) -> tuple[Hit, ...]:
+        """Return the first k hits; unless all are kept, none if no tool is needed."""
+        return self.ranking.hits[:k] if keep_all or self.ranking.needed else ()
+
     def reranked(self, reranking: Reranking, seconds: float) -> Found:
         """Return the same with the candidates reordered, and with the reranking's note."""
         hits = list(self.ranking.hits)
@@ -140,15 +144,16 @@ class Found:
         )
 
 
-def find(reader: Reader, retrieval: Retrieval, *, rerank_depth: int) -> Found:
+def find(reader: Reader, retrieval: Retrieval, reranker: Reranker | None) -> Found:
     """Rank the tools for a request.
 
     Args:
         reader: Ranks the tools.
         retrieval: The request, its queries, and how much is asked for.
-        rerank_depth: How many tools a reranker looks at; 0 without one.
+        reranker: What will rerank the tools, if anything.
     """
     limits = retrieval.limits
+    rerank_depth = reranker.depth if reranker else 0
     generated_at = time.perf_counter()
     queries, vectors = reader.embed(expand_queries(retrieval.generated.queries))
     embedded_at = time.perf_counter()
@@ -190,9 +195,9 @@ def rerank(found: Found, reranker: Reranker | None) -> Found:
     return found.reranked(reranking, time.perf_counter() - asked_at)
 
 
-async def arerank(found: Found, reranker: Reranker) -> Found:
+async def arerank(found: Found, reranker: Reranker | None) -> Found:
     """Rerank the candidates; the asynchronous version of ``rerank``."""
-    if not found.candidates:
+    if reranker is None or not found.candidates:
         return found
     asked_at = time.perf_counter()
     reranking = await ascore_tools(reranker, found.retrieval.request, found.candidates)

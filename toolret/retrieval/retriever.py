@@ -164,11 +164,7 @@ class ToolRetriever:
         allow = freeze_allow(allow)
         limits = self._limits(max_tools, token_budget, depth)
         with span(_SPAN, "retrieval") as current:
-            started = time.perf_counter()
-            request = as_request(conversation)
-            generated = generate_queries(self.generator, request, self._view(allow))
-            selection = self._select(Retrieval(request, generated, allow, limits, started))
-            return self._report(current, selection)
+            return self._report(current, self._select(self._ask(conversation, allow, limits)))
 
     def select_many(
         self,
@@ -215,10 +211,7 @@ class ToolRetriever:
         allow = freeze_allow(allow)
         limits = self._limits(max_tools, token_budget, depth)
         with span(_SPAN, "retrieval") as current:
-            started = time.perf_counter()
-            request = await asyncio.to_thread(as_request, conversation)
-            generated = await agenerate_queries(self.generator, request, self._view(allow))
-            selection = await self._aselect(Retrieval(request, generated, allow, limits, started))
+            selection = await self._aselect(await self._aask(conversation, allow, limits))
             return self._report(current, selection)
 
     def search(
@@ -240,12 +233,22 @@ class ToolRetriever:
         """
         allow = freeze_allow(allow)
         limits = self._limits(k, None, k if keep_all else 0)
-        started = time.perf_counter()
-        request = as_request(conversation)
-        generated = generate_queries(self.generator, request, self._view(allow))
-        found = self._find(Retrieval(request, generated, allow, limits, started))
-        ranking = rerank(found, self.reranker).ranking
-        return ranking.hits[:k] if keep_all or ranking.needed else ()
+        found = self._find(self._ask(conversation, allow, limits))
+        return rerank(found, self.reranker).first(k, keep_all=keep_all)
+
+    async def asearch(
+        self,
+        conversation: Conversation,
+        *,
+        k: int = 10,
+        allow: Allow = None,
+        keep_all: bool = False,
+    ) -> tuple[Hit, ...]:
+        """``search`` for event loops: LLM calls are awaited, the rest runs in a worker thread."""
+        allow = freeze_allow(allow)
+        limits = self._limits(k, None, k if keep_all else 0)
+        found = await asyncio.to_thread(self._find, await self._aask(conversation, allow, limits))
+        return (await arerank(found, self.reranker)).first(k, keep_all=keep_all)
 
     def record(
         self,
@@ -334,6 +337,19 @@ class ToolRetriever:
             prompt_format=self.prompt_format,
         )
 
+    def _ask(self, conversation: Conversation, allow: Allow, limits: Limits) -> Retrieval:
+        """Write the queries for a request."""
+        started = time.perf_counter()
+        request = as_request(conversation)
+        generated = generate_queries(self.generator, request, self._view(allow))
+        return Retrieval(request, generated, allow, limits, started)
+
+    async def _aask(self, conversation: Conversation, allow: Allow, limits: Limits) -> Retrieval:
+        started = time.perf_counter()
+        request = await asyncio.to_thread(as_request, conversation)
+        generated = await agenerate_queries(self.generator, request, self._view(allow))
+        return Retrieval(request, generated, allow, limits, started)
+
     def _select(self, retrieval: Retrieval) -> Selection:
         """Do the rest of ``select`` once queries are written; repeated requests are cached."""
         reader, request, generated = self._latest(), retrieval.request, retrieval.generated
@@ -356,13 +372,11 @@ class ToolRetriever:
     async def _aselect(self, retrieval: Retrieval) -> Selection:
         if not self.reranker:
             return await asyncio.to_thread(self._select, retrieval)
-        found = await asyncio.to_thread(self._find, retrieval)
-        found = await arerank(found, self.reranker)
+        found = await arerank(await asyncio.to_thread(self._find, retrieval), self.reranker)
         return await asyncio.to_thread(choose, found, self.counter)
 
     def _find(self, retrieval: Retrieval) -> Found:
-        depth = self.reranker.depth if self.reranker else 0
-        return find(self._latest(), retrieval, rerank_depth=depth)
+        return find(self._latest(), retrieval, self.reranker)
 
     def _report(self, current: Span, selection: Selection) -> Selection:
         """Record a selection on its span, and tell ``on_select`` of it."""
