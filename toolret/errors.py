@@ -38,6 +38,7 @@ __all__ = [
     "StoreError",
     "StoreLockedError",
     "ToolretError",
+    "message_of",
 ]
 
 
@@ -126,3 +127,11 @@ class CallError(ToolretError):
 
 class MissingExtraError(ToolretError):
     """An optional dependency is not installed; the message names the extra."""
+
+
+def message_of(error: BaseException) -> str:
+    """Return the message of an error of foreign code, empty if the error cannot tell it."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - anyone's ``__str__`` may raise anything
+        return ""

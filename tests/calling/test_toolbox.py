@@ -113,6 +113,23 @@ async def test_errors_become_outcomes(name: str, arguments: Any, text: str) -> N
         assert not outcome.ok
 
 
+async def test_an_error_that_cannot_tell_its_message_is_an_outcome(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class UnspeakableError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    def unspeakable() -> None:
+        """Fail."""
+        raise UnspeakableError
+
+    monkeypatch.setenv(CAPTURE_CONTENT, "true")
+    toolbox = Toolbox(load_tools([unspeakable]))
+    for outcome in (toolbox.call("unspeakable", {}), await toolbox.acall("unspeakable", {})):
+        assert outcome == ToolResult("Error: UnspeakableError", ok=False)
+
+
 def test_what_is_asynchronous_is_not_called_without_an_event_loop() -> None:
     assert TOOLBOX.call("calc.later", {"text": "x"}).text == (
         "Error: 'calc.later' is asynchronous: use acall"

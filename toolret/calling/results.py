@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
-from toolret.errors import CallError
+from toolret.errors import CallError, message_of
 from toolret.text.surrogates import replace_surrogates
 from toolret.tracing import log_error
 from toolret.types import JsonObject, Tool
@@ -78,7 +78,7 @@ def failed_result(name: str, error: Exception) -> ToolResult:
 def _reason(error: Exception) -> str:
     """Return an error's message without argument values, which a graph may have injected."""
     if not isinstance(error, ValidationError):
-        return str(error)
+        return message_of(error)
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     messages = ((".".join(map(str, fault["loc"])), fault["msg"]) for fault in faults)
     return "; ".join(": ".join(filter(None, parts)) for parts in messages)

@@ -16,7 +16,7 @@ from toolret.embedders.protocols import BatchEmbedder, Embedder
 from toolret.embedders.sentence_transformer import SentenceTransformerEmbedder
 from toolret.embedders.tool_adapter import adapter_digest, adapter_of
 from toolret.embedders.unit_vectors import Vectors, checked_rows, unit
-from toolret.errors import EmbedderError
+from toolret.errors import EmbedderError, message_of
 from toolret.options import of_kind
 from toolret.recent import Recent
 
@@ -128,7 +128,7 @@ class RoleEmbedder:
         except Exception as error:
             # Third-party code and networks can raise anything.
             raise EmbedderError(
-                f"the embedder {self.id!r} failed: {type(error).__name__}: {error}"
+                f"the embedder {self.id!r} failed: {type(error).__name__}: {message_of(error)}"
             ) from error
         self._dimensions = self._dimensions or vectors.shape[1]
         if vectors.shape[1] != self._dimensions:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from toolret.errors import LLMError, ToolretError
+from toolret.errors import LLMError, ToolretError, message_of
 from toolret.tracing import log_error
 
 __all__ = ["LLMCallError", "call_failure", "empty_reply", "foreign_failure", "response_failure"]
@@ -99,7 +99,7 @@ def call_failure(error: BaseException) -> LLMError:
             input_tokens=getattr(usage, "prompt_tokens", None),
             output_tokens=getattr(usage, "completion_tokens", None),
         )
-    message = _in_one_line(_without_keys(_message_of(error), error))
+    message = _in_one_line(_without_keys(message_of(error), error))
     response = getattr(error, "response", None)
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
     if not isinstance(status, int):
@@ -175,13 +175,6 @@ def empty_reply(
     elif isinstance(reason, str) and reason not in ("", "stop", "end_turn"):
         message += f" ({reason:.40})"
     return LLMCallError(message, input_tokens=input_tokens, output_tokens=output_tokens)
-
-
-def _message_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - anyone's ``__str__`` may raise anything
-        return ""
 
 
 def _in_one_line(message: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from toolret.embedders.model_files import find_model, hide_progress_bar
-from toolret.errors import EmbedderError, LLMError
+from toolret.errors import EmbedderError, LLMError, message_of
 from toolret.forking import RenewedLock
 from toolret.llm import Messages, aask, as_chat_model, ask
 from toolret.llm.failures import foreign_failure
@@ -139,7 +139,7 @@ class CrossEncoderReranker:
                 )
         # Torch and tokenizers may raise anything: an IndexError for a token without a vector.
         except Exception as error:  # noqa: BLE001
-            return _unchanged(self._name, f"{type(error).__name__}: {error}")
+            return _unchanged(self._name, f"{type(error).__name__}: {message_of(error)}")
         return Reranking(tuple(map(float, scores)))
 
     async def ascore(self, request: Request, tools: Sequence[Tool]) -> Reranking:

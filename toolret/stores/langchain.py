@@ -18,7 +18,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
-from toolret.errors import StoreError
+from toolret.errors import StoreError, message_of
 from toolret.options import of_kind, seconds
 from toolret.stores.engines import RECORDS_PER_CALL, Document, Fields, batches, holds
 from toolret.stores.ledger import is_record, read_record
@@ -188,5 +188,6 @@ class LangChainEngine:
             ) from error
         except Exception as error:  # each vector store has its own exception types
             raise StoreError(
-                f"{self.place}: `{method.__name__}` failed: {type(error).__name__}: {error}"
+                f"{self.place}: `{method.__name__}` failed: {type(error).__name__}: "
+                f"{message_of(error)}"
             ) from error
