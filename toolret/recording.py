@@ -22,7 +22,8 @@ from toolret.permissions import Allow, invalid_permissions, is_allowed
 from toolret.prompt.trimming import first_sentences
 from toolret.text.lexical import words
 from toolret.text.names import wire_name
-from toolret.turns import Turn, TurnCall, arguments_of, clean, map_values, turns, value_of
+from toolret.text.surrogates import drop_surrogates
+from toolret.turns import Turn, TurnCall, arguments_of, map_values, turns, value_of
 from toolret.types import RECORDED, Call, Demo, Permissions, Tool
 
 __all__ = ["RecordReport", "Redact", "demonstrations", "record", "redacting"]
@@ -314,8 +315,8 @@ def _as_stored(demo: Demo) -> Demo:
     )
     short = replace(
         demo,
-        text=first_sentences(clean(demo.text).strip(), _LONGEST_TEXT),
-        answer=first_sentences(clean(demo.answer).strip(), _LONGEST_ANSWER),
+        text=first_sentences(drop_surrogates(demo.text).strip(), _LONGEST_TEXT),
+        answer=first_sentences(drop_surrogates(demo.answer).strip(), _LONGEST_ANSWER),
         calls=calls,
     )
     digest = sha256(json.dumps(_demo_identity(short)).encode()).hexdigest()

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from toolret.errors import InputError
-from toolret.turns import Unread, clean, messages_of, spoken_text, words_of
+from toolret.text.surrogates import drop_surrogates
+from toolret.turns import Unread, messages_of, spoken_text, words_of
 from toolret.types import Message, Request
 
 __all__ = ["Conversation", "as_request"]
@@ -36,7 +37,7 @@ def as_request(conversation: Conversation, *, notes: str = "") -> Request:
     """
     if isinstance(conversation, Request):
         messages = tuple(map(_as_message, messages_of(conversation.messages)))
-        request = replace(conversation, text=clean(conversation.text), messages=messages)
+        request = replace(conversation, text=drop_surrogates(conversation.text), messages=messages)
         return conversation if request == conversation else request
     messages = tuple(map(_as_message, messages_of(conversation)))
     by_user = [message.get("content") for message in messages if message["role"] == "user"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from toolret.llm.replies import parse_reply_as
 from toolret.text.rendering import tool_text
+from toolret.text.surrogates import drop_surrogates
 from toolret.types import JsonObject, Tool
 
 __all__ = [
@@ -137,6 +138,5 @@ def _as_tool(tool: _WishedTool) -> Tool:
 
 def _distinct(texts: Iterable[str], longest: int, most: int) -> tuple[str, ...]:
     """Return the first ``most`` texts, without blank and repeated ones, each truncated."""
-    # Lone surrogates, which cannot be encoded, would break the embedder.
-    clean = (" ".join(text.encode("utf-8", "ignore").decode().split()) for text in texts)
+    clean = (" ".join(drop_surrogates(text).split()) for text in texts)
     return tuple(dict.fromkeys(text[:longest] for text in clean if text))[:most]

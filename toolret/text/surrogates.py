@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["replace_surrogates"]
+__all__ = ["drop_surrogates", "replace_surrogates"]
+
+
+def drop_surrogates(text: str) -> str:
+    """Return a text without its lone surrogates."""
+    return text.encode("utf-8", "ignore").decode()
 
 
 def replace_surrogates(text: str) -> str:

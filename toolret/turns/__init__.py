@@ -1,6 +1,6 @@
 """Read conversations of any form as messages, and group them into turns."""
 
-from toolret.turns.contents import clean, content_text, spoken_text, words_of
+from toolret.turns.contents import content_text, spoken_text, words_of
 from toolret.turns.messages import Unread, field_of, messages_of
 from toolret.turns.turns import (
     Turn,
@@ -17,7 +17,6 @@ __all__ = [
     "TurnCall",
     "Unread",
     "arguments_of",
-    "clean",
     "content_text",
     "field_of",
     "map_values",

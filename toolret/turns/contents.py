@@ -8,7 +8,9 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["SILENT", "clean", "content_text", "spoken_text", "words_of"]
+from toolret.text.surrogates import drop_surrogates
+
+__all__ = ["SILENT", "content_text", "spoken_text", "words_of"]
 
 _MEDIA_TYPE = re.compile(r"data:([\w.+-]+/[\w.+-]+)")
 """The media type of a ``data:`` URL, whose remainder is the content itself."""
@@ -22,22 +24,17 @@ SILENT = ("reasoning", "thinking", "redacted_thinking", "tool_use", "tool_call")
 
 def content_text(content: Any) -> str:
     """Return a message's content as text, in which images, files and the like are named."""
-    return clean("\n".join(text for text, _ in _parts(content)))
+    return drop_surrogates("\n".join(text for text, _ in _parts(content)))
 
 
 def words_of(content: Any) -> str:
     """Return only the words of a message's content, without images and the like."""
-    return clean("\n".join(text for text, is_text in _parts(content) if is_text)).strip()
+    return drop_surrogates("\n".join(text for text, is_text in _parts(content) if is_text)).strip()
 
 
 def spoken_text(content: Any) -> str:
     """Return the words of a message's content; if there are none, its other parts as text."""
     return words_of(content) or content_text(content).strip()
-
-
-def clean(text: str) -> str:
-    """Return a text without lone surrogates, which cannot be stored."""
-    return text.encode("utf-8", "ignore").decode()
 
 
 def _parts(content: Any) -> list[tuple[str, bool]]:

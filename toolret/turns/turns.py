@@ -10,7 +10,8 @@ from typing import Any
 
 from toolret.json_values import parse_json, short_repr
 from toolret.text.names import CALL, DISCOVER
-from toolret.turns.contents import clean, words_of
+from toolret.text.surrogates import drop_surrogates
+from toolret.turns.contents import words_of
 from toolret.turns.messages import Unread, messages_of
 from toolret.types import Message
 
@@ -175,4 +176,4 @@ def map_values(value: Any, change: Callable[[Any], Any]) -> Any:
 
 def _clean_value(value: Any) -> Any:
     """Return a value, without lone surrogates if it is a text."""
-    return clean(value) if isinstance(value, str) else value
+    return drop_surrogates(value) if isinstance(value, str) else value
