@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
 from typing import Any, TypedDict
 
 import pytest
@@ -11,8 +13,10 @@ from langchain.agents.middleware import AgentMiddleware
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import RunnableLambda
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable, RunnableLambda
 from langgraph.graph import END, START, StateGraph
+from pydantic import Field
 
 from tests.llm.ways import SCHEMA, chat_openai, question
 from toolret.errors import LLMError
@@ -183,6 +187,40 @@ def test_runnables_derived_from_a_model_are_models() -> None:
     model = as_chat_model(broken.with_fallbacks([fake("instead")]), "either")
     assert model.name == "either"
     assert model.complete(question(), {}, timeout=5).text == "instead"
+
+
+class Hung(GenericFakeChatModel):
+    """Asynchronous only as LangChain makes every model: in a thread of the event loop's pool."""
+
+    begun: threading.Semaphore = Field(default_factory=lambda: threading.Semaphore(0))
+    awake: threading.Event = Field(default_factory=threading.Event)
+
+    def _generate(self, *_: Any, **__: Any) -> Any:
+        self.begun.release()
+        self.awake.wait(60)
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("at last"))])
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda hung: hung,
+        lambda hung: hung.bind(stop=["x"]),
+        lambda hung: fake().with_fallbacks([hung.with_retry()]),
+    ],
+)
+async def test_hung_models_do_not_keep_the_loops_threads(
+    wrapped: Callable[[Hung], Runnable[Any, Any]],
+) -> None:
+    hung = Hung(messages=iter(()))
+    model = as_chat_model(wrapped(hung))
+    tasks = [asyncio.create_task(model.acomplete(question(), {}, timeout=60)) for _ in range(100)]
+    try:
+        begins = (asyncio.to_thread(hung.begun.acquire, timeout=30) for _ in range(100))
+        assert await asyncio.wait_for(asyncio.gather(*begins), 60) == [True] * 100
+    finally:
+        hung.awake.set()
+    assert {reply.text for reply in await asyncio.gather(*tasks)} == {"at last"}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from toolret.llm.failures import LLMCallError, empty_reply
 from toolret.llm.kinds import is_instance_of
 from toolret.llm.model import Completion, Messages, Schema
 from toolret.llm.structured import StructuredOutput, response_format
-from toolret.llm.waiting import await_call, run_in_worker
+from toolret.llm.waiting import arun_in_worker, await_call, run_in_worker
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
@@ -32,6 +32,9 @@ _CONFIG: Any = {
 """The configuration of every call. An explicit, empty list of callbacks keeps a call from
 inheriting those of the user's run, including those of its streams. The tag keeps the call out of
 LangGraph's ``stream_mode="messages"``, and ``lc_source`` shows in a trace whose call it is."""
+
+_DEFAULTS = "langchain_core.language_models.chat_models"
+"""The module whose asynchronous methods call the synchronous ones."""
 
 _SECRET = re.compile(r"(key|token|token_provider|password|credentials)$")
 """Names of fields that identify the caller, not the model: keys change, and must not be stored."""
@@ -56,6 +59,7 @@ class LangChainModel:
         self._is_openai = is_instance_of(
             model, "langchain_openai.chat_models.base", "BaseChatOpenAI"
         )
+        self._is_sync = _is_sync(model)
         self._structured = StructuredOutput()
         self.name = name or str(getattr(model, "model_name", None) or type(model).__name__)
         self.identity = _identity(model)
@@ -64,17 +68,14 @@ class LangChainModel:
 
     def complete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """See ``ChatModel``."""
-
-        def call(supported: Schema) -> Completion:
-            options = self._options(supported, timeout)
-            return _as_completion(self._model.invoke(_as_pairs(messages), _CONFIG, **options))
-
-        return run_in_worker(
-            lambda: self._structured.ask(self._supported(schema), call), timeout=timeout
-        )
+        return run_in_worker(lambda: self._ask(messages, schema, timeout), timeout=timeout)
 
     async def acomplete(self, messages: Messages, schema: Schema, *, timeout: float) -> Completion:
         """See ``ChatModel``."""
+        if self._is_sync:
+            return await arun_in_worker(
+                lambda: self._ask(messages, schema, timeout), timeout=timeout
+            )
 
         async def call(supported: Schema) -> Completion:
             options = self._options(supported, timeout)
@@ -86,12 +87,32 @@ class LangChainModel:
             lambda: self._structured.ask_async(self._supported(schema), call), timeout=timeout
         )
 
+    def _ask(self, messages: Messages, schema: Schema, timeout: float) -> Completion:
+        def call(supported: Schema) -> Completion:
+            options = self._options(supported, timeout)
+            return _as_completion(self._model.invoke(_as_pairs(messages), _CONFIG, **options))
+
+        return self._structured.ask(self._supported(schema), call)
+
     def _supported(self, schema: Schema) -> Schema:
         return schema if self._is_openai else {}
 
     def _options(self, schema: Schema, timeout: float) -> dict[str, Any]:
         options: dict[str, Any] = {"timeout": timeout} if self._is_openai else {}
         return options | ({"response_format": response_format(schema)} if schema else {})
+
+
+def _is_sync(model: Any) -> bool:
+    """Whether a model, or one that it wraps, is not asynchronous itself.
+
+    LangChain runs its calls in the event loop's small pool, where a hanging one blocks other work.
+    """
+    wrapped = [getattr(model, name, None) for name in ("bound", "runnable")]
+    wrapped += getattr(model, "fallbacks", None) or ()
+    awaits = getattr(type(model), "_agenerate", None)
+    return getattr(awaits, "__module__", "") == _DEFAULTS or any(
+        _is_sync(part) for part in wrapped if part is not None
+    )
 
 
 def _without_streaming(model: Any) -> Any:
