@@ -361,6 +361,21 @@ def test_a_result_may_come_after_the_user_spoke_again(index: ToolIndex) -> None:
     assert (first.calls[0].result, second.calls[0].result) == ("late", {"ok": True})
 
 
+@pytest.mark.parametrize("call_id", [None, "", "c"])
+def test_parallel_calls_of_one_id_have_their_own_results(index: ToolIndex, call_id: Any) -> None:
+    """Some servers give all calls of a reply the same id, or none."""
+    messages = [*chat(CANCEL), *chat((*REFUND[:2], "Error: not paid"))]
+    user, cancel, cancelled, _, _, refund, failed, answer = messages
+    calls = [{**message["tool_calls"][0], "id": call_id} for message in (cancel, refund)]
+    results = [{**message, "tool_call_id": call_id} for message in (cancelled, failed)]
+    recorded = demonstrations([user, {**cancel, "tool_calls": calls}, *results, answer], index)
+    (found,) = recorded.demos
+    assert [(call.tool, call.result) for call in found.calls] == [
+        ("orders.cancelOrder", {"ok": True})
+    ]
+    assert recorded.left_out == ("'pay.refund': the call failed",)
+
+
 def test_a_result_that_is_nested_too_deeply_is_kept_as_a_text(index: ToolIndex) -> None:
     (found,) = demonstrations(
         chat((*CANCEL[:2], DEEP)), index, redact=redacting(lambda text: text)

@@ -79,6 +79,7 @@ def turns(conversation: Any) -> tuple[list[Turn], list[str]]:
         it.
     """
     grouped = [Turn()]
+    by_message: list[list[TurnCall]] = []
     unread: list[str] = []
     for message in messages_of(conversation):
         if isinstance(message, Unread):
@@ -96,13 +97,13 @@ def turns(conversation: Any) -> tuple[list[Turn], list[str]]:
             elif text:
                 turn.said.append(text)
         elif role == "tool":
-            _put_result(grouped, message, text)
+            _put_result(by_message, message, text)
         elif role == "assistant":
             turn.answer = text
-            if calls := message.get("tool_calls"):
-                turn.calls += _unwrap_calls(
-                    TurnCall(call["id"], **call["function"]) for call in calls
-                )
+            if tool_calls := message.get("tool_calls"):
+                calls = [TurnCall(call["id"], **call["function"]) for call in tool_calls]
+                by_message.append([*_unwrap_calls(calls)])
+                turn.calls += by_message[-1]
                 turn.answer = ""
         elif role not in _INSTRUCTIONS:
             unread.append(f"a message of the role {short_repr(role)}: it was not read")
@@ -121,12 +122,13 @@ def _unwrap_calls(calls: Iterable[TurnCall]) -> Iterator[TurnCall]:
             yield call
 
 
-def _put_result(grouped: Sequence[Turn], message: Message, text: str) -> None:
-    """Put a result into the latest call of its id that has none: some models reuse ids.
+def _put_result(by_message: Sequence[Sequence[TurnCall]], message: Message, text: str) -> None:
+    """Put a result into a call of its id that has none: the first of the latest such message.
 
-    This may be a call of an earlier turn, if the user spoke before the result came.
+    Some models use an id again later, and some servers give parallel calls the same id, or none.
+    The message may be of an earlier turn, if the user spoke before the result came.
     """
-    for call in (call for turn in reversed(grouped) for call in reversed(turn.calls)):
+    for call in (call for calls in reversed(by_message) for call in calls):
         if call.id == message.get("tool_call_id") and call.result is None:
             call.result = text
             status = message.get("status")  # of LangChain's messages; OpenAI's have none
