@@ -143,6 +143,33 @@ def test_a_reply_in_any_form() -> None:
     assert run_calls([message, answer, message], toolbox) == [answer]
 
 
+@pytest.mark.parametrize("call_id", [None, "", "c"])
+def test_what_is_answered_is_not_run_again_whatever_its_id(call_id: Any) -> None:
+    """Some servers give all calls the same id, or none."""
+
+    def calls(*orders: str) -> dict[str, Any]:
+        functions = (
+            {"name": "shop__cancel_order", "arguments": json.dumps({"order": order})}
+            for order in orders
+        )
+        return {
+            "role": "assistant",
+            "tool_calls": [{"id": call_id, "function": function} for function in functions],
+        }
+
+    toolbox = Toolbox(CATALOG)
+    messages: list[Any] = [{"role": "user", "content": "cancel them"}, calls("1", "2")]
+    answers = run_calls(messages, toolbox)
+    assert [answer["content"] for answer in answers] == [
+        "order 1 is cancelled", "order 2 is cancelled"
+    ]  # fmt: skip
+    assert run_calls([*messages, answers[0]], toolbox) == answers[1:]
+    messages += [*answers, calls("3")]
+    (answer,) = run_calls(messages, toolbox)
+    assert answer["content"] == "order 3 is cancelled"
+    assert run_calls([*messages, answer], toolbox) == []
+
+
 @pytest.mark.parametrize("reply", [None, "x", 7, ["x"], {"choices": []}, Toolbox([])])
 def test_an_object_that_is_no_reply_is_refused(reply: Any) -> None:
     with pytest.raises(TypeError, match="is no reply that could call tools: give a completion"):

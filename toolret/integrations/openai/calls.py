@@ -142,12 +142,12 @@ def _calls(reply: Any, toolbox: Toolbox, offered: Mapping[str, str] | None) -> l
             f"offered is a {type(offered).__name__}: give ids by names, such as selection.names, "
             "or what offered(client, messages) returned"
         )
-    calls: list[_Call] = []
+    by_item: list[list[_Call]] = []
     for item in _items(reply):
-        answered = _answered_id(item)
-        calls = [call for call in calls if answered is None or call.id != answered]
-        calls += _calls_in(item)
-    return calls
+        if _is_answer(item):
+            _remove_answered(by_item, item)
+        by_item.append([*_calls_in(item)])
+    return [call for calls in by_item for call in calls]
 
 
 def _calls_in(item: Any) -> Iterator[_Call]:
@@ -189,11 +189,23 @@ def _items(reply: Any) -> Iterator[Any]:
         )
 
 
-def _answered_id(item: Any) -> Any:
-    """Return the id of the call that an item of a conversation answers; None if none."""
-    if str(field_of(item, "type")).endswith("_output"):
-        return field_of(item, "call_id")
-    return field_of(item, "tool_call_id")
+def _is_answer(item: Any) -> bool:
+    """Whether an item of a conversation answers a call."""
+    return field_of(item, "role") == "tool" or str(field_of(item, "type")).endswith("_output")
+
+
+def _remove_answered(by_item: Sequence[list[_Call]], answer: Any) -> None:
+    """Remove the call that an item answers: the first of its id in the latest item with one.
+
+    Some models use an id again later, and some servers give parallel calls the same id, or none.
+    """
+    is_chat = field_of(answer, "role") == "tool"
+    answered = field_of(answer, "tool_call_id" if is_chat else "call_id")
+    for calls in reversed(by_item):
+        for call in calls:
+            if call.id == answered:
+                calls.remove(call)
+                return
 
 
 def _has(value: Any, name: str) -> bool:
