@@ -361,6 +361,14 @@ def test_a_refusal_is_what_the_model_said(shop: ToolRetriever, api: Api) -> None
     assert (went.text, went.finished) == ("I cannot do that.", True)
 
 
+def test_the_words_of_a_reply_in_parts_are_a_text(shop: ToolRetriever) -> None:
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]
+    parts += [{"type": "text", "text": text} for text in ("It is", "cancelled.")]
+    body = {"choices": [{"message": {"role": "assistant", "content": parts}}]}
+    with OpenAIServer(Reply(body=json.dumps(body).encode())) as server, _client(server) as client:
+        assert run(client, shop, "x", model="m").text == "It is\ncancelled."
+
+
 @pytest.mark.parametrize(
     ("status", "error", "told"),
     [

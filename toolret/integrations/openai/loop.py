@@ -243,7 +243,8 @@ class _Loop:
         except (AttributeError, LookupError, TypeError) as error:
             raise InputError(f"the server's answer is no reply: {short_repr(reply)}") from error
         self.turns += 1
-        self.text = text or turns(items)[0][-1].answer  # which may be a refusal
+        is_text = isinstance(text, str) and text  # else there may be parts, or a refusal
+        self.text = text if is_text else turns(items)[0][-1].answer
         self.messages += items
         return called
 
