@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +28,7 @@ from toolret.queries import (
     GeneratedQueries,
     Hypothesize,
     QueryGenerator,
+    Question,
     Refine,
     Rewrite,
     Steps,
@@ -36,6 +40,7 @@ from toolret.queries import (
 )
 from toolret.queries.combining import expand_queries
 from toolret.queries.generators import as_generator
+from toolret.queries.replies import parse_queries
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.testing import HashedWordsEmbedder, OpenAIServer, Reply, ScriptedChatModel
 from toolret.types import Demo, Query, Tool
@@ -258,6 +263,30 @@ def test_a_strategy_of_ones_own() -> None:
             return (Query(loud, "need"),)
 
     assert StrategyQueryGenerator(Shout()).write_queries(as_request("x")).queries[1].text == "X"
+
+
+async def test_no_step_of_a_strategy_holds_up_the_event_loop() -> None:
+    """What is pasted into a request may be long, and takes its time to be split."""
+    loops = threading.current_thread()
+    threads = []
+
+    class Looking:
+        name, needs_llm = "looking", True
+
+        def steps(self, context: StrategyContext) -> Steps:
+            threads.append(threading.current_thread())
+            for _ in ("an answer", "a failure"):
+                with suppress(LLMError):
+                    yield Question("?", {}, partial(parse_queries, most=1))
+                threads.append(threading.current_thread())
+            yield lambda: threads.append(threading.current_thread())
+            threads.append(threading.current_thread())
+            return ()
+
+    generator = StrategyQueryGenerator(Looking(), ScriptedChatModel(queries("a"), "no JSON"))
+    await generator.awrite_queries(as_request("x"))
+    assert len(threads) == 5
+    assert loops not in threads
 
 
 @pytest.mark.parametrize(

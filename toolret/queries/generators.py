@@ -107,21 +107,21 @@ class StrategyQueryGenerator:
     async def awrite_queries(
         self, request: Request, catalog: CatalogView = EMPTY_CATALOG
     ) -> GeneratedQueries:
-        """Write queries as ``write_queries`` does; models are awaited, searches run in a thread."""
-        flow = self._flow(request, catalog)
+        """Write queries as ``write_queries`` does; models are awaited, the rest runs in threads."""
+        flow = await asyncio.to_thread(self._flow, request, catalog)
         while (step := flow.step) is not None:
             if not isinstance(step, Question):
-                flow.send(await asyncio.to_thread(step))
+                await asyncio.to_thread(flow.send, await asyncio.to_thread(step))
                 continue
             try:
                 answer = await aask(
                     flow.model, step.messages, step.schema, step.parse, deadline=flow.seconds_left()
                 )
             except LLMError as error:
-                flow.send_failure(error)
+                await asyncio.to_thread(flow.send_failure, error)
             else:
-                flow.send_answer(answer)
-        return flow.result()
+                await asyncio.to_thread(flow.send_answer, answer)
+        return await asyncio.to_thread(flow.result)
 
     def _flow(self, request: Request, catalog: CatalogView) -> _Flow:
         framed = frame(request, budget=self._token_budget) if self._model else Framed("")
