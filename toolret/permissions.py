@@ -9,6 +9,7 @@ import inspect
 import logging
 import reprlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +20,7 @@ from toolret.types import Demo, Permissions, Tool
 
 __all__ = [
     "Allow",
+    "JointLimit",
     "allowed_tools",
     "fail_closed",
     "freeze_allow",
@@ -34,6 +36,36 @@ Allow: TypeAlias = Collection[str] | Callable[[Tool], bool] | None
 
 A predicate answers True or False (or 1, 0 or None, as of a database). Anything else is no answer.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class JointLimit:
+    """A predicate over tools: those that the program can run and that several limits all allow.
+
+    What it can run says nothing of demonstrations; which may be seen, the limits say.
+
+    Attributes:
+        limits: The limits.
+        can_run: Whether the program can run a tool.
+    """
+
+    limits: tuple[Allow, ...]
+    can_run: Callable[[Tool], bool] = lambda _: True
+
+    def __call__(self, tool: Tool) -> bool:
+        """Whether all of them allow a tool."""
+        return self.can_run(tool) and all(is_allowed(tool, limit) for limit in self.limits)
+
+    @property
+    def granted(self) -> list[list[str] | None]:
+        """The permissions that each of the limits grants, in order; None for a predicate."""
+        granted: list[list[str] | None] = []
+        for limit in self.limits:
+            if isinstance(limit, JointLimit):
+                granted += limit.granted
+            elif limit is not None:
+                granted.append(None if callable(limit) else sorted(limit))
+        return granted
 
 
 def allowed_tools(tools: Sequence[Tool], allow: Allow) -> NDArray[np.bool_] | None:
@@ -105,6 +137,8 @@ def may_see(demo: Demo, allow: Allow) -> bool:
     """
     if allow is None or not demo.permissions:
         return True
+    if isinstance(allow, JointLimit):
+        return all(may_see(demo, limit) for limit in allow.limits)
     return not callable(allow) and demo.is_permitted(_granted(allow))
 
 

@@ -96,6 +96,23 @@ def test_a_permission_that_is_taken_away_counts_at_once(
         assert "order of Alice" not in json.dumps(request["messages"])
 
 
+@pytest.mark.parametrize("held", [SOME_TOOLS, SOME_TOOLS[:4]])
+@pytest.mark.parametrize("tenant", [7, 8])
+def test_a_private_example_is_shown_to_those_who_hold_its_permission(
+    tmp_path: Path, echo: RecordingRunner, held: list[Tool], tenant: int
+) -> None:
+    """An agent that can run a part of the index shows its callers what any other would."""
+    index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
+    index.sync(SOME_TOOLS, [replace(SOME_DEMOS[0], permissions=(frozenset({"tenant:7"}),))])
+    middleware = ToolRetrieverMiddleware(
+        few_of(index), toolbox=Toolbox(held, echo), allow={"cancel", f"tenant:{tenant}"}
+    )
+    with OpenAIServer(Reply("ok")) as server:
+        agent = agent_of(server, middleware=[middleware])
+        agent.invoke({"messages": [("user", "cancel the order of Bob please")]})
+    assert (SOME_DEMOS[0].text in json.dumps(server.requests)) == (tenant == 7)
+
+
 def test_examples_go_with_the_permission_for_themselves_and_with_their_demonstrations(
     tmp_path: Path, few_toolbox: Toolbox, saver: InMemorySaver
 ) -> None:

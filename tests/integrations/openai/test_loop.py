@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
+from tests.conftest import demo
 from tests.integrations.openai.conftest import SHOP, items_of, names, obedient, retriever_of
 from tests.runners import RecordingRunner
 from toolret import (
@@ -177,6 +178,27 @@ def test_a_run_within_permitting_is_limited_by_both(shop: ToolRetriever, mode: A
         assert sorted({*runner.ran}) == ran
         sent = json.dumps([request.get("tools") for request in server.requests])
         assert [id_ for id_ in asked if id_ in sent and id_.replace("__", ".") not in ran] == []
+
+
+def test_a_private_example_is_shown_to_those_who_hold_its_permission(shop: ToolRetriever) -> None:
+    """What the toolbox cannot run is not offered, but that is no word on who may see what."""
+    mine = demo("mine", "stop what I bought", "shop.cancel_order")
+    mine = replace(mine, answer="It is stopped.", permissions=(frozenset({"tenant:7"}),))
+    shop.index.add_demos([mine])
+    limits: list[tuple[Any, Any, bool]] = [
+        (None, None, True),
+        (None, {"tenant:7"}, True),
+        (None, {"tenant:8"}, False),
+        ({"tenant:7"}, None, True),
+        ({"tenant:7"}, {"tenant:8"}, False),
+        (None, lambda tool: True, False),
+        ({"tenant:7"}, lambda tool: True, False),
+    ]
+    for outer, allow, shown in limits:
+        with OpenAIServer(Reply("ok")) as server, _client(server) as client, permitting(outer):
+            toolbox = Toolbox(SHOP[:2], RecordingRunner())
+            run(client, shop, mine.text, model="m", tools=toolbox, allow=allow)
+        assert (mine.answer in json.dumps(server.requests)) == shown
 
 
 def test_the_proxy_runs_only_what_it_found(shop: ToolRetriever) -> None:

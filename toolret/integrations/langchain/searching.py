@@ -12,7 +12,7 @@ from langchain_core.runnables import ensure_config
 
 from toolret.integrations.langchain.catalog import Available
 from toolret.integrations.langchain.retrievers import tool_document
-from toolret.permissions import Allow, is_allowed
+from toolret.permissions import Allow, JointLimit
 from toolret.queries import Conversation, as_request
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import Selection
@@ -78,7 +78,7 @@ class Search:
         """What the caller may use, limited to what the agent can run."""
         if self.available.ids is None:
             return self.allow
-        return lambda tool: self.available.can_run(tool) and is_allowed(tool, self.allow)
+        return JointLimit((self.allow,), self.available.can_run)
 
 
 def _callbacks() -> dict[str, Any]:

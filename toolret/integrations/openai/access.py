@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from toolret.permissions import Allow, fail_closed, is_allowed
+from toolret.permissions import Allow, JointLimit, fail_closed
 
 __all__ = ["current_permissions", "intersection", "permitting"]
 
@@ -43,4 +43,4 @@ def intersection(one: Allow, other: Allow) -> Allow:
     """
     if one is None or other is None:
         return other if one is None else one
-    return lambda tool: is_allowed(tool, one) and is_allowed(tool, other)
+    return JointLimit((one, other))

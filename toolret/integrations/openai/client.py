@@ -17,7 +17,7 @@ from toolret.integrations.openai.planner import Planner, with_lists
 from toolret.integrations.openai.planning import Mode
 from toolret.integrations.retrievers import checked_retriever
 from toolret.options import of_kind, one_of, whole_number
-from toolret.permissions import Allow
+from toolret.permissions import Allow, JointLimit
 from toolret.retrieval.retriever import ToolRetriever
 
 __all__ = ["offered", "wrap", "wrap_within"]
@@ -83,7 +83,7 @@ def wrap(
 
 
 def wrap_within(
-    within: Allow,
+    within: JointLimit | None,
     client: _Client,
     retriever: ToolRetriever,
     *,

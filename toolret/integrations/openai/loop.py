@@ -24,7 +24,7 @@ from toolret.integrations.openai.view import names_of
 from toolret.integrations.retrievers import checked_retriever
 from toolret.json_values import short_repr
 from toolret.options import one_of, whole_number
-from toolret.permissions import Allow, fail_closed, is_allowed
+from toolret.permissions import Allow, JointLimit, fail_closed, is_allowed
 from toolret.prompt.packed import packed_tool
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.turns import turns
@@ -196,11 +196,9 @@ class _Loop:
         permitted = intersection(current_permissions(), limit)
         own = [t for t in loaded if t.id not in retriever.index and is_allowed(t, permitted)]
 
-        def runnable(tool: Tool) -> bool:
-            return tool.id in toolbox and is_allowed(tool, limit)
-
+        within = JointLimit((limit,), lambda tool: tool.id in toolbox)
         return cls(
-            client=wrap_within(runnable, client, retriever, mode=mode),
+            client=wrap_within(within, client, retriever, mode=mode),
             form=form,
             toolbox=toolbox,
             allow=permitted,

@@ -35,7 +35,7 @@ from toolret.integrations.openai.planning import CallerRequest, Mode, Plan, plan
 from toolret.integrations.openai.searching import found_names, search_ids
 from toolret.integrations.openai.view import View, names_of, split_tools, visible_tool
 from toolret.json_values import short_repr
-from toolret.permissions import Allow, fail_closed
+from toolret.permissions import Allow, JointLimit, fail_closed
 from toolret.prompt import pack_alone
 from toolret.queries import as_request
 from toolret.retrieval.retriever import ToolRetriever
@@ -106,12 +106,12 @@ class Planner:
         mode: Mode,
         allow: Allow,
         max_offered: int,
-        within: Allow = None,
+        within: JointLimit | None = None,
     ) -> None:
         self._retriever = retriever
         self._mode = mode
         self._allow = fail_closed(allow)
-        self._within = fail_closed(within)
+        self._within = within
         self._max_offered = max_offered
         self._memory = _memory(retriever)
 

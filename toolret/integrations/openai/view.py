@@ -15,7 +15,7 @@ from toolret.forking import cached_property
 from toolret.index import Snapshot
 from toolret.integrations.openai.forms import PROVIDER_LIMIT, RequestForm, as_dict, tool_name
 from toolret.json_values import compact_json
-from toolret.permissions import Allow, allowed_tools, is_allowed, may_see
+from toolret.permissions import Allow, JointLimit, allowed_tools, is_allowed, may_see
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.text.lexical import bm25_scores, words
 from toolret.text.names import ids_by_name
@@ -147,7 +147,7 @@ class View:
 
     @cached_property
     def fingerprints(self) -> Sequence[str]:
-        """Texts that two callers share only if they may use the same tools.
+        """Texts that two callers share only if they may use and see the same.
 
         The first is that of the current tools. A predicate has to be asked about each tool, so any
         change of the tools may change what it says: then those of the tools before each of the
@@ -157,6 +157,7 @@ class View:
             return [""]
         if not callable(self.allow):
             return [json.dumps(sorted(self.allow))]
+        granted = self.allow.granted if isinstance(self.allow, JointLimit) else []
         verdicts: dict[int, bool] = {}
         digests = []
         for tools in (self.names.snapshot.tools.items, *self.names.earlier):
@@ -164,7 +165,7 @@ class View:
             new = [tool for tool in tools if id(tool) not in verdicts]
             verdicts |= {id(tool): is_allowed(tool, self.allow) for tool in new}
             ids = [tool.id for tool in tools if verdicts[id(tool)]]
-            digests.append(sha256(json.dumps(ids).encode()).hexdigest())
+            digests.append(sha256(json.dumps([granted, ids]).encode()).hexdigest())
         return list(dict.fromkeys(digests))
 
 
