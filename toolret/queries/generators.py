@@ -92,7 +92,7 @@ class StrategyQueryGenerator:
         flow = self._flow(request, catalog)
         while (step := flow.step) is not None:
             if not isinstance(step, Question):
-                flow.send(step())
+                flow.look_up(step)
                 continue
             try:
                 answer = ask(
@@ -111,7 +111,7 @@ class StrategyQueryGenerator:
         flow = await asyncio.to_thread(self._flow, request, catalog)
         while (step := flow.step) is not None:
             if not isinstance(step, Question):
-                await asyncio.to_thread(flow.send, await asyncio.to_thread(step))
+                await asyncio.to_thread(flow.look_up, step)
                 continue
             try:
                 answer = await aask(
@@ -181,6 +181,10 @@ class _Flow:
     def send(self, value: Any) -> None:
         """Continue the strategy with the result of its current step."""
         self._resume(self._steps.send, value)
+
+    def look_up(self, step: Lookup) -> None:
+        """Continue the strategy with what its current step looks up."""
+        self.send(step())
 
     def send_answer(self, answer: Answer[tuple[str, ...]]) -> None:
         """Continue the strategy with the LLM's answer."""
