@@ -30,3 +30,11 @@ def test_a_paired_test_finds_a_small_steady_difference_and_no_chance_one() -> No
     assert found.interval[0] < 0 < found.interval[1]
     assert compare(theirs, theirs).p_value == 1
     assert compare(theirs, theirs).difference == 0
+
+
+@pytest.mark.parametrize("requests", [9, 10, 150])
+def test_where_few_requests_differ_all_ways_to_swap_them_are_tried(requests: int) -> None:
+    theirs = {str(i): 0.0 for i in range(requests)}
+    for better in range(1, 10):
+        ours = {id_: float(int(id_) < better) for id_ in theirs}
+        assert compare(ours, theirs).p_value == 2 / 2**better
