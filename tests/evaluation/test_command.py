@@ -300,7 +300,7 @@ def test_two_outputs_in_one_file_are_refused(
     assert "--run, --json and --record name one file" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", ["--run", "--json", "--record", "--replay"])
+@pytest.mark.parametrize("option", ["--run", "--json", "--record", "--replay", "--against"])
 def test_nothing_that_is_read_is_overwritten(
     command: list[str], option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -310,8 +310,8 @@ def test_nothing_that_is_read_is_overwritten(
     recording = tmp_path / "replies.jsonl"
     recording.write_text('{"toolret_recording": 1, "model": "m"}\n')
     (tmp_path / "link.jsonl").symlink_to(recording)
-    if option == "--replay":
-        options = [["--replay", str(recording), "--run", str(tmp_path / "link.jsonl")]]
+    if option in ("--replay", "--against"):
+        options = [[option, str(recording), "--run", str(tmp_path / "link.jsonl")]]
     else:
         read = (command[2], command[4], str(demos), f"{tmp_path}/demos/../demos/d.jsonl")
         asked = ["--llm", "http://127.0.0.1:9/v1", "--model", "m"] * (option == "--record")

@@ -257,8 +257,7 @@ def _read_files(options: argparse.Namespace) -> Iterator[Path]:
         yield from (file for file, _ in catalog_files(split_namespace(argument)[1]))
     for path in (*options.queries, *options.demos):
         yield from (file for file, _ in files_of(path, {".jsonl"}, error=DemoError))
-    if options.replay:
-        yield options.replay
+    yield from filter(None, (options.replay, options.against))
 
 
 def _check_depths(requirements: Sequence[Requirement], k: int) -> None:
