@@ -9,7 +9,7 @@ import pytest
 from ir_measures import read_trec_run
 
 from tests.conftest import tool
-from toolret.errors import DemoError, ToolretError
+from toolret.errors import DemoError, InputError, ToolretError
 from toolret.evaluation import evaluate
 from toolret.evaluation.metrics import completeness, mean, metric_values
 from toolret.evaluation.reports import report_lines
@@ -131,3 +131,26 @@ def test_a_request_that_names_an_unknown_tool_is_refused(retriever: ToolRetrieve
     ]
     with pytest.raises(DemoError, match=r"hold \(nor 'none', which others name\): correct the id"):
         evaluate(retriever, both)
+
+
+def test_different_requests_with_one_id_and_impossible_depths_are_refused(
+    retriever: ToolRetriever,
+) -> None:
+    request = LabelledRequest("q1", "refund the payment", ("refund_payment",))
+    other = LabelledRequest("q1", "where a parcel is now", ("track_parcel",))
+    assert evaluate(retriever, [request, request]).counts["requests"] == 1
+    with pytest.raises(DemoError, match="the id 'q1' already stands for something else"):
+        evaluate(retriever, [request, other])
+    with pytest.raises(InputError, match="k is 0: give a whole number of 1 or more"):
+        evaluate(retriever, [request], k=0)
+
+
+def test_what_the_requests_do_not_tell_is_no_figure(retriever: ToolRetriever) -> None:
+    idle = evaluate(retriever, [LabelledRequest("q3", "sing a song", ())], keep_all=True)
+    lines = list(report_lines(idle))
+    table = lines.index("   need  answered  silent where there is no tool")
+    assert lines[table + 1] == "   0.00         -     0.0"
+    retriever.min_score = 1.0
+    silent = evaluate(retriever, [LabelledRequest("q1", "refund it", ("refund_payment",))])
+    assert silent.to_json()["calibration_error"] is None
+    assert not any("calibration" in line for line in report_lines(silent))

@@ -19,6 +19,8 @@ def test_rows_by_score_show_recall_against_the_number_of_tools() -> None:
     assert rows[0.3].tools == 1
     assert (rows[0.3].recall, rows[0.3].complete) == (0.5, 0.5)
     assert rows[0.5].complete == 0
+    idle = score_rows({"3": ()}, ANSWERS)[0]
+    assert (idle.tools, idle.recall, idle.complete) == (1, None, None)
 
 
 def test_rows_by_need_count_answered_and_silent_requests() -> None:
@@ -28,6 +30,7 @@ def test_rows_by_need_count_answered_and_silent_requests() -> None:
     assert (rows[0.2].answered, rows[0.2].silent) == (0.5, 0)
     assert (rows[0.3].answered, rows[0.3].silent) == (0.5, 1)
     assert need_rows({"1": ("a",)}, needs)[0].silent is None
+    assert need_rows({"3": ()}, needs)[0].answered is None
 
 
 def test_separation_is_the_auroc_of_need() -> None:
@@ -42,4 +45,4 @@ def test_calibration_error_by_hand() -> None:
     gold = {"1": ("a", "b", "z")}
     answers = {"1": [("z", 0.9), ("a", 0.4), ("b", 0.4), ("c", 0.4), ("d", 0.4)]}
     assert calibration_error(gold, answers) == pytest.approx(0.1)
-    assert calibration_error(gold, {}) == 0
+    assert calibration_error(gold, {}) is None

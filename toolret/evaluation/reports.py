@@ -220,19 +220,22 @@ def _llm_lines(llm: Mapping[str, Any]) -> Iterator[str]:
 
 def _threshold_lines(report: Report) -> Iterator[str]:
     """Yield the tables of thresholds on scores and on need."""
-    if report.values:
+    if report.values and report.calibration_error is not None:
         yield f"calibration error {100 * report.calibration_error:.1f}; with tools from a score on:"
         yield "  score   tools  recall  complete"
         for row in report.by_score:
             yield (
-                f"  {row.threshold:5.2f}  {row.tools:6.1f}  {100 * row.recall:6.1f}"
-                f"  {100 * row.complete:8.1f}"
+                f"  {row.threshold:5.2f}  {row.tools:6.1f}  {_percent(row.recall):>6}"
+                f"  {_percent(row.complete):>8}"
             )
     if report.counts["unanswerable"]:
         yield "tools only for requests from an estimated need for them on:"
         yield "   need  answered  silent where there is no tool"
         for step in report.by_need:
             yield (
-                f"  {step.threshold:5.2f}  {100 * step.answered:8.1f}"
-                f"  {100 * (step.silent or 0):6.1f}"
+                f"  {step.threshold:5.2f}  {_percent(step.answered):>8}  {_percent(step.silent):>6}"
             )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"

@@ -22,10 +22,11 @@ from toolret.evaluation.thresholds import (
     score_rows,
     separation,
 )
+from toolret.options import whole_number
 from toolret.queries import Usage, as_request
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.retrieval.selection import Selection
-from toolret.rows import LabelledRequest
+from toolret.rows import LabelledRequest, unique
 from toolret.text.nearest import did_you_mean, nor_others
 from toolret.types import Hit
 
@@ -64,7 +65,8 @@ class Report:
         unseen: Means over the other requests with a right tool (extrapolation).
         auroc: Area under the ROC curve of the estimated need for a tool, as a predictor of whether
             a request has a right tool; None unless there are requests of both kinds.
-        calibration_error: Expected calibration error of the scores, 0 to 1.
+        calibration_error: Expected calibration error of the scores, 0 to 1; None if no tool was
+            ranked.
         by_score: Effect of a threshold on the tools' scores.
         by_need: Effect of a threshold on the requests' need for a tool.
         counts: Numbers of tools, demonstrations and requests; of requests answered with no tool,
@@ -84,7 +86,7 @@ class Report:
     seen: Mapping[str, float]
     unseen: Mapping[str, float]
     auroc: float | None
-    calibration_error: float
+    calibration_error: float | None
     by_score: Sequence[ScoreRow]
     by_need: Sequence[NeedRow]
     counts: Mapping[str, int]
@@ -168,7 +170,7 @@ def evaluate(
 
     Args:
         retriever: The retriever to evaluate.
-        requests: The requests, with their right tools.
+        requests: The requests, with their right tools; of equal ones, one is run.
         k: The number of tools to rank per request; metrics look at no more than 10, and those that
             look at more than k are left out.
         keep_all: Whether to evaluate the ranking of every request, even where the answer is no
@@ -179,8 +181,12 @@ def evaluate(
             requests are done, and how many there are.
 
     Raises:
-        DemoError: If a request names a tool that the index does not hold, or cannot be asked.
+        DemoError: If a request names a tool that the index does not hold, or cannot be asked, or
+            two different requests share an id.
+        InputError: If ``k`` is no whole number of 1 or more.
     """
+    k = whole_number("k", k)
+    requests = unique(requests, error=DemoError)
     check_requests(requests)
     index = retriever.index
     unknown = [(r, tool) for r in requests for tool in r.tools if tool not in index]

@@ -28,15 +28,16 @@ class ScoreRow:
 
     Attributes:
         threshold: The least score.
-        tools: Mean number of tools returned per request.
-        recall: Mean share of the right tools returned, over requests that have any.
-        complete: Share of those requests for which all right tools are returned.
+        tools: Mean number of tools returned per request; None if there are no requests.
+        recall: Mean share of the right tools returned, over requests that have any; None if there
+            are none.
+        complete: Share of those requests for which all right tools are returned; likewise.
     """
 
     threshold: float
-    tools: float
-    recall: float
-    complete: float
+    tools: float | None
+    recall: float | None
+    complete: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,13 @@ class NeedRow:
 
     Attributes:
         threshold: The least need.
-        answered: Share of the requests with a right tool that get tools.
-        silent: Share of the requests without a right tool that get none; None if there are no such
+        answered: Share of the requests with a right tool that get tools; None if there are no such
             requests.
+        silent: Share of the requests without a right tool that get none; likewise.
     """
 
     threshold: float
-    answered: float
+    answered: float | None
     silent: float | None
 
 
@@ -83,7 +84,7 @@ def need_rows(gold: Mapping[str, Sequence[str]], needs: Mapping[str, float]) -> 
         NeedRow(
             threshold,
             answered=_mean([need >= threshold for need in needing]),
-            silent=_mean([need < threshold for need in idle]) if idle else None,
+            silent=_mean([need < threshold for need in idle]),
         )
         for threshold in _NEEDS
     ]
@@ -99,19 +100,19 @@ def separation(gold: Mapping[str, Sequence[str]], needs: Mapping[str, float]) ->
     return float(roc_auc_score(needing, [needs[id_] for id_ in gold]))
 
 
-def calibration_error(gold: Mapping[str, Sequence[str]], answers: Answers) -> float:
+def calibration_error(gold: Mapping[str, Sequence[str]], answers: Answers) -> float | None:
     """Return the scores' expected calibration error, in ten equal bins (Guo et al., 2017).
 
-    Each ranked tool of each request is one prediction.
+    Each ranked tool of each request is one prediction. None if there are no predictions.
     """
     pairs = [(score, tool in gold[id_]) for id_ in gold for tool, score in answers.get(id_, ())]
     if not pairs:
-        return 0.0
+        return None
     scores, right = np.array(pairs, dtype=np.float64).T
     bins = np.minimum((scores * _BINS).astype(int), _BINS - 1)
     gaps = np.bincount(bins, weights=scores - right, minlength=_BINS)
     return float(np.abs(gaps).sum() / len(scores))
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
