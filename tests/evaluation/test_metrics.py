@@ -151,6 +151,19 @@ def test_what_the_requests_do_not_tell_is_no_figure(retriever: ToolRetriever) ->
     table = lines.index("   need  answered  silent where there is no tool")
     assert lines[table + 1] == "   0.00         -     0.0"
     retriever.min_score = 1.0
-    silent = evaluate(retriever, [LabelledRequest("q1", "refund it", ("refund_payment",))])
+    silent = evaluate(retriever, [LabelledRequest("q1", "sing a song", ("refund_payment",))])
     assert silent.to_json()["calibration_error"] is None
     assert not any("calibration" in line for line in report_lines(silent))
+
+
+def test_rows_by_score_do_not_depend_on_the_minimum_score(retriever: ToolRetriever) -> None:
+    requests = [
+        LabelledRequest("q1", "refund the payment", ("refund_payment",)),
+        LabelledRequest("q3", "sing a song", ()),
+    ]
+    report = evaluate(retriever, requests)
+    assert (report.by_score[0].recall, report.counts["unanswerable_without_tool"]) == (1, 1)
+    retriever.min_score = 1.0
+    strict = evaluate(retriever, requests)
+    assert strict.counts["answerable_without_tool"] == 1
+    assert strict.by_score == report.by_score

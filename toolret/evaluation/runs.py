@@ -172,7 +172,9 @@ def evaluate(
         retriever: The retriever to evaluate.
         requests: The requests, with their right tools; of equal ones, one is run.
         k: The number of tools to rank per request; metrics look at no more than 10, and those that
-            look at more than k are left out.
+            look at more than k are left out. They look at the ranking, whatever the retriever's
+            ``max_tools``, and below its ``min_score`` too; ``Report.by_score`` tells what that
+            leaves.
         keep_all: Whether to evaluate the ranking of every request, even where the answer is no
             tool.
         misses: Whether to report which requests were not answered right, with the ranks of their
@@ -210,6 +212,8 @@ class _Answers:
 
     Attributes:
         runs: Ranked hits by request id; no entry for a request answered with no tool.
+        scored: The same and those of requests that lack a tool only for the minimum score: what
+            other minimum scores would choose from.
         needs: Estimated need for a tool by request id, 0 to 1.
         tokens: Size of each prompt that fits the budget.
         seconds: Times of all requests by stage, and in total as ``all``.
@@ -218,6 +222,7 @@ class _Answers:
     """
 
     runs: dict[str, tuple[Hit, ...]] = field(default_factory=dict)
+    scored: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
     needs: dict[str, float] = field(default_factory=dict)
     tokens: list[int] = field(default_factory=list)
     seconds: dict[str, list[float]] = field(default_factory=dict)
@@ -240,8 +245,11 @@ def _ask_all(
     for done, request in enumerate(requests, start=1):
         selection, fits = _select(retriever, request, depth)
         answers.usages.append(selection.usage)
-        if selection.tools or keep_all:
-            answers.runs[request.id] = selection.ranked[:k]
+        hits, answered = selection.ranked[:k], bool(selection.tools) or keep_all
+        if answered:
+            answers.runs[request.id] = hits
+        if answered or selection.need >= selection.need_threshold:
+            answers.scored[request.id] = [(hit.tool.id, hit.score) for hit in hits]
         answers.needs[request.id] = selection.need
         if fits:
             answers.tokens.append(selection.tokens)
@@ -259,9 +267,8 @@ def _report(
     retriever: ToolRetriever, requests: Sequence[LabelledRequest], answers: _Answers, *, k: int
 ) -> Report:
     """Measure the answers to the requests."""
-    runs, needs, index = answers.runs, answers.needs, retriever.index
+    runs, scored, needs, index = answers.runs, answers.scored, answers.needs, retriever.index
     gold = {request.id: request.tools for request in requests}
-    scored = {id_: [(hit.tool.id, hit.score) for hit in hits] for id_, hits in runs.items()}
     ranked = {id_: [hit.tool.id for hit in hits] for id_, hits in runs.items()}
     values = metric_values(gold, ranked, most=k)
     demonstrated = {tool for demo in index.demos for tool in demo.tools}
