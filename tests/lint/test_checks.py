@@ -342,6 +342,13 @@ def test_hostile_defaults_are_read_in_no_time(part: dict[str, Any]) -> None:
     assert [each for each in found if each[0] != "rewritten-schema"] == []
 
 
+def test_problems_of_a_schema_are_in_the_same_order_in_every_process() -> None:
+    names = [f"p{number}" for number in range(8)]  # jsonschema puts them into a set
+    parameters = {"properties": {name: {"type": "any", "title": "x"} for name in names}}
+    found = _found(_tool("a", parameters=parameters))
+    assert [place for _, place, _ in found] == [f"/properties/{name}/type" for name in names]
+
+
 def test_a_schema_that_is_nested_too_deeply_is_reported() -> None:
     schema: dict[str, Any] = {}
     for _ in range(300):

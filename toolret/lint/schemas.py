@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -68,11 +69,12 @@ def _tool_defects(tool: Tool) -> Iterator[tuple[str, str, str]]:
     if WAS_MAP in tool.metadata:
         problem = "its parameters are a map of arguments, and read as the properties of an object"
         yield "rewritten-schema", problem, "parameters"
-    invalid = list(schema_problems(schema))
+    # jsonschema finds problems in an order that changes from process to process.
+    invalid = sorted(schema_problems(schema), key=itemgetter(0))
     refused = [*name_problems(schema), *_misplaced_parts(schema)]
     for place, problem in dict(refused).items():
         yield "invalid-schema", problem, place
-    for place, problem in dict(invalid[::-1]).items():
+    for place, problem in reversed(dict(invalid[::-1]).items()):
         yield "rewritten-schema", problem, place
     if not invalid:
         # A missing type is not the owner's concern.
