@@ -413,6 +413,20 @@ def test_a_run_is_compared_on_the_requests_that_it_has_tools_for(
     assert "gone" not in printed.err
 
 
+def test_recall_that_only_the_other_run_tells_from_completeness_is_compared(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [ROWS[0] | {"tools": ["refund", "track"]}]
+    (tmp_path / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = tmp_path / "before.trec"
+    for ranked, differences in ((["refund"], ["+50.0"]), (["refund", "track"], [])):
+        lines = [f"q1 Q0 {tool} {rank} {-rank} other" for rank, tool in enumerate(ranked)]
+        run.write_text("\n".join(lines))
+        assert main([*command, "--against", str(run)]) == 0
+        shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert [row[4] for row in shown if row[:1] == ["R@5"]] == differences
+
+
 @pytest.mark.parametrize(("other", "code"), [("tools", 1), ("demos", 0)])
 def test_tools_that_change_while_they_are_measured_are_an_error(
     command: list[str],

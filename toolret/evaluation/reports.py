@@ -154,7 +154,7 @@ def _metric_lines(
     if report.values:
         columns = ("difference", "95 % interval", "p") if against else ()
         yield _table_row("", "%", "95 % interval", *columns)
-    for name in _metrics_to_show(report, more):
+    for name in _metrics_to_show(report, more, against):
         cells = [""]
         if name in report.intervals:
             low, high = report.intervals[name]
@@ -180,17 +180,23 @@ def _table_row(name: str, value: str, *cells: str) -> str:
     return f"{name:8}{value:>6}{rest}".rstrip()
 
 
-def _metrics_to_show(report: Report, more: Collection[str]) -> list[str]:
+def _metrics_to_show(
+    report: Report, more: Collection[str], against: RunComparison | None
+) -> list[str]:
     """Choose the metrics to show, in the report's order.
 
     Where each request has one right tool, recall says what ``COMP`` says.
     """
+    compared = against.metrics if against else {}
     names = [f"COMP@{k}" for k in DEPTHS]
     for metric, most in _SHOWN_AT.items():
         at_k = [name for k in DEPTHS if k <= most and (name := f"{metric}@{k}") in report.values]
         names += at_k[-1:]
     redundant = {
-        f"R@{k}" for k in DEPTHS if report.values.get(f"R@{k}") == report.values.get(f"COMP@{k}")
+        recall
+        for recall, comp in ((f"R@{k}", f"COMP@{k}") for k in DEPTHS)
+        if report.values.get(recall) == report.values.get(comp)
+        and compared.get(recall) == compared.get(comp)
     }
     wanted = {*names, "AUROC"} - redundant | set(more)
     order = [*(f"{name}@{k}" for name in _METRICS_AT_K for k in DEPTHS), *_OTHER_METRICS]
