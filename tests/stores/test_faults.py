@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -254,6 +254,16 @@ def test_a_writer_that_fails_gives_up_its_claim(tmp_path: Path) -> None:
         raise ZeroDivisionError
     next_ = remote_store(place, lease=1_000.0, lock_timeout=5.0)  # takes nobody for dead
     assert ToolIndex(next_, embedder=embedder()).sync_tools(many_tools(2)).added == 2
+
+
+def test_a_writer_that_changes_nothing_leaves_no_claim_to_be_fought_over(tmp_path: Path) -> None:
+    place = make_place("memory", tmp_path)
+    index = opened(place)[0]
+    index.sync_tools(many_tools(2))
+    assert index.sync_tools(many_tools(2)).kept == 2
+    with pytest.raises(ZeroDivisionError), index.store.together():
+        raise ZeroDivisionError
+    assert [name for name in everything(place) if name.startswith("claim/")] == []
 
 
 def test_records_that_somebody_deleted_are_missed_and_restored(tmp_path: Path) -> None:
@@ -661,6 +671,20 @@ def test_who_reads_an_older_head_takes_nothing_from_a_writer_with_the_same_cache
         changed = [replace(one, permissions=(frozenset({"p"}),)) for one in many_tools(6)]
         assert writer.sync_tools(changed).embedded == 0
     assert is_right(opened(place)[0], changed)
+
+
+def test_who_tidies_a_cache_waits_for_another_process_that_writes_it(tmp_path: Path) -> None:
+    place = make_place("memory", tmp_path)
+    writer, _ = opened(place)
+    writer.sync_tools(many_tools(3))
+    cache = cast("RemoteStore", writer.store).cache
+    with closing(sqlite3.connect(cache_file(place), check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        end = threading.Timer(0.3, other.rollback)
+        end.start()
+        cache.keep_only([], 100)
+        end.join()
+    assert cache.entries(list(writer.store.load()["tools"].records)) == {}
 
 
 def test_a_cache_that_is_emptied_during_a_sync_is_a_store_error(tmp_path: Path) -> None:

@@ -116,6 +116,10 @@ class RecordCache:
                 later one before: another process may be reading that head, or writing the next.
         """
         with self._wanting(keys) as connection:
+            # A transaction that reads before it writes fails where another process is writing, and
+            # does not wait for it.
+            connection.commit()
+            connection.execute("BEGIN IMMEDIATE")
             (last,) = connection.execute("PRAGMA user_version").fetchone()
             if number <= last:
                 return

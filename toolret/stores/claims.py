@@ -110,9 +110,13 @@ class Heartbeats:
         self._thread.join()
 
     def give_up(self) -> None:
-        """Leave the claim, and what was stored under it, to the next writer."""
+        """Release the claim; what was stored under it is left to the next writer."""
         with self._changing, suppress(StoreError):  # on failure the lease expires instead
-            self._store(replace(self.claim, given_up=True))
+            if self.claim.drafts:
+                self._store(replace(self.claim, given_up=True))
+            else:  # several writers may take over a claim at once, but only one can create it
+                self._check_own()
+                self._engine.delete([Claim.name(self.claim.number)])
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -130,14 +134,18 @@ class Heartbeats:
 
     def _store(self, claim: Claim) -> None:
         """Store the claim with its next heartbeat, unless another writer has taken over."""
-        name = Claim.name(claim.number)
+        self._check_own()
+        claim = claim.with_next_beat()
+        self._engine.put([claim.document()])
+        self.claim = claim
+
+    def _check_own(self) -> None:
+        """Raise ``StoreLockedError`` if another writer has taken over the claim."""
+        name = Claim.name(self.claim.number)
         stored = self._engine.get([name]).get(name)
         place = self._engine.place
-        if stored is None or Claim.of(stored, place=place).author != claim.author:
+        if stored is None or Claim.of(stored, place=place).author != self.claim.author:
             raise StoreLockedError(
                 f"{place}: another process took this one for dead, and nothing was "
                 "changed; sync again, which embeds nothing again"
             )
-        claim = claim.with_next_beat()
-        self._engine.put([claim.document()])
-        self.claim = claim
