@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
 import numpy as np
 import pytest
 from langchain_core.documents import Document as LangChainDocument
@@ -295,6 +296,22 @@ def test_an_index_that_was_built_again_is_read_and_written(tmp_path: Path) -> No
     assert ids(index) == {tool.id for tool in again}
     index.add_tools(many_tools(1))
     assert len(opened(place)[0]) == 3
+
+
+def test_collections_that_were_deleted_are_read_and_written_anew(
+    tmp_path: Path, chroma: str
+) -> None:
+    place = make_place("chroma", tmp_path, chroma=chroma)
+    index, _ = opened(place)
+    index.sync_tools(many_tools(3))
+    collections = f"{chroma}/api/v2/tenants/default_tenant/databases/default_database/collections"
+    for suffix in ("", ".ledger"):
+        name = index.store.place.rpartition("/")[2] + suffix
+        httpx.delete(f"{collections}/{name}").raise_for_status()
+    index.refresh()
+    assert len(index) == 3
+    assert index.sync_tools(many_tools(3)).added == 3
+    assert is_right(opened(place)[0], many_tools(3))
 
 
 def test_other_documents_and_indexes_are_left_alone(tmp_path: Path) -> None:

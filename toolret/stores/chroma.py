@@ -60,6 +60,10 @@ _NO_VECTOR = np.ones(1, np.float32)
 """Placeholder vector of bookkeeping documents: Chroma requires one."""
 
 
+class _NotFoundError(StoreError):
+    """The server does not have what was asked for."""
+
+
 class ChromaEngine:
     """An index in a Chroma server.
 
@@ -103,8 +107,7 @@ class ChromaEngine:
     def get(self, names: Sequence[str]) -> dict[str, Fields]:
         """Return the documents that exist."""
         stored: dict[str, Fields] = {}
-        for collection, batch in self._by_collection(names):
-            answer = self._send(f"{collection}/get", {"ids": batch, "include": ["metadatas"]})
+        for answer in self._look_up(names, ["metadatas"]):
             with self._parsing():
                 pairs = zip(answer["ids"], answer["metadatas"], strict=True)
                 stored |= {name: dict(fields or {}) for name, fields in pairs}
@@ -113,8 +116,7 @@ class ChromaEngine:
     def present(self, names: Sequence[str]) -> set[str]:
         """Return which documents exist; whether they are damaged is not checked."""
         present: set[str] = set()
-        for collection, batch in self._by_collection(names):
-            answer = self._send(f"{collection}/get", {"ids": batch, "include": []})
+        for answer in self._look_up(names, []):
             with self._parsing():
                 present.update(answer["ids"])
         return present
@@ -132,6 +134,20 @@ class ChromaEngine:
         """Remove documents; unknown names are ignored."""
         for collection, batch in self._by_collection(names):
             self._send(f"{collection}/delete", {"ids": batch})
+
+    def _look_up(self, names: Sequence[str], include: Sequence[str]) -> list[Any]:
+        """Return the server's answers about the documents of these names."""
+
+        def answers() -> list[Any]:
+            return [
+                self._send(f"{collection}/get", {"ids": batch, "include": include})
+                for collection, batch in self._by_collection(names)
+            ]
+
+        try:
+            return answers()
+        except _NotFoundError:  # a collection created again has another id, to be looked up
+            return answers()
 
     def _store(self, operation: str, documents: Sequence[Document]) -> None:
         by_name = {document.name: document for document in documents}
@@ -180,12 +196,13 @@ class ChromaEngine:
                 f"{error or type(error).__name__}; see that it runs and that the address is right"
             ) from error
         if response.status_code == httpx.codes.NOT_FOUND:
-            self._paths.clear()  # a collection created again has another id
+            self._paths.clear()
             if body is None:
                 return None
         if response.is_error:
             advice = "; give `headers` that it knows" if response.status_code in (401, 403) else ""
-            raise StoreError(
+            missing = response.status_code == httpx.codes.NOT_FOUND
+            raise (_NotFoundError if missing else StoreError)(
                 f"{self.place}: the Chroma server answers {response.status_code}: "
                 f"{response.text[:_SHOWN]}{advice}"
             )
