@@ -497,7 +497,7 @@ def test_a_server_that_is_silent_is_given_up(tmp_path: Path) -> None:
         ("http://me:secret@[::1/acme", "cannot be read: Invalid IPv6 URL"),
         ("http://me:secret@host:99999/acme", "cannot be read: "),
         (Path("https://me:secret@host/acme"), "given as a text, not as a path"),
-        (":memory:", r"is no folder: name one; for an index .* temporary_store\(\)"),
+        (":memory:", r"is no folder: name one; for an index .*temporary_store\(\)"),
         ("", "is no folder"),
     ],
 )
