@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import budget, indexing, mixtures, need, published_apis
+from benchmarks import budget, indexing, mixtures, need, published_apis, robustness
 from benchmarks.quality import SYSTEMS, Result, main, sample
 from benchmarks.systems import (
     Bm25,
@@ -410,3 +410,46 @@ def test_demonstrations_of_one_catalog_beside_requests_for_another(
     for pair in ("shop", "shop+gone", "bare+shop"):
         assert mixtures.main([str(folder), pair], embedder=embedder) == 1
         assert capsys.readouterr().err.startswith("mixtures: ")
+
+
+def test_catalogs_and_requests_in_worse_shape(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = HashedWordsEmbedder()
+    monkeypatch.setattr(robustness, "MOST_LOST", 100.0)
+    assert robustness.main([str(folder), "shop", "bare"], embedder=embedder) == 0
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    changes = [change.name for change in robustness.CHANGES]
+    assert [row[:2] for row in rows] == [
+        [name, change] for name in ("shop", "bare") for change in changes
+    ]
+    assert all(row[4] == row[7] == "-" for row in rows if row[0] == "bare")
+    unchanged, undescribed = (dict(zip(changes, rows, strict=False))[name] for name in changes[:2])
+    assert float(undescribed[3]) <= float(unchanged[3])
+    monkeypatch.setattr(robustness, "MOST_LOST", -1.0)
+    assert robustness.main([str(folder), "bare"], embedder=embedder) == 1
+    assert robustness.main([str(folder), "gone"], embedder=embedder) == 1
+    assert "robustness: there is no " in capsys.readouterr().err
+
+
+def test_what_is_changed_in_worse_shapes() -> None:
+    tool = Tool("a.b", "b", namespace="a", description="Do it.", parameters={"type": "object"})
+    changes = {change.name: change for change in robustness.CHANGES}
+    text = "Please cancel order 48812, and refund {it}"
+    asked = {name: change.request(text) for name, change in changes.items()}
+    assert asked["as it is"] == asked["no descriptions"] == text
+    assert asked["key words only"] == "cancel order 48812 refund"
+    assert (
+        asked["lower case, no punctuation"].split()
+        == text.lower().translate(str.maketrans(",{}", "   ")).split()
+    )
+    assert text in asked["small talk around the request"]
+    typed = asked["typing errors"]
+    assert typed != text
+    assert typed == changes["typing errors"].request(text)
+    assert sorted(typed) == sorted(text)
+    changed = {name: change.tool(7, tool) for name, change in changes.items()}
+    assert changed["as it is"] == tool
+    assert not changed["no descriptions"].description
+    nameless = changed["names that say nothing"]
+    assert (nameless.name, nameless.namespace) == ("fn_0007", "")
