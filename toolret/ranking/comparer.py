@@ -17,7 +17,7 @@ from toolret.embedders.unit_vectors import unit
 from toolret.errors import EmbedderError
 from toolret.forking import cached_property
 from toolret.index import Snapshot
-from toolret.ranking.arrays import Floats, Ints, products
+from toolret.ranking.arrays import Bools, Floats, Ints, products
 from toolret.ranking.columns import Columns, columns_of
 from toolret.ranking.comparisons import Comparisons
 from toolret.ranking.demo_maps import DemoComparison, DemoMaps, DemoModels, Products
@@ -27,7 +27,7 @@ from toolret.ranking.scanning import Scan
 from toolret.ranking.word_vectors import WordRows, WordVectors, tf_idf
 from toolret.stores.derived import Arrays, nested, read_arrays, under, write_arrays
 from toolret.text.clauses import split_clauses
-from toolret.text.lexical import Postings, bm25, content_and_all_words, name_shares, words
+from toolret.text.lexical import Postings, bm25, content_and_all_words, name_shares, stems, words
 from toolret.text.rendering import searched_text
 from toolret.text.values import unquoted, without_values
 
@@ -127,6 +127,16 @@ class Comparer:
             vectors: Their vectors, which ``embed`` returned.
         """
         return self._compare(queries, *vectors, self._scans)
+
+    def count_tools(self, plain_words: Sequence[str], allowed: Bools | None) -> list[int]:
+        """Return how many tools have each word in their texts, in any inflection.
+
+        Args:
+            plain_words: Words in lower case.
+            allowed: The tools that count, shape ``(tools,)``; None if all do.
+        """
+        texts = map(self._tool_postings.texts_with, stems(plain_words))
+        return [len(tools) if allowed is None else int(allowed[tools].sum()) for tools in texts]
 
     def examples(self, groups: Sequence[Sequence[int]], general: Floats) -> list[Example]:
         """Return demonstrations as examples: asked as requests, with themselves left out.

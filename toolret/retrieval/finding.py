@@ -154,12 +154,14 @@ def find(reader: Reader, retrieval: Retrieval, reranker: Reranker | None) -> Fou
     """
     limits = retrieval.limits
     rerank_depth = reranker.depth if reranker else 0
-    generated_at = time.perf_counter()
-    queries, vectors = reader.embed(expand_queries(retrieval.generated.queries))
-    embedded_at = time.perf_counter()
-    comparisons = reader.comparer.compare(queries, vectors)
-    compared_at = time.perf_counter()
     allowed = reader.allowed(retrieval.allow)
+    queries = reader.corrected(retrieval.generated.queries, allowed)
+    retrieval = replace(retrieval, generated=replace(retrieval.generated, queries=queries))
+    generated_at = time.perf_counter()
+    texts, vectors = reader.embed(expand_queries(queries))
+    embedded_at = time.perf_counter()
+    comparisons = reader.comparer.compare(texts, vectors)
+    compared_at = time.perf_counter()
     ranking = reader.rank(
         retrieval.request,
         comparisons,

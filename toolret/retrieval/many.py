@@ -9,11 +9,14 @@ from contextvars import copy_context
 from typing import NamedTuple
 
 from toolret.errors import InputError
+from toolret.permissions import Allow
 from toolret.queries import Conversation, GeneratedQueries, as_request
+from toolret.queries.combining import expand_queries
+from toolret.retrieval.reader import Reader
 from toolret.tracing import Span, begin_span, use_span
 from toolret.types import Request
 
-__all__ = ["QueriedRequest", "as_requests", "generate_in_threads"]
+__all__ = ["QueriedRequest", "as_requests", "embed_ahead", "generate_in_threads"]
 
 _BATCH_SIZE = 256
 """How many conversations are embedded in one batch: larger batches gain nothing, and the embedder's
@@ -100,3 +103,16 @@ def generate_in_threads(
                 for future in futures:
                     if not future.exception() and future.result().span.is_recording():
                         future.result().span.end()
+
+
+def embed_ahead(reader: Reader, batch: Iterable[QueriedRequest], allow: Allow) -> None:
+    """Embed the queries of several requests at once; the embedder's cache then has their vectors.
+
+    Args:
+        reader: Will rank the tools for them.
+        batch: The requests.
+        allow: The caller's permissions.
+    """
+    allowed = reader.allowed(allow)
+    corrected = [reader.corrected(one.generated.queries, allowed) for one in batch]
+    reader.embed([query for queries in corrected for query in expand_queries(queries)])

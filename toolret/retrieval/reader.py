@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from toolret.recent import Recent
 from toolret.retrieval.selection import AGAINST_OTHERS, Selection
 from toolret.stores.derived import derived_path
 from toolret.text.names import mentioned_names
+from toolret.text.spelling import find_corrections, with_corrections
 from toolret.types import Demo, DemoHit, Evidence, Hit, Query, Request, Tool
 
 __all__ = ["Ranking", "Reader"]
@@ -103,6 +105,19 @@ class Reader:
         # Many tools need the same few permissions, so one tool is asked about for all of them.
         verdicts = allowed_tools(self._first_by_permissions, allow)
         return None if verdicts is None else verdicts[self.comparer.columns.permissions]
+
+    def corrected(self, queries: Sequence[Query], allowed: Bools | None) -> tuple[Query, ...]:
+        """Return the queries with what the request misspells corrected.
+
+        Args:
+            queries: The queries, the request itself first.
+            allowed: Which tools the caller may use; no other's words are put in.
+        """
+        count_tools = partial(self.comparer.count_tools, allowed=allowed)
+        corrections = find_corrections(queries[0].text, count_tools)
+        if not corrections:
+            return tuple(queries)
+        return tuple(replace(q, text=with_corrections(q.text, corrections)) for q in queries)
 
     def embed(self, queries: Sequence[Query]) -> tuple[list[str], tuple[Vectors, Vectors]]:
         """Return the queries' texts and their vectors, which ``Comparer.compare`` takes."""

@@ -17,7 +17,6 @@ from toolret.options import of_kind
 from toolret.permissions import Allow, freeze_allow
 from toolret.prompt import Format
 from toolret.queries import Conversation, QueryGenerator, Strategy, as_request
-from toolret.queries.combining import expand_queries
 from toolret.queries.generators import (
     agenerate_queries,
     as_generator,
@@ -27,7 +26,7 @@ from toolret.queries.generators import (
 from toolret.recording import RecordReport, Redact, record
 from toolret.retrieval.finding import Found, Limits, Retrieval, arerank, choose, find, rerank
 from toolret.retrieval.latest import LatestReader
-from toolret.retrieval.many import as_requests, generate_in_threads
+from toolret.retrieval.many import as_requests, embed_ahead, generate_in_threads
 from toolret.retrieval.reranking import Reranker, checked_reranker
 from toolret.retrieval.selection import Selection, trace
 from toolret.retrieval.viewing import IndexView
@@ -188,9 +187,7 @@ class ToolRetriever:
         for batch in generate_in_threads(
             requests, lambda one: generate_queries(self.generator, one, view), span_name=_SPAN
         ):
-            # The embedder caches these vectors for the selections that follow.
-            queries = [query for one in batch for query in expand_queries(one.generated.queries)]
-            self._latest().embed(queries)
+            embed_ahead(self._latest(), batch, allow)
             for request, generated, seconds, begun in batch:
                 with use_span(begun) as current:
                     started = time.perf_counter() - seconds

@@ -122,6 +122,8 @@ class Selection:
     def explain(self) -> str:
         """Explain, for people, why these tools and demonstrations were chosen."""
         lines = [f"request: {self.request}"]
+        if self.queries and self.queries[0].text != self.request:
+            lines.append(f"read as: {self.queries[0].text}")
         lines += [f"query ({query.kind}): {query.text}" for query in self.queries[1:]]
         if self.usage.model:
             lines.append(f"queries: {self.usage}")

@@ -96,6 +96,12 @@ def content_and_all_words(text: str) -> tuple[list[str], list[str]]:
     return content, stems
 
 
+def stems(plain_words: Sequence[str]) -> list[str]:
+    """Return the stems of words, as they are in ``words``."""
+    stemmed: list[str] = _stemmer().stemWords(plain_words)
+    return stemmed
+
+
 def _lowercase_words(text: str) -> list[str]:
     """Return the words of a text in lower case, not stemmed."""
     split: list[str] = []
@@ -182,6 +188,13 @@ class Postings:
                 )
         return scores
 
+    def texts_with(self, word: str) -> Ints:
+        """Return the positions of the texts that have a word."""
+        number = self.numbers.get(word)
+        if number is None:
+            return self.positions[:0]
+        return self.positions[self.starts[number] : self.starts[number + 1]]
+
     def highest_score(self, query: Mapping[str, float]) -> float:
         """Return the limit of a query's BM25 score, for a text that repeats all its words.
 
@@ -189,9 +202,7 @@ class Postings:
         """
         limit = 0.0
         for word, weight in query.items():
-            number = self.numbers.get(word)
-            texts = 0 if number is None else self.starts[number + 1] - self.starts[number]
-            limit += weight * rarity(texts, self.count)
+            limit += weight * rarity(len(self.texts_with(word)), self.count)
         return limit
 
     def arrays(self) -> dict[str, NDArray[Any]]:
