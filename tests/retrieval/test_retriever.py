@@ -91,6 +91,29 @@ def test_a_tool_is_found_by_its_id_which_its_text_does_not_say(tmp_path: Path) -
     assert "TCK-277" not in {hit.tool.id for hit in hits}
 
 
+def test_a_misspelt_request_is_read_as_it_was_meant(index: ToolIndex) -> None:
+    request, meant = (
+        "refnd the paymnt and trakc my parcle",
+        "refund the payment and track my parcel",
+    )
+    selection, right = ToolRetriever(index).select(request), ToolRetriever(index).select(meant)
+    assert ids(selection) == ids(right)
+    assert [hit.score for hit in selection.tools] == [hit.score for hit in right.tools]
+    assert selection.request == request
+    assert selection.queries[0].text == meant
+    assert selection.explain().startswith(f"request: {request}\nread as: {meant}\n")
+    assert "read as" not in right.explain()
+    (together,) = ToolRetriever(index).select_many([request])
+    assert together.queries[0].text == meant
+    assert ids(together) == ids(right)
+
+
+def test_no_word_of_a_tool_is_put_in_that_the_caller_may_not_use(index: ToolIndex) -> None:
+    retriever = ToolRetriever(index)
+    selection = retriever.select("trakc my parcle", allow=lambda tool: tool.id != "track_parcel")
+    assert selection.queries[0].text == "trakc my parcle"
+
+
 def test_a_name_that_is_a_word_counts_only_alone(tmp_path: Path) -> None:
     index = ToolIndex(tmp_path, embedder=HashedWordsEmbedder())
     index.sync_tools([tool("refund", "Return money."), tool("send", "Send a parcel.")])
