@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from toolret.text import spelling
 from toolret.text.lexical import stems
 from toolret.text.spelling import find_corrections, with_corrections
 
@@ -49,3 +50,17 @@ def test_one_wrong_letter_is_mended(text: str, read: str) -> None:
 )
 def test_what_is_left_as_it_is(text: str) -> None:
     assert find_corrections(text, count_tools) == {}
+
+
+def test_without_the_dictionarys_file_requests_are_read_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(spelling, "_DICTIONARY", "symspellpy/gone.txt")
+    spelling._dictionary.cache_clear()
+    try:
+        assert find_corrections("cancle my order", count_tools) == {}
+        assert find_corrections("refnd my order", count_tools) == {}
+    finally:
+        spelling._dictionary.cache_clear()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "gone.txt" in caplog.text

@@ -7,20 +7,24 @@ only to one that tools have: names and terms of other fields stay as they are.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, TypeAlias
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from string import ascii_lowercase
+from typing import TypeAlias
 
 from toolret.text.values import without_values
-
-if TYPE_CHECKING:
-    from spellchecker import SpellChecker
 
 __all__ = ["CountTools", "find_corrections", "with_corrections"]
 
 CountTools: TypeAlias = Callable[[Sequence[str]], Sequence[int]]
 """Returns for each of some words how many tools have it in their texts, in any inflection."""
+
+_DICTIONARY = "symspellpy/frequency_dictionary_en_82_765.txt"
+"""The dictionary's file: a word and its frequency in each line."""
 
 _WORD = re.compile(r"(?<![\w'\u2019@./\\-])[^\W\d_]+(?!['\u2019]?[\w@/\\])")
 """A word by itself, not a part of an identifier, an address or a contraction."""
@@ -40,6 +44,9 @@ _FOREIGN_SHARE = 1 / 3
 written in another language than the tools. Its words must not become others by chance."""
 
 
+_log = logging.getLogger(__name__)
+
+
 def find_corrections(text: str, count_tools: CountTools) -> dict[str, str]:
     """Return the misspelt words of a request, in lower case, each with what was probably meant.
 
@@ -50,9 +57,9 @@ def find_corrections(text: str, count_tools: CountTools) -> dict[str, str]:
         text: The request.
         count_tools: Counts the tools that have a word.
     """
-    words = _plain_words(text)
+    words = _plain_words(text) if _dictionary() else []
     known = {word for word, tools in zip(words, count_tools(words), strict=True) if tools}
-    unknown = [word for word in words if word not in known and word not in _dictionary()]
+    unknown = [word for word in words if not (word in known or _is_english(word))]
     if len(unknown) > _MOST_UNKNOWN:
         return {}
     corrections = {word: meant for word in unknown if (meant := _meant(word, count_tools))}
@@ -78,21 +85,43 @@ def _meant(word: str, count_tools: CountTools) -> str:
     """Return the word of the tools that was probably meant by one that is unknown, if any."""
     if len(word) < _LEAST_LETTERS or not word.isascii():
         return ""
-    dictionary = _dictionary()
-    near = sorted(dictionary.edit_distance_1(word))
+    near = sorted(_one_letter_apart(word))
     tools = dict(zip(near, count_tools(near), strict=True))
 
     def likeliness(candidate: str) -> tuple[bool, bool, int]:
         # Few people get the first letter wrong. Tools' words are known by their stems only, and
         # what has the stem of a word need not be one.
-        return candidate in dictionary, candidate[0] == word[0], tools[candidate]
+        return _is_english(candidate), candidate[0] == word[0], tools[candidate]
 
     return max((candidate for candidate in near if tools[candidate]), key=likeliness, default="")
 
 
-@cache  # reading it takes 0.14 s and 37 MB
-def _dictionary() -> SpellChecker:
-    """Return the English dictionary."""
-    from spellchecker import SpellChecker
+def _one_letter_apart(word: str) -> set[str]:
+    """Return what a word could have been before one letter was added, lost, changed or swapped."""
+    halves = [(word[:place], word[place:]) for place in range(len(word) + 1)]
+    apart = {left + right[1:] for left, right in halves if right}
+    apart |= {left + right[1] + right[0] + right[2:] for left, right in halves if len(right) > 1}
+    for letter in ascii_lowercase:
+        apart |= {left + letter + right[1:] for left, right in halves if right}
+        apart |= {left + letter + right for left, right in halves}
+    return apart - {word}
 
-    return SpellChecker(language="en", distance=1)
+
+def _is_english(word: str) -> bool:
+    return word in _dictionary() or word.removesuffix("s") in _dictionary()
+
+
+@cache  # reading it takes a tenth of a second
+def _dictionary() -> frozenset[str]:
+    """Return the words of SymSpell's English dictionary; none if its file cannot be read.
+
+    The package is not imported, and the file is read line by line, so that an event loop in another
+    thread is not held up.
+    """
+    try:
+        file = distribution("symspellpy").locate_file(_DICTIONARY)
+        with Path(str(file)).open(encoding="utf-8-sig") as lines:
+            return frozenset(line.partition(" ")[0] for line in lines)
+    except (OSError, PackageNotFoundError) as error:  # as in a program that was frozen without it
+        _log.warning("requests are read as they are spelt, without a dictionary: %s", error)
+        return frozenset()
