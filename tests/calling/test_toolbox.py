@@ -235,3 +235,34 @@ def test_an_iterator_becomes_text_without_being_consumed() -> None:
     given = iter([1, 2])
     assert result_text(given) == str(given)
     assert list(given) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "result"),
+    [
+        (ToolResult({"a": [1]}), ToolResult('{"a": [1]}')),  # type: ignore[arg-type]
+        (ToolResult(None), ToolResult("null")),  # type: ignore[arg-type]
+        (
+            "text",
+            ToolResult(
+                "Error: TypeError: what the runner gave is 'text': give a ToolResult", ok=False
+            ),
+        ),
+    ],
+)
+async def test_what_a_runner_gives_wrongly_is_no_crash(
+    given: ToolResult, result: ToolResult
+) -> None:
+    class Careless:
+        def runs(self, tool: Tool) -> bool:
+            return True
+
+        def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
+            return given
+
+        async def acall(self, tool: Tool, arguments: JsonObject) -> ToolResult:
+            return given
+
+    toolbox = Toolbox([Tool("a", "a")], Careless())
+    assert toolbox.call("a", {}) == result
+    assert await toolbox.acall("a", {}) == result

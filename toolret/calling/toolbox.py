@@ -148,7 +148,7 @@ class Toolbox:
         """
         with span(_SPAN, _SPAN) as current:
             try:
-                outcome = run(self._note_tool(current, name))
+                outcome = _checked_outcome(run(self._note_tool(current, name)))
             except Exception as error:  # noqa: BLE001 - tools are foreign code; the agent goes on
                 return _note_error(current, name, error)
             return _note_outcome(current, arguments, outcome)
@@ -162,7 +162,7 @@ class Toolbox:
         """``call_with`` for event loops."""
         with span(_SPAN, _SPAN) as current:
             try:
-                outcome = await run(self._note_tool(current, name))
+                outcome = _checked_outcome(await run(self._note_tool(current, name)))
             except Exception as error:  # noqa: BLE001 - as above
                 return _note_error(current, name, error)
             return _note_outcome(current, arguments, outcome)
@@ -256,11 +256,20 @@ def _note_error(current: Span, name: str, error: Exception) -> ToolResult:
     return failed_result(name, error)
 
 
+def _checked_outcome(outcome: ToolResult) -> ToolResult:
+    """Return what a runner gave, with a text that can be encoded and sent.
+
+    Raises:
+        TypeError: If it is no ``ToolResult``: runners are foreign code, too.
+    """
+    of_kind("what the runner gave", outcome, ToolResult, "a ToolResult")
+    return replace(outcome, text=replace_surrogates(result_text(outcome.text)))
+
+
 def _note_outcome(
     current: Span, arguments: JsonObject | str | None, outcome: ToolResult
 ) -> ToolResult:
-    """Note an outcome on a span, and return it with a text that can be encoded and sent."""
-    outcome = replace(outcome, text=replace_surrogates(outcome.text))
+    """Note an outcome on a span, and return it."""
     if outcome.status:
         annotate(current, {"http.response.status_code": outcome.status})
     if not outcome.ok and current.is_recording():
