@@ -288,6 +288,31 @@ async def test_what_a_client_adds_to_its_requests_yields_to_credentials_but_no_a
         assert sent["query"] == "api+key=ours&v=2&q=a%20b"
 
 
+@pytest.mark.parametrize("place", ["https://api.example.com", "https://their:own@api.example.com"])
+@pytest.mark.parametrize("auth", [None, ("our", "own")])
+async def test_what_the_hook_gives_is_not_replaced_by_other_authentication(
+    place: str, auth: tuple[str, str] | None
+) -> None:
+    sent = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers["Authorization"])
+        return httpx.Response(204)
+
+    added: dict[str, Any] = {"transport": httpx.MockTransport(answer), "auth": auth}
+    tool = operation(method="get", servers=[{"url": place}], security=[{"login": ["read"]}])
+    with httpx.Client(**added) as client:
+        async with httpx.AsyncClient(**added) as async_client:
+            runner = HttpRunner(
+                origins=["https://api.example.com"],
+                client=client,
+                async_client=async_client,
+                credentials=lambda _: "alices",
+            )
+            await _both(runner, tool)
+    assert sent == ["Bearer alices", "Bearer alices"]
+
+
 async def test_a_session_that_a_response_opens_for_one_user_is_not_anothers() -> None:
     sent = []
 
@@ -378,6 +403,13 @@ async def test_a_text_that_cannot_be_encoded_is_an_error_that_can(server: str) -
 def test_origins_that_no_server_has(origins: Any, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         HttpRunner(origins=origins)
+
+
+@pytest.mark.parametrize("end", ["?key=s3cret", "/v2#top"])
+def test_a_base_url_has_no_query_or_fragment_which_would_be_lost(end: str) -> None:
+    with pytest.raises(InputError, match="base_url has a query or fragment") as raised:
+        HttpRunner(base_url=f"https://api.example.com{end}")
+    assert "s3cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize("base_url", [None, "https://api.example.com"])

@@ -45,10 +45,12 @@ class HttpRunner:
 
     Args:
         credentials: Called for each secret that an operation needs, with what it is for and where
-            it would be sent. Without it nothing is added, and the client's own ``auth`` applies.
+            it would be sent. Where it gives none for the header ``Authorization``, the client's own
+            ``auth`` applies.
         base_url: Overrides scheme and host of the servers that the documents name; their paths are
             appended to it.
-        origins: Servers that may be called, such as ``["https://api.example.com"]``; None for any.
+        origins: Servers that may be called, by scheme, host and port, such as
+            ``["https://api.example.com"]``; their paths do not count. None for any.
             Documents name their servers themselves, so set this if ``client`` has credentials of
             its own.
         client: Sends ``call``s; by default a new client for each, with a timeout of 30 seconds.
@@ -92,6 +94,12 @@ class HttpRunner:
         of_kind("async_client", async_client, httpx.AsyncClient | None, f"an AsyncClient {give}")
         if base_url is not None:
             _checked_origins([base_url])
+            if not {"?", "#"}.isdisjoint(base_url):
+                # It is not shown: a query may hold a key.
+                raise InputError(
+                    "base_url has a query or fragment: give scheme, host and path; a client= with "
+                    "params of its own sends these with each request"
+                )
         self.credentials = credentials
         self.origins = None if origins is None else _checked_origins(origins)
         self.base_url = base_url
@@ -133,7 +141,8 @@ class HttpRunner:
         request, placed = self._request(tool, arguments)
         with _mapped_errors(tool), self._client() as client:
             sent = _httpx_request(client, request, placed)
-            response = client.send(sent, stream=True, follow_redirects=False)
+            auth = _auth(client, placed)
+            response = client.send(sent, auth=auth, stream=True, follow_redirects=False)
             try:
                 body = LimitedBody(self.max_bytes)
                 for chunk in response.iter_bytes():
@@ -150,7 +159,8 @@ class HttpRunner:
         with _mapped_errors(tool):
             async with self._async_client() as client:
                 sent = _httpx_request(client, request, placed)
-                response = await client.send(sent, stream=True, follow_redirects=False)
+                auth = _auth(client, placed)
+                response = await client.send(sent, auth=auth, stream=True, follow_redirects=False)
                 try:
                     body = LimitedBody(self.max_bytes)
                     async for chunk in response.aiter_bytes():
@@ -247,6 +257,15 @@ def _httpx_request(
         path, _, query = request.url.partition("?")
         sent.url = httpx.URL(f"{path}?{_join_pairs('&', str(client.params), query, placed.query)}")
     return sent
+
+
+def _auth(client: httpx.Client | httpx.AsyncClient, placed: PlacedCredentials) -> httpx.Auth | None:
+    """Return how a client authenticates: in no way of its own if the hook gave ``Authorization``.
+
+    httpx would replace that by the client's ``auth``, or by a user whom the document's URL names.
+    """
+    is_given = any(name.lower() == "authorization" for name, _ in placed.headers)
+    return httpx.Auth() if is_given else client.auth
 
 
 def _join_pairs(
