@@ -572,6 +572,10 @@ def test_security_says_how_to_authenticate() -> None:
             {"openapi": 3.2, "paths": {}},
             "/openapi: OpenAPI 3.2 is not read: convert it to OpenAPI 3.0 or 3.1",
         ),
+        (
+            {"openapi": "9\n9"},
+            "/openapi: OpenAPI 9<U+000A>9 is not read: convert it to OpenAPI 3.0 or 3.1",
+        ),
         ({"openapi": "3.0.0", "paths": []}, "/paths: expected an object, found []"),
         ({"openapi": "3.0.0", "paths": {"/a": 1}}, "/paths/~1a: expected an object, found 1"),
         (

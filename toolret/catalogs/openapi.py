@@ -19,6 +19,7 @@ from toolret.catalogs.operations import Dialect, Operation, api_tools
 from toolret.catalogs.refs import Place, referenced_files
 from toolret.catalogs.schema import Schemas
 from toolret.catalogs.source import Document
+from toolret.text.visible import visible
 from toolret.types import Tool
 
 __all__ = ["OpenApi"]
@@ -51,7 +52,7 @@ class OpenApi:
         version = document.content["openapi"]
         if not _VERSION.fullmatch(str(version)):
             raise (Place(document.file) / "openapi").error(
-                f"OpenAPI {version!s} is not read: convert it to OpenAPI 3.0 or 3.1"
+                f"OpenAPI {visible(str(version))} is not read: convert it to OpenAPI 3.0 or 3.1"
             )
         yield from api_tools(document, namespace, _OPENAPI)
 

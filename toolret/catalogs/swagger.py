@@ -20,6 +20,7 @@ from toolret.catalogs.refs import Place, referenced_files
 from toolret.catalogs.schema import Schema, Schemas
 from toolret.catalogs.source import Document
 from toolret.text.media_types import FORM, MULTIPART
+from toolret.text.visible import visible
 from toolret.types import Tool
 
 __all__ = ["Swagger"]
@@ -69,7 +70,7 @@ class Swagger:
         version = document.content["swagger"]
         if str(version) not in ("2.0", "2"):
             raise (Place(document.file) / "swagger").error(
-                f"Swagger {version!s} is not read: convert it to OpenAPI 3.0 or 3.1"
+                f"Swagger {visible(str(version))} is not read: convert it to OpenAPI 3.0 or 3.1"
             )
         yield from api_tools(document, namespace, _SWAGGER)
 
