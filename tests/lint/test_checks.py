@@ -325,6 +325,12 @@ def test_unread_fields_are_reported_with_the_field_that_is_meant(field: str, mea
     assert "unknown-field" not in [f.check for f in lint([full])]
 
 
+def test_a_field_that_is_read_elsewhere_is_reported_as_such() -> None:
+    tools = load_tools({"name": "pay", "inputSchema": _SCHEMA, "permissions": ["pay"]})
+    problems = [f.problem for f in lint(tools) if f.check == "unknown-field"]
+    assert problems == ["the field 'permissions' is not read where it stands"]
+
+
 @pytest.mark.parametrize(
     "part",
     [

@@ -21,4 +21,6 @@ def unread_fields(tools: Sequence[Tool]) -> Iterator[Finding]:
             likely = likely_field(name)
             if likely and not getattr(tool, likely):
                 problem = f"the field {name!r} is not read; is {likely!r} meant?"
+                if name == likely:  # in an MCP tool, or in metadata
+                    problem = f"the field {name!r} is not read where it stands"
                 yield Finding("unknown-field", (tool.id,), problem, name)
