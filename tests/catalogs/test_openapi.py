@@ -103,6 +103,7 @@ def test_the_namespace_is_given_or_from_the_title_or_from_the_file() -> None:
     paths = {"/x": {"get": {"operationId": "x"}}}
     assert [t.id for t in _tools(paths)] == ["orders.x"]
     assert [t.id for t in _tools(paths, namespace="shop")] == ["shop.x"]
+    assert [t.id for t in _tools(paths, namespace="")] == ["x"]
     assert [t.id for t in _tools(paths, title=None)] == ["api.x"]
 
 

@@ -93,7 +93,8 @@ def api_tools(document: Document, namespace: str | None, dialect: Dialect) -> It
     if not operations and not document.folder:
         raise root.error(f"the {dialect.name} document has no `paths` with operations")
     title = (root / "info").object(content.get("info")).get("title")
-    namespace = namespace or slug(str(title or "")) or slug(document.stem)
+    if namespace is None:
+        namespace = slug(str(title or "")) or slug(document.stem)
     for name, operation in zip(_operation_names(operations), operations, strict=True):
         yield _operation_tool(name, namespace, operation, content, schemas, dialect)
 
