@@ -115,7 +115,7 @@ class Toolbox:
     def call(self, name: str, arguments: JsonObject | str | None) -> ToolResult:
         """Run a tool; if something goes wrong, the outcome says so.
 
-        Raises only what is not a failure: a tool pauses LangGraph's run with ``interrupt``.
+        Raises only what is no failure: LangGraph's ``interrupt``, or what ends the program.
 
         Args:
             name: The tool's name as the model sees it, or its id.
