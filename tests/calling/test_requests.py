@@ -391,6 +391,14 @@ def test_no_argument_can_lead_a_request_elsewhere(path: str, query: str) -> None
     assert urlsplit(request.url).fragment == ""
 
 
+@pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "connection"])
+def test_no_argument_says_which_server_is_meant_or_where_a_request_ends(name: str) -> None:
+    tool = operation(parameter(name, "header", required=True), parameter("X-A", "header"))
+    assert build(tool, **{"X-A": "a"}).headers == (("X-A", "a"),)
+    with pytest.raises(CallError, match=f"has no argument {name!r}"):
+        build(tool, **{name: "evil.example"})
+
+
 @pytest.mark.parametrize(
     ("server", "base_url", "url"),
     [

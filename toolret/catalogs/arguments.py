@@ -32,8 +32,12 @@ __all__ = [
 LOCATIONS = ("path", "query", "header", "cookie")
 """Values of a parameter's ``in`` in OpenAPI 3, in the order in which arguments are listed."""
 
-_IGNORED_HEADERS = frozenset({"accept", "authorization", "content-type"})
-"""Header parameters that OpenAPI says to ignore: the HTTP client sets them."""
+_IGNORED_HEADERS = frozenset(
+    {"accept", "authorization", "content-type"}
+    | {"connection", "content-length", "host", "transfer-encoding"}
+)
+"""Header parameters that are no arguments: the HTTP client sets them. OpenAPI says to ignore the
+first three; by the others, a model could choose another server, or where a request ends."""
 
 _STYLING = ("style", "explode", "allowReserved")
 """Fields of a parameter that say how it is serialised."""
