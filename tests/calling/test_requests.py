@@ -391,6 +391,16 @@ def test_no_argument_can_lead_a_request_elsewhere(path: str, query: str) -> None
     assert urlsplit(request.url).fragment == ""
 
 
+@pytest.mark.parametrize("name", ["Cookie", "cookie"])
+def test_a_header_of_cookies_replaces_no_secret_among_them(name: str) -> None:
+    tool = operation(parameter(name, "header"))
+    arguments = {name: "session=evil; theme=dark;"}
+    assert build(tool, **arguments).headers == (("Cookie", "session=evil; theme=dark"),)
+    placed = PlacedCredentials(cookies=(("session", "s3cret"),))
+    sent = build_request(tool, arguments, server=SERVER, placed=placed)
+    assert sent.headers == (("Cookie", "theme=dark; session=s3cret"),)
+
+
 @pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "connection"])
 def test_no_argument_says_which_server_is_meant_or_where_a_request_ends(name: str) -> None:
     tool = operation(parameter(name, "header", required=True), parameter("X-A", "header"))

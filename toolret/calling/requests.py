@@ -218,7 +218,12 @@ def _place_outside_body(places: _PlacedArguments, place: Mapping[str, Any], valu
         places.cookies += form_pairs(name, value, **_with_default_explode(styling))
     elif where == "header":
         styling.pop("reserved", None)
-        places.headers.append((name, header_text(value, **styling)))
+        text = header_text(value, **styling)
+        if name.lower() == "cookie":  # as cookies, none of which replaces a secret
+            pairs = (pair.strip().partition("=") for pair in text.split(";"))
+            places.cookies += [(key, content) for key, _, content in pairs if key]
+        else:
+            places.headers.append((name, text))
     else:
         styling.pop("reserved", None)
         places.path[name] = path_text(name, value, **styling)
