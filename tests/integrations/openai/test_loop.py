@@ -103,12 +103,13 @@ def cancel_order() -> str:
     return "mine ran"
 
 
+@pytest.mark.parametrize("tools", [[cancel_order], Toolbox(load_tools([cancel_order]))])
 def test_a_function_that_is_described_like_what_cannot_be_run_is_ones_own(
-    shop: ToolRetriever,
+    shop: ToolRetriever, tools: Any
 ) -> None:
     replies = [Reply(tool_calls=[("cancel_order", {})]), Reply("ok")]
     with OpenAIServer(*replies) as server, _client(server) as client:
-        run(client, shop, "cancel the order", model="m", tools=[cancel_order])
+        run(client, shop, "cancel the order", model="m", tools=tools)
     assert names(server.requests[0]) == ["cancel_order"]
     assert _items(server)[-1]["content"] == "mine ran"
 

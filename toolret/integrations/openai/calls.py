@@ -257,9 +257,18 @@ def _inner_call(arguments: Any) -> tuple[str, str]:
 
 
 def _toolbox_name(toolbox: Toolbox, name: str, names: Mapping[str, str]) -> str:
-    """Return what the toolbox calls the tool that a model calls by a name."""
+    """Return what the toolbox calls the tool that a model calls by a name.
+
+    A function of the caller's that counts as a tool of the index may be in the toolbox only under
+    the caller's name.
+    """
     tool_id = names.get(name, name)
-    return name if tool_id == name else toolbox.name_of(tool_id)
+    if tool_id == name:
+        return name
+    known = toolbox.name_of(tool_id)
+    if known in toolbox:
+        return known
+    return next((own for own, id_ in names.items() if id_ == tool_id and own in toolbox), known)
 
 
 def _may_run(toolbox: Toolbox, name: str, limits: Sequence[Allow]) -> bool:

@@ -195,10 +195,17 @@ class _Loop:
         limit = fail_closed(allow)
         permitted = intersection(current_permissions(), limit)
         own = [t for t in loaded if t.id not in retriever.index and is_allowed(t, permitted)]
+        sources = frozenset(map(_source, own))
 
-        within = JointLimit((limit,), lambda tool: tool.id in toolbox)
+        def can_run(tool: Tool) -> bool:
+            # What a request counts as the index's tool, the toolbox may hold under another id.
+            return tool.id in toolbox or (
+                (source := _source(tool)) in sources
+                and names_of(retriever).by_source.get(source) == tool.id
+            )
+
         return cls(
-            client=wrap_within(within, client, retriever, mode=mode),
+            client=wrap_within(JointLimit((limit,), can_run), client, retriever, mode=mode),
             form=form,
             toolbox=toolbox,
             allow=permitted,
@@ -286,9 +293,12 @@ def _load(tools: Sequence[CatalogInput]) -> list[Tool]:
 def _make_toolbox(own: Sequence[Tool], retriever: ToolRetriever) -> Toolbox:
     """Make a toolbox; tools with the name and description of an index's tool get its id."""
     ids = names_of(retriever).by_source
-    return Toolbox(
-        replace(tool, id=ids.get((tool.name, tool.description.strip()), tool.id)) for tool in own
-    )
+    return Toolbox(replace(tool, id=ids.get(_source(tool), tool.id)) for tool in own)
+
+
+def _source(tool: Tool) -> tuple[str, str]:
+    """Return the name and the description by which ``Names.by_source`` knows a tool."""
+    return tool.name, tool.description.strip()
 
 
 def _check(client: Any, kind: type, other: str, max_turns: int, options: Mapping[str, Any]) -> None:
