@@ -421,6 +421,7 @@ def test_an_index_that_is_gone_stays_as_it_was_read(index: ToolIndex) -> None:
         {"role": "user", "content": "cancel order"},
         [{"role": "user", "content": "cancel"}, {"role": "assistant", "content": "Which?"}],
         [HumanMessage("cancel"), AIMessage("Which?")],
+        [("user", "cancel"), ("assistant", "Which?")],
     ],
 )
 def test_one_conversation_is_not_taken_for_many(index: ToolIndex, one: Any) -> None:

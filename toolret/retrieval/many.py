@@ -58,6 +58,7 @@ def as_requests(conversations: Iterable[Conversation]) -> list[Request]:
     # A message of the user's may be a conversation by itself; no other message can be.
     roles = [item.get("role") for item in several if isinstance(item, Mapping)]
     roles += [getattr(item, "role", getattr(item, "type", None)) for item in several]
+    roles += [item[0] for item in several if isinstance(item, tuple) and len(item) == 2]
     if any(isinstance(role, str) and role in _OTHER_ROLES for role in roles):
         raise InputError(
             "several conversations are needed, but these look like the messages of one: give a "

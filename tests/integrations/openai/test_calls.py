@@ -180,6 +180,8 @@ def test_offered_names_without_ids() -> None:
     offered: Any = ["shop__cancel_order"]
     with pytest.raises(TypeError, match="offered is a list: give ids by names"):
         run_calls({"role": "assistant"}, Toolbox(CATALOG), offered=offered)
+    with pytest.raises(TypeError, match="allow is the text 'admin'"):
+        run_calls([], Toolbox(CATALOG), allow="admin")
 
 
 async def test_a_failure_that_only_its_status_tells_is_told_and_not_learnt(tmp_path: Path) -> None:

@@ -122,13 +122,14 @@ def test_search_of_chat_completions_is_by_proxy(shipped: ToolRetriever) -> None:
     assert names(requests[0]) == ["discover_tools", "call_tool"]
 
 
-def test_a_list_that_is_full_is_begun_anew(shipped: ToolRetriever) -> None:
+@pytest.mark.parametrize("mode", ["grow", "allowed"])
+def test_a_list_that_is_full_is_begun_anew(shipped: ToolRetriever, mode: Mode) -> None:
     kept: list[Any] = []
     with (
         OpenAIServer(scripted_reply) as server,
         OpenAI(base_url=server.base_url, api_key="k") as client,
     ):
-        wrapped = wrap(client, shipped, max_offered=16)
+        wrapped = wrap(client, shipped, mode=mode, max_offered=16)
         for text in CONVERSATION:
             kept.append({"role": "user", "content": text})
             reply = wrapped.chat.completions.create(model="m", messages=kept)

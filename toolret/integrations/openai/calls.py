@@ -96,10 +96,12 @@ def run_calls(
         empty if it calls nothing.
 
     Raises:
-        TypeError: If ``reply`` is not a reply, ``toolbox`` not a ``Toolbox``, or ``offered`` not a
-            mapping.
+        TypeError: If ``reply`` is not a reply, ``toolbox`` not a ``Toolbox``, ``offered`` not a
+            mapping, or ``allow`` a string.
+        InputError: If ``allow`` is a mapping, an iterator or not a collection.
     """
     messages = []
+    allow = fail_closed(allow)
     for call in _calls(reply, toolbox, offered):
         step = _next_step(call, toolbox, offered, allow)
         if isinstance(step, _SearchStep):
@@ -121,6 +123,7 @@ async def arun_calls(
 ) -> list[Any]:
     """``run_calls`` for event loops."""
     messages = []
+    allow = fail_closed(allow)
     for call in _calls(reply, toolbox, offered):
         step = _next_step(call, toolbox, offered, allow)
         if isinstance(step, _SearchStep):
@@ -221,7 +224,7 @@ def _next_step(
 ) -> _SearchStep | _RunStep | str:
     """Return what to do for a call, or what to tell the model; empty if it is not ours."""
     name, arguments = call.name, call.arguments
-    limits = [fail_closed(allow)]
+    limits = [allow]
     if isinstance(offered, Offered):
         limits.append(offered.finder.allow)
         if call.kind == "search" or (offered.proxy and name == DISCOVER):

@@ -57,8 +57,9 @@ def wrap(
     a provider's prompt cache still holds:
 
     - *grow*: tools once offered stay, and new ones follow them.
-    - *replace*: each request has the tools chosen for it.
-    - *allowed*: all requests have the same tools, and ``tool_choice`` says which may be called.
+    - *replace*: each request has the tools chosen for it, and those that the conversation calls.
+    - *allowed*: all requests have the same tools, and ``tool_choice`` says which may be called; of
+      more than ``max_offered`` tools, three quarters of that many, to which chosen ones are added.
     - *search*: the first request's tools stay, and the model searches for others with Responses'
       ``tool_search``, which ``run_calls`` answers. Chat Completions has none, and uses *proxy*.
     - *proxy*: the model has two tools, one that searches and one that calls what was found;
@@ -73,10 +74,12 @@ def wrap(
             ``permitting``. Give ``()`` if every request must use it.
         max_offered: The most tools of the index to offer at once; a list that would grow larger
             starts over, with what the conversation calls and what was chosen. What it calls and
-            what ``tool_choice`` names is offered even if that is more.
+            what ``tool_choice`` names is offered even if that is more. It does not apply where the
+            caller gives more than 128 functions that the index does not hold.
 
     Raises:
-        InputError: If the mode is unknown, or ``max_offered`` is less than 1.
+        InputError: If the mode is unknown, ``max_offered`` is less than 1, or ``allow`` is a
+            mapping, an iterator or not a collection.
         TypeError: If ``allow`` is a string, or ``client`` or ``retriever`` is of another kind.
     """
     return wrap_within(None, client, retriever, mode=mode, allow=allow, max_offered=max_offered)

@@ -96,10 +96,11 @@ def run(
     Raises:
         openai.OpenAIError: If a request fails, after the client's own retries.
         CatalogError: If tools cannot be read.
-        InputError: If the API or mode is unknown, ``max_turns`` is not 1 or more, or the server's
-            answer is not a reply, or a response that failed.
-        TypeError: If ``client`` or ``retriever`` is of another kind, loaded tools are given without
-            a ``Toolbox``, or ``stream`` is asked for.
+        InputError: If the API or mode is unknown, ``max_turns`` is not 1 or more, ``allow`` is a
+            mapping, an iterator or not a collection, or the server's answer is not a reply, or a
+            response that failed.
+        TypeError: If ``client`` or ``retriever`` is of another kind, ``allow`` is a string, loaded
+            tools are given without a ``Toolbox``, or ``stream`` is asked for.
     """
     _check(client, OpenAI, "arun", max_turns, options)
     loop = _Loop.begin(client, retriever, messages, tools, allow, mode, api, options)

@@ -6,6 +6,7 @@ beginning. The modes differ in how the model gets other tools in later turns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
@@ -35,9 +36,9 @@ _MAX_BY_WORDS = 32
 """How many of the caller's own tools a turn adds if they are too many for a request: a quarter of
 what a request may have, so there is room for some four turns."""
 
-_MAX_FIXED = 96
-"""How many tools of a larger catalog the mode *allowed* begins with: three quarters of what a
-request may have; the rest is for what later turns choose."""
+_FIXED_SHARE = 0.75
+"""The share of the room for tools that the mode *allowed* begins to fill from a larger catalog: the
+rest is for what later turns choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def plan(request: CallerRequest, selection: Selection | None, *, failed: bool = 
     required = names.required()
     selected = names.selected(failed=failed)
     room = max(0, PROVIDER_LIMIT - len(request.tools.fixed) - len(extras))
-    if not (failed or request.tools.unindexed or request.mode == "allowed"):
+    if not (failed or request.tools.unindexed):
         # What is required is offered even if that is more.
         room = min(room, max(request.max_offered, len(names.offerable(*required))))
     offered = _names_by_mode(request, names, required, selected, room, selection)
@@ -298,7 +299,7 @@ class _Naming:
         """Return the fixed list of the mode *allowed*: all tools, or the likeliest of them."""
         tools = self._request.view.tools()
         if len(tools) + len(self._request.tools.unindexed) > room and selection:
-            hits = selection.ranked[: min(room, _MAX_FIXED)]
+            hits = selection.ranked[: math.ceil(room * _FIXED_SHARE)]
             return tuple(self.name_of(hit.tool.id) for hit in hits)
         return tuple(self.name_of(tool.id) for tool in tools[:room])
 
