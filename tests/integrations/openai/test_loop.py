@@ -94,8 +94,11 @@ def test_what_cannot_be_run_is_not_offered(shop: ToolRetriever) -> None:
     with OpenAIServer(obedient) as server, _client(server) as client:
         run(client, shop, "cancel the order", model="m", tools=toolbox)
         run(client, shop, "cancel the order", model="m")
+        schema = {"type": "function", "function": {"name": "wait", "description": "Wait."}}
+        run(client, shop, "wait", model="m", tools=[add, schema])
     assert "shop__cancel_order" not in names(server.requests[0])
     assert "tools" not in server.requests[1]
+    assert names(server.requests[2]) == ["add"]
 
 
 def cancel_order() -> str:

@@ -191,7 +191,7 @@ class _Loop:
         if isinstance(tools, Toolbox):
             loaded, toolbox = list(tools), tools
         else:
-            loaded = _load(list(tools))
+            loaded = list(Toolbox(_load(list(tools))))  # those that can be run
             toolbox = _make_toolbox(loaded, retriever)
         limit = fail_closed(allow)
         permitted = intersection(current_permissions(), limit)
