@@ -16,6 +16,7 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import TypeAlias
 
+from toolret.text.lexical import stems
 from toolret.text.values import without_values
 
 __all__ = ["CountTools", "find_corrections", "with_corrections"]
@@ -85,12 +86,17 @@ def _meant(word: str, count_tools: CountTools) -> str:
     """Return the word of the tools that was probably meant by one that is unknown, if any."""
     if len(word) < _LEAST_LETTERS or not word.isascii():
         return ""
-    near = sorted(_one_letter_apart(word))
+    apart = sorted(_one_letter_apart(word))
+    # Tools' words are known by their stems only, and not all that has the stem of a word is one.
+    near = [
+        other
+        for other, stem in zip(apart, stems(apart), strict=True)
+        if other == stem or _is_english(other)
+    ]
     tools = dict(zip(near, count_tools(near), strict=True))
 
     def likeliness(candidate: str) -> tuple[bool, bool, int]:
-        # Few people get the first letter wrong. Tools' words are known by their stems only, and
-        # what has the stem of a word need not be one.
+        # Few people get the first letter wrong.
         return _is_english(candidate), candidate[0] == word[0], tools[candidate]
 
     return max((candidate for candidate in near if tools[candidate]), key=likeliness, default="")
