@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from toolret.text.rendering import LONGEST_REMEMBERED, MARKS, split_identifier
 
 __all__ = [
+    "STOP_WORDS",
     "Postings",
     "bm25",
     "bm25_scores",
     "content_and_all_words",
     "name_shares",
     "rarity",
+    "stems",
     "words",
 ]
 
@@ -49,7 +51,7 @@ _CONTRACTED = re.compile(r"(?<=\w)['\u2019](?:s|t|d|m|ll|re|ve)\b", re.IGNORECAS
 _IDEOGRAPHS = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)")
 """A run of characters of a script written without spaces, which is read as overlapping pairs."""
 
-_STOP_WORDS = frozenset(
+STOP_WORDS = frozenset(
     re.findall(
         r"\w+",
         """
@@ -83,17 +85,16 @@ def words(text: str, *, keep_stop_words: bool = False) -> list[str]:
     """
     lowercase = _lowercase_words(text)
     if not keep_stop_words:
-        lowercase = [word for word in lowercase if word not in _STOP_WORDS]
-    stems: list[str] = _stemmer().stemWords(lowercase)
-    return stems
+        lowercase = [word for word in lowercase if word not in STOP_WORDS]
+    return stems(lowercase)
 
 
 def content_and_all_words(text: str) -> tuple[list[str], list[str]]:
     """Return the ``words`` of a text without stop words, and those with them."""
     lowercase = _lowercase_words(text)
-    stems: list[str] = _stemmer().stemWords(lowercase)
-    content = [stem for word, stem in zip(lowercase, stems, strict=True) if word not in _STOP_WORDS]
-    return content, stems
+    stemmed = stems(lowercase)
+    pairs = zip(lowercase, stemmed, strict=True)
+    return [stem for word, stem in pairs if word not in STOP_WORDS], stemmed
 
 
 def stems(plain_words: Sequence[str]) -> list[str]:
