@@ -20,7 +20,7 @@ def expand_queries(queries: Sequence[Query]) -> list[Query]:
     *Query2doc*, 2023, arXiv:2303.07678), followed by the request itself and the other queries.
 
     Args:
-        queries: The generated queries, the raw request first.
+        queries: The generated queries, the request itself first.
     """
     needs = [query.text for query in queries if query.kind in _WIDENING]
     if not needs:

@@ -36,7 +36,8 @@ class Selection:
 
     Attributes:
         request: The raw request.
-        queries: The queries that were searched for, including the raw request.
+        queries: The queries that were searched for, first the request with its misspelt words
+            corrected.
         tools: The chosen tools, best first; empty if no tool fits. The budget may leave some out of
             the prompt: ``names`` and ``packed`` hold those that are in it.
         demos: The chosen worked examples, best first; the budget may leave some of them out, too.
