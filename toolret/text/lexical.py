@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from toolret.text.rendering import LONGEST_REMEMBERED, MARKS, split_identifier
 
 __all__ = [
-    "STOP_WORDS",
     "Postings",
     "bm25",
     "bm25_scores",
@@ -51,7 +50,7 @@ _CONTRACTED = re.compile(r"(?<=\w)['\u2019](?:s|t|d|m|ll|re|ve)\b", re.IGNORECAS
 _IDEOGRAPHS = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)")
 """A run of characters of a script written without spaces, which is read as overlapping pairs."""
 
-STOP_WORDS = frozenset(
+_STOP_WORDS = frozenset(
     re.findall(
         r"\w+",
         """
@@ -85,7 +84,7 @@ def words(text: str, *, keep_stop_words: bool = False) -> list[str]:
     """
     lowercase = _lowercase_words(text)
     if not keep_stop_words:
-        lowercase = [word for word in lowercase if word not in STOP_WORDS]
+        lowercase = [word for word in lowercase if word not in _STOP_WORDS]
     return stems(lowercase)
 
 
@@ -94,7 +93,7 @@ def content_and_all_words(text: str) -> tuple[list[str], list[str]]:
     lowercase = _lowercase_words(text)
     stemmed = stems(lowercase)
     pairs = zip(lowercase, stemmed, strict=True)
-    return [stem for word, stem in pairs if word not in STOP_WORDS], stemmed
+    return [stem for word, stem in pairs if word not in _STOP_WORDS], stemmed
 
 
 def stems(plain_words: Sequence[str]) -> list[str]:

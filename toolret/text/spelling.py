@@ -16,7 +16,7 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import TypeAlias
 
-from toolret.text.lexical import STOP_WORDS, stems
+from toolret.text.lexical import stems
 from toolret.text.values import without_values
 
 __all__ = ["CountTools", "find_corrections", "with_corrections"]
@@ -58,13 +58,11 @@ def find_corrections(text: str, count_tools: CountTools) -> dict[str, str]:
         text: The request.
         count_tools: Counts the tools that have a word.
     """
-    words = _plain_words(text)
-    of_tools = {word for word, tools in zip(words, count_tools(words), strict=True) if tools}
-    # The dictionary is read only if it has to be: a new process's first answer should not wait.
-    others = [word for word in words if word not in of_tools | STOP_WORDS]
-    if not others or not _dictionary():
+    if not _dictionary():
         return {}
-    unknown = [word for word in others if not _is_english(word)]
+    words = _plain_words(text)
+    others = [word for word in words if not _is_english(word)]
+    unknown = [word for word, tools in zip(others, count_tools(others), strict=True) if not tools]
     if len(unknown) > _MOST_UNKNOWN:
         return {}
     corrections = {word: meant for word in unknown if (meant := _meant(word, count_tools))}
