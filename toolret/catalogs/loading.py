@@ -292,10 +292,11 @@ class _Reading:
 def _unrecognized(document: Document) -> CatalogError:
     """Return the error about a document that no source recognizes."""
     reads = [source.reads for source in (*SOURCES, *installed_sources())]
-    is_path = isinstance(document.content, str) and document.in_memory
+    may_be_path = isinstance(document.content, str) and document.in_memory
+    advice = "; give paths as arguments of their own" if may_be_path else ""
     return CatalogError(
         f"found {_content_in_words(document.content)}; toolret reads {', '.join(reads[:-1])} and "
-        f"{reads[-1]}{'; give paths as arguments of their own' * is_path}",
+        f"{reads[-1]}{advice}",
         file=document.file,
         place=document.at,
     )
