@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from string import ascii_lowercase
 from typing import NamedTuple
 
 from benchmarks.quality import answerable_requests, held_out_adapter, measure_system, sample
@@ -42,7 +43,7 @@ MOST_LOST = 1.0
 """The most points by which toolret may be below the best plain method."""
 
 _TYPOS = 0.35
-"""The share of words of five and more letters in which two letters change places."""
+"""The share of words of four and more letters that are misspelt."""
 
 _CHATTER = (
     "Hi there! I hope you are having a great day. I have been at this since this morning and my "
@@ -90,17 +91,23 @@ class Figures(NamedTuple):
 
 
 def _with_typos(text: str) -> str:
-    """Swap two inner letters of some words, always the same ones of the same text."""
+    """Misspell some words, always the same ones of the same text.
+
+    Of two letters anywhere in a word, one is missing, doubled or wrong, or they changed places.
+    """
     random = Random(text)
 
-    def swap(match: re.Match[str]) -> str:
+    def misspell(match: re.Match[str]) -> str:
         word = match[0]
         if random.random() >= _TYPOS:
             return word
-        at = random.randrange(1, len(word) - 2)
-        return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+        at = random.randrange(len(word) - 1)
+        one, other = word[at], word[at + 1]
+        wrong = random.choice(ascii_lowercase)
+        mistyped = random.choice([other, one + one + other, wrong + other, other + one])
+        return word[:at] + mistyped + word[at + 2 :]
 
-    return re.sub(r"\b[a-zA-Z]{5,}\b", swap, text)
+    return re.sub(r"\b[a-zA-Z]{4,}\b", misspell, text)
 
 
 def _key_words(text: str) -> str:

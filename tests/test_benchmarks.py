@@ -447,7 +447,9 @@ def test_what_is_changed_in_worse_shapes() -> None:
     typed = asked["typing errors"]
     assert typed != text
     assert typed == changes["typing errors"].request(text)
-    assert sorted(typed) == sorted(text)
+    assert "48812, and" in typed  # short words and numbers are typed right
+    lengths = [len(word) for word in typed.split()]
+    assert all(abs(a - len(b)) <= 1 for a, b in zip(lengths, text.split(), strict=True))
     changed = {name: change.tool(7, tool) for name, change in changes.items()}
     assert changed["as it is"] == tool
     assert not changed["no descriptions"].description
