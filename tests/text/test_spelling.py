@@ -28,6 +28,8 @@ def count_tools(plain_words: Sequence[str]) -> list[int]:
         ("list the webhok of it", "list the webhook of it"),
         ("the shedules of my parcles", "the schedules of my parcels"),
         ("CANCLE MY ORDER", "cancel MY ORDER"),
+        ('"cancle my order"', "cancel my order"),  # a request quoted as a whole
+        ('refnd order "refnd it" of Refnd', 'refund order "refnd it" of Refnd'),
         ("a meeing: cancle-order or parcle?", "a meeting: cancel-order or parcel?"),
     ],
 )

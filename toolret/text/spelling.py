@@ -17,7 +17,7 @@ from string import ascii_lowercase
 from typing import TypeAlias
 
 from toolret.text.lexical import stems
-from toolret.text.values import without_values
+from toolret.text.values import VALUE, unquoted
 
 __all__ = ["CountTools", "find_corrections", "with_corrections"]
 
@@ -27,8 +27,11 @@ CountTools: TypeAlias = Callable[[Sequence[str]], Sequence[int]]
 _DICTIONARY = "symspellpy/frequency_dictionary_en_82_765.txt"
 """The dictionary's file: a word and its frequency in each line."""
 
-_WORD = re.compile(r"(?<![\w'\u2019@./\\-])[^\W\d_]+(?!['\u2019]?[\w@/\\])")
-"""A word by itself, not a part of an identifier, an address or a contraction."""
+_WORD = re.compile(
+    rf"{VALUE.pattern} | (?P<word> (?<![\w'\u2019@./\\-]) [^\W\d_]+ (?!['\u2019]?[\w@/\\]) )",
+    re.VERBOSE,
+)
+"""A value, or a word by itself: no part of an identifier, an address or a contraction."""
 
 _LEAST_LETTERS = 5
 """The least letters of a word that is corrected: too many words are one letter apart from a shorter
@@ -44,15 +47,14 @@ _FOREIGN_SHARE = 1 / 3
 """The share of words that are neither known nor near a known one from which on a request counts as
 written in another language than the tools. Its words must not become others by chance."""
 
-
 _log = logging.getLogger(__name__)
 
 
 def find_corrections(text: str, count_tools: CountTools) -> dict[str, str]:
-    """Return the misspelt words of a request, in lower case, each with what was probably meant.
+    """Return the misspelt words of a request, as they are written, each with what was meant.
 
-    That is the word of most tools among those that one inserted, missing or wrong letter, or two in
-    the wrong order, make of it (Damerau, 1964). Values and names are left alone.
+    That is taken to be the word of most tools among those that one inserted, missing or wrong
+    letter, or two in the wrong order, make of it (Damerau, 1964). Values and names are left alone.
 
     Args:
         text: The request.
@@ -60,28 +62,29 @@ def find_corrections(text: str, count_tools: CountTools) -> dict[str, str]:
     """
     if not _dictionary():
         return {}
-    words = _plain_words(text)
+    written = _plain_words(text)
+    words = list(dict.fromkeys(written.values()))
     others = [word for word in words if not _is_english(word)]
     unknown = [word for word, tools in zip(others, count_tools(others), strict=True) if not tools]
     if len(unknown) > _MOST_UNKNOWN:
         return {}
-    corrections = {word: meant for word in unknown if (meant := _meant(word, count_tools))}
-    foreign = len(unknown) - len(corrections)
-    return corrections if foreign <= _FOREIGN_SHARE * len(words) else {}
+    meant = {word: likely for word in unknown if (likely := _meant(word, count_tools))}
+    if len(unknown) - len(meant) > _FOREIGN_SHARE * len(words):
+        return {}
+    return {word: meant[lower] for word, lower in written.items() if lower in meant}
 
 
 def with_corrections(text: str, corrections: Mapping[str, str]) -> str:
     """Return a text with the words corrected that ``find_corrections`` found."""
-    return _WORD.sub(lambda word: corrections.get(word[0].lower(), word[0]), text)
+    return _WORD.sub(lambda found: corrections.get(found["word"], found[0]), unquoted(text))
 
 
-def _plain_words(text: str) -> list[str]:
-    """Return the words of a request that are no values and no names, each once, in lower case."""
-    bare = without_values(text[:_LONGEST_TEXT])
-    first, *others = [match[0] for match in _WORD.finditer(bare)] or [""]
-    shouted = bare.isupper()
-    plain = [first, *(word for word in others if shouted or word.islower())]
-    return list(dict.fromkeys(word.lower() for word in plain if word))
+def _plain_words(text: str) -> dict[str, str]:
+    """Return the words of a request that are no values and no names, and each in lower case."""
+    read = unquoted(text)[:_LONGEST_TEXT]
+    words = [word for found in _WORD.finditer(read) if (word := found["word"])]
+    plain = [*words[:1], *(word for word in words if word.islower() or read.isupper())]
+    return {word: word.lower() for word in plain}
 
 
 def _meant(word: str, count_tools: CountTools) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["QUOTED", "unquoted", "without_values"]
+__all__ = ["QUOTED", "VALUE", "unquoted", "without_values"]
 
 QUOTED = re.compile(r'"[^"\n]{1,500}"|“[^”\n]{1,500}”|«[^»\n]{1,500}»|`[^`\n]{1,500}`')
 """A quotation, which is a value whatever it says and whatever punctuation it has."""
 
-_VALUE = re.compile(
+VALUE = re.compile(
     rf"""{QUOTED.pattern}
     | (?<!\w)'[^'\n]{{1,200}}'(?!\w)            # not the apostrophe within a word
     | \bhttps?://\S+
@@ -39,5 +39,5 @@ def without_values(text: str) -> str:
 
     Names of people, places and services stay: the latter often say which tool is meant.
     """
-    bare, count = _VALUE.subn(" ", text)
+    bare, count = VALUE.subn(" ", text)
     return " ".join(bare.split()) if count and any(map(str.isalnum, bare)) else text
