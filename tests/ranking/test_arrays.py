@@ -11,7 +11,9 @@ from toolret.ranking.arrays import Grouping, products
 
 
 @pytest.mark.parametrize("vectors", [0, 1, 63, 64, 65, 1_000])
-@pytest.mark.parametrize(("queries", "dimensions"), [(1, 8), (3, 384), (17, 384), (2, 5_000)])
+@pytest.mark.parametrize(
+    ("queries", "dimensions"), [(1, 8), (4, 384), (17, 384), (2, 5_000), (9, 0)]
+)
 def test_products_by_pieces_are_the_product(vectors: int, queries: int, dimensions: int) -> None:
     rng = np.random.default_rng(vectors)
     asked = rng.normal(size=(queries, dimensions)).astype(np.float32)

@@ -155,20 +155,21 @@ def _choose_greedily(
     vectors = pool.vectors[candidates]
     shares = _shares([pool.demos[i].tools for i in candidates], list(chances))
     unshown = np.array(list(chances.values()), dtype=np.float64)
-    redundancy = np.zeros(len(candidates), dtype=np.float32)
+    left = np.array(candidates, dtype=np.intp)
+    redundancy = np.zeros(len(left), dtype=np.float32)
     chosen: list[int] = []
-    while candidates and len(chosen) < most:
-        worth = pool.similarities[candidates] + (shares @ unshown).astype(np.float32)
+    while len(left) and len(chosen) < most:
+        worth = pool.similarities[left] + (shares @ unshown).astype(np.float32)
         row = int(np.argmax(worth - _REDUNDANCY_WEIGHT * redundancy))
         if worth[row] < related:
             break
-        best = candidates[row]
-        chosen.append(best)
+        chosen.append(int(left[row]))
         unshown[shares[row] > 0] = 0
         redundancy = np.maximum(redundancy, products(vectors[row : row + 1], vectors)[0])
-        kept = [r for r, i in enumerate(candidates) if i != best and redundancy[r] < near_copy]
-        candidates = [candidates[r] for r in kept]
-        vectors, shares, redundancy = vectors[kept], shares[kept], redundancy[kept]
+        kept = redundancy < near_copy
+        kept[row] = False  # however short its vector is
+        left, redundancy = left[kept], redundancy[kept]
+        vectors, shares = vectors[kept], shares[kept]
     return chosen
 
 

@@ -47,7 +47,11 @@ among threads, which is no faster where reading memory is what takes the time, c
 and has a request wait for a busy core."""
 
 _MOST_ROWS = 64
-"""The most vectors in one piece of a product: more gain nothing."""
+"""The most vectors in one piece of a product of many queries: more gain nothing."""
+
+_FEW = 4
+"""The most queries that are multiplied one by one. BLAS copies the vectors to multiply several
+queries at once, which takes longer than reading them again as long as these are so few."""
 
 _TINY = 1e-6
 """The least divisor, in the place of 0."""
@@ -116,8 +120,14 @@ class Grouping:
 
 def products(queries: Floats, vectors: Floats) -> Floats:
     """Return the inner products of a few queries with many vectors: ``(queries, vectors)``."""
-    inner = np.empty((len(queries), len(vectors)), dtype=np.float32)
-    if len(vectors) and len(queries):
+    inner = np.zeros((len(queries), len(vectors)), dtype=np.float32)
+    if len(queries) <= _FEW:
+        # Each piece stays in the processor's cache until it was multiplied with all queries.
+        rows = max(1, _SERIAL_PRODUCTS // max(1, vectors.shape[1]))
+        for start in range(0, len(vectors), rows):
+            piece = slice(start, start + rows)
+            np.matmul(vectors[piece], queries[:, :, None], out=inner[:, piece, None])
+    elif queries.size and len(vectors):
         rows = max(1, min(_MOST_ROWS, _SERIAL_PRODUCTS // queries.size))
         even = len(vectors) // rows * rows
         pieces = vectors[:even].reshape(-1, rows, vectors.shape[1]).transpose(0, 2, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -114,7 +115,7 @@ class TextEvidence:
         firsts = [_above_least(*of_kind) for of_kind in both]
         # Where these are too few, it does not matter which others are added.
         pool = union([*firsts, np.arange(min(_BEST, len(self._tools)))], len(self._tools))
-        ranks = _reciprocal_ranks(firsts, pool, offset=_FUSION_OFFSET)
+        ranks = _reciprocal_ranks(firsts, rows=pool, count=len(self._tools), offset=_FUSION_OFFSET)
         return pool[top(ranks.sum(axis=0), _BEST)]
 
     def features(self, rows: Ints) -> Floats:
@@ -132,12 +133,9 @@ class TextEvidence:
         nearest = self._tools[self._by_meaning[0][:_NEIGHBOURS]]
         neighbourhood = self._layout.tool_vectors[nearest].mean(axis=0)
         names = self._comparisons.names[tools]
-        by_meaning = _reciprocal_ranks(
-            list(map(_above_least, self._dense, self._by_meaning)), rows, offset=_RANK_OFFSET
-        )
-        by_words = _reciprocal_ranks(
-            list(map(_above_least, self._lexical, self._by_words)), rows, offset=_RANK_OFFSET
-        )
+        ranks = partial(_reciprocal_ranks, rows=rows, count=len(self._tools), offset=_RANK_OFFSET)
+        by_meaning = ranks(list(map(_above_least, self._dense, self._by_meaning)))
+        by_words = ranks(list(map(_above_least, self._lexical, self._by_words)))
         return np.stack(
             [
                 dense[0],
@@ -185,20 +183,20 @@ def _above_least(values: Floats, first: Ints) -> Ints:
     return above
 
 
-def _reciprocal_ranks(firsts: Sequence[Ints], rows: Ints, *, offset: int) -> Floats:
+def _reciprocal_ranks(firsts: Sequence[Ints], *, rows: Ints, count: int, offset: int) -> Floats:
     """Return ``1 / (offset + rank)`` of rows for each query (Cormack et al., 2009).
 
     Args:
         firsts: The first rows of each query, best first; all others have 0.
-        rows: The rows to rank, ascending.
+        rows: The rows to rank.
+        count: The number of all rows.
         offset: The number that is added to ranks, which count from 0.
 
     Returns:
         Shape ``(queries, rows)``.
     """
-    reciprocals = np.zeros((len(firsts), len(rows)), dtype=np.float32)
+    reciprocals = np.zeros((len(firsts), count), dtype=np.float32)
+    by_rank = 1 / np.arange(offset, offset + max(map(len, firsts)), dtype=np.float32)
     for query_reciprocals, first in zip(reciprocals, firsts, strict=True):
-        columns = np.searchsorted(rows, first)
-        included = rows[np.minimum(columns, len(rows) - 1)] == first
-        query_reciprocals[columns[included]] = 1 / (offset + np.flatnonzero(included))
-    return reciprocals
+        query_reciprocals[first] = by_rank[: len(first)]
+    return reciprocals[:, rows]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolret.ranking.arrays import Floats, Ints, ranges
+from toolret.ranking.arrays import Floats, Ints, products, ranges
 from toolret.text.lexical import Postings
 
 __all__ = ["WordRows", "WordVectors", "tf_idf"]
@@ -103,8 +103,8 @@ class WordRows:
         dense = np.zeros((len(texts), columns[-1] + 1 if len(columns) else 0), dtype=np.float32)
         text_of_component = np.repeat(np.arange(len(texts)), ends - starts)
         dense[text_of_component[shared], columns[words[shared]]] = self.values[components[shared]]
-        cosines = dense @ dense.T
-        cosines[np.diag_indices_from(cosines)] = ends > starts
+        cosines = products(dense, dense)  # which leaves BLAS no thread that spins on a core
+        np.fill_diagonal(cosines, ends > starts)
         return cosines
 
     def arrays(self) -> dict[str, NDArray[Any]]:
