@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
+
+import numpy as np
 
 from toolret.permissions import Allow
 from toolret.queries.combining import expand_queries
-from toolret.ranking.arrays import top
+from toolret.ranking.arrays import products
 from toolret.retrieval.reader import Reader
 from toolret.types import Demo, Query, Request, Tool
 
@@ -47,16 +50,17 @@ class IndexView:
         if not demos.items:
             return []
         may_show = reader.may_show(self._allow, reader.allowed(self._allow))
-        shown = [
-            place
-            for place, demo in enumerate(demos.items)
+        _, as_demos = reader.comparer.embed([text])
+        cosines = products(as_demos, demos.vectors)[0]
+        by_cosine = (demos.items[place] for place in np.argsort(-cosines, kind="stable").tolist())
+        shown = (
+            demo
+            for demo in by_cosine
             if demo.tools
             and all(tool in tools.positions for tool in demo.tools)
             and (may_show is None or may_show(demo))
-        ]
-        _, as_demos = reader.comparer.embed([text])
-        cosines = demos.vectors[shown] @ as_demos[0]
-        nearest = [demos.items[shown[place]] for place in top(cosines, k)]
+        )
         return [
-            (demo, [tools.items[tools.positions[tool]] for tool in demo.tools]) for demo in nearest
+            (demo, [tools.items[tools.positions[tool]] for tool in demo.tools])
+            for demo in islice(shown, k)
         ]
