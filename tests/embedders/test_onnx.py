@@ -82,6 +82,13 @@ def test_vectors_are_those_of_sentence_transformers(kept: Path) -> None:
     assert by_onnx.id == by_torch.id  # so an index is of both
 
 
+def test_many_texts_are_tokenized_part_by_part(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedder, texts = SentenceTransformerEmbedder(), varied_texts()
+    wanted = embedder.encode(texts)
+    monkeypatch.setattr("toolret.embedders.onnx_models._TOKENIZED", 7)
+    np.testing.assert_allclose(embedder.encode(texts), wanted, atol=1e-6)
+
+
 @pytest.mark.shared
 def test_vectors_of_real_requests_are_those_of_sentence_transformers(kept: Path) -> None:
     lines = (SHARED / "metatool" / "dev.jsonl").read_text("utf-8").splitlines()[:200]
