@@ -272,6 +272,7 @@ def test_nothing_is_recorded_unless_asked_for(index: ToolIndex) -> None:
     ("call", "why"),
     [
         (("orders__cancelOrder", "{}", "Error: the order has shipped"), "the call failed"),
+        (("orders__cancelOrder", "{}", "HTTP 302 Found"), "the call failed"),
         (("orders__cancelOrder", "{}", "HTTP 404 Not Found: {}"), "the call failed"),
         (("orders__cancelOrder", "{}", '{"error": "shipped"}'), "the call failed"),
         (("orders__cancelOrder", "{}", '{"status": "error"}'), "the call failed"),

@@ -37,6 +37,8 @@ REPLIES: dict[str, tuple[int, dict[str, str], bytes]] = {
     "/v1/broken": (200, {"Content-Type": "application/json"}, b'{"a": '),
     "/v1/deep": (200, {"Content-Type": "application/json"}, b"[" * 100_000),
     "/v1/moved": (302, {"Location": "https://elsewhere.example/"}, b""),
+    "/v1/choices": (300, {"Content-Type": "text/plain"}, b"one or the other"),
+    "/v1/unmodified": (304, {}, b""),
     "/v1/down": (503, {"Content-Type": "text/html"}, b"<h1>down</h1>"),
     "/v1/busy": (429, {"Retry-After": "17"}, b""),
     "/v1/packed": (200, {"Content-Encoding": "gzip"}, gzip.compress(b"x" * 5_000_000)),
@@ -118,8 +120,23 @@ async def _both(runner: HttpRunner, tool: Tool, **arguments: Any) -> ToolResult:
         ("deep", ToolResult("[" * 100_000, "[" * 100_000, status=200)),
         (
             "moved",
-            ToolResult("HTTP 302 Found, which leads to https://elsewhere.example/", status=302),
+            ToolResult(
+                "HTTP 302 Found, which leads to https://elsewhere.example/ "
+                "(redirects are not followed)",
+                ok=False,
+                status=302,
+            ),
         ),
+        (
+            "choices",
+            ToolResult(
+                "HTTP 300 Multiple Choices (redirects are not followed): one or the other",
+                "one or the other",
+                ok=False,
+                status=300,
+            ),
+        ),
+        ("unmodified", ToolResult("HTTP 304 Not Modified", status=304)),
         (
             "down",
             ToolResult(
@@ -146,7 +163,8 @@ async def test_no_redirect_is_followed_whatever_the_client_does(server: str) -> 
         async with httpx.AsyncClient(follow_redirects=True) as async_client:
             runner = HttpRunner(base_url=server, client=client, async_client=async_client)
             outcome = await _both(runner, tool)
-    assert outcome.text == "HTTP 302 Found, which leads to https://elsewhere.example/"
+    assert not outcome.ok
+    assert outcome.text.startswith("HTTP 302 Found, which leads to https://elsewhere.example/")
 
 
 async def test_where_a_redirect_leads_is_told_without_the_secrets_that_were_sent() -> None:
@@ -170,7 +188,7 @@ async def test_where_a_redirect_leads_is_told_without_the_secrets_that_were_sent
             outcome = await _both(runner, tool, q="tents")
     assert outcome.text == (
         "HTTP 301 Moved Permanently, which leads to https://t.example/v1/items"
-        "?team=...&q=tents&key=...&next=...&lang=de"
+        "?team=...&q=tents&key=...&next=...&lang=de (redirects are not followed)"
     )
 
 
@@ -200,7 +218,7 @@ def test_what_a_client_sends_hides_what_may_quote_it_and_nothing_else(
     with httpx.Client(transport=moved, params=params) as client:
         runner = HttpRunner(base_url="http://t.example", client=client)
         outcome = runner.call(operation(method="get"), {})
-    assert outcome.text == f"HTTP 302 Found, which leads to {told}"
+    assert outcome.text == f"HTTP 302 Found, which leads to {told} (redirects are not followed)"
 
 
 async def test_a_long_response_is_cut_and_says_so(server: str) -> None:

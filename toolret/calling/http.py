@@ -133,7 +133,7 @@ class HttpRunner:
         return build_request(tool, arguments, server=server, placed=placed), placed
 
     def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:
-        """Send the request and read the response; not ``ok`` for a status of 400 or more.
+        """Send the request and read the response; not ``ok`` for a status of 300 or more, but 304.
 
         Raises:
             CallError: As ``request`` raises it, or if no response came.

@@ -58,11 +58,12 @@ def read_result(
 ) -> ToolResult:
     """Return a response as a call's result; the text names the status unless all went well."""
     status = response.status_code
-    ok = status < HTTPStatus.BAD_REQUEST
+    # What is not modified is no redirect: it answers a condition that the request had.
+    ok = status < HTTPStatus.MULTIPLE_CHOICES or status == HTTPStatus.NOT_MODIFIED
     value, text = _value_and_text(response, body)
     if body.cut:
         text += f"\n(cut: {body.cut})"
-    if not ok or not body.data or response.has_redirect_location:
+    if not ok or not body.data:
         status_line = f"HTTP {status} {response.reason_phrase}".strip()
         if not ok and (wait := response.headers.get("retry-after")):
             status_line += f" (Retry-After: {wait})"
@@ -70,6 +71,8 @@ def read_result(
             secrets = secret_pattern(client, placed)
             location = without_secrets(secrets, response.headers["location"])
             status_line += f", which leads to {location}"
+        if not ok and status < HTTPStatus.BAD_REQUEST:
+            status_line += " (redirects are not followed)"
         text = f"{status_line}: {text}" if body.data else status_line
     return ToolResult(text=text, value=value, ok=ok, status=status)
 

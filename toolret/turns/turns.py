@@ -28,7 +28,7 @@ __all__ = [
 _INSTRUCTIONS = ("system", "developer")
 """The roles of instructions, which belong to no turn."""
 
-_FAILED = re.compile(r"\s*(error|exception|traceback|http [45]\d\d)(?![\w-])", re.IGNORECASE)
+_FAILED = re.compile(r"(?i)\s*(error|exception|traceback|http (?!304)[345]\d\d)(?![\w-])")
 """The beginning of a failed call's result, as toolret, LangChain and Python write it."""
 
 
