@@ -17,7 +17,7 @@ import pytest
 
 from tests.calling.operations import operation, parameter
 from tests.http_servers import free_port, serving, silent_server
-from toolret.calling import HttpRunner, Toolbox, ToolResult
+from toolret.calling import HttpRunner, SecurityScheme, Toolbox, ToolResult
 from toolret.errors import CallError, InputError
 from toolret.types import Tool
 
@@ -365,6 +365,18 @@ async def test_a_file_is_sent_whatever_type_the_client_gives_its_requests(server
     assert body.startswith(f"--{boundary}\r\n")
     assert 'form-data; name="f"; filename="f"\r\nContent-Type: application/octet-stream' in body
     assert "\r\n\r\na,b\r\n" in body
+
+
+@pytest.mark.parametrize("arguments", [{}, {"id": ".."}, {"id": "1", "other": 2}])
+async def test_for_arguments_that_do_not_fit_no_secret_is_asked(arguments: dict[str, Any]) -> None:
+    def hook(scheme: SecurityScheme) -> str:
+        raise AssertionError(scheme)
+
+    tool = operation(parameter("id", "path"), path="/items/{id}", security=[{"bearer": []}])
+    runner = HttpRunner(base_url="http://t.example", credentials=hook)
+    for fail in (lambda: runner.call(tool, arguments), lambda: runner.acall(tool, arguments)):
+        with pytest.raises(CallError, match=r"needs the arg|part of a path|has no argument"):
+            await _awaited(fail)
 
 
 async def test_a_server_that_is_not_there_is_a_clear_error_without_secrets() -> None:

@@ -129,6 +129,8 @@ class HttpRunner:
                 f"{tool.id!r} is of the server {short_repr(origin)}, which may not be called: it "
                 "is none of the HttpRunner's origins"
             )
+        if self.credentials is not None:  # which is not asked if the arguments are refused
+            build_request(tool, arguments, server=server)
         placed = place_credentials(tool, origin, self.credentials)
         return build_request(tool, arguments, server=server, placed=placed), placed
 
