@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -499,6 +500,24 @@ def test_an_invalid_secret_is_an_error_that_does_not_quote_it() -> None:
         "the credentials hook gave an object of type bytes for 'bearer': it has to return a text, "
         "a user name and password, or None"
     )
+
+
+@pytest.mark.parametrize("secret", ["", ("", ""), ()])
+@pytest.mark.parametrize("scheme", ["key", "query_key", "basic", "bearer"])
+def test_an_empty_secret_is_an_error_that_says_of_what(scheme: str, secret: Any) -> None:
+    with pytest.raises(CallError) as caught:
+        place_credentials(operation(security=[{scheme: []}]), SERVER, lambda _: secret)
+    assert str(caught.value) == (
+        f"the credentials hook gave an empty secret for '{scheme}': it has to return None if there "
+        "is none"
+    )
+
+
+@pytest.mark.parametrize("pair", [("user", ""), ("", "token")])
+def test_a_user_name_or_a_password_may_be_empty(pair: tuple[str, str]) -> None:
+    placed = place_credentials(operation(security=[{"basic": []}]), SERVER, lambda _: pair)
+    encoded = placed.headers[0][1].removeprefix("Basic ")
+    assert b64decode(encoded).decode() == ":".join(pair)
 
 
 def test_what_the_hook_raises_is_logged_and_not_quoted(caplog: pytest.LogCaptureFixture) -> None:

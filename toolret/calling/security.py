@@ -141,6 +141,11 @@ def _place_credential(
             f"the credentials hook gave an object of type {type(secret).__name__} for {name!r}: it "
             "has to return a text, a user name and password, or None"
         )
+    if not any(secret):  # a user name or a password alone may be empty
+        raise CallError(
+            f"the credentials hook gave an empty secret for {name!r}: it has to return None if "
+            "there is none"
+        )
     text = secret if isinstance(secret, str) else ":".join(secret)
     if type_ == "apiKey":
         return _place_key(str(definition.get("name")), text, definition.get("in"))
