@@ -414,6 +414,40 @@ def test_what_the_http_client_refuses_is_not_quoted() -> None:
             runner.call(tool, {})
 
 
+@pytest.mark.parametrize("event", ["request", "response"])
+@pytest.mark.parametrize("failure", [KeyError("s3cret"), ValueError("s3cret")])
+async def test_what_a_hook_of_the_client_raises_is_logged_and_not_quoted(
+    server: str, caplog: pytest.LogCaptureFixture, event: str, failure: Exception
+) -> None:
+    def hook(_: Any) -> None:
+        raise failure
+
+    async def async_hook(_: Any) -> None:
+        raise failure
+
+    tool = operation(method="get", path="/json")
+    with httpx.Client(event_hooks={event: [hook]}) as client:
+        async with httpx.AsyncClient(event_hooks={event: [async_hook]}) as async_client:
+            runner = HttpRunner(base_url=server, client=client, async_client=async_client)
+            outcome = Toolbox([tool], runner).call(tool.id, {})
+            assert await Toolbox([tool], runner).acall(tool.id, {}) == outcome
+    kind = type(failure).__name__
+    assert outcome == ToolResult(f"Error: GET /json: the HTTP client raised {kind}", ok=False)
+    assert caplog.text.count(f"the HTTP client raised {kind}:\n") == 2
+    assert "s3cret" not in caplog.text
+
+
+def test_a_status_that_a_hook_of_the_client_raises_is_told_without_the_url(server: str) -> None:
+    hooks: Any = {"response": [httpx.Response.raise_for_status]}
+    with httpx.Client(event_hooks=hooks, params={"key": "s3cret"}) as client:
+        runner = HttpRunner(base_url=server, client=client)
+        with pytest.raises(CallError) as caught:
+            runner.call(operation(method="get", path="/problem"), {})
+    assert str(caught.value) == (
+        "GET /problem: the HTTP client raised HTTPStatusError (409 Conflict)"
+    )
+
+
 async def test_a_text_that_cannot_be_encoded_is_an_error_that_can(server: str) -> None:
     tool = operation(method="get", path="/half")
     toolbox = Toolbox([tool], HttpRunner(base_url=server))

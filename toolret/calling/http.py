@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -17,14 +18,17 @@ import httpx
 
 from toolret.calling.requests import HttpRequest, build_request, is_operation, server_url
 from toolret.calling.responses import LimitedBody, read_result
-from toolret.calling.results import ToolResult
+from toolret.calling.results import ToolResult, pauses_a_graph
 from toolret.calling.security import Credentials, PlacedCredentials, place_credentials
 from toolret.errors import CallError, InputError
 from toolret.json_values import short_repr
 from toolret.options import of_kind, whole_number
+from toolret.tracing import log_error
 from toolret.types import JsonObject, Tool
 
 __all__ = ["HttpRunner"]
+
+_log = logging.getLogger(__name__)
 
 _Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
 
@@ -317,14 +321,25 @@ def _request_arguments(request: HttpRequest) -> dict[str, Any]:
 
 @contextmanager
 def _mapped_errors(tool: Tool) -> Iterator[None]:
-    """Raise the client's errors as ``CallError``, without URL or headers: they may hold secrets."""
+    """Raise the client's errors as ``CallError``, without URL or headers: they may hold secrets.
+
+    What the caller's own code in the client raises, such as its ``event_hooks``, is logged.
+    """
     method, path = tool.metadata["method"], tool.metadata["path"]
     try:
         yield
     except httpx.TimeoutException as exc:
         raise CallError(f"{method} {path}: the server did not answer in time") from exc
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError) as exc:
+    except (httpx.RequestError, httpx.InvalidURL, httpx.StreamError) as exc:
         # The message of a ``LocalProtocolError`` quotes what the client refuses to send.
         message = "" if isinstance(exc, httpx.LocalProtocolError) else str(exc)
         reason = f"{type(exc).__name__}: {message}".rstrip(": ")
         raise CallError(f"{method} {path}: no answer came ({reason})") from exc
+    except Exception as exc:
+        if isinstance(exc, CallError) or pauses_a_graph(exc):
+            raise
+        log_error(_log, "the HTTP client", exc)
+        reason = type(exc).__name__
+        if isinstance(exc, httpx.HTTPStatusError):  # of this response, or of one that gives tokens
+            reason += f" ({exc.response.status_code} {exc.response.reason_phrase})"
+        raise CallError(f"{method} {path}: the HTTP client raised {reason}") from exc
