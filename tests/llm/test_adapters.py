@@ -248,6 +248,19 @@ async def test_a_function_may_raise_anything(caller: str) -> None:
     async def unspeakable_async(_: Any) -> str:
         raise UnspeakableError
 
+    class UnreadableError(Exception):
+        @property
+        def response(self) -> Any:
+            raise RuntimeError("no response")
+
+        request = status_code = response
+
+    def unreadable(_: Any) -> str:
+        raise UnreadableError("no")
+
+    async def unreadable_async(_: Any) -> str:
+        raise UnreadableError("no")
+
     for function, reason in (
         (broken, r"^KeyError: 'secret\\nof two lines'$"),
         (leaving, r"^SystemExit: 3$"),
@@ -255,6 +268,8 @@ async def test_a_function_may_raise_anything(caller: str) -> None:
         (cancelling_itself, r"^CancelledError$"),
         (unspeakable, r"^UnspeakableError$"),
         (unspeakable_async, r"^UnspeakableError$"),
+        (unreadable, r"^UnreadableError: no$"),
+        (unreadable_async, r"^UnreadableError: no$"),
         (len, r"^the function gave no text but 1$"),
     ):
         with pytest.raises(LLMError, match=reason):

@@ -93,22 +93,22 @@ def call_failure(error: BaseException) -> LLMError:
     if isinstance(error, LLMError):
         return error
     if type(error).__name__ == _CUT_OFF:
-        usage = getattr(getattr(error, "completion", None), "usage", None)
+        usage = _attribute(_attribute(error, "completion"), "usage")
         return empty_reply(
             "length",
-            input_tokens=getattr(usage, "prompt_tokens", None),
-            output_tokens=getattr(usage, "completion_tokens", None),
+            input_tokens=_attribute(usage, "prompt_tokens"),
+            output_tokens=_attribute(usage, "completion_tokens"),
         )
     message = _in_one_line(_without_keys(message_of(error), error))
-    response = getattr(error, "response", None)
-    status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
+    response = _attribute(error, "response")
+    status = _attribute(error, "status_code") or _attribute(response, "status_code")
     if not isinstance(status, int):
         status = None
     failed = LLMCallError(
         f"{type(error).__name__}: {message}".rstrip(": "),
         transient=_is_connection_error(error) or _is_transient(status),
         blames_request=status in _REQUEST_AT_FAULT,
-        retry_after=_retry_after(getattr(response, "headers", None)),
+        retry_after=_retry_after(_attribute(response, "headers")),
         # If the server answered with an error, no model has read or written anything.
         input_tokens=None if status is None else 0,
         output_tokens=None if status is None else 0,
@@ -177,6 +177,17 @@ def empty_reply(
     return LLMCallError(message, input_tokens=input_tokens, output_tokens=output_tokens)
 
 
+def _attribute(value: Any, name: str) -> Any:
+    """Return an attribute of a foreign object; None if there is none, or if reading it fails.
+
+    That of ``request`` fails in an ``httpx`` error that has none.
+    """
+    try:
+        return getattr(value, name, None)
+    except Exception:  # noqa: BLE001 - anyone's property may raise anything
+        return None
+
+
 def _in_one_line(message: str) -> str:
     return " ".join(_QUERY.sub("", message).split())[:_LONGEST_REASON]
 
@@ -187,10 +198,7 @@ def _is_transient(status: int | None) -> bool:
 
 def _without_keys(message: str, error: BaseException) -> str:
     """Mask the request's API key in an error's message, since servers may echo it."""
-    try:
-        headers = getattr(getattr(error, "request", None), "headers", None)
-    except RuntimeError:  # raised by ``httpx`` errors that have no request
-        return message
+    headers = _attribute(_attribute(error, "request"), "headers")
     if not isinstance(headers, Mapping):
         return message
     for name in _KEY_HEADERS:
