@@ -130,6 +130,17 @@ def test_a_call_without_arguments_in_any_form(arguments: Any) -> None:
     assert answer["content"] == "pong"
 
 
+@pytest.mark.parametrize("name", [None, 7, ["shop__cancel_order"], {}])
+async def test_a_name_that_is_no_text_is_told_to_the_model(name: Any) -> None:
+    chat = {"tool_calls": [{"id": "1", "function": {"name": name, "arguments": "{}"}}]}
+    item = {"type": "function_call", "call_id": "2", "name": name, "arguments": "{}"}
+    for offered in (None, {"shop__cancel_order": "shop.cancel_order"}):
+        answers = run_calls([chat, item], Toolbox(CATALOG), offered=offered)
+        assert await arun_calls([chat, item], Toolbox(CATALOG), offered=offered) == answers
+        told = f"Error: a call names its tool by a text, not by {name!r}"
+        assert [answers[0]["content"], answers[1]["output"]] == [told, told]
+
+
 def test_a_reply_in_any_form() -> None:
     toolbox = Toolbox(CATALOG)
     reply = _reply(("shop__cancel_order", {"order": "7"}))

@@ -11,7 +11,7 @@ from toolret.errors import CallError
 from toolret.integrations.offers import refusal
 from toolret.integrations.openai.offered import Offered
 from toolret.integrations.openai.searching import found_text, query_of, search_output
-from toolret.json_values import compact_json, parse_json
+from toolret.json_values import compact_json, parse_json, short_repr
 from toolret.options import of_kind
 from toolret.permissions import Allow, fail_closed, is_allowed
 from toolret.prompt import Packed
@@ -27,13 +27,13 @@ class _Call:
 
     Attributes:
         id: The id of the call.
-        name: The name that is called; empty for a search.
+        name: The name that is called, as the model wrote it; empty for a search.
         arguments: The arguments, as the model wrote them.
         kind: The form in which it is answered.
     """
 
     id: str
-    name: str
+    name: Any
     arguments: Any
     kind: Literal["chat", "responses", "search"]
 
@@ -236,6 +236,8 @@ def _next_step(
                 return f"Error: {CALL} takes the name of a tool, and an object of its arguments"
     elif call.kind == "search":
         return ""
+    if not isinstance(name, str):
+        return f"Error: a call names its tool by a text, not by {short_repr(name)}"
     is_offered = offered is None or name in offered
     tool = _toolbox_name(toolbox, name, offered or {})
     if is_offered and _may_run(toolbox, tool, limits):
