@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.tools import tool as convert_to_tool
 from openai import AsyncOpenAI, OpenAI
 
 from tests.conftest import demo
@@ -368,6 +369,9 @@ async def test_arguments_that_a_loop_cannot_take(shop: ToolRetriever) -> None:
             start(client, shop, "x", model="m", stream=True)
         with pytest.raises(TypeError, match=r"give tools=Toolbox\(tools\)"):
             start(client, shop, "x", model="m", tools=loaded)
+        for alone in (add, convert_to_tool(add), "tools.json", {"name": "add"}, SHOP[0], None):
+            with pytest.raises(TypeError, match=r"^tools is .*: give a list, such as tools=\["):
+                start(client, shop, "x", model="m", tools=alone)
         with pytest.raises(TypeError, match="a ToolIndex chooses nothing"):
             start(client, shop.index, "x", model="m")
         assert server.requests == []

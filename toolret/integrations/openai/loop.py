@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from openai import AsyncOpenAI, OpenAI
+from pydantic import BaseModel
 
 from toolret.calling import Toolbox
 from toolret.catalogs import CatalogInput, load_tools
@@ -82,9 +83,9 @@ def run(
         retriever: Chooses the tools.
         messages: The request, or the conversation up to and including it.
         model: The model's name.
-        tools: The toolbox that runs the tools; or functions, LangChain tools and anything else that
-            ``load_tools`` reads and that can be run. Those that the index does not hold are always
-            offered.
+        tools: The toolbox that runs the tools; or a list of functions, LangChain tools and anything
+            else that ``load_tools`` reads and that can be run. Those that the index does not hold
+            are always offered.
         allow: The user's permissions, or a predicate over tools. Within ``permitting``, a tool must
             be allowed by both.
         mode: See ``wrap``.
@@ -99,8 +100,9 @@ def run(
         InputError: If the API or mode is unknown, ``max_turns`` is not 1 or more, ``allow`` is a
             mapping, an iterator or not a collection, or the server's answer is not a reply, or a
             response that failed.
-        TypeError: If ``client`` or ``retriever`` is of another kind, ``allow`` is a string, loaded
-            tools are given without a ``Toolbox``, or ``stream`` is asked for.
+        TypeError: If ``client`` or ``retriever`` is of another kind, ``allow`` is a string,
+            ``tools`` is one tool and no list, loaded tools are given without a ``Toolbox``, or
+            ``stream`` is asked for.
     """
     _check(client, OpenAI, "arun", max_turns, options)
     loop = _Loop.begin(client, retriever, messages, tools, allow, mode, api, options)
@@ -191,7 +193,7 @@ class _Loop:
         if isinstance(tools, Toolbox):
             loaded, toolbox = list(tools), tools
         else:
-            loaded = list(Toolbox(_load(list(tools))))  # those that can be run
+            loaded = list(Toolbox(_load(tools)))  # those that can be run
             toolbox = _make_toolbox(loaded, retriever)
         limit = fail_closed(allow)
         permitted = intersection(current_permissions(), limit)
@@ -278,12 +280,17 @@ class _Loop:
             raise
 
 
-def _load(tools: Sequence[CatalogInput]) -> list[Tool]:
+def _load(inputs: Iterable[CatalogInput]) -> list[Tool]:
     """Load tools that can be run as they are.
 
     Raises:
-        TypeError: If one was loaded before, so that only a ``Toolbox`` can run it.
+        TypeError: If they are not in a list or the like, or one was loaded before, so that only a
+            ``Toolbox`` can run it.
     """
+    # Of texts, mappings and LangChain tools, Python would take the parts.
+    if isinstance(inputs, str | Mapping | BaseModel) or not isinstance(inputs, Iterable):
+        raise TypeError(f"tools is {short_repr(inputs)}: give a list, such as tools=[a_function]")
+    tools = list(inputs)
     if not tools:
         _log.warning("run was given no tools, so it offers none: pass tools=...")
     if any(isinstance(tool, Tool) for tool in tools):
