@@ -258,6 +258,39 @@ def test_a_tool_that_was_changed_is_sent_as_it_is_now(shop: ToolRetriever, mode:
     assert [tool["parameters"]["properties"] for tool in sent[1:]] == [NUMBER["properties"]] * 2
 
 
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_a_model_that_calls_a_tool_by_its_old_name_is_told_how_to_find_others(
+    shop: ToolRetriever, api: Api
+) -> None:
+    def renames(request: dict[str, Any]) -> Reply:
+        shop.index.remove_tools([SHOP[0].id])
+        shop.index.add_tools([replace(SHOP[0], id="shop.revoke", name="revoke")])
+        return old
+
+    old = Reply(tool_calls=[("shop__cancel_order", {})])
+    toolbox = Toolbox(SHOP, RecordingRunner())
+    with (
+        OpenAIServer(renames, old, Reply("ok")) as server,
+        OpenAI(base_url=server.base_url, api_key="k") as client,
+    ):
+        wrapped = wrap(client, shop, mode="search")
+        said: list[Any] = [{"role": "user", "content": "cancel the order"}]
+        for _ in range(3):
+            reply: Any
+            if api == "chat":
+                reply = wrapped.chat.completions.create(model="m", messages=said)
+            else:
+                reply = wrapped.responses.create(model="m", input=said)
+            answers = run_calls(reply, toolbox, offered=offered(wrapped, said))
+            said += [reply.choices[0].message] if api == "chat" else reply.output
+            said += answers
+    told = [item.get("output") or item.get("content") for item in items_of(server.requests[-1])]
+    can_search = "call_tool, discover_tools" if api == "chat" else "tool_search"
+    assert told[-1] == (
+        f"Error: the tool 'shop__cancel_order' is not available now. Available: {can_search}"
+    )
+
+
 @pytest.mark.parametrize("mode", ["grow", "search"])
 def test_an_example_that_was_removed_or_changed_is_not_shown_again(
     shop: ToolRetriever, mode: Any

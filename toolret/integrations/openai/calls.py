@@ -245,7 +245,10 @@ def _next_step(
     if offered is None:
         return refusal(name, None)
     tools = {other: _toolbox_name(toolbox, other, offered) for other in offered}
-    return refusal(name, [n for n, tool in tools.items() if _may_run(toolbox, tool, limits)])
+    available = [n for n, tool in tools.items() if _may_run(toolbox, tool, limits)]
+    if isinstance(offered, Offered) and offered.tool_search and call.kind == "responses":
+        available.append("tool_search")
+    return refusal(name, available)
 
 
 def _inner_call(arguments: Any) -> tuple[str, str]:

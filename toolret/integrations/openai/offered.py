@@ -53,12 +53,16 @@ class Offered(Mapping[str, str]):
         names: The ids, by name.
         finder: Answers the model's own searches.
         proxy: Whether the model calls what it found through ``call_tool``.
+        tool_search: Whether the model finds others by ``tool_search``, where its API has that.
     """
 
-    def __init__(self, names: Mapping[str, str], finder: Finder, *, proxy: bool) -> None:
+    def __init__(
+        self, names: Mapping[str, str], finder: Finder, *, proxy: bool, tool_search: bool
+    ) -> None:
         self._names = dict(names)
         self.finder = finder
         self.proxy = proxy
+        self.tool_search = tool_search
 
     def __getitem__(self, name: str) -> str:
         return self._names[name]

@@ -218,7 +218,12 @@ class Planner:
         callable_now = {
             name: id_ for name, id_ in names.items() if id_ not in positions or view.tool(id_)
         }
-        return Offered(callable_now, Finder(self._retriever, view.allow), proxy=proxy)
+        return Offered(
+            callable_now,
+            Finder(self._retriever, view.allow),
+            proxy=proxy,
+            tool_search=self._mode == "search",
+        )
 
     def _draft(self, form: RequestForm, options: Mapping[str, Any]) -> _Draft | None:
         """Read a call that is to be planned; None if tools cannot be added to it."""
