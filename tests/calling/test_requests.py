@@ -490,15 +490,13 @@ def test_without_any_alternative_nothing_is_sent() -> None:
     )
 
 
-def test_an_invalid_secret_is_an_error_that_does_not_quote_it() -> None:
-    def hook(_scheme: Any) -> Any:
-        return b"s3cret"
-
+@pytest.mark.parametrize("secret", [b"s3cret", ("user", None)])
+def test_an_invalid_secret_is_an_error_that_does_not_quote_it(secret: Any) -> None:
     with pytest.raises(CallError) as caught:
-        place_credentials(operation(security=[{"bearer": []}]), SERVER, hook)
+        place_credentials(operation(security=[{"basic": []}]), SERVER, lambda _: secret)
     assert str(caught.value) == (
-        "the credentials hook gave an object of type bytes for 'bearer': it has to return a text, "
-        "a user name and password, or None"
+        f"the credentials hook gave an object of type {type(secret).__name__} for 'basic': it has "
+        "to return a text, two texts (user name and password), or None"
     )
 
 

@@ -136,17 +136,19 @@ def _place_credential(
         ) from error
     if secret is None:
         return None
-    if not isinstance(secret, str | tuple | list):  # an asynchronous hook's coroutine, for example
+    parts = (secret,) if isinstance(secret, str) else secret
+    # An asynchronous hook's coroutine is neither, for example, nor is a password that is None.
+    if not isinstance(parts, tuple | list) or not all(isinstance(part, str) for part in parts):
         raise CallError(
             f"the credentials hook gave an object of type {type(secret).__name__} for {name!r}: it "
-            "has to return a text, a user name and password, or None"
+            "has to return a text, two texts (user name and password), or None"
         )
-    if not any(secret):  # a user name or a password alone may be empty
+    if not any(parts):  # a user name or a password alone may be empty
         raise CallError(
             f"the credentials hook gave an empty secret for {name!r}: it has to return None if "
             "there is none"
         )
-    text = secret if isinstance(secret, str) else ":".join(secret)
+    text = ":".join(parts)
     if type_ == "apiKey":
         return _place_key(str(definition.get("name")), text, definition.get("in"))
     if scheme.scheme == "basic":
