@@ -3,14 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test check lint types clean
+.PHONY: demo test check lint types coverage clean
 
 demo: $(INSTALLED)
 	@$(BIN)/python examples/quickstart.py
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=term
+	@$(PYTEST)
 
 check: lint types test
 
@@ -21,13 +22,18 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	@$(BIN)/mypy
 
+# Apart from `make test`, since it takes twice as long.
+coverage: $(INSTALLED)
+	@$(PYTEST) --cov --cov-report=term
+
 # The pins are exact so that what was tested is what is installed; torch's pin also keeps pip
-# from fetching another build of it.
+# from fetching another build of it. Modules are compiled when they are first imported, as most never
+# are: compiling all takes as long as the rest of the installation.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "toolret needs Python 3.11 or newer")'
 	@echo "Setting up $(VENV); this takes a few minutes the first time."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[offline,dev]'
+	@$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[offline,dev]'
 	@touch $@
 
 clean:
