@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import shutil
 import socket
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
@@ -10,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from toolret import tracing
+from toolret.catalogs import load_tools
 from toolret.index import ToolIndex
+from toolret.retrieval.retriever import ToolRetriever
+from toolret.rows import load_demos
 from toolret.testing import HashedWordsEmbedder
 from toolret.text.rendering import tool_views
 from toolret.types import Call, Demo, Tool
@@ -126,3 +132,18 @@ def index(tmp_path: Path, tools: list[Tool], demos: list[Demo]) -> ToolIndex:
     index = ToolIndex(tmp_path / "index", embedder=HashedWordsEmbedder())
     index.sync(tools, demos)
     return index
+
+
+@pytest.fixture
+def shipped_index(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of an index of what the project ships, by the default model, with its fit.
+
+    To embed it and to learn from it takes half a minute, so all workers of a run copy the same one.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shipped"
+    with FileLock(f"{shared}.lock"):
+        index = ToolIndex(shared)
+        index.sync(load_tools(ROOT / "tool_catalogs"), load_demos(ROOT / "demos"))
+        ToolRetriever(index).select("cancel my order")
+    return shutil.copytree(shared, tmp_path / "index")

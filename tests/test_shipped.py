@@ -80,12 +80,11 @@ def test_held_out_requests_are_held_out(
 
 
 @pytest.mark.model
-def test_the_quality_gate(tmp_path: Path) -> None:
+def test_the_quality_gate(
+    shipped_index: Path, tools: dict[str, Tool], requests: list[LabelledRequest]
+) -> None:
     """Below the floors something in the retrieval broke; docs/quality.md has the figures."""
-    index = ToolIndex(tmp_path / "index")
-    tools = load_tools(ROOT / "tool_catalogs")
-    index.sync(tools, load_demos(ROOT / "demos"))
-    requests = load_requests(ROOT / "tests" / "data" / "requests.jsonl")
+    index = ToolIndex(shipped_index)
     retriever = ToolRetriever(index)
     with_demos = evaluate(retriever, requests, keep_all=True).metrics
     index.sync_demos([])
@@ -97,5 +96,5 @@ def test_the_quality_gate(tmp_path: Path) -> None:
     assert without["nDCG@10"] >= 0.46
     assert without["AUROC"] >= 0.68
     selection = retriever.select(requests[0].text)
-    whole = catalog_tokens(tools, counter=token_counter())
+    whole = catalog_tokens(list(tools.values()), counter=token_counter())
     assert selection.tokens <= 2_000 < whole / 20

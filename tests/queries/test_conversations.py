@@ -78,6 +78,7 @@ def test_what_is_written_of_a_conversation_finds_its_tools(
 
 @pytest.mark.model
 @pytest.mark.timeout(900)
+@pytest.mark.usefixtures("shipped_index")
 def test_a_conversation_tells_more_than_its_last_message(tmp_path: Path) -> None:
     last, whole, replayed = measured(tmp_path)
     assert last["COMP@5"] + 8 < whole["COMP@5"]
