@@ -45,24 +45,39 @@ def test_a_good_catalog_has_no_findings() -> None:
             "it has no description",
         ),
         (_tool("a", "API keys."), "short-description", "it only says 'API keys.'"),
-        (_tool("a", "支付"), "short-description", "it only says '支付'"),
+        (_tool("a", "付 it"), "short-description", "it only says '付 it'"),
     ],
 )
 def test_descriptions_that_say_too_little(tool: Tool, check: str, problem: str) -> None:
     assert _found(tool) == [(check, "description", problem)]
 
 
+def test_descriptions_in_another_language_are_one_finding() -> None:
+    german = "Storniert eine Bestellung, die noch nicht versandt wurde."
+    tools = [
+        _tool("cancel", german),
+        _tool("refund", "取消尚未发货的订单"),
+        _tool("pay", "Pay a bill."),
+    ]
+    problem = "2 tools are described in another language than English"
+    (finding,) = lint(tools)
+    assert (finding.tools, finding.problem) == (("cancel", "refund"), problem)
+    assert _found(tools[0]) == [
+        ("other-language", "description", "it is described in another language than English")
+    ]
+
+
 def test_long_texts_and_large_schemas() -> None:
     long = "word " * 300
     properties = {f"p{i}": {"description": "x" * 96} for i in range(100)}
     parameters = {"type": "object", "properties": properties}
-    assert _found(_tool("a", long), _tool("b", "語" * 257), _tool("c", parameters=parameters)) == [
+    assert _found(_tool("a", long), _tool("b", "ñ " * 257), _tool("c", parameters=parameters)) == [
         (
             "long-description",
             "description",
             f"it has about {tokens} tokens; an embedder reads some 256, of name and parameters too",
         )
-        for tokens in (375, 257)
+        for tokens in (375, 321)
     ] + [("large-schema", "parameters", "its parameters take about 3030 tokens of a prompt")]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from toolret.text import spelling
+from toolret.text import english
 from toolret.text.lexical import stems
 from toolret.text.spelling import find_corrections, with_corrections
 
@@ -57,12 +57,12 @@ def test_what_is_left_as_it_is(text: str) -> None:
 def test_without_the_dictionarys_file_requests_are_read_as_they_are(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(spelling, "_DICTIONARY", "symspellpy/gone.txt")
-    spelling._dictionary.cache_clear()
+    monkeypatch.setattr(english, "_DICTIONARY", "symspellpy/gone.txt")
+    english._dictionary.cache_clear()
     try:
         assert find_corrections("cancle my order", count_tools) == {}
         assert find_corrections("refnd my order", count_tools) == {}
     finally:
-        spelling._dictionary.cache_clear()
+        english._dictionary.cache_clear()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "gone.txt" in caplog.text

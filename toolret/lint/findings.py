@@ -48,6 +48,11 @@ CHECKS: dict[str, Check] = {
     "short-description": Check(
         "warning", "make the description a sentence: what the tool does and when to use it"
     ),
+    "other-language": Check(
+        "warning",
+        "index with a multilingual embedder, and ignore this check: the default one reads English, "
+        "and many requests would find none of these tools",
+    ),
     "same-description": Check("warning", "say in each description what only this tool does"),
     "similar-description": Check("warning", "begin each description with what only this tool does"),
     "missing-schema": Check(

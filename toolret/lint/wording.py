@@ -1,4 +1,4 @@
-"""Texts that are too short to be found, or too long to be read."""
+"""Texts that are too short to be found, too long to be read, or in another language."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from toolret.json_values import compact_json
 from toolret.lint.findings import Finding, join_first
+from toolret.text.english import UNSPACED, is_in_another_language
 from toolret.types import Tool
 
 __all__ = ["folded_words", "own_description", "poor_texts"]
@@ -25,10 +26,7 @@ _MAX_SCHEMA_TOKENS = 2_000
 _MAX_LISTED = 6
 """The most parameters that a finding lists."""
 
-_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff"
-"""The characters of scripts without spaces between words: each of them counts as a word."""
-
-_FOLDED_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+_FOLDED_WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 """A word of a text without differences of case."""
 
 
@@ -44,7 +42,11 @@ def folded_words(text: str) -> tuple[str, ...]:
 
 
 def poor_texts(tools: Sequence[Tool]) -> Iterator[Finding]:
-    """Find missing, short and long descriptions, undescribed parameters, and large schemas."""
+    """Find missing, short, long and foreign descriptions, undescribed parameters, large schemas."""
+    if foreign := [t.id for t in tools if is_in_another_language(own_description(t))]:
+        who = "it is" if len(foreign) == 1 else f"{len(foreign)} tools are"
+        problem = f"{who} described in another language than English"
+        yield Finding("other-language", tuple(foreign), problem, "description")
     for tool in tools:
         here = (tool.id,)
         description = own_description(tool)

@@ -7,15 +7,12 @@ only to one that tools have: names and terms of other fields stay as they are.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 from string import ascii_lowercase
 from typing import TypeAlias
 
+from toolret.text.english import has_dictionary, is_english
 from toolret.text.lexical import stems
 from toolret.text.values import VALUE, unquoted
 
@@ -23,9 +20,6 @@ __all__ = ["CountTools", "find_corrections", "with_corrections"]
 
 CountTools: TypeAlias = Callable[[Sequence[str]], Sequence[int]]
 """Returns for each of some words how many tools have it in their texts, in any inflection."""
-
-_DICTIONARY = "symspellpy/frequency_dictionary_en_82_765.txt"
-"""The dictionary's file: a word and its frequency in each line."""
 
 _WORD = re.compile(
     rf"{VALUE.pattern} | (?P<word> (?<![\w'\u2019@./\\-]) [^\W\d_]+ (?!['\u2019]?[\w@/\\]) )",
@@ -47,8 +41,6 @@ _FOREIGN_SHARE = 1 / 3
 """The share of words that are neither known nor near a known one from which on a request counts as
 written in another language than the tools. Its words must not become others by chance."""
 
-_log = logging.getLogger(__name__)
-
 
 def find_corrections(text: str, count_tools: CountTools) -> dict[str, str]:
     """Return the misspelt words of a request, as they are written, each with what was meant.
@@ -60,11 +52,11 @@ def find_corrections(text: str, count_tools: CountTools) -> dict[str, str]:
         text: The request.
         count_tools: Counts the tools that have a word.
     """
-    if not _dictionary():
+    if not has_dictionary():
         return {}
     written = _plain_words(text)
     words = list(dict.fromkeys(written.values()))
-    others = [word for word in words if not _is_english(word)]
+    others = [word for word in words if not is_english(word)]
     unknown = [word for word, tools in zip(others, count_tools(others), strict=True) if not tools]
     if len(unknown) > _MOST_UNKNOWN:
         return {}
@@ -96,13 +88,13 @@ def _meant(word: str, count_tools: CountTools) -> str:
     near = [
         other
         for other, stem in zip(apart, stems(apart), strict=True)
-        if other == stem or _is_english(other)
+        if other == stem or is_english(other)
     ]
     tools = dict(zip(near, count_tools(near), strict=True))
 
     def likeliness(candidate: str) -> tuple[bool, bool, int]:
         # Few people get the first letter wrong.
-        return _is_english(candidate), candidate[0] == word[0], tools[candidate]
+        return is_english(candidate), candidate[0] == word[0], tools[candidate]
 
     return max((candidate for candidate in near if tools[candidate]), key=likeliness, default="")
 
@@ -116,23 +108,3 @@ def _one_letter_apart(word: str) -> set[str]:
         apart |= {left + letter + right[1:] for left, right in halves if right}
         apart |= {left + letter + right for left, right in halves}
     return apart - {word}
-
-
-def _is_english(word: str) -> bool:
-    return word in _dictionary() or word.removesuffix("s") in _dictionary()
-
-
-@cache  # reading it takes a tenth of a second
-def _dictionary() -> frozenset[str]:
-    """Return the words of SymSpell's English dictionary; none if its file cannot be read.
-
-    The package is not imported, and the file is read line by line, so that an event loop in another
-    thread is not held up.
-    """
-    try:
-        file = distribution("symspellpy").locate_file(_DICTIONARY)
-        with Path(str(file)).open(encoding="utf-8-sig") as lines:
-            return frozenset(line.partition(" ")[0] for line in lines)
-    except (OSError, PackageNotFoundError) as error:  # as in a program that was frozen without it
-        _log.warning("requests are read as they are spelt, without a dictionary: %s", error)
-        return frozenset()
