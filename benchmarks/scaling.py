@@ -2,8 +2,9 @@
 
 Each figure is measured in one process, in which the places take turns, so that ratios hold on a
 loaded machine. The embedder is a random projection that costs next to nothing, so that the storage
-is what is measured. A server of Chroma is started on this machine; PostgreSQL with pgvector is
-measured if ``TOOLRET_PGVECTOR`` is its SQLAlchemy URL.
+is what is measured; how many requests several processes answer is measured with the default model,
+too. A server of Chroma is started on this machine; PostgreSQL with pgvector is measured if
+``TOOLRET_PGVECTOR`` is its SQLAlchemy URL.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from uuid import uuid4
 import httpx
 import numpy as np
 
+from toolret.embedders import SentenceTransformerEmbedder
 from toolret.index import ToolIndex
 from toolret.retrieval.retriever import ToolRetriever
 from toolret.stores import IndexEmbeddings, chroma_store, langchain_store, store_at
@@ -41,6 +43,9 @@ REQUESTS = 20
 
 REFRESH_INTERVAL = 1.0
 """The seconds between two refreshes of a process that serves requests."""
+
+REQUEST = "Refund order {} to the customer, and send her an invoice of what is left to pay."
+"""The request that is served, with a number that makes each another one."""
 
 WORDS = [
     f"{a}{b}{c}" for a in ("ta", "mi", "ro", "se") for b in "bdklmnprst" for c in ("er", "on", "um")
@@ -66,6 +71,18 @@ class RandomEmbedder:
         vector = np.random.default_rng(seed).normal(size=DIMENSIONS)
         unit: list[float] = (vector / np.linalg.norm(vector)).tolist()
         return unit
+
+
+class ModelsTime(RandomEmbedder):
+    """The same, for requests that take the time of the default model, whose vectors go unused."""
+
+    def __init__(self) -> None:
+        self._model = SentenceTransformerEmbedder()
+
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        """Return one vector per text."""
+        self._model.encode(texts)
+        return self.embed_documents(texts)
 
 
 def catalog(count: int) -> list[Tool]:
@@ -207,12 +224,12 @@ def bytes_per_tool(url: str, cache: Path) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def serve(url: str, cache: str, duration: float) -> None:
+def serve(url: str, cache: str, duration: float, embedder: RandomEmbedder) -> None:
     """Answer requests in this process, look for a new sync every second, and print the rate.
 
     The process prints ``ready``, and begins when a line can be read.
     """
-    index = ToolIndex(chroma_store(url, cache_dir=cache), embedder=RandomEmbedder())
+    index = ToolIndex(chroma_store(url, cache_dir=cache), embedder=embedder)
     retriever = ToolRetriever(index)
     retriever.search("a request", k=20)
     print("ready", flush=True)
@@ -223,15 +240,19 @@ def serve(url: str, cache: str, duration: float) -> None:
         if now >= refresh_at:
             index.refresh()
             refresh_at = now + REFRESH_INTERVAL
-        retriever.search(f"a request for something {served}", k=20)
+        retriever.search(REQUEST.format(served), k=20)
         served += 1
     print(served / duration)
 
 
-def requests_per_second(processes: int, url: str, cache: Path, duration: float) -> float:
-    """Return how many requests per second several processes answer together."""
-    command = [sys.executable, "-m", "benchmarks.scaling", "--serve", url, str(cache)]
-    command += ["--seconds", str(duration)]
+def requests_per_second(processes: int, serving: Sequence[str]) -> float:
+    """Return how many requests per second several processes answer together.
+
+    Args:
+        processes: The number of processes.
+        serving: The options of each.
+    """
+    command = [sys.executable, "-m", "benchmarks.scaling", *serving]
     started = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(processes)
@@ -253,10 +274,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--model", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.serve:
         url, cache = options.serve
-        serve(url, cache, options.seconds)
+        embedder = ModelsTime() if options.model else RandomEmbedder()
+        serve(url, cache, options.seconds, embedder)
         return
     results: dict[str, Any] = {"cores": os.cpu_count(), "seconds": {}, "requests a second": {}}
     with tempfile.TemporaryDirectory() as scratch, chroma_server(Path(scratch) / "server") as url:
@@ -277,11 +300,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ToolIndex(store, embedder=RandomEmbedder()).sync_tools(catalog(size))
         results["bytes a tool"] = bytes_per_tool(place, Path(scratch) / "serve")
         print(f"\n{results['bytes a tool']:,.0f} bytes of memory a tool and process")
-        print(f"{size} tools, requests a second on {os.cpu_count()} cores")
+        print(
+            f"{size} tools, requests a second on {os.cpu_count()} cores, without and with a model"
+        )
+        serving = [
+            "--serve",
+            place,
+            str(Path(scratch) / "serve"),
+            "--seconds",
+            f"{options.seconds}",
+        ]
         for count in options.processes:
-            rate = requests_per_second(count, place, Path(scratch) / "serve", options.seconds)
-            results["requests a second"][count] = rate
-            print(f"{count:3} processes {rate:10,.1f}", flush=True)
+            rates = [requests_per_second(count, [*serving, *more]) for more in ([], ["--model"])]
+            results["requests a second"][count] = rates
+            print(f"{count:3} processes {rates[0]:10,.1f} {rates[1]:10,.1f}", flush=True)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
 

@@ -89,6 +89,24 @@ def test_many_texts_are_tokenized_part_by_part(kept: Path, monkeypatch: pytest.M
     np.testing.assert_allclose(embedder.encode(texts), wanted, atol=1e-6)
 
 
+@pytest.mark.skipif(os.cpu_count() == 1, reason="with one core there is no other thread")
+def test_no_thread_waits_busily_for_the_next_text(kept: Path) -> None:
+    program = """
+import sys, time
+from pathlib import Path
+from toolret.embedders.onnx_models import OnnxModel
+
+model = OnnxModel(Path(sys.argv[1]))
+model.encode(["cancel my order and give me the money back"], batch_size=1)
+worked = time.process_time()
+time.sleep(0.5)
+print(time.process_time() - worked)
+"""
+    command = [sys.executable, "-c", program, str(kept)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert float(ran.stdout) < 0.01
+
+
 @pytest.mark.shared
 def test_vectors_of_real_requests_are_those_of_sentence_transformers(kept: Path) -> None:
     lines = (SHARED / "metatool" / "dev.jsonl").read_text("utf-8").splitlines()[:200]

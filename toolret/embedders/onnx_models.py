@@ -70,15 +70,18 @@ class OnnxModel:
     """
 
     def __init__(self, folder: Path) -> None:
-        from onnxruntime import InferenceSession
+        from onnxruntime import InferenceSession, SessionOptions
         from tokenizers import Tokenizer
 
         sums = json.loads((folder / _CHECKSUMS).read_text("utf-8"))
         for name in (GRAPH, TOKENIZER):
             if file_sha256(folder / name) != sums[name]:
                 raise ValueError(f"{folder / name} is damaged")
+        options = SessionOptions()
+        # By default its threads wait busily for the next text, on cores that others need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session: InferenceSession = InferenceSession(
-            folder / GRAPH, providers=["CPUExecutionProvider"]
+            folder / GRAPH, options, providers=["CPUExecutionProvider"]
         )
         self._inputs = [node.name for node in self._session.get_inputs()]
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
