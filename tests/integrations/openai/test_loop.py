@@ -80,6 +80,36 @@ async def test_the_loop_of_event_loops(shop: ToolRetriever) -> None:
         assert (_items(server)[-1].get("content") or _items(server)[-1]["output"]) == "8"
 
 
+@pytest.mark.parametrize("api", ["chat", "responses"])
+async def test_what_has_run_is_answered_when_a_run_is_cancelled(
+    shop: ToolRetriever, api: Api
+) -> None:
+    """Who goes on with the messages would otherwise pay twice."""
+    waiting = asyncio.Event()
+
+    def pay(euros: int) -> str:
+        """Pay."""
+        return f"{euros} paid"
+
+    async def wait() -> None:
+        """Wait."""
+        waiting.set()
+        await asyncio.Event().wait()
+
+    reply = Reply(tool_calls=[("pay", {"euros": 5}), ("wait", {})])
+    with OpenAIServer(reply) as server:
+        async with AsyncOpenAI(base_url=server.base_url, api_key="k") as client:
+            task = asyncio.create_task(
+                arun(client, shop, "pay, then wait", model="m", tools=[pay, wait], api=api)
+            )
+            await waiting.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError) as error:
+                await task
+    went: Any = error.value.run  # type: ignore[attr-defined]
+    assert "5 paid" in went.messages[-1].values()
+
+
 def test_a_model_that_calls_for_ever_is_stopped(shop: ToolRetriever) -> None:
     with (
         OpenAIServer(Reply(tool_calls=[("add", {"a": 1, "b": 1})])) as server,

@@ -18,7 +18,7 @@ from toolret.prompt import Packed
 from toolret.text.names import CALL, DISCOVER
 from toolret.turns import field_of, says_failed
 
-__all__ = ["arun_calls", "run_calls"]
+__all__ = ["aanswer_calls", "answer_calls", "arun_calls", "run_calls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,20 @@ def run_calls(
             mapping, or ``allow`` a string.
         InputError: If ``allow`` is a mapping, an iterator or not a collection.
     """
-    messages = []
+    messages: list[Any] = []
+    answer_calls(messages, reply, toolbox, offered=offered, allow=allow)
+    return messages
+
+
+def answer_calls(
+    messages: list[Any],
+    reply: Any,
+    toolbox: Toolbox,
+    *,
+    offered: Mapping[str, str] | None,
+    allow: Allow,
+) -> None:
+    """``run_calls`` that appends each answer as soon as there is one: the next may never come."""
     allow = fail_closed(allow)
     for call in _calls(reply, toolbox, offered):
         step = _next_step(call, toolbox, offered, allow)
@@ -111,7 +124,6 @@ def run_calls(
             messages.append(call.answer_outcome(toolbox.call(step.tool, step.arguments)))
         elif step:
             messages.append(call.answer(step))
-    return messages
 
 
 async def arun_calls(
@@ -122,7 +134,20 @@ async def arun_calls(
     allow: Allow = None,
 ) -> list[Any]:
     """``run_calls`` for event loops."""
-    messages = []
+    messages: list[Any] = []
+    await aanswer_calls(messages, reply, toolbox, offered=offered, allow=allow)
+    return messages
+
+
+async def aanswer_calls(
+    messages: list[Any],
+    reply: Any,
+    toolbox: Toolbox,
+    *,
+    offered: Mapping[str, str] | None,
+    allow: Allow,
+) -> None:
+    """``answer_calls`` for event loops."""
     allow = fail_closed(allow)
     for call in _calls(reply, toolbox, offered):
         step = _next_step(call, toolbox, offered, allow)
@@ -134,7 +159,6 @@ async def arun_calls(
             messages.append(call.answer_outcome(outcome))
         elif step:
             messages.append(call.answer(step))
-    return messages
 
 
 def _calls(reply: Any, toolbox: Toolbox, offered: Mapping[str, str] | None) -> list[_Call]:

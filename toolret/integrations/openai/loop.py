@@ -15,7 +15,7 @@ from toolret.calling import Toolbox
 from toolret.catalogs import CatalogInput, load_tools
 from toolret.errors import InputError
 from toolret.integrations.openai.access import current_permissions, intersection
-from toolret.integrations.openai.calls import arun_calls, run_calls
+from toolret.integrations.openai.calls import aanswer_calls, answer_calls
 from toolret.integrations.openai.client import offered, wrap_within
 from toolret.integrations.openai.forms import CHAT, RESPONSES, RequestForm, value_or_none
 from toolret.integrations.openai.offered import Offered
@@ -109,10 +109,11 @@ def run(
     with loop.errors_with_run():
         while loop.turns < max_turns:
             called = loop.add_reply(loop.create(model=model, **loop.arguments, **options))
-            answers = run_calls(called, loop.toolbox, offered=loop.offered(), allow=loop.allow)
-            if not answers:
+            answer_calls(
+                loop.messages, called, loop.toolbox, offered=loop.offered(), allow=loop.allow
+            )
+            if not loop.goes_on():
                 return loop.result(finished=True)
-            loop.add_answers(answers)
     return loop.result(finished=False)
 
 
@@ -135,12 +136,11 @@ async def arun(
     with loop.errors_with_run():
         while loop.turns < max_turns:
             called = loop.add_reply(await loop.create(model=model, **loop.arguments, **options))
-            answers = await arun_calls(
-                called, loop.toolbox, offered=loop.offered(), allow=loop.allow
+            await aanswer_calls(
+                loop.messages, called, loop.toolbox, offered=loop.offered(), allow=loop.allow
             )
-            if not answers:
+            if not loop.goes_on():
                 return loop.result(finished=True)
-            loop.add_answers(answers)
     return loop.result(finished=False)
 
 
@@ -158,6 +158,7 @@ class _Loop:
         continued: The id of what it continues at the provider; empty if it continues nothing.
         stored: Whether the provider adds each request and response to what it continues.
         known: The number of messages that the provider had before the latest request.
+        replied: The number of messages up to the latest reply, without the answers to its calls.
         turns: The number of times that the model was asked.
         text: The model's last words.
     """
@@ -171,6 +172,7 @@ class _Loop:
     continued: str
     stored: bool
     known: int = 0
+    replied: int = 0
     turns: int = 0
     text: str = ""
 
@@ -254,13 +256,14 @@ class _Loop:
         is_text = isinstance(text, str) and text  # else there may be parts, or a refusal
         self.text = text if is_text else turns(items)[0][-1].answer
         self.messages += items
+        self.replied = len(self.messages)
         return called
 
-    def add_answers(self, answers: Sequence[dict[str, Any]]) -> None:
-        """Append the answers to the reply's calls, which the next request brings."""
+    def goes_on(self) -> bool:
+        """Whether the reply's calls have answers, which the next request brings."""
         if self.stored:
-            self.known = len(self.messages)
-        self.messages += answers
+            self.known = self.replied
+        return len(self.messages) > self.replied
 
     def result(self, *, finished: bool) -> Run:
         """Return the result so far."""
