@@ -429,6 +429,36 @@ def test_the_words_of_a_reply_in_parts_are_a_text(shop: ToolRetriever) -> None:
         assert run(client, shop, "x", model="m").text == "It is\ncancelled."
 
 
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_an_answer_that_was_cut_short_is_told_from_a_whole_one(
+    shop: ToolRetriever, reason: str
+) -> None:
+    def reply(words: str, reason: str) -> Reply:
+        choice = {"finish_reason": reason, "message": {"role": "assistant", "content": words}}
+        return Reply(body=json.dumps({"choices": [choice]}).encode())
+
+    replies = (reply("It is", reason), reply("Oslo", "stop"))
+    with OpenAIServer(*replies) as server, _client(server) as client:
+        went = run(client, shop, "where?", model="m", tools=[add])
+        assert (went.text, went.finished, went.cut) == ("It is", False, reason)
+        went = run(client, shop, went.messages, model="m", tools=[add])
+        assert (went.text, went.finished, went.cut) == ("Oslo", True, "")
+
+
+@pytest.mark.parametrize(
+    ("details", "cut"),
+    [({"reason": "max_output_tokens"}, "max_output_tokens"), (None, "incomplete")],
+)
+def test_a_response_that_was_cut_short_is_told_from_a_whole_one(
+    shop: ToolRetriever, details: Any, cut: str
+) -> None:
+    body = {"object": "response", "status": "incomplete", "output": []}
+    body |= {"incomplete_details": details}
+    with OpenAIServer(Reply(body=json.dumps(body).encode())) as server, _client(server) as client:
+        went = run(client, shop, "where?", model="m", tools=[add], api="responses")
+    assert (went.text, went.finished, went.cut) == ("", False, cut)
+
+
 @pytest.mark.parametrize(
     ("status", "error", "told"),
     [

@@ -41,6 +41,9 @@ Api: TypeAlias = Literal["chat", "responses"]
 _UNANSWERED = ("cancelled", "failed", "in_progress", "queued")
 """Statuses of responses that failed, were given up, or are still being made in the background."""
 
+_CUT_SHORT = ("content_filter", "length")
+"""Reasons to end a message of Chat Completions that the model has not ended itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -50,13 +53,16 @@ class Run:
         text: The model's last words, which may be a refusal.
         messages: The conversation with all calls and answers; it can be continued.
         turns: The number of times that the model was asked.
-        finished: Whether the model had nothing more to call.
+        finished: Whether the model had nothing more to call, and its last words are whole.
+        cut: Why its latest reply is not whole, as the server says it: ``"length"``,
+            ``"max_output_tokens"``, ``"content_filter"``; empty if it is.
     """
 
     text: str
     messages: list[Any]
     turns: int
     finished: bool
+    cut: str = ""
 
 
 def run(
@@ -113,7 +119,7 @@ def run(
                 loop.messages, called, loop.toolbox, offered=loop.offered(), allow=loop.allow
             )
             if not loop.goes_on():
-                return loop.result(finished=True)
+                return loop.result(finished=not loop.cut)
     return loop.result(finished=False)
 
 
@@ -140,7 +146,7 @@ async def arun(
                 loop.messages, called, loop.toolbox, offered=loop.offered(), allow=loop.allow
             )
             if not loop.goes_on():
-                return loop.result(finished=True)
+                return loop.result(finished=not loop.cut)
     return loop.result(finished=False)
 
 
@@ -161,6 +167,7 @@ class _Loop:
         replied: The number of messages up to the latest reply, without the answers to its calls.
         turns: The number of times that the model was asked.
         text: The model's last words.
+        cut: Why the latest reply is not whole.
     """
 
     client: Any
@@ -175,6 +182,7 @@ class _Loop:
     replied: int = 0
     turns: int = 0
     text: str = ""
+    cut: str = ""
 
     @classmethod
     def begin(
@@ -253,6 +261,7 @@ class _Loop:
         except (AttributeError, LookupError, TypeError) as error:
             raise InputError(f"the server's answer is no reply: {short_repr(reply)}") from error
         self.turns += 1
+        self.cut = _why_cut(reply)
         is_text = isinstance(text, str) and text  # else there may be parts, or a refusal
         self.text = text if is_text else turns(items)[0][-1].answer
         self.messages += items
@@ -267,7 +276,7 @@ class _Loop:
 
     def result(self, *, finished: bool) -> Run:
         """Return the result so far."""
-        return Run(self.text, self.messages, self.turns, finished=finished)
+        return Run(self.text, self.messages, self.turns, finished=finished, cut=self.cut)
 
     @contextmanager
     def errors_with_run(self) -> Iterator[None]:
@@ -281,6 +290,16 @@ class _Loop:
                     "tools may have run: `run.messages` of this error says what was done"
                 )
             raise
+
+
+def _why_cut(reply: Any) -> str:
+    """Return why a reply of either API is not whole; empty if it is, or does not say."""
+    if getattr(reply, "status", None) == "incomplete":
+        details = getattr(reply, "incomplete_details", None)
+        return getattr(details, "reason", None) or "incomplete"
+    choices = getattr(reply, "choices", None)
+    reason = getattr(choices[0], "finish_reason", None) if choices else None
+    return reason if reason in _CUT_SHORT else ""
 
 
 def _load(inputs: Iterable[CatalogInput]) -> list[Tool]:
