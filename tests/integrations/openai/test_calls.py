@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 from openai.types.responses import ResponseFunctionToolCall
@@ -184,6 +185,18 @@ def test_what_is_answered_is_not_run_again_whatever_its_id(call_id: Any) -> None
 @pytest.mark.parametrize("reply", [None, "x", 7, ["x"], {"choices": []}, Toolbox([])])
 def test_an_object_that_is_no_reply_is_refused(reply: Any) -> None:
     with pytest.raises(TypeError, match="is no reply that could call tools: give a completion"):
+        run_calls(reply, Toolbox(CATALOG))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        AIMessage("", tool_calls=[{"id": "1", "name": "shop__cancel_order", "args": {}}]),
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "x"}]},
+    ],
+)
+def test_calls_of_another_form_are_refused_and_end_no_loop(reply: Any) -> None:
+    with pytest.raises(TypeError, match="calls in the form of LangChain or Anthropic"):
         run_calls(reply, Toolbox(CATALOG))
 
 

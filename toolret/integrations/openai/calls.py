@@ -20,6 +20,9 @@ from toolret.turns import field_of, says_failed
 
 __all__ = ["aanswer_calls", "answer_calls", "arun_calls", "run_calls"]
 
+_OTHER_CALLS = ("tool_call", "tool_use")
+"""Types of the calls in messages of LangChain and of Anthropic."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Call:
@@ -178,13 +181,24 @@ def _calls(reply: Any, toolbox: Toolbox, offered: Mapping[str, str] | None) -> l
 
 
 def _calls_in(item: Any) -> Iterator[_Call]:
-    """Yield the calls in a message, or the one that a Responses item is."""
+    """Yield the calls in a message, or the one that a Responses item is.
+
+    Raises:
+        TypeError: If it holds calls of another form, which would end a loop unanswered.
+    """
     kind, call_id = field_of(item, "type"), field_of(item, "call_id")
     if kind == "function_call":
         yield _Call(call_id, field_of(item, "name"), field_of(item, "arguments"), "responses")
     elif kind == "tool_search_call" and field_of(item, "execution") == "client":
         yield _Call(call_id, "", field_of(item, "arguments"), "search")
-    for call in _as_list(field_of(item, "tool_calls")):
+    calls = _as_list(field_of(item, "tool_calls"))
+    for part in calls or _as_list(field_of(item, "content")):
+        if field_of(part, "type") in _OTHER_CALLS and field_of(part, "function") is None:
+            raise TypeError(
+                f"a {type(item).__name__} with calls in the form of LangChain or Anthropic: run "
+                "each by toolbox.call(name, arguments)"
+            )
+    for call in calls:
         function = field_of(call, "function")
         if function is not None:
             name, arguments = field_of(function, "name"), field_of(function, "arguments")
