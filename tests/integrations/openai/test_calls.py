@@ -208,6 +208,23 @@ def test_offered_names_without_ids() -> None:
         run_calls([], Toolbox(CATALOG), allow="admin")
 
 
+@pytest.mark.parametrize(
+    "toolbox", [Toolbox(CATALOG[:1]), Toolbox(CATALOG).allowed(lambda _: False)]
+)
+def test_what_was_offered_and_the_toolbox_does_not_run_is_warned_of(
+    toolbox: Toolbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where a toolbox is older than the index, or has other permissions than the client."""
+    name = "shop__track_parcel"
+    call = {"id": "1", "function": {"name": name, "arguments": "{}"}}
+    run_calls({"tool_calls": [call]}, toolbox, offered={name: "shop.track_parcel"})
+    told = f"{name!r} was offered, but the toolbox does not run it for this user"
+    assert caplog.messages == [told]
+    run_calls({"tool_calls": [call]}, toolbox, offered={})
+    run_calls({"tool_calls": [call]}, toolbox)
+    assert caplog.messages == [told]
+
+
 async def test_a_failure_that_only_its_status_tells_is_told_and_not_learnt(tmp_path: Path) -> None:
     class Failing(RecordingRunner):
         def call(self, tool: Tool, arguments: JsonObject) -> ToolResult:

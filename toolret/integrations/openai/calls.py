@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,6 +20,8 @@ from toolret.text.names import CALL, DISCOVER
 from toolret.turns import field_of, says_failed
 
 __all__ = ["aanswer_calls", "answer_calls", "arun_calls", "run_calls"]
+
+_log = logging.getLogger(__name__)
 
 _OTHER_CALLS = ("tool_call", "tool_use")
 """Types of the calls in messages of LangChain and of Anthropic."""
@@ -279,6 +282,9 @@ def _next_step(
     is_offered = offered is None or name in offered
     tool = _toolbox_name(toolbox, name, offered or {})
     if is_offered and _may_run(toolbox, tool, limits):
+        if offered is not None and tool not in toolbox:
+            # The model is told as well, but only the program can be mended.
+            _log.warning("%r was offered, but the toolbox does not run it for this user", name)
         return _RunStep(tool, arguments)
     if offered is None:
         return refusal(name, None)
