@@ -20,7 +20,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 
-from toolret import Embedder, HttpRunner, Toolbox, ToolIndex, ToolRetriever, load_tools
+from toolret import Embedder, HttpRunner, InputError, Toolbox, ToolIndex, ToolRetriever, load_tools
 
 
 def catalog_server(retriever: ToolRetriever, toolbox: Toolbox) -> MCPServer:
@@ -30,7 +30,10 @@ def catalog_server(retriever: ToolRetriever, toolbox: Toolbox) -> MCPServer:
     @server.tool(annotations=ToolAnnotations(read_only_hint=True))
     async def find_tools(request: str) -> str:
         """Find the tools for a request in plain words: names, arguments and worked examples."""
-        selection = await retriever.aselect(request)
+        try:
+            selection = await retriever.aselect(request)
+        except InputError as error:  # such as an empty request, which the model can put right
+            raise ToolError(str(error)) from error
         return selection.to_text() or "No tool of this catalog is for that."
 
     @server.tool()

@@ -61,6 +61,8 @@ async def test_the_mcp_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             ok, found = await answer(client, "find_tools", request="show all about one order")
             assert ok
             assert "orders__getOrder: Show one order." in found
+            ok, reason = await answer(client, "find_tools", request=" ")
+            assert (ok, "no text to search for" in reason) == (False, True)
             ok, reason = await answer(client, "call_tool", **ORDER)
             assert (ok, "needs credentials" in reason) == (False, True)
             monkeypatch.setenv("API_TOKEN", "secret")
