@@ -9,7 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
-__all__ = ["compact_json", "is_deeper_than", "json_pointer", "parse_json", "short_repr"]
+__all__ = [
+    "compact_json",
+    "is_deeper_than",
+    "json_pointer",
+    "json_problem",
+    "parse_json",
+    "short_repr",
+]
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair, which cannot be encoded as UTF-8."""
@@ -52,6 +59,11 @@ def parse_json(text: str, *, allow_lone_surrogates: bool = False) -> Any:
             location = _location(value, _has_lone_surrogate)
             raise ValueError(f"a string holds half of a surrogate pair{location}") from exc
     return value
+
+
+def json_problem(error: json.JSONDecodeError) -> str:
+    """Return what breaks a JSON text, without the end of Python's message, which leads to where."""
+    return error.msg.removesuffix(" at").removesuffix(" starting")
 
 
 def compact_json(value: Any, *, allow_nan: bool = True) -> str:

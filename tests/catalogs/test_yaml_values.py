@@ -90,7 +90,9 @@ def test_aliases_and_merge_keys_stand_for_what_they_name() -> None:
     [
         ("a: 1\nb: 2\na: 3", "line 3, column 1", "the key 'a' stands twice in one mapping"),
         ("a: [1,\nb", "line 3, column 1", "broken YAML: while parsing a flow sequence"),
-        ("\ta: 1", "line 1, column 1", "broken YAML: while scanning for the next token"),
+        ("a: @b", "line 1, column 4", "broken YAML: while scanning for the next token"),
+        ("a: é\r\n\tb: 1", "line 2, column 1", "broken YAML: a tab where only spaces may stand"),
+        ("a:\n\tb: 1", "line 2, column 1", "broken YAML: a tab where only spaces may stand"),
         ("a: \x00", "", "broken YAML: control characters are not allowed (character 4)"),
         ("--- 1\n--- 2", "line 2, column 1", "a second YAML document begins; give one a file"),
         ("a: !foo b", "line 1, column 4", "the tag '!foo' is not read"),

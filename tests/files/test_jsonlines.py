@@ -37,6 +37,8 @@ def test_gzip_is_recognized_by_content_not_by_name(tmp_path: Path) -> None:
             "line 1: broken JSON at column 2: Expecting value; each line must hold one whole JSON "
             "object",
         ),
+        (b'{"a": "b\tc"}', "line 1: broken JSON at column 9: Invalid control character"),
+        (b'{"a": "b}\n', "line 1: broken JSON at column 7: Unterminated string"),
         (b"[1, 2]\n", "line 1: expected one JSON object, found [1, 2]"),
         (b'{"a": 1}\n{"a": "\xff"}\n', "line 2: byte 8 of the line is not UTF-8"),
         (b'{"a": NaN}', "line 1: NaN is not JSON (at /a)"),

@@ -13,7 +13,7 @@ from toolret.catalogs.source import Document
 from toolret.catalogs.yaml_values import YamlError, parse_yaml
 from toolret.errors import CatalogError
 from toolret.files.jsonlines import MAX_BYTES, read_lines, row_from_line
-from toolret.json_values import parse_json
+from toolret.json_values import json_problem, parse_json
 
 __all__ = ["MAX_YAML_BYTES", "read_document"]
 
@@ -111,7 +111,7 @@ def _parse_json(text: str, path: str | Path) -> Any:
         return parse_json(text)
     except json.JSONDecodeError as exc:
         place = f"line {exc.lineno}, column {exc.colno}"
-        raise CatalogError(f"broken JSON: {exc.msg}", file=path, place=place) from exc
+        raise CatalogError(f"broken JSON: {json_problem(exc)}", file=path, place=place) from exc
     except ValueError as exc:
         raise CatalogError(str(exc), file=path) from exc
 

@@ -55,6 +55,7 @@ class _Mark(Protocol):
 
     line: int
     column: int
+    index: int
 
 
 class YamlError(Exception):
@@ -101,8 +102,11 @@ def parse_yaml(text: str) -> Any:
     try:
         return _Builder().build(text)
     except yaml.MarkedYAMLError as exc:
+        mark: _Mark | None = exc.problem_mark
         parts = [part for part in (exc.context, exc.problem) if part]
-        raise YamlError(f"broken YAML: {', '.join(parts)}", exc.problem_mark) from exc
+        if mark and text.startswith("\t", mark.index):  # the parser in C does not name it
+            parts = ["a tab where only spaces may stand"]
+        raise YamlError(f"broken YAML: {', '.join(parts)}", mark) from exc
     except yaml.reader.ReaderError as exc:
         raise YamlError(f"broken YAML: {exc.reason} (character {exc.position + 1})", None) from exc
 

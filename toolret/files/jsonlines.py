@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from toolret.errors import InputError
-from toolret.json_values import parse_json, short_repr
+from toolret.json_values import json_problem, parse_json, short_repr
 
 __all__ = ["GZIP_MAGIC", "MAX_BYTES", "read_lines", "read_rows", "row_from_line"]
 
@@ -70,7 +70,7 @@ def row_from_line(
     except json.JSONDecodeError as exc:
         ends = "; each line must hold one whole JSON object" if exc.pos == len(exc.doc) else ""
         raise error(
-            f"broken JSON at column {exc.colno}: {exc.msg}{ends}", file=path, place=place
+            f"broken JSON at column {exc.colno}: {json_problem(exc)}{ends}", file=path, place=place
         ) from exc
     except ValueError as exc:
         raise error(str(exc), file=path, place=place) from exc
