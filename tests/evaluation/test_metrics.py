@@ -80,6 +80,20 @@ def test_a_run_whose_scores_are_no_numbers_is_refused(tmp_path: Path) -> None:
         read_trec(file)
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "No such file or directory"), (b"q \xff", "it is not UTF-8")]
+)
+def test_a_run_that_cannot_be_read_is_an_error_that_says_why_once(
+    tmp_path: Path, content: bytes | None, reason: str
+) -> None:
+    file = tmp_path / "their.run"
+    if content:
+        file.write_bytes(content)
+    with pytest.raises(ToolretError) as caught:
+        read_trec(file)
+    assert str(caught.value) == f"{file}: cannot be read as a TREC run: {reason}"
+
+
 def test_a_run_reports_metrics_counts_and_times(retriever: ToolRetriever) -> None:
     requests = [
         LabelledRequest("q1", "refund the payment", ("refund_payment",)),

@@ -48,7 +48,8 @@ def read_trec(path: Path) -> dict[str, list[str]]:
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ToolretError(f"{path}: cannot be read as a TREC run: {error}") from error
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ToolretError(f"{path}: cannot be read as a TREC run: {reason}") from error
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
