@@ -607,24 +607,31 @@ def test_a_definition_that_is_shorter_than_its_uses_stays() -> None:
     assert TOOL_STEPS["optional parameters' inner structure removed"](given) == given
 
 
-def test_an_enumeration_that_outgrows_the_budget_is_removed_at_the_last() -> None:
+def test_a_long_enumeration_goes_before_the_optional_parameters() -> None:
     events = [f"payment.{number}" for number in range(200)]
     modes = {"type": "string", "enum": ["test", "live"]}
     schema = {
         "type": "object",
-        "properties": {"event": {"type": "string", "enum": events}, "mode": modes},
+        "properties": {
+            "event": {"type": "string", "enum": events, "description": "When to call."},
+            "mode": modes,
+            "note": {"type": "string"},
+        },
         "required": ["event", "mode"],
     }
     hits = [hit("listen", parameters=schema), hit("refund")]
-    assert packed(hits, [], 2_000, "openai").tokens <= 2_000
     result = packed(hits, [], 600)
     assert [tool.id for tool in result.tools] == ["listen", "refund"]
-    assert result.dropped[-1].step == "long enumerations removed"
-    event, mode = result.tools[0].parameters["properties"].values()
-    assert mode == modes
-    assert event["type"] == "string"
-    assert event["description"].startswith('such as "payment.0", "payment.1"')
-    assert len(event["description"]) <= 80
+    assert [cut.step for cut in result.dropped] == ["long enumerations removed"]
+    assert result.tools[0].parameters["properties"] == {
+        "event": {
+            "type": "string",
+            "description": "When to call.",
+            "examples": [f"payment.{number}" for number in range(10)],
+        },
+        "mode": modes,
+        "note": {"type": "string"},
+    }
 
 
 @pytest.mark.parametrize(

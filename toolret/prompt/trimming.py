@@ -2,7 +2,7 @@
 
 The steps for an item are ordered so that what a model needs least for a correct call goes first,
 and each says how much it costs. A schema keeps its required arguments and their types through all
-steps, and its enumerations through all except the last. Arguments that are required only in some
+steps, and its enumerations unless they are long. Arguments that are required only in some
 case (``anyOf``, ``dependentRequired``) count as required too, even inside an object that an
 argument takes, or behind a reference.
 """
@@ -163,6 +163,22 @@ def _short_description(tool: PackedTool) -> PackedTool:
     return replace(tool, description=first_sentences(tool.description, _DESCRIPTION_LENGTH))
 
 
+def _no_long_enumerations(tool: PackedTool) -> PackedTool:
+    """Replace long enumerations by their first values, as examples.
+
+    The tool's server still checks the values that it is given.
+    """
+
+    def drop(schema: dict[str, Any], _: bool) -> dict[str, Any]:
+        values = schema.get("enum")
+        if isinstance(values, list) and len(values) > _MAX_VALUES:
+            del schema["enum"]
+            schema["examples"] = _short_value(values)
+        return schema
+
+    return _with_schemas(tool, drop)
+
+
 def _no_optional_parameters(tool: PackedTool) -> PackedTool:
     def keep_needed(properties: JsonObject, needed: set[str]) -> JsonObject:
         return {name: schema for name, schema in properties.items() if name in needed}
@@ -207,23 +223,6 @@ def _no_parameter_texts(tool: PackedTool) -> PackedTool:
 
 def _little_description(tool: PackedTool) -> PackedTool:
     return replace(tool, description=first_sentences(tool.description, _LINE_LENGTH))
-
-
-def _no_long_enumerations(tool: PackedTool) -> PackedTool:
-    """Replace long enumerations by descriptions that give their first values.
-
-    The tool's server still checks the values that it is given.
-    """
-
-    def drop(schema: dict[str, Any], _: bool) -> dict[str, Any]:
-        values = schema.get("enum")
-        if isinstance(values, list) and len(values) > _MAX_VALUES:
-            del schema["enum"]
-            listed = ", ".join(json.dumps(value, ensure_ascii=False) for value in values)
-            schema["description"] = first_sentences(f"such as {listed}", _PARAMETER_LENGTH)
-        return schema
-
-    return _with_schemas(tool, drop)
 
 
 def _with_schemas(
@@ -295,10 +294,10 @@ TOOL_STEPS: Mapping[str, Step[PackedTool]] = {
     "optional parameters' descriptions removed": Step(_no_optional_texts, 0.02),
     "optional parameters' inner structure removed": Step(_flat_optional_parameters, 0.02),
     "description shortened": Step(_short_description, 0.02),
+    "long enumerations removed": Step(_no_long_enumerations, 0.1),
     "optional parameters removed": Step(_no_optional_parameters, 0.5),
     "parameter descriptions removed": Step(_no_parameter_texts, 0.05),
     "description shortened to a line": Step(_little_description, 0.05),
-    "long enumerations removed": Step(_no_long_enumerations, 0.1),
 }
 """Steps for tools, by name, in the order in which they are taken. Without its optional parameters a
 tool can still be called, but often not as the request needs it, which is taken for half a loss."""
